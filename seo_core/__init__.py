@@ -1,0 +1,12 @@
+"""seo_core: the methods behind the SEO-LLM book, one short module per idea.
+
+Importing the package is cheap on purpose (a notebook kernel pays for it each
+time): torch, transformers, datasets and matplotlib are imported by the
+functions that use them.
+"""
+
+__version__ = "0.1.0"
+
+from seo_core.settings import RunSettings, SettingsError, load_settings
+
+__all__ = ["RunSettings", "SettingsError", "load_settings", "__version__"]

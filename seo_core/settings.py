@@ -1,0 +1,157 @@
+"""Run settings: the four profiles as data, one frozen dataclass, paths.
+
+    settings = load_settings("quick", seed=1)
+    settings = load_settings("cpu", data="path/to/mnli", epochs=1)
+
+A profile is data, not code: a name and the values that differ from the field
+defaults of `RunSettings`. An unknown profile or key raises `SettingsError`
+and names the nearest one that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+DEFAULT = "default"  # parameter value meaning "what the profile says"
+
+
+class SettingsError(ValueError):
+    """An unknown profile, key or value; the message says which exist."""
+
+
+def suggest(name: str, known) -> str:
+    """'; did you mean X?' for the nearest of `known`, and the list of them all."""
+    known = sorted(map(str, known))
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Known: {', '.join(known)}"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything a chapter needs to know about how large a run is.
+
+    The defaults are those of the `cpu` profile's headline setting: fine-tuning
+    MiniLM-L6 (22.7 M parameters) on all the training pairs at hand.
+    """
+
+    profile: str = "cpu"
+    seed: int = 0  # seeds weights, order, dropout and subsampling
+    data: str = "nyu-mll/multi_nli"  # embedded | hub id | local file or folder
+    model: str = "bundled"  # bundled | hub id | local folder
+    results_dir: str = "_build/results"  # relative paths start at the book's root
+    layers: int | None = None  # keep the first n encoder layers; None keeps all
+    train_rows: int | None = None  # None: all that are left after the development slice
+    development_rows: int = 4000  # below this one point of accuracy is one standard error
+    evaluation_rows: int | None = None  # per official validation set; None: all of it
+    epochs: int = 3  # the third still gains a point on 34 000 pairs, a fourth does not pay
+    batch_size: int = 32  # the papers' batch
+    learning_rate: float = 1e-4  # small encoders want more than BERT-base's 2e-5
+    max_length: int = 128  # longer than 99.9% of MNLI pairs
+    warmup_fraction: float = 0.06  # as in RoBERTa's fine-tuning recipe
+    weight_decay: float = 0.01  # BERT's value; not on biases and LayerNorm
+    freeze_embeddings: bool = True  # word table: half the weights, no measurable gain
+    lambda_data: float = 0.5  # lambda_1 at the start (the papers' value)
+    lambda_model: float = 0.5  # lambda_2 at the start (the papers' value)
+
+    def asdict(self) -> dict:
+        """The settings as a plain dict (what goes into a record)."""
+        return asdict(self)
+
+    def study(self) -> RunSettings:
+        """The smaller setting for what is compared within a chapter: 16 000 pairs, 2 epochs.
+
+        `quick` is already small and stays as it is.
+        """
+        if self.profile == "quick":
+            return self
+        return replace(self, train_rows=16_000, epochs=2)
+
+
+PROFILES: dict[str, dict] = {
+    # Seconds per chapter on two cores: for newcomers, nbval and CI.
+    "quick": dict(data="embedded", layers=2, train_rows=1536, development_rows=384,
+                  evaluation_rows=384, epochs=2, batch_size=32, learning_rate=3e-4, max_length=64),
+    # Minutes per run on two cores: the reference results.
+    "cpu": dict(),
+    # One GPU with bf16: the real scale.
+    "gpu": dict(model="google-bert/bert-base-uncased", learning_rate=3e-5, epochs=3,
+                freeze_embeddings=False, development_rows=8000),
+    # The papers' own protocol: AdamW, 2e-5, batch 32, 20 epochs.
+    "paper": dict(model="google-bert/bert-base-uncased", learning_rate=2e-5, epochs=20,
+                  freeze_embeddings=False, development_rows=8000),
+}
+
+
+def load_settings(profile: str = "quick", **overrides) -> RunSettings:
+    """The profile's settings with `overrides`; the value "default" or None-less keeps the profile's.
+
+    Raises SettingsError for an unknown profile, an unknown key, a value of the
+    wrong type, and a number out of range.
+    """
+    if profile not in PROFILES:
+        raise SettingsError(f"unknown profile {profile!r}{suggest(profile, PROFILES)}")
+    known = {f.name for f in fields(RunSettings)}
+    for key in overrides:
+        if key not in known:
+            raise SettingsError(f"unknown setting {key!r}{suggest(key, known)}")
+    chosen = {k: v for k, v in overrides.items() if not (isinstance(v, str) and v == DEFAULT)}
+    settings = RunSettings(**{"profile": profile, **PROFILES[profile], **chosen})
+    _check(settings)
+    return settings
+
+
+_OPTIONAL = {"layers", "train_rows", "evaluation_rows"}
+_POSITIVE = {"layers", "train_rows", "evaluation_rows", "development_rows", "epochs",
+             "batch_size", "learning_rate", "max_length"}
+
+
+def _check(settings: RunSettings) -> None:
+    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool}
+    for field in fields(RunSettings):
+        value = getattr(settings, field.name)
+        if value is None and field.name in _OPTIONAL:
+            continue
+        kind = str(field.type).split(" |")[0]
+        wrong = not isinstance(value, kinds[kind]) or (kind != "bool" and isinstance(value, bool))
+        if wrong:
+            raise SettingsError(f"setting {field.name!r} must be {field.type}, got {value!r}")
+        if field.name in _POSITIVE and value <= 0:
+            raise SettingsError(f"setting {field.name!r} must be above 0, got {value!r}")
+    if settings.seed < 0:
+        raise SettingsError(f"setting 'seed' must be 0 or more, got {settings.seed}")
+
+
+def book_root(start: str | Path | None = None) -> Path:
+    """The folder of the book: $SEO_BOOK, else the nearest parent of `start` (default: the
+    working directory) that holds `book/manifest.yml`, else the checkout this package lies in.
+
+    Raises SettingsError if none of them is one.
+    """
+    if start is None and os.environ.get("SEO_BOOK"):
+        candidates = [Path(os.environ["SEO_BOOK"])]
+    else:
+        here = Path(start or Path.cwd()).resolve()
+        candidates = [here, *here.parents]
+        if start is None:
+            candidates.append(Path(__file__).resolve().parent.parent)
+    for folder in candidates:
+        if (folder / "book" / "manifest.yml").is_file():
+            return folder.resolve()
+    raise SettingsError(f"no book at {candidates[0]}: it has no book/manifest.yml. "
+                        "Run from a clone of the book, or name one with --book PATH or $SEO_BOOK")
+
+
+def resolve_path(path: str | Path) -> Path:
+    """An absolute path; a relative one starts at the book's root, whatever the working directory."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() else (book_root() / path).resolve()
+
+
+def display_source(source: str) -> str:
+    """How a data or model source is written in records and pages: no machine path, just its name."""
+    looks_local = source.startswith((".", "/", "~")) or Path(source).is_absolute() or "\\" in source
+    return f"path/to/{Path(source).name}" if looks_local else source
