@@ -32,8 +32,9 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
 
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
-    network, was_training = forward_module(model, dtype), model.training
+    was_training = model.training
     model.eval()
+    network = forward_module(model, dtype)  # takes the model's mode: no dropout
     order = np.argsort(-encoded.lengths, kind="stable")
     chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)

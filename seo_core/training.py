@@ -4,7 +4,7 @@
     result = fit(model, train, development=development, config=config)
     result.series["development_accuracy"]          # one value per evaluation
 
-The baseline of every comparison in the book (DESIGN: AdamW, linear warm-up and decay, clipping, dropout,
+The baseline of every comparison in the book (AdamW, linear warm-up and decay, clipping, dropout,
 weight decay, dynamic padding, length-grouped batches, bf16 where the hardware computes it). The papers'
 protocol is the same loop with `load_settings("paper")`: AdamW, 2e-5, batch 32, 20 epochs.
 
