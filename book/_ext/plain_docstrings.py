@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"``(.+?)``|`([^`]+)`", re.DOTALL)
+_MARKUP = re.compile(r"""([\\*|_`"'])""")  # quotes too, so that they stay straight
 _BULLET = re.compile(r"(?:[-*]|\d+\.)\s+")
 
 
@@ -17,11 +18,11 @@ def escape(text: str) -> str:
     """Plain text as reStructuredText: code spans become literals, all other markup is escaped."""
     out, end = [], 0
     for found in _CODE.finditer(text):
-        out.append(re.sub(r"([\\*|_`])", r"\\\1", text[end : found.start()]))
+        out.append(_MARKUP.sub(r"\\\1", text[end : found.start()]))
         code = " ".join((found[1] or found[2]).split())
         out.append(f"\\ ``{code}``\\ ")
         end = found.end()
-    out.append(re.sub(r"([\\*|_`])", r"\\\1", text[end:]))
+    out.append(_MARKUP.sub(r"\\\1", text[end:]))
     return "".join(out)
 
 
