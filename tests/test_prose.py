@@ -15,7 +15,7 @@ BOOK = ROOT / "book"
 PAGES = sorted(BOOK.glob("*.md"))
 
 sys.path.insert(0, str(BOOK / "_ext"))
-from plain_docstrings import to_rst
+from plain_docstrings import to_rst  # noqa: E402
 
 
 def test_every_citation_has_an_entry_and_no_key_stands_twice():
