@@ -78,10 +78,11 @@ config = TrainingConfig.from_settings(settings, epochs=1)
 ablation = benchmark.ablation(train.take(range(plan["ablation_pairs"])), config, model=settings.model,
                               layers=settings.layers)
 pieces = benchmark.interleave(ablation, rounds=plan["rounds"], progress=False)
-benchmark.summarize(pieces, baseline="all").round(2)
+parts = benchmark.summarize(pieces, baseline="all")
+parts.round(2)
 
 # %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks; all lie at or below one."}}
-_ = figures.ratio_bars(benchmark.summarize(pieces, baseline="all"), "speed without it, relative to all tricks")
+_ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 
 # %% [markdown]
 # ## Against Hugging Face Trainer
@@ -107,7 +108,7 @@ _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 record = results.write(
     "bench_training", "training_speed", settings=settings, data=task, model_info=model_info(network, settings.model),
     metrics={"speed_ratio": versus.ratio["seo_core"], "speed_ratio_total": versus.ratio_total["seo_core"]},
-    contestants={**benchmark.as_contestants(versus), **benchmark.as_contestants(benchmark.summarize(pieces, baseline="all"), "without ")},
+    contestants={**benchmark.as_contestants(versus), **benchmark.as_contestants(parts, "without ")},
     parameters={"plan": plan, "training": config.__dict__}, started=started)
 
 # %% [markdown]

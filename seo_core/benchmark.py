@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -41,10 +41,35 @@ class Turn:
         return sum(self.step_examples[skip:]) / (self.step_ends[-1] - self.step_ends[skip - 1])
 
 
+def plan(settings, *, rounds: int = 0) -> dict[str, int]:
+    """How much each part of the benchmark runs: examples a turn, and rounds.
+
+    `quick` shows that it works, in seconds. Else: enough pairs for the accuracies to be compared, a few dozen steps
+    for each ablation, and ten batches for the stock Trainer, which is more than ten times slower.
+    """
+    if settings.profile == "quick":
+        small = 8 * settings.batch_size
+        return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "ablation_pairs": small, "stock_pairs": 64}
+    return {"rounds": rounds or 3, "accuracy_pairs": 16_000, "ablation_pairs": 60 * settings.batch_size,
+            "stock_pairs": 10 * settings.batch_size}
+
+
+def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
+    """Contestants: `fit` with all its tricks ("all"), and without one of them at a time."""
+    without = {
+        "first-token last layer": dict(first_token_only=False),
+        "dropout from random bytes": dict(byte_dropout=False),
+        "fast forward pass": dict(fast=False),
+        "frozen word table": dict(freeze_embeddings=False),
+        "length grouping": dict(group=1),
+        "bf16": dict(precision="fp32"),
+    }
+    chosen = {"all": config, **{name: replace(config, **change) for name, change in without.items()}}
+    return {name: fit_contestant(train, c, **make) for name, c in chosen.items()}
+
+
 def fit_contestant(train, config, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
     """A contestant that calls `seo_core.training.fit`; its argument is the seed."""
-    from dataclasses import replace
-
     from seo_core.models import load_backbone
     from seo_core.training import fit
 
@@ -198,3 +223,9 @@ def summarize(turns, *, baseline: str):
             rows[name]["development_accuracy"] = float(np.mean(group.accuracy))
             rows[name]["development_accuracy_difference"] = float((group.accuracy - base.accuracy).mean())
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def as_contestants(table, prefix: str = "") -> dict[str, dict[str, float]]:
+    """A summary as a record's `contestants`: name -> metrics, missing values left out."""
+    return {prefix * (name != "all") + name: {k: float(v) for k, v in row.dropna().items()}
+            for name, row in table.iterrows()}
