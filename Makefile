@@ -61,4 +61,4 @@ lab: $(ENVIRONMENT)
 	$(RUN) lab $(ARGS)
 
 clean:
-	rm -rf _build/run _build/render _build/html _build/html-committed _build/failed
+	rm -rf _build/run _build/render _build/html _build/html-committed _build/failed _build/refresh
