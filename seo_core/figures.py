@@ -247,7 +247,8 @@ def _levels(axes, configuration: str) -> None:
     for label, value, line, colour in lines:
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.1, label=label)
     if curve and curve.start is not None:
-        axes.plot([0], [curve.start], color=BLACK, marker="x", linestyle="none", label="papers' Fig. 2, start")
+        axes.plot([0], [curve.start], color=BLACK, marker="x", linestyle="none",
+                  label="papers' Fig. 2, start")
 
 
 @_styled
