@@ -279,7 +279,7 @@ HEADLINE_CLAIMS = (
           note="gap at the end of the curves: 84.5 − 83.5 against 83 − 81"),
     Claim("h-conv", "faster initial convergence", _BOTH, "Fig. 2; §III-D of v1, §4.2 of v3",
           _points("seo", "base", metric="first_development_accuracy"),
-          note="development accuracy after the first epoch"),
+          note="development accuracy at the first evaluation"),
     Claim("h-weights", "pruning removes the small weights from a bell curve and keeps its shape",
           ("seollm2024",), "Fig. 4; §IV-C of v1",
           (Contrast("weight_shape_overlap", (("prune", 1.0),), "difference", 1, None, 0.9),),
@@ -334,7 +334,8 @@ BHAT_CLAIMS = (
           "abstract; Fig. 2", _ratio("train_seconds", "mixed-precision", "full-precision", claimed=0.70)),
     Claim("bd-metrics", "accuracy, precision, recall and F1 improve by hyperparameter search", ("bhat2024",),
           "Fig. 3", sum((_points("tuned", "base", metric=metric) for metric in
-                         ("accuracy_matched", "precision_macro", "recall_macro", "f1_macro")), ())),
+                         ("accuracy_matched", "precision_macro_matched",
+                          "recall_macro_matched", "f1_macro")), ())),
     Claim("bd-memory", "memory −25% by magnitude pruning, then fine-tuning", ("bhat2024",),
           "abstract; Fig. 4", _ratio("peak_memory_bytes", "prune", "base", claimed=0.75)),
     Claim("bd-infer", "faster inference by int8 post-training quantization", ("bhat2024",), "Fig. 5",
@@ -414,16 +415,19 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
                 yield group
 
 
-def _one_setting(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of several settings of one configuration, the one with most seeds, then the latest."""
+def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the records of each configuration, those of one experiment and one set of parameters: the set
+    with most seeds, then the latest. (The data may differ by seed: the generator is seeded.)"""
+    if rows.empty:
+        return rows
+    identity = ["experiment", "profile", "data_name", "model_name"]
+    setting = rows[identity + [c for c in rows if c.startswith("param_")]].astype(str).agg("|".join, axis=1)
     kept = []
-    for _, group in rows.groupby("configuration"):
-        setting = group.filter(like="param_").astype(str).agg("|".join, axis=1)  # data may differ by seed
-        best = max(group.groupby(setting), key=lambda g: (g[1]["seed"].nunique(), g[1]["finished"].max()))
-        kept.append(group.loc[best[1].index])
-    import pandas as pd
-
-    return pd.concat(kept)
+    for _, group in rows.groupby("configuration", sort=False):
+        sets = [g for _, g in group.groupby(setting[group.index])]
+        best = max(sets, key=lambda g: (g["seed"].nunique(), g["finished"].max()))
+        kept += list(best.sort_values("finished").drop_duplicates("seed", keep="last").index)
+    return rows.loc[sorted(kept)]
 
 
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str,
@@ -440,7 +444,7 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str,
     rows = frame[frame["configuration"].isin(wanted) & frame[contrast.metric].notna()]
     for profile in profiles:
         found = [m for study in _studies(rows[rows["profile"] == profile], wanted)
-                 if (m := _measure_study(_one_setting(study), contrast)) is not None]
+                 if (m := _measure_study(one_setting(study), contrast)) is not None]
         if found:
             return max(found, key=lambda m: m.n)
     return None
@@ -485,31 +489,35 @@ def _by_example(rows: pd.DataFrame, units, contrast: Contrast) -> results.Interv
     return results.paired_difference(sides[0], sides[1], shared_examples=same_data)
 
 
-_ORDER = {NOT_REPRODUCED: 0, PARTLY: 1, REPRODUCED: 2}
+_ORDER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, NOT_TESTABLE)  # weakest first
 
 
 def judge(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> dict:
-    """Verdict on one claim: the weakest over its contrasts; *not run* while one of them lacks records."""
+    """The verdict on one claim, and the contrast and measurement that decide it.
+
+    A claim with several contrasts says that all hold: it is *not reproduced* as soon as one is not, *not run*
+    while one lacks records, and otherwise has the weakest verdict among them.
+    """
     judged = []
     for contrast in claim.contrasts:
         found = measure(frame, contrast, profiles)
         interval = found[:3] if found else (None, None, None)
-        judged.append((verdict(*interval, contrast.claimed, contrast.direction, contrast.no_effect,
-                               reason=claim.reason), contrast, found))
+        outcome = verdict(*interval, contrast.claimed, contrast.direction, contrast.no_effect,
+                          reason=claim.reason)
+        gain = contrast.direction * (found.estimate - contrast.no_effect) if found else 0.0
+        judged.append((_ORDER.index(outcome), gain, outcome, contrast, found))
     if not judged:
-        return {"verdict": verdict(None, None, None, None, 1, reason=claim.reason), "contrast": None,
-                "found": None}
-    missing = [j for j in judged if j[0] in (NOT_RUN, NOT_TESTABLE)]
-    weakest = min(judged, key=lambda j: (_ORDER.get(j[0], -1), 0.0 if j[2] is None else
-                                         j[1].direction * (j[2].estimate - j[1].no_effect)))
-    outcome, contrast, found = missing[0] if missing else weakest
+        outcome = verdict(None, None, None, None, 1, reason=claim.reason)
+        return {"verdict": outcome, "contrast": None, "found": None}
+    _, _, outcome, contrast, found = min(judged, key=lambda j: j[:2])
     return {"verdict": outcome, "contrast": contrast, "found": found}
 
 
-def _value(contrast: Contrast, x: float) -> str:
-    if contrast.kind == "ratio":
-        return f"{x:.3f} ×"
-    return f"{x:+.2f} {contrast.unit}".strip()
+def _value(contrast: Contrast, *numbers: float) -> str:
+    """"+1.70 points", "0.324 ×"; with an interval "+0.40 [−0.30, +1.10] points"."""
+    shape = "{:.3f}" if contrast.kind == "ratio" else "{:+.2f}"
+    estimate, *interval = (shape.format(x).replace("-", "−") for x in numbers)
+    return f"{estimate}{f' [{interval[0]}, {interval[1]}]' if interval else ''} {contrast.unit}".strip()
 
 
 def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
@@ -530,9 +538,8 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
         if found and not claim.reason and contrast.claimed is not None and not math.isnan(found.low) \
                 and found.low <= contrast.no_effect <= found.high and judged["verdict"] == REPRODUCED:
             notes.append("the interval contains no effect too: not settled")
-        ours = NOT_RUN if not found else _value(contrast, found.estimate) + (
-            "" if math.isnan(found.low) else
-            f" [{_value(contrast, found.low)}, {_value(contrast, found.high)}]")
+        ours = NOT_RUN if not found else _value(contrast, *(
+            found[:1] if math.isnan(found.low) else found[:3]))
         rows.append({
             "claim": claim.id, "statement": claim.statement, "papers": ", ".join(claim.papers),
             "source": claim.source, "measured by": str(contrast) if contrast else "—",
@@ -584,7 +591,8 @@ def _contradictions_1_to_4():
         "has two configurations above it, one with a lower perplexity, and one that ties.",
         "§III-D and Table 3 of v1; §4.6 and Table 4 of v3",
         (Step("accuracy above the combination's",
-              f"{t['tl'].accuracy}, {t['da'].accuracy} > {t['seo'].accuracy}", ", ".join(above), set(above) == {"tl", "da"}),
+              f"{t['tl'].accuracy}, {t['da'].accuracy} > {t['seo'].accuracy}", ", ".join(above),
+              set(above) == {"tl", "da"}),
          Step("perplexity below the combination's", f"{t['tl'].perplexity} < {t['seo'].perplexity}",
               ", ".join(lower), lower == ["tl"]),
          Step("perplexity equal to it", f"{t['ssl'].perplexity} = {t['seo'].perplexity}", ", ".join(ties),
@@ -712,7 +720,7 @@ def _contradictions_9_to_11():
               f"{SETTING['epochs'] * steps_per_epoch:,.0f}".replace(",", " "),
               SETTING["epochs"] * steps_per_epoch > 2000 * FIGURE_2_ITERATIONS),
          Step("100 iterations, as part of one epoch", f"100 / {steps_per_epoch:.0f}",
-              f"{FIGURE_2_ITERATIONS / steps_per_epoch:.2%}", FIGURE_2_ITERATIONS < steps_per_epoch)))
+              f"{FIGURE_2_ITERATIONS / steps_per_epoch:.2%}", steps_per_epoch > FIGURE_2_ITERATIONS)))
 
 
 def contradictions() -> tuple[Contradiction, ...]:
