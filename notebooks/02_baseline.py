@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -41,7 +43,7 @@ from seo_core import figures, load_settings, results
 from seo_core.data import encode, prepare
 from seo_core.evaluation import evaluate
 from seo_core.models import load_backbone, model_info
-from seo_core.training import TrainingConfig, fit
+from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
 started = time.time()
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
@@ -79,12 +81,14 @@ print(f"{len(splits['train'])} training pairs, {splits['train'].lengths.mean():.
 
 # %% tags=["nbval-ignore-output"]
 config = TrainingConfig.from_settings(settings, evaluations_per_epoch=4)
-result = fit(network, splits["train"], development=splits["acceptance"], config=config, progress=False)
+checkpoint = checkpoint_folder(settings, "02_baseline")  # a stopped run goes on from here
+result = fit(network, splits["train"], development=splits["acceptance"], config=config,
+             checkpoint_dir=checkpoint, progress=False)
 print(f"{result.metrics['train_examples']} examples in {result.metrics['train_seconds']:.0f} s, "
       f"development accuracy {100 * result.series['development_accuracy'][-1]:.1f}%")
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}}
-_ = figures.training_curves(result.series)
+# %% mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}}
+figures.training_curves(result.series)
 
 # %% [markdown]
 # ## Evaluation
@@ -98,11 +102,11 @@ metrics, details = evaluate(network, task, tokenizer, max_length=settings.max_le
 for name in ("accuracy", "f1_macro", "cross_entropy", "perplexity", "ece"):
     print(f"{name:14s} matched {metrics[name + '_matched']:.3f}   mismatched {metrics[name + '_mismatched']:.3f}")
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
-_ = figures.confusion(details["validation_matched"]["confusion"], task.labels)
+# %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
+figures.confusion(details["validation_matched"]["confusion"], task.labels)
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}}
-_ = figures.by_genre({split: found["by_genre"] for split, found in details.items()})
+# %% mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}}
+figures.by_genre({split: found["by_genre"] for split, found in details.items()})
 
 # %% [markdown]
 # The result goes into the results store as one record. Tables and figures of later chapters read it from there.
@@ -113,6 +117,7 @@ record = results.write(
     metrics={**result.metrics, **metrics}, series=result.series, parameters={"training": config.__dict__},
     predictions={split: found["logits"] for split, found in details.items()},
     labels={split: found["labels"] for split, found in details.items()}, started=started, logits=True)
+discard_checkpoint(checkpoint)
 
 # %% [markdown]
 # **Check.** Fine-tuning has to learn something that guessing does not have: on both sets the accuracy must lie above
@@ -140,10 +145,13 @@ print("above the majority class on both sets, perplexity below 3")
 # committed with the book, with their commands, so that a reader can compare. Accuracy is lower than with all 392 702 pairs.
 
 # %%
-figures.record_table(results.load(results.reference_dir() / "cpu" / "02_baseline"))
+reference = results.reference_dir() / "cpu" / "02_baseline"
+figures.seed_table(results.load(reference), {
+    "accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
+    "f1_macro": ("macro F1", 100, 2), "perplexity": ("perplexity", 1, 3), "ece": ("calibration error, %", 100, 2)})
 
-# %% mystnb={"figure": {"caption": "Curves of the reference runs, mean over the seeds.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
-_ = figures.reference_curves(results.load_records(results.reference_dir() / "cpu" / "02_baseline"))
+# %% mystnb={"figure": {"caption": "Curves of the reference runs, one colour for each seed.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
+figures.training_curves({f"seed {run['seed']}": run["series"] for run in results.load_records(reference)})
 
 # %% [markdown]
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so this is not a

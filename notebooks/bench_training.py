@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -81,8 +83,8 @@ pieces = benchmark.interleave(ablation, rounds=plan["rounds"], progress=False)
 parts = benchmark.summarize(pieces, baseline="all")
 parts.round(2)
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks; all lie at or below one."}}
-_ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
+# %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks; all lie at or below one."}}
+figures.ratio_bars(parts, "speed without it, relative to all tricks")
 
 # %% [markdown]
 # ## Against Hugging Face Trainer
@@ -101,8 +103,8 @@ turns = benchmark.interleave(contestants, rounds=plan["rounds"], progress=False)
 versus = benchmark.summarize(turns, baseline="Trainer, tuned")
 versus.round(3)
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop lies above one, the tuned Trainer at one, the stock Trainer far below."}}
-_ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
+# %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop lies above one, the tuned Trainer at one, the stock Trainer far below."}}
+figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 
 # %%
 record = results.write(
@@ -127,7 +129,10 @@ print("equal examples:", sorted(set(turns.contestant)))
 # The committed record of the profile `cpu`, with the six-layer encoder on real MultiNLI pairs:
 
 # %%
-figures.contestant_table(results.load_records(results.reference_dir() / "cpu" / "bench_training"))
+reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
+figures.contestant_table(reference, {
+    "examples_per_second": "pairs/s", "ratio": "ratio", "ratio_low": "lowest", "ratio_high": "highest",
+    "ratio_total": "ratio, total", "development_accuracy_difference": "accuracy difference"})
 
 # %% [markdown]
 # ## Where the time goes

@@ -324,6 +324,19 @@ def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
     return model
 
 
+def checkpoint_folder(settings, experiment: str) -> Path:
+    """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
+    from seo_core.settings import resolve_path
+
+    name = hashlib.sha256(json.dumps(settings.asdict(), sort_keys=True).encode()).hexdigest()[:8]
+    return resolve_path(settings.results_dir) / settings.profile / ".checkpoints" / f"{experiment}-{name}"
+
+
+def discard_checkpoint(folder: str | Path) -> None:
+    """Removes a run's checkpoint once its record is written; an absent one is no error."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _identity(train, config: TrainingConfig) -> str:
     """What must be equal for a checkpoint to be resumed: the configuration and the encoded data."""
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
