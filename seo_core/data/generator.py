@@ -22,6 +22,7 @@ import pandas as pd
 from seo_core.data import lexicon as lx
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
+NEGATED = 0.15  # share of negated hypotheses: more makes the task harder for small models and word counts
 _FLIP = np.array([CONTRADICTION, NEUTRAL, ENTAILMENT])  # the label once the hypothesis is negated
 
 # Slots. A, B, C: people. n0 < n < n2: a kind of thing, specific to general; m0 < m: a kind disjoint from n.
@@ -210,7 +211,7 @@ def _draw(rng, genre: str, per_cell: int, cue: float) -> pd.DataFrame:
     columns: dict[str, list] = {"premise": [], "hypothesis": [], "label": [], "phenomenon": []}
     for phenomenon, positive, negative, premises in SCHEMAS:
         label = np.repeat(np.arange(3), per_cell)
-        chance = 0.4 + cue * np.where(label == CONTRADICTION, 0.6, -0.4)
+        chance = NEGATED + cue * ((label == CONTRADICTION) - NEGATED)
         negated = rng.random(len(label)) < chance
         plain = np.where(negated, _FLIP[label], label)  # the label against the unnegated hypothesis
         slots = _slots(rng, lx.GENRES[genre], len(label), plain)
@@ -238,7 +239,7 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
 
     Labels are balanced (to within one row), genres and schemas even up to duplicates. The same arguments
     give the same rows on every machine. `cue` in [0, 1] plants an artefact: the chance that a hypothesis is
-    negated, 0.4 whatever the label at cue 0, becomes 1 for contradictions and 0 for the others at cue 1.
+    negated, 0.15 whatever the label at cue 0, becomes 1 for contradictions and 0 for the others at cue 1.
     No premise is in `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], and more rows than the
     lexicon can give.
     """
