@@ -16,6 +16,24 @@ from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_nli, loa
 from seo_core.data.readers import DataError
 from seo_core.data.splits import development, premise_groups, prepare, subsample
 
-__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "TaskData", "baselines", "clean", "development",
-           "encode", "fit_ngrams", "fold", "generate", "generate_nli", "load_nli", "load_task", "premise_groups",
-           "premise_key", "prepare", "subsample"]
+__all__ = [
+    "NLI_LABELS",
+    "NLI_TEXTS",
+    "DataError",
+    "Encoded",
+    "TaskData",
+    "baselines",
+    "clean",
+    "development",
+    "encode",
+    "fit_ngrams",
+    "fold",
+    "generate",
+    "generate_nli",
+    "load_nli",
+    "load_task",
+    "premise_groups",
+    "premise_key",
+    "prepare",
+    "subsample",
+]

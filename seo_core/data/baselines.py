@@ -16,8 +16,18 @@ def _features(columns: list[str], ngrams: tuple[int, int]):
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return ColumnTransformer([(c, TfidfVectorizer(ngram_range=ngrams, min_df=2, sublinear_tf=True,
-                                                  token_pattern=r"(?u)\b\w+\b"), c) for c in columns])
+    return ColumnTransformer(
+        [
+            (
+                c,
+                TfidfVectorizer(
+                    ngram_range=ngrams, min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
+                ),
+                c,
+            )
+            for c in columns
+        ]
+    )
 
 
 def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2), strength: float = 1.0):
@@ -38,14 +48,26 @@ def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] 
     """
     train = task.splits["train"].iloc[:train_rows]
     majority = int(np.bincount(train["label"]).argmax())
-    rows = [{"baseline": "majority class", "features": 0,
-             **{s: 100 * float((task.splits[s]["label"] == majority).mean()) for s in task.evaluation}}]
+    rows = [
+        {
+            "baseline": "majority class",
+            "features": 0,
+            **{s: 100 * float((task.splits[s]["label"] == majority).mean()) for s in task.evaluation},
+        }
+    ]
     kinds = {f"{task.texts[-1]} only": [task.texts[-1]], "TF-IDF n-grams": list(task.texts)}
     if len(task.texts) == 1:
         kinds.pop(f"{task.texts[-1]} only")
     for name, columns in kinds.items():
         model = fit_ngrams(train, columns, ngrams=ngrams)
-        rows.append({"baseline": name, "features": int(model[-1].n_features_in_),
-                     **{s: 100 * float(model.score(task.splits[s], task.splits[s]["label"]))
-                        for s in task.evaluation}})
+        rows.append(
+            {
+                "baseline": name,
+                "features": int(model[-1].n_features_in_),
+                **{
+                    s: 100 * float(model.score(task.splits[s], task.splits[s]["label"]))
+                    for s in task.evaluation
+                },
+            }
+        )
     return pd.DataFrame(rows)

@@ -17,8 +17,13 @@ import pandas as pd
 
 from seo_core.data.readers import Chunk, DataError
 
-REASONS = ("no gold label", "missing text", "duplicate", "duplicate with another label",
-           "premise also in an evaluation split")
+REASONS = (
+    "no gold label",
+    "missing text",
+    "duplicate",
+    "duplicate with another label",
+    "premise also in an evaluation split",
+)
 _SPACES = re.compile(r"[^\S ]|  |^ | $")  # any white space that folding would change
 
 
@@ -74,8 +79,10 @@ class LabelReader:
         if number is None or number < 0 or (self.names is not None and number >= len(self.names)):
             raise self._wrong(value, place)
         if self.names is None and number >= 1000:
-            raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label "
-                            "column? If so pass labels=(names of the classes)")
+            raise DataError(
+                f"{place()}: label {value!r} would need more than 1000 classes. Is this the label "
+                "column? If so pass labels=(names of the classes)"
+            )
         return number
 
     def _wrong(self, value, place) -> DataError:
@@ -84,8 +91,10 @@ class LabelReader:
         else:
             allowed = f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}"
         shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
-        return DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the "
-                         "row, or name the right label column")
+        return DataError(
+            f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the "
+            "row, or name the right label column"
+        )
 
 
 def _whole(value) -> int | None:
@@ -96,17 +105,22 @@ def _whole(value) -> int | None:
     return int(number) if math.isfinite(number) and number == int(number) else None
 
 
-def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int,
-                extras: tuple[str, ...] = ()) -> tuple[dict[str, list], dict[str, int]]:
+def clean_chunk(
+    chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int, extras: tuple[str, ...] = ()
+) -> tuple[dict[str, list], dict[str, int]]:
     """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason.
 
     `first_idx` numbers the rows that have no idx of their own. Raises DataError.
     """
     n = len(chunk.rows)
-    columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
-               for name in texts}
-    gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
-            for i, v in enumerate(chunk.columns["label"])]
+    columns = {
+        name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
+        for name in texts
+    }
+    gold = [
+        labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
+        for i, v in enumerate(chunk.columns["label"])
+    ]
     keep, drops = [], dict.fromkeys(REASONS[:2], 0)
     for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True)):
         if label is None:
@@ -133,13 +147,17 @@ def _text(value, chunk: Chunk, i: int, name: str) -> str | None:
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError:
-                raise DataError(f"{chunk.place(i)}, column {name!r}: half of a surrogate pair, which is no "
-                                "character. Write the file again from valid Unicode") from None
+                raise DataError(
+                    f"{chunk.place(i)}, column {name!r}: half of a surrogate pair, which is no "
+                    "character. Write the file again from valid Unicode"
+                ) from None
         return fold(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    raise DataError(f"{chunk.place(i)}, column {name!r}: {type(value).__name__} {str(value)[:40]!r} where text is "
-                    "expected. Name the text column, or convert it to text")
+    raise DataError(
+        f"{chunk.place(i)}, column {name!r}: {type(value).__name__} {str(value)[:40]!r} where text is "
+        "expected. Name the text column, or convert it to text"
+    )
 
 
 def _optional(value) -> str:
@@ -161,15 +179,22 @@ def drop_shared(train: pd.DataFrame, others: list[pd.DataFrame], text: str) -> t
     return (train[~shared].reset_index(drop=True) if shared.any() else train), int(shared.sum())
 
 
-def clean(frame: pd.DataFrame, texts: tuple[str, ...] = ("premise", "hypothesis"),
-          labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"), *,
-          name: str = "frame") -> tuple[pd.DataFrame, dict[str, int]]:
+def clean(
+    frame: pd.DataFrame,
+    texts: tuple[str, ...] = ("premise", "hypothesis"),
+    labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"),
+    *,
+    name: str = "frame",
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Clean one DataFrame with the columns `texts` and "label": the kept rows, and the drops by reason.
 
     Raises DataError naming `name`, row (from 1) and column.
     """
-    columns = {c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
-               for c in (*texts, "label", "genre", "idx") if c in frame}
+    columns = {
+        c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
+        for c in (*texts, "label", "genre", "idx")
+        if c in frame
+    }
     chunk = Chunk(name, columns, range(1, len(frame) + 1))
     extras = ("genre",) if "genre" in frame else ()
     kept, drops = clean_chunk(chunk, texts, LabelReader(labels), 0, extras)
@@ -185,7 +210,7 @@ def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
         digest.update(f"{name}\x1d{len(frame)}\x1d{len(texts)}\x1d".encode())
         for text in texts:
             for start in range(0, len(frame), 50_000):
-                digest.update("\x1e".join(frame[text].iloc[start:start + 50_000]).encode())
+                digest.update("\x1e".join(frame[text].iloc[start : start + 50_000]).encode())
                 digest.update(b"\x1e")
         digest.update(np.ascontiguousarray(frame["label"], dtype="<i8").tobytes())
     return digest.hexdigest()

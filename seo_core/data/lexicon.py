@@ -12,6 +12,7 @@ Everything the labels rest on is here and can be checked by reading:
 * `GENRES[genre]["events"]`: things that happen once, so that they have one day and one order.
 * `RELATIONS`: pairs of inverse orders, each transitive and excluding the other.
 """
+# ruff: noqa: E501 - a table reads better with one entry a line
 
 from __future__ import annotations
 

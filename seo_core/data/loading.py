@@ -25,8 +25,13 @@ from seo_core.settings import SettingsError, display_source, resolve_path
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 NLI_TEXTS = ("premise", "hypothesis")
-_NLI_COLUMNS = {"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis", "sentence2"),
-                "label": ("label", "gold_label"), "genre": ("genre",), "idx": ("idx",)}
+_NLI_COLUMNS = {
+    "premise": ("premise", "sentence1"),
+    "hypothesis": ("hypothesis", "sentence2"),
+    "label": ("label", "gold_label"),
+    "genre": ("genre",),
+    "idx": ("idx",),
+}
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,35 @@ class TaskData:
         return tuple(s for s in self.splits if s not in ("train", "reward", "acceptance"))
 
 
-def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "label",
-              labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None) -> TaskData:
+def load_task(
+    source: str | Path,
+    *,
+    text: str | Sequence[str],
+    label: str = "label",
+    labels: Sequence[str] | None = None,
+    split_names: dict[str, str] | None = None,
+) -> TaskData:
     """Any classification task: `text` names one or two text columns, `label` the label column.
 
     source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring).
     labels: the class names in id order; labels may then be written as these names or as 0..k-1. If not
         given, whole numbers keep their value, and names are numbered in sorted order.
-    split_names: {name wanted: name in the source}; by default every split that has labels, under its own name.
+    split_names: {name wanted: name in the source}; by default every split that has labels,
+        under its own name.
     Raises DataError (file, row, column, what to do).
     """
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
-        raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
+        raise DataError(
+            f"text={text!r}, label={label!r}: name one or two text columns and another label column"
+        )
     wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
     return _load(source, wanted, texts, tuple(labels) if labels else None, split_names)
 
 
-def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None = None,
-             noise: float = 0.0) -> TaskData:
+def load_nli(
+    source: str | Path = "embedded", *, seed: int = 0, rows: int | None = None, noise: float = 0.0
+) -> TaskData:
     """NLI pairs: train, validation_matched and, where there is one, validation_mismatched.
 
     `seed`, `rows` (training pairs, default 20 000) and `noise` (share of wrong training labels) belong to
@@ -92,8 +107,10 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
         sources = {name: [_chunk_of(frame, name)] for name, frame in frames.items()}
         return _assemble("embedded", sources, NLI_TEXTS, NLI_LABELS, nli=True)
     if rows is not None or noise:
-        raise DataError("rows and noise belong to the embedded generator; to take fewer pairs of another "
-                        "source use subsample()")
+        raise DataError(
+            "rows and noise belong to the embedded generator; to take fewer pairs of another "
+            "source use subsample()"
+        )
     wanted = Wanted(_NLI_COLUMNS, frozenset({"genre", "idx"}))
     return _load(source, wanted, NLI_TEXTS, NLI_LABELS, None, nli=True)
 
@@ -112,11 +129,15 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False)
         open_split = {s: (lambda s=s, d=d: readers.read_hub(source, s, d, wanted)) for s, d in found.items()}
         name = source
     else:
-        found = readers.find_splits(path) if path.is_dir() else {readers.split_of(path.stem) or "train": [path]}
+        found = (
+            readers.find_splits(path) if path.is_dir() else {readers.split_of(path.stem) or "train": [path]}
+        )
         if not path.is_dir() and (nli or len(found) == 1):
             found = {"train": [path]}
-        open_split = {s: (lambda files=files: (c for f in files for c in readers.read_file(f, wanted)))
-                      for s, files in found.items()}
+        open_split = {
+            s: (lambda files=files: (c for f in files for c in readers.read_file(f, wanted)))
+            for s, files in found.items()
+        }
         name = display_source(str(path))
     chosen = _nli_splits(found) if nli else _task_splits(found, split_names, source)
     return _assemble(name, {new: open_split[old]() for new, old in chosen.items()}, texts, labels, nli=nli)
@@ -130,12 +151,18 @@ def _local(source: str) -> Path | None:
         path = Path(source).expanduser().resolve()
     if path.exists():
         return path
-    looks_local = (source.startswith((".", "/", "~")) or "\\" in source or source.count("/") != 1
-                   or Path(source).suffix.lower() in readers.ENDINGS)
+    looks_local = (
+        source.startswith((".", "/", "~"))
+        or "\\" in source
+        or source.count("/") != 1
+        or Path(source).suffix.lower() in readers.ENDINGS
+    )
     if not looks_local and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return None
-    raise DataError(f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "
-                    "nyu-mll/multi_nli, or a path; relative paths start at the book's root")
+    raise DataError(
+        f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "
+        "nyu-mll/multi_nli, or a path; relative paths start at the book's root"
+    )
 
 
 def _nli_splits(found) -> dict[str, str]:
@@ -145,8 +172,11 @@ def _nli_splits(found) -> dict[str, str]:
     chosen = {"train": "train"}
     matched = [s for s in ("validation_matched", "dev_matched", "validation", "dev", "test") if s in found]
     mismatched = [s for s in ("validation_mismatched", "dev_mismatched") if s in found]
-    return chosen | ({"validation_matched": matched[0]} if matched else {}) | (
-        {"validation_mismatched": mismatched[0]} if mismatched else {})
+    return (
+        chosen
+        | ({"validation_matched": matched[0]} if matched else {})
+        | ({"validation_mismatched": mismatched[0]} if mismatched else {})
+    )
 
 
 def _task_splits(found, split_names, source: str) -> dict[str, str]:
@@ -162,7 +192,9 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     reader = cleaning.LabelReader(labels)
     splits, counts = {}, {}
     for split, chunks in sources.items():
-        splits[split], counts[split] = _read_split(chunks, texts, reader, ("genre",) if nli else (), split, name)
+        splits[split], counts[split] = _read_split(
+            chunks, texts, reader, ("genre",) if nli else (), split, name
+        )
     if labels is None:
         labels = _name_classes(splits, name)
     for split, frame in splits.items():
@@ -170,7 +202,9 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
         counts[split] |= repeated
     evaluation = [s for s in splits if s != "train"]
     if "train" in splits:
-        splits["train"], shared = cleaning.drop_shared(splits["train"], [splits[s] for s in evaluation], texts[0])
+        splits["train"], shared = cleaning.drop_shared(
+            splits["train"], [splits[s] for s in evaluation], texts[0]
+        )
         counts["train"]["premise also in an evaluation split"] = shared
     for split in evaluation:  # a test set whose labels are kept secret
         if not len(splits[split]):
@@ -178,8 +212,10 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     if nli and "validation_matched" not in splits:
         _carve(splits, counts)
     if not splits or not all(len(frame) for frame in splits.values()):
-        raise DataError(f"{name}: no usable row is left in train after cleaning ({_summary(counts)}). Check the "
-                        "label and text columns")
+        raise DataError(
+            f"{name}: no usable row is left in train after cleaning ({_summary(counts)}). Check the "
+            "label and text columns"
+        )
     rows = [(split, reason, count) for split, by in counts.items() for reason, count in by.items()]
     rows += [(split, "kept", len(splits[split])) for split in counts if split in splits]
     order = {reason: i for i, reason in enumerate(("read", *cleaning.REASONS))}
@@ -198,8 +234,10 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
         for reason, n in drops.items():
             counts[reason] += n
     if not counts["read"]:
-        raise DataError(f"{name}: split {split!r} has no rows (the file holds a header at most). "
-                        "Download or export it again")
+        raise DataError(
+            f"{name}: split {split!r} has no rows (the file holds a header at most). "
+            "Download or export it again"
+        )
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*texts, "label", *extras, "idx"]].astype({"idx": "int64"}), counts
 
@@ -209,8 +247,10 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]
     values = sorted({v for frame in splits.values() for v in frame["label"].unique()}, key=str)
     if any(isinstance(v, str) for v in values):
         if not all(isinstance(v, str) for v in values):
-            raise DataError(f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
-                            "Write them one way, or pass labels=(names of the classes)")
+            raise DataError(
+                f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
+                "Write them one way, or pass labels=(names of the classes)"
+            )
         if len(values) > 1000:
             raise DataError(f"{name}: {len(values)} different labels. Is this the label column?")
         for split, frame in splits.items():
@@ -236,8 +276,10 @@ def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]]) -
 
 
 def _summary(counts) -> str:
-    return "; ".join(f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by.items() if n)
-                     for split, by in counts.items())
+    return "; ".join(
+        f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by.items() if n)
+        for split, by in counts.items()
+    )
 
 
 def with_splits(task: TaskData, splits: dict[str, pd.DataFrame]) -> TaskData:

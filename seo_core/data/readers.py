@@ -51,8 +51,10 @@ class Wanted:
                 chosen[role] = name
             elif role not in self.optional:
                 columns = ", ".join(map(repr, list(found)[:20])) or "none"
-                raise DataError(f"{file}: no column {' or '.join(map(repr, names))}; its columns are {columns}. "
-                                "Rename the column, or name yours with load_task(source, text=..., label=...)")
+                raise DataError(
+                    f"{file}: no column {' or '.join(map(repr, names))}; its columns are {columns}. "
+                    "Rename the column, or name yours with load_task(source, text=..., label=...)"
+                )
         return chosen
 
 
@@ -64,12 +66,20 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
         raise DataError(f"{path}: the file is empty (0 bytes). Download or export it again")
     ending = path.suffix.lower()
     if ending not in READERS:
-        raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; "
-                        f"use one of {', '.join(ENDINGS)}")
-    return READERS[ending](path, wanted)
+        raise DataError(
+            f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(ENDINGS)}"
+        )
+    try:
+        yield from READERS[ending](path, wanted)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or _first_line(error)}). Check its permissions "
+            "and the disk"
+        ) from None
 
 
 # --- text formats -----------------------------------------------------------------------------------------
+
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text without its line end); only a line feed ends a line."""
@@ -80,8 +90,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             try:
                 yield number, raw.decode("utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
-                raise DataError(f"{path.name}, line {number}: not valid UTF-8 ({error.reason} at byte "
-                                f"{error.start} of the line). Save the file as UTF-8") from None
+                raise DataError(
+                    f"{path.name}, line {number}: not valid UTF-8 ({error.reason} at byte "
+                    f"{error.start} of the line). Save the file as UTF-8"
+                ) from None
 
 
 def _gather(path: Path, rows: Iterator[tuple[int, dict]], unit: str) -> Iterator[Chunk]:
@@ -101,6 +113,7 @@ def _gather(path: Path, rows: Iterator[tuple[int, dict]], unit: str) -> Iterator
 
 def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """One JSON object a line; the first line's keys decide which column plays which role."""
+
     def rows():
         chosen = None
         for number, line in _lines(path):
@@ -110,12 +123,16 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                 record = json.loads(line)
             except (json.JSONDecodeError, RecursionError) as error:
                 what = getattr(error, "msg", "nested too deeply")
-                raise DataError(f"{path.name}, line {number}: broken JSON ({what} at character "
-                                f"{getattr(error, 'pos', 0) + 1}). Each line must be one complete JSON object; "
-                                "correct or delete this line") from None
+                raise DataError(
+                    f"{path.name}, line {number}: broken JSON ({what} at character "
+                    f"{getattr(error, 'pos', 0) + 1}). Each line must be one complete JSON object; "
+                    "correct or delete this line"
+                ) from None
             if not isinstance(record, dict):
-                raise DataError(f"{path.name}, line {number}: a JSON {type(record).__name__} where an object "
-                                "is expected. Write one object a line (JSON lines), not one array")
+                raise DataError(
+                    f"{path.name}, line {number}: a JSON {type(record).__name__} where an object "
+                    "is expected. Write one object a line (JSON lines), not one array"
+                )
             if chosen is None:
                 chosen = wanted.resolve(list(record), path.name)
             yield number, {role: record.get(name) for role, name in chosen.items()}
@@ -124,7 +141,8 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
 
 
 def read_tsv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
-    """Tab-separated with a header and no quoting, as GLUE is: a quotation mark is a character like any other."""
+    """Tab-separated with a header and no quoting, as GLUE is: a quotation mark is just a character."""
+
     def rows():
         header = None
         for number, line in _lines(path):
@@ -144,6 +162,7 @@ def read_tsv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
 
 def read_csv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """Comma-separated with a header, RFC 4180 quoting (quoted fields may hold line ends)."""
+
     def rows():
         csv.field_size_limit(2**31 - 1)  # the default refuses a field above 128 kB
         ends = (line + "\n" for _, line in _lines(path))
@@ -156,8 +175,10 @@ def read_csv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise DataError(f"{path.name}, line {start}: broken CSV ({error}). Close the quotation marks, "
-                                "and double those inside a quoted field") from None
+                raise DataError(
+                    f"{path.name}, line {start}: broken CSV ({error}). Close the quotation marks, "
+                    "and double those inside a quoted field"
+                ) from None
             end = reader.line_num
             if header is None:
                 header = fields
@@ -171,11 +192,14 @@ def read_csv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
 
 
 def _width(path: Path, number: int, found: int, expected: int) -> DataError:
-    return DataError(f"{path.name}, line {number}: {found} fields where the header has {expected}. Correct the "
-                     "line (csv: quote fields that hold commas; tsv: no tabs or line ends inside a field)")
+    return DataError(
+        f"{path.name}, line {number}: {found} fields where the header has {expected}. Correct the "
+        "line (csv: quote fields that hold commas; tsv: no tabs or line ends inside a field)"
+    )
 
 
 # --- Arrow formats ----------------------------------------------------------------------------------------
+
 
 def read_parquet(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """Row batches of the wanted columns only (column pushdown)."""
@@ -190,8 +214,10 @@ def read_parquet(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                 yield _from_arrow(path.name, batch, chosen, start)
                 start += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path.name}: not a readable parquet file, perhaps cut short "
-                        f"({_first_line(error)}). Download or write it again") from None
+        raise DataError(
+            f"{path.name}: not a readable parquet file, perhaps cut short "
+            f"({_first_line(error)}). Download or write it again"
+        ) from None
 
 
 def read_arrow(path: Path, wanted: Wanted) -> Iterator[Chunk]:
@@ -208,8 +234,10 @@ def read_arrow(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                     yield _from_arrow(path.name, part, chosen, start)
                     start += part.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path.name}: not a readable Arrow file, perhaps cut short "
-                        f"({_first_line(error)}). Save the data set again") from None
+        raise DataError(
+            f"{path.name}: not a readable Arrow file, perhaps cut short "
+            f"({_first_line(error)}). Save the data set again"
+        ) from None
 
 
 def _from_arrow(file: str, batch, chosen: dict[str, str], start: int) -> Chunk:
@@ -220,8 +248,9 @@ def _from_arrow(file: str, batch, chosen: dict[str, str], start: int) -> Chunk:
         try:
             columns[role] = column.to_pylist()
         except UnicodeDecodeError:
-            columns[role] = [_decode(column, i, f"{file}, row {start + i}, column {name!r}")
-                             for i in range(len(column))]
+            columns[role] = [
+                _decode(column, i, f"{file}, row {start + i}, column {name!r}") for i in range(len(column))
+            ]
     return Chunk(file, columns, range(start, start + batch.num_rows))
 
 
@@ -229,7 +258,9 @@ def _decode(column, i: int, place: str):
     try:
         return column[i].as_py()
     except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not valid UTF-8 ({error.reason}). Write the file again from UTF-8 text") from None
+        raise DataError(
+            f"{place}: not valid UTF-8 ({error.reason}). Write the file again from UTF-8 text"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:
@@ -237,17 +268,26 @@ def _first_line(error: Exception) -> str:
 
 
 READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {
-    ".parquet": read_parquet, ".arrow": read_arrow, ".jsonl": read_jsonl, ".json": read_jsonl,
-    ".csv": read_csv, ".tsv": read_tsv}
+    ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".jsonl": read_jsonl,
+    ".json": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+}
 
 
 # --- folders ----------------------------------------------------------------------------------------------
 
+
 def split_of(stem: str) -> str | None:
-    """The split a file's name stands for: 'multinli_1.0_dev_matched' -> 'validation_matched'; None: no split."""
+    """The split a file's name stands for: 'multinli_1.0_dev_matched' -> 'validation_matched'; else None."""
     words = re.split(r"[^a-z]+", stem.lower())
-    for split, names in (("train", ("train", "training")), ("validation", ("validation", "valid", "val", "dev")),
-                         ("test", ("test",))):
+    for split, names in (
+        ("train", ("train", "training")),
+        ("validation", ("validation", "valid", "val", "dev")),
+        ("test", ("test",)),
+    ):
         if any(name in words for name in names):
             kind = next((f"_{w}" for w in ("matched", "mismatched") if w in words), "")
             return split + (kind if split != "train" else "")
@@ -262,9 +302,11 @@ def find_splits(folder: Path) -> dict[str, list[Path]]:
             return splits
     inside = sorted(p.name for p in folder.iterdir())
     shown = ", ".join(inside[:8]) + (", …" if len(inside) > 8 else "") if inside else "nothing"
-    raise DataError(f"{folder}: this folder is no data set; it holds {shown}. It needs files named after their "
-                    "splits (train.parquet, validation_matched.jsonl, dev.tsv, …), or a README.md whose YAML "
-                    "header lists them under configs: data_files:, or be written by datasets' save_to_disk")
+    raise DataError(
+        f"{folder}: this folder is no data set; it holds {shown}. It needs files named after their "
+        "splits (train.parquet, validation_matched.jsonl, dev.tsv, …), or a README.md whose YAML "
+        "header lists them under configs: data_files:, or be written by datasets' save_to_disk"
+    )
 
 
 def _from_saved(folder: Path) -> dict[str, list[Path]]:
@@ -293,7 +335,9 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
     card = folder / "README.md"
     if not card.is_file():
         return {}
-    header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    header = re.match(
+        r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL
+    )
     if not header or "configs" not in header[1]:
         return {}
     import yaml
@@ -306,17 +350,23 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
             files = [{"split": "train", "path": files}]
         elif isinstance(files, dict):
             files = [{"split": split, "path": path} for split, path in files.items()]
-        entries = [(e["split"], [e["path"]] if isinstance(e["path"], str) else list(e["path"])) for e in files]
+        entries = [
+            (e["split"], [e["path"]] if isinstance(e["path"], str) else list(e["path"])) for e in files
+        ]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(f"{card}: its YAML header has no usable configs: data_files: "
-                        f"({type(error).__name__}). Correct it, or remove it and name the files after their "
-                        "splits") from None
+        raise DataError(
+            f"{card}: its YAML header has no usable configs: data_files: "
+            f"({type(error).__name__}). Correct it, or remove it and name the files after their "
+            "splits"
+        ) from None
     splits: dict[str, list[Path]] = {}
     for split, patterns in entries:
         found = [p for pattern in patterns for p in sorted(folder.glob(pattern))]
         if not found:
-            raise DataError(f"{card}: names {', '.join(patterns)} for split {split!r}, which is not in the folder. "
-                            "Complete the download, or correct the card")
+            raise DataError(
+                f"{card}: names {', '.join(patterns)} for split {split!r}, which is not in the folder. "
+                "Complete the download, or correct the card"
+            )
         splits.setdefault(split, []).extend(found)
     return splits
 
@@ -330,28 +380,36 @@ def _from_names(folder: Path) -> dict[str, list[Path]]:
             splits.setdefault(split, []).append(path)
     for split, paths in splits.items():
         if len({p.suffix.lower() for p in paths}) > 1:
-            raise DataError(f"{folder}: split {split!r} is there in several formats ({', '.join(p.name for p in paths)}). "
-                            "Keep one of them, or pass its path")
+            raise DataError(
+                f"{folder}: split {split!r} is there in several formats "
+                f"({', '.join(p.name for p in paths)}). "
+                "Keep one of them, or pass its path"
+            )
     return splits
 
 
 # --- the hub ----------------------------------------------------------------------------------------------
+
 
 def hub_splits(source: str) -> dict[str, object]:
     """split -> datasets.Dataset for a hub id "owner/name" or "owner/name:config"."""
     try:
         import datasets
     except ImportError:
-        raise DataError(f"{source!r} is a hub id, and reading the hub needs the datasets package: "
-                        "pip install datasets. Without it: data='embedded', or a local folder") from None
+        raise DataError(
+            f"{source!r} is a hub id, and reading the hub needs the datasets package: "
+            "pip install datasets. Without it: data='embedded', or a local folder"
+        ) from None
     name, _, config = source.partition(":")
     try:
         loaded = datasets.load_dataset(name, *([config] if config else []))
-    except Exception as error:  # noqa: BLE001 - every kind of network, hub and file error ends here
-        raise DataError(f"{source!r} could not be read from the hub ({type(error).__name__}: {_first_line(error)}), "
-                        "and there is no local file or folder of that name. Ways out: check the name and the "
-                        "network (HF_HUB_OFFLINE=1 uses only what is cached); download it elsewhere and pass the "
-                        "folder's path; or use data='embedded'") from None
+    except Exception as error:  # every kind of network, hub and file error ends here
+        raise DataError(
+            f"{source!r} could not be read from the hub ({type(error).__name__}: {_first_line(error)}), "
+            "and there is no local file or folder of that name. Ways out: check the name and the "
+            "network (HF_HUB_OFFLINE=1 uses only what is cached); download it elsewhere and pass the "
+            "folder's path; or use data='embedded'"
+        ) from None
     return dict(loaded)
 
 

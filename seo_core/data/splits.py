@@ -32,8 +32,10 @@ def development(task, rows: int, seed: int = 0):
     """
     train = task.splits["train"]
     if not 2 <= rows <= len(train) // 2:
-        raise DataError(f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
-                        f"pairs, and there are {len(train)}. Lower development_rows, or use more data")
+        raise DataError(
+            f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
+            f"pairs, and there are {len(train)}. Lower development_rows, or use more data"
+        )
     group = premise_groups(train, task.texts[0])
     order = np.random.default_rng([seed, 31]).permutation(group.max() + 1)
     sizes = np.bincount(group)[order]
@@ -44,16 +46,22 @@ def development(task, rows: int, seed: int = 0):
     acceptance = ~reward & (before - start < rows - half)
     kind = np.zeros(len(order), int)
     kind[order[reward]], kind[order[acceptance]] = 1, 2
-    parts = {name: train[kind[group] == k].reset_index(drop=True)
-             for k, name in enumerate(("train", "reward", "acceptance"))}
+    parts = {
+        name: train[kind[group] == k].reset_index(drop=True)
+        for k, name in enumerate(("train", "reward", "acceptance"))
+    }
     return _with(task, {**parts, **{s: task.splits[s] for s in task.evaluation}})
 
 
 def subsample(task, train_rows: int | None = None, evaluation_rows: int | None = None, seed: int = 0):
-    """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (always the same).
+    """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (fixed).
 
-    Draws are nested: the first 8 000 of a seed are among its first 16 000. Rows keep their order.
+    Draws are nested: the first 8 000 of a seed are among its first 16 000. Rows keep their order. None keeps
+    all. Raises DataError for a number below 1.
     """
+    for name, rows in (("train_rows", train_rows), ("evaluation_rows", evaluation_rows)):
+        if rows is not None and rows < 1:
+            raise DataError(f"{name} must be 1 or more, or None for all rows; got {rows}")
     splits = dict(task.splits)
     if train_rows is not None:
         splits["train"] = _take(splits["train"], train_rows, seed)
