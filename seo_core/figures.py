@@ -576,3 +576,11 @@ def contestant_table(records: list[dict]) -> pd.DataFrame:
         return pd.DataFrame([{"contestant": NOT_RUN, "record": "none"}])
     table = pd.DataFrame(rows)
     return table[[*table.columns.drop(["seed", "cpu", "record"]), "seed", "cpu", "record"]].round(3)
+
+
+def steps_table(contradiction: claims.Contradiction) -> pd.DataFrame:
+    """The arithmetic of one of `claims.contradictions()`: what, how, result."""
+    import pandas as pd
+
+    rows = [(step.what, step.arithmetic, step.result) for step in contradiction.steps]
+    return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])

@@ -100,7 +100,7 @@ def test_curves_and_contestants_come_back_in_long_form():
 
 def test_this_run_leaves_out_other_data_models_and_profiles():
     write(series={"train_loss": [1.0]})
-    write(task=SimpleNamespace(**{**vars(TASK), "name": "snli"}))
+    write(task=SimpleNamespace(**{**vars(TASK), "name": "snli", "fingerprint": "5" * 16}))
     write(profile="cpu")
     frame, settings = results.load("_build/results"), load_settings("quick")
     assert len(frame) == 3 and list(results.matching(frame, settings)["data_name"]) == ["embedded"]
