@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -16,13 +18,14 @@
 # %% [markdown]
 # # Figure 1: the system
 #
-# SEO-LLM {cite}`seollm2024`, renamed SEC in its revision {cite}`sec2025`, has four parts: a module that makes the *data*
-# go further, a module that makes the *model* smaller, a controller that balances the two, and an evaluation whose
-# outcome goes back to the controller. Each paper shows them in a diagram, its Figure 1.
+# SEO-LLM {cite}`seollm2024`, renamed SEC in its revision {cite}`sec2025`, has four parts: a module that
+# makes the *data* go further, a module that makes the *model* smaller, a controller that balances the two,
+# and an evaluation whose outcome goes back to the controller. Each paper shows them in a diagram, its
+# Figure 1.
 #
-# The diagram below is not a copy of theirs. It is drawn from this book's code: each box names a component of the papers
-# and the module that stands for it. A box is dashed and says "not implemented yet" as long as the package does not have
-# the component.
+# The diagram below is not a copy of theirs. It is drawn from this book's code: each box names a component
+# of the papers and the module that stands for it. A box is dashed and says "not implemented yet" as long as
+# the package does not have the component.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -42,12 +45,14 @@ _ = figures.architecture()
 # %% [markdown]
 # ## How to read it
 #
-# - **Data optimization.** *Adaptive data augmentation* (ADA) adds edited examples and changes its edits as the model learns.
-#   *Transfer-active learning* (TAL) starts from another task and picks the examples that are worth a label.
-# - **Model compression.** *Adaptive iterative pruning* (AIP) removes weights while the measured performance allows it.
-#   *Synergistic quantization and distillation* (SQD) trains a smaller, 8-bit student against the full model.
-# - **Synergy Controller.** Two weights, $\lambda_1$ and $\lambda_2$, say how much spent data and model size count against the
-#   task's loss. The controller changes them as it goes.
+# - **Data optimization.** *Adaptive data augmentation* (ADA) adds edited examples and changes its edits as
+#   the model learns. *Transfer-active learning* (TAL) starts from another task and picks the examples that
+#   are worth a label.
+# - **Model compression.** *Adaptive iterative pruning* (AIP) removes weights while the measured performance
+#   allows it. *Synergistic quantization and distillation* (SQD) trains a smaller, 8-bit student against the
+#   full model.
+# - **Synergy Controller.** Two weights, $\lambda_1$ and $\lambda_2$, say how much spent data and model size
+#   count against the task's loss. The controller changes them as it goes.
 # - **Feedback loop.** The performance $P$ that was measured decides what the controller does next.
 #
 # The papers give one equation for each part:
@@ -59,10 +64,11 @@ for equation in claims.EQUATIONS:
     display(Math(equation.latex + rf"\qquad\text{{({equation.number}: {equation.defines})}}"))
 
 # %% [markdown]
-# $D$ is the data, $M(\theta)$ the model with weights $\theta$, $P$ a performance metric, $T$ a threshold of the task; $D_s$,
-# $D_t$ and $D_u$ are source, target and unlabelled data; $\theta_q$ and $\theta_t$ are the weights of the quantized student and
-# of its teacher; $\lambda$ and $\alpha$ weigh one term against another. The papers do not say how ADA or AIP decide,
-# what form $R_{data}$ and $R_{model}$ have, or how the controller sets its weights. Our reading of each stands in its module.
+# $D$ is the data, $M(\theta)$ the model with weights $\theta$, $P$ a performance metric, $T$ a threshold of
+# the task; $D_s$, $D_t$ and $D_u$ are source, target and unlabelled data; $\theta_q$ and $\theta_t$ are the
+# weights of the quantized student and of its teacher; $\lambda$ and $\alpha$ weigh one term against
+# another. The papers do not say how ADA or AIP decide, what form $R_{data}$ and $R_{model}$ have, or how
+# the controller sets its weights. Our reading of each stands in its module.
 #
 # ## Which code stands for which box
 #
@@ -73,15 +79,16 @@ structure = figures.structure()
 figures.Table(structure[["component", "module", "symbol", "state"]])
 
 # %% [markdown]
-# The modules depend on one another in one direction only. What a module imports from the rest of the package:
+# The modules depend on one another in one direction only. What a module imports from the rest of the
+# package:
 
 # %%
 imports = figures.dependencies()
 figures.Table(imports)
 
 # %% [markdown]
-# **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not be. The core
-# of the system, and the control loop of the papers' diagram, must be there.
+# **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not
+# be. The core of the system, and the control loop of the papers' diagram, must be there.
 
 # %%
 import importlib
@@ -105,10 +112,13 @@ print("every solid box can be imported; the loop from evaluation to controller i
 # %% [markdown]
 # ## What changes with scale
 #
-# Nothing: this page is about the code. It stands on no record, and the parameters above have no effect on it.
+# Nothing: this page is about the code. It stands on no record, and the parameters above have no effect on
+# it.
 #
 # ## Exercises
 #
-# 1. Which box would you add for *semi-supervised learning*, a row of the papers' tables that their diagram lacks?
+# 1. Which box would you add for *semi-supervised learning*, a row of the papers' tables that their diagram
+#    lacks?
 # 2. Give `figures.COMPONENTS` another entry, with a module of your own. When does its box become solid?
-# 3. Which arrow is missing if "compression-guided data selection" is to work? Compare with the controller's three principles.
+# 3. Which arrow is missing if "compression-guided data selection" is to work? Compare with the controller's
+#    three principles.

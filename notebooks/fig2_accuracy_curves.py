@@ -7,6 +7,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -16,14 +18,15 @@
 # %% [markdown]
 # # Figure 2: accuracy curves
 #
-# The papers' Figure 2 shows accuracy during training for three of their nine configurations {cite}`seollm2024,sec2025`.
-# Its text says: the baseline goes "from around 60%" to about 83% on training and 81% on validation data; transfer
-# learning reaches 85.5% and 83%; the combined system 84.5% and 83.5%, with "faster initial convergence" and a "smaller
-# gap". No table of the points is given, so what can be compared is where the curves start and end, and two claims:
-# `h-conv`, the faster start, and `h-gap`, the smaller gap.
+# The papers' Figure 2 shows accuracy during training for three of their nine configurations
+# {cite}`seollm2024,sec2025`. Its text says: the baseline goes "from around 60%" to about 83% on training
+# and 81% on validation data; transfer learning reaches 85.5% and 83%; the combined system 84.5% and 83.5%,
+# with "faster initial convergence" and a "smaller gap". No table of the points is given, so what can be
+# compared is where the curves start and end, and two claims: `h-conv`, the faster start, and `h-gap`, the
+# smaller gap.
 #
-# This page puts our curves beside those levels. It shows two kinds of records: those of *this run*, made on the
-# machine that built these pages, and the *reference* records that are committed with the book.
+# This page puts our curves beside those levels. It shows two kinds of records: those of *this run*, made on
+# the machine that built these pages, and the *reference* records that are committed with the book.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -47,23 +50,26 @@ print(f"this run: {len(run)} records of the profile {settings.profile}")
 # %% [markdown]
 # ## The papers' levels
 #
-# What the text beside Figure 2 says, in percent, with the accuracy that the papers' own table gives for the same model.
-# The table's value lies above the figure's, even above its *training* accuracy (see [](claims_audit), contradiction 2).
+# What the text beside Figure 2 says, in percent, with the accuracy that the papers' own table gives for the
+# same model. The table's value lies above the figure's, even above its *training* accuracy (see
+# [](claims_audit), contradiction 2).
 
 # %%
 import pandas as pd
 
 papers = pd.DataFrame([
-    {"configuration": curve.label, "start": curve.start, "train, end": curve.train, "validation, end": curve.validation,
-     "gap, points": curve.train - curve.validation, "table": claims.PAPER_TABLE[name].accuracy}
+    {"configuration": curve.label, "start": curve.start, "train, end": curve.train,
+     "validation, end": curve.validation, "gap, points": curve.train - curve.validation,
+     "table": claims.PAPER_TABLE[name].accuracy}
     for name, curve in claims.FIGURE_2.items()])
 figures.Table(papers)
 
 # %% [markdown]
 # ## Ours beside theirs
 #
-# One panel for each configuration of the papers' tables. Lines without markers are the papers' levels. A panel that says "not run" has no
-# record yet. Development accuracy is measured on a slice of the training data, never on the official validation sets.
+# One panel for each configuration of the papers' tables. Lines without markers are the papers' levels. A
+# panel that says "not run" has no record yet. Development accuracy is measured on a slice of the training
+# data, never on the official validation sets.
 
 # %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Nine small panels, one per configuration, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent; panels without a record say not run."}}
 _ = figures.accuracy_curves({"reference (cpu)": reference_curves})
@@ -74,30 +80,21 @@ _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})
 # %% [markdown]
 # ## The numbers behind the figure
 #
-# First and last accuracy on the development slice, and the gap: last training minus last development accuracy, in
-# points. Mean ± half of the 95% interval over seeds; one seed has no interval.
+# First and last accuracy on the development slice, and the gap: last training minus last development
+# accuracy, in points. Mean ± half of the 95% interval over seeds; one seed has no interval.
 
 # %%
-def ends(frame):
-    """First, last and gap for each configuration, from the records in the frame."""
-    frame = claims.with_gap(frame)
-    tables = {title: figures.comparison_table({title: frame}, metric, None)[title] for metric, title in (
-        ("first_development_accuracy", "first, %"), ("final_development_accuracy", "last, %"),
-        ("generalization_gap", "gap, points"))}
-    labels = {name: row.label for name, row in claims.PAPER_TABLE.items()}
-    return pd.DataFrame({"configuration": labels, **tables})
-
-
-reference_ends = ends(reference)
+reference_ends = figures.curve_ends(reference)
 figures.Table(reference_ends)
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(ends(run))
+figures.Table(figures.curve_ends(run))
 
 # %% [markdown]
 # ## The two claims
 #
-# A verdict needs records of the combined system and of the baseline, on the same data, with the same number of epochs.
+# A verdict needs records of the combined system and of the baseline, on the same data, with the same number
+# of epochs.
 
 # %%
 curve_claims = tuple(c for c in claims.CLAIMS if c.id in ("h-conv", "h-gap"))
@@ -105,8 +102,8 @@ verdicts = claims.audit(reference, curve_claims)
 figures.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% [markdown]
-# **Check.** Every configuration has its row, with a number or "not run", never with neither; where there are
-# reference curves of the baseline they rise; and the papers' own gaps are what the claim `h-gap` says.
+# **Check.** Every configuration has its row, with a number or "not run", never with neither; where there
+# are reference curves of the baseline they rise; and the papers' own gaps are what the claim `h-gap` says.
 
 # %%
 assert list(reference_ends.index) == list(claims.PAPER_TABLE)
@@ -122,9 +119,9 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 # %% [markdown]
 # ## What changes with scale
 #
-# The papers train BERT-base on 433 000 pairs. The reference records stand on a small encoder and a subset of MultiNLI, so their
-# level is lower; what can be compared is the shape, and the order of the configurations. With the profiles `gpu` and
-# `paper` the same page shows BERT-base.
+# The papers train BERT-base on 433 000 pairs. The reference records stand on a small encoder and a subset
+# of MultiNLI, so their level is lower; what can be compared is the shape, and the order of the
+# configurations. With the profiles `gpu` and `paper` the same page shows BERT-base.
 #
 # ## The records behind this page
 #
@@ -142,7 +139,8 @@ figures.Table(figures.standing_on(run))
 # %% [markdown]
 # ## Exercises
 #
-# 1. The papers call the horizontal axis "100 iterations" and train for 20 epochs. How many optimiser steps are 20 epochs? How
-#    much of one epoch are 100 steps?
-# 2. Run the book with seeds 0, 1 and 2. How wide is the interval of the gap? Could you see a difference of one point?
+# 1. The papers call the horizontal axis "100 iterations" and train for 20 epochs. How many optimiser steps
+#    are 20 epochs? How much of one epoch are 100 steps?
+# 2. Run the book with seeds 0, 1 and 2. How wide is the interval of the gap? Could you see a difference of
+#    one point?
 # 3. Training accuracy is a running mean with dropout on. In which direction does that push the gap?

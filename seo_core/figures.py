@@ -533,6 +533,19 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     return pd.DataFrame(rows, index=pd.Index(names, name="id"))
 
 
+def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """First and last development accuracy (%) and the gap, last training minus last development accuracy
+    (points), for each of the papers' configurations: mean ± 95% interval over seeds, or "not run"."""
+    import pandas as pd
+
+    frame = claims.with_gap(frame)
+    columns = {"first, %": "first_development_accuracy", "last, %": "final_development_accuracy",
+               "gap, points": "generalization_gap"}
+    labels = {name: row.label for name, row in claims.PAPER_TABLE.items()}
+    return pd.DataFrame({"configuration": labels, **{
+        title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
+
+
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     """The records a table or figure stands on: record (path from the book's root), commit, finished."""
     import pandas as pd

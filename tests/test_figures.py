@@ -137,6 +137,21 @@ def test_the_comparison_puts_the_papers_beside_ours():
     assert sizes.loc["da", "papers"] == "—" and sizes.loc["base", "ours"] == "not run"
 
 
+def test_the_ends_of_the_curves():
+    table = figures.curve_ends(results.load("_build/results"))
+    assert list(table.index) == list(claims.PAPER_TABLE)
+    assert table.loc["base"].tolist()[1:] == ["60.00 ± 0.00 (n = 3)", "60.00 ± 0.00 (n = 3)", "0.00 ± 0.00 (n = 3)"]
+    assert set(table.loc["seo"].tolist()[1:]) == {"not run"}
+
+
+def test_a_table_shows_whole_texts_and_scrolls():
+    frame = pd.DataFrame({"text": ["long " * 40], "value": [None]})
+    shown = figures.Table(frame)
+    assert "long " * 39 in shown._repr_html_() and "overflow-x: auto" in shown._repr_html_()
+    assert "…" not in repr(shown) or len(repr(shown).split("\n")[1]) < 90
+    assert "—" in repr(shown)
+
+
 def test_a_single_seed_has_no_interval():
     assert figures.mean_text([72.5]) == "72.50 (n = 1)"
 
