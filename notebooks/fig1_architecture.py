@@ -79,8 +79,8 @@ structure = figures.structure()
 figures.Table(structure[["component", "module", "symbol", "state"]])
 
 # %% [markdown]
-# The modules depend on one another in one direction only. What a module imports from the rest of the
-# package:
+# Notebooks use the techniques, these use training and evaluation, and those the data and the models;
+# nothing below `figures` draws. What a module imports from the rest of the package:
 
 # %%
 imports = figures.dependencies()

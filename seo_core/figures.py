@@ -45,14 +45,22 @@ def style() -> dict:
 
 
 def _styled(function):
-    """Draws inside `style()`."""
+    """Draws inside `style()`.
+
+    Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive
+    mode on; the context would turn it off again, and no later figure would be shown.
+    """
 
     @functools.wraps(function)
     def drawn(*arguments, **keywords):
-        import matplotlib.pyplot as plt
+        from matplotlib import rcParams
 
-        with plt.rc_context(style()):
+        before = {key: rcParams[key] for key in style()}
+        rcParams.update(style())
+        try:
             return function(*arguments, **keywords)
+        finally:
+            rcParams.update(before)
 
     return drawn
 
@@ -490,6 +498,8 @@ class Table:
         return f'<div style="overflow-x: auto">\n{html}\n</div>'
 
     def __repr__(self) -> str:
+        if self.frame.empty:
+            return "(no rows)"
         return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
 
 

@@ -140,15 +140,16 @@ def test_the_comparison_puts_the_papers_beside_ours():
 def test_the_ends_of_the_curves():
     table = figures.curve_ends(results.load("_build/results"))
     assert list(table.index) == list(claims.PAPER_TABLE)
-    assert table.loc["base"].tolist()[1:] == ["60.00 ± 0.00 (n = 3)", "60.00 ± 0.00 (n = 3)", "0.00 ± 0.00 (n = 3)"]
+    same = "60.00 ± 0.00 (n = 3)"
+    assert table.loc["base"].tolist()[1:] == [same, same, "0.00 ± 0.00 (n = 3)"]
     assert set(table.loc["seo"].tolist()[1:]) == {"not run"}
 
 
 def test_a_table_shows_whole_texts_and_scrolls():
-    frame = pd.DataFrame({"text": ["long " * 40], "value": [None]})
+    frame = pd.DataFrame({"text": ["long " * 40], "value": [math.nan]})
     shown = figures.Table(frame)
     assert "long " * 39 in shown._repr_html_() and "overflow-x: auto" in shown._repr_html_()
-    assert "…" not in repr(shown) or len(repr(shown).split("\n")[1]) < 90
+    assert max(map(len, repr(shown).split("\n"))) < 90  # the plain text beside it is cut
     assert "—" in repr(shown)
 
 
@@ -195,3 +196,15 @@ def test_curves_with_gaps_leave_gaps():
     steps, mean, low, high = figures._curve(curves, "development_accuracy")
     assert steps.tolist() == [2.0] and mean[0] == pytest.approx(0.6) and low[0] == high[0]
     assert isinstance(curves, pd.DataFrame) and math.isnan(curves["value"].iloc[2])
+
+
+def test_every_figure_of_a_notebook_is_shown(book):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    curves = "results.load_series('_build/results')"
+    cells = ["from seo_core import figures, results", "_ = figures.architecture()",
+             f"_ = figures.accuracy_curves({{'run': {curves}}})",
+             "_ = figures.confusion([[1, 0], [0, 1]], 'ab')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    shown = [[o for o in cell.outputs if "image/png" in o.get("data", {})] for cell in notebook.cells]
+    assert [len(images) for images in shown] == [0, 1, 1, 1]
