@@ -393,7 +393,7 @@ _PAIRED = {"accuracy_matched": "validation_matched_correct",
            "accuracy_mismatched": "validation_mismatched_correct"}
 
 
-def _with_gap(frame: pd.DataFrame) -> pd.DataFrame:
+def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
     """Adds `generalization_gap` = last training minus last development accuracy, where both are known."""
     ends = ("final_train_accuracy", "final_development_accuracy")
     if "generalization_gap" in frame or not set(ends) <= set(frame.columns):
@@ -438,7 +438,7 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str,
     per-example correctness was kept are paired by example too (`results.paired_difference`); everything
     else has a t interval over seeds, ratios in logarithms. One seed without examples has no interval.
     """
-    frame, wanted = _with_gap(frame), {name for name, _ in contrast.terms}
+    frame, wanted = with_gap(frame), {name for name, _ in contrast.terms}
     if contrast.metric not in frame:
         return None
     rows = frame[frame["configuration"].isin(wanted) & frame[contrast.metric].notna()]

@@ -2,7 +2,7 @@
 
 Every figure is a light, opaque card, so that it reads on a dark page too; colours are Okabe and Ito's,
 which colour-blind readers can tell apart, and never stand alone: markers or line styles go with them.
-Functions return a closed matplotlib Figure: the last line of a cell shows it once.
+Functions return a matplotlib Figure, which a notebook shows at the end of the cell: `_ = architecture()`.
 """
 
 from __future__ import annotations
@@ -45,16 +45,22 @@ def style() -> dict:
 
 
 def _styled(function):
-    """Draws inside `style()` and closes the figure, so that a notebook shows it once."""
+    """Draws inside `style()`.
+
+    Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive
+    mode on; the context would turn it off again, and no later figure would be shown.
+    """
 
     @functools.wraps(function)
     def drawn(*arguments, **keywords):
-        import matplotlib.pyplot as plt
+        from matplotlib import rcParams
 
-        with plt.rc_context(style()):
-            figure = function(*arguments, **keywords)
-        plt.close(figure)
-        return figure
+        before = {key: rcParams[key] for key in style()}
+        rcParams.update(style())
+        try:
+            return function(*arguments, **keywords)
+        finally:
+            rcParams.update(before)
 
     return drawn
 
@@ -107,23 +113,37 @@ _SIDES = {"data": GREEN, "compression": PURPLE, "control": VERMILION, "core": BL
 
 
 @functools.cache
-def _module_names(module: str) -> dict[str, str] | None:
-    """Top-level names of seo_core.<module> → first line of their docstring; None if it does not exist.
+def _own_names(module: str) -> dict[str, str | tuple[str, str]] | None:
+    """Top-level names of seo_core.<module>: first docstring line of what it defines, (module, name) of
+    what it takes from another module of the package. None if there is no such module.
 
     The source is parsed, not imported: the drawing needs no torch.
     """
     spec = importlib.util.find_spec(f"seo_core.{module}")
     if spec is None or not spec.origin:
         return None
-    found: dict[str, str] = {}
+    found: dict[str, str | tuple[str, str]] = {}
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found[node.name] = (ast.get_docstring(node) or "").split("\n")[0]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seo_core"):
-            inner = node.module.removeprefix("seo_core").lstrip(".")
-            inside = _module_names(inner) if inner else None
-            found.update({a.asname or a.name: (inside or {}).get(a.name, "") for a in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            source = f".{node.module or ''}" if node.level else (node.module or "")
+            inner = f"{module}{source}" if node.level else source.removeprefix("seo_core.")
+            if node.level or source.startswith("seo_core."):
+                found.update({a.asname or a.name: (inner.rstrip("."), a.name) for a in node.names})
     return found
+
+
+def _find(module: str, symbol: str) -> str | None:
+    """First docstring line of a symbol of seo_core.<module>, followed through its imports; None if absent."""
+    for _ in range(5):
+        names = _own_names(module)
+        if names is None or symbol not in names:
+            return None
+        if isinstance(names[symbol], str):
+            return names[symbol]
+        module, symbol = names[symbol]
+    return None
 
 
 def structure() -> pd.DataFrame:
@@ -135,11 +155,9 @@ def structure() -> pd.DataFrame:
 
     rows = []
     for part in COMPONENTS:
-        names = _module_names(part.module)
-        there = names is not None and part.symbol in names
+        summary = _find(part.module, part.symbol)
         rows.append((part.name.replace("\n", " "), part.side, f"seo_core.{part.module}", part.symbol,
-                     "in the package" if there else "not implemented yet",
-                     names[part.symbol] if there else ""))
+                     "not implemented yet" if summary is None else "in the package", summary or ""))
     return pd.DataFrame(rows, columns=["component", "side", "module", "symbol", "state", "summary"])
 
 
@@ -341,6 +359,63 @@ def training_curves(series: dict[str, dict[str, list]] | dict[str, list]) -> Fig
     return figure
 
 
+@_styled
+def reference_curves(records: list[dict]) -> Figure:
+    """Accuracy and loss of `results.load_records`, mean over seeds with the range between them;
+    "not run" if there are none."""
+    import matplotlib.pyplot as plt
+    import pandas as pd
+    from matplotlib.ticker import MaxNLocator
+
+    rows = [(step, name, value) for record in records for name, values in record["series"].items()
+            for step, value in zip(record["series"].get("epoch") or range(1, len(values) + 1), values,
+                                   strict=False)]
+    curves = pd.DataFrame(rows, columns=["step", "name", "value"]).astype({"value": float})
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
+    for axes, what in zip(panels, ("accuracy", "loss"), strict=True):
+        scale = 100 if what == "accuracy" else 1
+        for words, colour, line, marker in (("train", ORANGE, "--", "s"), ("development", BLUE, "-", "o")):
+            steps, mean, low, high = _curve(curves, f"{words}_{what}")
+            if len(steps):
+                axes.plot(steps, scale * mean, color=colour, linestyle=line, marker=marker, markersize=5,
+                          label=words)
+                axes.fill_between(steps, scale * low, scale * high, color=colour, alpha=0.18, linewidth=0)
+        axes.set(xlabel="epoch", ylabel="accuracy, %" if what == "accuracy" else "loss, nats")
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        if axes.lines:
+            axes.legend()
+        else:
+            axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=VERMILION,
+                      style="italic")
+    figure.tight_layout()
+    return figure
+
+
+@_styled
+def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
+    """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names.
+
+    A line stands at 1, the contestant that the others are compared with.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * max(len(table), 2)))
+    ratio = table["ratio"].to_numpy(float)
+    reach = [ratio - table.get("ratio_low", table["ratio"]), table.get("ratio_high", table["ratio"]) - ratio]
+    places = np.arange(len(table))[::-1]
+    axes.barh(places, ratio, color=SKY, height=0.62, xerr=np.maximum(np.nan_to_num(reach), 0),
+              error_kw={"capsize": 3, "ecolor": BLACK})
+    axes.axvline(1, color=BLACK, linewidth=1.1, linestyle="--")
+    ends = ratio + np.maximum(np.nan_to_num(reach[1]), 0)
+    for place, value, end in zip(places, ratio, ends, strict=True):
+        axes.annotate(f"{value:.2f}", (end, place), xytext=(5, 0), textcoords="offset points", va="center",
+                      fontsize=9)
+    axes.set(yticks=places, yticklabels=table.index, xlabel=label, xlim=(0, 1.12 * max(1, ends.max())))
+    axes.grid(False, axis="y")
+    figure.tight_layout()
+    return figure
+
+
 # ---------------------------------------------------------------------------------------------
 # What a classifier gets wrong
 
@@ -393,7 +468,10 @@ def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tup
                           xerr=[[100 * max(accuracy - low, 0)], [100 * max(high - accuracy, 0)]],
                           marker=MARKERS[number % 7], linestyle="none",
                           label=label if genre == next(iter(table)) else None)
-    axes.set(yticks=range(len(genres)), yticklabels=genres, xlabel="accuracy, % (bars: 95% interval)")
+            axes.annotate(f"{n}", (100 * high, genres.index(genre)), xytext=(5, 0), va="center", fontsize=9,
+                          textcoords="offset points", color=SOFT)
+    axes.set(yticks=range(len(genres)), yticklabels=genres,
+             xlabel="accuracy, % (bars: 95% interval; beside them: number of examples)")
     axes.set_ylim(-0.6, len(genres) - 0.4)
     if any(sets):
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets))
@@ -461,6 +539,26 @@ def seed_table(frame: pd.DataFrame, columns: dict[str, tuple[str, float, int]]) 
 # Tables
 
 
+class Table:
+    """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page."""
+
+    def __init__(self, frame: pd.DataFrame, index: bool = False):
+        self.frame, self.index = frame, index
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", None):
+            html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
+                                      max_rows=None, classes="dataframe")
+        return f'<div style="overflow-x: auto">\n{html}\n</div>'
+
+    def __repr__(self) -> str:
+        if self.frame.empty:
+            return "(no rows)"
+        return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
+
+
 def mean_text(values, digits: int = 2) -> str:
     """Mean ± half of the 95% interval over seeds, and how many: "72.96 ± 0.31 (n = 3)"."""
     mean, _, high, n = results.mean_interval(values)
@@ -501,6 +599,19 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     return pd.DataFrame(rows, index=pd.Index(names, name="id"))
 
 
+def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """First and last development accuracy (%) and the gap, last training minus last development accuracy
+    (points), for each of the papers' configurations: mean ± 95% interval over seeds, or "not run"."""
+    import pandas as pd
+
+    frame = claims.with_gap(frame)
+    columns = {"first, %": "first_development_accuracy", "last, %": "final_development_accuracy",
+               "gap, points": "generalization_gap"}
+    labels = {name: row.label for name, row in claims.PAPER_TABLE.items()}
+    return pd.DataFrame({"configuration": labels, **{
+        title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
+
+
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     """The records a table or figure stands on: record (path from the book's root), commit, finished."""
     import pandas as pd
@@ -511,3 +622,44 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
                for commit, dirty in zip(frame["commit"], frame["dirty"], strict=True)]
     return pd.DataFrame({"record": list(frame["path"]), "commit": commits,
                          "finished": [str(t)[:16].replace("T", " ") for t in frame["finished"]]})
+
+
+def record_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source.
+
+    A value that a record lacks is "—"; without records there is one row, "not run".
+    """
+    import pandas as pd
+
+    wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
+              "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
+    if frame.empty:
+        return pd.DataFrame([[NOT_RUN, *["—"] * (len(wanted) + 2)]],
+                            columns=["configuration", "seed", *(t for t, _, _ in wanted.values()), "record"])
+    table = pd.DataFrame({"configuration": frame["configuration"], "seed": frame["seed"]})
+    for metric, (title, scale, digits) in wanted.items():
+        values = frame[metric] if metric in frame else pd.Series(math.nan, index=frame.index)
+        table[title] = ["—" if math.isnan(v) else f"{scale * v:.{digits}f}" for v in values.astype(float)]
+    return pd.concat([table, standing_on(frame)[["commit", "record"]].set_index(frame.index)], axis=1)
+
+
+def contestant_table(records: list[dict]) -> pd.DataFrame:
+    """Contestants of benchmark records (`results.load_records`), a row each with what was measured of them;
+    without records one row, "not run"."""
+    import pandas as pd
+
+    rows = [{"contestant": name, **values, "seed": record["seed"],
+             "cpu": record["provenance"]["machine"]["cpu"], "record": record["path"]}
+            for record in records for name, values in record.get("contestants", {}).items()]
+    if not rows:
+        return pd.DataFrame([{"contestant": NOT_RUN, "record": "none"}])
+    table = pd.DataFrame(rows)
+    return table[[*table.columns.drop(["seed", "cpu", "record"]), "seed", "cpu", "record"]].round(3)
+
+
+def steps_table(contradiction: claims.Contradiction) -> pd.DataFrame:
+    """The arithmetic of one of `claims.contradictions()`: what, how, result."""
+    import pandas as pd
+
+    rows = [(step.what, step.arithmetic, step.result) for step in contradiction.steps]
+    return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])

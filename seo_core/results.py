@@ -324,10 +324,16 @@ def _measured(metrics: dict) -> dict:
     return {**kept, "non_finite": lost} if lost else kept
 
 
+def _seedless(parameters):
+    """Parameters, however deep, without those named `seed`."""
+    if isinstance(parameters, dict):
+        return {k: _seedless(v) for k, v in parameters.items() if k != "seed"}
+    return parameters
+
+
 def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") -> str:
     """8 hex digits over all parameters but the seed, the data's and the model's fingerprint."""
-    named = {k: v for k, v in parameters.items() if k != "seed"}
-    text = json.dumps([_plain(named), data_fingerprint, model_fingerprint], sort_keys=True)
+    text = json.dumps([_seedless(_plain(parameters)), data_fingerprint, model_fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -607,7 +613,8 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
 
 
 def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
-    """All curves in long form: experiment, configuration, profile, seed, path, step, name, value.
+    """All curves in long form: experiment, configuration, profile, seed, data_name, model_name, path,
+    step, name, value.
 
     `step` is the record's own `epoch` or `round` where it has one, else 1, 2, …
     """
@@ -621,9 +628,18 @@ def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
                 continue
             aligned = steps if steps and len(steps) == len(values) else range(1, len(values) + 1)
             rows += [(record["experiment"], record["configuration"], record["profile"], record["seed"],
-                      record["path"], step, name, value) for step, value in zip(aligned, values, strict=True)]
-    return pd.DataFrame(rows, columns=["experiment", "configuration", "profile", "seed", "path", "step",
-                                       "name", "value"])
+                      record["data"]["name"], record["model"]["name"], record["path"], step, name, value)
+                     for step, value in zip(aligned, values, strict=True)]
+    return pd.DataFrame(rows, columns=["experiment", "configuration", "profile", "seed", "data_name",
+                                       "model_name", "path", "step", "name", "value"])
+
+
+def matching(frame: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
+    """The rows of `load` or `load_series` with the profile, data and model of these settings: what a
+    chapter may call "this run" where a results folder holds other runs too."""
+    mine = ((frame["profile"] == settings.profile) & (frame["data_name"] == display_source(settings.data))
+            & (frame["model_name"] == display_source(settings.model)))
+    return frame[mine].reset_index(drop=True)
 
 
 def load_contestants(*folders, missing_ok: bool = True) -> pd.DataFrame:

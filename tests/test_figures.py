@@ -1,5 +1,6 @@
 """Figures and tables: drawn from what there is, "not run" for the rest, readable on any page."""
 
+import importlib
 import math
 import sys
 from types import SimpleNamespace
@@ -9,6 +10,13 @@ import pandas as pd
 import pytest
 
 from seo_core import claims, figures, load_settings, results
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """A notebook closes what it has shown; the tests close what they have drawn."""
+    yield
+    sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +57,11 @@ def drawn():
         "several": figures.training_curves({"a": {"train_loss": [1.0, None]}, "b": {"train_loss": [0.9,
                                                                                                    0.8]}}),
         "confusion": figures.confusion([[5, 1, 0], [2, 5, 1], [0, 0, 0]], ["entailment", "neutral", "other"]),
+        "reference_curves": figures.reference_curves(results.load_records("_build/results")),
+        "no reference": figures.reference_curves([]),
+        "ratio_bars": figures.ratio_bars(pd.DataFrame(
+            {"ratio": [1.5, 1.0, 0.4], "ratio_low": [1.4, 1.0, 0.4], "ratio_high": [1.6, 1.0, math.nan]},
+            index=["ours", "theirs", "third"]), "speed"),
         "by_genre": figures.by_genre({"matched": {"fiction": (0.7, 50)}, "mismatched": {"oup": (1.0, 3)}}),
     }
 
@@ -61,14 +74,11 @@ def test_every_figure_is_an_opaque_light_card_with_readable_text(book):
         assert not any(str(book) in t.get_text() for t in texts(figure)), name
         figure.savefig(book / "figure.png")
         assert (book / "figure.png").stat().st_size > 5000, name
-    import matplotlib.pyplot as plt
-
-    assert plt.get_fignums() == []  # closed: a notebook shows each once
 
 
 def test_text_stays_inside_its_figure():
     for name, figure in drawn().items():
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         box, ticks = figure.bbox, {id(t) for axes in figure.axes for t in tick_labels(axes)}
         for text in [t for t in texts(figure) if id(t) not in ticks]:
             extent = text.get_window_extent()
@@ -80,11 +90,14 @@ def test_the_architecture_follows_the_package(monkeypatch):
     structure = figures.structure().set_index("module")
     assert len(structure) == len(figures.COMPONENTS) == 10
     for module, row in structure.iterrows():
-        names = figures._module_names(module.removeprefix("seo_core."))
-        assert (row["state"] == "in the package") == (names is not None and row["symbol"] in names)
+        try:
+            there = hasattr(importlib.import_module(module), row["symbol"])
+        except ModuleNotFoundError:
+            there = False
+        assert (row["state"] == "in the package") == there, module
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert shown.count("not implemented yet") == (structure["state"] == "not implemented yet").sum()
-    monkeypatch.setattr(figures, "_module_names", lambda module: {c.symbol: "x" for c in figures.COMPONENTS})
+    monkeypatch.setattr(figures, "_find", lambda module, symbol: "summary")
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert "not implemented yet" not in shown and "controller.py" in shown
 
@@ -124,6 +137,22 @@ def test_the_comparison_puts_the_papers_beside_ours():
     assert sizes.loc["da", "papers"] == "—" and sizes.loc["base", "ours"] == "not run"
 
 
+def test_the_ends_of_the_curves():
+    table = figures.curve_ends(results.load("_build/results"))
+    assert list(table.index) == list(claims.PAPER_TABLE)
+    same = "60.00 ± 0.00 (n = 3)"
+    assert table.loc["base"].tolist()[1:] == [same, same, "0.00 ± 0.00 (n = 3)"]
+    assert set(table.loc["seo"].tolist()[1:]) == {"not run"}
+
+
+def test_a_table_shows_whole_texts_and_scrolls():
+    frame = pd.DataFrame({"text": ["long " * 40], "value": [math.nan]})
+    shown = figures.Table(frame)
+    assert "long " * 39 in shown._repr_html_() and "overflow-x: auto" in shown._repr_html_()
+    assert max(map(len, repr(shown).split("\n"))) < 90  # the plain text beside it is cut
+    assert "—" in repr(shown)
+
+
 def test_a_single_seed_has_no_interval():
     assert figures.mean_text([72.5]) == "72.50 (n = 1)"
 
@@ -134,6 +163,18 @@ def test_tables_name_the_records_they_stand_on():
     assert table["record"].str.startswith("_build/results/quick/02_baseline/base-").all()
     assert figures.standing_on(frame.iloc[:0])["record"].tolist() == ["none"]
     assert figures.standing_on(frame.assign(dirty=True))["commit"].str.endswith("(changed)").all()
+
+
+def test_record_and_contestant_tables_cope_with_what_is_missing():
+    frame = results.load("_build/results")
+    table = figures.record_table(frame)
+    assert list(table["matched, %"]) == ["72.00", "73.00", "74.00"] and set(table["mismatched, %"]) == {"—"}
+    assert figures.record_table(frame.iloc[:0]).iloc[0, 0] == "not run"
+    assert figures.contestant_table([]).iloc[0, 0] == "not run"
+    records = [{**record, "contestants": {"ours": {"ratio": 1.51234}}}
+               for record in results.load_records("_build/results")]
+    table = figures.contestant_table(records)
+    assert list(table["ratio"]) == [1.512] * 3 and list(table["seed"]) == [0, 1, 2]
 
 
 def test_wilson_intervals_are_those_of_the_formula():
@@ -155,3 +196,15 @@ def test_curves_with_gaps_leave_gaps():
     steps, mean, low, high = figures._curve(curves, "development_accuracy")
     assert steps.tolist() == [2.0] and mean[0] == pytest.approx(0.6) and low[0] == high[0]
     assert isinstance(curves, pd.DataFrame) and math.isnan(curves["value"].iloc[2])
+
+
+def test_every_figure_of_a_notebook_is_shown(book):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    curves = "results.load_series('_build/results')"
+    cells = ["from seo_core import figures, results", "_ = figures.architecture()",
+             f"_ = figures.accuracy_curves({{'run': {curves}}})",
+             "_ = figures.confusion([[1, 0], [0, 1]], 'ab')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    shown = [[o for o in cell.outputs if "image/png" in o.get("data", {})] for cell in notebook.cells]
+    assert [len(images) for images in shown] == [0, 1, 1, 1]

@@ -98,6 +98,16 @@ def test_curves_and_contestants_come_back_in_long_form():
     assert contests.loc["ours", "examples_per_second"] == 145.0 and contests.loc["trainer", "seed"] == 0
 
 
+def test_this_run_leaves_out_other_data_models_and_profiles():
+    write(series={"train_loss": [1.0]})
+    write(task=SimpleNamespace(**{**vars(TASK), "name": "snli", "fingerprint": "5" * 16}))
+    write(profile="cpu")
+    frame, settings = results.load("_build/results"), load_settings("quick")
+    assert len(frame) == 3 and list(results.matching(frame, settings)["data_name"]) == ["embedded"]
+    assert len(results.matching(results.load_series("_build/results"), settings)) == 1
+    assert results.matching(results.load("nowhere"), settings).empty
+
+
 def test_no_records_is_an_empty_frame_and_a_missing_folder_an_error_on_request():
     assert results.load().empty and "accuracy_matched" not in results.load()
     assert {"configuration", "path", "commit"} <= set(results.load("nowhere").columns)
@@ -143,6 +153,7 @@ def test_hash8_covers_parameters_data_and_model_but_not_the_seed():
         return write(**changes).name.rsplit("-", 1)[0]
 
     assert name(seed=0) == name(seed=5)
+    assert name(parameters={"training": {"seed": 0}}) == name(parameters={"training": {"seed": 1}})
     others = [name(), name(overrides={"epochs": 9}), name(parameters={"temperature": 2.0}),
               name(task=SimpleNamespace(**{**vars(TASK), "fingerprint": "fedcba9876543210"}))]
     assert len(set(others)) == 4
