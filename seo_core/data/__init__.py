@@ -1,0 +1,21 @@
+"""Data: any NLI or classification set to clean splits and flat token ids.
+
+    task = prepare(settings)                      # what a chapter calls
+    train = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+
+readers.py streams the formats, cleaning.py changes, drops and counts, loading.py puts a task together,
+splits.py keeps it honest, generator.py and lexicon.py make the embedded set, encoding.py tokenises,
+baselines.py says what word counts alone can do.
+"""
+
+from seo_core.data.baselines import baselines, fit_ngrams
+from seo_core.data.cleaning import clean, fold, premise_key
+from seo_core.data.encoding import Encoded, encode
+from seo_core.data.generator import generate, generate_nli
+from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_nli, load_task
+from seo_core.data.readers import DataError
+from seo_core.data.splits import development, premise_groups, prepare, subsample
+
+__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "TaskData", "baselines", "clean", "development",
+           "encode", "fit_ngrams", "fold", "generate", "generate_nli", "load_nli", "load_task", "premise_groups",
+           "premise_key", "prepare", "subsample"]

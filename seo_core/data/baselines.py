@@ -1,0 +1,51 @@
+"""Baselines without a neural network: what word counts alone can do.
+
+The hypothesis-only classifier (Poliak et al. 2018; Gururangan et al. 2018) never sees the premise: what it
+scores above the majority class is an artefact of how the hypotheses were written. The TF-IDF/n-gram
+classifier (the feature baseline of Bhat & Dharani 2024) sees both texts, each as its own block of columns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def _features(columns: list[str], ngrams: tuple[int, int]):
+    """TF-IDF of word n-grams, one block of columns per text."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return ColumnTransformer([(c, TfidfVectorizer(ngram_range=ngrams, min_df=2, sublinear_tf=True,
+                                                  token_pattern=r"(?u)\b\w+\b"), c) for c in columns])
+
+
+def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2), strength: float = 1.0):
+    """A scikit-learn pipeline, TF-IDF n-grams of `columns` into logistic regression, fitted on `train`."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    model = make_pipeline(_features(columns, ngrams), LogisticRegression(C=strength, max_iter=300, tol=1e-6))
+    return model.fit(train, train["label"])
+
+
+def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] = (1, 2)) -> pd.DataFrame:
+    """Accuracy in percent of majority class, last text alone, and all texts, on each evaluation split.
+
+    Returns columns baseline, features (number of them), and one per evaluation split. Trains on the first
+    `train_rows` rows (None: all), in seconds.
+    """
+    train = task.splits["train"].iloc[:train_rows]
+    majority = int(np.bincount(train["label"]).argmax())
+    rows = [{"baseline": "majority class", "features": 0,
+             **{s: 100 * float((task.splits[s]["label"] == majority).mean()) for s in task.evaluation}}]
+    kinds = {f"{task.texts[-1]} only": [task.texts[-1]], "TF-IDF n-grams": list(task.texts)}
+    if len(task.texts) == 1:
+        kinds.pop(f"{task.texts[-1]} only")
+    for name, columns in kinds.items():
+        model = fit_ngrams(train, columns, ngrams=ngrams)
+        rows.append({"baseline": name, "features": int(model[-1].n_features_in_),
+                     **{s: 100 * float(model.score(task.splits[s], task.splits[s]["label"]))
+                        for s in task.evaluation}})
+    return pd.DataFrame(rows)

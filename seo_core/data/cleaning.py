@@ -1,0 +1,191 @@
+"""Cleaning: what is changed, what is dropped and counted, and what is an error.
+
+Changed: Unicode to NFC, runs of white space to one blank. Dropped and counted: no gold label (-1 or '-'),
+missing or empty text, duplicates, and training rows whose first text also stands in a validation or test
+split. Errors (`DataError` with file, row and column): a label that is none, and text that is not text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+
+import numpy as np
+import pandas as pd
+
+from seo_core.data.readers import Chunk, DataError
+
+REASONS = ("no gold label", "missing text", "duplicate", "duplicate with another label",
+           "premise also in an evaluation split")
+_SPACES = re.compile(r"[^\S ]|  |^ | $")  # any white space that folding would change
+
+
+def fold(text: str) -> str:
+    """NFC, white space runs to one blank, none at the ends. fold(fold(s)) == fold(s)."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(text.split()) if _SPACES.search(text) else text
+
+
+def premise_key(text: str) -> str:
+    """What two spellings of one premise share: letters and digits only, case and width folded."""
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return "".join(filter(str.isalnum, folded.casefold())) or text
+
+
+class LabelReader:
+    """Turns a source's labels into class ids; `names` None accepts any, and `finish()` names the classes."""
+
+    def __init__(self, names: tuple[str, ...] | None):
+        self.names = names
+        self.ids = {name.casefold(): i for i, name in enumerate(names or ())}
+        self.seen: dict = {}  # raw value -> id, or None for "no gold label"
+
+    def read(self, value, place) -> int | str | None:
+        """The id (or, before the classes are known, the name); None: no gold label. place() for messages."""
+        try:
+            return self.seen[value.__class__, value]
+        except (KeyError, TypeError):
+            label = self._read(value, place)
+            if not (value.__class__ is float and math.isnan(value)):
+                self.seen[value.__class__, value] = label
+            return label
+
+    def _read(self, value, place) -> int | str | None:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if isinstance(value, str):
+            text = value.strip()
+            if text in ("-", "", "-1"):
+                return None
+            if text.casefold() in self.ids:
+                return self.ids[text.casefold()]
+            number = _whole(text)
+            if number is None:
+                if self.names is None:
+                    return text
+                raise self._wrong(value, place)
+        else:
+            number = _whole(value)
+        if number == -1:
+            return None
+        if number is None or number < 0 or (self.names is not None and number >= len(self.names)):
+            raise self._wrong(value, place)
+        if self.names is None and number >= 1000:
+            raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label "
+                            "column? If so pass labels=(names of the classes)")
+        return number
+
+    def _wrong(self, value, place) -> DataError:
+        if self.names is None:
+            allowed = "a class name or a whole number from 0"
+        else:
+            allowed = f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}"
+        shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
+        return DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the "
+                         "row, or name the right label column")
+
+
+def _whole(value) -> int | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if math.isfinite(number) and number == int(number) else None
+
+
+def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int,
+                extras: tuple[str, ...] = ()) -> tuple[dict[str, list], dict[str, int]]:
+    """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason.
+
+    `first_idx` numbers the rows that have no idx of their own. Raises DataError.
+    """
+    n = len(chunk.rows)
+    columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
+               for name in texts}
+    gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
+            for i, v in enumerate(chunk.columns["label"])]
+    keep, drops = [], dict.fromkeys(REASONS[:2], 0)
+    for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True)):
+        if label is None:
+            drops["no gold label"] += 1
+        elif not all(row):
+            drops["missing text"] += 1
+        else:
+            keep.append(i)
+    idx = chunk.columns.get("idx")
+    if idx is None or not all(v.__class__ is int for v in idx):
+        idx = range(first_idx, first_idx + n)
+    out = {name: [values[i] for i in keep] for name, values in columns.items()}
+    out |= {"label": [gold[i] for i in keep], "idx": [idx[i] for i in keep]}
+    for name in extras:
+        values = chunk.columns.get(name)
+        out[name] = [""] * len(keep) if values is None else [_optional(values[i]) for i in keep]
+    return out, drops
+
+
+def _text(value, chunk: Chunk, i: int, name: str) -> str | None:
+    """The folded text; None if missing."""
+    if value.__class__ is str:
+        if not value.isascii():
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise DataError(f"{chunk.place(i)}, column {name!r}: half of a surrogate pair, which is no "
+                                "character. Write the file again from valid Unicode") from None
+        return fold(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    raise DataError(f"{chunk.place(i)}, column {name!r}: {type(value).__name__} {str(value)[:40]!r} where text is "
+                    "expected. Name the text column, or convert it to text")
+
+
+def _optional(value) -> str:
+    return fold(value) if isinstance(value, str) else ""
+
+
+def drop_duplicates(frame: pd.DataFrame, texts: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """`frame` without rows whose texts stood in an earlier row, and how many there were by reason."""
+    repeated = frame.duplicated(list(texts)).to_numpy()
+    same = frame.duplicated([*texts, "label"]).to_numpy()
+    counts = {"duplicate": int(same.sum()), "duplicate with another label": int((repeated & ~same).sum())}
+    return (frame[~repeated].reset_index(drop=True) if repeated.any() else frame), counts
+
+
+def drop_shared(train: pd.DataFrame, others: list[pd.DataFrame], text: str) -> tuple[pd.DataFrame, int]:
+    """`train` without the rows whose (normalised) first text stands in one of `others`."""
+    seen = {premise_key(p) for frame in others for p in frame[text]}
+    shared = np.fromiter((premise_key(p) in seen for p in train[text]), bool, len(train))
+    return (train[~shared].reset_index(drop=True) if shared.any() else train), int(shared.sum())
+
+
+def clean(frame: pd.DataFrame, texts: tuple[str, ...] = ("premise", "hypothesis"),
+          labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"), *,
+          name: str = "frame") -> tuple[pd.DataFrame, dict[str, int]]:
+    """Clean one DataFrame with the columns `texts` and "label": the kept rows, and the drops by reason.
+
+    Raises DataError naming `name`, row (from 1) and column.
+    """
+    columns = {c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
+               for c in (*texts, "label", "genre", "idx") if c in frame}
+    chunk = Chunk(name, columns, range(1, len(frame) + 1))
+    extras = ("genre",) if "genre" in frame else ()
+    kept, drops = clean_chunk(chunk, texts, LabelReader(labels), 0, extras)
+    out, repeated = drop_duplicates(pd.DataFrame(kept), texts)
+    return out, drops | repeated
+
+
+def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
+    """16 hex digits over split names, texts and labels in their order; the file format leaves no trace."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(splits):
+        frame = splits[name]
+        digest.update(f"{name}\x1d{len(frame)}\x1d{len(texts)}\x1d".encode())
+        for text in texts:
+            for start in range(0, len(frame), 50_000):
+                digest.update("\x1e".join(frame[text].iloc[start:start + 50_000]).encode())
+                digest.update(b"\x1e")
+        digest.update(np.ascontiguousarray(frame["label"], dtype="<i8").tobytes())
+    return digest.hexdigest()

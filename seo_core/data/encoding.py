@@ -1,0 +1,109 @@
+"""Token ids of a whole split in one flat array, and padded batches out of it without a loop.
+
+n texts of T_i tokens lie end to end in `ids` (sum T_i,); `offsets` (n + 1,) says where each begins. A batch
+is one gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded before it is batched,
+so memory follows the text, not the longest sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+_ENCODE_ROWS = 10_000
+
+
+@dataclass
+class Encoded:
+    """n encoded examples, flat."""
+
+    ids: np.ndarray  # int32 (total tokens,)
+    offsets: np.ndarray  # int64 (n + 1,)
+    first: np.ndarray  # int32 (n,): tokens of the first segment, [CLS] and its [SEP] included
+    labels: np.ndarray  # int64 (n,); -1 where the frame has no label
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int64: tokens of each example."""
+        return np.diff(self.offsets)
+
+    def take(self, indices) -> Encoded:
+        """The examples at `indices` (ints or a boolean mask), in that order, repeats allowed."""
+        indices = np.arange(len(self))[indices]
+        lengths = self.lengths[indices]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        where = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], lengths)
+        return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
+
+    def batch(self, indices, device=None) -> dict:
+        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 tensors.
+
+        T is the longest of the batch; shorter rows are padded on the right, as tokenizer.pad does.
+        """
+        import torch
+
+        indices = np.asarray(indices)
+        lengths = self.lengths[indices]  # (B,)
+        position = np.arange(lengths.max(initial=0))  # (T,)
+        mask = position < lengths[:, None]  # (B, T)
+        where = np.minimum(self.offsets[indices][:, None] + position, max(len(self.ids) - 1, 0))
+        arrays = {"input_ids": np.where(mask, self.ids[where], self.pad_id), "attention_mask": mask,
+                  "token_type_ids": mask & (position >= self.first[indices][:, None]),
+                  "labels": self.labels[indices]}
+        tensors = {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
+        if device is None:
+            return tensors
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+
+def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"),
+           max_length: int = 128) -> Encoded:
+    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation.
+
+    Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises
+    ValueError for a tokenizer without a fast backend and for max_length too small for the special tokens.
+    """
+    texts = [c for c in texts if c in frame] if len(frame.columns) else list(texts)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(f"{type(tokenizer).__name__} has no fast backend; load it with use_fast=True")
+    special = backend.num_special_tokens_to_add(len(texts) == 2)
+    if max_length <= special:
+        raise ValueError(f"max_length {max_length} leaves no room beside {special} special tokens")
+    truncation, padding = backend.truncation, backend.padding
+    ids, lengths, first = [], [], []
+    try:
+        backend.no_padding()
+        backend.enable_truncation(max_length, strategy="longest_first")
+        for start in range(0, len(frame), _ENCODE_ROWS):
+            part = frame.iloc[start:start + _ENCODE_ROWS]
+            columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
+            rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
+            tokens = np.fromiter(map(len, rows), np.int64, len(rows))
+            ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, tokens.sum()))
+            second = np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows))
+            lengths.append(tokens)
+            first.append((tokens - second).astype(np.int32))
+    finally:
+        backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
+        backend.no_padding() if padding is None else backend.enable_padding(**padding)
+    empty = [np.empty(0, np.int64)]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths or empty))]).astype(np.int64)
+    labels = frame["label"].to_numpy(np.int64) if "label" in frame else np.full(len(frame), -1, np.int64)
+    return Encoded(np.concatenate(ids or empty).astype(np.int32), offsets,
+                   np.concatenate(first or empty).astype(np.int32), labels.copy(), int(tokenizer.pad_token_id or 0))
+
+
+def _shorten(text: str, max_length: int) -> str:
+    """A very long text without the words that truncation would cut anyway (each word is a token or more)."""
+    if len(text) <= 100 * max_length:
+        return text
+    return " ".join(text.split(" ", 2 * max_length)[:2 * max_length])

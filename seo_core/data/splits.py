@@ -1,0 +1,89 @@
+"""Splits that keep results honest: by premise, with a development slice of their own.
+
+1. No premise stands in two splits.
+2. Whatever is chosen (stopping, thresholds, hyperparameters) is chosen on a development slice of the
+   training data: half of it, "reward", gives learning signals, the other half, "acceptance", accepts or
+   rejects. The official validation sets are read once, at the end.
+3. The slice and the evaluation rows are the same for every seed, so that runs can be compared example by
+   example and a teacher trained under one seed has not seen the slice of another. The seed decides which
+   training pairs a smaller run takes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from seo_core.data.cleaning import premise_key
+from seo_core.data.readers import DataError
+from seo_core.settings import RunSettings
+
+
+def premise_groups(frame: pd.DataFrame, text: str) -> np.ndarray:
+    """(n,) int: rows with the same normalised first text share a number, counted from 0."""
+    return pd.factorize(np.array([premise_key(p) for p in frame[text]], dtype=object))[0]
+
+
+def development(task, rows: int, seed: int = 0):
+    """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each.
+
+    Premises move whole, so a half can be a few pairs over. Raises DataError if less than half of train
+    would be left.
+    """
+    train = task.splits["train"]
+    if not 2 <= rows <= len(train) // 2:
+        raise DataError(f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
+                        f"pairs, and there are {len(train)}. Lower development_rows, or use more data")
+    group = premise_groups(train, task.texts[0])
+    order = np.random.default_rng([seed, 31]).permutation(group.max() + 1)
+    sizes = np.bincount(group)[order]
+    before = np.cumsum(sizes) - sizes  # pairs taken before this premise
+    half = rows // 2
+    reward = before < half
+    start = sizes[reward].sum()
+    acceptance = ~reward & (before - start < rows - half)
+    kind = np.zeros(len(order), int)
+    kind[order[reward]], kind[order[acceptance]] = 1, 2
+    parts = {name: train[kind[group] == k].reset_index(drop=True)
+             for k, name in enumerate(("train", "reward", "acceptance"))}
+    return _with(task, {**parts, **{s: task.splits[s] for s in task.evaluation}})
+
+
+def subsample(task, train_rows: int | None = None, evaluation_rows: int | None = None, seed: int = 0):
+    """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (always the same).
+
+    Draws are nested: the first 8 000 of a seed are among its first 16 000. Rows keep their order.
+    """
+    splits = dict(task.splits)
+    if train_rows is not None:
+        splits["train"] = _take(splits["train"], train_rows, seed)
+    if evaluation_rows is not None:
+        splits |= {s: _take(splits[s], evaluation_rows, 0) for s in task.evaluation}
+    return _with(task, splits)
+
+
+def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
+    if rows >= len(frame):
+        return frame
+    chosen = np.sort(np.random.default_rng([seed, 47]).permutation(len(frame))[:rows])
+    return frame.iloc[chosen].reset_index(drop=True)
+
+
+def prepare(settings: RunSettings):
+    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Returns TaskData.
+
+    The embedded data is generated at 20 000 pairs (more where the settings ask for more) with seed 0,
+    whatever the settings' seed: seeds vary runs, not the data set. Raises DataError.
+    """
+    from seo_core.data.loading import load_nli
+
+    rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
+    task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
+    task = development(task, settings.development_rows)
+    return subsample(task, settings.train_rows, settings.evaluation_rows, settings.seed)
+
+
+def _with(task, splits: dict):
+    from seo_core.data.loading import with_splits
+
+    return with_splits(task, splits)
