@@ -292,3 +292,45 @@ def test_manifest_errors_name_the_entry(book, old, new, message, capsys, monkeyp
     path.write_text(path.read_text().replace(old, new))
     code, error = refused(book, ["list"], capsys, monkeypatch)
     assert code == 1 and message in error and error.count("\n") == 1
+
+
+def test_nbval_compares_in_a_book_of_its_own(book):
+    for name in ("numbers", "table"):
+        (book / "notebooks" / f"{name}.ipynb").unlink()
+    shutil.copy(minibook.ROOT / "notebooks" / "conftest.py", book / "notebooks" / "conftest.py")
+    cells = [minibook.PARAMETERS, minibook.SETTINGS, "value = 1", minibook.RECORD,
+             "print(len(list(folder.glob('*.json'))))"]
+    path = minibook.notebook("Isolated", cells, book / "notebooks" / "isolated.ipynb")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval",
+               "--nbval-sanitize-with", minibook.ROOT / "tests" / "nbval_sanitize.cfg", path]
+    run = {"cwd": book, "env": minibook.environment(), "capture_output": True, "text": True, "check": False}
+    def commit_output(text):
+        notebook = json.loads(path.read_text())
+        notebook["cells"][-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": [text]}]
+        path.write_text(json.dumps(notebook))
+
+    commit_output("2\n")
+    wrong = subprocess.run(command, **run)
+    assert wrong.returncode == 1 and "1 failed, 4 passed" in wrong.stdout
+    commit_output("1\n")
+    for _ in range(2):  # the second time there is again no record but its own
+        done = subprocess.run(command, **run)
+        assert done.returncode == 0, done.stdout
+        assert "5 passed" in done.stdout and not (book / "_build").exists()
+
+
+def test_a_mutation_replaces_the_method_before_the_chapter_imports_it(book):
+    from seo_core.runner.notebooks import run_mutated
+
+    cells = [minibook.PARAMETERS, "from seo_core.settings import display_source",
+             "assert display_source('/data/mnli') == 'path/to/mnli'"]
+    path = minibook.notebook("Checked", cells, book / "notebooks" / "checked.ipynb")
+    broken = {"target": "seo_core.settings.display_source", "replacement": "lambda s: original(s) + '!'"}
+    harmless = {"target": "seo_core.settings.display_source", "replacement": "lambda s: original(s)"}
+    unknown = {"target": "seo_core.settings.no_such_function", "replacement": "None"}
+    before = os.environ.get("SEO_BOOK")
+    assert run_mutated(path, [], book) == ""
+    assert run_mutated(path, [harmless], book) == ""
+    assert run_mutated(path, [broken], book) == "AssertionError"
+    assert run_mutated(path, [unknown], book) == "AttributeError"
+    assert os.environ.get("SEO_BOOK") == before
