@@ -1,12 +1,14 @@
 """Shared fixtures: a tiny BERT that trains in a second, and where the real data is, if it is at hand."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))  # the tests' own helpers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("SEO_BOOK", str(ROOT))
 

@@ -119,8 +119,10 @@ def sync(manifest: Manifest) -> list[str]:
         present = [p for p in (base.with_suffix(".ipynb"), base.with_suffix(".py")) if p.is_file()]
         newest = max(present, key=lambda p: p.stat().st_mtime)
         before = {p: p.read_bytes() for p in present}
-        with contextlib.redirect_stdout(io.StringIO()):
-            jupytext(["--quiet", "--sync", str(newest)])
+        for _ in range(2):  # the second pass settles the metadata that a first pairing adds
+            with contextlib.redirect_stdout(io.StringIO()):
+                jupytext(["--quiet", "--sync", str(newest)])
+            newest = base.with_suffix(".py")
         for path in (base.with_suffix(".ipynb"), base.with_suffix(".py")):
             if path.is_file() and before.get(path) != path.read_bytes():
                 done.append(f"{path.relative_to(root).as_posix()} updated")
