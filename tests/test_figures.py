@@ -25,6 +25,7 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # a busy disk makes it slow, and no test needs it
     task = SimpleNamespace(name="embedded", fingerprint="f" * 16, splits={"train": range(9)})
     for seed in range(3):
         results.write("02_baseline", "base", settings=load_settings("quick", seed=seed), data=task,

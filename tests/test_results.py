@@ -35,6 +35,7 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # a busy disk makes it slow, and no test needs it
     return tmp_path
 
 
