@@ -337,7 +337,7 @@ KILLED = textwrap.dedent("""
 def test_kill_9_during_a_write_leaves_a_readable_store(book, where, when):
     path = write(metrics={"accuracy_matched": 0.25}, predictions=CLASSES)
     code = KILLED.format(tests=os.path.dirname(__file__), where=where, when=when)
-    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     stray = [n for n in names(path.parent) if n.startswith(".")]
     assert stray and all(n.endswith(".tmp") for n in stray)
