@@ -88,7 +88,7 @@ print(f"{result.metrics['train_examples']} examples in {result.metrics['train_se
       f"development accuracy {100 * result.series['development_accuracy'][-1]:.1f}%")
 
 # %% mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}}
-figures.training_curves(result.series)
+_ = figures.training_curves(result.series)
 
 # %% [markdown]
 # ## Evaluation
@@ -103,10 +103,10 @@ for name in ("accuracy", "f1_macro", "cross_entropy", "perplexity", "ece"):
     print(f"{name:14s} matched {metrics[name + '_matched']:.3f}   mismatched {metrics[name + '_mismatched']:.3f}")
 
 # %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
-figures.confusion(details["validation_matched"]["confusion"], task.labels)
+_ = figures.confusion(details["validation_matched"]["confusion"], task.labels)
 
 # %% mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}}
-figures.by_genre({split: found["by_genre"] for split, found in details.items()})
+_ = figures.by_genre({split: found["by_genre"] for split, found in details.items()})
 
 # %% [markdown]
 # The result goes into the results store as one record. Tables and figures of later chapters read it from there.
@@ -146,12 +146,10 @@ print("above the majority class on both sets, perplexity below 3")
 
 # %%
 reference = results.reference_dir() / "cpu" / "02_baseline"
-figures.seed_table(results.load(reference), {
-    "accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
-    "f1_macro": ("macro F1", 100, 2), "perplexity": ("perplexity", 1, 3), "ece": ("calibration error, %", 100, 2)})
+figures.Table(figures.record_table(results.load(reference)))
 
-# %% mystnb={"figure": {"caption": "Curves of the reference runs, one colour for each seed.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
-figures.training_curves({f"seed {run['seed']}": run["series"] for run in results.load_records(reference)})
+# %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
+_ = figures.reference_curves(results.load_records(reference))
 
 # %% [markdown]
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so this is not a

@@ -81,10 +81,10 @@ ablation = benchmark.ablation(train.take(range(plan["ablation_pairs"])), config,
                               layers=settings.layers)
 pieces = benchmark.interleave(ablation, rounds=plan["rounds"], progress=False)
 parts = benchmark.summarize(pieces, baseline="all")
-parts.round(2)
+figures.Table(parts.round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks; all lie at or below one."}}
-figures.ratio_bars(parts, "speed without it, relative to all tricks")
+_ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 
 # %% [markdown]
 # ## Against Hugging Face Trainer
@@ -101,10 +101,10 @@ contestants = {
                                                          tuned=False, **make)}
 turns = benchmark.interleave(contestants, rounds=plan["rounds"], progress=False)
 versus = benchmark.summarize(turns, baseline="Trainer, tuned")
-versus.round(3)
+figures.Table(versus.round(3), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop lies above one, the tuned Trainer at one, the stock Trainer far below."}}
-figures.ratio_bars(versus, "speed relative to the tuned Trainer")
+_ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 
 # %%
 record = results.write(
@@ -130,9 +130,7 @@ print("equal examples:", sorted(set(turns.contestant)))
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
-figures.contestant_table(reference, {
-    "examples_per_second": "pairs/s", "ratio": "ratio", "ratio_low": "lowest", "ratio_high": "highest",
-    "ratio_total": "ratio, total", "development_accuracy_difference": "accuracy difference"})
+figures.Table(figures.contestant_table(reference))
 
 # %% [markdown]
 # ## Where the time goes

@@ -17,7 +17,9 @@ What differs from the stock forward is only the order of the work, never the res
 4. *Dropout from random bytes.* `bernoulli_` is 19% of a stock training step on a CPU. Dropping where a
    16-bit random integer lies below round(p · 65536) has the same distribution to 2^-17 and costs a
    fraction of that; the generator is NumPy's SFC64, seeded, and part of a checkpoint.
-5. *Frozen word table* (chosen in the configuration, not here): no dense 11.9 M-parameter gradient.
+5. *Few distinct shapes.* Sequences are padded to a multiple of 8 tokens: oneDNN compiles and caches a kernel
+   for each shape, and with every length of its own the cache thrashes and memory grows.
+6. *Frozen word table* (chosen in the configuration, not here): no dense 11.9 M-parameter gradient.
 
 The measured contribution of each is in the chapter `bench_training`.
 """
@@ -77,7 +79,7 @@ class FastBertClassifier(nn.Module):
     """
 
     def __init__(self, model, *, dtype: torch.dtype = torch.float32, seed: int = 0,
-                 first_token_only: bool = True, byte_dropout: bool = True):
+                 first_token_only: bool = True, byte_dropout: bool = True, multiple: int = 8):
         super().__init__()
         if not supports(model):
             raise ValueError(f"the fast path knows BertForSequenceClassification with absolute positions and GELU, "
@@ -86,14 +88,21 @@ class FastBertClassifier(nn.Module):
         self.dtype = dtype
         self.first_token_only = first_token_only
         self.byte_dropout = byte_dropout
+        self.multiple = multiple
         self.random = ByteDropout(seed)
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None, **_) -> torch.Tensor:
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32."""
         bert, layers = self.model.bert, self.model.bert.encoder.layer
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        extra = -input_ids.shape[1] % self.multiple
+        if 0 < extra <= self.model.config.max_position_embeddings - input_ids.shape[1]:
+            input_ids, attention_mask, token_type_ids = (
+                None if t is None else F.pad(t, (0, extra)) for t in (input_ids, attention_mask, token_type_ids))
         x = self._embed(bert.embeddings, input_ids, token_type_ids)  # (B, T, d)
         bias = None
-        if attention_mask is not None and not bool(attention_mask.all()):
+        if not bool(attention_mask.all()):
             # added to the scores: 0 where there is a token, −∞ where there is padding; (B, 1, 1, T)
             bias = torch.zeros(attention_mask.shape, dtype=self.dtype, device=x.device)
             bias = bias.masked_fill_(attention_mask == 0, float("-inf"))[:, None, None, :]
@@ -108,7 +117,7 @@ class FastBertClassifier(nn.Module):
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]  # (T, d)
         x = embeddings.word_embeddings(input_ids) + positions
         segments = embeddings.token_type_embeddings.weight
-        x = x + (segments[0] if token_type_ids is None else segments[token_type_ids])
+        x = x + (segments[0] if token_type_ids is None else F.embedding(token_type_ids, segments))
         x = self._norm(embeddings.LayerNorm, x.to(self.dtype))
         return self._dropout(x, embeddings.dropout.p)
 

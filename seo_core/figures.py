@@ -480,62 +480,6 @@ def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tup
 
 
 # ---------------------------------------------------------------------------------------------
-# Benchmarks
-
-
-@_styled
-def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
-    """One bar per contestant: `ratio` to the baseline, whiskers from `ratio_low` to `ratio_high` over the rounds.
-
-    table: what `benchmark.summarize` returns. The baseline is the line at 1.
-    """
-    import matplotlib.pyplot as plt
-
-    rows = table.sort_values("ratio")
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(rows)))
-    reach = [rows.ratio - rows.ratio_low, rows.ratio_high - rows.ratio]
-    axes.barh(range(len(rows)), rows.ratio, xerr=np.clip(reach, 0, None), color=SKY, edgecolor=BLUE, capsize=3,
-              height=0.6)
-    axes.axvline(1, color=VERMILION, linestyle="--", linewidth=1.2)
-    for place, (ratio, high) in enumerate(zip(rows.ratio, rows.ratio_high, strict=True)):
-        axes.text(max(ratio, high) + 0.02 * rows.ratio_high.max(), place, f"{ratio:.2f}×", va="center")
-    axes.set(yticks=range(len(rows)), yticklabels=rows.index, xlabel=label, xlim=(0, 1.15 * rows.ratio_high.max()))
-    axes.grid(axis="y", visible=False)
-    figure.tight_layout()
-    return figure
-
-
-def contestant_table(records: list[dict], columns: dict[str, str]) -> pd.DataFrame:
-    """The contestants of the newest benchmark record, one row each. columns: metric → title.
-
-    A metric that a contestant lacks is shown as "—"; without a record the table says "not run".
-    """
-    import pandas as pd
-
-    if not records:
-        return pd.DataFrame({"contestant": [NOT_RUN]}).set_index("contestant")
-    newest = max(records, key=lambda record: record["provenance"]["finished"])
-    rows = {name: {title: f"{metrics[key]:.3g}" if key in metrics else "—" for key, title in columns.items()}
-            for name, metrics in newest["contestants"].items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("contestant")
-
-
-def seed_table(frame: pd.DataFrame, columns: dict[str, tuple[str, float, int]]) -> pd.DataFrame:
-    """One row per seed and a last one with mean ± 95% interval. columns: metric → (title, scale, digits)."""
-    import pandas as pd
-
-    frame = frame.sort_values("seed") if len(frame) else frame
-    known = {key: spec for key, spec in columns.items() if key in frame and frame[key].notna().any()}
-    if not known:
-        return pd.DataFrame({"seed": [NOT_RUN]}).set_index("seed")
-    rows = {str(row["seed"]): {title: f"{scale * row[key]:.{digits}f}" for key, (title, scale, digits) in known.items()}
-            for _, row in frame.iterrows()}
-    rows["mean"] = {title: mean_text(scale * frame[key], digits).split(" (")[0]
-                    for key, (title, scale, digits) in known.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
-
-
-# ---------------------------------------------------------------------------------------------
 # Tables
 
 
