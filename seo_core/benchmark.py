@@ -164,8 +164,9 @@ class _Columns:
         for i in range(len(encoded)):
             ids = encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]].tolist()
             first = int(encoded.first[i])
-            self.rows.append({"input_ids": ids, "attention_mask": [1] * len(ids),
-                              "token_type_ids": [0] * first + [1] * (len(ids) - first), "labels": int(encoded.labels[i])})
+            segments = [0] * first + [1] * (len(ids) - first)
+            self.rows.append({"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": segments,
+                              "labels": int(encoded.labels[i])})
 
     def __len__(self):
         return len(self.rows)

@@ -12,6 +12,7 @@ tables print) is worse than guessing. *Expected calibration error* is that of Gu
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from pathlib import Path
@@ -136,7 +137,8 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
         metrics.update({key + suffix: value for key, value in found.items()})
         if number == 0:  # the headline names of a record
             metrics.update({key: found[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
-        details[split] = {"logits": logits, "labels": encoded.labels, "confusion": confusion_matrix(logits, encoded.labels)}
+        details[split] = {"logits": logits, "labels": encoded.labels,
+                          "confusion": confusion_matrix(logits, encoded.labels)}
         if "genre" in frame:
             details[split]["by_genre"] = accuracy_by_genre(logits, encoded.labels, frame["genre"])
     return metrics, details
@@ -157,7 +159,5 @@ def peak_memory_bytes() -> int:
 
 def reset_peak_memory() -> None:
     """Starts the peak counter anew where the kernel allows it (Linux: a write to clear_refs); else does nothing."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass

@@ -110,7 +110,8 @@ def fingerprint(model: str = "bundled") -> str:
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
-        folder = Path(_explain(model, lambda: snapshot_download(model, allow_patterns=["*.safetensors", "config.json"])))
+        wanted = ["*.safetensors", "config.json"]
+        folder = Path(_explain(model, lambda: snapshot_download(model, allow_patterns=wanted)))
     digest = hashlib.sha256()
     for file in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
         digest.update(_sha256(str(file), file.stat().st_mtime_ns).encode())

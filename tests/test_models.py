@@ -79,7 +79,8 @@ def test_saved_model_reloads_in_a_fresh_process_with_equal_logits(tmp_path):
     with torch.no_grad():
         expected = model(**tokenizer("a premise", "a hypothesis", return_tensors="pt")).logits[0].tolist()
     script = ("import sys; from seo_core.models import load_backbone; m, t = load_backbone(sys.argv[1]); m.eval(); "
-              "print(*m(**t('a premise', 'a hypothesis', return_tensors='pt')).logits[0].tolist(), m.config.id2label[2])")
+              "logits = m(**t('a premise', 'a hypothesis', return_tensors='pt')).logits[0].tolist(); "
+              "print(*logits, m.config.id2label[2])")
     out = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     *logits, label = out.stdout.split()
     assert [float(v) for v in logits] == pytest.approx(expected, abs=1e-6)
