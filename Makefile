@@ -1,0 +1,64 @@
+# Thin faces of `python -m seo_core.run …` (which works without make, too).
+#
+#   make book                     run every chapter under `quick`, render _build/html/index.html
+#   make test                     ruff, pytest, nbval, the notebook checks, the book build
+#   make run PROFILE=cpu DATA=path/to/mnli SEEDS="0 1 2"
+#   make lab                      JupyterLab, notebooks paired with their .py
+#   make clean                    remove _build (the results in _build/results stay)
+#
+# torch is installed first. pip takes the build your index offers; to choose one:
+#   make book TORCH_INDEX=https://download.pytorch.org/whl/cpu      (or …/whl/cu126)
+# To use an environment of your own instead of .venv: make book PY=python
+
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+PROFILE ?= quick
+DATA ?= default
+MODEL ?= default
+SEED ?= 0
+SEEDS ?= $(SEED)
+JOBS ?= 1
+ARGS ?=
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+ifdef PY
+ENVIRONMENT :=
+else
+PY := $(VENV)/bin/python
+ENVIRONMENT := $(STAMP)
+endif
+RUN := $(PY) -m seo_core.run
+TORCH_PIN := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+.PHONY: help book run test lab clean environment
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//; 2,13p' Makefile
+
+environment: $(ENVIRONMENT)
+
+$(STAMP): constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours: make … PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH_PIN)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[train,book,test]"
+	$(VENV)/bin/python -m seo_core.run setup
+	@touch $(STAMP)
+
+book: $(ENVIRONMENT)
+	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --jobs $(JOBS) $(ARGS)
+
+run: book
+
+test: $(ENVIRONMENT)
+	$(PY) -m ruff check .
+	$(PY) -m pytest tests
+	$(PY) -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+lab: $(ENVIRONMENT)
+	$(RUN) lab $(ARGS)
+
+clean:
+	rm -rf _build/run _build/render _build/html _build/html-committed _build/failed _build/refresh

@@ -1,0 +1,163 @@
+"""Evaluation: logits once, every classification metric from them.
+
+    logits = predict(model, encoded)                       # (n, k) float32
+    metrics = classification_metrics(logits, encoded.labels)
+    metrics, details = evaluate(model, task, tokenizer)    # the official sets, read once at the end
+
+*Perplexity* is exp of the mean cross-entropy of the classifier, the only perplexity that can be
+measured on a three-way classifier: 1 is certain and right, 3 is guessing, and 9 to 10 (what the SEO-LLM
+tables print) is worse than guessing. *Expected calibration error* is that of Guo et al. (2017),
+"On Calibration of Modern Neural Networks", equation 3, with 15 bins of equal width.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = False) -> np.ndarray:
+    """Logits (n, k) float32 for n encoded examples, in their order.
+
+    Batches are made of examples of like length, so that little is spent on padding. `precision` is
+    "fp32", "bf16" or "auto" (bf16 where the hardware computes it). The model's mode is restored.
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    from seo_core.training import compute_dtype, forward_module
+
+    device = next(model.parameters()).device
+    dtype = compute_dtype(precision, device)
+    was_training = model.training
+    model.eval()
+    network = forward_module(model, dtype)  # takes the model's mode: no dropout
+    order = np.argsort(-encoded.lengths, kind="stable")
+    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
+    try:
+        with torch.inference_mode():
+            for rows in tqdm(chunks, desc="predict", unit="batch", disable=not progress):
+                batch = encoded.batch(rows, device)
+                batch.pop("labels")
+                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32 and network is model):
+                    out = network(**batch)
+                logits[rows] = (out.logits if hasattr(out, "logits") else out).float().cpu().numpy()
+    finally:
+        model.train(was_training)
+    return logits
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k) from logits (n, k), in float64."""
+    z = logits.astype(np.float64)
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean −log p(label) in nats, from logits (n, k) and labels (n,)."""
+    z = logits.astype(np.float64)
+    top = z.max(axis=1)
+    log_norm = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
+    return float((log_norm - z[np.arange(len(labels)), labels]).mean())
+
+
+def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """ECE = Σ_b (n_b / n) |accuracy(b) − confidence(b)| over `bins` equal-width bins (Guo et al. 2017, eq. 3)."""
+    probabilities = softmax(logits)
+    confidence, hit = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(which, hit - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None, suffix: str = "") -> dict[str, float]:
+    """Flat metrics from logits (n, k) and labels (n,); `suffix` ("_matched") ends every key.
+
+    accuracy, macro and per-class precision, recall and F1, cross_entropy (nats), perplexity, ece.
+    Raises ValueError where there is nothing to score.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    if len(labels) == 0:
+        raise ValueError("no examples to evaluate: the split is empty")
+    k = logits.shape[1]
+    names = names or [str(i) for i in range(k)]
+    predicted = logits.argmax(axis=1)
+    scores = precision_recall_fscore_support(labels, predicted, labels=range(k), zero_division=0)
+    loss = cross_entropy(logits, labels)
+    out = {"accuracy": float((predicted == labels).mean()), "cross_entropy": loss, "perplexity": math.exp(loss),
+           "ece": expected_calibration_error(logits, labels)}
+    for kind, values in zip(("precision", "recall", "f1"), scores, strict=False):
+        out[f"{kind}_macro"] = float(np.mean(values))
+        out.update({f"{kind}_{name}": float(v) for name, v in zip(names, values, strict=True)})
+    return {key + suffix: value for key, value in out.items()}
+
+
+def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts (k, k): rows the true class, columns the predicted one."""
+    k = logits.shape[1]
+    return np.bincount(labels * k + logits.argmax(axis=1), minlength=k * k).reshape(k, k)
+
+
+def accuracy_by_genre(logits: np.ndarray, labels: np.ndarray, genres) -> dict[str, tuple[float, int]]:
+    """Genre -> (accuracy, examples); an empty genre is a genre of its own, named "(none)"."""
+    import pandas as pd
+
+    hit = pd.Series(logits.argmax(axis=1) == np.asarray(labels))
+    genre = pd.Series(list(genres)).replace("", "(none)")
+    table = hit.groupby(genre).agg(["mean", "size"]).sort_index()
+    return {str(g): (float(row["mean"]), int(row["size"])) for g, row in table.iterrows()}
+
+
+def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, precision: str = "fp32",
+             progress: bool = False):
+    """Metrics on the official sets, and what stands behind them.
+
+    Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on for
+    each metric, and, without suffix, the matched set's f1_macro, cross_entropy, perplexity and ece.
+    details[split] holds logits (n, k), labels (n,), confusion (k, k) and by_genre.
+    """
+    from seo_core.data import encode
+
+    splits = splits or [name for name in task.splits if name.startswith(("validation", "test"))]
+    metrics: dict[str, float] = {}
+    details: dict[str, dict] = {}
+    for number, split in enumerate(splits):
+        frame = task.splits[split]
+        encoded = encode(frame, tokenizer, texts=task.texts, max_length=max_length)
+        logits = predict(model, encoded, precision=precision, progress=progress)
+        suffix = split.removeprefix("validation") or "_validation"
+        found = classification_metrics(logits, encoded.labels, names=task.labels)
+        metrics.update({key + suffix: value for key, value in found.items()})
+        if number == 0:  # the headline names of a record
+            metrics.update({key: found[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
+        details[split] = {"logits": logits, "labels": encoded.labels, "confusion": confusion_matrix(logits, encoded.labels)}
+        if "genre" in frame:
+            details[split]["by_genre"] = accuracy_by_genre(logits, encoded.labels, frame["genre"])
+    return metrics, details
+
+
+def bytes_on_disk(path: str | Path) -> int:
+    """Bytes of a file, or of a folder's files together: what has to be shipped and loaded."""
+    path = Path(path)
+    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident set of this process so far, in bytes (kernel's count; KiB on Linux, bytes on macOS)."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def reset_peak_memory() -> None:
+    """Starts the peak counter anew where the kernel allows it (Linux: a write to clear_refs); else does nothing."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass

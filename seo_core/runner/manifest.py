@@ -1,0 +1,192 @@
+"""book/manifest.yml: the one list of chapters, for the runner, the table of contents and the DAG.
+
+    root: book/intro
+    parts:
+      - caption: Chapters
+        pages: []                 # prose pages of this part, before its chapters
+    chapters:
+      - id: 02_baseline           # notebooks/02_baseline.ipynb and .py
+        title: Fine-tuning …
+        part: Chapters
+        kind: technique           # technique | benchmark | aggregate
+        inputs: [01_data]         # chapters that must have run before; "*" = all that write records
+        outputs: [02_baseline]    # experiments whose records it writes
+        mutation:                 # how a test breaks the chapter's method
+          target: seo_core.training.fit
+          replacement: "lambda model, *a, **k: …"
+
+Kinds: a *technique* runs once for every seed; a *benchmark* measures time, so it runs once and
+with no other chapter beside it; an *aggregate* reads records and runs once, after what it reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from seo_core.runner import RunnerError, UsageError
+from seo_core.settings import suggest
+
+KINDS = ("technique", "benchmark", "aggregate")
+ALL_RECORDS = "*"  # in `inputs`: every technique and benchmark chapter
+_CHAPTER_KEYS = {"id", "title", "part", "kind", "inputs", "outputs", "mutation"}
+_PART_KEYS = {"caption", "pages"}
+_TOC_HEAD = "# Generated from book/manifest.yml by `python -m seo_core.run sync`; edit that file.\n"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One entry of the manifest."""
+
+    id: str
+    title: str
+    part: str
+    kind: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    mutation: tuple[dict, ...] = ()
+
+    @property
+    def once(self) -> bool:
+        """True if the chapter runs once per batch, not once per seed."""
+        return self.kind != "technique"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The parsed manifest of the book at `folder`."""
+
+    folder: Path
+    root: str
+    parts: tuple[dict, ...]
+    chapters: tuple[Chapter, ...] = field(default=())
+
+    @cached_property
+    def by_id(self) -> dict[str, Chapter]:
+        """Chapter id -> chapter, in manifest order."""
+        return {chapter.id: chapter for chapter in self.chapters}
+
+    def chapter(self, name: str) -> Chapter:
+        """The chapter called `name`; raises UsageError with the nearest name."""
+        if name not in self.by_id:
+            raise UsageError(f"unknown chapter {name!r}{suggest(name, self.by_id)}")
+        return self.by_id[name]
+
+    def notebook(self, name: str) -> Path:
+        """The source notebook of a chapter; raises RunnerError if the file is missing."""
+        path = self.folder / "notebooks" / f"{name}.ipynb"
+        if not path.is_file():
+            raise RunnerError(f"chapter {name!r} is in book/manifest.yml but notebooks/{name}.ipynb is "
+                              "missing; if its .py is there, run `python -m seo_core.run sync`")
+        return path
+
+    def inputs(self, chapter: Chapter) -> tuple[str, ...]:
+        """The ids of the chapters that `chapter` needs, with "*" expanded."""
+        names: list[str] = []
+        for name in chapter.inputs:
+            if name == ALL_RECORDS:
+                names += [c.id for c in self.chapters if c.kind != "aggregate" and c.id != chapter.id]
+            else:
+                names.append(name)
+        return tuple(dict.fromkeys(names))
+
+    def ordered(self) -> tuple[Chapter, ...]:
+        """The chapters with every input before its reader, otherwise in manifest order.
+
+        Raises RunnerError if they depend on each other in a circle.
+        """
+        done: dict[str, Chapter] = {}
+        waiting = list(self.chapters)
+        while waiting:
+            ready = next((c for c in waiting if all(i in done for i in self.inputs(c))), None)
+            if ready is None:
+                names = ", ".join(c.id for c in waiting)
+                raise RunnerError(f"book/manifest.yml: the inputs of {names} form a circle")
+            done[ready.id] = ready
+            waiting.remove(ready)
+        return tuple(done.values())
+
+    def toc(self) -> dict:
+        """The table of contents as Jupyter Book reads it."""
+        parts = []
+        for part in self.parts:
+            files = [*part.get("pages", ()),
+                     *(f"notebooks/{c.id}" for c in self.chapters if c.part == part["caption"])]
+            if files:
+                parts.append({"caption": part["caption"], "chapters": [{"file": f} for f in files]})
+        return {"format": "jb-book", "root": self.root, "parts": parts}
+
+    def toc_text(self) -> str:
+        """book/_toc.yml as it must be written."""
+        import yaml
+
+        return _TOC_HEAD + yaml.safe_dump(self.toc(), sort_keys=False, allow_unicode=True)
+
+    def pages(self) -> tuple[str, ...]:
+        """Every file of the book without suffix, in reading order."""
+        toc = self.toc()
+        return (self.root, *(entry["file"] for part in toc["parts"] for entry in part["chapters"]))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check book/manifest.yml under `folder`.
+
+    Raises RunnerError naming the entry and the key that is wrong.
+    """
+    import yaml
+
+    path = Path(folder) / "book" / "manifest.yml"
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunnerError(f"no book here: {path} does not exist; name the book with --book PATH") from None
+    except yaml.YAMLError as error:
+        line = str(error).replace("\n", " ")
+        raise RunnerError(f"book/manifest.yml is not valid YAML: {line}") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("chapters"), list):
+        raise RunnerError("book/manifest.yml must have the keys root, parts and chapters")
+    parts = tuple(_part(entry) for entry in raw.get("parts") or ())
+    chapters = tuple(_chapter(entry) for entry in raw["chapters"])
+    manifest = Manifest(Path(folder), str(raw.get("root", "book/intro")), parts, chapters)
+    _check(manifest)
+    return manifest
+
+
+def _part(entry: dict) -> dict:
+    if not isinstance(entry, dict) or "caption" not in entry or set(entry) - _PART_KEYS:
+        raise RunnerError(f"book/manifest.yml: a part has a caption and pages, got {entry!r}")
+    return {"caption": entry["caption"], "pages": tuple(entry.get("pages") or ())}
+
+
+def _chapter(entry: dict) -> Chapter:
+    name = entry.get("id", "?") if isinstance(entry, dict) else "?"
+    if not isinstance(entry, dict) or {"id", "title", "part", "kind"} - set(entry):
+        raise RunnerError(f"book/manifest.yml: chapter {name!r} needs id, title, part and kind")
+    for key in set(entry) - _CHAPTER_KEYS:
+        raise RunnerError(f"book/manifest.yml: chapter {name!r}: unknown key {key!r}"
+                          f"{suggest(key, _CHAPTER_KEYS)}")
+    mutation = entry.get("mutation") or ()
+    return Chapter(id=name, title=entry["title"], part=entry["part"], kind=entry["kind"],
+                   inputs=tuple(entry.get("inputs") or ()), outputs=tuple(entry.get("outputs") or ()),
+                   mutation=tuple([mutation] if isinstance(mutation, dict) else mutation))
+
+
+def _check(manifest: Manifest) -> None:
+    ids = [c.id for c in manifest.chapters]
+    captions = [p["caption"] for p in manifest.parts]
+    for chapter in manifest.chapters:
+        where = f"book/manifest.yml: chapter {chapter.id!r}"
+        if ids.count(chapter.id) > 1:
+            raise RunnerError(f"{where} is listed twice")
+        if chapter.kind not in KINDS:
+            raise RunnerError(f"{where}: unknown kind {chapter.kind!r}{suggest(chapter.kind, KINDS)}")
+        if chapter.part not in captions:
+            raise RunnerError(f"{where}: unknown part {chapter.part!r}{suggest(chapter.part, captions)}")
+        for name in chapter.inputs:
+            if name != ALL_RECORDS and name not in ids:
+                raise RunnerError(f"{where}: unknown input {name!r}{suggest(name, ids)}")
+        for mutation in chapter.mutation:
+            if set(mutation) != {"target", "replacement"}:
+                raise RunnerError(f"{where}: a mutation has the keys target and replacement")
+    manifest.ordered()

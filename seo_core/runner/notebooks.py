@@ -1,0 +1,219 @@
+"""Notebook plumbing: what is published, pairs, committed outputs, scratch books, mutations."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from seo_core.runner import RunnerError
+from seo_core.runner.manifest import Manifest
+from seo_core.runner.state import write_text
+
+INJECTED = "injected-parameters"  # papermill's tag on the cell it adds
+_KEPT = ("start_time", "end_time", "duration", "exception", "version", "parameters")
+
+
+def read(path: Path):
+    """The notebook at `path` as nbformat 4; raises RunnerError if it is not one."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise RunnerError(f"{path.name} is not a readable notebook: {error}") from None
+
+
+def write(notebook, path: Path) -> None:
+    """Write a notebook through a temporary file and a rename."""
+    import nbformat
+
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+# -- what is published --------------------------------------------------------------------------
+
+
+def machine_paths(root: Path) -> dict[str, str]:
+    """Paths of this machine -> what a page says instead, longest first."""
+    package = Path(__file__).resolve().parent.parent.parent
+    names = {str(root): "path/to/book", str(package): "path/to/book", sys.prefix: "path/to/python",
+             sys.base_prefix: "path/to/python", str(Path.home()): "~"}
+    return {k: names[k] for k in sorted(names, key=len, reverse=True) if len(k) > 3}
+
+
+def publishable(notebook, replace: dict[str, str]) -> str:
+    """Make an executed notebook fit to publish, in place; returns what stood on stderr.
+
+    Papermill's metadata loses its paths and its notes on each cell, stderr leaves the outputs, and
+    every key of `replace` (a machine path) becomes its value in outputs and injected parameters.
+    """
+    def scrub(value):
+        if isinstance(value, str):
+            for path, name in replace.items():
+                value = value.replace(path, name)
+            return value
+        if isinstance(value, list):
+            return [scrub(item) for item in value]
+        return value
+
+    errors = []
+    papermill = notebook.metadata.get("papermill", {})
+    notebook.metadata["papermill"] = {k: papermill[k] for k in _KEPT if k in papermill}
+    parameters = notebook.metadata["papermill"].get("parameters", {})
+    notebook.metadata["papermill"]["parameters"] = {k: scrub(v) for k, v in parameters.items()}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+        if cell.metadata.get("tags") == []:
+            cell.metadata.pop("tags")
+        if INJECTED in cell.metadata.get("tags", []):
+            cell.source = scrub(cell.source)
+        kept = []
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and output.name == "stderr":
+                errors.append("".join(output.text))
+                continue
+            if "text" in output:
+                output["text"] = scrub(output["text"])
+            for kind, value in output.get("data", {}).items():
+                if not kind.startswith("image/") or kind == "image/svg+xml":
+                    output["data"][kind] = scrub(value)
+            kept.append(output)
+        if cell.cell_type == "code":
+            cell["outputs"] = kept
+    return "".join(errors)
+
+
+def checks(notebook) -> int:
+    """The number of checked cells: code cells with an assertion whose output nbval compares."""
+    return sum(1 for cell in notebook.cells if cell.cell_type == "code"
+               and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+               and any(line.strip().startswith("assert ") for line in cell.source.splitlines()))
+
+
+# -- pairs and committed outputs ----------------------------------------------------------------
+
+
+def sync(manifest: Manifest) -> list[str]:
+    """Bring every notebook and its .py together (the newer one wins) and write book/_toc.yml.
+
+    Returns lines that say what was done.
+    """
+    from jupytext.cli import jupytext
+
+    root = manifest.folder
+    done = []
+    if write_text(root / "book" / "_toc.yml", manifest.toc_text()):
+        done.append("book/_toc.yml written from book/manifest.yml")
+    folders = [root / "notebooks", root / "book" / "templates"]
+    pairs = {p.with_suffix("") for folder in folders for p in folder.glob("*.py")
+             if (p.with_suffix(".ipynb").is_file() or "jupytext:" in p.read_text(encoding="utf-8")[:2000]
+                 or "# %%" in p.read_text(encoding="utf-8"))}
+    pairs |= {p.with_suffix("") for folder in folders for p in folder.glob("*.ipynb")}
+    for base in sorted(pairs):
+        present = [p for p in (base.with_suffix(".ipynb"), base.with_suffix(".py")) if p.is_file()]
+        newest = max(present, key=lambda p: p.stat().st_mtime)
+        before = {p: p.read_bytes() for p in present}
+        for _ in range(2):  # the second pass settles the metadata that a first pairing adds
+            with contextlib.redirect_stdout(io.StringIO()):
+                jupytext(["--quiet", "--sync", str(newest)])
+            newest = base.with_suffix(".py")
+        for path in (base.with_suffix(".ipynb"), base.with_suffix(".py")):
+            if path.is_file() and before.get(path) != path.read_bytes():
+                done.append(f"{path.relative_to(root).as_posix()} updated")
+    return done
+
+
+def take_outputs(source: Path, executed: Path) -> bool:
+    """Copy the outputs of an executed notebook into its committed source; True if anything changed.
+
+    The injected cell is left out. Raises RunnerError if the two do not have the same code cells.
+    """
+    committed, run = read(source), read(executed)
+    ran = [c for c in run.cells if INJECTED not in c.metadata.get("tags", [])]
+    if [c.source for c in ran] != [c.source for c in committed.cells]:
+        raise RunnerError(f"{source.name} and its executed copy differ: run the chapter again")
+    count = 0
+    for cell, done in zip(committed.cells, ran, strict=True):
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell["outputs"] = done["outputs"]
+        cell["execution_count"] = count
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = count
+    before = source.read_bytes()
+    write(committed, source)
+    return source.read_bytes() != before
+
+
+# -- scratch books and mutations ----------------------------------------------------------------
+
+
+def scratch_book(root: Path, folder: Path) -> Path:
+    """A copy of the book's text, reference results and notebooks in `folder`, without any results.
+
+    With $SEO_BOOK set to it, a test runs chapters without touching _build/results.
+    """
+    ignore = shutil.ignore_patterns("_static", "_build", ".ipynb_checkpoints")
+    for name in ("book", "notebooks"):
+        if (root / name).is_dir():
+            shutil.copytree(root / name, folder / name, ignore=ignore, dirs_exist_ok=True)
+    return folder
+
+
+def apply_mutation(target: str, replacement: str) -> None:
+    """Replace `target` ("package.module.name" or "….Class.method") for the rest of this process.
+
+    `replacement` is a Python expression in which `original` is the object replaced and the names
+    of its module are at hand.
+    """
+    parts = target.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        try:
+            module = importlib.import_module(".".join(parts[:cut]))
+            break
+        except ModuleNotFoundError:
+            continue
+    else:
+        raise RunnerError(f"mutation target {target!r}: no such module")
+    holder = module
+    for name in parts[cut:-1]:
+        holder = getattr(holder, name)
+    names = {**vars(module), "original": getattr(holder, parts[-1])}
+    setattr(holder, parts[-1], eval(replacement, names))
+
+
+def run_mutated(path: Path, mutations, book: Path, *, timeout: int = 600) -> str:
+    """Execute a chapter of the scratch book `book` with its method broken; how it ended.
+
+    Returns "" if it ran to the end, else the name of the exception of the failing cell
+    ("AssertionError" is what a chapter with a sound check gives).
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    notebook = read(path)
+    lines = ["from seo_core.runner.notebooks import apply_mutation"]
+    lines += [f"apply_mutation({m['target']!r}, {m['replacement']!r})" for m in mutations]
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("\n".join(lines)))
+    before = os.environ.get("SEO_BOOK")
+    os.environ["SEO_BOOK"] = str(book)
+    try:
+        NotebookClient(notebook, timeout=timeout, kernel_name="python3",
+                       resources={"metadata": {"path": str(path.parent)}}).execute()
+    except CellExecutionError as error:
+        return error.ename
+    finally:
+        if before is None:
+            del os.environ["SEO_BOOK"]
+        else:
+            os.environ["SEO_BOOK"] = before
+    return ""

@@ -1,0 +1,268 @@
+"""What to run, in which order, several at once; and running it.
+
+A *task* is a chapter with a seed. Techniques give one task per seed, benchmarks and aggregates
+one task for the first seed. A task waits for the tasks of its inputs; a benchmark runs alone.
+What is complete (`state.stale`) is skipped, so that an interrupted batch goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seo_core.runner import RunnerError, UsageError
+from seo_core.runner.manifest import Chapter, Manifest
+from seo_core.runner.state import Options, Tree, commit, signature, stale, write_text
+from seo_core.settings import suggest
+
+STANDARD = ("profile", "seed", "data", "model", "results_dir")
+_TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chapter with one seed."""
+
+    chapter: Chapter
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.chapter.id} (seed {self.seed})"
+
+
+@dataclass
+class Outcome:
+    """What became of a batch."""
+
+    ran: list[Task] = field(default_factory=list)
+    skipped: list[Task] = field(default_factory=list)
+    failed: list[Task] = field(default_factory=list)
+    blocked: list[Task] = field(default_factory=list)  # an input failed
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing failed."""
+        return not (self.failed or self.blocked)
+
+
+# -- checking before anything runs --------------------------------------------------------------
+
+
+def check_parameters(manifest: Manifest, chapters, extra: dict) -> None:
+    """Raise UsageError for a parameter no chapter has, or a value of the wrong type.
+
+    Papermill itself only warns. A chapter without one of the five standard names is an error, too.
+    """
+    from papermill import inspect_notebook
+
+    known: dict[str, str] = {}
+    for chapter in chapters:
+        found = inspect_notebook(manifest.notebook(chapter.id))
+        missing = [name for name in STANDARD if name not in found]
+        if missing:
+            raise RunnerError(f"notebooks/{chapter.id}.ipynb: the cell tagged \"parameters\" lacks "
+                              f"{', '.join(missing)}")
+        known.update({name: entry["inferred_type_name"] for name, entry in found.items()})
+    for name, value in extra.items():
+        if name not in known:
+            raise UsageError(f"unknown parameter {name!r}{suggest(name, known)}")
+        wanted = _TYPES.get(known[name])
+        wrong = wanted and (not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)))
+        if wrong:
+            raise UsageError(f"parameter {name!r} must be {known[name]}, got {value!r}")
+
+
+def tasks(manifest: Manifest, chapters, seeds) -> list[Task]:
+    """The tasks of some chapters, inputs first."""
+    chosen = {c.id for c in chapters}
+    order = [c for c in manifest.ordered() if c.id in chosen]
+    return [Task(c, seed) for c in order for seed in (seeds[:1] if c.once else seeds)]
+
+
+def needs(manifest: Manifest, task: Task, batch: list[Task]) -> list[Task]:
+    """The tasks of the batch that must be done before `task`."""
+    inputs = manifest.inputs(task.chapter)
+    return [t for t in batch if t.chapter.id in inputs
+            and (task.chapter.kind == "aggregate" or t.chapter.once or t.seed == task.seed)]
+
+
+# -- running ------------------------------------------------------------------------------------
+
+
+def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force: bool = False,
+        say=print) -> Outcome:
+    """Run the chapters that are not complete and stage the first seed's notebooks.
+
+    Prints a line per task with `say`. Raises KeyboardInterrupt after stopping its workers.
+    """
+    tree = Tree(manifest.folder, options.profile)
+    batch = tasks(manifest, chapters, options.seeds)
+    _make_kernel(tree)
+    outcome = Outcome()
+    running: dict[Task, _Worker] = {}
+    waiting = list(batch)
+    try:
+        while waiting or running:
+            _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, say)
+            _collect(running, outcome, tree, options, batch, say)
+            if running:
+                time.sleep(0.1)
+    except BaseException:
+        for worker in running.values():
+            worker.stop()
+        raise
+    return outcome
+
+
+def _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, say) -> None:
+    """Start, skip or block every waiting task whose inputs are settled."""
+    for task in list(waiting):
+        before = needs(manifest, task, batch)
+        if any(t in outcome.failed or t in outcome.blocked for t in before):
+            waiting.remove(task)
+            outcome.blocked.append(task)
+            _unstage(tree, task, options)
+            say(_line(batch, task, "not run: one of its inputs failed"))
+            continue
+        if any(t in waiting or t in running for t in before):
+            continue
+        now = signature(manifest, task.chapter, task.seed, options)
+        reason = "asked for" if force else stale(tree, task.chapter, task.seed, now, options)
+        if reason is None:
+            waiting.remove(task)
+            outcome.skipped.append(task)
+            _stage(tree, task, options)
+            say(_line(batch, task, "up to date"))
+            continue
+        alone = task.chapter.kind == "benchmark"
+        busy = len(running) >= jobs or (alone and running)
+        if busy or any(t.chapter.kind == "benchmark" for t in running):
+            continue
+        waiting.remove(task)
+        _unstage(tree, task, options)
+        say(_line(batch, task, f"running … ({reason})"))
+        running[task] = _Worker(manifest, task, options, now, tree, jobs)
+
+
+def _collect(running, outcome, tree, options, batch, say) -> None:
+    """Take the results of the workers that have ended."""
+    for task, worker in list(running.items()):
+        if worker.process.poll() is None:
+            continue
+        del running[task]
+        result = worker.result()
+        if result["ok"]:
+            outcome.ran.append(task)
+            _stage(tree, task, options)
+            say(_line(batch, task, f"done in {result['seconds']:.0f} s"))
+        else:
+            outcome.failed.append(task)
+            say(_line(batch, task, f"FAILED: {result['error']}"))
+            kept = result.get("failed")
+            if kept and Path(kept).is_file():
+                say(f"    its notebook, with the traceback: {os.path.relpath(kept)}")
+
+
+def _line(batch: list[Task], task: Task, text: str) -> str:
+    return f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}"
+
+
+class _Worker:
+    """A chapter running in a process of its own (see worker.py)."""
+
+    def __init__(self, manifest: Manifest, task: Task, options: Options, now: dict, tree: Tree, jobs: int):
+        job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id,
+               "seed": task.seed, "source": str(manifest.notebook(task.chapter.id)),
+               "parameters": _declared(manifest, task, options), "shown": options.shown,
+               "signature": now, "commit": commit(manifest.folder)}
+        self.log = tree.sidecar(task.chapter.id, task.seed, "log")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                env=_environment(manifest.folder, tree, jobs))
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
+
+    def result(self) -> dict:
+        """The worker's outcome; a worker that died without one is a failure."""
+        lines = self.process.stdout.read().splitlines()
+        self.process.stdin.close()
+        with contextlib.suppress(ValueError, IndexError):
+            return json.loads(lines[-1])
+        return {"ok": False, "error": f"the process ended with code {self.process.returncode}; "
+                                      f"see {os.path.relpath(self.log)}"}
+
+    def stop(self) -> None:
+        """End the worker and its kernel; returns when they are gone."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
+    """The parameters to pass: the standard ones, and of the extra ones those the chapter has."""
+    parameters = options.parameters(task.seed)
+    if not options.extra:
+        return parameters
+    from papermill import inspect_notebook
+
+    found = inspect_notebook(manifest.notebook(task.chapter.id))
+    return {name: value for name, value in parameters.items() if name in found}
+
+
+def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
+    """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
+    package = str(Path(__file__).resolve().parent.parent.parent)
+    environment = {**os.environ, "SEO_BOOK": str(root), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+                   "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
+                   "JUPYTER_PATH": os.pathsep.join(filter(None, [str(tree.state / "jupyter"),
+                                                                 os.environ.get("JUPYTER_PATH")]))}
+    if jobs > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    return environment
+
+
+def _make_kernel(tree: Tree) -> None:
+    """A `python3` kernel that is this very interpreter, found before any other of that name."""
+    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "Python 3", "language": "python"}
+    write_text(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec))
+
+
+# -- the tree that is rendered ------------------------------------------------------------------
+
+
+def _stage(tree: Tree, task: Task, options: Options) -> None:
+    """Put the first seed's executed notebook into the tree that is rendered."""
+    if task.seed != options.seeds[0]:
+        return
+    source, target = tree.executed(task.chapter.id, task.seed), tree.staged(task.chapter.id)
+    if not (target.is_file() and target.read_bytes() == source.read_bytes()):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".tmp")
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    write_text(tree.state / "staged" / task.chapter.id, str(task.seed))
+
+
+def _unstage(tree: Tree, task: Task, options: Options) -> None:
+    """Take a chapter that is about to change out of the tree that is rendered."""
+    if task.seed == options.seeds[0]:
+        tree.staged(task.chapter.id).unlink(missing_ok=True)
+
+
+def missing(manifest: Manifest, tree: Tree) -> list[str]:
+    """The chapters that have no staged notebook."""
+    return [c.id for c in manifest.chapters if not tree.staged(c.id).is_file()]

@@ -1,0 +1,175 @@
+"""The staging tree (prose, table of contents, status page, executed chapters) and its HTML.
+
+Jupyter Book 1.x builds the tree with warnings as errors; the finished pages replace the old ones
+in `_build/html` by a rename, so a build that fails leaves the previous book as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from seo_core.runner import RunnerError
+from seo_core.runner.manifest import Manifest
+from seo_core.runner.state import Tree, code_hash, digest, environment_hash, lock, read_json, write_text
+
+COMMITTED = "committed"  # the "profile" of a tree made of the committed notebooks
+_NOT_STAGED = ("manifest.yml", "_toc.yml", "status.md")  # the manifest would make the tree a book
+_ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
+_STAMP = ".seo-build"
+
+
+def stage_prose(manifest: Manifest, tree: Tree) -> None:
+    """Copy book/ and the few root files that pages include; remove what is no longer there."""
+    root, staging = manifest.folder, tree.staging
+    wanted = {Path(name): root / name for name in _ROOT_FILES if (root / name).is_file()}
+    for path in (root / "book").rglob("*"):
+        relative = path.relative_to(root)
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+        if path.is_file() and not hidden and relative.as_posix() not in {f"book/{n}" for n in _NOT_STAGED}:
+            wanted[relative] = path
+    for relative, source in wanted.items():
+        target = staging / relative
+        same = target.is_file() and target.stat().st_size == source.stat().st_size \
+            and target.read_bytes() == source.read_bytes()
+        if not same:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
+    generated = {Path("book/_toc.yml"), Path("book/status.md")}
+    for path in list((staging / "book").rglob("*")):
+        if path.is_file() and path.relative_to(staging) not in wanted.keys() | generated:
+            path.unlink()
+    write_text(staging / "book" / "_toc.yml", manifest.toc_text())
+    known = {f"{c.id}.ipynb" for c in manifest.chapters}
+    for path in (staging / "notebooks").glob("*.ipynb"):
+        if path.name not in known:
+            path.unlink()
+
+
+def stage_committed(manifest: Manifest, tree: Tree) -> None:
+    """Put the committed notebooks, with the outputs they carry, into the tree."""
+    for chapter in manifest.chapters:
+        write_text(tree.staged(chapter.id), manifest.notebook(chapter.id).read_text(encoding="utf-8"))
+
+
+def status_page(manifest: Manifest, tree: Tree) -> str:
+    """The generated page: for each chapter its run time, parameters, commit and checks (Markdown)."""
+    lines = ["# Status of this book", ""]
+    if tree.profile == COMMITTED:
+        lines += ["These pages show the outputs committed with the notebooks (profile `quick`); nothing was "
+                  "run to build them. `make book` runs every chapter and renders what it computed.", ""]
+    else:
+        lines += ["What was run to build these pages. A chapter is complete only if each of its checked "
+                  "cells, which assert its point, has passed. Verdicts on the papers' claims are on the "
+                  "claims page.", ""]
+    lines += ["| chapter | run time | parameters | finished (UTC) | commit | check |",
+              "|---|---:|---|---|---|---|"]
+    for chapter in manifest.chapters:
+        link = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)"
+        seed = _staged_seed(tree, chapter.id)
+        state = read_json(tree.sidecar(chapter.id, seed)) if seed is not None else {}
+        if not state:
+            lines.append(f"| {link} | – | as committed | – | – | not run here |")
+            continue
+        parameters = ", ".join(f"`{k}={v}`" for k, v in state["parameters"].items())
+        count = state.get("checks", 0)
+        passed = f"{count} check{'s' * (count != 1)} passed" if count else "ran; nothing to check"
+        lines.append(f"| {link} | {state['seconds']:.0f} s | {parameters} | {state['finished']} "
+                     f"| {state['commit'] or 'not in git'} | {passed} |")
+    lines += ["", "A commit followed by `+` had uncommitted changes. Times include starting the kernel."]
+    seeds = sorted({int(p.name) for p in (tree.staging / "seeds").glob("*") if p.name.isdigit()})
+    if len(seeds) > 1:
+        lines += ["", f"Seeds executed under this profile: {', '.join(map(str, seeds))}. The pages show "
+                  "one of them; tables and figures over seeds read the records of all."]
+    return "\n".join(lines) + "\n"
+
+
+def _staged_seed(tree: Tree, name: str) -> int | None:
+    path = tree.state / "staged" / name
+    return int(path.read_text()) if path.is_file() else None
+
+
+def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False, say=print) -> Path:
+    """Build the staging tree into `output`; returns its index.html.
+
+    Nothing is built if nothing changed since. Raises RunnerError with Sphinx's warnings if there
+    are any; the previous pages then stay.
+    """
+    with lock(manifest.folder / "_build" / ".render.lock", "the book's rendering"):
+        stage_prose(manifest, tree)
+        write_text(tree.staging / "book" / "status.md", status_page(manifest, tree))
+        _check_pages(manifest, tree)
+        stamp = _stamp(tree)
+        built = output / _STAMP
+        if not force and built.is_file() and built.read_text() == stamp:
+            say("pages are up to date")
+            return output / "index.html"
+        if output.is_dir() and not built.is_file() and any(output.iterdir()):
+            raise RunnerError(f"{output} holds files that are no earlier build of this book; "
+                              "choose another folder or empty it")
+        say("rendering …")
+        pages = _jupyter_book(manifest, tree)
+        (pages / _STAMP).write_text(stamp)
+        _swap(pages, output)
+    return output / "index.html"
+
+
+def _check_pages(manifest: Manifest, tree: Tree) -> None:
+    for page in manifest.pages():
+        if not any((tree.staging / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb", ".rst")):
+            raise RunnerError(f"book/manifest.yml lists the page {page}, but there is no {page}.md")
+
+
+def _stamp(tree: Tree) -> str:
+    """Hash of all that the pages are made of."""
+    parts: list[bytes | str] = [code_hash(runner=True), environment_hash()]
+    for path in sorted(tree.staging.rglob("*")):
+        relative = path.relative_to(tree.staging)
+        if path.is_file() and relative.parts[0] not in (".state", "seeds", "_build"):
+            parts += [relative.as_posix(), path.read_bytes()]
+    return digest(*parts)
+
+
+def _jupyter_book(manifest: Manifest, tree: Tree) -> Path:
+    """Run `jupyter-book build` from scratch; the folder with the pages."""
+    work = manifest.folder / "_build" / "render" / tree.profile
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
+               str(tree.staging), "--config", str(tree.staging / "_config.yml"),
+               "--toc", str(tree.staging / "book" / "_toc.yml"), "--path-output", str(work),
+               "-n", "-W", "--keep-going"]
+    package = str(Path(__file__).resolve().parent.parent.parent)
+    environment = {**os.environ, "SEO_BOOK": str(manifest.folder), "NO_COLOR": "1",
+                   "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    log = work / "log.txt"
+    log.write_text(done.stdout + done.stderr)
+    pages = work / "_build" / "html"
+    if done.returncode or not (pages / "index.html").is_file():
+        lines = [line for line in (done.stdout + done.stderr).splitlines()
+                 if "WARNING" in line or "ERROR" in line or "Error:" in line]
+        text = "\n".join(f"    {line}" for line in dict.fromkeys(lines)) or f"    see {log}"
+        raise RunnerError(f"the book did not build without warnings:\n{text}")
+    for name in (".doctrees", ".buildinfo"):
+        path = pages / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return pages
+
+
+def _swap(pages: Path, output: Path) -> None:
+    """Put `pages` in the place of `output`, by renames."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    new, old = output.with_name(f"{output.name}.new"), output.with_name(f"{output.name}.old")
+    for path in (new, old):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.move(str(pages), str(new))
+    if output.exists():
+        output.rename(old)
+    new.rename(output)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,112 @@
+"""One chapter, executed by papermill in a process of its own: `python -m seo_core.runner.worker`.
+
+The job (JSON, one line) comes on stdin, the outcome (JSON, one line) goes to stdout. The parent
+keeps the pipe open as long as it lives: when it closes, by Ctrl-C or kill -9, the worker stops its
+kernel and leaves without having written anything that counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from seo_core.runner import RunnerError
+from seo_core.runner import notebooks as nb
+from seo_core.runner.state import Tree, digest, lock, write_text
+
+_abandoned = threading.Event()
+
+
+def main() -> int:
+    """Run the job on stdin; exit code 0 done, 1 the chapter failed, 3 abandoned."""
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    try:
+        outcome = execute(job)
+    except RunnerError as error:
+        outcome = {"ok": False, "error": str(error)}
+    if _abandoned.is_set():
+        return 3
+    print(json.dumps(outcome), flush=True)
+    return 0 if outcome["ok"] else 1
+
+
+def _watch_parent() -> None:
+    sys.stdin.read()  # returns when the parent is gone
+    _abandoned.set()
+    os.kill(os.getpid(), signal.SIGTERM)  # nbclient shuts the kernel down on this
+    time.sleep(5)
+    os._exit(3)
+
+
+def execute(job: dict) -> dict:
+    """Execute, clean and publish one chapter; returns {"ok", "seconds", "error", "failed"}.
+
+    Everything is written under a temporary name first; the notebook and then its sidecar are
+    renamed into place at the end.
+    """
+    tree = Tree(Path(job["root"]), job["profile"])
+    name, seed = job["id"], job["seed"]
+    with lock(tree.sidecar(name, seed, "lock"), f"chapter {name} (seed {seed})"):
+        partial = tree.state / "partial" / f"{name}-seed{seed}.ipynb"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        cwd = tree.staging / "notebooks"
+        cwd.mkdir(parents=True, exist_ok=True)
+        started = time.time()
+        error = _papermill(Path(job["source"]), partial, job["parameters"], cwd)
+        if _abandoned.is_set():
+            return {"ok": False, "error": "interrupted"}
+        state = {"id": name, "seed": seed, "status": "failed" if error else "complete",
+                 "seconds": round(time.time() - started, 1), "commit": job["commit"],
+                 "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+                 "parameters": {k: job["shown"].get(v, v) if isinstance(v, str) else v
+                                for k, v in job["parameters"].items()},
+                 "signature": job["signature"]}
+        if error:
+            failed = tree.failed(name, seed)
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            if partial.is_file():
+                os.replace(partial, failed)
+            state["error"] = error
+        else:
+            _publish(tree, name, seed, partial, job["shown"], state)
+        write_text(tree.sidecar(name, seed), json.dumps(state, indent=1))
+    return {"ok": not error, "seconds": state["seconds"], "error": error,
+            "failed": str(tree.failed(name, seed)) if error else None}
+
+
+def _publish(tree: Tree, name: str, seed: int, partial: Path, shown: dict, state: dict) -> None:
+    notebook = nb.read(partial)
+    stderr = nb.publishable(notebook, {**shown, **nb.machine_paths(tree.root)})
+    tree.failed(name, seed).unlink(missing_ok=True)
+    write_text(tree.sidecar(name, seed, "stderr"), stderr)
+    nb.write(notebook, tree.executed(name, seed))
+    partial.unlink()
+    state["sha"] = digest(tree.executed(name, seed).read_bytes())
+    state["checks"] = nb.checks(notebook)
+
+
+def _papermill(source: Path, target: Path, parameters: dict, cwd: Path) -> str | None:
+    """Run papermill; None, or the chapter's error in one line."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(source, target, parameters=parameters, cwd=cwd, kernel_name="python3",
+                                   progress_bar=False, log_output=False)
+    except PapermillExecutionError as error:
+        value = str(error.evalue).strip().splitlines()
+        return f"{error.ename}: {value[0] if value else ''} (cell {error.exec_count})"
+    except Exception as error:  # the kernel died, the disk is full, …: still one line and exit code 1
+        text = str(error).strip().splitlines()
+        return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,427 @@
+"""Fine-tuning: one loop, on Accelerate.
+
+    config = TrainingConfig.from_settings(settings)
+    result = fit(model, train, development=development, config=config)
+    result.series["development_accuracy"]          # one value per evaluation
+
+The baseline of every comparison in the book (AdamW, linear warm-up and decay, clipping, dropout,
+weight decay, dynamic padding, length-grouped batches, bf16 where the hardware computes it). The papers'
+protocol is the same loop with `load_settings("paper")`: AdamW, 2e-5, batch 32, 20 epochs.
+
+Where a step's time goes, and what each trick brings, is measured in the chapter `bench_training`; the
+forward pass that makes most of the difference is `seo_core.fastpath`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot start, go on or be resumed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How `fit` trains. Unknown keys raise, as for any dataclass."""
+
+    learning_rate: float = 1e-4  # small encoders want more than BERT-base's 2e-5
+    epochs: int = 3
+    batch_size: int = 32  # the papers' batch; per process when there are several
+    weight_decay: float = 0.01  # not on biases and LayerNorm, as in BERT
+    warmup_fraction: float = 0.06  # of all steps; then linear decay to 0
+    max_grad_norm: float = 1.0  # BERT's clipping
+    freeze_embeddings: bool = True  # the word table: half of MiniLM's weights, no measurable gain
+    precision: str = "auto"  # auto | bf16 | fp32
+    fast: bool = True  # the fast forward pass where the architecture is known to it; and two of its parts:
+    first_token_only: bool = True  # the last layer computes what the classifier reads
+    byte_dropout: bool = True  # masks from cheap random integers
+    group: int = 50  # batches in a length-sorted pool: wide enough for tight padding, shuffled within
+    evaluations_per_epoch: int = 1  # on the development slice
+    checkpoint_every: int = 200  # steps; about half a minute on two cores
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise ValueError(f"precision must be auto, bf16 or fp32, got {self.precision!r}")
+        for name in ("learning_rate", "epochs", "batch_size", "group", "evaluations_per_epoch", "checkpoint_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+
+    @classmethod
+    def from_settings(cls, settings, **overrides) -> TrainingConfig:
+        """The fields that a RunSettings has by the same name, with `overrides` on top."""
+        shared = {k: v for k, v in settings.asdict().items() if k in cls.__dataclass_fields__}
+        return cls(**{**shared, **overrides})
+
+
+@dataclass
+class TrainingResult:
+    """What `fit` found: series (curves), metrics (flat numbers) and whether it was stopped early.
+
+    series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all
+    of equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on.
+    metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
+    peak_memory_bytes.
+    """
+
+    series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
+    metrics: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False
+
+
+SERIES = ("epoch", "train_loss", "train_accuracy", "development_loss", "development_accuracy")
+
+
+@dataclass
+class TrainingState:
+    """What a callback sees: the model, the step, and the running result. `loss` is the last step's."""
+
+    model: torch.nn.Module
+    config: TrainingConfig
+    steps: int  # of the whole run
+    step: int = 0  # done so far
+    epoch: float = 0.0
+    loss: float = math.nan
+    examples: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    result: TrainingResult = field(default_factory=TrainingResult)
+
+
+def classification_loss(logits, batch):
+    """Cross-entropy of logits (B, k) against batch["labels"] (B,): the default loss of `fit`."""
+    return F.cross_entropy(logits, batch["labels"])
+
+
+def fit(model, train, *, config: TrainingConfig, development=None, loss: Callable = classification_loss,
+        callbacks: Iterable[Callable] = (), checkpoint_dir: str | Path | None = None,
+        progress: bool = True) -> TrainingResult:
+    """Trains `model` in place on `train` (an Encoded) and returns its curves and costs.
+
+    `loss(logits (B, k), batch)` returns a scalar; batch also holds "rows" (B,), the examples' positions in
+    `train`, for whoever caches something by example. A callback is called as `callback(event, state)` with
+    event "start", "step", "evaluation" or "end"; a true return value after a step or an evaluation stops training.
+    With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on interruption, and a
+    second call goes on where the first one was, to the very same weights.
+
+    Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run.
+    """
+    if len(train) == 0:
+        raise TrainingError("the training set is empty: check the data's cleaning report")
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+    accelerator = Accelerator()
+    set_seed(config.seed)
+    if config.freeze_embeddings:
+        from seo_core.models import freeze_embeddings
+
+        freeze_embeddings(model)
+    model.to(accelerator.device).train()
+    dtype = compute_dtype(config.precision, accelerator.device)
+    network = forward_module(model, dtype, fast=config.fast, seed=config.seed, byte_dropout=config.byte_dropout,
+                             first_token_only=config.first_token_only)
+    optimizer = make_optimizer(model, config, accelerator.device)
+    per_epoch = math.ceil(len(train) / (config.batch_size * accelerator.num_processes))
+    steps = per_epoch * config.epochs
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps, config.warmup_fraction))
+    stream = getattr(network, "random", None)  # prepare() may wrap the network
+    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, config,
+               per_epoch, TrainingState(model, config, steps))
+    checkpoint = Checkpoint(checkpoint_dir, _identity(train, config)) if checkpoint_dir else None
+    if checkpoint:
+        checkpoint.restore(run)
+    return _loop(run, train, development, list(callbacks), checkpoint, progress)
+
+
+@dataclass
+class _Run:
+    """The live parts of one call of `fit`."""
+
+    accelerator: object
+    model: torch.nn.Module
+    network: torch.nn.Module
+    stock: bool  # network is the model itself, under autocast
+    dtype: torch.dtype
+    stream: object  # the dropout generator of the fast path, or None
+    optimizer: object
+    scheduler: object
+    loss: Callable
+    config: TrainingConfig
+    per_epoch: int
+    state: TrainingState
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # since the last evaluation: loss, hits, n
+
+    def train_step(self, train, rows):
+        """One optimiser step on the examples `rows`; returns (loss, hits) as tensors."""
+        batch = train.batch(rows, self.accelerator.device)
+        inputs = {k: v for k, v in batch.items() if k != "labels"}
+        batch["rows"] = torch.from_numpy(np.asarray(rows))
+        with torch.autocast(self.accelerator.device.type, self.dtype,
+                            enabled=self.stock and self.dtype != torch.float32):
+            out = self.network(**inputs)
+        logits = (out.logits if hasattr(out, "logits") else out).float()
+        loss = self.loss(logits, batch)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum()
+
+
+def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> TrainingResult:
+    from tqdm.auto import tqdm
+
+    state, config = run.state, run.config
+    rank, world = run.accelerator.process_index, run.accelerator.num_processes
+    marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
+             for i in range(config.evaluations_per_epoch)}
+    reset_peak_memory()
+    _call(callbacks, "start", state)
+    bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
+               disable=not progress or rank != 0, mininterval=1.0)
+    try:
+        while state.step < state.steps and not state.result.stopped:
+            epoch, position = divmod(state.step, run.per_epoch)
+            batches = length_grouped_batches(train.lengths, config.batch_size * world, seed=(config.seed, epoch),
+                                             group=config.group)
+            for rows in batches[position:]:
+                began = time.perf_counter()
+                value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
+                state.loss = float(value)
+                state.seconds += time.perf_counter() - began
+                _account(run, train, rows, state.loss, int(hits) * world)
+                bar.update()
+                bar.set_postfix_str(f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s",
+                                    refresh=False)
+                stop = _call(callbacks, "step", state)
+                if (state.step - 1) % run.per_epoch + 1 in marks:
+                    _evaluate(run, development)
+                    stop = _call(callbacks, "evaluation", state) or stop
+                if checkpoint and (state.step % config.checkpoint_every == 0 or state.step == state.steps or stop):
+                    checkpoint.save(run)
+                if stop:
+                    state.result.stopped = True
+                    break
+    except KeyboardInterrupt:
+        if checkpoint:
+            checkpoint.save(run)
+        raise
+    finally:
+        bar.close()
+    state.result.metrics.update(
+        train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
+        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes())
+    _call(callbacks, "end", state)
+    run.model.eval()
+    return state.result
+
+
+def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
+    state = run.state
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss is {loss} at step {state.step + 1}: lower the learning rate "
+                            f"(now {run.config.learning_rate:g}) or use precision='fp32'")
+    state.step += 1
+    state.epoch = state.step / run.per_epoch
+    state.examples += len(rows)
+    state.tokens += int(train.lengths[rows].sum())
+    for i, value in enumerate((loss * len(rows), hits, len(rows))):
+        run.sums[i] += value
+
+
+def _evaluate(run: _Run, development) -> None:
+    state, (loss, hits, count) = run.state, run.sums
+    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / count}
+    if development is not None and len(development):
+        logits = predict(run.model, development, precision=run.config.precision)
+        found = classification_metrics(logits, development.labels)
+        row.update(development_loss=found["cross_entropy"], development_accuracy=found["accuracy"])
+    for key, value in row.items():
+        state.result.series[key].append(value)
+    run.sums[:] = [0.0, 0.0, 0.0]
+    run.model.train()
+
+
+def _call(callbacks, event: str, state: TrainingState) -> bool:
+    return any([bool(callback(event, state)) for callback in callbacks])
+
+
+def length_grouped_batches(lengths: np.ndarray, batch_size: int, *, seed, group: int = 50) -> list[np.ndarray]:
+    """Row numbers of each batch of one epoch: every row once, rows of like length together, order random.
+
+    Rows are shuffled, cut into pools of `group` batches, sorted by length within a pool and cut into
+    batches, and the batches are shuffled. lengths (n,) -> ceil(n / batch_size) arrays.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(lengths))
+    pool = batch_size * group
+    pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+    order = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float]:
+    """step -> factor on the learning rate: 0 to 1 over the warm-up, then linearly back to 0."""
+    warmup = max(1, round(steps * warmup_fraction))
+    return lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
+
+
+def make_optimizer(model, config: TrainingConfig, device) -> torch.optim.AdamW:
+    """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm)."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
+              {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def compute_dtype(precision: str, device) -> torch.dtype:
+    """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
+    if precision == "auto":
+        return torch.bfloat16 if has_bf16(device) else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def has_bf16(device) -> bool:
+    """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
+    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
+
+    `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
+    """
+    from seo_core import fastpath
+
+    if fast and fastpath.supports(model):
+        module = fastpath.FastBertClassifier(model, dtype=dtype, **options)
+        return module.train(model.training)
+    return model
+
+
+def checkpoint_folder(settings, experiment: str) -> Path:
+    """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
+    from seo_core.settings import resolve_path
+
+    name = hashlib.sha256(json.dumps(settings.asdict(), sort_keys=True).encode()).hexdigest()[:8]
+    return resolve_path(settings.results_dir) / settings.profile / ".checkpoints" / f"{experiment}-{name}"
+
+
+def discard_checkpoint(folder: str | Path) -> None:
+    """Removes a run's checkpoint once its record is written; an absent one is no error."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _identity(train, config: TrainingConfig) -> str:
+    """What must be equal for a checkpoint to be resumed: the configuration and the encoded data."""
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    for array in (train.ids, train.offsets, train.labels):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Checkpoint:
+    """One resumable run in a folder: safetensors and JSON only, replaced whole or not at all.
+
+    `last/` holds weights, optimiser moments, both random states, the step and the curves so far.
+    """
+
+    def __init__(self, folder: str | Path, identity: str):
+        self.folder, self.identity = Path(folder), identity
+
+    def save(self, run: _Run) -> None:
+        """Writes a new checkpoint beside the old one, then swaps them. Main process only."""
+        from safetensors.torch import save_file
+
+        if not run.accelerator.is_main_process:
+            return
+        state, partial = run.state, self.folder / ".partial"
+        tensors = {f"model.{k}": v.contiguous().clone() for k, v in run.model.state_dict().items()}
+        for i, slots in _raw(run.optimizer).state_dict()["state"].items():
+            tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})
+        tensors["torch_rng"] = torch.get_rng_state()
+        meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
+                "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
+                "stopped": state.result.stopped, "dropout": run.stream.state_dict() if run.stream else None}
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            save_file(tensors, partial / "state.safetensors")
+            (partial / "state.json").write_text(json.dumps(meta))
+            old = self.folder / ".old"
+            shutil.rmtree(old, ignore_errors=True)
+            if (self.folder / "last").exists():
+                (self.folder / "last").rename(old)
+            partial.rename(self.folder / "last")
+            shutil.rmtree(old, ignore_errors=True)
+        except Exception as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise TrainingError(f"cannot write the checkpoint to {self.folder}: {error}. Free some space or pass "
+                                "another checkpoint_dir; the checkpoint before this one is untouched") from error
+
+    def restore(self, run: _Run) -> bool:
+        """Loads the newest whole checkpoint into `run`; False where there is none."""
+        from safetensors.torch import load_file
+
+        source = next((self.folder / name for name in ("last", ".old") if (self.folder / name).is_dir()), None)
+        if source is None:
+            return False
+        try:
+            meta = json.loads((source / "state.json").read_text())
+            tensors = load_file(source / "state.safetensors")
+        except Exception as error:
+            raise TrainingError(f"the checkpoint in {source} cannot be read ({error}): delete that folder to "
+                                "start anew") from error
+        if meta["identity"] != self.identity:
+            raise TrainingError(f"the checkpoint in {self.folder} belongs to another configuration or other data: "
+                                "delete that folder, or pass another checkpoint_dir")
+        run.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        optimizer, slots = _raw(run.optimizer), {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, number, name = key.split(".")
+                slots.setdefault(int(number), {})[name] = value
+        optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        state = run.state
+        for name in ("step", "examples", "tokens", "seconds"):
+            setattr(state, name, meta[name])
+        state.epoch = state.step / run.per_epoch
+        state.result.series, state.result.stopped, run.sums = meta["series"], meta["stopped"], meta["sums"]
+        run.scheduler.last_epoch = state.step
+        for group, base, factor in zip(optimizer.param_groups, run.scheduler.base_lrs, run.scheduler.lr_lambdas,
+                                       strict=True):
+            group["lr"] = base * factor(state.step)
+        torch.set_rng_state(tensors["torch_rng"])
+        if run.stream:
+            run.stream.load_state_dict(meta["dropout"])
+        return True
+
+
+def _raw(optimizer):
+    """The torch optimiser inside Accelerate's wrapper."""
+    return getattr(optimizer, "optimizer", optimizer)

@@ -1,0 +1,78 @@
+"""Metrics against reference implementations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import confusion_matrix as reference_confusion
+
+from seo_core import evaluation
+
+_logits = hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-8, 8, width=32))
+
+
+@settings(max_examples=50, deadline=None)
+@given(logits=_logits, seed=st.integers(0, 1000))
+def test_metrics_equal_scikit_learn(logits, seed):
+    labels = np.random.default_rng(seed).integers(0, 3, size=len(logits))
+    found = evaluation.classification_metrics(logits, labels)
+    predicted = logits.argmax(1)
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert found["f1_macro"] == pytest.approx(f1_score(labels, predicted, labels=[0, 1, 2], average="macro",
+                                                       zero_division=0))
+    assert found["cross_entropy"] == pytest.approx(log_loss(labels, evaluation.softmax(logits), labels=[0, 1, 2]),
+                                                   rel=1e-6, abs=1e-9)
+    assert found["perplexity"] == pytest.approx(math.exp(found["cross_entropy"]))
+    np.testing.assert_array_equal(evaluation.confusion_matrix(logits, labels),
+                                  reference_confusion(labels, predicted, labels=[0, 1, 2]))
+
+
+def test_perplexity_of_a_guess_is_the_number_of_classes():
+    found = evaluation.classification_metrics(np.zeros((9, 3), np.float32), np.arange(9) % 3)
+    assert found["perplexity"] == pytest.approx(3.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(logits=_logits, seed=st.integers(0, 1000))
+def test_calibration_error_equals_the_plain_loop(logits, seed):
+    labels = np.random.default_rng(seed).integers(0, 3, size=len(logits))
+    p = evaluation.softmax(logits)
+    confidence, hit = p.max(1), p.argmax(1) == labels
+    expected = 0.0
+    for b in range(15):
+        low, high = b / 15, (b + 1) / 15
+        inside = (confidence >= low) & ((confidence < high) if b < 14 else (confidence <= 1))
+        if inside.any():
+            expected += inside.mean() * abs(hit[inside].mean() - confidence[inside].mean())
+    assert evaluation.expected_calibration_error(logits, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_genres_keep_the_empty_one_apart():
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    table = evaluation.accuracy_by_genre(logits, [0, 1, 1, 0], ["fiction", "", "", "fiction"])
+    assert table == {"(none)": (0.5, 2), "fiction": (1.0, 2)}
+
+
+def test_nothing_to_evaluate_is_said():
+    with pytest.raises(ValueError, match="empty"):
+        evaluation.classification_metrics(np.zeros((0, 3), np.float32), np.zeros(0, int))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_predictions_keep_the_order_and_the_mode(tiny_bert, toy_pairs, precision):
+    import torch
+
+    model, pairs = tiny_bert().train(), toy_pairs(50)
+    logits = evaluation.predict(model, pairs, batch_size=7, precision=precision)
+    assert model.training
+    model.eval()
+    for row in (0, 17, 49):
+        batch = pairs.batch([row])
+        batch.pop("labels")
+        with torch.no_grad():
+            np.testing.assert_allclose(logits[row], model(**batch).logits[0].numpy(),
+                                       atol=1e-5 if precision == "fp32" else 0.05)

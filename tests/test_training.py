@@ -1,0 +1,236 @@
+"""The training loop: it learns, its batches are a partition, and a resumed run ends at the same weights."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seo_core import load_settings
+from seo_core.training import (
+    Checkpoint,
+    TrainingConfig,
+    TrainingError,
+    fit,
+    length_grouped_batches,
+    linear_schedule,
+)
+
+CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
+                        checkpoint_every=5)
+
+
+def _weights(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def _assert_same(a, b):
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_learns_and_reports_its_costs(tiny_bert, toy_pairs, fast, precision):
+    pairs, events = toy_pairs(192), []
+    config = replace(CONFIG, epochs=12, seed=1, fast=fast, precision=precision, evaluations_per_epoch=2)
+    result = fit(tiny_bert(dropout=0.0, seed=1), pairs, development=pairs, config=config, progress=False,
+                 callbacks=[lambda event, state: events.append(event)])
+    curve = result.series["development_accuracy"]
+    assert curve[-1] > 0.8 > curve[0]
+    assert {len(v) for v in result.series.values()} == {24}
+    assert result.metrics["train_examples"] == 192 * 12
+    assert result.metrics["train_tokens"] == pairs.lengths.sum() * 12
+    assert events.count("step") == 24 * 12 and events[0] == "start" and events[-1] == "end"
+
+
+def test_frozen_embeddings_stay(tiny_bert, toy_pairs):
+    model = tiny_bert()
+    before = model.bert.embeddings.word_embeddings.weight.clone()
+    fit(model, toy_pairs(32), config=replace(CONFIG, freeze_embeddings=True), progress=False)
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, before)
+
+
+def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs):
+    found = []
+    for seed in (0, 0, 1):
+        model = tiny_bert()
+        fit(model, toy_pairs(64), config=replace(CONFIG, seed=seed), progress=False)
+        found.append(_weights(model))
+    _assert_same(found[0], found[1])
+    assert not torch.equal(found[0]["classifier.weight"], found[2]["classifier.weight"])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("stop_at", [3, 12, 17])
+def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at):
+    pairs, config = toy_pairs(76), replace(CONFIG, fast=fast)
+    whole = tiny_bert()
+    expected = fit(whole, pairs, development=pairs, config=config, progress=False)
+
+    def interrupt(event, state):
+        if event == "step" and state.step == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_bert(), pairs, development=pairs, config=config, progress=False, callbacks=[interrupt],
+            checkpoint_dir=tmp_path)
+    resumed, steps = tiny_bert(seed=9), []
+    result = fit(resumed, pairs, development=pairs, config=config, progress=False, checkpoint_dir=tmp_path,
+                 callbacks=[lambda event, state: event == "step" and steps.append(state.step) and None])
+    assert steps[0] == stop_at + 1
+    _assert_same(_weights(whole), _weights(resumed))
+    assert result.series == expected.series
+    assert result.metrics["train_examples"] == expected.metrics["train_examples"]
+
+
+_SCRIPT = """
+import sys, time, numpy as np, torch
+from transformers import BertConfig, BertForSequenceClassification
+from seo_core.data import Encoded
+from seo_core.training import TrainingConfig, fit
+torch.manual_seed(0)
+model = BertForSequenceClassification(BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1,
+    num_attention_heads=2, intermediate_size=32, max_position_embeddings=32, num_labels=3))
+rng = np.random.default_rng(0)
+pairs = Encoded(ids=rng.integers(5, 50, 640).astype(np.int32), offsets=np.arange(0, 641, 10),
+                first=np.full(64, 5, np.int32), labels=rng.integers(0, 3, 64), pad_id=0)
+def slow(event, state):
+    if event == "step":
+        print(state.step, flush=True)
+        time.sleep(float(sys.argv[2]))
+fit(model, pairs, config=TrainingConfig(epochs=3, batch_size=4, precision="fp32", checkpoint_every=4),
+    checkpoint_dir=sys.argv[1], callbacks=[slow], progress=False)
+print("weights", float(sum(p.double().sum() for p in model.parameters())))
+"""
+
+
+def _script(tmp_path, pause):
+    return [sys.executable, "-c", textwrap.dedent(_SCRIPT), str(tmp_path / "run"), str(pause)]
+
+
+def test_kill_9_during_training_loses_nothing_but_the_last_steps(tmp_path):
+    process = subprocess.Popen(_script(tmp_path, 0.05), stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.strip() == "14":
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    again = subprocess.run(_script(tmp_path, 0), capture_output=True, text=True, check=True).stdout.split("\n")
+    assert 1 < int(again[0]) <= 15
+    fresh = subprocess.run(_script(tmp_path / "other", 0), capture_output=True, text=True, check=True).stdout
+    assert again[-2] == fresh.split("\n")[-2]
+
+
+def test_checkpoint_of_another_run_is_refused(tiny_bert, toy_pairs, tmp_path):
+    fit(tiny_bert(), toy_pairs(32), config=CONFIG, progress=False, checkpoint_dir=tmp_path)
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        fit(tiny_bert(), toy_pairs(32, seed=1), config=CONFIG, progress=False, checkpoint_dir=tmp_path)
+    (tmp_path / "last" / "state.safetensors").write_bytes(b"broken")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        fit(tiny_bert(), toy_pairs(32), config=CONFIG, progress=False, checkpoint_dir=tmp_path)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tiny_bert, toy_pairs, tmp_path, monkeypatch):
+    pairs = toy_pairs(64)
+    real, calls = Checkpoint.save, []
+
+    def full(self, run):
+        calls.append(run.state.step)
+        if len(calls) == 2:
+            def no_space(*args):
+                raise OSError(28, "No space left on device")
+
+            with monkeypatch.context() as patch:
+                patch.setattr("safetensors.torch.save_file", no_space)
+                return real(self, run)
+        return real(self, run)
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        fit(tiny_bert(), pairs, config=CONFIG, progress=False, checkpoint_dir=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last"]
+    steps = []
+    fit(tiny_bert(), pairs, config=CONFIG, progress=False, checkpoint_dir=tmp_path,
+        callbacks=[lambda event, state: event == "step" and steps.append(state.step) and None])
+    assert steps[0] == 6
+
+
+def test_bad_starts_are_said(tiny_bert, toy_pairs):
+    with pytest.raises(TrainingError, match="empty"):
+        fit(tiny_bert(), toy_pairs(10).take([]), config=CONFIG, progress=False)
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        fit(tiny_bert(), toy_pairs(10), config=CONFIG, progress=False, loss=lambda logits, batch: logits.sum() * np.nan)
+    with pytest.raises(TypeError, match="learning_rat"):
+        TrainingConfig(learning_rat=1)
+    with pytest.raises(ValueError, match="precision"):
+        TrainingConfig(precision="int3")
+    with pytest.raises(ValueError, match="epochs"):
+        TrainingConfig(epochs=0)
+
+
+def test_a_callback_stops_training(tiny_bert, toy_pairs):
+    result = fit(tiny_bert(), toy_pairs(64), config=CONFIG, progress=False,
+                 callbacks=[lambda event, state: state.step == 3])
+    assert result.stopped and result.metrics["train_examples"] == 24
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 400), size=st.integers(1, 33), group=st.integers(1, 9), seed=st.integers(0, 99))
+def test_batches_are_a_partition(n, size, group, seed):
+    lengths = np.random.default_rng(seed).integers(1, 100, size=n)
+    batches = length_grouped_batches(lengths, size, seed=seed, group=group)
+    assert sorted(np.concatenate(batches)) == list(range(n))
+    assert sum(len(b) != size for b in batches) <= 1
+    again = length_grouped_batches(lengths, size, seed=seed, group=group)
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+def test_grouping_saves_padding():
+    lengths = np.random.default_rng(0).integers(5, 100, size=4096)
+
+    def padded(group):
+        return sum(len(b) * lengths[b].max() for b in length_grouped_batches(lengths, 32, seed=0, group=group))
+
+    assert padded(50) < 1.05 * lengths.sum() < padded(1)
+
+
+def test_schedule_decays_like_transformers():
+    from transformers import get_linear_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = get_linear_schedule_with_warmup(optimizer, 10, 100).lr_lambdas[0]
+    ours = linear_schedule(100, 0.1)
+    assert [ours(s) for s in range(10, 101)] == pytest.approx([reference(s) for s in range(10, 101)])
+    assert [ours(s) for s in range(9)] == pytest.approx([reference(s + 1) for s in range(9)])  # no step at rate 0
+
+
+def test_config_takes_its_values_from_the_settings():
+    config = TrainingConfig.from_settings(load_settings("paper", data="embedded"), seed=4)
+    assert (config.learning_rate, config.epochs, config.seed, config.freeze_embeddings) == (2e-5, 20, 4, False)
+
+
+def test_sst2_trains_above_the_majority_class(real_data):
+    from seo_core.data import encode, load_task, subsample
+    from seo_core.evaluation import classification_metrics, predict
+    from seo_core.models import load_backbone
+
+    task = subsample(load_task(real_data("sst2"), text="sentence", label="label"), train_rows=1500,
+                     evaluation_rows=400, seed=0)
+    model, tokenizer = load_backbone(num_labels=len(task.labels), layers=3, seed=0)
+    coded = {split: encode(task.splits[split], tokenizer, texts=task.texts, max_length=48)
+             for split in ("train", "validation")}
+    began = time.time()
+    fit(model, coded["train"], config=TrainingConfig(epochs=1, learning_rate=3e-4), progress=False)
+    accuracy = classification_metrics(predict(model, coded["validation"]), coded["validation"].labels)["accuracy"]
+    majority = np.bincount(coded["validation"].labels).max() / len(coded["validation"])
+    assert accuracy > majority + 0.15, f"{accuracy:.3f} in {time.time() - began:.0f} s"
