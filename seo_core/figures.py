@@ -551,6 +551,8 @@ class Table:
         with pd.option_context("display.max_colwidth", None):
             html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
                                       max_rows=None, classes="dataframe")
+        for cell in ("<td>", "<th>"):  # pages align cells to the right, which texts read badly in
+            html = html.replace(cell, f'{cell[:-1]} style="text-align: left">')
         return f'<div style="overflow-x: auto">\n{html}\n</div>'
 
     def __repr__(self) -> str:

@@ -183,6 +183,7 @@ def store(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
     task = SimpleNamespace(name="mnli", fingerprint="f" * 16, splits={"train": range(9)})
     model = {"name": "bundled", "fingerprint": "m", "parameters": 1}
 
