@@ -45,8 +45,7 @@ results_dir: str = "default"  # where the record goes
 import pandas as pd
 
 from seo_core import figures_data, load_settings
-from seo_core.data import baselines, clean, cue_words, development, encode, fit_ngrams
-from seo_core.data import generate, load_nli, padding_share, prepare, subsample, top_ngrams
+from seo_core.data import development, load_nli, subsample
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 task = development(load_nli(settings.data), settings.development_rows)
@@ -91,6 +90,8 @@ report.astype(int)
 # Generated pairs have nothing wrong with them, so here are six rows that do:
 
 # %%
+from seo_core.data import clean
+
 messy = pd.DataFrame({
     "premise": ["A dog  barks.", "A dog barks. ", "Cafe\u0301 open.", None, "It rains.", "A dog barks."],
     "hypothesis": ["An animal barks.", "An animal barks.", "It is open.", "Empty.", "It pours.", "An animal barks."],
@@ -142,6 +143,8 @@ for text in ("An animal sleeps.", "The photographer overslept.", "Untranslatabil
 # types*, says which of the two texts a token belongs to.
 
 # %%
+from seo_core.data import encode
+
 first = encode(pairs.head(1), tokenizer, max_length=settings.max_length)
 batch = first.batch([0])
 words = tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())
@@ -168,6 +171,8 @@ pd.DataFrame({split: {"mean": n.mean(), "median": float(pd.Series(n).median()), 
 # much padding there is depends on how batches are made. This share of all positions is wasted:
 
 # %%
+from seo_core.data import padding_share
+
 n, size = tokens["train"].clip(max=settings.max_length), settings.batch_size
 waste = {"every text padded to the limit": padding_share(n, size, fixed=settings.max_length),
          "to the longest of the batch": padding_share(n, size),
@@ -189,6 +194,8 @@ for name, share in waste.items():
 # First the negation words: how the labels are spread over hypotheses with and without one.
 
 # %%
+from seo_core.data import cue_words
+
 negations = ("not", "no", "nobody", "nothing", "never", "none")
 spread = cue_words(task["train"], negations, task.labels)
 spread.round(1)
@@ -200,6 +207,8 @@ spread.round(1)
 # contradictions far more often than others:
 
 # %%
+from seo_core.data import generate
+
 planted = generate(8_000, seed=settings.seed, cue=0.5)
 planted_spread = cue_words(planted, negations, task.labels)
 planted_spread.round(1)
@@ -218,6 +227,8 @@ planted_spread.round(1)
 # alone:
 
 # %% tags=["nbval-ignore-output"]
+from seo_core.data import baselines
+
 table = baselines(task)
 table.round(1)
 
@@ -228,6 +239,8 @@ _ = figures_data.baselines(table)
 # What does the classifier of both texts look at? The terms that speak most for each class:
 
 # %% tags=["nbval-ignore-output"]
+from seo_core.data import fit_ngrams, top_ngrams
+
 ngrams = fit_ngrams(task["train"], task.texts)
 top_ngrams(ngrams, task.labels)
 
@@ -257,6 +270,8 @@ print("hypothesis-only accuracy with a planted cue is above 42%:", found > 0.42)
 # Every other chapter gets its data from one call, which keeps the first two:
 
 # %%
+from seo_core.data import prepare
+
 ready = prepare(settings)
 premises = {split: set(frame["premise"]) for split, frame in ready.splits.items()}
 shared = sum(len(premises[a] & premises[b]) for a in premises for b in premises if a < b)

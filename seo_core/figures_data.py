@@ -36,7 +36,7 @@ def lengths(sets: dict[str, np.ndarray], limit: int) -> Figure:
             f"cut at {limit}", (limit, 60), xytext=(-5, 0), textcoords="offset points", ha="right", color=SOFT
         )
     axes.set(xlabel="tokens, both texts together", ylabel="pairs of at most this length, %", ylim=(0, 102))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets))
     figure.tight_layout()
     return figure
 
