@@ -40,6 +40,36 @@ def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2)
     return model.fit(train, train["label"])
 
 
+def top_ngrams(model, labels, k: int = 5) -> pd.DataFrame:
+    """The k n-grams that speak most for each class: columns are the class names, cells "text: n-gram"."""
+    names = np.array([n.replace("__", ": ", 1) for n in model[0].get_feature_names_out()], dtype=object)
+    weights = model[-1].coef_  # (classes, features), one row if there are two classes
+    weights = np.vstack([-weights, weights]) if len(weights) == 1 else weights
+    return pd.DataFrame(
+        {
+            labels[c]: names[np.argsort(-w, kind="stable")[:k]]
+            for c, w in zip(model[-1].classes_, weights, strict=True)
+        }
+    )
+
+
+def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> pd.DataFrame:
+    """How the classes are spread over the rows whose `text` holds one of `words`, and over the others.
+
+    Returns one row each, "with" and "without": rows, then the share of each class in percent.
+    """
+    pattern = r"\b(?:" + "|".join(words) + r")\b|n't\b"
+    has = frame[text].str.contains(pattern, case=False, regex=True).to_numpy()
+    rows = {}
+    for name, chosen in (("with", has), ("without", ~has)):
+        counts = np.bincount(frame["label"].to_numpy()[chosen], minlength=len(labels))
+        rows[name] = {
+            "rows": int(counts.sum()),
+            **{label: 100 * float(c / max(counts.sum(), 1)) for label, c in zip(labels, counts, strict=True)},
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] = (1, 2)) -> pd.DataFrame:
     """Accuracy in percent of majority class, last text alone, and all texts, on each evaluation split.
 

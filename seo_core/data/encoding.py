@@ -119,6 +119,18 @@ def encode(
     )
 
 
+def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:
+    """Share of padding in all positions of all batches; lengths (n,), batches in the order given.
+
+    Each batch is as long as its longest text, or `fixed` long. grouped: texts of like length together.
+    """
+    lengths = np.sort(lengths)[::-1] if grouped else np.asarray(lengths)
+    full = np.arange(0, len(lengths), batch_size)
+    sizes = np.diff([*full, len(lengths)])
+    widths = np.full(len(full), fixed) if fixed else np.maximum.reduceat(lengths, full)
+    return 1 - float(lengths.sum() / (sizes * widths).sum())
+
+
 def _shorten(text: str, max_length: int) -> str:
     """A very long text without the words that truncation would cut anyway (each word is a token or more)."""
     if len(text) <= 100 * max_length:
