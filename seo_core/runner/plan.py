@@ -237,7 +237,8 @@ def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
 def _make_kernel(tree: Tree) -> None:
     """A `python3` kernel that is this very interpreter, found before any other of that name."""
     spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": "Python 3", "language": "python"}
+            "display_name": "Python 3", "language": "python",
+            "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
     write_text(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec))
 
 
