@@ -27,7 +27,7 @@
 # $$ L_\text{task}(\theta, D) = -\frac{1}{|D|} \sum_{(x, y) \in D} \log p_\theta(y \mid x). $$
 #
 # We use the same loss and optimiser {cite}`loshchilov2019adamw`. The encoder and the number of epochs come from the
-# profile: `paper` has the paper's own values, `quick` has two layers of a small encoder and runs in seconds.
+# profile: `paper` has the paper's own values, `quick` takes a small encoder and few pairs, and runs in seconds.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper

@@ -74,7 +74,7 @@ figures.Table(papers)
 # %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Nine small panels, one per configuration, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent; panels without a record say not run."}}
 _ = figures.accuracy_curves({"reference (cpu)": reference_curves})
 
-# %% mystnb={"figure": {"caption": "The same for the records of this run. With the profile quick these are two layers on generated sentences: the curves show that the code works, not what the methods are worth.", "name": "fig-accuracy-curves-run"}, "image": {"alt": "Nine small panels as in the figure above, with the curves of the run that made this page."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The same for the records of this run. With the profile quick these are a few hundred steps on generated sentences: the curves show that the code works, not what the methods are worth.", "name": "fig-accuracy-curves-run"}, "image": {"alt": "Nine small panels as in the figure above, with the curves of the run that made this page."}} tags=["nbval-ignore-output"]
 _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})
 
 # %% [markdown]

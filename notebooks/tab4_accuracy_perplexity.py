@@ -58,7 +58,7 @@ accuracy["mismatched, " + "reference (cpu)"] = figures.comparison_table(
 figures.Table(accuracy)
 
 # %% [markdown]
-# The same for the records of this run. With the profile `quick` they are two layers on generated sentences,
+# The same for the records of this run. With the profile `quick` they are a short run on generated sentences,
 # and show no more than that the code runs from end to end.
 
 # %% tags=["nbval-ignore-output"]
