@@ -55,7 +55,7 @@ run: book
 test: $(ENVIRONMENT)
 	$(PY) -m ruff check .
 	$(PY) -m pytest tests
-	$(PY) -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
+	$(PY) -m pytest --nbval --nbval-current-env notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 lab: $(ENVIRONMENT)
 	$(RUN) lab $(ARGS)

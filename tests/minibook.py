@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,8 @@ def make(root: Path) -> Path:
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "manifest.yml").write_text(MANIFEST)
     (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
+    shutil.copytree(ROOT / "book" / "_ext", root / "book" / "_ext",
+                    ignore=shutil.ignore_patterns("__pycache__"))
     for name, cells in (("numbers", NUMBERS), ("times", TIMES), ("table", TABLE)):
         notebook(name.title(), cells, root / "notebooks" / f"{name}.ipynb")
     return root

@@ -302,8 +302,10 @@ def test_nbval_compares_in_a_book_of_its_own(book):
              "print(len(list(folder.glob('*.json'))))"]
     path = minibook.notebook("Isolated", cells, book / "notebooks" / "isolated.ipynb")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval",
-               "--nbval-sanitize-with", minibook.ROOT / "tests" / "nbval_sanitize.cfg", path]
+               "--nbval-current-env", "--nbval-sanitize-with",
+               minibook.ROOT / "tests" / "nbval_sanitize.cfg", path]
     run = {"cwd": book, "env": minibook.environment(), "capture_output": True, "text": True, "check": False}
+
     def commit_output(text):
         notebook = json.loads(path.read_text())
         notebook["cells"][-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": [text]}]

@@ -113,7 +113,7 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
             _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, say)
             _collect(running, outcome, tree, options, batch, say)
             if running:
-                time.sleep(0.1)
+                time.sleep(0.2)
     except BaseException:
         for worker in running.values():
             worker.stop()
@@ -133,6 +133,9 @@ def _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs
             continue
         if any(t in waiting or t in running for t in before):
             continue
+        alone = task.chapter.kind == "benchmark" or any(t.chapter.kind == "benchmark" for t in running)
+        if len(running) >= jobs or (alone and running):
+            continue  # before anything is read: this is asked several times a second
         now = signature(manifest, task.chapter, task.seed, options)
         reason = "asked for" if force else stale(tree, task.chapter, task.seed, now, options)
         if reason is None:
@@ -140,10 +143,6 @@ def _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs
             outcome.skipped.append(task)
             _stage(tree, task, options)
             say(_line(batch, task, "up to date"))
-            continue
-        alone = task.chapter.kind == "benchmark"
-        busy = len(running) >= jobs or (alone and running)
-        if busy or any(t.chapter.kind == "benchmark" for t in running):
             continue
         waiting.remove(task)
         _unstage(tree, task, options)
