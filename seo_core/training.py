@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +28,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
+from seo_core.fastpath import compute_dtype, forward_module
 
 
 class TrainingError(RuntimeError):
@@ -291,38 +291,6 @@ def make_optimizer(model, config: TrainingConfig, device) -> torch.optim.AdamW:
     groups = [{"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
               {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
-
-
-def compute_dtype(precision: str, device) -> torch.dtype:
-    """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
-    if precision == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def has_bf16(device) -> bool:
-    """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
-    if device.type != "cpu" or capped:
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
-    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
-
-    `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
-    """
-    from seo_core import fastpath
-
-    if fast and fastpath.supports(model):
-        module = fastpath.FastBertClassifier(model, dtype=dtype, **options)
-        return module.train(model.training)
-    return model
 
 
 def checkpoint_folder(settings, experiment: str) -> Path:
