@@ -76,7 +76,8 @@ class TrainingResult:
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all
     of equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on.
     metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes.
+    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average. The results
+    store leaves the seconds out of a record where that is too much.
     """
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
@@ -194,6 +195,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
     reset_peak_memory()
+    elsewhere = _Elsewhere()
     _call(callbacks, "start", state)
     bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
                disable=not progress or rank != 0, mininterval=1.0)
@@ -228,10 +230,30 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
         bar.close()
     state.result.metrics.update(
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
-        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes())
+        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
+        other_load=elsewhere.cores())
     _call(callbacks, "end", state)
     run.model.eval()
     return state.result
+
+
+class _Elsewhere:
+    """How busy other processes keep the machine, from the kernel's own counters."""
+
+    def __init__(self):
+        self.wall, (self.busy, self.own) = time.perf_counter(), self._seconds()
+
+    @staticmethod
+    def _seconds() -> tuple[float, float]:
+        import psutil
+
+        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        return sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), own.user + own.system
+
+    def cores(self) -> float:
+        """Mean number of cores that others used since this object was made, 0 or more."""
+        busy, own = self._seconds()
+        return max(0.0, (busy - self.busy) - (own - self.own)) / max(time.perf_counter() - self.wall, 1e-9)
 
 
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
