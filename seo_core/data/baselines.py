@@ -36,7 +36,7 @@ def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2)
     from sklearn.pipeline import make_pipeline
 
     columns = [columns] if isinstance(columns, str) else list(columns)
-    model = make_pipeline(_features(columns, ngrams), LogisticRegression(C=strength, max_iter=300, tol=1e-6))
+    model = make_pipeline(_features(columns, ngrams), LogisticRegression(C=strength, max_iter=300, tol=1e-5))
     return model.fit(train, train["label"])
 
 
