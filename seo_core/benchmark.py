@@ -123,7 +123,7 @@ def _trainer_setup(tokenizer, config, seed: int, tuned: bool):
     import torch
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from seo_core.training import has_bf16
+    from seo_core.fastpath import has_bf16
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extra = dict(bf16=has_bf16(device), train_sampling_strategy="group_by_length") if tuned else {}

@@ -29,7 +29,7 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     import torch
     from tqdm.auto import tqdm
 
-    from seo_core.training import compute_dtype, forward_module
+    from seo_core.fastpath import compute_dtype, forward_module
 
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)

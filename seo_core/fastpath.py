@@ -27,6 +27,7 @@ The measured contribution of each is in the chapter `bench_training`.
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 import torch
@@ -171,3 +172,33 @@ def supports(model) -> bool:
     return (type(model).__name__ == "BertForSequenceClassification" and config.hidden_act == "gelu"
             and getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
             and not getattr(config, "add_cross_attention", False))
+
+
+def compute_dtype(precision: str, device) -> torch.dtype:
+    """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
+    if precision == "auto":
+        return torch.bfloat16 if has_bf16(device) else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def has_bf16(device) -> bool:
+    """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
+    if device.type != "cpu" or capped:
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
+    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
+
+    `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
+    """
+    if fast and supports(model):
+        module = FastBertClassifier(model, dtype=dtype, **options)
+        return module.train(model.training)
+    return model

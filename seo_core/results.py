@@ -315,12 +315,22 @@ def _plain(value):
     return value
 
 
+WALL_CLOCK = ("train_seconds", "examples_per_second")
+QUIET = 0.1  # cores that other processes may use while a wall clock is taken for a cost
+
+
 def _measured(metrics: dict) -> dict:
-    """The metrics that hold a number. None means "not measured" and is left out; a value that
-    is not finite (a run that diverged) is left out too, and counted in `non_finite`."""
+    """The metrics that hold a number: what was measured, and may be reported.
+
+    None means "not measured" and is left out; a value that is not finite (a run that diverged) is left
+    out too, and counted in `non_finite`. Where `other_load` says that other processes used more than QUIET
+    cores meanwhile, the wall clock is no cost of this run, and is left out.
+    """
     plain = {name: _plain(value) for name, value in metrics.items()}
-    kept = {name: value for name, value in plain.items() if value is not None}
-    lost = sum(metrics[name] is not None for name in plain if name not in kept)
+    disturbed = (plain.get("other_load") or 0.0) > QUIET
+    kept = {name: value for name, value in plain.items()
+            if value is not None and not (disturbed and name in WALL_CLOCK)}
+    lost = sum(metrics[name] is not None and plain[name] is None for name in plain)
     return {**kept, "non_finite": lost} if lost else kept
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +28,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
+from seo_core.fastpath import compute_dtype, forward_module
 
 
 class TrainingError(RuntimeError):
@@ -76,7 +76,8 @@ class TrainingResult:
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all
     of equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on.
     metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes.
+    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average. The results
+    store leaves the seconds out of a record where that is too much.
     """
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
@@ -194,6 +195,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
     reset_peak_memory()
+    elsewhere = _Elsewhere()
     _call(callbacks, "start", state)
     bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
                disable=not progress or rank != 0, mininterval=1.0)
@@ -228,10 +230,30 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
         bar.close()
     state.result.metrics.update(
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
-        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes())
+        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
+        other_load=elsewhere.cores())
     _call(callbacks, "end", state)
     run.model.eval()
     return state.result
+
+
+class _Elsewhere:
+    """How busy other processes keep the machine, from the kernel's own counters."""
+
+    def __init__(self):
+        self.wall, (self.busy, self.own) = time.perf_counter(), self._seconds()
+
+    @staticmethod
+    def _seconds() -> tuple[float, float]:
+        import psutil
+
+        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        return sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), own.user + own.system
+
+    def cores(self) -> float:
+        """Mean number of cores that others used since this object was made, 0 or more."""
+        busy, own = self._seconds()
+        return max(0.0, (busy - self.busy) - (own - self.own)) / max(time.perf_counter() - self.wall, 1e-9)
 
 
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
@@ -291,38 +313,6 @@ def make_optimizer(model, config: TrainingConfig, device) -> torch.optim.AdamW:
     groups = [{"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
               {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
-
-
-def compute_dtype(precision: str, device) -> torch.dtype:
-    """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
-    if precision == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def has_bf16(device) -> bool:
-    """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
-    if device.type != "cpu" or capped:
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
-    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
-
-    `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
-    """
-    from seo_core import fastpath
-
-    if fast and fastpath.supports(model):
-        module = fastpath.FastBertClassifier(model, dtype=dtype, **options)
-        return module.train(model.training)
-    return model
 
 
 def checkpoint_folder(settings, experiment: str) -> Path:

@@ -127,6 +127,14 @@ def test_metrics_are_absent_never_null():
     assert json.loads(path.read_text())["metrics"] == {"accuracy_matched": 0.5, "non_finite": 1}
 
 
+def test_a_wall_clock_taken_while_others_worked_is_no_cost():
+    seconds = {"train_seconds": 60.0, "examples_per_second": 200.0, "train_examples": 12_000}
+    disturbed = json.loads(write(metrics={**seconds, "other_load": 0.7}).read_text())["metrics"]
+    assert disturbed == {"train_examples": 12_000, "other_load": 0.7}
+    quiet = {**seconds, "other_load": 0.02}
+    assert json.loads(write(metrics=quiet).read_text())["metrics"] == quiet
+
+
 def test_no_machine_path_gets_into_a_record(tmp_path):
     task = SimpleNamespace(**{**vars(TASK), "name": str(tmp_path / "mnli")})
     path = write(task=task, overrides={"data": str(tmp_path / "mnli"), "model": str(tmp_path / "net"),

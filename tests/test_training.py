@@ -49,6 +49,7 @@ def test_it_learns_and_reports_its_costs(tiny_bert, toy_pairs, fast, precision):
     assert {len(v) for v in result.series.values()} == {24}
     assert result.metrics["train_examples"] == 192 * 12
     assert result.metrics["train_tokens"] == pairs.lengths.sum() * 12
+    assert result.metrics["other_load"] >= 0
     assert events.count("step") == 24 * 12 and events[0] == "start" and events[-1] == "end"
 
 
