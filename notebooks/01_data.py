@@ -236,6 +236,19 @@ table.round(1)
 _ = figures_data.baselines(table)
 
 # %% [markdown]
+# These accuracies go into the results store, one record each, where the networks of later chapters can be compared
+# with them.
+
+# %%
+from seo_core import results
+
+for name, row in table.set_index("baseline").iterrows():
+    results.write(
+        "01_data", name.replace(" ", "-"), settings=settings, data=task,
+        model_info={"name": name, "fingerprint": "none", "parameters": int(row["features"]) * len(task.labels)},
+        metrics={"accuracy" + split.removeprefix("validation"): row[split] / 100 for split in task.evaluation})
+
+# %% [markdown]
 # What does the classifier of both texts look at? The terms that speak most for each class:
 
 # %% tags=["nbval-ignore-output"]
