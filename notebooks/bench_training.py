@@ -38,6 +38,8 @@ rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, 
 import time
 from dataclasses import replace
 
+import pandas as pd
+
 from seo_core import benchmark, figures, load_settings, results
 from seo_core.data import encode, prepare
 from seo_core.models import load_backbone, model_info
@@ -55,10 +57,11 @@ plan
 # for the accuracy comparison to mean something. The token ids are computed once, outside the clock, for all alike.
 
 # %%
-task = prepare(replace(settings, train_rows=plan["accuracy_pairs"]))
+task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
+splits = {"train": task.splits["train"], "development": pd.concat([task.splits["reward"], task.splits["acceptance"]])}
 network, tokenizer = load_backbone(settings.model, layers=settings.layers)
-train, development = (encode(task.splits[name], tokenizer, texts=task.texts, max_length=settings.max_length)
-                      for name in ("train", "acceptance"))
+train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
+                      for frame in splits.values())
 print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on average; {len(development)} for accuracy")
 
 # %% [markdown]

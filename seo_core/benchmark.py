@@ -49,9 +49,10 @@ def plan(settings, *, rounds: int = 0) -> dict[str, int]:
     """
     if settings.profile == "quick":
         small = 8 * settings.batch_size
-        return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "ablation_pairs": small, "stock_pairs": 64}
-    return {"rounds": rounds or 3, "accuracy_pairs": 16_000, "ablation_pairs": 60 * settings.batch_size,
-            "stock_pairs": 10 * settings.batch_size}
+        return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "development_pairs": settings.development_rows,
+                "ablation_pairs": small, "stock_pairs": 4 * settings.batch_size}
+    return {"rounds": rounds or 3, "accuracy_pairs": 16_000, "development_pairs": 8_000,
+            "ablation_pairs": 60 * settings.batch_size, "stock_pairs": 10 * settings.batch_size}
 
 
 def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
@@ -206,7 +207,8 @@ def summarize(turns, *, baseline: str):
     """One row per contestant: median rates, and their ratio to the baseline's.
 
     The ratio is the median over rounds of the ratio within a round, so that a slow minute of the machine
-    hits both sides; ratio_low and ratio_high are the smallest and largest of them. accuracy is the mean over seeds.
+    hits both sides; ratio_low and ratio_high are the smallest and largest of them. development_accuracy is the mean
+    over seeds, accuracy_difference that of the difference to the baseline with the same seed, with its extremes.
     """
     import pandas as pd
 
@@ -222,7 +224,10 @@ def summarize(turns, *, baseline: str):
                       "ratio_total": total.median(), "rounds": len(group)}
         if group.accuracy.notna().any():
             rows[name]["development_accuracy"] = float(np.mean(group.accuracy))
-            rows[name]["development_accuracy_difference"] = float((group.accuracy - base.accuracy).mean())
+            difference = (group.accuracy - base.accuracy).dropna()
+            rows[name]["accuracy_difference"] = float(difference.mean())
+            rows[name]["accuracy_difference_low"] = float(difference.min())
+            rows[name]["accuracy_difference_high"] = float(difference.max())
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

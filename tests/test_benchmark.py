@@ -39,7 +39,7 @@ def test_ratio_is_taken_within_a_round():
             for i, slow in enumerate((1, 2)) for name, rate in (("a", 100 / slow), ("b", 130 / slow))]
     table = benchmark.summarize(pd.DataFrame(rows), baseline="a")
     assert table.loc["b", ["ratio", "ratio_low", "ratio_high"]].tolist() == pytest.approx([1.3] * 3)
-    assert table.development_accuracy_difference["b"] == pytest.approx(0.1)
+    assert table.accuracy_difference["b"] == pytest.approx(0.1)
 
 
 def test_steady_rate_leaves_out_the_first_steps():
