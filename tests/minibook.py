@@ -88,7 +88,7 @@ def environment() -> dict[str, str]:
 def cli(*words: str, cwd: Path, check: int | None = None) -> subprocess.CompletedProcess:
     """`python -m seo_core.run …` in `cwd`; with `check`, its exit code must be that."""
     done = subprocess.run([sys.executable, "-m", "seo_core.run", *map(str, words)], cwd=cwd, text=True,
-                          capture_output=True, env=environment(), timeout=300, check=False)
+                          capture_output=True, env=environment(), timeout=1200, check=False)
     if check is not None:
         assert done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
