@@ -45,7 +45,7 @@ class Chapter:
     kind: str
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    mutation: tuple[dict, ...] = ()
+    mutation: tuple[dict, ...] = field(default=(), hash=False)  # dicts have no hash
 
     @property
     def once(self) -> bool:
