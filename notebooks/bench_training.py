@@ -86,7 +86,7 @@ pieces = benchmark.interleave(ablation, rounds=plan["rounds"], progress=False)
 parts = benchmark.summarize(pieces, baseline="all")
 figures.Table(parts.round(2), index=True)
 
-# %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks; all lie at or below one."}}
+# %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}}
 _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 
 # %% [markdown]
@@ -106,7 +106,7 @@ turns = benchmark.interleave(contestants, rounds=plan["rounds"], progress=False)
 versus = benchmark.summarize(turns, baseline="Trainer, tuned")
 figures.Table(versus.round(3), index=True)
 
-# %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop lies above one, the tuned Trainer at one, the stock Trainer far below."}}
+# %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}}
 _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 
 # %%

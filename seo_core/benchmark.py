@@ -103,14 +103,16 @@ def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, model: s
     columns = _Columns(train)
 
     def turn(seed: int) -> Turn:
-        from transformers import Trainer
+        from transformers import PrinterCallback, Trainer
 
         network, _ = load_backbone(model, layers=layers, seed=seed)
         clock = _trainer_clock(config.batch_size, len(train))
         began = time.perf_counter()
         collator, arguments = _trainer_setup(tokenizer, config, seed, tuned)
-        Trainer(model=network, args=arguments, train_dataset=columns, data_collator=collator,
-                callbacks=[clock]).train()
+        trainer = Trainer(model=network, args=arguments, train_dataset=columns, data_collator=collator,
+                          callbacks=[clock])
+        trainer.remove_callback(PrinterCallback)  # its summary would end up in the page
+        trainer.train()
         seconds = time.perf_counter() - began
         ends = tuple(t - began for t in clock.ends)
         return Turn(sum(clock.sizes), seconds, ends, tuple(clock.sizes), _accuracy(network, development))
