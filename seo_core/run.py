@@ -296,9 +296,10 @@ def _refresh(given: argparse.Namespace) -> int:
     What earlier runs left in _build/results must not get into a committed table.
     """
     from seo_core.runner.manifest import load_manifest
-    from seo_core.runner.notebooks import scratch_book, take_outputs
+    from seo_core.runner.notebooks import scratch_book, sync, take_outputs
 
     manifest = _manifest()
+    sync(manifest)  # or what was edited in the .py since would be lost to the newer .ipynb
     chapters = [manifest.chapter(name) for name in given.names] or manifest.chapters
     folder = manifest.folder / "_build" / "refresh"
     if not given.names:
