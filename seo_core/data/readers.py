@@ -39,6 +39,8 @@ class Chunk:
 # What to read: role -> column names that may play it, best first. A role in `optional` may be absent.
 @dataclass(frozen=True)
 class Wanted:
+    """The columns a task needs: role -> the names it may have in a file, in order; optional roles may be absent."""
+
     roles: dict[str, tuple[str, ...]]
     optional: frozenset[str] = frozenset()
 
