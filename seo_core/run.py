@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     refresh.add_argument("names", nargs="*", metavar="NAME", help="chapter ids (default: all)")
     refresh.add_argument("--force", action="store_true", help="run even what is complete")
     lab = command("lab", "start JupyterLab on the book")
-    lab.add_argument("more", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+    lab.add_argument("more", nargs=argparse.REMAINDER, help="after --: passed on to jupyter lab")
     command("setup", "install the bundled model without its dependencies; say what is missing")
     command("clean", "remove what was built; results stay")
     return main_parser
