@@ -76,7 +76,7 @@ print(f"{len(splits['train'])} training pairs, {splits['train'].lengths.mean():.
 #
 # One call. `fit` warms the learning rate up and lets it fall linearly to zero, clips gradients, puts pairs of like
 # length into a batch, computes in bf16 where the processor can, and leaves the word table as it is: half of the
-# small encoder's weights are in that table, and training it gains nothing measurable here.
+# small encoder's weights are in that table. Exercise 2 asks what training it would change.
 # The chapter [](bench_training) measures what each of these is worth in time.
 
 # %% tags=["nbval-ignore-output"]
@@ -143,8 +143,8 @@ print("above the majority class on both sets, perplexity below 3")
 # The records below were made with the profile `cpu`: the six-layer MiniLM encoder {cite}`wang2020minilm`, all training
 # pairs of a 34 000-pair subset of MultiNLI that are left after cleaning and the development slice, and three epochs. They are
 # committed with the book, with their commands, so that a reader can compare. Accuracy is lower than with all 392 702 pairs.
-# A dash for the minutes means that other work ran on the machine meanwhile: such a time is no cost, and the store
-# leaves it out. The chapter [](bench_training) measures speed on its own.
+# A dash for the minutes means that other work ran on the machine meanwhile: such a time is no cost. The store leaves it
+# out; from these three records, made before it did, the two clock values were removed afterwards. The chapter [](bench_training) measures speed on its own.
 
 # %%
 reference = results.reference_dir() / "cpu" / "02_baseline"

@@ -141,7 +141,7 @@ figures.Table(figures.contestant_table(reference))
 # In a stock training step under autocast, the profiler finds about half of the time in matrix products, a fifth in drawing dropout
 # masks, and most of the rest in element-wise work: casts, LayerNorm, GELU, residuals. In ours, matrix products are again
 # about half of a step that is much shorter. What is left is GELU, softmax and copies, which only a fusing compiler would
-# remove; `torch.compile` made the step slower on two cores, and it needs a C++ compiler on the reader's machine.
+# remove. `torch.compile` is not among the contestants: it needs a C++ compiler on the reader's machine.
 #
 # ## Exercises
 #
