@@ -21,12 +21,13 @@ from seo_core.studies import Run, Study, StudyError, open_study, source_model
 TRANSFER = "05_transfer_learning"
 
 
-def base(study: Study, labels: int, *, keep: bool = False) -> Run:
+def base(study: Study, labels: int) -> Run:
     """Supervised on random labels from the pre-trained start: what every technique is compared with.
 
-    Shared by all chapters, so it lies with the chapter on transfer learning, where pre-training is one arm.
+    Shared by all chapters, so it lies with the chapter on transfer learning, where pre-training is one arm. Its weights
+    are kept: other arms have it as their teacher.
     """
-    return study.of(TRANSFER).train("base", study.random_rows(labels), keep=keep)
+    return study.of(TRANSFER).train("base", study.random_rows(labels), keep=True)
 
 
 def scratch(study: Study, labels: int) -> Run:
