@@ -80,16 +80,22 @@ def distance(model, reference) -> float:
         return float(torch.stack(squares).sum().sqrt())
 
 
-def from_scratch(model, *, seed: int = 0):
-    """A new model of `model`'s architecture and labels with random weights drawn by `seed`; `model` is untouched.
+def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...] | None = None,
+                 layers: int | None = None, seed: int = 0):
+    """The architecture of `model` (a name as in `load_backbone`, or a network) with random weights drawn by `seed`.
 
-    Nothing in it is learned, the word table included, so it has to be trained with `freeze_embeddings=False`
-    (`fit` refuses otherwise). The caller's random stream stays as it was.
+    Of a network the labels and layers are its own. Nothing in the result is learned, the word table included, so
+    it has to be trained with `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as
+    it was. Raises ModelError as `load_backbone` does.
     """
     import copy
 
     import torch
 
+    if isinstance(model, str | Path):
+        from seo_core.models import load_backbone
+
+        model, _ = load_backbone(str(model), num_labels=num_labels, labels=labels, layers=layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = type(model)(copy.deepcopy(model.config))
