@@ -8,7 +8,7 @@ With p = softmax of a teacher's logits (n, k), c the class with the largest p an
 
     fixed       keep a row where max p ≥ τ; its label is c (Lee 2013, "Pseudo-Label"). The papers' version.
     flexmatch   τ_c = β_c / (2 − β_c) · τ, β_c = σ_c / max(max_c σ_c, N − Σ_c σ_c), σ_c = number of rows that pass τ
-                with class c (Zhang et al. 2021, "FlexMatch", equations 5, 6 and 11): the bar is lower where little passes
+                with class c (Zhang et al. 2021, "FlexMatch", equations 5, 6 and 11): lower where little passes
     freematch   τ_c = p̄_c / max_c p̄_c · mean(max p), p̄ = mean of p over the pool (Wang et al. 2023, "FreeMatch",
                 equations 5 to 8): no constant to choose; the bar is the teacher's own mean confidence,
                 lowered for the classes it expects less of
@@ -115,8 +115,8 @@ def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | None = None)
         note = "the pool is empty"
     elif n > k and predicted.max() == n:
         kept[:] = False
-        note = (f"the teacher gives class {classes[0]} to all {n} rows: it has learned nothing to pass on; give it more "
-                "labels or more epochs")
+        note = (f"the teacher gives class {classes[0]} to all {n} rows: it has learned nothing to pass on; give it "
+                "more labels or epochs")
     elif not kept.any():
         note = f"none of {n} rows passes its threshold (largest probability {top.max():.3f}): lower it, or adapt it"
     rows = np.flatnonzero(kept)
