@@ -15,8 +15,10 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from seo_core.settings import RunSettings, load_settings, suggest
-from seo_core.studies import Run, Study, StudyError, open_study, source_model
+from seo_core.studies import BUDGETS, Run, Study, StudyError, open_study, source_model
 
 TRANSFER = "05_transfer_learning"
 
@@ -40,9 +42,60 @@ def transfer(study: Study, labels: int) -> Run:
     return study.train("tl", study.random_rows(labels), start=source_model(study.settings))
 
 
+# ---------------------------------------------------------------------------------------------
+# Active learning. Every arm starts from the source task and has the same loss L_TL = cross-entropy + L2-SP pull
+
+ACTIVE = "06_active_learning"
+CANDIDATES = 8000  # unlabelled pairs scored in a round; under `quick`:
+QUICK_CANDIDATES = 512
+BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work, not tuned here
+
+
+def transfer_loss(model):
+    """L_TL: cross-entropy plus the L2-SP pull towards the weights that the source task left."""
+    from seo_core.transfer import with_l2_sp
+
+    return with_l2_sp(model, BETA)
+
+
+def acquire(strategy: str, *, scratch: bool = False) -> Callable[[Study, int], Run]:
+    """The arm that buys by `strategy`, round by round over the study's budgets, and trains anew on all it has.
+
+    The first budget is bought at random, the same pairs in every arm. In each later round a fresh sample of the pool is
+    scored by the model of the round before. scratch: the same from new weights and without a source task.
+    """
+    suffix = "-scratch" if scratch else ""
+    common = dict(start="scratch", training={"freeze_embeddings": False}) if scratch else dict(loss=transfer_loss)
+
+    def arm(study: Study, labels: int) -> Run:
+        start = common if scratch else {**common, "start": source_model(study.settings)}
+        begin = study.budgets[0]
+        if strategy == "random" or labels == begin:
+            return study.of(ACTIVE).train(f"random{suffix}", study.random_rows(labels), keep=True, **start)
+        rounds = [b for b in study.budgets if b < labels]
+        before = arm(study, rounds[-1])
+        rows = np.concatenate([before.rows, buy(study, strategy, before, labels, len(rounds))])
+        return study.of(ACTIVE).train(f"{strategy}{suffix}", rows, keep=True, **start)
+
+    return arm
+
+
+def buy(study: Study, strategy: str, before: Run, labels: int, number: int) -> np.ndarray:
+    """Pool positions of the pairs that raise the labels of `before` to `labels`, chosen by its model."""
+    from seo_core.selection import select
+
+    size = QUICK_CANDIDATES if study.settings.profile == "quick" else CANDIDATES
+    candidates = study.candidates(before.rows, number, size)
+    rng = np.random.default_rng([study.settings.seed, 59, number])
+    picked = select(strategy, before.model(), study.sealed.take(candidates), labels - len(before.rows), rng)
+    return candidates[picked]
+
+
 PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     TRANSFER: {"base": (base, (500, 1000, 2000, 4000, 8000)), "scratch": (scratch, (8000,)),
                "tl": (transfer, (8000,))},
+    ACTIVE: {name: (acquire(name), BUDGETS) for name in (
+        "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")},
 }
 
 

@@ -195,14 +195,14 @@ class Study:
         """A network to train: "pretrained", "scratch", or a folder of weights (its head is kept)."""
         from seo_core.models import load_backbone
 
+        source = self.settings.model if start in ("pretrained", "scratch") else str(start)
+        model = load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
+                              layers=self.settings.layers, seed=self.settings.seed)[0]
         if start == "scratch":
             from seo_core.transfer import from_scratch
 
-            return from_scratch(self.settings.model, num_labels=len(self.task.labels), layers=self.settings.layers,
-                                labels=self.task.labels, seed=self.settings.seed)
-        source = self.settings.model if start == "pretrained" else str(start)
-        return load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
-                             layers=self.settings.layers, seed=self.settings.seed)[0]
+            model = from_scratch(model, seed=self.settings.seed)
+        return model
 
     def discard_weights(self) -> None:
         """Removes the kept weights of this study's seed; the records stay."""
