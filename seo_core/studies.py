@@ -1,0 +1,265 @@
+"""Studies: the same training run over label budgets, arms and seeds, one record each, resumable.
+
+    study = open_study("06_active_learning", settings)
+    run = study.train("random", study.random_rows(2000))                 # 2 000 labels drawn at random
+    run = study.train("tl", study.random_rows(2000), start=source_model(settings))
+    run.metrics["accuracy_matched"], run.model()
+
+What the arms of a chapter share is here, so that they differ in nothing but what they are compared for:
+the pool (all training pairs left after the development slice), the labelled pairs of a seed (nested: the
+first 1 000 are among the first 2 000), epochs by the number of labels (`RunSettings.labelled`), the loop
+(`training.fit`), and the evaluation. A run whose record lies in the results folder is not repeated: a stopped
+study goes on with the first run that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seo_core import results
+from seo_core.data import Encoded, TaskData, encode, prepare
+from seo_core.settings import RunSettings, resolve_path
+
+BUDGETS = (1000, 2000, 4000, 8000)  # labels; and under `quick`:
+QUICK_BUDGETS = (64, 128, 256)
+CURVE_FROM = 8000  # runs with so many labels also keep a development curve; below, one value at the end
+
+
+class StudyError(ValueError):
+    """A study that cannot be run as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its record, and its weights where they were kept."""
+
+    path: Path
+    record: dict
+    weights: Path | None = None
+
+    @property
+    def metrics(self) -> dict:
+        """The record's flat metrics."""
+        return self.record["metrics"]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) positions in the pool of the pairs whose labels were bought, in the order of buying."""
+        return results.predictions(self.path)["bought"].astype(np.int64)
+
+    def model(self):
+        """The trained network. Raises StudyError where its weights were not kept."""
+        from seo_core.models import load_backbone
+
+        if self.weights is None or not self.weights.is_dir():
+            raise StudyError(f"the weights of {self.path.stem} were not kept: train it with keep=True")
+        return load_backbone(str(self.weights), num_labels=len(self.record["parameters"]["classes"]))[0]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The common ground of a chapter's runs for one seed."""
+
+    experiment: str
+    settings: RunSettings
+    task: TaskData
+    tokenizer: object = field(repr=False)
+
+    @property
+    def pool(self) -> pd.DataFrame:
+        """The training pairs, labels included: what a teacher or an oracle sees, not a selection function."""
+        return self.task["train"]
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The label budgets of the profile."""
+        return QUICK_BUDGETS if self.settings.profile == "quick" else BUDGETS
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """The pool as token ids, with labels."""
+        return self.encode(self.pool)
+
+    @cached_property
+    def sealed(self) -> Encoded:
+        """The pool as token ids, every label −1: what selection and pseudo-labelling may look at."""
+        return replace(self.encoded, labels=np.full(len(self.encoded), -1, np.int64))
+
+    @cached_property
+    def acceptance(self) -> Encoded:
+        """The acceptance half of the development slice."""
+        return self.encode(self.task["acceptance"])
+
+    def encode(self, frame: pd.DataFrame) -> Encoded:
+        """Token ids of any frame with the task's text columns."""
+        return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
+
+    def of(self, experiment: str) -> Study:
+        """The same ground for another experiment's runs: what chapters share is trained once."""
+        other = replace(self, experiment=experiment)
+        for name in ("encoded", "sealed", "acceptance", "_fingerprint"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    def random_rows(self, labels: int) -> np.ndarray:
+        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones.
+
+        Raises StudyError where the pool is smaller.
+        """
+        if not 1 <= labels <= len(self.pool):
+            raise StudyError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for "
+                             "1 or more and no more than that, or use more data")
+        return np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))[:labels]
+
+    def candidates(self, bought: np.ndarray, number: int, n: int) -> np.ndarray:
+        """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet."""
+        left = np.setdiff1d(np.arange(len(self.pool)), bought)
+        return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
+
+    def train(self, configuration: str, rows: Sequence[int], *, added: pd.DataFrame | Encoded | None = None,
+              start: str | Path = "pretrained", loss: Callable | None = None, parameters: dict | None = None,
+              metrics: dict | None = None, series: dict | None = None, keep: bool = False,
+              training: dict | None = None, after: Callable | None = None) -> Run:
+        """Trains on the pairs at `rows` of the pool (and `added` ones), evaluates, and writes the record.
+
+        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights) or a folder of
+        weights. loss(model) returns a loss for `fit`, whose "rows" count the labelled pairs first, then the added
+        ones. training: fields of TrainingConfig to change. after(model) returns more metrics. keep: keeps the weights
+        for `Run.model`. `rows` go into the record as the ledger of bought labels.
+        """
+        from seo_core.training import TrainingConfig
+
+        rows = np.asarray(rows, np.int64)
+        settings = self.settings.labelled(len(rows))
+        config = TrainingConfig.from_settings(settings, **(training or {}))
+        everything = {"labels": len(rows), "classes": list(self.task.labels), "start": _start_name(start),
+                      "training": asdict(config), "added": 0 if added is None else len(added),
+                      "evaluation_precision": "auto", **(parameters or {})}
+        path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
+                                   model_fingerprint=self._fingerprint, parameters=everything)
+        weights = path.parent / ".weights" / path.stem
+        if path.is_file() and (not keep or weights.is_dir()):
+            return Run(path, results.load_records(path)[0], weights)
+        return self._run(configuration, rows, added, start, loss, config, settings, everything,
+                         metrics or {}, series or {}, weights if keep else None, after)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        from seo_core.models import fingerprint
+
+        return fingerprint(self.settings.model)
+
+    def _run(self, configuration, rows, added, start, loss, config, settings, parameters, metrics, series, weights,
+             after) -> Run:
+        from seo_core.evaluation import classification_metrics, evaluate, predict
+        from seo_core.models import model_info, save
+        from seo_core.training import classification_loss, fit
+
+        started = time.time()
+        train = self.encoded.take(rows)
+        if added is not None:
+            train = concatenate(train, added if isinstance(added, Encoded) else self.encode(added))
+        model = self.start(start)
+        curve = len(rows) >= CURVE_FROM
+        found = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
+                    development=self.acceptance if curve else None, progress=False)
+        accuracy, details = evaluate(model, self.task, self.tokenizer, max_length=settings.max_length,
+                                     precision="auto")
+        development = classification_metrics(predict(model, self.acceptance, precision="auto"),
+                                             self.acceptance.labels)
+        everything = {**found.metrics, **accuracy, **metrics, "labels": len(rows),
+                      "accuracy_development": development["accuracy"], **(after(model) if after else {})}
+        path = results.write(
+            self.experiment, configuration, settings=settings, data=self.task,
+            model_info=model_info(model, self.settings.model), metrics=everything,
+            series={**found.series, **series}, parameters=parameters,
+            predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
+            labels={s: d["labels"] for s, d in details.items()}, started=started,
+            labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
+        if weights is not None:
+            save(model, self.tokenizer, weights)
+        return Run(path, results.load_records(path)[0], weights)
+
+    def start(self, start: str | Path = "pretrained"):
+        """A network to train: "pretrained", "scratch", or a folder of weights (its head is kept)."""
+        from seo_core.models import load_backbone
+
+        if start == "scratch":
+            from seo_core.transfer import from_scratch
+
+            return from_scratch(self.settings.model, num_labels=len(self.task.labels), layers=self.settings.layers,
+                                labels=self.task.labels, seed=self.settings.seed)
+        source = self.settings.model if start == "pretrained" else str(start)
+        return load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
+                             layers=self.settings.layers, seed=self.settings.seed)[0]
+
+    def discard_weights(self) -> None:
+        """Removes the kept weights of this study's seed; the records stay."""
+        folder = resolve_path(self.settings.results_dir) / self.settings.profile / self.experiment / ".weights"
+        for path in folder.glob(f"*-seed{self.settings.seed}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def open_study(experiment: str, settings: RunSettings) -> Study:
+    """Loads the data and the tokenizer of a chapter's study. The pool is all of train, whatever train_rows says
+    (under `quick`, its train_rows). Raises DataError, ModelError."""
+    from seo_core.models import load_tokenizer
+
+    whole = settings if settings.profile == "quick" else replace(settings, train_rows=None)
+    evaluation = min(settings.evaluation_rows or 4000, 4000)
+    return Study(experiment, settings, prepare(replace(whole, evaluation_rows=evaluation)),
+                 load_tokenizer(settings.model))
+
+
+def source_model(settings: RunSettings, *, epochs: int = 2, rows: int | None = None) -> Path:
+    """The folder of a network trained on the source task (`settings.source`), made on the first call.
+
+    One network for all seeds: what differs between seeds of a study is the target's labels and their order.
+    """
+    from seo_core.data import load_nli
+    from seo_core.models import load_backbone, save
+    from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
+
+    settings = replace(settings, seed=0, data=settings.source, epochs=epochs, train_rows=rows)
+    embedded = settings.source == "embedded"  # the same generator with other sentences
+    if embedded:
+        settings = replace(settings, train_rows=rows or 512)
+    name = hashlib.sha256(json.dumps({k: v for k, v in settings.asdict().items() if k != "results_dir"},
+                                     sort_keys=True).encode()).hexdigest()[:8]
+    folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
+    if folder.is_dir():
+        return folder
+    task = load_nli(settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
+    model, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), labels=task.labels,
+                                     layers=settings.layers, seed=0)
+    train = encode(task["train"][: settings.train_rows], tokenizer, texts=task.texts, max_length=settings.max_length)
+    checkpoint = checkpoint_folder(settings, "source")
+    fit(model, train, config=TrainingConfig.from_settings(settings), checkpoint_dir=checkpoint, progress=False)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save(model, tokenizer, folder)
+    discard_checkpoint(checkpoint)
+    return folder
+
+
+def concatenate(first: Encoded, second: Encoded) -> Encoded:
+    """The examples of `first`, then those of `second`."""
+    return Encoded(np.concatenate([first.ids, second.ids]),
+                   np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+                   np.concatenate([first.first, second.first]), np.concatenate([first.labels, second.labels]),
+                   first.pad_id)
+
+
+def _start_name(start) -> str:
+    return str(start) if start in ("pretrained", "scratch") else "source"
+
