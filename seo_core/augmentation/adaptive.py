@@ -168,12 +168,9 @@ class _Arms:
         It is the mean of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's
         mean gradient it does not grow with the number of examples, which would favour the arms that had more.
         """
-        total = self.kept.sum()
-        if total == 0:
-            return np.zeros(len(self))
-        pooled = self.along.sum() / max(self.length.sum(), 1e-12)
-        extra = self.config.prior * self.length.sum() / total  # the length of `prior` average gradients
-        return (self.along + extra * pooled) / np.maximum(self.length + extra, 1e-12)
+        own = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
+        mean = (self.kept * own).sum() / max(self.kept.sum(), 1)
+        return (self.kept * own + self.config.prior * mean) / (self.kept + self.config.prior)
 
     def passing(self) -> np.ndarray:
         """(A,): share of the candidates that the filter kept, drawn towards the mean over arms."""
@@ -238,7 +235,7 @@ class _Needs:
                              "accuracy": float(self.hit[there].mean()) if there.any() else math.nan,
                              "train_share": float((own == group).mean()),
                              "aim": float(weight[own == group].sum() / weight.sum()),
-                             "added_share": float((own[positions] == group).mean())})
+                             "added_share": float((own[positions] == group).sum() / max(len(positions), 1))})
         return pd.DataFrame(rows)
 
 
@@ -336,11 +333,12 @@ class _Run:
     def score(self, frame, model) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, k) and the classifier's inputs (n, d) of the rows, booked as cost."""
         from seo_core.data import encode
+        from seo_core.selection import features
 
         encoded = encode(frame, self.tokenizer, texts=self.texts, max_length=self.max_length)
         self.cost["examples_scored"] += len(encoded)
         self.cost["tokens_scored"] += int(encoded.lengths.sum())
-        return _features(model, encoded)
+        return features(model, encoded)
 
     def round(self, number: int, wanted: int) -> int:
         """Draws, filters, rewards and takes up to `wanted` rows; returns how many usable candidates it found."""
@@ -473,28 +471,3 @@ def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:
                                 + " ".join(f"{name}: {reason}." for name, reason in absent.items()))
     return _Arms([name for name, _ in pairs], [float(s) for _, s in pairs], config), absent
 
-
-def _features(model, encoded, batch_size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (n, k) and the classifier's inputs (n, d), both float32, by forward passes without dropout."""
-    import torch
-
-    device, caught = next(model.parameters()).device, []
-    hook = model.classifier.register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
-    was_training, order = model.training, np.argsort(-encoded.lengths, kind="stable")
-    logits, embeddings = None, None
-    try:
-        model.eval()
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
-                batch = encoded.batch(rows, device)
-                batch.pop("labels")
-                out, h = model(**batch).logits.float().cpu().numpy(), caught.pop().float().cpu().numpy()
-                if logits is None:
-                    logits = np.zeros((len(order), out.shape[1]), np.float32)
-                    embeddings = np.zeros((len(order), h.shape[1]), np.float32)
-                logits[rows], embeddings[rows] = out, h
-    finally:
-        hook.remove()
-        model.train(was_training)
-    return logits, embeddings
