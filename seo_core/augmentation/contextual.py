@@ -16,8 +16,8 @@ from seo_core.augmentation.words import FUNCTION, PROTECTED, choose, draw, split
 DEFAULT = "google-bert/bert-base-uncased"  # the masked LM where none is named, if it is in the hub's cache
 TOP = 10  # words considered at a mask
 MAX_LENGTH = 256  # tokens of a pair; a mask that truncation cuts off leaves its word as it is
-HOW = (f"a masked language model is missing: the bundled encoder has no such head. Pass model='<hub id or folder>', or load "
-       f"{DEFAULT} once where there is a network")
+HOW = ("a masked language model is missing: the bundled encoder has no such head. Pass model='<hub id or folder>', or "
+       f"load {DEFAULT} once where there is a network")
 
 
 def absent() -> str | None:
@@ -108,7 +108,8 @@ def _masked_lm(name: str):
         raise LookupError(f"cannot load the masked language model {name!r}: {str(error).strip().splitlines()[0]}. "
                           f"{HOW[0].upper()}{HOW[1:]}") from error
     if tokenizer.mask_token is None or any("predictions" in k or "lm_head" in k for k in report["missing_keys"]):
-        raise LookupError(f"model {name!r} has no masked-LM head: give a checkpoint that was trained as one, such as {DEFAULT}")
+        raise LookupError(f"model {name!r} has no masked-LM head: give a checkpoint that was trained as one, such as "
+                          f"{DEFAULT}")
     vocabulary = tokenizer.get_vocab()
     mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
     whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch

@@ -7,9 +7,9 @@ An edit must keep the label. For a pair that depends on the side and on the labe
 sides it edits and which NLI labels survive there; rows with other labels are not touched on that side:
 
 - A change of wording (synonym, back_translation) or of punctuation (aeda) keeps the meaning: any label, any side.
-- Another word of the same kind (neighbour, contextual) changes the meaning. In the premise it is made only on words that do
-  not stand in the hypothesis. In the hypothesis it would turn entailment into something else, so it is left to
-  neutral and contradiction. A word that stands on the other side is never put in.
+- Another word of the same kind (neighbour, contextual) changes the meaning. Only words that do not stand on the other
+  side are exchanged, and none that stands there is put in. In the hypothesis this would still turn entailment
+  into something else, so there it is left to neutral and contradiction.
 - eda swaps neighbouring words or inserts a synonym of a word that is there already (any label), or deletes a word.
   Less said is entailed by more: a word may go from the hypothesis of an entailment, and from the premise of a
   neutral pair. Deleting from the hypothesis of another pair may create an entailment, from the premise of another may
@@ -22,7 +22,6 @@ These rules make label errors rarer; they cannot exclude them. Hence `label_filt
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
-from seo_core.augmentation.words import NEGATION, QUANTIFIERS, draw, row_keys
+from seo_core.augmentation.words import draw, row_keys
 from seo_core.models import ModelError
 from seo_core.settings import suggest
 
@@ -41,7 +40,6 @@ _ALL = frozenset({ENTAILMENT, NEUTRAL, CONTRADICTION})
 _ANY_SIDE = {"premise": _ALL, "hypothesis": _ALL}
 _OTHER_WORD = {"premise": _ALL, "hypothesis": frozenset({NEUTRAL, CONTRADICTION})}
 DELETION = {"premise": frozenset({NEUTRAL}), "hypothesis": frozenset({ENTAILMENT})}
-_DOWNWARD = re.compile(r"(?i)\b(?:" + "|".join(sorted(NEGATION | QUANTIFIERS)) + r")\b|n['’]t\b")
 
 
 class AugmentationError(ValueError):
@@ -67,8 +65,8 @@ class Operator:
 
 OPERATORS: dict[str, Operator] = {operator.name: operator for operator in (
     Operator("synonym", "words replaced by WordNet synonyms", _ANY_SIDE, "WordNet", edits.synonym, wordnet.absent),
-    Operator("neighbour", "words replaced by near ones of the model's word table", _OTHER_WORD, "the model's word table",
-             edits.neighbour),
+    Operator("neighbour", "words replaced by near ones of the model's word table", _OTHER_WORD,
+             "the model's word table", edits.neighbour),
     Operator("contextual", "words filled in by a masked language model", _OTHER_WORD, "a masked language model",
              contextual.contextual, contextual.absent),
     Operator("back_translation", "into another language and back", _ANY_SIDE, "Apertium, or two MarianMT models",
@@ -130,11 +128,9 @@ def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_si
         return []
     own = [columns[side][row] for row in rows]
     others = [columns[1 - side][row] for row in rows] if len(columns) == 2 else None
+    deletable = np.full(len(rows), others is None)  # single texts as in EDA; pairs of another kind not at all
     if nli:
-        survives = np.isin(labels[rows], list(DELETION[NLI_TEXTS[side]]))
-        deletable = survives & ~np.array([bool(_DOWNWARD.search(text)) for text in own], bool)
-    else:
-        deletable = np.full(len(rows), others is None)  # single texts as in EDA; pairs of another kind not at all
+        deletable = np.isin(labels[rows], list(DELETION[NLI_TEXTS[side]]))
     job = edits.Job(own, others, deletable, draw(keys[rows], 13, side), strength, model, batch_size, False)
     try:
         return operator.edit(job)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from seo_core.augmentation import neighbours, wordnet
-from seo_core.augmentation.words import choose, draw, split
+from seo_core.augmentation.words import NEGATION, QUANTIFIERS, choose, draw, split
 
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
+DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
 SWAP, DELETE, INSERT = range(3)
 
 
@@ -60,7 +61,10 @@ def eda(job: Job) -> list[str | None]:
     where the label survives that, or a synonym of a word of the text inserted at a random place."""
     words = split(job.texts)
     edit = (draw(job.keys, 3) % np.uint64(3)).astype(np.int64)  # (n,)
-    edit[(edit == DELETE) & ~job.deletable] = SWAP
+    turning = [w.lower() in DOWNWARD or w.endswith(("n't", "n’t")) for w in words.vocabulary]
+    fixed = words.spread(np.array(turning, bool))
+    upward = np.bincount(words.row[fixed], minlength=len(words)) == 0  # (n,): here less said is entailed by more
+    edit[(edit == DELETE) & ~(job.deletable & (upward | (job.others is None)))] = SWAP
     allowed = words.editable()
     first = choose(allowed & (edit == DELETE)[words.row], words, job.keys, job.strength, 4)
     follows = np.zeros(len(allowed), bool)  # swappable: the next word of the text may move as well

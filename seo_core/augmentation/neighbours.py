@@ -33,7 +33,10 @@ class WordTable:
         self.known: dict[str, tuple[tuple[str, float], ...]] = {}
 
     def neighbours(self, words) -> dict[str, tuple[tuple[str, float], ...]]:
-        """word -> up to NEAREST (word, cosine), nearest first, cosine at least FLOOR; () for a word without a token."""
+        """word -> up to NEAREST (word, cosine), nearest first, cosine at least FLOOR.
+
+        Left out are those that only negate the word (`opposed`); () for a word without a token of its own.
+        """
         missing = [w for w in dict.fromkeys(words) if w in self.position and w not in self.known]
         for start in range(0, len(missing), BLOCK):
             part = missing[start : start + BLOCK]
@@ -49,8 +52,22 @@ class WordTable:
             for word, found, near in zip(part, np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1),
                                          strict=True):
                 self.known[word] = tuple((str(self.words[i]), float(v)) for i, v in zip(found, near, strict=True)
-                                         if v >= FLOOR)
+                                         if v >= FLOOR and not opposed(word, self.words[i]))
         return {w: self.known.get(w, ()) for w in words}
+
+
+_NEGATIVE = ("un", "in", "im", "il", "ir", "dis", "non", "anti", "mis")
+
+
+def opposed(word: str, other: str) -> bool:
+    """Whether one of the words is the other with a negating prefix or the ending -less: accurate, inaccurately."""
+    for one, two in ((word, other), (other, word)):
+        for prefix in _NEGATIVE:
+            if one.startswith(prefix) and len(one) > len(prefix) + 3 and two.startswith(one[len(prefix):][:5]):
+                return True
+        if one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less"):
+            return True
+    return False
 
 
 def neighbours(words, model: str = "bundled") -> dict[str, tuple[tuple[str, float], ...]]:
@@ -69,13 +86,13 @@ def word_table(model: str = "bundled") -> WordTable:
     vocabulary, table = _checkpoint(model)
     mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
     whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
-    tokens = [(token[len(mark):], i) for token, i in sorted(vocabulary.items(), key=lambda item: item[1]) if whole(token)]
-    tokens = [(word, i) for word, i in tokens if word not in FUNCTION and word not in PROTECTED and i < len(table)]
+    tokens = sorted((i, token[len(mark):]) for token, i in vocabulary.items() if whole(token))
+    tokens = [(word, i) for i, word in tokens if word not in FUNCTION and word not in PROTECTED and i < len(table)]
     return WordTable([word for word, _ in tokens], table[[i for _, i in tokens]])
 
 
 def _checkpoint(model: str) -> tuple[dict[str, int], np.ndarray]:
-    """Vocabulary and word table (V, d); straight from the files where they lie in a folder, else through transformers."""
+    """Vocabulary and word table (V, d), straight from the files where they lie in a folder."""
     from seo_core import models
 
     folder = Path(models.model_folder(model))

@@ -16,13 +16,14 @@ from functools import lru_cache
 from seo_core.augmentation.words import MODALS, NEGATION, NUMBERS, QUANTIFIERS, TIME, split
 
 PAIRS = (("eng-spa", "spa-eng"), ("en-es", "es-en"), ("eng-cat", "cat-eng"), ("en-ca", "ca-en"))
-HOW = ("Apertium with English and Spanish is missing: apt-get install apertium apertium-eng-spa, or pass MarianMT models, "
-       "model='Helsinki-NLP/opus-mt-en-es,Helsinki-NLP/opus-mt-es-en'")
+HOW = ("Apertium with English and Spanish is missing: apt-get install apertium apertium-eng-spa, or pass MarianMT "
+       "models: model='Helsinki-NLP/opus-mt-en-es,Helsinki-NLP/opus-mt-es-en'")
 BATCH = 2000  # texts a pass of Apertium: starting it costs about as long as translating a hundred
 SECONDS = 600  # of one pass, before it is given up
-_NEGATIONS = frozenset("no not nor none nobody nothing nowhere never neither without cannot".split())
-_GUARDED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - frozenset(
-    "can will would shall should could but also even too".split())  # two languages put these words differently
+_NEGATIONS = frozenset({"no", "not", "nor", "none", "nobody", "nothing", "nowhere", "never", "neither", "without",
+                        "cannot"})
+_LOOSE = frozenset({"can", "will", "would", "shall", "should", "could", "but", "also", "even", "too"})  # languages differ
+_GUARDED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LOOSE
 
 
 @lru_cache(maxsize=1)

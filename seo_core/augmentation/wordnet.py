@@ -19,7 +19,7 @@ import re
 import shutil
 import sys
 import zipfile
-from collections import defaultdict
+from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,18 +28,18 @@ from seo_core.augmentation.words import FUNCTION, PROTECTED
 DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
 FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in POS) + tuple(
-    f"{pos}.exc" for pos in POS) + ("cntlist.rev", "index.sense")
-HOW = ("WordNet is missing: run `python -m seo_core.run setup` where there is a network, or install the Debian packages "
-       "wordnet-base and wordnet-sense-index first")
+    f"{pos}.exc" for pos in POS) + ("index.sense",)
+HOW = ("WordNet is missing: run `python -m seo_core.run setup` where there is a network, or install the Debian "
+       "packages wordnet-base and wordnet-sense-index first")
 SHARE = 0.8  # of a word's sense counts, that its commonest reading must exceed: "report" is noun and verb
 DOWNLOAD_SECONDS = 20.0  # patience with a network that does not answer
 # lexnames(5WN): the 45 files of WordNet's authors; NLTK wants the list, Debian's packages leave it out
-LEXNAMES = ("adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body noun.cognition "
-            "noun.communication noun.event noun.feeling noun.food noun.group noun.location noun.motive noun.object "
-            "noun.person noun.phenomenon noun.plant noun.possession noun.process noun.quantity noun.relation noun.shape "
-            "noun.state noun.substance noun.time verb.body verb.change verb.cognition verb.communication "
-            "verb.competition verb.consumption verb.contact verb.creation verb.emotion verb.motion verb.perception "
-            "verb.possession verb.social verb.stative verb.weather adj.ppl").split()
+LEXNAMES = {  # syntactic category and the names after it; the last one is numbered after all the others
+    "adj": "all pert", "adv": "all",
+    "noun": "Tops act animal artifact attribute body cognition communication event feeling food group location motive "
+            "object person phenomenon plant possession process quantity relation shape state substance time",
+    "verb": "body change cognition communication competition consumption contact creation emotion motion perception "
+            "possession social stative weather", "adj ": "ppl"}
 
 
 def find() -> Path | zipfile.Path | None:
@@ -49,8 +49,9 @@ def find() -> Path | zipfile.Path | None:
     """
     nltk = sys.modules.get("nltk")
     roots = list(nltk.data.path) if nltk else [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
-    roots += [Path.home() / "nltk_data", *(Path(sys.prefix) / p for p in ("nltk_data", "share/nltk_data", "lib/nltk_data")),
-              *(f"{p}/nltk_data" for p in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib"))]
+    roots += [Path.home() / "nltk_data"]
+    roots += [Path(sys.prefix) / p for p in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
+    roots += [f"{p}/nltk_data" for p in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")]
     for root in roots:
         corpora = Path(root) / "corpora"
         if _complete(corpora / "wordnet"):
@@ -106,8 +107,8 @@ def _copy_debian(folder: Path) -> None:
         for path in DEBIAN.iterdir():
             if path.is_file():
                 shutil.copyfile(path, partial / path.name)
-        kinds = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
-        lines = [f"{i:02d}\t{name}\t{kinds[name.split('.')[0]]}\n" for i, name in enumerate(LEXNAMES)]
+        names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
+        lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
         (partial / "lexnames").write_text("".join(lines))
         partial.rename(folder)
     finally:
@@ -134,33 +135,49 @@ def _lexicon(name: str, folder) -> _Lexicon:
 
 
 class _Lexicon:
-    """The parsed index of single-word lemmas, and the words looked up so far."""
+    """WordNet's sorted index files as lists of lines, searched by bisection, and the words looked up so far."""
 
     def __init__(self, folder):
         self.folder = folder
         self.known: dict[str, tuple[str, ...]] = {}
-        self.index = {pos: dict(re.findall(rb"^([a-z]+) (.*)", self._read(f"index.{pos}"), re.M)) for pos in POS}
+        self.index = {pos: self._read(f"index.{pos}").rstrip().split(b"\n") for pos in POS}
+        self.counts = self._read("index.sense").rstrip().split(b"\n")
         self.irregular = {pos: dict(re.findall(rb"^([a-z]+) ([a-z]+)", self._read(f"{pos}.exc"), re.M)) for pos in POS}
         self.irregular_bases = {pos: set(table.values()) for pos, table in self.irregular.items()}
-        self.counts: dict[tuple[bytes, bytes], int] = defaultdict(int)
-        for lemma, kind, count in re.findall(rb"^([a-z]+)%(\d)\S+ \d+ (\d+)", self._read("cntlist.rev"), re.M):
-            self.counts[lemma, b"3" if kind == b"5" else kind] += int(count)  # 5: satellites of adjectives
         self.data: dict[str, bytes] = {}
 
     def _read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
 
+    def entry(self, lemma: bytes, pos: str) -> bytes | None:
+        """The lemma's line in the index of a part of speech, or None."""
+        at = bisect_left(self.index[pos], lemma + b" ")
+        line = self.index[pos][at] if at < len(self.index[pos]) else b""
+        return line if line.startswith(lemma + b" ") else None
+
+    def count(self, lemma: bytes, pos: str) -> int:
+        """How often WordNet's authors met the lemma as that part of speech in their texts."""
+        total = 0
+        for kind in ("3", "5") if pos == "adj" else POS[pos]:  # 5: satellites of adjectives
+            start = lemma + b"%" + kind.encode()
+            at = bisect_left(self.counts, start)
+            while at < len(self.counts) and self.counts[at].startswith(start):
+                total += int(self.counts[at].rpartition(b" ")[2])
+                at += 1
+        return total
+
     def synonyms(self, word: str) -> tuple[str, ...]:
         if word not in self.known:
-            self.known[word] = self._synonyms(word) if word.isascii() and word.isalpha() and len(word) > 2 else ()
+            plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()
+            self.known[word] = () if not plain or word in FUNCTION or word in PROTECTED else self._synonyms(word)
         return self.known[word]
 
     def _synonyms(self, word: str) -> tuple[str, ...]:
-        if word in FUNCTION or word in PROTECTED:
-            return ()
         readings = self._readings(word.encode())
-        counts = [self.counts[lemma, POS[pos].encode()] + 0.5 for lemma, pos, _ in readings]
-        if not counts or max(counts) <= SHARE * sum(counts):
+        if not readings:
+            return ()
+        counts = [self.count(lemma, pos) + 0.5 for lemma, pos, _ in readings] if len(readings) > 1 else [1]
+        if max(counts) <= SHARE * sum(counts):
             return ()
         lemma, pos, form = readings[counts.index(max(counts))]
         if form is None:
@@ -170,19 +187,19 @@ class _Lexicon:
 
     def _readings(self, word: bytes):
         """(base form, part of speech, how it was inflected) that the word may be; None: irregularly."""
-        found = [(word, pos, "") for pos in POS if word in self.index[pos]]
-        found += [(self.irregular[pos][word], pos, None) for pos in POS if word in self.irregular[pos]]
-        for pos, form, ends in _ENDINGS:
-            for end, base in ends:
+        found = [(word, pos, "") for pos in POS if self.entry(word, pos)]
+        found += [(table[word], pos, None) for pos, table in self.irregular.items() if word in table]
+        for end, base, readings in _ENDINGS.get(word[-1:], ()):
+            if word.endswith(end):
                 lemma = word[: -len(end)] + base
-                if word.endswith(end) and lemma in self.index[pos] and word not in self.irregular[pos]:
-                    found.append((lemma, pos, form))
+                found += [(lemma, pos, form) for pos, form in readings
+                          if word not in self.irregular[pos] and self.entry(lemma, pos)]
         return found
 
     def first_sense(self, lemma: bytes, pos: str) -> list[str]:
         """The single words of the first synset of a lemma, itself left out; none if the lemma is a name there."""
-        fields = self.index[pos][lemma].split()
-        words = self._synset(pos, int(fields[-int(fields[1])]))
+        fields = self.entry(lemma, pos).split()
+        words = self._synset(pos, int(fields[-int(fields[2])]))
         if lemma.decode() not in words:
             return []
         return [w for w in words if w.encode() != lemma and w.isalpha() and w.islower() and len(w) > 2]
@@ -201,12 +218,16 @@ class _Lexicon:
             return ""
         soft = lemma.endswith("y") and lemma[-2] not in "aeiou"
         if form == "s":
-            return lemma[:-1] + "ies" if soft else lemma + ("es" if lemma.endswith(("s", "x", "z", "ch", "sh")) else "s")
+            hissing = lemma.endswith(("s", "x", "z", "ch", "sh"))
+            return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
         if form == "ed":
             return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
 
 
-_S = ((b"ies", b"y"), (b"ses", b"s"), (b"xes", b"x"), (b"zes", b"z"), (b"ches", b"ch"), (b"shes", b"sh"), (b"s", b""))
-_ENDINGS = (("noun", "s", _S), ("verb", "s", _S), ("verb", "ed", ((b"ied", b"y"), (b"ed", b"e"), (b"ed", b""))),
-            ("verb", "ing", ((b"ing", b"e"), (b"ing", b""))))
+_S = (("noun", "s"), ("verb", "s"))
+_ENDINGS = {  # last letter -> ending, what the base form has instead, and what the ending may mean
+    b"s": ((b"ies", b"y", _S), (b"ses", b"s", _S), (b"xes", b"x", _S), (b"zes", b"z", _S), (b"ches", b"ch", _S),
+           (b"shes", b"sh", _S), (b"s", b"", _S)),
+    b"d": ((b"ied", b"y", (("verb", "ed"),)), (b"ed", b"e", (("verb", "ed"),)), (b"ed", b"", (("verb", "ed"),))),
+    b"g": ((b"ing", b"e", (("verb", "ing"),)), (b"ing", b"", (("verb", "ing"),)))}
