@@ -21,7 +21,17 @@ import numpy as np
 import pandas as pd
 
 from seo_core.settings import RunSettings, load_settings, suggest
-from seo_core.studies import BUDGETS, Added, Run, Study, StudyError, concatenate, open_study, source_model
+from seo_core.studies import (
+    BUDGETS,
+    Added,
+    Run,
+    Study,
+    StudyError,
+    concatenate,
+    open_study,
+    record_source,
+    source_model,
+)
 
 TRANSFER = "05_transfer_learning"
 
@@ -43,6 +53,12 @@ def scratch(study: Study, labels: int) -> Run:
 def transfer(study: Study, labels: int) -> Run:
     """Random labels from a network trained on the source task."""
     return study.train("tl", study.random_rows(labels), start=partial(source_model, study.settings))
+
+
+def decayed(study: Study, labels: int) -> Run:
+    """The same with discriminative learning rates: each layer below the top learns a fifth slower."""
+    return study.train("tl-decay", study.random_rows(labels), start=partial(source_model, study.settings),
+                       training={"layer_decay": 0.8})
 
 
 # ---------------------------------------------------------------------------------------------
@@ -279,7 +295,7 @@ COMBINED = "07_transfer_active_learning"
 
 
 def data_module(study: Study, labels: int) -> Run:
-    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of what was bought."""
+    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels."""
     from seo_core.selection.pseudo import SelfTrainingConfig
 
     teacher = active_term(study, labels)
@@ -303,9 +319,14 @@ def data_module(study: Study, labels: int) -> Run:
                                                 **ada_parameters()})
 
 
+def source(study: Study, labels: int) -> Run:
+    """The source network itself, with no label of the target."""
+    return record_source(study.of(TRANSFER))
+
+
 PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     TRANSFER: {"base": (base, (500, 1000, 2000, 4000, 8000)), "scratch": (scratch, (8000,)),
-               "tl": (transfer, (8000,))},
+               "source": (source, (0,)), "tl": (transfer, (8000,)), "tl-decay": (decayed, (8000,))},
     ACTIVE: {name: (acquire(name), BUDGETS) for name in (
         "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")},
     STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),

@@ -250,34 +250,71 @@ def open_study(experiment: str, settings: RunSettings) -> Study:
                  load_tokenizer(settings.model))
 
 
-def source_model(settings: RunSettings, *, epochs: int = 2, rows: int | None = None) -> Path:
+SOURCE_EPOCHS = 2  # of the source task
+QUICK_SOURCE = (4096, 512)  # generated pairs, and how many of them are trained on
+
+
+def _source_data(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
+    """The source task and its training pairs; under "embedded" the generator with other sentences."""
+    from seo_core.data import load_nli
+
+    embedded = settings.source == "embedded"
+    task = load_nli(settings.source, **({"rows": QUICK_SOURCE[0], "seed": 1} if embedded else {}))
+    frame = task["train"][: QUICK_SOURCE[1]] if embedded else task["train"]
+    return task, encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
+def source_model(settings: RunSettings) -> Path:
     """The folder of a network trained on the source task (`settings.source`), made on the first call.
 
     One network for all seeds: what differs between seeds of a study is the target's labels and their order.
     """
-    from seo_core.data import load_nli
     from seo_core.models import load_backbone, save
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
-    settings = replace(settings, seed=0, data=settings.source, epochs=epochs, train_rows=rows)
-    embedded = settings.source == "embedded"  # the same generator with other sentences
-    if embedded:
-        settings = replace(settings, train_rows=rows or 512)
+    settings = replace(settings, seed=0, data=settings.source, epochs=SOURCE_EPOCHS, train_rows=None)
     name = hashlib.sha256(json.dumps({k: v for k, v in settings.asdict().items() if k != "results_dir"},
                                      sort_keys=True).encode()).hexdigest()[:8]
     folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
     if folder.is_dir():
         return folder
-    task = load_nli(settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
-    model, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), labels=task.labels,
-                                     layers=settings.layers, seed=0)
-    train = encode(task["train"][: settings.train_rows], tokenizer, texts=task.texts, max_length=settings.max_length)
+    model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
+    task, train = _source_data(settings, tokenizer)
+    if len(task.labels) != model.config.num_labels:
+        raise StudyError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
+                         f"{model.config.num_labels}: pass source= a set with the same classes")
     checkpoint = checkpoint_folder(settings, "source")
     fit(model, train, config=TrainingConfig.from_settings(settings), checkpoint_dir=checkpoint, progress=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
     save(model, tokenizer, folder)
     discard_checkpoint(checkpoint)
     return folder
+
+
+def record_source(study: Study) -> Run:
+    """The source network on the target's official sets, before it has seen a label of the target.
+
+    Its metrics also say what the source task cost: train_examples, train_tokens and source_labels.
+    """
+    from seo_core.evaluation import evaluate
+    from seo_core.models import model_info
+
+    settings = replace(study.settings, seed=0, train_rows=None, epochs=SOURCE_EPOCHS,
+                       evaluation_rows=min(study.settings.evaluation_rows or 4000, 4000))
+    path = results.record_path(study.experiment, "source", settings=settings, data=study.task,
+                               model_fingerprint=study._fingerprint, parameters={"labels": 0})
+    if not path.is_file():
+        started, model = time.time(), study.start(source_model(settings))
+        source, train = _source_data(settings, study.tokenizer)
+        metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
+                                    precision="auto")
+        results.write(study.experiment, "source", settings=settings, data=study.task, started=started,
+                      model_info=model_info(model, settings.model), parameters={"labels": 0}, labels_used=0,
+                      metrics={**metrics, "train_examples": SOURCE_EPOCHS * len(train), "labels": 0,
+                               "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()), "source_labels": len(train)},
+                      predictions={s: d["logits"] for s, d in details.items()},
+                      labels={s: d["labels"] for s, d in details.items()})
+    return Run(path, results.load_records(path)[0])
 
 
 def concatenate(first: Encoded, second: Encoded) -> Encoded:
