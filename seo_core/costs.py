@@ -97,8 +97,9 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     import pandas as pd
 
     known = frame[frame["labels"].notna() & frame[metric].notna()] if "labels" in frame else frame.iloc[:0]
-    means = known.groupby(["configuration", "labels"])[metric].agg(["mean", "size"])
-    if ("base", labels) not in means.index:
+    if len(known):
+        means = known.groupby(["configuration", "labels"])[metric].agg(["mean", "size"])
+    if known.empty or ("base", labels) not in means.index:
         return pd.DataFrame({"configuration": list(configurations.values()), "labels": "not run"},
                             index=pd.Index(list(configurations), name="id"))
     target, baseline = means.loc[("base", labels), "mean"], seconds(total(known, "base", labels), speed)
@@ -124,3 +125,17 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
                             "minutes, quiet": f"{time / 60:.1f}", "of the baseline's": f"{time / baseline:.2f}"})
         rows.append(row)
     return pd.DataFrame(rows, index=pd.Index(list(configurations), name="id"))
+
+
+def quiet_speed(contestants: pd.DataFrame) -> Speed:
+    """Throughput from the benchmark records (`results.load_contestants`): our loop's training, and pool scoring.
+
+    Raises KeyError naming the benchmark that has not been run.
+    """
+    found = {}
+    for key, experiment, name in (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features")):
+        rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
+        if rows.empty:
+            raise KeyError(f"no record of {experiment}: run that chapter first, on a quiet machine")
+        found[key] = float(rows["examples_per_second"].iloc[-1])
+    return Speed(**found)
