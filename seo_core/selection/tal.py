@@ -223,8 +223,7 @@ class TransferActiveLearning:
         if not budgets or budgets[0] < 1 or any(a >= b for a, b in zip(budgets, budgets[1:], strict=False)):
             raise SelectionError(f"budgets must rise from 1 or more, got {budgets}")
         if budgets[-1] > len(pool):
-            raise SelectionError(f"{budgets[-1]} labels are to be bought and the pool has {len(pool)}: lower the last "
-                                 "budget")
+            raise SelectionError(f"{budgets[-1]} labels are to be bought and the pool has {len(pool)}: lower them")
         config_of = config if callable(config) else lambda labels: config
         rng, result = np.random.default_rng([self.seed, 59]), TransferActiveResult(None, Ledger(pool))
         ledger, series = result.ledger, result.series
