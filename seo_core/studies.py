@@ -67,6 +67,17 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Added:
+    """Examples beside the labelled ones, made by a technique, and what comes with them."""
+
+    examples: pd.DataFrame | Encoded
+    loss: Callable | None = None  # loss(model) -> a loss for `fit`, whose "rows" count the labelled examples first
+    targets: np.ndarray | None = None  # (labelled + added, k), where they are soft
+    metrics: dict = field(default_factory=dict)
+    series: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Study:
     """The common ground of a chapter's runs for one seed."""
 
@@ -127,32 +138,32 @@ class Study:
         left = np.setdiff1d(np.arange(len(self.pool)), bought)
         return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
 
-    def train(self, configuration: str, rows: Sequence[int], *, added: pd.DataFrame | Encoded | None = None,
-              start: str | Path = "pretrained", loss: Callable | None = None, parameters: dict | None = None,
-              metrics: dict | None = None, series: dict | None = None, keep: bool = False,
-              training: dict | None = None, after: Callable | None = None) -> Run:
-        """Trains on the pairs at `rows` of the pool (and `added` ones), evaluates, and writes the record.
+    def train(self, configuration: str, rows: Sequence[int], *, add: Callable[[], Added] | None = None,
+              start: str | Path | Callable = "pretrained", loss: Callable | None = None,
+              parameters: dict | None = None, keep: bool = False, training: dict | None = None,
+              after: Callable | None = None) -> Run:
+        """Trains on the pairs at `rows` of the pool, and what `add()` makes; evaluates, and writes the record.
 
-        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights) or a folder of
-        weights. loss(model) returns a loss for `fit`, whose "rows" count the labelled pairs first, then the added
-        ones. training: fields of TrainingConfig to change. after(model) returns more metrics. keep: keeps the weights
-        for `Run.model`. `rows` go into the record as the ledger of bought labels.
+        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of
+        weights, or a function that returns one. loss(model) returns a loss for `fit`. training: fields of
+        TrainingConfig to change. after(model) returns more metrics. keep: keeps the weights for `Run.model`. The rows
+        go into the record as the ledger of bought labels. Nothing is called where the record is there already.
         """
         from seo_core.training import TrainingConfig
 
         rows = np.asarray(rows, np.int64)
         settings = self.settings.labelled(len(rows))
         config = TrainingConfig.from_settings(settings, **(training or {}))
-        everything = {"labels": len(rows), "classes": list(self.task.labels), "start": _start_name(start),
-                      "training": asdict(config), "added": 0 if added is None else len(added),
+        everything = {"labels": len(rows), "classes": list(self.task.labels), "training": asdict(config),
+                      "start": start if start in ("pretrained", "scratch") else "source",
                       "evaluation_precision": "auto", **(parameters or {})}
         path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem
-        if path.is_file() and (not keep or weights.is_dir()):
-            return Run(path, results.load_records(path)[0], weights)
-        return self._run(configuration, rows, added, start, loss, config, settings, everything,
-                         metrics or {}, series or {}, weights if keep else None, after)
+        if not path.is_file() or (keep and not weights.is_dir()):
+            self._run(configuration, rows, add, start() if callable(start) else start, loss, config, settings,
+                      everything, weights if keep else None, after)
+        return Run(path, results.load_records(path)[0], weights)
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -160,49 +171,66 @@ class Study:
 
         return fingerprint(self.settings.model)
 
-    def _run(self, configuration, rows, added, start, loss, config, settings, parameters, metrics, series, weights,
-             after) -> Run:
+    def _run(self, configuration, rows, add, start, loss, config, settings, parameters, weights, after) -> None:
         from seo_core.evaluation import classification_metrics, evaluate, predict
         from seo_core.models import model_info, save
         from seo_core.training import classification_loss, fit
 
-        started = time.time()
-        train = self.encoded.take(rows)
+        started, train = time.time(), self.encoded.take(rows)
+        added = add() if add else None
         if added is not None:
-            train = concatenate(train, added if isinstance(added, Encoded) else self.encode(added))
+            more = added.examples
+            train = concatenate(train, more if isinstance(more, Encoded) else self.encode(more))
+            loss = added.loss or loss
         model = self.start(start)
-        curve = len(rows) >= CURVE_FROM
         found = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
-                    development=self.acceptance if curve else None, progress=False)
+                    development=self.acceptance if len(rows) >= CURVE_FROM else None, progress=False)
         accuracy, details = evaluate(model, self.task, self.tokenizer, max_length=settings.max_length,
                                      precision="auto")
         development = classification_metrics(predict(model, self.acceptance, precision="auto"),
                                              self.acceptance.labels)
-        everything = {**found.metrics, **accuracy, **metrics, "labels": len(rows),
-                      "accuracy_development": development["accuracy"], **(after(model) if after else {})}
-        path = results.write(
-            self.experiment, configuration, settings=settings, data=self.task,
-            model_info=model_info(model, self.settings.model), metrics=everything,
-            series={**found.series, **series}, parameters=parameters,
-            predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
-            labels={s: d["labels"] for s, d in details.items()}, started=started,
-            labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
-        if weights is not None:
+        metrics = {**found.metrics, **accuracy, "labels": len(rows), "added": len(train) - len(rows),
+                   "accuracy_development": development["accuracy"], **(added.metrics if added else {}),
+                   **(after(model) if after else {})}
+        if weights is not None:  # first, so that a record never stands without them
             save(model, self.tokenizer, weights)
-        return Run(path, results.load_records(path)[0], weights)
+        results.write(self.experiment, configuration, settings=settings, data=self.task,
+                      model_info=model_info(model, self.settings.model), metrics=metrics,
+                      series={**found.series, **(added.series if added else {})}, parameters=parameters,
+                      predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
+                      labels={s: d["labels"] for s, d in details.items()}, started=started,
+                      labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
+
+    def extend(self, run: Run, configuration: str, after: Callable) -> Run:
+        """A record under this experiment of a run that another one trained, with more measured on its kept weights."""
+        settings = self.settings.labelled(run.metrics["labels"])
+        parameters = {k: v for k, v in run.record["parameters"].items() if k not in settings.asdict()}
+        path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
+                                   model_fingerprint=self._fingerprint, parameters=parameters)
+        if not path.is_file():
+            started, model = time.time(), run.model()
+            kept = results.predictions(run.path)
+            splits = [s for s in self.task.splits if s in kept]
+            results.write(self.experiment, configuration, settings=settings, data=self.task,
+                          model_info=run.record["model"], metrics={**run.metrics, **after(model)},
+                          series=run.record["series"], parameters=parameters, started=started,
+                          predictions={**{s: kept[s].astype(np.int64) for s in splits}, "bought": run.rows},
+                          labels={s: self.task[s]["label"].to_numpy(np.int64) for s in splits},
+                          labels_used=run.record["data"]["labels_used"])
+        return Run(path, results.load_records(path)[0], run.weights)
 
     def start(self, start: str | Path = "pretrained"):
         """A network to train: "pretrained", "scratch", or a folder of weights (its head is kept)."""
         from seo_core.models import load_backbone
 
+        source = self.settings.model if start in ("pretrained", "scratch") else str(start)
+        model = load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
+                              layers=self.settings.layers, seed=self.settings.seed)[0]
         if start == "scratch":
             from seo_core.transfer import from_scratch
 
-            return from_scratch(self.settings.model, num_labels=len(self.task.labels), layers=self.settings.layers,
-                                labels=self.task.labels, seed=self.settings.seed)
-        source = self.settings.model if start == "pretrained" else str(start)
-        return load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
-                             layers=self.settings.layers, seed=self.settings.seed)[0]
+            model = from_scratch(model, seed=self.settings.seed)
+        return model
 
     def discard_weights(self) -> None:
         """Removes the kept weights of this study's seed; the records stay."""
@@ -222,34 +250,71 @@ def open_study(experiment: str, settings: RunSettings) -> Study:
                  load_tokenizer(settings.model))
 
 
-def source_model(settings: RunSettings, *, epochs: int = 2, rows: int | None = None) -> Path:
+SOURCE_EPOCHS = 2  # of the source task
+QUICK_SOURCE = (4096, 512)  # generated pairs, and how many of them are trained on
+
+
+def _source_data(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
+    """The source task and its training pairs; under "embedded" the generator with other sentences."""
+    from seo_core.data import load_nli
+
+    embedded = settings.source == "embedded"
+    task = load_nli(settings.source, **({"rows": QUICK_SOURCE[0], "seed": 1} if embedded else {}))
+    frame = task["train"][: QUICK_SOURCE[1]] if embedded else task["train"]
+    return task, encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
+def source_model(settings: RunSettings) -> Path:
     """The folder of a network trained on the source task (`settings.source`), made on the first call.
 
     One network for all seeds: what differs between seeds of a study is the target's labels and their order.
     """
-    from seo_core.data import load_nli
     from seo_core.models import load_backbone, save
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
-    settings = replace(settings, seed=0, data=settings.source, epochs=epochs, train_rows=rows)
-    embedded = settings.source == "embedded"  # the same generator with other sentences
-    if embedded:
-        settings = replace(settings, train_rows=rows or 512)
+    settings = replace(settings, seed=0, data=settings.source, epochs=SOURCE_EPOCHS, train_rows=None)
     name = hashlib.sha256(json.dumps({k: v for k, v in settings.asdict().items() if k != "results_dir"},
                                      sort_keys=True).encode()).hexdigest()[:8]
     folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
     if folder.is_dir():
         return folder
-    task = load_nli(settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
-    model, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), labels=task.labels,
-                                     layers=settings.layers, seed=0)
-    train = encode(task["train"][: settings.train_rows], tokenizer, texts=task.texts, max_length=settings.max_length)
+    model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
+    task, train = _source_data(settings, tokenizer)
+    if len(task.labels) != model.config.num_labels:
+        raise StudyError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
+                         f"{model.config.num_labels}: pass source= a set with the same classes")
     checkpoint = checkpoint_folder(settings, "source")
     fit(model, train, config=TrainingConfig.from_settings(settings), checkpoint_dir=checkpoint, progress=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
     save(model, tokenizer, folder)
     discard_checkpoint(checkpoint)
     return folder
+
+
+def record_source(study: Study) -> Run:
+    """The source network on the target's official sets, before it has seen a label of the target.
+
+    Its metrics also say what the source task cost: train_examples, train_tokens and source_labels.
+    """
+    from seo_core.evaluation import evaluate
+    from seo_core.models import model_info
+
+    settings = replace(study.settings, seed=0, train_rows=None, epochs=SOURCE_EPOCHS,
+                       evaluation_rows=min(study.settings.evaluation_rows or 4000, 4000))
+    path = results.record_path(study.experiment, "source", settings=settings, data=study.task,
+                               model_fingerprint=study._fingerprint, parameters={"labels": 0})
+    if not path.is_file():
+        started, model = time.time(), study.start(source_model(settings))
+        source, train = _source_data(settings, study.tokenizer)
+        metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
+                                    precision="auto")
+        results.write(study.experiment, "source", settings=settings, data=study.task, started=started,
+                      model_info=model_info(model, settings.model), parameters={"labels": 0}, labels_used=0,
+                      metrics={**metrics, "train_examples": SOURCE_EPOCHS * len(train), "labels": 0,
+                               "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()), "source_labels": len(train)},
+                      predictions={s: d["logits"] for s, d in details.items()},
+                      labels={s: d["labels"] for s, d in details.items()})
+    return Run(path, results.load_records(path)[0])
 
 
 def concatenate(first: Encoded, second: Encoded) -> Encoded:

@@ -2,7 +2,8 @@
 
     picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))
 
-acquisition.py ranks a pool; tal.py joins transfer and active learning in one loss and one loop.
+acquisition.py ranks a pool; tal.py joins transfer and active learning in one loss and one loop; pseudo.py learns from
+the pairs that nobody labelled.
 """
 
 from seo_core.selection.acquisition import (
@@ -21,11 +22,18 @@ from seo_core.selection.acquisition import (
     select,
     without_labels,
 )
+from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
+from seo_core.selection.tal import Ledger, TransferActiveConfig, TransferActiveLearning, TransferActiveResult
 
 __all__ = [
     "ACQUISITIONS",
     "HybridConfig",
+    "Ledger",
     "SelectionError",
+    "TransferActiveConfig",
+    "TransferActiveLearning",
+    "TransferActiveResult",
+    "adaptive_pseudo_label",
     "badge",
     "bald",
     "entropy",
@@ -34,6 +42,7 @@ __all__ = [
     "least_confidence",
     "margin",
     "plateau",
+    "pseudo_label",
     "random",
     "select",
     "without_labels",

@@ -1,0 +1,168 @@
+"""The operators that work on words: synonym, neighbour, EDA, AEDA.
+
+Each takes a `Job` (n texts of one side) and returns n new texts, None where nothing could be changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seo_core.augmentation import neighbours, wordnet
+from seo_core.augmentation.words import NEGATION, QUANTIFIERS, choose, draw, split
+
+PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
+DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
+SWAP, DELETE, INSERT = range(3)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an operator gets: n texts of one side, the texts beside them, and how to edit."""
+
+    texts: list[str]
+    others: list[str] | None  # the other side of each pair; None for single texts
+    deletable: np.ndarray  # bool (n,): rows whose label survives that a word goes
+    keys: np.ndarray  # uint64 (n,): see words.row_keys
+    strength: float
+    model: str
+    batch_size: int | None
+    progress: bool
+
+
+def synonym(job: Job) -> list[str | None]:
+    """Replaces words by WordNet synonyms (Zhang et al. 2015, Wei & Zou 2019)."""
+    words = split(job.texts)
+    table = wordnet.synonyms(words.vocabulary)
+    allowed = words.spread(np.array([bool(table[word]) for word in words.vocabulary], bool)) & words.editable()
+    chosen = choose(allowed, words, job.keys, job.strength, 1)
+    return _replace(words, chosen, table, job.keys)
+
+
+def neighbour(job: Job) -> list[str | None]:
+    """Replaces words by near ones of the model's word table; words that stand on both sides stay."""
+    words = split(job.texts)
+    table = neighbours.word_table(job.model)
+    allowed = words.spread(np.array([w in table.position for w in words.vocabulary], bool)) & words.editable()
+    others = None if job.others is None else split(job.others)
+    beside = None if others is None else _sets(others)
+    if beside is not None:
+        index = np.flatnonzero(allowed)
+        allowed[index] = [words.vocabulary[i] not in beside[r]
+                          for i, r in zip(words.ids[index], words.row[index], strict=True)]
+    chosen = choose(allowed, words, job.keys, job.strength, 2)
+    near = table.neighbours([words.vocabulary[i] for i in np.unique(words.ids[chosen])])
+    return _replace(words, chosen, {w: tuple(n for n, _ in found) for w, found in near.items()}, job.keys, beside)
+
+
+def eda(job: Job) -> list[str | None]:
+    """One of EDA's edits a text, besides replacement (Wei & Zou 2019): two neighbouring words swapped, a word deleted
+    where the label survives that, or a synonym of a word of the text inserted at a random place."""
+    words = split(job.texts)
+    edit = (draw(job.keys, 3) % np.uint64(3)).astype(np.int64)  # (n,)
+    turning = [w.lower() in DOWNWARD or w.endswith(("n't", "n’t")) for w in words.vocabulary]
+    fixed = words.spread(np.array(turning, bool))
+    upward = np.bincount(words.row[fixed], minlength=len(words)) == 0  # (n,): here less said is entailed by more
+    edit[(edit == DELETE) & ~(job.deletable & (upward | (job.others is None)))] = SWAP
+    allowed = words.editable()
+    first = choose(allowed & (edit == DELETE)[words.row], words, job.keys, job.strength, 4)
+    follows = np.zeros(len(allowed), bool)  # swappable: the next word of the text may move as well
+    follows[:-1] = allowed[1:] & (words.row[1:] == words.row[:-1])
+    pairs = choose(allowed & follows & (edit == SWAP)[words.row], words, job.keys, job.strength, 5)
+    sources = np.flatnonzero(allowed & (edit == INSERT)[words.row])
+    table = wordnet.synonyms({words.vocabulary[i] for i in words.ids[sources]})
+    sources = sources[[bool(table[words.vocabulary[i]]) for i in words.ids[sources]]]
+    marked = np.zeros(len(allowed), bool)
+    marked[sources] = True
+    sources = choose(marked, words, job.keys, job.strength, 6)
+    changed = _delete(words, first) | _swap(words, pairs) | _insert(words, sources, table, job.keys)
+    return _joined(words, changed)
+
+
+def aeda(job: Job) -> list[str | None]:
+    """Inserts punctuation marks before random words (Karimi et al. 2021): no word changes, none is lost."""
+    words = split(job.texts)
+    chosen = choose(np.ones(len(words.ids), bool), words, job.keys, job.strength, 7)
+    marks = (draw(job.keys[words.row[chosen]], 8, words.place[chosen]) % np.uint64(len(PUNCTUATION))).tolist()
+    for row, place, mark in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), marks, strict=True):
+        parts = words.parts[row]
+        parts[2 * place + 1] = f"{PUNCTUATION[mark]} {parts[2 * place + 1]}"
+    return _joined(words, set(words.row[chosen].tolist()))
+
+
+def _sets(words) -> list[set[str]]:
+    return [{word.lower() for word in parts[1::2]} for parts in words.parts]
+
+
+def _joined(words, changed: set[int]) -> list[str | None]:
+    return ["".join(parts) if row in changed else None for row, parts in enumerate(words.parts)]
+
+
+def _replace(words, chosen: np.ndarray, table: dict, keys: np.ndarray, beside=None) -> list[str | None]:
+    """The texts with the chosen words replaced by candidates of `table`, none of which stands `beside`."""
+    picks = draw(keys[words.row[chosen]], 9, words.place[chosen]).tolist()
+    changed = set()
+    for row, place, word, pick in zip(words.row[chosen].tolist(), words.place[chosen].tolist(),
+                                      words.ids[chosen].tolist(), picks, strict=True):
+        candidates = table[words.vocabulary[word]]
+        if beside is not None:
+            candidates = [c for c in candidates if c not in beside[row]]
+        if not candidates:
+            continue
+        parts, at = words.parts[row], 2 * place + 1
+        parts[at] = candidates[pick % len(candidates)]
+        if place and parts[at - 1] == " " and parts[at - 2].lower() in ("a", "an"):
+            parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(parts[at]) else "")
+        changed.add(row)
+    return _joined(words, changed)
+
+
+def _vowel(word: str) -> bool:
+    """Whether "an" goes before the word: by its first letter, with the common exceptions."""
+    if word.startswith(("hour", "honest", "honor", "honour", "heir")):
+        return True
+    return word[0] in "aeiou" and not word.startswith(("uni", "use", "usu", "eu", "one", "once", "uten"))
+
+
+def _delete(words, chosen: np.ndarray) -> set[int]:
+    """Takes the chosen words out, each with a space beside it; a text keeps at least one word. Returns the rows."""
+    left, changed = np.bincount(words.row, minlength=len(words)), set()
+    for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
+        if left[row] < 2:
+            continue
+        left[row] -= 1
+        parts, at = words.parts[row], 2 * place + 1
+        parts[at] = ""
+        if parts[at - 1].endswith(" "):
+            parts[at - 1] = parts[at - 1][:-1]
+        elif parts[at + 1].startswith(" "):
+            parts[at + 1] = parts[at + 1][1:]
+        changed.add(row)
+    return changed
+
+
+def _swap(words, chosen: np.ndarray) -> set[int]:
+    """Exchanges each chosen word with the one after it; of overlapping pairs the first. Returns the rows."""
+    last, changed = (-1, -1), set()
+    for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
+        parts, at = words.parts[row], 2 * place + 1
+        if (row, place - 1) == last or parts[at] == parts[at + 2]:
+            continue
+        parts[at], parts[at + 2] = parts[at + 2], parts[at]
+        last = (row, place)
+        changed.add(row)
+    return changed
+
+
+def _insert(words, chosen: np.ndarray, table: dict, keys: np.ndarray) -> set[int]:
+    """Puts a synonym of each chosen word before a random word of the same text. Returns the rows."""
+    counts = np.bincount(words.row, minlength=len(words)).astype(np.uint64)
+    row = words.row[chosen]
+    picks = draw(keys[row], 9, words.place[chosen]).tolist()
+    before = (draw(keys[row], 10, words.place[chosen]) % np.maximum(counts[row], np.uint64(1))).tolist()
+    sources = [table[words.vocabulary[word]] for word in words.ids[chosen].tolist()]
+    for r, place, found, pick in zip(row.tolist(), before, sources, picks, strict=True):
+        parts = words.parts[r]
+        parts[2 * place + 1] = f"{found[pick % len(found)]} {parts[2 * place + 1]}"
+    return set(row.tolist())

@@ -1,0 +1,149 @@
+"""Back-translation (Sennrich et al. 2016, Edunov et al. 2018): into another language and back, to get another wording.
+
+Apertium (rules, no weights) takes all texts in one pass, separated by blank lines, instead of a process a sentence.
+MarianMT models take them in padded batches. A text whose negations, numbers, quantifiers or words of time came back
+otherwise is left out: there the meaning, and with it the label, is in doubt.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from functools import lru_cache
+
+from seo_core.augmentation.words import MODALS, NEGATION, NUMBERS, QUANTIFIERS, TIME, split
+
+PAIRS = (("eng-spa", "spa-eng"), ("en-es", "es-en"), ("eng-cat", "cat-eng"), ("en-ca", "ca-en"))
+HOW = ("Apertium with English and Spanish is missing: apt-get install apertium apertium-eng-spa, or pass MarianMT "
+       "models: model='Helsinki-NLP/opus-mt-en-es,Helsinki-NLP/opus-mt-es-en'")
+BATCH = 2000  # texts a pass of Apertium: starting it costs about as long as translating a hundred
+SECONDS = 600  # of one pass, before it is given up
+_NEGATIONS = frozenset({"no", "not", "nor", "none", "nobody", "nothing", "nowhere", "never", "neither", "without",
+                        "cannot"})
+_LOOSE = frozenset({"can", "will", "would", "shall", "should", "could", "but", "also", "even", "too"})  # languages differ
+_GUARDED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LOOSE
+
+
+@lru_cache(maxsize=1)
+def apertium_pair() -> tuple[str, str] | None:
+    """The first installed pair of modes out and back, or None."""
+    if not shutil.which("apertium"):
+        return None
+    try:
+        listed = subprocess.run(["apertium", "-l"], capture_output=True, text=True, timeout=30).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next((pair for pair in PAIRS if set(pair) <= set(listed)), None)
+
+
+def absent() -> str | None:
+    """None where Apertium can go out and back, else what brings it."""
+    return None if apertium_pair() else HOW
+
+
+def back_translation(job) -> list[str | None]:
+    """The texts as they come back; None where nothing changed or a guarded word was lost or gained."""
+    texts = [" ".join(text.split()) for text in job.texts]
+    if job.model in ("bundled", "apertium"):
+        pair = apertium_pair()
+        if pair is None:
+            raise LookupError(HOW)
+        back = _apertium_round(texts, pair, job.batch_size or BATCH)
+    else:
+        back = _marian_round(texts, job.model, job.batch_size or 32)
+    return [None if _same(text, new) or guarded(text) != guarded(new) else new
+            for text, new in zip(texts, back, strict=True)]
+
+
+def guarded(text: str) -> Counter:
+    """How often each guarded word stands in the text; negations are counted together, n't among them."""
+    found: Counter = Counter()
+    for word in split([text.lower()]).parts[0][1::2]:
+        if word in _NEGATIONS or word.endswith(("n't", "n’t")):
+            found["not"] += 1
+        elif word in _GUARDED or any(c.isdigit() for c in word):
+            found[word] += 1
+    return found
+
+
+def _same(text: str, new: str) -> bool:
+    return not new or re.findall(r"\w+", text.lower()) == re.findall(r"\w+", new.lower())
+
+
+def _apertium_round(texts: list[str], pair: tuple[str, str], batch: int) -> list[str]:
+    """(n,) texts out and back, "" for those that cannot be told apart any more."""
+    out = [text for start in range(0, len(texts), batch) for text in apertium(texts[start : start + batch], pair[0])]
+    return [text for start in range(0, len(out), batch) for text in apertium(out[start : start + batch], pair[1])]
+
+
+def apertium(texts: list[str], mode: str) -> list[str]:
+    """The texts translated in one process, in order; "" for a text that did not come back as one paragraph.
+
+    A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add
+    up, the batch is halved until the text at fault stands alone. Raises LookupError if Apertium itself fails.
+    """
+    asked = [i for i, text in enumerate(texts) if text.strip()]
+    out = [""] * len(texts)
+    if not asked:
+        return out
+    found = _paragraphs([texts[i] for i in asked], mode)
+    if len(found) == len(asked):
+        for i, text in zip(asked, found, strict=True):
+            out[i] = text
+    elif len(asked) > 1:
+        half = len(asked) // 2
+        for part in (asked[:half], asked[half:]):
+            for i, text in zip(part, apertium([texts[i] for i in part], mode), strict=True):
+                out[i] = text
+    return out
+
+
+def _paragraphs(texts: list[str], mode: str) -> list[str]:
+    try:
+        done = subprocess.run(["apertium", "-u", mode], input="\n\n".join(texts) + "\n", capture_output=True,
+                              text=True, encoding="utf-8", errors="replace", timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LookupError(f"Apertium could not translate with the mode {mode}: {error}") from error
+    if done.returncode:
+        raise LookupError(f"Apertium could not translate with the mode {mode}: {done.stderr.strip()[-200:]}")
+    return [" ".join(text.split()) for text in re.split(r"\n\s*\n", done.stdout.strip())]
+
+
+def _marian_round(texts: list[str], models: str, batch: int) -> list[str]:
+    names = [name.strip() for name in models.split(",")]
+    if len(names) != 2:
+        raise LookupError(f"back_translation needs two MarianMT models, out and back, with a comma between them, not "
+                          f"{models!r}; or model='apertium'")
+    for name in names:
+        texts = _marian(texts, name, batch)
+    return texts
+
+
+def _marian(texts: list[str], name: str, batch: int) -> list[str]:
+    """Greedy translation (n,) -> (n,), longest texts first so that a batch has little padding."""
+    import torch
+
+    tokenizer, network = _marian_model(name)
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    out = [""] * len(texts)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True)
+            made = network.generate(**inputs, num_beams=1, do_sample=False)
+            for i, text in zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True), strict=True):
+                out[i] = " ".join(text.split())
+    return out
+
+
+@lru_cache(maxsize=2)
+def _marian_model(name: str):
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.from_pretrained(name).eval()
+    except (OSError, ValueError, ImportError) as error:
+        raise LookupError(f"cannot load the translation model {name!r}: {str(error).strip().splitlines()[0]}. Load it "
+                          "once where there is a network, give a local folder, or use model='apertium'") from error

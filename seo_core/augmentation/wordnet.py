@@ -1,0 +1,233 @@
+"""WordNet (Miller 1995): where its files are, and synonyms of many words at once.
+
+NLTK downloads the files, and is the reference that the tests compare with. The look-up itself reads the files, because
+NLTK builds a view of the whole data base before the first word: here an index of the single-word lemmas is read once
+a process, and a synset is parsed only when one of its words is asked for. Every word is looked up once.
+
+A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all
+(part of speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the
+words of that reading's first sense, put into the same form: plural nouns, third persons, regular -ed and -ing.
+Irregular forms have no synonyms here, nor have words of which no reading prevails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import sys
+import zipfile
+from bisect import bisect_left
+from functools import lru_cache
+from pathlib import Path
+
+from seo_core.augmentation.words import FUNCTION, PROTECTED
+
+DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
+POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
+FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in POS) + tuple(
+    f"{pos}.exc" for pos in POS) + ("index.sense",)
+HOW = ("WordNet is missing: run `python -m seo_core.run setup` where there is a network, or install the Debian "
+       "packages wordnet-base and wordnet-sense-index first")
+SHARE = 0.8  # of a word's sense counts, that its commonest reading must exceed: "report" is noun and verb
+DOWNLOAD_SECONDS = 20.0  # patience with a network that does not answer
+# lexnames(5WN): the 45 files of WordNet's authors; NLTK wants the list, Debian's packages leave it out
+LEXNAMES = {  # syntactic category and the names after it; the last one is numbered after all the others
+    "adj": "all pert", "adv": "all",
+    "noun": "Tops act animal artifact attribute body cognition communication event feeling food group location motive "
+            "object person phenomenon plant possession process quantity relation shape state substance time",
+    "verb": "body change cognition communication competition consumption contact creation emotion motion perception "
+            "possession social stative weather", "adj ": "ppl"}
+
+
+def find() -> Path | zipfile.Path | None:
+    """The folder of WordNet's files where NLTK would look for it (perhaps inside a zip), else Debian's, else None.
+
+    NLTK itself is not imported for this: that takes longer than thousands of replacements.
+    """
+    nltk = sys.modules.get("nltk")
+    roots = list(nltk.data.path) if nltk else [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
+    roots += [Path.home() / "nltk_data"]
+    roots += [Path(sys.prefix) / p for p in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
+    roots += [f"{p}/nltk_data" for p in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")]
+    for root in roots:
+        corpora = Path(root) / "corpora"
+        if _complete(corpora / "wordnet"):
+            return corpora / "wordnet"
+        with contextlib.suppress(OSError, zipfile.BadZipFile):
+            if _complete(inside := zipfile.Path(corpora / "wordnet.zip") / "wordnet"):
+                return inside
+    return DEBIAN if _complete(DEBIAN) else None
+
+
+def _complete(folder) -> bool:
+    return all((folder / name).is_file() for name in FILES)
+
+
+def wordnet_setup(download: bool = True) -> Path | None:
+    """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had.
+
+    In this order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that
+    NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises: without WordNet the operators
+    that need it are reported as absent.
+    """
+    found = find()
+    if found == DEBIAN or (found is None and download):
+        with contextlib.suppress(Exception):  # no NLTK, read-only home, offline, disk full: then it stays as it was
+            import nltk
+
+            if found == DEBIAN:
+                _copy_debian(Path(nltk.downloader.Downloader().default_download_dir()) / "corpora" / "wordnet")
+            else:
+                _download(nltk)
+        found = find()
+    _lexicon.cache_clear()
+    return None if found is None else Path(str(found))
+
+
+def _download(nltk) -> None:
+    import socket
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_SECONDS)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            nltk.download("wordnet", quiet=True)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _copy_debian(folder: Path) -> None:
+    partial = folder.with_name(".wordnet.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for path in DEBIAN.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, partial / path.name)
+        names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
+        lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
+        (partial / "lexnames").write_text("".join(lines))
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def absent() -> str | None:
+    """None where WordNet is at hand, else how it can be had."""
+    return None if find() is not None else HOW
+
+
+def synonyms(words) -> dict[str, tuple[str, ...]]:
+    """word -> its synonyms in the same form, perhaps none; words are lower case. Raises LookupError without WordNet."""
+    folder = find()
+    if folder is None:
+        raise LookupError(HOW)
+    lexicon = _lexicon(str(folder), folder)
+    return {word: lexicon.synonyms(word) for word in words}
+
+
+@lru_cache(maxsize=2)
+def _lexicon(name: str, folder) -> _Lexicon:
+    return _Lexicon(folder)
+
+
+class _Lexicon:
+    """WordNet's sorted index files as lists of lines, searched by bisection, and the words looked up so far."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.known: dict[str, tuple[str, ...]] = {}
+        self.index = {pos: self._read(f"index.{pos}").rstrip().split(b"\n") for pos in POS}
+        self.counts = self._read("index.sense").rstrip().split(b"\n")
+        self.irregular = {pos: dict(re.findall(rb"^([a-z]+) ([a-z]+)", self._read(f"{pos}.exc"), re.M)) for pos in POS}
+        self.irregular_bases = {pos: set(table.values()) for pos, table in self.irregular.items()}
+        self.data: dict[str, bytes] = {}
+
+    def _read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def entry(self, lemma: bytes, pos: str) -> bytes | None:
+        """The lemma's line in the index of a part of speech, or None."""
+        at = bisect_left(self.index[pos], lemma + b" ")
+        line = self.index[pos][at] if at < len(self.index[pos]) else b""
+        return line if line.startswith(lemma + b" ") else None
+
+    def count(self, lemma: bytes, pos: str) -> int:
+        """How often WordNet's authors met the lemma as that part of speech in their texts."""
+        total = 0
+        for kind in ("3", "5") if pos == "adj" else POS[pos]:  # 5: satellites of adjectives
+            start = lemma + b"%" + kind.encode()
+            at = bisect_left(self.counts, start)
+            while at < len(self.counts) and self.counts[at].startswith(start):
+                total += int(self.counts[at].rpartition(b" ")[2])
+                at += 1
+        return total
+
+    def synonyms(self, word: str) -> tuple[str, ...]:
+        if word not in self.known:
+            plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()
+            self.known[word] = () if not plain or word in FUNCTION or word in PROTECTED else self._synonyms(word)
+        return self.known[word]
+
+    def _synonyms(self, word: str) -> tuple[str, ...]:
+        readings = self._readings(word.encode())
+        if not readings:
+            return ()
+        counts = [self.count(lemma, pos) + 0.5 for lemma, pos, _ in readings] if len(readings) > 1 else [1]
+        if max(counts) <= SHARE * sum(counts):
+            return ()
+        lemma, pos, form = readings[counts.index(max(counts))]
+        if form is None:
+            return ()
+        formed = (self._form(other, pos, form) for other in self.first_sense(lemma, pos))
+        return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FUNCTION and w not in PROTECTED))
+
+    def _readings(self, word: bytes):
+        """(base form, part of speech, how it was inflected) that the word may be; None: irregularly."""
+        found = [(word, pos, "") for pos in POS if self.entry(word, pos)]
+        found += [(table[word], pos, None) for pos, table in self.irregular.items() if word in table]
+        for end, base, readings in _ENDINGS.get(word[-1:], ()):
+            if word.endswith(end):
+                lemma = word[: -len(end)] + base
+                found += [(lemma, pos, form) for pos, form in readings
+                          if word not in self.irregular[pos] and self.entry(lemma, pos)]
+        return found
+
+    def first_sense(self, lemma: bytes, pos: str) -> list[str]:
+        """The single words of the first synset of a lemma, itself left out; none if the lemma is a name there."""
+        fields = self.entry(lemma, pos).split()
+        words = self._synset(pos, int(fields[-int(fields[2])]))
+        if lemma.decode() not in words:
+            return []
+        return [w for w in words if w.encode() != lemma and w.isalpha() and w.islower() and len(w) > 2]
+
+    def _synset(self, pos: str, offset: int) -> list[str]:
+        if pos not in self.data:
+            self.data[pos] = self._read(f"data.{pos}")
+        fields = self.data[pos][offset : self.data[pos].index(b"|", offset)].split()
+        return [w.decode().partition("(")[0] for w in fields[4 : 4 + 2 * int(fields[3], 16) : 2]]
+
+    def _form(self, lemma: str, pos: str, form: str) -> str:
+        """The lemma in that form by rule; empty where it is irregular."""
+        if not form:
+            return lemma
+        if lemma.encode() in self.irregular_bases[pos]:
+            return ""
+        soft = lemma.endswith("y") and lemma[-2] not in "aeiou"
+        if form == "s":
+            hissing = lemma.endswith(("s", "x", "z", "ch", "sh"))
+            return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
+        if form == "ed":
+            return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
+        return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
+
+
+_S = (("noun", "s"), ("verb", "s"))
+_ENDINGS = {  # last letter -> ending, what the base form has instead, and what the ending may mean
+    b"s": ((b"ies", b"y", _S), (b"ses", b"s", _S), (b"xes", b"x", _S), (b"zes", b"z", _S), (b"ches", b"ch", _S),
+           (b"shes", b"sh", _S), (b"s", b"", _S)),
+    b"d": ((b"ied", b"y", (("verb", "ed"),)), (b"ed", b"e", (("verb", "ed"),)), (b"ed", b"", (("verb", "ed"),))),
+    b"g": ((b"ing", b"e", (("verb", "ing"),)), (b"ing", b"", (("verb", "ing"),)))}

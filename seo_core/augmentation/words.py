@@ -1,0 +1,157 @@
+"""Words of many texts at once: splitting, what must not be touched, and random numbers that count.
+
+n texts become n lists of parts, gap word gap word … gap, so that joining the parts gives the text back. The words
+of all texts lie end to end in one array of vocabulary numbers (w,); whatever is decided about a word (may it be
+edited, how do we rank it) is decided once for each *different* word and spread by indexing.
+
+Random numbers are a function of (seed, operator, the row's texts, how often these texts stood in the frame before,
+the word's place): no generator is stepped, so the result does not depend on batches or on the other rows.
+The mixing function is that of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+NEGATION = _words("""
+no not nor none nobody nothing nowhere never neither without cannot cant dont hardly scarcely barely seldom rarely few
+little false untrue unable fail fails failed failing lack lacks lacked lacking deny denies denied denying refuse
+refuses refused refusing except but unless despite although though however instead""")
+NUMBERS = _words("""
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million
+millions billion billions dozen dozens first second third fourth fifth sixth seventh eighth ninth tenth last once
+twice thrice half quarter double triple pair couple single""")
+QUANTIFIERS = _words("""
+all every each some any most many much more less fewer least several both either another other others only just
+exactly almost nearly about approximately over under enough entire entirely whole wholly always usually often
+sometimes occasionally mostly mainly everyone everybody everything everywhere someone somebody something somewhere
+anyone anybody anything anywhere same different too also even""")
+MODALS = _words("""
+can could may might must shall should will would ought need needs possible possibly impossible perhaps maybe probably
+likely unlikely certainly definitely surely if whether want wants wanted hope hopes hoped try tries tried plan plans
+planned dream dreams dreamed pretend pretends pretended""")
+TIME = _words("""
+before after until till since during while when whenever then now ago earlier later early late soon already yet still
+again today tomorrow yesterday tonight morning afternoon evening night day week month year monday tuesday wednesday
+thursday friday saturday sunday january february march april june july august september october november december
+former previous previously next following recent recently""")
+OPPOSITES = _words("""
+up down in out on off left right above below top bottom front behind back inside outside near far north south east
+west with against old new young big small large little long short high low hot cold warm cool wet dry clean dirty
+heavy light cheap expensive open closed full empty good bad better worse best worst true right wrong same alive dead
+male female man men woman women boy boys girl girls he she his her him husband wife father mother son daughter brother
+sister increase increased decrease decreased rise rose fall fell begin began start started end ended stop stopped love
+loved hate hated like liked dislike disliked win won lose lost buy bought sell sold give gave take took come came go
+went remember remembered forget forgot agree agreed disagree disagreed accept accepted reject rejected""")
+FUNCTION = _words("""
+a an the this that these those i me my mine you your yours we us our ours they them their theirs it its itself himself
+herself themselves myself yourself ourselves who whom whose which what where why how and or so as at by for from into
+of onto to through toward towards upon via within across along among around between beyond beside besides is am are
+was were be been being do does did doing done have has had having get gets got there here than because well oh uh um
+yeah yes okay ok mr mrs ms dr""")
+PROTECTED = NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME | OPPOSITES
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def protected(word: str) -> bool:
+    """Whether no operator may edit, insert or delete this word: negation, opposites, numbers, quantifiers, modals,
+    words of time, and everything capitalised or with a digit in it (names and amounts)."""
+    return (not word.islower() and word != word.lower()) or word in PROTECTED or word.endswith(("n't", "n’t")) or (
+        not word.isalpha() and any(c.isdigit() for c in word))
+
+
+@cache
+def _splitter():
+    """Words: letters with their combining marks, hyphens and apostrophes inside, decimal points inside numbers.
+
+    Marks are not letters to `re`, yet they belong to the letter before them (vowel signs of Hindi or Thai).
+    """
+    marks = [i for i in range(0x300, 0x11000) if unicodedata.category(chr(i)) in ("Mn", "Mc")]
+    runs = np.split(marks, np.flatnonzero(np.diff(marks) > 1) + 1)
+    letter = r"\w" + "".join(f"{chr(r[0])}-{chr(r[-1])}" for r in runs) + "\u200c\u200d"
+    return re.compile(rf"(\w[{letter}]*(?:['’-]\w[{letter}]*|[.,]\d+)*)").split
+
+
+@dataclass
+class Words:
+    """The words of n texts: parts of each text, and flat arrays over all w words."""
+
+    parts: list[list[str]]  # n lists: gap, word, gap, …, gap
+    vocabulary: list[str]  # v different words, as written
+    ids: np.ndarray  # int64 (w,) into the vocabulary
+    row: np.ndarray  # int64 (w,): which text
+    place: np.ndarray  # int64 (w,): which word of its text
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def spread(self, flags) -> np.ndarray:
+        """(w,) values of a (v,) list over the vocabulary."""
+        return np.asarray(flags)[self.ids] if len(self.ids) else np.zeros(0, np.asarray(flags).dtype)
+
+    def editable(self) -> np.ndarray:
+        """(w,) bool: words that no rule protects."""
+        return self.spread(np.array([not protected(word) for word in self.vocabulary], bool))
+
+
+def split(texts: list[str]) -> Words:
+    """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
+    import pandas as pd
+
+    cut = _splitter()
+    parts = [cut(text) for text in texts]
+    counts = np.fromiter((len(p) // 2 for p in parts), np.int64, len(parts))
+    flat = [word for p in parts for word in p[1::2]]
+    ids, vocabulary = pd.factorize(np.array(flat, dtype=object)) if flat else (np.zeros(0, np.int64), [])
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return Words(parts, list(vocabulary), ids, np.repeat(np.arange(len(parts)), counts), place)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's output function: uint64 to uint64, one to one, every bit depends on every bit."""
+    values = np.atleast_1d(values).astype(np.uint64) + _GOLDEN  # a scalar would warn of its overflow
+    values = (values ^ (values >> np.uint64(30))) * _MIX1
+    values = (values ^ (values >> np.uint64(27))) * _MIX2
+    return values ^ (values >> np.uint64(31))
+
+
+def draw(keys: np.ndarray, stream: int, place=0) -> np.ndarray:
+    """uint64 random numbers, one for each of `keys` (m,), a stream number and a place (m,) or one."""
+    offset = np.asarray(place, np.uint64) * np.uint64(64) + np.uint64(stream)
+    return mix(keys ^ mix(offset))
+
+
+def row_keys(columns: list[list[str]], seed: int, operator: str) -> np.ndarray:
+    """(n,) uint64: a key for each row out of its texts, the seed, the operator, and its turn among equal rows."""
+    import pandas as pd
+
+    salt = mix(np.array([seed], np.uint64) ^ pd.util.hash_array(np.array([operator], object), categorize=False))
+    keys = np.zeros(len(columns[0]), np.uint64)
+    for texts in columns:
+        keys = mix(keys ^ pd.util.hash_array(np.array(texts, dtype=object), categorize=False))
+    turn = pd.Series(keys).groupby(keys, sort=False).cumcount().to_numpy(np.uint64)
+    return mix(keys ^ mix(turn) ^ salt)
+
+
+def choose(allowed: np.ndarray, words: Words, keys: np.ndarray, strength: float, stream: int) -> np.ndarray:
+    """Positions (c,) of the words to edit, in order: in each text, `strength` of its allowed ones, at least one."""
+    index = np.flatnonzero(allowed)
+    row = words.row[index]
+    order = np.lexsort((draw(keys[row], stream, words.place[index]), row))
+    counts = np.bincount(row, minlength=len(words))
+    rank = np.arange(len(index)) - (np.cumsum(counts) - counts)[row[order]]
+    wanted = np.maximum(1, np.rint(strength * counts)).astype(np.int64)
+    return np.sort(index[order[rank < wanted[row[order]]]])
