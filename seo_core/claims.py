@@ -417,7 +417,8 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
 
 def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the records of each configuration, those of one experiment and one set of parameters: the set
-    with most seeds, then the latest. (The data may differ by seed: the generator is seeded.)"""
+    with most seeds, then with most labels, then the latest. (The data may differ by seed: the generator is
+    seeded.)"""
     if rows.empty:
         return rows
     identity = ["experiment", "profile", "data_name", "model_name"]
@@ -425,7 +426,7 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     kept = []
     for _, group in rows.groupby("configuration", sort=False):
         sets = [g for _, g in group.groupby(setting[group.index])]
-        best = max(sets, key=lambda g: (g["seed"].nunique(), g["finished"].max()))
+        best = max(sets, key=lambda g: (g["seed"].nunique(), g["labels_used"].max(), g["finished"].max()))
         kept += list(best.sort_values("finished").drop_duplicates("seed", keep="last").index)
     return rows.loc[sorted(kept)]
 

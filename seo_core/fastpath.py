@@ -94,6 +94,10 @@ class FastBertClassifier(nn.Module):
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None, **_) -> torch.Tensor:
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32."""
+        return self.with_pooled(input_ids, attention_mask, token_type_ids)[0]
+
+    def with_pooled(self, input_ids, attention_mask=None, token_type_ids=None, **_):
+        """As `forward`, with what the classifier read: (logits (B, k) in fp32, pooled (B, d) after dropout)."""
         bert, layers = self.model.bert, self.model.bert.encoder.layer
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -112,7 +116,7 @@ class FastBertClassifier(nn.Module):
             x = self._layer(layer, x, bias, queries=x[:, :1] if last else x)
         pooled = torch.tanh(self._linear(bert.pooler.dense, x[:, 0]))  # (B, d)
         pooled = self._dropout(pooled, self.model.dropout.p)
-        return self._linear(self.model.classifier, pooled).float()
+        return self._linear(self.model.classifier, pooled).float(), pooled
 
     def _embed(self, embeddings, input_ids, token_type_ids):
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]  # (T, d)

@@ -144,7 +144,8 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     partial = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        model.save_pretrained(partial, safe_serialization=True)
+        with _quiet():
+            model.save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

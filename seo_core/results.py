@@ -347,6 +347,21 @@ def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") 
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
+    everything = settings.asdict()
+    everything.pop("results_dir")  # where the record lies is no property of the run
+    everything.update({name: display_source(everything[name]) for name in ("data", "model", "source")})
+    return _plain({**everything, **(parameters or {})})
+
+
+def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
+                parameters: dict | None = None) -> Path:
+    """Where `write` puts the record of these parameters; a run whose record is there need not be repeated."""
+    digest = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
+    folder = resolve_path(settings.results_dir) / settings.profile / experiment
+    return folder / f"{configuration}-{digest}-seed{settings.seed}.json"
+
+
 def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,
           metrics: dict, series: dict | None = None, parameters: dict | None = None,
           contestants: dict | None = None,
@@ -365,9 +380,6 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     rows = {name: len(frame) for name, frame in data.splits.items()}
     if labels_used is None:
         labels_used = sum(rows.get(name, 0) for name in ("train", "development", "reward", "acceptance"))
-    everything = settings.asdict()
-    everything.pop("results_dir")  # where the record lies is no property of the run
-    everything.update(data=display_source(settings.data), model=display_source(settings.model))
     record = {
         "experiment": experiment, "configuration": configuration, "profile": settings.profile,
         "seed": settings.seed,
@@ -375,15 +387,14 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
                  "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
         "metrics": _measured(metrics), "series": _plain(series or {}),
-        "parameters": _plain({**everything, **(parameters or {})}),
+        "parameters": _parameters(settings, parameters),
         "provenance": provenance(experiment, settings, started),
     }
     if contestants is not None:
         record["contestants"] = {str(name): _measured(values) for name, values in contestants.items()}
     validate(record)
-    digest = hash8(record["parameters"], data.fingerprint, record["model"]["fingerprint"])
-    folder = resolve_path(settings.results_dir) / settings.profile / experiment
-    target = folder / f"{configuration}-{digest}-seed{settings.seed}.json"
+    target = record_path(experiment, configuration, settings=settings, data=data,
+                         model_fingerprint=record["model"]["fingerprint"], parameters=parameters)
     arrays = _prediction_arrays(predictions, labels, logits)
     _write_pair(target, record, arrays)
     return target

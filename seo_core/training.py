@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ class TrainingConfig:
     """How `fit` trains. Unknown keys raise, as for any dataclass."""
 
     learning_rate: float = 1e-4  # small encoders want more than BERT-base's 2e-5
+    layer_decay: float = 1.0  # rate × this to the power of the depth below the head; 1: one rate for all
     epochs: int = 3
     batch_size: int = 32  # the papers' batch; per process when there are several
     weight_decay: float = 0.01  # not on biases and LayerNorm, as in BERT
@@ -61,6 +63,9 @@ class TrainingConfig:
         for name in ("learning_rate", "epochs", "batch_size", "group", "evaluations_per_epoch", "checkpoint_every"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay!r}: lower layers "
+                             "learn at rate × layer_decay per layer below the head")
 
     @classmethod
     def from_settings(cls, settings, **overrides) -> TrainingConfig:
@@ -130,6 +135,9 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     accelerator = Accelerator()
     set_seed(config.seed)
     if config.freeze_embeddings:
+        if getattr(model, "random_weights", False):
+            raise TrainingError("this model's word table is random, and freezing it would leave it so: train with "
+                                "freeze_embeddings=False")
         from seo_core.models import freeze_embeddings
 
         freeze_embeddings(model)
@@ -308,11 +316,37 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
 
 
 def make_optimizer(model, config: TrainingConfig, device) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm)."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trainable if p.ndim > 1], "weight_decay": config.weight_decay},
-              {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0}]
+    """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
+
+    With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by
+    2.6 per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings
+    at η γ^(layers + 1). Two groups per depth, top first; γ = 1 gives the two groups of ordinary AdamW.
+    Raises ValueError where γ < 1 and the model's parameter names show no layers.
+    """
+    trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
+    groups = []
+    for depth in sorted({depths[n] for n, _ in trainable}):
+        members = [p for n, p in trainable if depths[n] == depth]
+        rate = config.learning_rate * config.layer_decay**depth
+        groups += [{"params": [p for p in members if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
+                   {"params": [p for p in members if p.ndim <= 1], "weight_decay": 0.0, "lr": rate}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def layer_depths(model) -> dict[str, int]:
+    """Parameter name -> depth below the head: 0 head and pooler, 1 the top layer, layers + 1 the embeddings.
+
+    Raises ValueError where the names have no numbered layers (".layer.3." or the like).
+    """
+    names = [name for name, _ in model.named_parameters()]
+    numbers = {name: re.search(r"\.(?:layers?|h|blocks?)\.(\d+)\.", name) for name in names}
+    if not any(numbers.values()):
+        raise ValueError(f"{type(model).__name__} has no numbered layers, so no rate can go by the layer: "
+                         "train it with layer_decay=1.0")
+    top = max(int(found[1]) for found in numbers.values() if found)
+    return {name: top + 1 - int(found[1]) if found else top + 2 if "embed" in name else 0
+            for name, found in numbers.items()}
 
 
 def checkpoint_folder(settings, experiment: str) -> Path:

@@ -1,0 +1,473 @@
+"""ADA: augmentation that follows the model's state and its performance.
+
+    ada = AdaptiveDataAugmentation(AdaptiveConfig(operators=("synonym", "eda")), seed=0)
+    result = ada(task["train"], model, tokenizer, task["reward"], budget=2000, texts=task.texts)
+    result.frame                                    # 2 000 edited rows, to be trained on beside task["train"]
+
+SEO-LLM (preprints 202409.0662), equation (1): D_aug = ADA(D, M(θ), P), where "D is the original dataset, M(θ) is
+the current model state, and P is the performance metric". The paper says that ADA "dynamically adjusts the
+augmentation strategy" and leaves open how. Our reading is a bandit over operator × strength:
+
+1. *Draw.* Each round every arm edits a batch of rows of D. Rows are drawn by class and genre, more of them where
+   P, the accuracy on the reward half of the development slice, is worst.
+2. *Filter.* A candidate whose label the model no longer supports is dropped (`label_filter`).
+3. *Reward.* How far the gradient of what is left points along the gradient g of the reward half: such
+   examples lower the loss there. Only the classifier's weight W (k, d) is looked at. The gradient of
+   example i is (p_i − y_i) h_iᵀ, p_i (k,) its probabilities, y_i (k,) one-hot, h_i (d,) the classifier's input, so that
+
+       ⟨g_i, g⟩ = (p_i − y_i)ᵀ g h_i        ‖g_i‖ = ‖p_i − y_i‖ ‖h_i‖
+
+   and no gradient is ever formed. It is the reward of differentiable data selection (Wang et al. 2020, "Optimizing
+   Data Usage via Differentiable Rewards"), with arms in the place of examples.
+4. *Spend.* The next round's rows are shared by arm weights, a softmax of the smoothed rewards times the share of an
+   arm's candidates that pass the filter; a part is always spread evenly.
+
+The model is read, never trained: ADA costs forward passes, and the result says how many.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AdaptiveConfig:
+    """How ADA searches and spends. Raises ValueError for a value out of range."""
+
+    operators: tuple[str, ...] = ("synonym", "neighbour", "eda", "aeda")  # those that need no further model
+    strengths: tuple[float, ...] = (0.1, 0.3)  # EDA's advice for little data, and clearly more than that
+    rounds: int = 4  # the weights are corrected three times; each round is one batched forward pass
+    temperature: float = 0.05  # difference in reward (a cosine) that makes one arm's weight e times another's
+    exploration: float = 0.2  # share of a round spread evenly, so that every arm is seen again
+    focus: float = 0.5  # share of the rows that goes by error, not by what D looks like
+    prior: int = 32  # examples' worth of the mean over arms (or groups) mixed into each: few examples say little
+    trial: int = 16  # candidates of every arm in each round, however few rows it is to give
+    floor: float | None = None  # passed to label_filter; None: its own default
+    passes: int = 20  # further rounds, at most, where the filter left too few rows
+
+    def __post_init__(self):
+        if not self.operators or not self.strengths:
+            raise ValueError("operators and strengths must each name at least one: their products are the arms")
+        for name in ("operators", "strengths"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} names one twice: {getattr(self, name)}")
+        if not all(0 < s <= 1 for s in self.strengths):
+            raise ValueError(f"strengths must be above 0 and at most 1, got {self.strengths}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature!r}")
+        for name in ("exploration", "focus"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}")
+        for name, least in (("rounds", 1), ("prior", 1), ("trial", 1), ("passes", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class AdaptiveResult:
+    """What ADA added, and how it came to it.
+
+    frame: the added rows, as `augment` gives them, and strength and round. log: one row per round and arm: round,
+    operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without
+    any), smoothed (reward so far), updated (the weight after the round), drawn (candidates scored), kept (those whose
+    label was supported), taken (rows of `frame`). groups: one row per class and genre: kind, group, reward_rows,
+    accuracy (on the reward half), train_share, aim, added_share. absent: operator -> why it was left out.
+    cost: examples_scored and tokens_scored, the forward passes. statement: one sentence.
+    """
+
+    frame: pd.DataFrame
+    log: pd.DataFrame
+    groups: pd.DataFrame
+    absent: dict[str, str]
+    cost: dict[str, int]
+    statement: str
+    complete: bool = True  # as many rows as were asked for
+
+    @property
+    def weights(self) -> dict[tuple[str, float], float]:
+        """(operator, strength) -> weight after the last round."""
+        last = self.log[self.log["round"] == self.log["round"].max()]
+        return {(o, s): w for o, s, w in zip(last["operator"], last["strength"], last["updated"], strict=True)}
+
+
+# ---------------------------------------------------------------------------------------------
+# Reward
+
+
+def residuals(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """p − y (n, k): the loss's gradient with respect to the logits (n, k), for labels (n,)."""
+    from seo_core.evaluation import softmax
+
+    p = softmax(logits)
+    p[np.arange(len(labels)), labels] -= 1
+    return p
+
+
+def mean_gradient(logits: np.ndarray, embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(k, d): gradient of the mean cross-entropy with respect to the classifier's weight W.
+
+    logits (n, k), embeddings (n, d) the classifier's input, labels (n,). One matrix product.
+    """
+    return residuals(logits, labels).T @ embeddings.astype(np.float64) / len(labels)
+
+
+def projections(logits: np.ndarray, embeddings: np.ndarray, labels: np.ndarray,
+                direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each example's gradient along `direction` (k, d), and its length: two arrays (n,).
+
+    ⟨g_i, direction⟩ / ‖direction‖ and ‖g_i‖; their quotient is the cosine. Zeros for a direction of zero.
+    """
+    r = residuals(logits, labels)  # (n, k)
+    h = embeddings.astype(np.float64)  # (n, d)
+    norm = np.linalg.norm(direction)
+    along = ((r @ direction) * h).sum(axis=1) / norm if norm > 0 else np.zeros(len(r))
+    return along, np.linalg.norm(r, axis=1) * np.linalg.norm(h, axis=1)
+
+
+def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, exploration: float) -> np.ndarray:
+    """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,).
+
+    w_a ∝ passing_a · exp(reward_a / temperature), and `exploration` of the whole spread evenly. The first factor
+    stands for the cost of an arm: what it draws in vain is scored all the same.
+    """
+    score = np.log(np.maximum(passing, 1e-12)) + reward / temperature
+    w = np.exp(score - score.max())
+    return (1 - exploration) * w / w.sum() + exploration / len(w)
+
+
+@dataclass
+class _Arms:
+    """The arms and what is known of each; all arrays (A,)."""
+
+    operator: list[str]
+    strength: list[float]
+    config: AdaptiveConfig
+    asked: np.ndarray = field(init=False)  # rows given to the operator
+    drawn: np.ndarray = field(init=False)  # candidates scored
+    kept: np.ndarray = field(init=False)  # of them, with a label that is supported
+    along: np.ndarray = field(init=False)  # Σ of the projections of the kept
+    length: np.ndarray = field(init=False)  # Σ of their gradients' lengths
+
+    def __post_init__(self):
+        for name in ("asked", "drawn", "kept", "along", "length"):
+            setattr(self, name, np.zeros(len(self.operator)))
+
+    def __len__(self) -> int:
+        return len(self.operator)
+
+    def rewards(self) -> np.ndarray:
+        """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms.
+
+        It is the mean of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's
+        mean gradient it does not grow with the number of examples, which would favour the arms that had more.
+        """
+        own = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
+        mean = (self.kept * own).sum() / max(self.kept.sum(), 1)
+        return (self.kept * own + self.config.prior * mean) / (self.kept + self.config.prior)
+
+    def passing(self) -> np.ndarray:
+        """(A,): share of the candidates that the filter kept, drawn towards the mean over arms."""
+        pooled = (self.kept.sum() + 1) / (self.drawn.sum() + 2)
+        return (self.kept + self.config.prior * pooled) / (self.drawn + self.config.prior)
+
+    def yields(self) -> np.ndarray:
+        """(A,): kept candidates for each row given to the operator; a half before anything is known."""
+        return (self.kept + 0.5 * self.config.prior) / (self.asked + self.config.prior)
+
+    def weights(self) -> np.ndarray:
+        return arm_weights(self.rewards(), self.passing(), temperature=self.config.temperature,
+                           exploration=self.config.exploration)
+
+
+# ---------------------------------------------------------------------------------------------
+# Where P is worst
+
+
+class _Needs:
+    """How the rows are to be spread over classes and genres; counts what was taken."""
+
+    def __init__(self, frame, reward, hit: np.ndarray, focus: float, prior: int):
+        self.label = frame["label"].to_numpy(np.int64)
+        self.genre = frame["genre"].to_numpy(str) if "genre" in frame else np.full(len(frame), "")
+        self.hit, self.reward = hit, reward
+        overall = max(1 - hit.mean(), 1e-6)
+        self.classes = np.unique(self.label)
+        error = np.array([_error(hit[reward["label"].to_numpy() == c], overall, prior) for c in self.classes])
+        size = np.array([(self.label == c).mean() for c in self.classes])
+        self.aim = (1 - focus) * size + focus * error / error.sum()  # share of the rows by class
+        known = reward["genre"].to_numpy(str) if "genre" in reward else np.full(len(reward), "")
+        tilt = {g: 1 - focus + focus * _error(hit[known == g], overall, prior) / overall for g in np.unique(self.genre)}
+        self.tilt = np.array([tilt[g] for g in self.genre])  # (n,): weight of a row within its class
+        self.taken = np.zeros(len(self.classes))
+
+    def draw(self, rng, size: int, rows: int) -> np.ndarray:
+        """`size` positions of the frame, classes by what they lack once `rows` more are taken."""
+        lack = np.maximum(self.aim * (self.taken.sum() + rows) - self.taken, 0)
+        share = lack / lack.sum() if lack.sum() > 0 else self.aim
+        found = [_spread(rng, np.flatnonzero(self.label == c), count, self.tilt)
+                 for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
+        return rng.permutation(np.concatenate(found))
+
+    def count(self, positions: np.ndarray) -> None:
+        """Books the rows taken from these positions of the frame."""
+        self.taken += (self.label[positions][:, None] == self.classes).sum(axis=0)
+
+    def table(self, positions: np.ndarray, names) -> pd.DataFrame:
+        """The result's `groups`, for rows taken from `positions`."""
+        import pandas as pd
+
+        known = {"class": self.reward["label"].to_numpy(), "genre": self.reward["genre"].to_numpy(str)
+                 if "genre" in self.reward else np.full(len(self.reward), "")}
+        weight = self.tilt * (self.aim / [(self.label == c).sum() for c in self.classes])[
+            np.searchsorted(self.classes, self.label)]
+        rows = []
+        for kind, own in (("class", self.label), ("genre", self.genre)):
+            for group in np.unique(own):
+                there = known[kind] == group
+                rows.append({"kind": kind, "group": names(kind, group), "reward_rows": int(there.sum()),
+                             "accuracy": float(self.hit[there].mean()) if there.any() else math.nan,
+                             "train_share": float((own == group).mean()),
+                             "aim": float(weight[own == group].sum() / weight.sum()),
+                             "added_share": float((own[positions] == group).sum() / max(len(positions), 1))})
+        return pd.DataFrame(rows)
+
+
+def _error(hit: np.ndarray, overall: float, prior: int) -> float:
+    """Error rate of a group (m,), drawn towards the overall one by `prior` examples' worth."""
+    return float(((~hit).sum() + prior * overall) / (len(hit) + prior))
+
+
+def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers (A,) that add up to `total` and lie within 1 of share (A,) · total, for shares that add up to 1."""
+    exact = np.asarray(share) * total
+    whole = np.floor(exact + 1e-9).astype(int)
+    order = np.argsort(whole - exact, kind="stable")  # largest remainder first
+    whole[order[: total - whole.sum()]] += 1
+    return whole
+
+
+def _spread(rng, members: np.ndarray, size: int, weight: np.ndarray) -> np.ndarray:
+    """`size` of the positions `members`, none more than once more often than another; the rest by weight."""
+    times, rest = divmod(size, len(members))
+    keys = rng.exponential(size=len(members)) / weight[members]  # the smallest win: weighted, without replacement
+    return np.concatenate([np.tile(members, times), members[np.argsort(keys, kind="stable")[:rest]]])
+
+
+# ---------------------------------------------------------------------------------------------
+# The method
+
+
+class AdaptiveDataAugmentation:
+    """D_aug = ADA(D, M(θ), P): a bandit over operator × strength (see the module's text)."""
+
+    def __init__(self, config: AdaptiveConfig | None = None, *, seed: int = 0):
+        self.config, self.seed = config or AdaptiveConfig(), seed
+
+    def __call__(self, frame, model, tokenizer, reward, *, budget: int, texts=("premise", "hypothesis"),
+                 max_length: int = 128, teacher=None, progress: bool = False) -> AdaptiveResult:
+        """`budget` edited rows of `frame` for `model`, a classifier trained on its labels; an AdaptiveResult.
+
+        reward: labelled rows that are not trained on; P is measured and the gradient's direction taken there.
+        texts: the columns that are edited and encoded, at most max_length tokens. teacher: a model whose logits
+        filter the labels in the place of `model`'s own. Equal arguments and seed give equal rows. Fewer than `budget`
+        rows come back only where the candidates ran out; `complete` is False then, and the statement says so.
+
+        Raises AugmentationError: no rows, a budget below 1, labels that are not the model's, an unknown
+        operator, or none whose resources are there.
+        """
+        from tqdm.auto import tqdm
+
+        _check(frame, reward, budget, model, teacher)
+        arms, absent = _open_arms(self.config)
+        run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)
+        rounds = min(self.config.rounds, budget)
+        with tqdm(total=budget, desc="ADA", unit="row", disable=not progress) as bar:
+            for number in range(1, rounds + self.config.passes + 1):
+                wanted = (-(-budget * number // rounds) if number <= rounds else budget) - run.rows
+                before, fresh = run.rows, run.round(number, wanted)
+                bar.update(run.rows - before)
+                if number >= rounds and (run.rows == budget or fresh == 0):
+                    break
+        return run.result(absent)
+
+
+@dataclass
+class _Run:
+    """One call: what it was given, what it has taken so far."""
+
+    ada: AdaptiveDataAugmentation
+    frame: pd.DataFrame
+    model: object
+    teacher: object
+    tokenizer: object
+    reward: pd.DataFrame
+    budget: int
+    texts: tuple[str, ...]
+    max_length: int
+    arms: _Arms
+
+    def __post_init__(self):
+        self.cost = {"examples_scored": 0, "tokens_scored": 0}
+        self.frame = self.frame.reset_index(drop=True)
+        logits, embeddings = self.score(self.reward, self.model)
+        labels = self.reward["label"].to_numpy(np.int64)
+        self.direction = mean_gradient(logits, embeddings, labels)  # (k, d)
+        self.needs = _Needs(self.frame, self.reward, logits.argmax(axis=1) == labels, self.ada.config.focus,
+                            self.ada.config.prior)
+        self.seen = set(zip(*(self.frame[t] for t in self.texts), strict=True))
+        self.spare: list[pd.DataFrame] = []  # kept, not taken: used before more is drawn
+        self.parts: list[pd.DataFrame] = []  # taken
+        self.log: list[dict] = []
+
+    @property
+    def rows(self) -> int:
+        return sum(map(len, self.parts))
+
+    def score(self, frame, model) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, k) and the classifier's inputs (n, d) of the rows, booked as cost."""
+        from seo_core.data import encode
+        from seo_core.selection import features
+
+        encoded = encode(frame, self.tokenizer, texts=self.texts, max_length=self.max_length)
+        self.cost["examples_scored"] += len(encoded)
+        self.cost["tokens_scored"] += int(encoded.lengths.sum())
+        return features(model, encoded)
+
+    def round(self, number: int, wanted: int) -> int:
+        """Draws, filters, rewards and takes up to `wanted` rows; returns how many usable candidates it found."""
+        import pandas as pd
+
+        before = self.arms.weights() if number > 1 else np.full(len(self.arms), 1 / len(self.arms))
+        quota = largest_remainder(before, wanted)
+        drawn = [self.candidates(number, arm, quota[arm], wanted) for arm in range(len(self.arms))]
+        pool = pd.concat([d for d in drawn if len(d)] or drawn[:1], ignore_index=True)
+        kept, gained = self.judge(pool)
+        taken = self.take(kept, quota)
+        after = self.arms.weights()
+        rewards = self.arms.rewards()
+        for arm in range(len(self.arms)):
+            along, length = gained[arm]
+            self.log.append({
+                "round": number, "operator": self.arms.operator[arm], "strength": self.arms.strength[arm],
+                "weight": before[arm], "reward": along / length if length > 0 else math.nan, "smoothed": rewards[arm],
+                "updated": after[arm], "drawn": len(drawn[arm]), "kept": int((kept["arm"] == arm).sum()),
+                "taken": int((taken["arm"] == arm).sum())})
+        return len(kept)
+
+    def candidates(self, number: int, arm: int, quota: int, wanted: int) -> pd.DataFrame:
+        """One arm's edits of rows drawn by class and genre, without those that are there already."""
+        from seo_core import augmentation
+
+        rng = np.random.default_rng([self.ada.seed, 7309, number, arm])
+        size = max(self.ada.config.trial, math.ceil(1.1 * quota / max(self.arms.yields()[arm], 0.05)))
+        positions = self.needs.draw(rng, size, wanted)
+        self.arms.asked[arm] += size
+        found = augmentation.augment(self.frame.iloc[positions].reset_index(drop=True), self.arms.operator[arm],
+                                     strength=self.arms.strength[arm], seed=int(rng.integers(2**31)),
+                                     texts=self.texts)
+        found = found.assign(source=positions[found["source"].to_numpy(np.int64)], strength=self.arms.strength[arm],
+                             round=number, arm=arm)
+        fresh = []
+        for key in zip(*(found[t] for t in self.texts), strict=True):
+            fresh.append(key not in self.seen)
+            self.seen.add(key)
+        return found[np.array(fresh, bool)].reset_index(drop=True)
+
+    def judge(self, pool) -> tuple[pd.DataFrame, list[tuple[float, float]]]:
+        """The candidates whose label is supported; (Σ projections, Σ lengths) of each arm's, which it books."""
+        from seo_core import augmentation
+
+        if not len(pool):
+            return pool, [(0.0, 0.0)] * len(self.arms)
+        logits, embeddings = self.score(pool, self.model)
+        teacher = logits if self.teacher is None else self.score(pool, self.teacher)[0]
+        floor = {} if self.ada.config.floor is None else {"floor": self.ada.config.floor}
+        good = np.asarray(augmentation.label_filter(pool, teacher, **floor), bool)
+        along, length = projections(logits, embeddings, pool["label"].to_numpy(np.int64), self.direction)
+        arm, gained = pool["arm"].to_numpy(), []
+        for a in range(len(self.arms)):
+            mine = good & (arm == a)
+            gained.append((float(along[mine].sum()), float(length[mine].sum())))
+            self.arms.drawn[a] += (arm == a).sum()
+            self.arms.kept[a] += mine.sum()
+            self.arms.along[a] += gained[-1][0]
+            self.arms.length[a] += gained[-1][1]
+        return pool[good].reset_index(drop=True), gained
+
+    def take(self, kept, quota: np.ndarray) -> pd.DataFrame:
+        """Each arm's quota of the kept candidates; what is lacking comes from what was spare, best arms first."""
+        import pandas as pd
+
+        place = kept.groupby("arm").cumcount().to_numpy()
+        inside = place < quota[kept["arm"].to_numpy(np.int64)]
+        left = [f for f in (*self.spare, kept[~inside]) if len(f)]  # empty frames would change the types
+        spare = pd.concat(left or [kept[:0]], ignore_index=True)
+        lacking = int(quota.sum() - inside.sum())
+        order = np.argsort(-self.arms.weights()[spare["arm"].to_numpy(np.int64)], kind="stable")
+        chosen = [f for f in (kept[inside], spare.iloc[order[:lacking]]) if len(f)]
+        taken = pd.concat(chosen or [kept[:0]], ignore_index=True)
+        self.spare = [spare.iloc[np.sort(order[lacking:])]]
+        self.parts.append(taken)
+        self.needs.count(taken["source"].to_numpy(np.int64))
+        return taken
+
+    def result(self, absent: dict[str, str]) -> AdaptiveResult:
+        import pandas as pd
+
+        frame = pd.concat([p for p in self.parts if len(p)] or self.parts[:1], ignore_index=True).drop(columns="arm")
+        names = getattr(self.model.config, "id2label", {})
+        groups = self.needs.table(frame["source"].to_numpy(np.int64), lambda kind, group: (
+            str(names.get(group, group)) if kind == "class" else str(group) or "(none)"))
+        text = f"{len(frame)} of {self.budget} rows from {len(self.arms)} arms"
+        if len(frame) < self.budget:
+            text += (": the candidates ran out, since each was there already or its label was not supported; add "
+                     "operators or strengths, or more rows to edit")
+        if absent:
+            text += f". Left out: {'; '.join(f'{name} ({why})' for name, why in absent.items())}"
+        return AdaptiveResult(frame, pd.DataFrame(self.log), groups, absent, self.cost, text,
+                              len(frame) == self.budget)
+
+
+def _check(frame, reward, budget: int, model, teacher) -> None:
+    """Raises AugmentationError for arguments that ADA cannot work with."""
+    from seo_core.augmentation import AugmentationError
+
+    if budget < 1:
+        raise AugmentationError(f"budget must be 1 or more rows, got {budget}")
+    for name, rows in (("frame", frame), ("reward", reward)):
+        if not len(rows):
+            raise AugmentationError(f"{name} has no rows: ADA edits the rows of frame, and rewards an arm by the "
+                                    "rows of reward, so pass some of both")
+    least = min(int(f["label"].min()) for f in (frame, reward))
+    labels = max(int(f["label"].max()) for f in (frame, reward)) + 1
+    if least < 0:
+        raise AugmentationError(f"label {least} stands in the rows: drop rows without a label first")
+    for name, network in (("model", model), ("teacher", teacher)):
+        if network is not None and network.config.num_labels != labels:
+            raise AugmentationError(f"the {name} has {network.config.num_labels} labels and the rows have {labels}: "
+                                    f"pass a {name} trained on these labels")
+
+
+def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:
+    """The arms whose operators can run here, and operator -> reason for the others."""
+    from seo_core.augmentation import OPERATORS, AugmentationError
+    from seo_core.settings import suggest
+
+    for name in config.operators:
+        if name not in OPERATORS:
+            raise AugmentationError(f"unknown operator {name!r}{suggest(name, OPERATORS)}")
+    why = {name: OPERATORS[name].available() for name in config.operators}
+    absent = {name: reason for name, reason in why.items() if reason}
+    pairs = [(name, s) for name in config.operators if name not in absent for s in config.strengths]
+    if not pairs:
+        raise AugmentationError("none of the operators can run here. "
+                                + " ".join(f"{name}: {reason}." for name, reason in absent.items()))
+    return _Arms([name for name, _ in pairs], [float(s) for _, s in pairs], config), absent
+

@@ -1,0 +1,392 @@
+"""What each data-efficiency chapter trains: arms × label budgets, as functions of a study.
+
+    runs = run("05_transfer_learning", settings)                       # all arms of the chapter, for one seed
+    runs = run("05_transfer_learning", settings, arms=["base"], labels=[2000])
+
+    python -m seo_core.plans 06_active_learning --arms random entropy --profile cpu --data path/to/mnli --seed 1
+
+Each arm is one function `arm(study, labels) -> Run`. A run that has its record is skipped, so the command can be
+stopped and given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.studies import (
+    BUDGETS,
+    Added,
+    Run,
+    Study,
+    StudyError,
+    concatenate,
+    open_study,
+    record_source,
+    source_model,
+)
+
+TRANSFER = "05_transfer_learning"
+
+
+def base(study: Study, labels: int) -> Run:
+    """Supervised on random labels from the pre-trained start: what every technique is compared with.
+
+    Shared by all chapters, so it lies with the chapter on transfer learning, where pre-training is one arm. Its weights
+    are kept: other arms have it as their teacher.
+    """
+    return study.of(TRANSFER).train("base", study.random_rows(labels), keep=True)
+
+
+def scratch(study: Study, labels: int) -> Run:
+    """The same architecture from new weights, word table trained too."""
+    return study.train("scratch", study.random_rows(labels), start="scratch", training={"freeze_embeddings": False})
+
+
+def bought_once(study: Study, labels: int) -> Run:
+    """Active learning alone, without a source task: half of the labels at random, the other half by `hybrid`."""
+    before = base(study, labels // 2)
+    rows = np.concatenate([before.rows, buy(study, "hybrid", before, labels, 1)])
+    return study.of(ACTIVE).train("al", rows)
+
+
+def transfer(study: Study, labels: int) -> Run:
+    """Random labels from a network trained on the source task."""
+    return study.train("tl", study.random_rows(labels), start=partial(source_model, study.settings))
+
+
+def decayed(study: Study, labels: int) -> Run:
+    """The same with discriminative learning rates: each layer below the top learns a fifth slower."""
+    return study.train("tl-decay", study.random_rows(labels), start=partial(source_model, study.settings),
+                       training={"layer_decay": 0.8})
+
+
+# ---------------------------------------------------------------------------------------------
+# Active learning. Every arm starts from the source task and has the same loss L_TL = cross-entropy + L2-SP pull
+
+ACTIVE = "06_active_learning"
+CANDIDATES = 8000  # unlabelled pairs scored in a round; under `quick`:
+QUICK_CANDIDATES = 512
+BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work, not tuned here
+
+
+def transfer_loss(model):
+    """L_TL: cross-entropy plus the L2-SP pull towards the weights that the source task left."""
+    from seo_core.transfer import with_l2_sp
+
+    return with_l2_sp(model, BETA)
+
+
+def acquire(strategy: str, *, scratch: bool = False) -> Callable[[Study, int], Run]:
+    """The arm that buys by `strategy`, round by round over the study's budgets, and trains anew on all it has.
+
+    The first budget is bought at random, the same pairs in every arm. In each later round a fresh sample of the pool is
+    scored by the model of the round before. scratch: the same from new weights and without a source task.
+    """
+    suffix = "-scratch" if scratch else ""
+    common = dict(start="scratch", training={"freeze_embeddings": False}) if scratch else dict(loss=transfer_loss)
+
+    def arm(study: Study, labels: int) -> Run:
+        start = common if scratch else {**common, "start": partial(source_model, study.settings)}
+        begin = study.budgets[0]
+        if strategy == "random" or labels == begin:
+            return study.of(ACTIVE).train(f"random{suffix}", study.random_rows(labels), keep=True, **start)
+        rounds = [b for b in study.budgets if b < labels]
+        before = arm(study, rounds[-1])
+        rows = np.concatenate([before.rows, buy(study, strategy, before, labels, len(rounds))])
+        return study.of(ACTIVE).train(f"{strategy}{suffix}", rows, keep=True, **start)
+
+    return arm
+
+
+def buy(study: Study, strategy: str, before: Run, labels: int, number: int) -> np.ndarray:
+    """Pool positions of the pairs that raise the labels of `before` to `labels`, chosen by its model."""
+    from seo_core.selection import select
+
+    size = QUICK_CANDIDATES if study.settings.profile == "quick" else CANDIDATES
+    candidates = study.candidates(before.rows, number, size)
+    rng = np.random.default_rng([study.settings.seed, 59, number])
+    picked = select(strategy, before.model(), study.sealed.take(candidates), labels - len(before.rows), rng)
+    return candidates[picked]
+
+
+def active_term(study: Study, labels: int) -> Run:
+    """TAL: the labels that `hybrid` bought, trained on with the whole of equation (2); λ = 0 is `hybrid` itself."""
+    from seo_core.selection import TransferActiveConfig, TransferActiveLearning
+
+    bought = acquire("hybrid")(study, labels)
+    tal = TransferActiveLearning(TransferActiveConfig(l2_sp=BETA), seed=study.settings.seed)
+    unlabelled = study.sealed.take(np.setdiff1d(np.arange(len(study.pool)), bought.rows))
+    return study.of(COMBINED).train("tal", bought.rows, start=partial(source_model, study.settings), keep=True,
+                                    loss=lambda model: tal.loss(model, unlabelled),
+                                    parameters={"tal": asdict(tal.config)})
+
+
+# ---------------------------------------------------------------------------------------------
+# Augmentation: half as many edited pairs as there are labels, beside them
+
+STATIC, ADAPTIVE = "03_augmentation", "04_adaptive_augmentation"
+ADDED = 0.5  # added rows per label: every arm adds the same number, and sees as many pairs
+OPERATORS = ("synonym", "neighbour", "eda", "aeda", "back_translation")
+LIMITED = (8, 1, 1)  # the imbalanced setting: entailment, neutral, contradiction
+
+
+def edited(study: Study, frame: pd.DataFrame, budget: int, operators: Sequence[str]) -> pd.DataFrame:
+    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback."""
+    from seo_core.augmentation import OPERATORS as KNOWN
+    from seo_core.augmentation import augment
+
+    usable, parts = [name for name in operators if KNOWN[name].available() is None], []
+    for number, name in enumerate(usable):
+        share = budget // len(usable) + (number < budget % len(usable))
+        copies = augment(frame, name, strength=STRENGTH, seed=study.settings.seed, texts=study.task.texts)
+        order = np.random.default_rng([study.settings.seed, 71, number]).permutation(len(copies))
+        parts.append(copies.iloc[np.resize(order, share)])
+    return pd.concat(parts, ignore_index=True)
+
+
+STRENGTH = 0.1  # share of the words that may be edited; the lower of ADA's two
+
+
+def static(name: str, operators: Sequence[str] = OPERATORS) -> Callable[[Study, int], Run]:
+    """The arm that adds edits of these operators in equal shares; "copies" adds unchanged copies instead."""
+
+    def arm(study: Study, labels: int) -> Run:
+        rows = study.random_rows(labels)
+
+        def add() -> Added:
+            if name == "copies":
+                return Added(study.pool.iloc[_again(study, rows)])
+            return Added(edited(study, study.pool.iloc[rows], int(ADDED * labels), operators))
+
+        return study.of(STATIC).train(f"da-{name}", rows, add=add, after=partial(robustness, study),
+                                      parameters={"operators": list(operators), "strength": STRENGTH,
+                                                  "added_share": ADDED})
+
+    return arm
+
+
+def _again(study: Study, rows: np.ndarray) -> np.ndarray:
+    return np.random.default_rng([study.settings.seed, 73]).permutation(rows)[: int(ADDED * len(rows))]
+
+
+def adaptive(study: Study, labels: int) -> Run:
+    """ADA: the bandit's edits, chosen with the supervised model of the same labels as M(θ)."""
+    rows = study.random_rows(labels)
+    return study.of(ADAPTIVE).train("da", rows, add=partial(bandit, study, rows, base), parameters=ada_parameters(),
+                                    after=partial(robustness, study))
+
+
+def ada_parameters() -> dict:
+    """What ADA was run with, for the record."""
+    from seo_core.augmentation import AdaptiveConfig
+
+    return {"ada": asdict(AdaptiveConfig(operators=OPERATORS)), "added_share": ADDED}
+
+
+def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
+    """ADA's rows for the pairs at `rows`, by the model of teacher(study, labels); series: arm weights by round."""
+    from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
+
+    ada = AdaptiveDataAugmentation(AdaptiveConfig(operators=OPERATORS), seed=study.settings.seed)
+    found = ada(study.pool.iloc[rows], teacher(study, len(rows)).model(), study.tokenizer, study.task["reward"],
+                budget=int(ADDED * len(rows)), texts=study.task.texts, max_length=study.settings.max_length)
+    series = {"round": sorted(found.log["round"].unique().tolist())}
+    for (operator, strength), group in found.log.groupby(["operator", "strength"]):
+        series[f"weight {operator} {strength:g}"] = group["weight"].tolist()
+    return Added(found.frame, series=series, metrics={"examples_scored": found.cost["examples_scored"]})
+
+
+def robustness(study: Study, model) -> dict[str, float]:
+    """Accuracy on 2 000 pairs of the matched set with typing errors and with synonyms put in."""
+    from seo_core.perturbation import robust_accuracy
+
+    frame = study.task["validation_matched"].head(200 if study.settings.profile == "quick" else 2000)
+    return robust_accuracy(model, frame, study.tokenizer, texts=study.task.texts,
+                           max_length=study.settings.max_length)
+
+
+def robust_base(study: Study, labels: int) -> Run:
+    """The supervised run of the same labels, its robustness measured on its kept weights."""
+    return study.of(ADAPTIVE).extend(base(study, labels), "base", partial(robustness, study))
+
+
+def limited(name: str) -> Callable[[Study, int], Run]:
+    """The imbalanced setting, 8:1:1: "base", "static" or "ada" on `labels` pairs with rare classes."""
+    def arm(study: Study, labels: int) -> Run:
+        from seo_core.data import imbalance
+
+        frame = imbalance(study.pool.assign(row=np.arange(len(study.pool))), ratio=LIMITED, rows=labels,
+                          seed=study.settings.seed)
+        rows = frame["row"].to_numpy(np.int64)
+        train, ratio = partial(study.of(ADAPTIVE).train, rows=rows), {"ratio": list(LIMITED)}
+        if name == "base":
+            return train("base-limited", parameters=ratio, keep=True)
+        if name == "static":
+            return train("da-static-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
+                edited(study, study.pool.iloc[rows], int(ADDED * len(rows)), OPERATORS)))
+        return train("da-limited", parameters={**ratio, **ada_parameters()},
+                     add=partial(bandit, study, rows, lambda *_: limited("base")(study, labels)))
+
+    return arm
+
+
+# ---------------------------------------------------------------------------------------------
+# Semi-supervised: labels, and pairs of the pool whose labels nobody looks at
+
+SEMI = "08_semi_supervised"
+UNLABELLED = 8000
+
+
+def semi(name: str) -> Callable[[Study, int], Run]:
+    """One round of self-training from the supervised model: "ssl-fixed" (the papers' way) or "ssl"."""
+
+    def arm(study: Study, labels: int) -> Run:
+        from seo_core.selection.pseudo import FIXED, SelfTrainingConfig
+
+        config = FIXED if name == "ssl-fixed" else SelfTrainingConfig()
+        teacher = base(study, labels)
+        return study.of(SEMI).train(
+            name, teacher.rows, add=lambda: pseudo(study, teacher, config, strong=name != "ssl-fixed"),
+            training={"epochs": 2}, parameters={"unlabelled": UNLABELLED, "self_training": asdict(config)})
+
+    return arm
+
+
+def pseudo(study: Study, teacher: Run, config, *, strong: bool) -> Added:
+    """The teacher's labels for 8 000 other pairs of the pool, the loss to learn them by, and how good they were."""
+    from seo_core.selection.pseudo import self_training, teacher_logits
+
+    rows = teacher.rows
+    chosen = study.candidates(rows, 1, 512 if study.settings.profile == "quick" else UNLABELLED)
+    unlabelled = study.sealed.take(chosen)
+    logits = teacher_logits(teacher.model(), unlabelled)[0]  # (n, k)
+    view = study.encode(strong_view(study, chosen, logits.argmax(1))) if strong else None
+    step = self_training(logits, study.encoded.take(rows), unlabelled, strong=view, config=config)
+    truth = study.encoded.labels[chosen]  # for the record only: training has seen none of it
+    right = step.pseudo.labels == truth[step.pseudo.rows]
+    return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics={
+        "pseudo_kept": len(right) / len(chosen), "pseudo_accuracy": float(right.mean()) if len(right) else 0.0,
+        "teacher_accuracy": float((logits.argmax(1) == truth).mean())})
+
+
+def strong_view(study: Study, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFrame:
+    """The pairs at `chosen`, edited as the teacher's class allows; unchanged where no operator finds a word."""
+    from seo_core.augmentation import OPERATORS as KNOWN
+    from seo_core.augmentation import augment
+
+    frame = study.pool.iloc[chosen].reset_index(drop=True).assign(label=classes)
+    usable = [name for name in ("synonym", "neighbour", "eda", "aeda") if KNOWN[name].available() is None]
+    which = np.random.default_rng([study.settings.seed, 79]).integers(len(usable), size=len(frame))
+    for number, name in enumerate(usable):
+        mine = np.flatnonzero(which == number)
+        copies = augment(frame.iloc[mine].reset_index(drop=True), name, strength=STRENGTH,
+                         seed=study.settings.seed, texts=study.task.texts)
+        where = mine[copies["source"].to_numpy(np.int64)]
+        for text in study.task.texts:
+            frame.loc[where, text] = copies[text].to_numpy()
+    return frame
+
+
+# ---------------------------------------------------------------------------------------------
+# The data module as a whole: TAL, pseudo-labels and ADA on the same pool
+
+COMBINED = "07_transfer_active_learning"
+
+
+def data_module(study: Study, labels: int) -> Run:
+    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels."""
+    from seo_core.selection.pseudo import SelfTrainingConfig
+
+    teacher = active_term(study, labels)
+    config = SelfTrainingConfig(keep="all", labelled_share=0.0)
+
+    def add() -> Added:
+        from seo_core.selection.pseudo import soft_target_loss
+        from seo_core.transfer import with_l2_sp
+
+        soft, edits = pseudo(study, teacher, config, strong=False), bandit(study, teacher.rows, lambda *_: teacher)
+        encoded = study.encode(edits.examples)
+        hard = np.eye(len(study.task.labels))
+        targets = np.concatenate([soft.targets, hard[encoded.labels]])
+        return Added(concatenate(soft.examples, encoded), series=edits.series,
+                     metrics={**soft.metrics, **edits.metrics},
+                     loss=lambda model: with_l2_sp(model, BETA, loss=soft_target_loss(targets)))
+
+    return study.of(COMBINED).train("data-module", teacher.rows, add=add, training={"epochs": 2},
+                                    start=partial(source_model, study.settings),
+                                    parameters={"unlabelled": UNLABELLED, "self_training": asdict(config),
+                                                **ada_parameters()})
+
+
+def source(study: Study, labels: int) -> Run:
+    """The source network itself, with no label of the target."""
+    return record_source(study.of(TRANSFER))
+
+
+PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
+    TRANSFER: {"base": (base, (500, 1000, 2000, 4000, 8000)), "scratch": (scratch, (8000,)),
+               "source": (source, (0,)), "tl": (transfer, (8000,)), "tl-decay": (decayed, (8000,))},
+    ACTIVE: {name: (acquire(name), BUDGETS) for name in (
+        "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")} | {"al": (bought_once, (8000,))},
+    STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),
+             **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
+    ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),
+               **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")}},
+    SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl")},
+    COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
+               "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600))},
+}
+
+
+def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = None,
+        labels: Iterable[int] | None = None, report: Callable = lambda text: None) -> list[Run]:
+    """Runs the chapter's arms (default: all) at their label budgets (default: the plan's; under `quick` the largest
+    quick budget) and returns them. `report` gets one line per run. Raises StudyError for an unknown name."""
+    if experiment not in PLANS:
+        raise StudyError(f"no plan for {experiment!r}{suggest(experiment, PLANS)}")
+    plan = PLANS[experiment]
+    for arm in arms or ():
+        if arm not in plan:
+            raise StudyError(f"{experiment} has no arm {arm!r}{suggest(arm, plan)}")
+    study, runs = open_study(experiment, settings), []
+    quick = (study.budgets[-1],) if settings.profile == "quick" else None
+    for name in arms or plan:
+        function, budgets = plan[name]
+        for budget in labels or quick or budgets:
+            runs.append(function(study, budget))
+            report(f"{name:16s} {budget:6d} labels  matched {100 * runs[-1].metrics['accuracy_matched']:.2f}%")
+    return runs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m seo_core.plans", description=__doc__.split("\n")[0])
+    parser.add_argument("experiment", choices=sorted(PLANS))
+    parser.add_argument("--arms", nargs="+", metavar="ARM")
+    parser.add_argument("--labels", nargs="+", type=int, metavar="N")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in ("data", "model", "source", "results-dir"):
+        parser.add_argument(f"--{name}", default="default")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
+                                 source=given.source, results_dir=given.results_dir)
+        run(given.experiment, settings, arms=given.arms, labels=given.labels,
+            report=lambda text: print(text, flush=True))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

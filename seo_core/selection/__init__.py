@@ -1,0 +1,49 @@
+"""Data selection: which labels to buy, and how to learn from what has none.
+
+    picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))
+
+acquisition.py ranks a pool; tal.py joins transfer and active learning in one loss and one loop; pseudo.py learns from
+the pairs that nobody labelled.
+"""
+
+from seo_core.selection.acquisition import (
+    ACQUISITIONS,
+    HybridConfig,
+    SelectionError,
+    badge,
+    bald,
+    entropy,
+    features,
+    hybrid,
+    least_confidence,
+    margin,
+    plateau,
+    random,
+    select,
+    without_labels,
+)
+from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
+from seo_core.selection.tal import Ledger, TransferActiveConfig, TransferActiveLearning, TransferActiveResult
+
+__all__ = [
+    "ACQUISITIONS",
+    "HybridConfig",
+    "Ledger",
+    "SelectionError",
+    "TransferActiveConfig",
+    "TransferActiveLearning",
+    "TransferActiveResult",
+    "adaptive_pseudo_label",
+    "badge",
+    "bald",
+    "entropy",
+    "features",
+    "hybrid",
+    "least_confidence",
+    "margin",
+    "plateau",
+    "pseudo_label",
+    "random",
+    "select",
+    "without_labels",
+]

@@ -1,0 +1,390 @@
+"""Acquisition functions: which unlabelled examples to have labelled next.
+
+    picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))   # positions in `pool`
+
+Every function has one contract, `f(model, pool, n, rng) -> (n,) int64`: distinct positions in `pool` (an Encoded
+of N examples), chosen by the model as it is. None of them reads `pool.labels`. With p = softmax(logits), k classes,
+and the classes of a row sorted as p(1) >= p(2) >= ..., the scores are (Settles 2009, "Active Learning Literature
+Survey", section 3.1)
+
+    least_confidence   1 − p(1)
+    margin             1 − (p(1) − p(2))
+    entropy            −Σ_c p_c log p_c                                     (nats)
+    bald               H(mean_t p_t) − mean_t H(p_t), t = 5 passes with dropout on (Houlsby et al. 2011,
+                       Gal et al. 2017): what the passes disagree about
+    badge              k-means++ over gradient embeddings (p − onehot(ŷ)) ⊗ h (Ash et al. 2020)
+    hybrid             uncertainty × density, outliers removed, drawn at random in proportion; see `hybrid`
+    random             the control
+
+and the n highest are taken; equal scores are ordered at random.
+
+*Cost.* One batched pass at inference speed (five for bald) gives logits (N, k) and embeddings (N, d). Everything
+after it is linear in N: no N × N matrix. BADGE's embeddings (N, k·d) are never built: inner products of rank-one
+matrices factorise, ⟨a ⊗ h, b ⊗ g⟩ = ⟨a, b⟩ ⟨h, g⟩, so N·(k + d) numbers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from seo_core.evaluation import softmax
+from seo_core.settings import suggest
+
+BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
+
+
+class SelectionError(ValueError):
+    """A selection that cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """Choices of `hybrid`. Each of its four parts can be switched off by the value in brackets."""
+
+    outliers: float = 0.1  # share of the pool left out, least dense first (0): Karamcheti et al. 2021 remove 10 to 50%
+    hardest: float = 0.05  # share of the rest left out, most uncertain first (0): mislabelled or unlearnable pairs
+    beta: float = 1.0  # exponent of uncertainty × density in the draw (0: uniform); Kirsch et al. 2023 use 1
+    balance: bool = True  # equal shares of the predicted classes (False)
+    neighbours: int = 10  # density: mean cosine similarity to so many nearest anchors
+    anchors: int = 1024  # random pool points that stand for the pool: linear cost
+
+    def __post_init__(self):
+        if not (0 <= self.outliers < 1 and 0 <= self.hardest < 1):
+            raise ValueError(f"outliers and hardest are shares in [0, 1), got {self.outliers!r} and {self.hardest!r}")
+        if self.beta < 0 or self.neighbours < 1 or self.anchors < 1:
+            raise ValueError("beta must be 0 or more, neighbours and anchors 1 or more")
+
+
+# ---------------------------------------------------------------------------------------------
+# What the model says of the pool
+
+
+def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, dropout: bool = False,
+             seed: int = 0, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (n, k) and the classifier's inputs (n, d), both float32, of n encoded examples in their order.
+
+    One pass in batches of like length, at the speed of `seo_core.evaluation.predict`: bf16 where the hardware
+    computes it (precision "auto"), through the fast forward pass where the architecture is known to it.
+    dropout: leaves dropout on, with masks drawn from `seed` (Monte-Carlo dropout). The model's mode and torch's
+    random stream are left as they were. Raises SelectionError for logits that are not finite.
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    from seo_core.fastpath import compute_dtype, forward_module
+
+    device = next(model.parameters()).device
+    dtype = compute_dtype(precision, device)
+    was_training = model.training
+    model.train(dropout)
+    network = forward_module(model, dtype, seed=seed)
+    order = np.argsort(-encoded.lengths, kind="stable")
+    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    logits = np.zeros((len(encoded), model.config.num_labels), np.float32)
+    embeddings = None
+    try:
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(seed)
+            for rows in tqdm(chunks, desc="score", unit="batch", disable=not progress):
+                batch = encoded.batch(rows, device)
+                batch.pop("labels")
+                out, pooled = _pooled(network, model, batch, dtype)
+                if embeddings is None:
+                    embeddings = np.zeros((len(encoded), pooled.shape[1]), np.float32)
+                logits[rows], embeddings[rows] = out.float().cpu().numpy(), pooled.float().cpu().numpy()
+    finally:
+        model.train(was_training)
+    if not np.isfinite(logits).all():
+        bad = int((~np.isfinite(logits).all(axis=1)).sum())
+        raise SelectionError(f"the model gives logits that are not finite for {bad} of {len(encoded)} examples: its "
+                             "training diverged; lower the learning rate and train it again")
+    return logits, np.zeros((0, 0), np.float32) if embeddings is None else embeddings
+
+
+def _pooled(network, model, batch, dtype):
+    """(logits (B, k), what the last layer read (B, d)): from the fast path, else caught by a hook."""
+    import torch
+
+    if network is not model:
+        return network.with_pooled(**batch)
+    k = model.config.num_labels
+    heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == k]
+    if not heads:
+        raise SelectionError(f"{type(model).__name__} has no linear layer with {k} outputs, whose input could serve as "
+                             "embedding: pass a sequence classifier")
+    caught = []
+    hook = heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
+    try:
+        with torch.autocast(batch["input_ids"].device.type, dtype, enabled=dtype != torch.float32):
+            logits = model(**batch).logits
+    finally:
+        hook.remove()
+    return logits, caught[-1] if caught[-1].ndim == 2 else caught[-1][:, 0]
+
+
+# ---------------------------------------------------------------------------------------------
+# Scores: the higher, the more wanted
+
+
+def least_confidence_scores(logits: np.ndarray) -> np.ndarray:
+    """1 − max_c p_c from logits (n, k) -> (n,) in [0, 1 − 1/k]."""
+    return 1 - softmax(logits).max(axis=1)
+
+
+def margin_scores(logits: np.ndarray) -> np.ndarray:
+    """1 − (p(1) − p(2)), one minus the lead of the first class over the second: logits (n, k) -> (n,) in [0, 1]."""
+    top = np.partition(softmax(logits), -2, axis=1)[:, -2:]
+    return 1 - (top[:, 1] - top[:, 0])
+
+
+def entropy_scores(logits: np.ndarray) -> np.ndarray:
+    """−Σ_c p_c log p_c in nats: logits (n, k) -> (n,) in [0, log k]."""
+    return _entropy(softmax(logits))
+
+
+def bald_scores(passes: np.ndarray) -> np.ndarray:
+    """Mutual information of label and weights, H(mean_t p_t) − mean_t H(p_t): logits (t, n, k) -> (n,), nats."""
+    probabilities = np.stack([softmax(p) for p in passes])
+    return np.maximum(_entropy(probabilities.mean(axis=0)) - _entropy(probabilities).mean(axis=0), 0)
+
+
+def _entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Over the last axis, in nats; 0 log 0 is 0."""
+    logs = np.log(np.where(probabilities > 0, probabilities, 1.0))
+    return -(probabilities * logs).sum(axis=-1)
+
+
+def density_scores(embeddings: np.ndarray, rng: np.random.Generator, *, anchors: int = 1024,
+                   neighbours: int = 10) -> np.ndarray:
+    """Mean cosine similarity (n,) in [-1, 1] of each row of embeddings (n, d) to its nearest anchors.
+
+    Anchors are random rows that stand for the pool (all rows where there are no more), so that the cost is
+    n · anchors · d and not n² · d. A row that is an anchor does not count itself.
+    """
+    n = len(embeddings)
+    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)  # (n, d)
+    chosen = rng.permutation(n)[:anchors]
+    count = min(neighbours, len(chosen) - 1)
+    if count < 1:
+        return np.ones(n, np.float32)
+    found = np.empty(n, np.float32)
+    place = np.full(n, -1)
+    place[chosen] = np.arange(len(chosen))
+    for start in range(0, n, 8192):
+        rows = np.arange(start, min(start + 8192, n))
+        similarity = unit[rows] @ unit[chosen].T  # (b, anchors)
+        own = place[rows]
+        similarity[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
+        found[rows] = np.partition(similarity, -count, axis=1)[:, -count:].mean(axis=1)
+    return found
+
+
+def _top(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the n highest scores; equal ones in random order."""
+    order = rng.permutation(len(scores))
+    return order[np.argsort(-scores[order], kind="stable")[:n]].astype(np.int64)
+
+
+# ---------------------------------------------------------------------------------------------
+# Acquisition functions
+
+
+def _check(pool, n: int) -> None:
+    if len(pool) == 0:
+        raise SelectionError("the pool is empty: there is nothing left to buy; end the rounds, or give more data")
+    if n < 1:
+        raise SelectionError(f"{n} examples were asked for: n must be 1 or more")
+    if n > len(pool):
+        raise SelectionError(f"{n} examples were asked for and the pool has {len(pool)}: lower n")
+
+
+def random(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n of the pool, each set equally likely: the control. The model is not used and may be None."""
+    _check(pool, n)
+    return rng.permutation(len(pool))[:n].astype(np.int64)
+
+
+def least_confidence(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n with the smallest probability of the predicted class."""
+    _check(pool, n)
+    return _top(least_confidence_scores(features(model, pool)[0]), n, rng)
+
+
+def margin(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n with the smallest lead of the first class over the second."""
+    _check(pool, n)
+    return _top(margin_scores(features(model, pool)[0]), n, rng)
+
+
+def entropy(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n with the highest entropy of the predicted distribution."""
+    _check(pool, n)
+    return _top(entropy_scores(features(model, pool)[0]), n, rng)
+
+
+def bald(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The n about which five passes with dropout disagree most (Gal et al. 2017, equation 8)."""
+    _check(pool, n)
+    seeds = rng.integers(0, 2**31, BALD_PASSES)
+    passes = np.stack([features(model, pool, dropout=True, seed=int(seed))[0] for seed in seeds])  # (5, N, k)
+    return _top(bald_scores(passes), n, rng)
+
+
+def badge(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """BADGE (Ash et al. 2020, algorithm 1): k-means++ seeding over the gradients of the last layer.
+
+    The gradient of −log p_ŷ by the last layer's weights is (p − onehot(ŷ)) ⊗ h (k × d): long where the model is
+    unsure, and pointing where the weights would move. k-means++ picks long ones that differ from each other.
+    """
+    _check(pool, n)
+    logits, embeddings = features(model, pool)
+    return kmeans_plus_plus(*gradient_factors(logits, embeddings), n, rng)
+
+
+def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(a, h) with a_i ⊗ h_i the gradient embedding of row i: a = p − onehot(ŷ) (n, k), h (n, d), float32."""
+    a = softmax(logits)
+    a[np.arange(len(a)), logits.argmax(axis=1)] -= 1
+    return a.astype(np.float32), embeddings.astype(np.float32, copy=False)
+
+
+def squared_distances(a: np.ndarray, h: np.ndarray, row: int) -> np.ndarray:
+    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product.
+
+    ‖a ⊗ h‖² = ‖a‖² ‖h‖², and ⟨a_i ⊗ h_i, a_j ⊗ h_j⟩ = ⟨a_i, a_j⟩ ⟨h_i, h_j⟩.
+    """
+    norms = np.einsum("nk,nk->n", a, a) * np.einsum("nd,nd->n", h, h)
+    return _from_center(a, h, norms, row)
+
+
+def _from_center(a, h, norms, row) -> np.ndarray:
+    found = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
+    return np.maximum(found, 0, out=found)
+
+
+def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n distinct rows by k-means++ seeding (Arthur & Vassilvitskii 2007) over the points a_i ⊗ h_i -> (n,) int64.
+
+    a (N, k), h (N, d). The first is the longest, as in the authors' code; each next one is drawn in proportion to
+    its squared distance to the nearest one chosen. Time N · n · (k + d), memory N · (k + d). Where no point is away
+    from the chosen ones (all rows equal), the rest is drawn at random.
+    """
+    norms = np.einsum("nk,nk->n", a, a) * np.einsum("nd,nd->n", h, h)  # (N,)
+    chosen = np.empty(n, np.int64)
+    chosen[0] = _top(norms, 1, rng)[0]
+    nearest = _from_center(a, h, norms, chosen[0]).astype(np.float64)
+    nearest[chosen[0]] = 0
+    noise = 1e-6 * float(norms.max())  # float32 rounding of the distance between equal points
+    for i in range(1, n):
+        nearest[nearest <= noise] = 0
+        cumulative = np.cumsum(nearest)
+        if cumulative[-1] <= 0:
+            rest = np.setdiff1d(np.arange(len(a)), chosen[:i])
+            chosen[i:] = rng.permutation(rest)[: n - i]
+            break
+        chosen[i] = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+        np.minimum(nearest, _from_center(a, h, norms, chosen[i]), out=nearest)
+        nearest[chosen[i]] = 0
+    return chosen
+
+
+def hybrid(model, pool, n: int, rng: np.random.Generator, *, config: HybridConfig | None = None) -> np.ndarray:
+    """Uncertainty × density, outliers removed, drawn at random in proportion and balanced by predicted class.
+
+    On pools gathered from several sources the most uncertain examples are largely *collective outliers* that the
+    model will not learn (Karamcheti et al. 2021), and what a model of a few thousand labels is most unsure of is in
+    part noise. So, in order:
+
+    1. leave out the `outliers` share of the pool with the lowest density, then the `hardest` share of what is
+       left with the highest entropy;
+    2. score the rest by s = (entropy / log k) × (rank of density in [0, 1]);
+    3. draw without replacement with probability in proportion to s^beta, by adding Gumbel noise to beta · log s and
+       taking the highest (power acquisition, Kirsch et al. 2023): a batch of near-copies at the top of the ranking
+       is as unlikely as the scores are uncertain, and beta = 0 is random sampling from what step 1 left;
+    4. take as many of each predicted class, as far as there are enough.
+
+    Where steps 1 and 4 leave fewer than n, the rest is filled by the same draw from what they left out.
+    """
+    _check(pool, n)
+    logits, embeddings = features(model, pool)
+    config = config or HybridConfig()
+    density = density_scores(embeddings, rng, anchors=config.anchors, neighbours=config.neighbours)
+    return hybrid_positions(logits, density, n, rng, config)
+
+
+def hybrid_positions(logits: np.ndarray, density: np.ndarray, n: int, rng: np.random.Generator,
+                     config: HybridConfig) -> np.ndarray:
+    """Steps 1 to 4 of `hybrid` from logits (N, k) and density (N,) -> (n,) positions, int64."""
+    total, classes = logits.shape
+    uncertainty = entropy_scores(logits) / np.log(classes)  # (N,) in [0, 1]
+    rank = np.empty(total)
+    rank[np.lexsort((rng.random(total), density))] = (np.arange(total) + 0.5) / total
+    keep = rank >= config.outliers
+    inside = np.flatnonzero(keep)
+    drop = int(config.hardest * len(inside))
+    if drop:
+        keep[inside[_top(uncertainty[inside], drop, rng)]] = False
+    keys = config.beta * np.log(np.maximum(uncertainty * rank, 1e-12)) + rng.gumbel(size=total)
+    order = np.argsort(-keys)
+    kept = order[keep[order]]
+    if config.balance:
+        predicted = logits.argmax(axis=1)[kept]
+        turn = np.empty(len(kept), np.int64)  # how many of its class stand before it
+        for c in range(classes):
+            turn[predicted == c] = np.arange((predicted == c).sum())
+        kept = kept[np.argsort(turn, kind="stable")]
+    return np.concatenate([kept, order[~keep[order]]])[:n].astype(np.int64)
+
+
+Acquisition = Callable[..., np.ndarray]
+
+ACQUISITIONS: dict[str, Acquisition] = {
+    "random": random, "least_confidence": least_confidence, "margin": margin, "entropy": entropy, "bald": bald,
+    "badge": badge, "hybrid": hybrid,
+}
+
+
+def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n distinct positions in `pool`, (n,) int64, by an acquisition function or its name.
+
+    The function gets a pool whose labels are all -1: what was not bought cannot be seen. Raises SelectionError for
+    an unknown name, an empty pool, n below 1 or above the pool's size, and a function of the caller's own that
+    breaks the contract.
+    """
+    if isinstance(acquisition, str):
+        if acquisition not in ACQUISITIONS:
+            raise SelectionError(f"unknown acquisition {acquisition!r}{suggest(acquisition, ACQUISITIONS)}")
+        acquisition = ACQUISITIONS[acquisition]
+    _check(pool, n)
+    picked = np.asarray(acquisition(model, without_labels(pool), n, rng))
+    if picked.shape != (n,) or len(np.unique(picked)) != n or picked.min() < 0 or picked.max() >= len(pool):
+        raise SelectionError(f"the acquisition function returned no {n} distinct positions in a pool of {len(pool)}: "
+                             "it must return an integer array of shape (n,)")
+    return picked.astype(np.int64)
+
+
+def without_labels(pool):
+    """The same examples with every label -1."""
+    from dataclasses import replace
+
+    return replace(pool, labels=np.full(len(pool), -1, np.int64))
+
+
+def plateau(curve, *, window: int = 3, tolerance: float = 0.005) -> bool:
+    """Whether a development curve has stopped rising: the papers' rule for ending the purchase of labels.
+
+    True where the best of the last `window` values is not above the best value before them by more than
+    `tolerance` (0.005 is half a point of accuracy). False while there are `window` values or fewer. Values that are
+    not finite count as no progress. Raises SelectionError for a window below 1 or a negative tolerance.
+    """
+    if window < 1 or tolerance < 0:
+        raise SelectionError(f"window must be 1 or more and tolerance 0 or more, got {window} and {tolerance}")
+    values = np.asarray(list(curve), dtype=float)
+    if len(values) <= window:
+        return False
+    values = np.where(np.isfinite(values), values, -np.inf)
+    before, recent = values[:-window].max(), values[-window:].max()
+    return not recent > before + tolerance

@@ -1,0 +1,310 @@
+"""Semi-supervised learning: a teacher labels the unlabelled pairs, a student learns from them.
+
+    logits = teacher_logits([first, second], unlabelled)                # (members, n, k)
+    step = self_training(logits, labelled, unlabelled, strong=edited)   # an Encoded, and the loss that goes with it
+    fit(student, step.train, loss=step.loss, config=config)
+
+With p = softmax of a teacher's logits (n, k), c the class with the largest p and N rows in the pool:
+
+    fixed       keep a row where max p ≥ τ; its label is c (Lee 2013, "Pseudo-Label"). The papers' version.
+    flexmatch   τ_c = β_c / (2 − β_c) · τ, β_c = σ_c / max(max_c σ_c, N − Σ_c σ_c), σ_c = number of rows that pass τ
+                with class c (Zhang et al. 2021, "FlexMatch", equations 5, 6 and 11): lower where little passes
+    freematch   τ_c = p̄_c / max_c p̄_c · mean(max p), p̄ = mean of p over the pool (Wang et al. 2023, "FreeMatch",
+                equations 5 to 8): no constant to choose; the bar is the teacher's own mean confidence,
+                lowered for the classes it expects less of
+
+The published rules follow running means during training; here the teacher is fixed while the pool is labelled, so
+the means are those of the whole pool. *Consistency*: the label comes from a weakly changed view (the pair as it is),
+the student sees the strongly changed one (an ADA edit), as in UDA (Xie et al. 2020) and FixMatch (Sohn et al. 2020);
+a row in which the teacher labels the two views differently is left out.
+
+*Soft targets* keep the whole of p (as in distillation; Xie et al. 2020, "Noisy Student", section 4.1), so a row of
+which the teacher is unsure teaches that, and nothing has to be cut off. *Distribution alignment* (Berthelot et al.
+2020, "ReMixMatch", section 3.1) scales the columns of p until their means are the class shares of the labelled rows.
+
+Nothing here reads a label of the unlabelled rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from seo_core.evaluation import softmax
+from seo_core.selection.acquisition import SelectionError
+
+
+@dataclass(frozen=True)
+class Pseudo:
+    """What was pseudo-labelled: m of n rows, k classes."""
+
+    rows: np.ndarray  # (m,) int64, positions in the pool, ascending
+    labels: np.ndarray  # (m,) int64, the teacher's class
+    weights: np.ndarray  # (m,) float32 in (0, 1]: the teacher's probability of that class
+    thresholds: np.ndarray  # (k,) float64, the bar of each class
+    kept: np.ndarray  # (k,) float64: of the rows that the teacher gives this class, the share kept (0 where none)
+    note: str = ""  # why nothing was kept, where nothing was
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def pseudo_label(logits: np.ndarray, *, threshold: float = 0.95) -> Pseudo:
+    """Rows of logits (n, k) whose largest probability is `threshold` or more, with that class as label (Lee 2013).
+
+    Empty, with a note, where the pool is empty, nothing passes, or the teacher gives one class to all of more rows
+    than there are classes. Raises SelectionError for logits that are not finite or not (n, k), and for a
+    threshold outside [0, 1].
+    """
+    p = _probabilities(logits)
+    _check_share("threshold", threshold)
+    return _keep(p, np.full(p.shape[1], float(threshold)))
+
+
+RULES = ("freematch", "flexmatch")
+
+
+def adaptive_pseudo_label(weak_logits: np.ndarray, strong_logits: np.ndarray | None = None, *, rule: str = "freematch",
+                          threshold: float = 0.95) -> Pseudo:
+    """Rows that pass their class's own threshold, by the teacher's logits (n, k) on the weak view.
+
+    strong_logits (n, k): the same teacher on the strong view; a row is kept only where both views get the same
+    class. `threshold` is the upper bound τ of the rule "flexmatch"; "freematch" has none. Empty results
+    and errors as for `pseudo_label`; also SelectionError for views of different shapes and an unknown rule.
+    """
+    p = _probabilities(weak_logits)
+    _check_share("threshold", threshold)
+    agree = None
+    if strong_logits is not None:
+        q = _probabilities(strong_logits)
+        if q.shape != p.shape:
+            raise SelectionError(f"the weak view has logits {p.shape}, the strong view {q.shape}: encode both views of "
+                                 "the same rows, in the same order")
+        agree = p.argmax(axis=1) == q.argmax(axis=1)
+    return _keep(p, class_thresholds(p, rule=rule, threshold=threshold), agree)
+
+
+def class_thresholds(p: np.ndarray, *, rule: str = "freematch", threshold: float = 0.95) -> np.ndarray:
+    """The bar of each class (k,) from probabilities (n, k), by "freematch" or "flexmatch" (see the module)."""
+    if rule not in RULES:
+        from seo_core.settings import suggest
+
+        raise SelectionError(f"unknown rule {rule!r}{suggest(rule, RULES)}")
+    if len(p) == 0:
+        return np.full(p.shape[1], float(threshold))
+    top, k = p.max(axis=1), p.shape[1]
+    if rule == "freematch":
+        expected = p.mean(axis=0)  # (k,)
+        return expected / expected.max() * top.mean()
+    passed = np.bincount(p.argmax(axis=1)[top >= threshold], minlength=k)  # σ (k,)
+    learned = passed / max(passed.max(), len(p) - passed.sum(), 1)  # β (k,)
+    return learned / (2 - learned) * threshold
+
+
+def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | None = None) -> Pseudo:
+    n, k = p.shape
+    classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
+    kept = top >= thresholds[classes]
+    if mask is not None:
+        kept &= mask
+    predicted = np.bincount(classes, minlength=k)
+    note = ""
+    if n == 0:
+        note = "the pool is empty"
+    elif n > k and predicted.max() == n:
+        kept[:] = False
+        note = (f"the teacher gives class {classes[0]} to all {n} rows: it has learned nothing to pass on; give it "
+                "more labels or epochs")
+    elif not kept.any():
+        note = f"none of {n} rows passes its threshold (largest probability {top.max():.3f}): lower it, or adapt it"
+    rows = np.flatnonzero(kept)
+    shares = np.bincount(classes[rows], minlength=k) / np.maximum(predicted, 1)
+    return Pseudo(rows, classes[rows], top[rows].astype(np.float32), thresholds, shares, note)
+
+
+def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = None) -> np.ndarray:
+    """Targets (n, k) float64, rows summing to 1: the mean of the members' probabilities.
+
+    logits: (n, k), or (members, n, k) of several teachers. `temperature` divides the logits: above 1 softer, below 1
+    sharper. prior (k,): class shares that the columns' means are scaled to (distribution alignment, repeated
+    until they match to 1e-4). Raises SelectionError for logits that are not finite, a temperature of 0 or
+    less, and a prior that is not k positive shares.
+    """
+    if not temperature > 0:
+        raise SelectionError(f"temperature must be above 0, got {temperature!r}")
+    members = np.asarray(logits, dtype=np.float64)
+    members = members[None] if members.ndim == 2 else members
+    if members.ndim != 3 or len(members) == 0:
+        raise SelectionError(f"logits must be (n, k) or (members, n, k), got {members.shape}")
+    p = np.mean([_probabilities(z / temperature) for z in members], axis=0)
+    if prior is None or len(p) == 0:
+        return p
+    prior = np.asarray(prior, dtype=np.float64)
+    if prior.shape != (p.shape[1],) or not (prior > 0).all():
+        raise SelectionError(f"prior must be {p.shape[1]} positive class shares, got {prior.tolist()}: a class without "
+                             "labelled rows cannot be aligned")
+    prior = prior / prior.sum()
+    for _ in range(1000):
+        mean = p.mean(axis=0)
+        if np.abs(mean - prior).max() < 1e-4:
+            break
+        p = p * (prior / mean)
+        p /= p.sum(axis=1, keepdims=True)
+    return p
+
+
+def soft_target_loss(targets: np.ndarray, weights: np.ndarray | None = None) -> Callable:
+    """A loss for `fit`: mean over the batch of w_i · (−Σ_c q_ic log p_ic).
+
+    targets q (n, k) and weights w (n,) (default 1) belong to the rows of the training Encoded; batch["rows"] says
+    which are in the batch. The mean divides by the batch size, so a weight below 1 lowers a row's pull. With
+    one-hot targets and weights of 1 this is the cross-entropy. Raises SelectionError for shapes that do not fit,
+    values that are not finite, or negative weights.
+    """
+    import torch
+
+    targets = np.asarray(targets)
+    weights = np.ones(len(targets)) if weights is None else np.asarray(weights)
+    if targets.ndim != 2 or weights.shape != (len(targets),):
+        raise SelectionError(f"targets must be (n, k) and weights (n,), got {targets.shape} and {weights.shape}")
+    if not (np.isfinite(targets).all() and np.isfinite(weights).all() and (weights >= 0).all()):
+        raise SelectionError("targets and weights must be finite, and weights 0 or more")
+    q, w = torch.from_numpy(targets.astype(np.float32)), torch.from_numpy(weights.astype(np.float32))
+
+    def loss(logits, batch):
+        rows = batch["rows"].cpu()
+        row_loss = -(q[rows].to(logits.device) * torch.log_softmax(logits, dim=-1)).sum(dim=-1)  # (B,)
+        return (w[rows].to(logits.device) * row_loss).mean()
+
+    return loss
+
+
+def teacher_logits(models, encoded, *, precision: str = "auto") -> np.ndarray:
+    """Logits (members, n, k) of one teacher or several on an Encoded, in its order; labels are not read."""
+    from seo_core.evaluation import predict
+
+    models = models if isinstance(models, (list, tuple)) else [models]
+    if not models:
+        raise SelectionError("no teacher: pass a trained model, or a list of them")
+    return np.stack([predict(model, encoded, precision=precision) for model in models])
+
+
+@dataclass(frozen=True)
+class SelfTrainingConfig:
+    """How `self_training` turns a teacher's logits into a training set."""
+
+    keep: str = "adaptive"  # all | fixed | adaptive: which rows of the pool are used
+    threshold: float = 0.95  # of "fixed" (FixMatch's value), and the upper bound of the rule "flexmatch"
+    rule: str = "freematch"  # of "adaptive": no constant to tune
+    soft: bool = True  # targets are the teacher's probabilities, not its class
+    temperature: float = 1.0  # on the teacher's logits, for soft targets
+    align: bool = True  # scale soft targets to the labelled rows' class shares
+    weight: float = 1.0  # of a pseudo-labelled row; a labelled row has 1
+    labelled_share: float = 0.2  # labelled rows are repeated until they are this share of an epoch
+
+    def __post_init__(self):
+        if self.keep not in ("all", "fixed", "adaptive"):
+            raise ValueError(f"keep must be all, fixed or adaptive, got {self.keep!r}")
+        if self.rule not in RULES:
+            raise ValueError(f"rule must be {' or '.join(RULES)}, got {self.rule!r}")
+        if not (0 <= self.threshold <= 1 and 0 <= self.labelled_share < 1):
+            raise ValueError(f"threshold must be in [0, 1] and labelled_share in [0, 1), got {self.threshold!r} and "
+                             f"{self.labelled_share!r}")
+        if not (self.temperature > 0 and self.weight > 0):
+            raise ValueError(f"temperature and weight must be above 0, got {self.temperature!r} and {self.weight!r}")
+
+
+FIXED = SelfTrainingConfig(keep="fixed", soft=False, align=False)  # the papers' pseudo-labels
+
+
+@dataclass(frozen=True)
+class SelfTraining:
+    """A training set of labelled and pseudo-labelled rows."""
+
+    train: object  # Encoded: the labelled rows, repeats of them, the pseudo-labelled ones with the teacher's classes
+    added: object  # Encoded: `train` without its first part, the labelled rows
+    loss: Callable  # for fit
+    pseudo: Pseudo
+    rows: np.ndarray  # (len(train),): positions in labelled + unlabelled + strong, laid end to end
+    targets: np.ndarray  # (len(train), k)
+    weights: np.ndarray  # (len(train),)
+
+
+def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=None,
+                  config: SelfTrainingConfig | None = None) -> SelfTraining:
+    """One round of self-training: which rows to train on, and the loss to train with.
+
+    logits: the teacher's on `unlabelled`, (n, k) or (members, n, k), see `teacher_logits`; `labelled`, `unlabelled`
+    and `strong` are Encoded. With `strong` (the edited view of the same rows in the same order) the student reads
+    that view, with labels from the other; with `strong_logits` rows on which the views disagree are left out. The
+    labels of `unlabelled` and `strong` are never read and may all be -1. Raises SelectionError for views of
+    different lengths, an unlabelled row among `labelled`, or logits that cannot be used.
+    """
+    config = config or SelfTrainingConfig()
+    mean = np.log(np.maximum(soft_labels(logits), 1e-12))  # (n, k): the ensemble as one teacher
+    n, k = mean.shape
+    for name, part in (("logits", mean), ("the strong view", unlabelled if strong is None else strong)):
+        if len(part) != len(unlabelled):
+            raise SelectionError(f"{name} has {len(part)} rows, the unlabelled pairs {len(unlabelled)}: pass both for "
+                                 "the same rows, in the same order")
+    if len(labelled) == 0 or labelled.labels.min() < 0 or labelled.labels.max() >= k:
+        raise SelectionError(f"the labelled rows need labels from 0 to {k - 1}, one or more rows of them")
+    if strong_logits is not None:
+        strong_logits = np.log(np.maximum(soft_labels(strong_logits), 1e-12))
+    pseudo = _choose(mean, strong_logits, config)
+    hard = np.eye(k)
+    targets = hard[pseudo.labels]
+    if config.soft:
+        shares = np.bincount(labelled.labels, minlength=k) / len(labelled)
+        prior = shares if config.align and (shares > 0).all() else None
+        targets = soft_labels(logits, temperature=config.temperature, prior=prior)[pseudo.rows]
+    repeats = 1
+    if len(pseudo) and config.labelled_share:
+        wanted = config.labelled_share / (1 - config.labelled_share) * len(pseudo)
+        repeats = max(1, round(wanted / len(labelled)))
+    first = np.tile(np.arange(len(labelled)), repeats)
+    offset = len(labelled) + (0 if strong is None else n)
+    parts = [labelled, unlabelled] + ([] if strong is None else [strong])
+    rows = np.concatenate([first, offset + pseudo.rows])
+    targets = np.concatenate([hard[labelled.labels[first]], targets])
+    weights = np.concatenate([np.ones(len(first)), np.full(len(pseudo), config.weight)])
+    train = _join(parts).take(rows)
+    train.labels = targets.argmax(axis=1)
+    added = train.take(np.arange(len(labelled), len(train)))
+    return SelfTraining(train, added, soft_target_loss(targets, weights), pseudo, rows, targets, weights)
+
+
+def _choose(weak: np.ndarray, strong: np.ndarray | None, config: SelfTrainingConfig) -> Pseudo:
+    if config.keep == "fixed":
+        return pseudo_label(weak, threshold=config.threshold)
+    if config.keep == "adaptive":
+        return adaptive_pseudo_label(weak, strong, rule=config.rule, threshold=config.threshold)
+    return pseudo_label(weak, threshold=0.0)
+
+
+def _join(parts):
+    """Several Encoded laid end to end, every label -1."""
+    from seo_core.data import Encoded
+
+    lengths = np.concatenate([part.lengths for part in parts])
+    return Encoded(np.concatenate([part.ids for part in parts]), np.concatenate([[0], np.cumsum(lengths)]),
+                   np.concatenate([part.first for part in parts]), np.full(len(lengths), -1), parts[0].pad_id)
+
+
+def _probabilities(logits) -> np.ndarray:
+    """softmax of logits (n, k) in float64, or a SelectionError that says what is wrong with them."""
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise SelectionError(f"logits must be (n, k) with two classes or more, got shape {logits.shape}")
+    if not np.isfinite(logits).all():
+        bad = int((~np.isfinite(logits)).any(axis=1).sum())
+        raise SelectionError(f"the teacher's logits are not finite in {bad} of {len(logits)} rows: its training "
+                             "diverged; train it with a lower rate or in fp32")
+    return softmax(logits)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SelectionError(f"{name} must be between 0 and 1, got {value!r}")

@@ -1,0 +1,273 @@
+"""Transfer-active learning, TAL: equation (2) of the papers, and the loop around it.
+
+    L_TAL = L_TL(θ, D_s, D_t) + λ L_AL(θ, D_u)                                    (SEO-LLM, equation 2)
+
+    tal = TransferActiveLearning(TransferActiveConfig(lam=0.1), seed=0)
+    found = tal.run(pool, (1000, 2000, 4000), make_model=make_model, config=config, development=acceptance)
+    found.model, found.ledger.frame(), found.series["development_accuracy"]
+
+The papers name the two terms and say no more. Our reading:
+
+    L_TL = mean cross-entropy on the labels bought so far (D_t) + β/2 ‖θ − θ_s‖²
+    L_AL = Σ_i w_i H(p_i) / Σ_i w_i   over a batch of unlabelled pairs (D_u),   H(p) = −Σ_c p_c log p_c
+
+θ_s are the weights learned on the source task D_s, from which training starts; the pull towards them is L2-SP (Li
+et al. 2018, `seo_core.transfer.l2_sp`). L_AL is entropy minimisation (Grandvalet & Bengio 2004): the boundary is
+pushed out of regions with many examples. w_i is the rank of the pair's density in the pool, by the start model, so
+that outliers, where the model has reason to be unsure, hardly count.
+
+*The ranking and the term must not meet.* A model that has minimised H on the pool is sure of all of it, and its
+ranking says little. So the term acts only in the training of the final model; the models that rank the pool are
+trained with L_TL alone, and their scores carry no gradient. An arm with λ = 0 therefore buys the very same labels as
+one with λ > 0 and the same seed, and the two differ in the term only.
+
+*No label is seen before it is bought.* A `Ledger` holds the labels. What acquisition and L_AL get is sealed: every
+label is −1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from seo_core.selection.acquisition import (
+    ACQUISITIONS,
+    SelectionError,
+    density_scores,
+    features,
+    plateau,
+    select,
+    without_labels,
+)
+from seo_core.settings import suggest
+
+
+@dataclass(frozen=True)
+class TransferActiveConfig:
+    """Choices of TAL. None of the values was tuned."""
+
+    lam: float = 0.1  # λ: entropy at most log 3 against a cross-entropy that starts there; 0 is L_TL exactly
+    l2_sp: float = 0.01  # β: in the middle of the range that Li et al. search (10 to 0.001); 0 leaves the pull out
+    acquisition: str = "hybrid"  # how labels are bought
+    unlabelled_batch: int = 8  # pairs of D_u a step: a quarter of the labelled 32, and so of their cost
+    unlabelled_rows: int = 4096  # at most so many pairs of D_u, drawn at random: their density costs one pass
+    neighbours: int = 10  # as in `HybridConfig`
+    anchors: int = 1024
+    window: int = 3  # rounds without a gain that end the purchase
+    tolerance: float = 0.005  # what counts as a gain: half a point of development accuracy
+
+    def __post_init__(self):
+        if not (np.isfinite(self.lam) and self.lam >= 0 and np.isfinite(self.l2_sp) and self.l2_sp >= 0):
+            raise ValueError(f"lam and l2_sp must be finite and 0 or more, got {self.lam!r} and {self.l2_sp!r}")
+        for name in ("unlabelled_batch", "unlabelled_rows", "neighbours", "anchors", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+        if self.acquisition not in ACQUISITIONS:
+            raise ValueError(f"unknown acquisition {self.acquisition!r}{suggest(self.acquisition, ACQUISITIONS)}")
+
+
+class Ledger:
+    """Which labels were bought, when; the only holder of a pool's labels.
+
+    `sealed` is the pool with every label −1; `labelled` has the bought examples with theirs.
+    """
+
+    def __init__(self, pool):
+        self._pool = pool
+        self.sealed = without_labels(pool)
+        self.rows = np.empty(0, np.int64)  # positions in the pool, in the order of buying
+        self.rounds = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def left(self) -> np.ndarray:
+        """Positions in the pool that were not bought, in order."""
+        return np.setdiff1d(np.arange(len(self._pool)), self.rows)
+
+    @property
+    def labelled(self):
+        """The bought examples with their labels, in the order of buying."""
+        return self._pool.take(self.rows)
+
+    def buy(self, rows, number: int) -> None:
+        """Enters the labels of `rows` (positions in the pool) as bought in round `number`.
+
+        Raises SelectionError for a row that is not in the pool, was bought before, or has no label to buy.
+        """
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self._pool)):
+            raise SelectionError(f"a row outside the pool of {len(self._pool)} was to be bought")
+        both = np.concatenate([self.rows, rows])
+        if len(np.unique(both)) != len(both):
+            raise SelectionError("a label was to be bought twice: buy from `left` only")
+        if (self._pool.labels[rows] < 0).any():
+            raise SelectionError("a row without a label was to be bought: the pool has nobody to ask for it")
+        self.rows, self.rounds = both, np.concatenate([self.rounds, np.full(len(rows), number)])
+
+    def frame(self):
+        """One row per label bought: round, row (position in the pool), label."""
+        import pandas as pd
+
+        return pd.DataFrame({"round": self.rounds, "row": self.rows, "label": self._pool.labels[self.rows]})
+
+
+@dataclass
+class TransferActiveResult:
+    """What `run` found. series: round, labels, development_accuracy (of the ranking models), all of equal length.
+
+    `model` was trained with the whole of L_TAL on all bought labels; `stopped` says that the plateau ended the
+    purchase before the last budget.
+    """
+
+    model: object
+    ledger: Ledger
+    series: dict[str, list] = field(default_factory=lambda: {"round": [], "labels": [], "development_accuracy": []})
+    stopped: bool = False
+
+
+class TransferActiveLearning:
+    """Equation (2) as a loss, a ranking and a loop. All random choices follow `seed`."""
+
+    def __init__(self, config: TransferActiveConfig | None = None, *, seed: int = 0):
+        self.config = config or TransferActiveConfig()
+        self.seed = seed
+
+    def select(self, model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n positions in `pool`, (n,) int64, ranked by `model`, which must not have been trained with L_AL.
+
+        The scores carry no gradient, the labels of `pool` are not seen. Raises SelectionError as
+        `seo_core.selection.select` does.
+        """
+        return select(self.config.acquisition, model, pool, n, rng)
+
+    def loss(self, model, unlabelled=None) -> Callable:
+        """L_TAL for `fit`: a function of logits (B, k) and a batch, over `model`'s parameters as they are now.
+
+        unlabelled: D_u, an Encoded whose labels are not read; it may be None where λ is 0. The pull's target and the
+        density weights are taken here, before the first step. The unlabelled batch and its dropout are a function of
+        the seed and of the labelled batch's rows, so that a resumed run repeats them. Raises SelectionError where λ
+        is above 0 and there is no unlabelled example.
+        """
+        from torch.nn import functional as F
+
+        pull = None
+        if self.config.l2_sp > 0:
+            from seo_core.transfer import l2_sp
+
+            pull = l2_sp(model, self.config.l2_sp)
+        active = self._active(model, unlabelled) if self.config.lam > 0 else None
+
+        def total(logits, batch):
+            value = F.cross_entropy(logits, batch["labels"])
+            if pull is not None:
+                value = value + pull()
+            if active is not None:
+                value = value + self.config.lam * active(batch, logits.device)
+            return value
+
+        return total
+
+    def _active(self, model, unlabelled) -> Callable:
+        """L_AL as a function of the labelled batch (for its rows) and the device."""
+        import torch
+
+        from seo_core.fastpath import ByteDropout, compute_dtype, forward_module
+
+        if unlabelled is None or len(unlabelled) == 0:
+            raise SelectionError("λ is above 0 and there is no unlabelled example for L_AL: pass unlabelled=, or set "
+                                 "lam=0")
+        rng = np.random.default_rng([self.seed, 61])
+        pool = without_labels(unlabelled.take(np.sort(rng.permutation(len(unlabelled))[: self.config.unlabelled_rows])))
+        weights = density_weights(model, pool, rng, self.config)
+        order, size = np.argsort(pool.lengths, kind="stable"), self.config.unlabelled_batch
+        chunks = [order[i : i + size] for i in range(0, len(order), size)]  # of like length
+        networks: dict = {}
+
+        def value(batch, device):
+            if device not in networks:  # fit moves the model after the loss is made
+                networks[device] = forward_module(model, compute_dtype("auto", device))
+            network = networks[device]
+            draw = np.random.default_rng([self.seed, 67, *np.asarray(batch["rows"].cpu()).tolist()])
+            rows = chunks[draw.integers(len(chunks))]
+            if network is not model:
+                network.train(model.training)
+                network.random = ByteDropout(int(draw.integers(2**31)))
+            inputs = pool.batch(rows, device)
+            inputs.pop("labels")
+            with torch.autocast(device.type, torch.bfloat16, enabled=network is model and
+                                compute_dtype("auto", device) != torch.float32):
+                out = network(**inputs)
+            logits = (out.logits if hasattr(out, "logits") else out).float()
+            return weighted_entropy(logits, torch.from_numpy(weights[rows]).to(device))
+
+        return value
+
+    def run(self, pool, budgets: Sequence[int], *, make_model: Callable, config, development,
+            callback: Callable = lambda number, model, ledger: None, progress: bool = False) -> TransferActiveResult:
+        """Buys labels up to each of the rising `budgets` in turn, and trains on them.
+
+        pool: an Encoded with the labels that can be bought (the ledger hides them). make_model() returns θ_s with a
+        head, always the same. config: a TrainingConfig, or a function from the number of labels to one. development:
+        the slice whose accuracy decides about the plateau. callback(round, model, ledger) is called with each
+        ranking model. The first budget is bought at random, each later one by the model of the round before. Raises
+        SelectionError for budgets that do not rise or exceed the pool.
+        """
+        from seo_core.evaluation import predict
+        from seo_core.training import fit
+
+        budgets = list(budgets)
+        if not budgets or budgets[0] < 1 or any(a >= b for a, b in zip(budgets, budgets[1:], strict=False)):
+            raise SelectionError(f"budgets must rise from 1 or more, got {budgets}")
+        if budgets[-1] > len(pool):
+            raise SelectionError(f"{budgets[-1]} labels are to be bought and the pool has {len(pool)}: lower them")
+        config_of = config if callable(config) else lambda labels: config
+        rng, result = np.random.default_rng([self.seed, 59]), TransferActiveResult(None, Ledger(pool))
+        ledger, series = result.ledger, result.series
+        ranking = TransferActiveLearning(replace(self.config, lam=0.0), seed=self.seed)  # L_TL alone
+        for number, budget in enumerate(budgets):
+            left = ledger.left
+            candidates, n = ledger.sealed.take(left), budget - len(ledger)
+            picked = select("random", None, candidates, n, rng) if number == 0 else \
+                self.select(result.model, candidates, n, rng)
+            ledger.buy(left[picked], number)
+            result.model = make_model()
+            fit(result.model, ledger.labelled, config=config_of(budget), loss=ranking.loss(result.model),
+                progress=progress)
+            hits = predict(result.model, development, precision="auto").argmax(1) == development.labels
+            for key, value in (("round", number), ("labels", budget), ("development_accuracy", float(hits.mean()))):
+                series[key].append(value)
+            callback(number, result.model, ledger)
+            if plateau(series["development_accuracy"], window=self.config.window, tolerance=self.config.tolerance):
+                result.stopped = number < len(budgets) - 1
+                break
+        if self.config.lam > 0:
+            result.model = make_model()
+            fit(result.model, ledger.labelled, config=config_of(len(ledger)), progress=progress,
+                loss=self.loss(result.model, ledger.sealed.take(ledger.left)))
+        return result
+
+
+def weighted_entropy(logits, weights):
+    """L_AL = Σ_i w_i H(softmax(logits_i)) / Σ_i w_i in nats: logits (B, k), weights (B,) not below 0 -> scalar tensor.
+
+    Differentiable in the logits; 0 where all weights are 0.
+    """
+    import torch
+
+    logs = torch.log_softmax(logits, dim=-1)
+    entropy = -(logs.exp() * logs).sum(-1)  # (B,)
+    weights = weights.to(entropy)
+    return (weights * entropy).sum() / weights.sum().clamp_min(1e-12)
+
+
+def density_weights(model, pool, rng: np.random.Generator, config: TransferActiveConfig | None = None) -> np.ndarray:
+    """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32, constants to the loss."""
+    config = config or TransferActiveConfig()
+    density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
+    rank = np.empty(len(pool), np.float32)
+    rank[np.lexsort((rng.random(len(pool)), density))] = (np.arange(len(pool)) + 0.5) / len(pool)
+    return rank

@@ -1,0 +1,135 @@
+"""Transfer: where training starts, and what holds it there.
+
+    start, tokenizer = load_source("path/to/source")                     # weights learned on the source task D_s
+    fit(start, train, config=config, loss=with_l2_sp(start, beta=0.01))  # L_TL on the target task D_t
+
+L_TL(θ, D_s, D_t) of the papers has no formula there. Our reading: the mean cross-entropy on the target pairs, plus
+an L2-SP pull towards the weights θ⁰ that the source task left,
+
+    L_TL(θ) = −1/|D_t| Σ log p_θ(y | x) + β/2 Σ_i (θ_i − θ⁰_i)²,
+
+the sum over the encoder; the head is new and has nothing to go back to. Li, Grandvalet & Davoine (2018), "Explicit
+Inductive Bias for Transfer Learning with Convolutional Networks", equation 2: there α weighs the pull and β an L2
+penalty on the head; here the head has AdamW's weight decay. The pull is part of the loss, so it also passes through
+AdamW's scaling of the gradient. Discriminative learning rates are `TrainingConfig.layer_decay`.
+
+`from_scratch` is the contrast: the same architecture with nothing learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+
+def l2_sp(model, beta: float, reference=None) -> Callable:
+    """A function of nothing returning β/2 Σ (θ_i − θ⁰_i)², a scalar fp32 tensor with gradient β (θ − θ⁰).
+
+    θ⁰ is `reference`: a model of the same shapes, a dict name -> tensor, or None for `model`'s own
+    weights now (make the pull before training starts, or resuming would pull to the checkpoint). The
+    classification head is left out, and so is whatever is frozen when the function is called. Parameters are
+    read in place; the reference is copied once. Raises ValueError for β < 0 and for a reference
+    that lacks a parameter or has it in another shape.
+    """
+    import math
+
+    if not (math.isfinite(beta) and beta >= 0):
+        raise ValueError(f"beta must be 0 or more, got {beta!r}: it weighs the pull towards the source weights")
+    if reference is not None and hasattr(reference, "state_dict"):
+        reference = reference.state_dict()
+    pairs = []  # [parameter, its reference]
+    for name, parameter in _encoder(model):
+        source = parameter if reference is None else reference.get(name)
+        if source is None or source.shape != parameter.shape:
+            found = "does not have it" if source is None else f"has it in shape {tuple(source.shape)}"
+            raise ValueError(f"{name} has shape {tuple(parameter.shape)} and the reference {found}: pass the model "
+                             "that training started from")
+        pairs.append([parameter, source.detach().clone()])
+
+    def pull():
+        import torch
+        from torch.nn import functional as F
+
+        total = torch.zeros((), device=pairs[0][0].device)
+        for pair in pairs:
+            if beta == 0 or not pair[0].requires_grad:
+                continue
+            if pair[1].device != pair[0].device:  # training moved the model
+                pair[1] = pair[1].to(pair[0].device)
+            total = total + F.mse_loss(pair[0].float(), pair[1].float(), reduction="sum")
+        return total * (beta / 2)
+
+    return pull
+
+
+def with_l2_sp(model, beta: float, *, reference=None, loss: Callable | None = None) -> Callable:
+    """A loss for `fit`: `loss(logits (B, k), batch)` (cross-entropy by default) plus the pull of `l2_sp`."""
+    from seo_core.training import classification_loss
+
+    base, pull = loss or classification_loss, l2_sp(model, beta, reference)
+    return base if beta == 0 else lambda logits, batch: base(logits, batch) + pull()
+
+
+def distance(model, reference) -> float:
+    """‖θ − θ⁰‖₂ over the encoder, head left out: how far training has moved from `reference` (see `l2_sp`)."""
+    import torch
+
+    reference = reference.state_dict() if hasattr(reference, "state_dict") else reference
+    with torch.no_grad():
+        squares = [((p - reference[n].to(p.device)).double() ** 2).sum() for n, p in _encoder(model)]
+        return float(torch.stack(squares).sum().sqrt())
+
+
+def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...] | None = None,
+                 layers: int | None = None, seed: int = 0):
+    """The architecture of `model` (a name as in `load_backbone`, or a network) with random weights drawn by `seed`.
+
+    Of a network the labels and layers are its own. Nothing in the result is learned, the word table included, so
+    it has to be trained with `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as
+    it was. Raises ModelError as `load_backbone` does.
+    """
+    import copy
+
+    import torch
+
+    if isinstance(model, str | Path):
+        from seo_core.models import load_backbone
+
+        model, _ = load_backbone(str(model), num_labels=num_labels, labels=labels, layers=layers)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = type(model)(copy.deepcopy(model.config))
+    network.random_weights = True
+    return network
+
+
+def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str, ...] | None = None, seed: int = 0):
+    """A source-trained model that `models.save` wrote, and its tokenizer, to be trained on the target task.
+
+    The head is the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where
+    the number of `labels` differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does.
+    """
+    from seo_core.models import load_backbone, model_folder
+
+    if labels is None:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(model_folder(str(folder)))
+        labels = tuple(config.id2label[i] for i in range(config.num_labels))
+    model, tokenizer = load_backbone(str(folder), num_labels=len(labels), labels=tuple(labels), seed=seed)
+    if new_head:
+        _head(model).load_state_dict(_head(from_scratch(model, seed=seed)).state_dict())
+    return model, tokenizer
+
+
+def _head(model):
+    """The classification head: what transformers' sequence classifiers add to their base model."""
+    base = getattr(model, model.base_model_prefix)
+    heads = [module for module in model.children() if module is not base and any(True for _ in module.parameters())]
+    return heads[-1]
+
+
+def _encoder(model) -> list:
+    """(name, parameter) of everything but the head."""
+    head = {id(p) for p in _head(model).parameters()}
+    return [(name, p) for name, p in model.named_parameters() if id(p) not in head]
