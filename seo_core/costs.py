@@ -135,7 +135,8 @@ def quiet_speed(contestants: pd.DataFrame) -> Speed:
     Raises KeyError naming the benchmark that has not been run.
     """
     found = {}
-    for key, experiment, name in (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features")):
+    wanted = (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features"))
+    for key, experiment, name in wanted:
         rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
         if rows.empty:
             raise KeyError(f"no record of {experiment}: run that chapter first, on a quiet machine")
