@@ -50,6 +50,13 @@ def scratch(study: Study, labels: int) -> Run:
     return study.train("scratch", study.random_rows(labels), start="scratch", training={"freeze_embeddings": False})
 
 
+def bought_once(study: Study, labels: int) -> Run:
+    """Active learning alone, without a source task: half of the labels at random, the other half by `hybrid`."""
+    before = base(study, labels // 2)
+    rows = np.concatenate([before.rows, buy(study, "hybrid", before, labels, 1)])
+    return study.of(ACTIVE).train("al", rows)
+
+
 def transfer(study: Study, labels: int) -> Run:
     """Random labels from a network trained on the source task."""
     return study.train("tl", study.random_rows(labels), start=partial(source_model, study.settings))
@@ -328,7 +335,7 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     TRANSFER: {"base": (base, (500, 1000, 2000, 4000, 8000)), "scratch": (scratch, (8000,)),
                "source": (source, (0,)), "tl": (transfer, (8000,)), "tl-decay": (decayed, (8000,))},
     ACTIVE: {name: (acquire(name), BUDGETS) for name in (
-        "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")},
+        "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")} | {"al": (bought_once, (8000,))},
     STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),

@@ -16,7 +16,7 @@ from seo_core.data.encoding import Encoded, encode, padding_share
 from seo_core.data.generator import generate, generate_nli
 from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_nli, load_task
 from seo_core.data.readers import DataError
-from seo_core.data.splits import development, premise_groups, prepare, subsample
+from seo_core.data.splits import development, imbalance, premise_groups, prepare, subsample
 
 # tqdm, which transformers imports, misses ipywidgets in a notebook; the book uses plain text bars on purpose.
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -38,6 +38,7 @@ __all__ = [
     "fold",
     "generate",
     "generate_nli",
+    "imbalance",
     "load_nli",
     "load_task",
     "premise_groups",

@@ -77,6 +77,34 @@ def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
     return frame.iloc[chosen].reset_index(drop=True)
 
 
+def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, seed: int = 0) -> pd.DataFrame:
+    """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be.
+
+    Class sizes are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError
+    for a ratio that does not name every class once, and where a class has too few rows.
+    """
+    label = frame["label"].to_numpy(np.int64)
+    share = np.asarray(ratio, float)
+    if share.ndim != 1 or not (share > 0).all() or len(label) == 0 or label.max() + 1 != len(share):
+        raise DataError(f"ratio {tuple(ratio)} must have one number above 0 for each class, and the rows have "
+                        f"{int(label.max()) + 1 if len(label) else 0} classes")
+    share = share / share.sum()
+    have = np.bincount(label, minlength=len(share))
+    if rows is None:
+        rows = int((have / share).min() + 1e-9)
+    want = np.floor(rows * share + 1e-9).astype(int)
+    order = np.argsort(want - rows * share, kind="stable")
+    want[order[: rows - want.sum()]] += 1
+    short = np.flatnonzero((want > have) | (want == 0))
+    if rows < 1 or len(short):
+        lacking = "; ".join(f"class {c} has {have[c]} rows and {want[c]} are wanted" for c in short)
+        raise DataError(f"{rows} rows in the ratio {':'.join(map(str, ratio))} cannot be drawn: {lacking}. Ask for "
+                        "other rows or another ratio, or use more data")
+    chosen = [np.random.default_rng([seed, 83, c]).permutation(np.flatnonzero(label == c))[: want[c]]
+              for c in range(len(share))]
+    return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
+
+
 def prepare(settings: RunSettings):
     """The one call of a chapter: load_nli(settings.data), development slice, subsample. Returns TaskData.
 

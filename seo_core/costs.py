@@ -1,0 +1,141 @@
+"""What a result cost, everything included: the papers' Table 1 in units that a busy machine cannot spoil.
+
+    table = to_reach(results.load(reference), target="base", labels=8000, speed=Speed(186.5, 560.0))
+
+"Training time" of a technique here is that of every run it needed: the teacher, the source task, the rounds
+before, the pairs that were only scored. It is counted in pairs and tokens, and turned into seconds with the
+throughput of a quiet machine (chapter `bench_training`), since the studies themselves ran two at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seo_core.studies import BUDGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CANDIDATES = UNLABELLED = 8000  # pairs scored in a round of buying, and pseudo-labelled (see seo_core.plans)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Pairs a second on a quiet machine: trained on, and only scored."""
+
+    training: float
+    scoring: float
+
+
+def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
+    """The runs, as (configuration, labels), without which this one could not have been made; itself is last.
+
+    The order is that of making them, each once.
+    """
+    before: list[tuple[str, int]] = []
+    if configuration in ("da", "ssl", "ssl-fixed"):
+        before = [("base", labels)]  # the teacher
+    elif configuration == "al":
+        before = [("base", labels // 2)]
+    elif configuration in ("tl", "tl-decay", "random"):
+        before = [("source", 0)]
+    elif configuration in _BOUGHT:
+        earlier = [b for b in BUDGETS if b < labels]
+        before = needs(configuration, earlier[-1]) if earlier else needs("random", labels)[:-1]
+    elif configuration == "tal":
+        before = needs("hybrid", labels)
+    elif configuration == "data-module":
+        before = needs("tal", labels)
+    name = "random" if configuration in _BOUGHT and labels == BUDGETS[0] else configuration  # the first is at random
+    return [*before, (name, labels)]
+
+
+_BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald")
+
+
+def scored(configuration: str, labels: int) -> int:
+    """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
+    if configuration in ("ssl", "ssl-fixed", "data-module"):
+        return UNLABELLED
+    if configuration in _BOUGHT:
+        return CANDIDATES * (5 if configuration == "bald" else 1) * (labels > BUDGETS[0])
+    return CANDIDATES if configuration == "al" else 0
+
+
+def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, float] | None:
+    """Pairs and tokens trained on, and pairs scored, for this run and all that it needed: means over seeds.
+
+    frame: `results.load` of the study records. None where one of them has no record.
+    """
+    found = {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
+    for name, budget in needs(configuration, labels):
+        rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
+        if rows.empty:
+            return None
+        for key in ("train_examples", "train_tokens"):
+            found[key] += float(rows[key].mean())
+        found["scored"] += scored(name, budget)
+        if "examples_scored" in rows and rows["examples_scored"].notna().any():
+            found["scored"] += float(rows["examples_scored"].mean())
+    return found
+
+
+def seconds(cost: dict[str, float], speed: Speed) -> float:
+    """Quiet seconds of a `total`."""
+    return cost["train_examples"] / speed.training + cost["scored"] / speed.scoring
+
+
+def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int, speed: Speed,
+             metric: str = "accuracy_matched") -> pd.DataFrame:
+    """What each configuration needs to be as good as `base` with so many labels, on the mean over its seeds.
+
+    configurations: id -> title. One row each: seeds, labels at which the mean first reaches the target, its accuracy,
+    pairs trained on and scored, tokens, quiet minutes, and minutes over the baseline's. "not reached" with the best
+    accuracy found, "not run" without records. Only budgets that were run are looked at: nothing is interpolated.
+    """
+    import pandas as pd
+
+    known = frame[frame["labels"].notna() & frame[metric].notna()] if "labels" in frame else frame.iloc[:0]
+    if len(known):
+        means = known.groupby(["configuration", "labels"])[metric].agg(["mean", "size"])
+    if known.empty or ("base", labels) not in means.index:
+        return pd.DataFrame({"configuration": list(configurations.values()), "labels": "not run"},
+                            index=pd.Index(list(configurations), name="id"))
+    target, baseline = means.loc[("base", labels), "mean"], seconds(total(known, "base", labels), speed)
+    rows = []
+    for name, title in configurations.items():
+        row = {"configuration": title, "seeds": "—", "labels": "not run", "accuracy, %": "—", "pairs trained on": "—",
+               "tokens": "—", "pairs scored": "—", "minutes, quiet": "—", "of the baseline's": "—"}
+        mine = means.loc[name] if name in means.index.get_level_values(0) else means.iloc[:0]
+        good = mine[mine["mean"] >= target] if len(mine) else mine
+        if len(mine) and good.empty:
+            best = mine["mean"].idxmax()
+            row.update({"labels": f"not reached with {best:.0f}", "seeds": f"{mine.loc[best, 'size']:.0f}",
+                        "accuracy, %": f"{100 * mine.loc[best, 'mean']:.2f}"})
+        elif len(good):
+            first = good.index.min()
+            row.update({"labels": f"{first:.0f}", "seeds": f"{good.loc[first, 'size']:.0f}",
+                        "accuracy, %": f"{100 * good.loc[first, 'mean']:.2f}"})
+            cost = total(known, name, int(first))
+            if cost is not None:
+                time = seconds(cost, speed)
+                row.update({"pairs trained on": f"{cost['train_examples']:.0f}",
+                            "tokens": f"{cost['train_tokens']:.0f}", "pairs scored": f"{cost['scored']:.0f}",
+                            "minutes, quiet": f"{time / 60:.1f}", "of the baseline's": f"{time / baseline:.2f}"})
+        rows.append(row)
+    return pd.DataFrame(rows, index=pd.Index(list(configurations), name="id"))
+
+
+def quiet_speed(contestants: pd.DataFrame) -> Speed:
+    """Throughput from the benchmark records (`results.load_contestants`): our loop's training, and pool scoring.
+
+    Raises KeyError naming the benchmark that has not been run.
+    """
+    found = {}
+    for key, experiment, name in (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features")):
+        rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
+        if rows.empty:
+            raise KeyError(f"no record of {experiment}: run that chapter first, on a quiet machine")
+        found[key] = float(rows["examples_per_second"].iloc[-1])
+    return Speed(**found)

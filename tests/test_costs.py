@@ -1,0 +1,61 @@
+"""Costs: everything a result needed is counted, once."""
+
+import pandas as pd
+import pytest
+
+from seo_core import costs
+from seo_core.costs import Speed, needs, seconds, to_reach, total
+
+
+def record(configuration, labels, accuracy, seed=0, examples=None, **more):
+    examples = 2 * labels if examples is None else examples
+    return {"configuration": configuration, "labels": labels, "seed": seed, "accuracy_matched": accuracy,
+            "train_examples": examples, "train_tokens": 40 * examples, **more}
+
+
+FRAME = pd.DataFrame([
+    record("base", 2000, 0.57), record("base", 8000, 0.65), record("base", 8000, 0.67, seed=1),
+    record("source", 0, 0.50, examples=40_000), record("tl", 2000, 0.66), record("tl", 8000, 0.69),
+    record("random", 1000, 0.62), record("hybrid", 2000, 0.64), record("hybrid", 4000, 0.67),
+    record("da", 2000, 0.58, examples=6000, examples_scored=2500.0), record("da", 8000, 0.64, examples=24_000),
+])
+SPEED = Speed(training=200.0, scoring=500.0)
+
+
+def test_a_round_of_buying_needs_all_rounds_before_and_the_source():
+    assert needs("hybrid", 4000) == [("source", 0), ("random", 1000), ("hybrid", 2000), ("hybrid", 4000)]
+    assert needs("tal", 2000) == [("source", 0), ("random", 1000), ("hybrid", 2000), ("tal", 2000)]
+    assert needs("data-module", 2000)[-2:] == [("tal", 2000), ("data-module", 2000)]
+    assert needs("da", 2000) == [("base", 2000), ("da", 2000)]
+    assert needs("base", 8000) == [("base", 8000)]
+
+
+@pytest.mark.parametrize("configuration", ["hybrid", "entropy", "tal", "data-module", "da", "ssl", "al", "tl"])
+@pytest.mark.parametrize("labels", [1000, 2000, 4000, 8000])
+def test_no_run_is_counted_twice_and_the_run_itself_is_last(configuration, labels):
+    found = needs(configuration, labels)
+    assert len(set(found)) == len(found) and found[-1][1] == labels
+
+
+def test_the_total_adds_the_source_the_rounds_and_what_was_scored():
+    cost = total(FRAME, "hybrid", 4000)
+    assert cost["train_examples"] == 40_000 + 2000 + 4000 + 8000
+    assert cost["scored"] == 2 * costs.CANDIDATES  # the first thousand is bought blindly
+    assert seconds(cost, SPEED) == pytest.approx(54_000 / 200 + 16_000 / 500)
+    assert total(FRAME, "da", 2000) == {"train_examples": 10_000, "train_tokens": 400_000, "scored": 2500.0}
+    assert total(FRAME, "tal", 4000) is None  # one of its runs has no record
+
+
+def test_a_technique_is_measured_at_the_first_budget_that_reaches_the_baselines_mean():
+    table = to_reach(FRAME, {"base": "baseline", "tl": "transfer", "da": "augmentation", "ssl": "semi"}, labels=8000,
+                     speed=SPEED)
+    assert table.loc["base", "of the baseline's"] == "1.00" and table.loc["base", "seeds"] == "2"
+    assert table.loc["tl", "labels"] == "2000" and table.loc["tl", "pairs trained on"] == "44000"
+    assert table.loc["tl", "of the baseline's"] == f"{44_000 / 16_000:.2f}"
+    assert table.loc["da", "labels"] == "not reached with 8000" and table.loc["da", "tokens"] == "—"
+    assert table.loc["ssl", "labels"] == "not run"
+
+
+def test_without_the_baselines_record_nothing_is_said():
+    for frame in (FRAME[FRAME["configuration"] != "base"], FRAME.iloc[:0], pd.DataFrame()):
+        assert (to_reach(frame, {"tl": "transfer"}, labels=8000, speed=SPEED)["labels"] == "not run").all()

@@ -1,0 +1,141 @@
+"""Studies: what arms share, what a record holds, and that a stopped study goes on."""
+
+from dataclasses import replace
+
+import pytest
+
+from seo_core import plans, results, studies
+from seo_core.settings import load_settings
+from seo_core.studies import Added, StudyError, concatenate, open_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    settings = load_settings("quick", train_rows=400, development_rows=64, evaluation_rows=48, layers=1,
+                             results_dir=str(tmp_path_factory.mktemp("results")))
+    return open_study("05_transfer_learning", settings)
+
+
+@pytest.fixture(scope="module")
+def run(study):
+    return study.train("base", study.random_rows(32), keep=True)
+
+
+def test_random_rows_are_nested_distinct_and_follow_the_seed(study):
+    small, large = study.random_rows(50), study.random_rows(200)
+    assert (large[:50] == small).all() and len(set(large)) == 200
+    other = replace(study, settings=replace(study.settings, seed=1))
+    assert set(other.random_rows(50)) != set(small)
+
+
+@pytest.mark.parametrize("labels", [0, 401])
+def test_more_labels_than_the_pool_has_are_refused(study, labels):
+    with pytest.raises(StudyError, match=f"{labels} labels were asked for and the pool has 400"):
+        study.random_rows(labels)
+
+
+def test_candidates_were_not_bought_and_are_drawn_anew_each_round(study):
+    bought = study.random_rows(100)
+    first, second = study.candidates(bought, 1, 80), study.candidates(bought, 2, 80)
+    assert not set(first) & set(bought) and set(first) != set(second) and len(set(first)) == 80
+    assert len(study.candidates(bought, 1, 1000)) == 300
+
+
+def test_the_sealed_pool_has_the_texts_and_no_label(study):
+    assert (study.sealed.ids == study.encoded.ids).all()
+    assert (study.sealed.labels == -1).all() and (study.encoded.labels >= 0).all()
+
+
+def test_a_record_holds_the_ledger_the_budget_and_the_predictions(study, run):
+    record = run.record
+    assert (run.rows == study.random_rows(32)).all()
+    assert record["metrics"]["labels"] == 32 and record["parameters"]["train_rows"] == 32
+    assert record["data"]["labels_used"] == 32 + 64  # the development slice counts
+    kept = results.predictions(run.path)
+    accuracy = kept["validation_matched_correct"].mean()
+    assert record["metrics"]["accuracy_matched"] == pytest.approx(accuracy)
+
+
+def test_kept_weights_are_the_trained_ones(study, run):
+    from seo_core.evaluation import predict
+
+    logits = predict(run.model(), study.encode(study.task["validation_matched"]), precision="auto")
+    assert (logits.argmax(1) == results.predictions(run.path)["validation_matched"]).mean() > 0.97
+
+
+def test_a_run_that_has_its_record_is_not_repeated(study, run, monkeypatch):
+    monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
+    again = study.train("base", study.random_rows(32), keep=True, add=None)
+    assert again.record == run.record
+
+
+def test_weights_that_were_not_kept_are_an_error_that_says_how(study):
+    with pytest.raises(StudyError, match="keep=True"):
+        study.train("unkept", study.random_rows(16)).model()
+
+
+def test_added_examples_are_trained_on_with_their_own_loss(study):
+    seen = []
+
+    def loss(model):
+        from torch.nn import functional as F
+
+        def value(logits, batch):
+            seen.extend(batch["rows"].tolist())
+            return F.cross_entropy(logits, batch["labels"])
+        return value
+
+    run = study.train("added", study.random_rows(16), training={"epochs": 1},
+                      add=lambda: Added(study.pool.iloc[:8], loss=loss, metrics={"found": 1.0}, series={"w": [1, 2]}))
+    assert sorted(seen) == list(range(24))
+    assert run.metrics["added"] == 8 and run.metrics["found"] == 1.0 and run.record["series"]["w"] == [1, 2]
+    assert run.metrics["labels"] == 16  # an edit of a bought pair is no further label
+
+
+def test_extend_measures_more_on_the_same_network(study, run):
+    more = study.of("04_adaptive_augmentation").extend(run, "base", lambda model: {"robust_accuracy": 0.5})
+    assert more.metrics["robust_accuracy"] == 0.5 and more.record["experiment"] == "04_adaptive_augmentation"
+    assert more.metrics["accuracy_matched"] == run.metrics["accuracy_matched"]
+    for split in ("validation_matched", "validation_mismatched"):
+        key = f"{split}_correct"
+        assert (results.predictions(more.path)[key] == results.predictions(run.path)[key]).all()
+
+
+def test_concatenate_keeps_every_example(study):
+    a, b = study.encoded.take(range(5)), study.encoded.take([9, 2])
+    both = concatenate(a, b)
+    for i, (part, row) in enumerate([*((a, k) for k in range(5)), (b, 0), (b, 1)]):
+        one, other = both.take([i]), part.take([row])
+        assert (one.ids == other.ids).all() and one.labels == other.labels and one.first == other.first
+
+
+def test_active_learning_buys_what_was_not_bought_and_keeps_what_was(study, monkeypatch):
+    monkeypatch.setattr(studies, "QUICK_BUDGETS", (16, 24, 40))
+    monkeypatch.setattr(plans, "source_model", lambda settings: "pretrained")
+    monkeypatch.setattr(studies.Study, "start", lambda self, start: _load(self))
+    arms = {name: plans.acquire(name)(study, 40) for name in ("random", "entropy", "hybrid")}
+    first = study.random_rows(16)
+    for name, run in arms.items():
+        assert len(set(run.rows)) == 40 and (run.rows[:16] == first).all(), name
+        assert run.record["configuration"] == name and run.metrics["labels"] == 40
+    assert set(arms["entropy"].rows) != set(arms["random"].rows)
+
+
+def _load(study):
+    from seo_core.models import load_backbone
+
+    return load_backbone(study.settings.model, layers=1, seed=study.settings.seed)[0]
+
+
+def test_an_unknown_arm_or_chapter_names_the_nearest(study):
+    with pytest.raises(StudyError, match="did you mean 'random'"):
+        plans.run("06_active_learning", study.settings, arms=["rnadom"])
+    with pytest.raises(StudyError, match="did you mean '06_active_learning'"):
+        plans.run("06_active_learnin", study.settings)
+
+
+def test_the_command_line_reports_errors_in_one_line(capsys):
+    assert plans.main(["05_transfer_learning", "--profile", "quick", "--data", "no/such/folder"]) == 1
+    message = capsys.readouterr().err.strip()
+    assert "no/such/folder" in message or "folder" in message
+    assert "Traceback" not in message
