@@ -12,13 +12,15 @@ from seo_core.augmentation.core import (
     AugmentationError,
     Operator,
     augment,
+    changes,
     label_filter,
+    survivors,
 )
 from seo_core.augmentation.wordnet import wordnet_setup
 from seo_core.augmentation.words import protected
 
-__all__ = ["DELETION", "OPERATORS", "AugmentationError", "Operator", "augment", "label_filter", "protected",
-           "wordnet_setup"]
+__all__ = ["DELETION", "OPERATORS", "AugmentationError", "Operator", "augment", "changes", "label_filter",
+           "protected", "survivors", "wordnet_setup"]
 
 
 def __getattr__(name: str):

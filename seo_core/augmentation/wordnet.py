@@ -222,6 +222,8 @@ class _Lexicon:
             return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
         if form == "ed":
             return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
+        if lemma.endswith("ie"):
+            return lemma[:-2] + "ying"
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
 
 
