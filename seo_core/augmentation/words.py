@@ -60,7 +60,7 @@ a an the this that these those i me my mine you your yours we us our ours they t
 herself themselves myself yourself ourselves who whom whose which what where why how and or so as at by for from into
 of onto to through toward towards upon via within across along among around between beyond beside besides is am are
 was were be been being do does did doing done have has had having get gets got there here than because well oh uh um
-yeah yes okay ok mr mrs ms dr""")
+yeah yes okay else otherwise ok mr mrs ms dr""")
 PROTECTED = NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME | OPPOSITES
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
