@@ -170,7 +170,7 @@ _ = figures_selection.label_curves(curves[curves["configuration"].isin(arms)], m
 # %%
 both = efficiency.label_curves(*folders, metrics=("accuracy_matched", "accuracy_mismatched"))
 term = both[both["configuration"].isin(("hybrid", "tal"))]
-figures.Table(efficiency.gains(term, target="hybrid").round(2))
+figures.Table(efficiency.shown(efficiency.gains(term, target="hybrid")))
 
 # %% [markdown]
 # ### Labels saved
@@ -194,7 +194,7 @@ _ = figures_selection.labels_needed(efficiency.labels_to_match(chosen) if there 
 pairs = [((arm, few), (control, 8000)) for control in ("base", "random") for arm in ("data-module", "random", "tal")
          for few in (4000, 5600) if arm != control]
 table = efficiency.compare(both, pairs)
-figures.Table(table.round(2) if len(table) else efficiency.match_table(table))
+figures.Table(efficiency.shown(table))
 
 # %%
 for row in table.itertuples():
@@ -227,8 +227,7 @@ else:
 
 # %%
 scratch = both[both["configuration"].str.endswith("-scratch")]
-rows = efficiency.gains(scratch, target="random-scratch")
-figures.Table(rows.round(2) if len(rows) else efficiency.match_table(rows))
+figures.Table(efficiency.shown(efficiency.gains(scratch, target="random-scratch")))
 
 # %% [markdown]
 # ## What changes with scale

@@ -302,3 +302,18 @@ def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int =
                 if plateau(means.iloc[: i + 1], window=window, tolerance=tolerance)]
         rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
     return pd.DataFrame(rows or [(NOT_RUN, "—", "—")], columns=["configuration", "accuracy, %", "stops at"])
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `gains` or `compare` for a page: points with sign, the interval in one column; or "not run yet"."""
+    import pandas as pd
+
+    names = [c for c in table.columns if c not in ("difference", "low", "high", "seeds")]
+    if table.empty:
+        return pd.DataFrame([[NOT_RUN, *["—"] * (len(names) + 2)]],
+                            columns=[*names, "difference, points", "95% interval", "seeds"])
+    page = table[names].copy()
+    page["difference, points"] = [f"{v:+.2f}" for v in table["difference"]]
+    page["95% interval"] = ["—" if math.isnan(a) else f"{a:+.2f} to {b:+.2f}"
+                            for a, b in zip(table["low"], table["high"], strict=True)]
+    return page.assign(seeds=table["seeds"])

@@ -199,6 +199,9 @@ def test_compare_pairs_different_budgets_and_leaves_out_what_was_not_run():
     row, = table.to_dict("records")
     assert row["compared"] == "arm at 2,000 against random at 8,000" and row["labels saved, %"] == 75.0
     assert row["difference"] == pytest.approx(-5, abs=0.3) and row["low"] <= row["difference"] <= row["high"]
+    page = efficiency.shown(table)
+    assert page["difference, points"][0].startswith("-5.") and " to " in page["95% interval"][0]
+    assert efficiency.shown(table.iloc[:0])["compared"].tolist() == [efficiency.NOT_RUN]
 
 
 def test_the_stopping_rule_on_curves():
