@@ -36,6 +36,8 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
     before: list[tuple[str, int]] = []
     if configuration in ("da", "ssl", "ssl-fixed"):
         before = [("base", labels)]  # the teacher
+    elif configuration == "ssl-source":
+        before = needs("random", labels)
     elif configuration == "al":
         before = [("base", labels // 2)]
     elif configuration in ("tl", "tl-decay", "random"):
@@ -56,7 +58,7 @@ _BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald")
 
 def scored(configuration: str, labels: int) -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
-    if configuration in ("ssl", "ssl-fixed", "data-module"):
+    if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
         return UNLABELLED
     if configuration in _BOUGHT:
         return CANDIDATES * (5 if configuration == "bald" else 1) * (labels > BUDGETS[0])
@@ -130,12 +132,17 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
 def quiet_speed(contestants: pd.DataFrame) -> Speed:
     """Throughput from the benchmark records (`results.load_contestants`): our loop's training, and pool scoring.
 
-    Raises KeyError naming the benchmark that has not been run.
+    Both on the same data, since a pair's cost grows with its length. Raises LookupError naming the benchmark that
+    has not been run.
     """
-    found = {}
-    for key, experiment, name in (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features")):
+    def latest(experiment: str, name: str, data: str | None = None):
         rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
+        rows = rows if data is None else rows[rows["data_name"] == data]
         if rows.empty:
-            raise KeyError(f"no record of {experiment}: run that chapter first, on a quiet machine")
-        found[key] = float(rows["examples_per_second"].iloc[-1])
-    return Speed(**found)
+            raise LookupError(f"no record of {experiment} with {name!r}{f' on {data}' if data else ''}: run that "
+                              "benchmark on a quiet machine, and put its record beside the others")
+        return rows.sort_values("finished").iloc[-1]
+
+    training = latest("bench_training", "seo_core")
+    scoring = latest("bench_selection", "features", training["data_name"])
+    return Speed(float(training["examples_per_second"]), float(scoring["examples_per_second"]))

@@ -1,0 +1,153 @@
+"""Benchmark of data selection: seconds and memory of scoring a pool and choosing from it, over the pool's size.
+
+    python -m seo_core.benchmark_selection --profile cpu --sizes 10000 30000 100000
+
+The pools are embedded pairs, or those of `--data`, from the beginning again where there are fewer than the size asks
+for; the model is the profile's, untrained, whose cost is that of a trained one. The turns are interleaved (size by
+size, function by function, again). A turn's seconds are those of the whole call, `features` is the pass over the pool
+alone. Memory is the peak of the process during the turn, model and pool included. One record is written, with a
+contestant for each function and size; the contestant "features" is the pass over the largest pool.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+EXPERIMENT = "bench_selection"
+SIZES = (10_000, 30_000, 100_000)
+FUNCTIONS = ("features", "entropy", "badge", "hybrid")  # bald is five passes: ask for it
+
+
+def measure(model, pool, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FUNCTIONS, n: int = 1000,
+            rounds: int = 1, seed: int = 0, progress: bool = False):
+    """One row per turn: function, pool, round, seconds, peak_memory_bytes.
+
+    pool: an Encoded of at least the largest size. n: examples chosen. Raises ValueError where the pool is too small.
+    """
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    from seo_core.evaluation import peak_memory_bytes, reset_peak_memory
+    from seo_core.selection import features, select
+
+    if max(sizes) > len(pool):
+        raise ValueError(f"the largest size is {max(sizes)} and the pool has {len(pool)} examples: make it larger")
+    turns = [(r, size, name) for r in range(rounds) for size in sizes for name in functions]
+    rows = []
+    features(model, pool.take(range(min(256, len(pool)))))  # kernels are compiled outside the clock
+    for number, size, name in tqdm(turns, desc="selection", unit="turn", disable=not progress):
+        part = pool.take(range(size))
+        gc.collect()
+        reset_peak_memory()
+        began = time.perf_counter()
+        if name == "features":
+            features(model, part)
+        else:
+            select(name, model, part, n, np.random.default_rng([seed, number]))
+        rows.append((name, size, number, time.perf_counter() - began, peak_memory_bytes()))
+    return pd.DataFrame(rows, columns=["function", "pool", "round", "seconds", "peak_memory_bytes"])
+
+
+def summarize(turns):
+    """One row per function and pool: median seconds, examples_per_second, choosing (seconds beyond the pass), peak
+    memory; and exponent: the slope of log seconds over log pool from the smallest pool on, 1 being linear."""
+    import pandas as pd
+
+    table = turns.groupby(["function", "pool"], sort=False).agg(
+        seconds=("seconds", "median"), peak_memory_bytes=("peak_memory_bytes", "max")).reset_index()
+    scoring = table[table["function"] == "features"].set_index("pool")["seconds"]
+    table["examples_per_second"] = table["pool"] / table["seconds"]
+    if len(scoring):
+        table["choosing_seconds"] = (table["seconds"] - table["pool"].map(scoring)).clip(lower=0)
+    first = table.groupby("function")[["pool", "seconds"]].transform("first")
+    with np.errstate(invalid="ignore"):
+        exponent = np.log(table["seconds"] / first["seconds"]) / np.log(table["pool"] / first["pool"])
+    table["exponent"] = pd.Series(exponent).where(table["pool"] > first["pool"])
+    return table
+
+
+def as_contestants(table) -> dict[str, dict[str, float]]:
+    """`summarize`'s rows as a record's contestants, "badge 30000" -> numbers; missing values left out."""
+    found = {f"{row['function']} {row['pool']}": {k: float(v) for k, v in row.drop("function").dropna().items()}
+             for _, row in table.iterrows()}
+    largest = f"features {table['pool'].max()}"
+    return found | ({"features": found[largest]} if largest in found else {})
+
+
+def cost_table(records: list[dict]):
+    """Contestants of the benchmark's records, printed for a page; one row, "not run yet", where there are none."""
+    import pandas as pd
+
+    rows = [{"function": name.split()[0], "pool": int(v["pool"]), "seconds": round(v["seconds"], 1),
+             "pairs per second": round(v["examples_per_second"]),
+             "seconds for choosing": round(v["choosing_seconds"], 1) if "choosing_seconds" in v else "—",
+             "exponent": f"{v['exponent']:.2f}" if "exponent" in v else "—",
+             "peak memory, GB": round(v["peak_memory_bytes"] / 1e9, 2),
+             "quiet machine": "yes" if record["metrics"].get("other_load", 1.0) <= 0.1 else "no",
+             "record": record["path"]}
+            for record in records for name, v in record.get("contestants", {}).items() if " " in name]
+    return pd.DataFrame(rows or [{"function": "not run yet"}])
+
+
+def run(settings, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FUNCTIONS, n: int = 1000,
+        rounds: int = 1, progress: bool = True):
+    """Measures on the training pairs of settings.data and writes the record; returns (summary, path)."""
+    from seo_core import results
+    from seo_core.data import encode, load_nli
+    from seo_core.models import load_backbone, model_info
+    from seo_core.training import _Elsewhere
+
+    started = time.time()
+    task = load_nli(settings.data, **({"rows": max(sizes)} if settings.data == "embedded" else {}))
+    model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
+    pool = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+    pool = pool.take(np.resize(np.arange(len(pool)), max(sizes)))
+    elsewhere = _Elsewhere()
+    turns = measure(model, pool, sizes=sizes, functions=functions, n=n, rounds=rounds, seed=settings.seed,
+                    progress=progress)
+    table = summarize(turns)
+    path = results.write(EXPERIMENT, "selection_speed", settings=settings, data=task,
+                         model_info=model_info(model, settings.model), labels_used=0, started=started,
+                         metrics={"rounds": rounds, "other_load": elsewhere.cores(),
+                                  "tokens_per_pair": float(pool.lengths.mean()), "pairs": len(task["train"])},
+                         parameters={"sizes": list(sizes), "functions": list(functions), "n": n},
+                         contestants=as_contestants(table))
+    return table, path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; see the module's docstring."""
+    from seo_core.settings import load_settings
+
+    parser = argparse.ArgumentParser(prog="python -m seo_core.benchmark_selection",
+                                     description=__doc__.split("\n")[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS))
+    parser.add_argument("--n", type=int, default=1000, help="examples chosen")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--profile", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", default="embedded")
+    for name in ("model", "results-dir"):
+        parser.add_argument(f"--{name}", default="default")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
+                                 results_dir=given.results_dir)
+        table, path = run(settings, sizes=given.sizes, functions=given.functions, n=given.n, rounds=given.rounds)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(table.to_string(index=False))
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Figures of data selection: curves over labels, what was bought, labels saved. Same card and colours as `figures`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seo_core.figures import (
+    BLACK,
+    BLUE,
+    CARD,
+    COLOURS,
+    GRID,
+    LINES,
+    MARKERS,
+    NOT_RUN,
+    ORANGE,
+    SKY,
+    SOFT,
+    VERMILION,
+    _styled,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def _empty(axes) -> None:
+    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic",
+              fontsize=11)
+
+
+@_styled
+def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy") -> Figure:
+    """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
+
+    curves: `efficiency.label_curves`. The control is black and dashed; an arm without a run at its smallest budget
+    starts there, since both share that run. The number of seeds stands in the legend.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    figure, axes = plt.subplots(figsize=(8, 4.4))
+    names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
+    start = _means(curves[curves["configuration"] == target])[:1] if target in names else []
+    for number, name in enumerate(names):
+        points = _means(curves[curves["configuration"] == name])
+        if start and points[0][0] > start[0][0]:
+            points = start + points
+        labels, mean, low, high, seeds = zip(*points, strict=True)
+        colour = BLACK if name == target else COLOURS[(number - 1) % 6]
+        axes.plot(labels, 100 * np.array(mean), "--" if name == target else LINES[(number // 6) % 4], color=colour,
+                  marker=MARKERS[number % 7], markersize=5, linewidth=2 if name == target else 1.5,
+                  label=f"{name} ({_seeds(seeds)})", zorder=3 if name == target else 2)
+        if max(seeds) > 1:
+            axes.fill_between(labels, 100 * np.array(low), 100 * np.array(high), color=colour, alpha=0.13, linewidth=0)
+    axes.set(xlabel="labels bought", ylabel=f"{metric}, %")
+    if names:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(curves["labels"].unique())))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.legend(ncols=2)
+    else:
+        _empty(axes)
+    figure.tight_layout()
+    return figure
+
+
+def _means(frame: pd.DataFrame) -> list[tuple]:
+    """(labels, mean, lowest, highest, seeds) per budget, in order."""
+    groups = frame.groupby("labels")["accuracy"]
+    return [(labels, v.mean(), v.min(), v.max(), len(v)) for labels, v in groups]
+
+
+def _seeds(counts) -> str:
+    low, high = min(counts), max(counts)
+    words = f"{low}" if low == high else f"{low} to {high}"
+    return f"{words} seed{'s' if high > 1 else ''}"
+
+
+@_styled
+def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray],
+               unit: str = "nats") -> Figure:
+    """Where in the pool each acquisition function bought: density against uncertainty, a panel per function.
+
+    uncertainty (N,), density (N,) of the whole pool, grey; bought: name -> positions, coloured.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = min(3, len(bought))
+    rows = math.ceil(len(bought) / columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(3.1 * columns, 2.7 * rows + 0.3), sharex=True, sharey=True,
+                                squeeze=False)
+    for axes in grid.flat[len(bought):]:
+        axes.axis("off")
+    for axes, (name, positions) in zip(grid.flat, bought.items(), strict=False):
+        axes.plot(density, uncertainty, ".", color=GRID, markersize=4, label="pool")
+        axes.plot(density[positions], uncertainty[positions], "o", markersize=4, markerfacecolor=BLUE,
+                  markeredgecolor=CARD, markeredgewidth=0.5, label="bought")
+        axes.set_title(name.replace("_", " "))
+    for axes in grid[-1]:
+        axes.set_xlabel("density")
+    for axes in grid[:, 0]:
+        axes.set_ylabel(f"uncertainty, {unit}")
+    handles, words = grid.flat[0].get_legend_handles_labels()
+    figure.tight_layout(rect=(0, 0.35 / figure.get_figheight(), 1, 1))
+    figure.legend(handles, words, loc="lower center", ncols=2)
+    return figure
+
+
+@_styled
+def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
+    """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the target's labels. "not run" without any.
+
+    A bar with a hatch ends at the budget without having reached the target; so may an interval (an arrow).
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 1.3 + 0.45 * max(len(matches), 2)))
+    limit = 1.15 * at
+    for place, match in enumerate(matches.values()):
+        reached = math.isfinite(match.labels)
+        axes.barh(-place, match.labels if reached else at, color=SKY if reached else GRID, height=0.6,
+                  hatch="" if reached else "//", edgecolor=CARD)
+        if not math.isnan(match.low):
+            high = match.high if math.isfinite(match.high) else limit
+            low = match.low if math.isfinite(match.low) else limit
+            axes.plot([low, high], [-place, -place], color=BLACK, linewidth=1.5, marker="|", markersize=8)
+            if not math.isfinite(match.high):
+                axes.plot([limit], [-place], marker=">", color=BLACK, markersize=6, clip_on=False)
+        words = f"{match.labels:,.0f}" if reached else "not reached"
+        axes.annotate(f"{words}, {_seeds([match.n])}", (0, -place), xytext=(6, 0), textcoords="offset points",
+                      va="center", fontsize=9)
+    axes.axvline(at, color=SOFT, linestyle="--", linewidth=1.2)
+    axes.set(yticks=-np.arange(len(matches)), yticklabels=list(matches), xlim=(0, limit),
+             xlabel=f"labels needed for {target}'s accuracy at {at:,}")
+    axes.grid(False, axis="y")
+    if not matches:
+        _empty(axes)
+    figure.tight_layout()
+    return figure
+
+
+@_styled
+def gain_points(table: pd.DataFrame, target: str = "random") -> Figure:
+    """Differences to the target at equal labels with 95% intervals. table: `efficiency.gains`. "not run" if empty."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.3 * max(len(table), 3)))
+    table = table.sort_values(["labels", "configuration"])
+    for place, row in enumerate(table.itertuples()):
+        shape = MARKERS[sorted(table["labels"].unique()).index(row.labels) % 7]
+        if not math.isnan(row.low):
+            axes.plot([row.low, row.high], [-place, -place], color=SOFT, linewidth=1.5)
+        axes.plot([row.difference], [-place], shape, color=BLUE if row.difference >= 0 else ORANGE, markersize=6)
+    names = [f"{r.configuration}, {r.labels:,} ({_seeds([r.seeds])})" for r in table.itertuples()]
+    axes.axvline(0, color=BLACK, linewidth=1.1, linestyle="--")
+    axes.set(yticks=-np.arange(len(table)), yticklabels=names, xlabel=f"accuracy minus {target}'s, points")
+    axes.grid(False, axis="y")
+    if table.empty:
+        _empty(axes)
+    figure.tight_layout()
+    return figure

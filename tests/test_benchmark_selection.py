@@ -1,0 +1,94 @@
+"""The selection benchmark: its turns, its summary, its record; and the figures of selection."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seo_core import benchmark_selection as bench
+from seo_core import efficiency, figures_selection, results
+
+
+def test_turns_are_interleaved_and_measured(tiny_bert, toy_pairs):
+    turns = bench.measure(tiny_bert(), toy_pairs(60), sizes=(20, 60), functions=("features", "badge"), n=5, rounds=2)
+    assert list(zip(turns["round"], turns["pool"], turns["function"], strict=True))[:5] == [
+        (0, 20, "features"), (0, 20, "badge"), (0, 60, "features"), (0, 60, "badge"), (1, 20, "features")]
+    assert (turns["seconds"] > 0).all() and (turns["peak_memory_bytes"] > 1e6).all()
+    with pytest.raises(ValueError, match="has 60"):
+        bench.measure(tiny_bert(), toy_pairs(60), sizes=(61,))
+
+
+def _turns():
+    rows = [("features", size, r, size / 1000 * (1 + r), 1e9) for size in (1000, 10_000) for r in range(3)]
+    rows += [("badge", size, r, size / 1000 * (1 + r) + (size / 1000) ** 2, 2e9 + r)
+             for size in (1000, 10_000) for r in range(3)]
+    return pd.DataFrame(rows, columns=["function", "pool", "round", "seconds", "peak_memory_bytes"])
+
+
+def test_summary_tells_linear_from_quadratic():
+    table = bench.summarize(_turns()).set_index(["function", "pool"])
+    assert table.loc[("features", 10_000), "exponent"] == pytest.approx(1)
+    assert table.loc[("badge", 10_000), "exponent"] > 1.4
+    assert table.loc[("badge", 10_000), "choosing_seconds"] == pytest.approx(100)
+    assert np.isnan(table.loc[("badge", 1000), "exponent"])
+    assert table.loc[("badge", 1000), "peak_memory_bytes"] == 2e9 + 2
+
+
+def test_the_record_has_a_contestant_per_function_and_size_and_the_page_shows_it():
+    contestants = bench.as_contestants(bench.summarize(_turns()))
+    assert set(contestants) == {"features 1000", "features 10000", "badge 1000", "badge 10000", "features"}
+    assert contestants["features"]["examples_per_second"] == pytest.approx(500)
+    table = bench.cost_table([{"contestants": contestants, "metrics": {"other_load": 0.5}, "path": "r.json"}])
+    assert len(table) == 4 and set(table["quiet machine"]) == {"no"}
+    assert bench.cost_table([]).iloc[0, 0] == "not run yet"
+
+
+def test_one_command_measures_and_writes_the_record(tmp_path, capsys, monkeypatch):
+    from seo_core import models
+
+    load = models.load_backbone
+    monkeypatch.setattr(models, "load_backbone", lambda model, **k: load(model, **{**k, "layers": 1}))
+    assert bench.main(["--profile", "quick", "--sizes", "40", "80", "--n", "8", "--results-dir", str(tmp_path)]) == 0
+    record, = results.load_records(tmp_path)
+    assert record["experiment"] == "bench_selection" and record["parameters"]["sizes"] == [40, 80]
+    assert {"features", "badge 80", "hybrid 40"} <= set(record["contestants"])
+    assert "seconds" in capsys.readouterr().out
+    assert bench.main(["--functions", "entropie", "--sizes", "40", "--results-dir", str(tmp_path)]) == 1
+    assert "did you mean 'entropy'" in capsys.readouterr().err
+
+
+def _curves(names=("random", "badge"), seeds=2):
+    rows = [(name, seed, labels, 0.5 + 0.01 * i + 0.02 * k + 0.005 * seed, None, "")
+            for k, name in enumerate(names) for seed in range(seeds)
+            for i, labels in enumerate((1000, 2000, 4000, 8000)) if name == "random" or labels > 1000]
+    return pd.DataFrame(rows, columns=list(efficiency.COLUMNS))
+
+
+def test_figures_are_light_cards_with_readable_text_with_and_without_records():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    curves, none = _curves(), _curves(())
+    matches = efficiency.labels_to_match(_curves(("random", "badge", "worse")).replace({"worse": "other"}))
+    rng = np.random.default_rng(0)
+    drawn = [figures_selection.label_curves(curves), figures_selection.label_curves(none),
+             figures_selection.bought_map(rng.random(50), rng.random(50), {"a": np.arange(5), "b_c": np.arange(3)}),
+             figures_selection.labels_needed(matches, 8000), figures_selection.labels_needed({}, 8000),
+             figures_selection.gain_points(efficiency.gains(curves)),
+             figures_selection.gain_points(efficiency.gains(none))]
+    for figure in drawn:
+        assert min(figure.get_facecolor()[:3]) > 0.95 and figure.get_facecolor()[3] == 1
+        words = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+        assert min(t.get_fontsize() for t in words) >= 9
+    assert sum("not run" in t.get_text() for f in drawn for t in f.findobj(Text)) == 3
+    plt.close("all")
+
+
+def test_an_arm_is_drawn_from_the_controls_first_budget():
+    pytest.importorskip("matplotlib").use("Agg")
+    import matplotlib.pyplot as plt
+
+    lines = {line.get_label().split(" ")[0]: line for line in figures_selection.label_curves(_curves()).axes[0].lines}
+    assert lines["badge"].get_xdata()[0] == 1000 and lines["badge"].get_ydata()[0] == lines["random"].get_ydata()[0]
+    plt.close("all")
