@@ -40,6 +40,23 @@ def weights_by_round(records: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["labels", "seed", "round", "operator", "strength", "weight"])
 
 
+def classes_served(frame: pd.DataFrame) -> pd.DataFrame:
+    """By configuration, number of labels and class: accuracy on the reward half, share of the labelled pairs and of
+    ADA's rows, in percent, mean over seeds. frame: of `results.load`; one row "not run" where ADA has no records."""
+    import pandas as pd
+
+    names = [c.removeprefix("ada_added_") for c in frame if c.startswith("ada_added_")]
+    rows = []
+    for name in names:
+        known = frame[frame[f"ada_added_{name}"].notna()]
+        for (configuration, labels), group in known.groupby(["configuration", "labels"]):
+            rows.append((configuration, int(labels), name, *(round(100 * group[f"ada_{kind}_{name}"].mean(), 1)
+                                                             for kind in ("accuracy", "data", "added"))))
+    rows.sort(key=lambda row: (row[0], row[1]))
+    return pd.DataFrame(rows or [(NOT_RUN, *["—"] * 5)], columns=["configuration", "labels", "class", "accuracy, %",
+                                                                "of the labels, %", "of the added rows, %"])
+
+
 @_styled
 def arm_weights(log: pd.DataFrame) -> Figure:
     """Arm weights by round: a line per arm, with a band from the lowest to the highest seed where there are several.

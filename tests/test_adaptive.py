@@ -220,8 +220,8 @@ def test_no_temperature_would_be_no_preference(trained, reward):
 def test_the_log_says_how_the_weights_went(trained, reward):
     result = ada(trained, reward)
     log = result.log
-    assert log.columns.tolist() == ["round", "operator", "strength", "weight", "reward", "smoothed", "updated",
-                                    "drawn", "kept", "taken"]
+    assert log.columns.tolist() == ["round", "operator", "strength", "weight", "reward", "smoothed", "passing",
+                                    "updated", "drawn", "kept", "taken"]
     first = log[log["round"] == 1]
     assert (first["weight"] == 0.5).all()
     by_round = log.pivot(index="round", columns="operator", values=["weight", "updated"])
