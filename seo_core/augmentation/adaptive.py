@@ -79,9 +79,10 @@ class AdaptiveResult:
 
     frame: the added rows, as `augment` gives them, and strength and round. log: one row per round and arm: round,
     operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without
-    any), smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after it), drawn (candidates scored), kept (those whose
-    label was supported), taken (rows of `frame`). groups: one row per class and genre: kind, group, reward_rows,
-    accuracy (on the reward half), train_share, aim, added_share. absent: operator -> why it was left out.
+    any), smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after
+    it), drawn (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row
+    per class and genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share.
+    absent: operator -> why it was left out.
     cost: examples_scored and tokens_scored, the forward passes. statement: one sentence.
     """
 
@@ -372,8 +373,8 @@ class _Run:
             self.log.append({
                 "round": number, "operator": self.arms.operator[arm], "strength": self.arms.strength[arm],
                 "weight": before[arm], "reward": along / length if length > 0 else math.nan, "smoothed": rewards[arm],
-                "passing": passing[arm], "updated": after[arm], "drawn": len(drawn[arm]), "kept": int((kept["arm"] == arm).sum()),
-                "taken": int((taken["arm"] == arm).sum())})
+                "passing": passing[arm], "updated": after[arm], "drawn": len(drawn[arm]),
+                "kept": int((kept["arm"] == arm).sum()), "taken": int((taken["arm"] == arm).sum())})
         return len(kept)
 
     def candidates(self, number: int, arm: int, quota: int, wanted: int) -> pd.DataFrame:
