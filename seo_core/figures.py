@@ -416,6 +416,27 @@ def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
+@_styled
+def gain_intervals(table: pd.DataFrame, label: str) -> Figure:
+    """Points with intervals around a line at zero, one for each row of `efficiency.gains`; "not run" without rows."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.36 * max(len(table), 2)))
+    places = np.arange(len(table))[::-1]
+    if len(table):
+        value = table["difference"].to_numpy(float)
+        reach = np.nan_to_num(np.abs([value - table["low"], table["high"] - value]))
+        axes.errorbar(value, places, xerr=reach, fmt="o", color=BLUE, ecolor=BLACK, capsize=3, linewidth=1.2)
+    else:
+        axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=VERMILION, style="italic")
+    names = [f"{row.configuration}, {row.labels} labels" for row in table.itertuples()]
+    axes.axvline(0, color=BLACK, linewidth=1.1, linestyle="--")
+    axes.set(yticks=places, yticklabels=names, xlabel=label)
+    axes.grid(False, axis="y")
+    figure.tight_layout()
+    return figure
+
+
 # ---------------------------------------------------------------------------------------------
 # What a classifier gets wrong
 

@@ -333,9 +333,9 @@ def test_neighbours_are_those_of_brute_force():
     for word in asked:
         cosine = table.unit @ table.unit[table.position[word]]
         cosine[table.position[word]] = -1
-        best = sorted(range(len(cosine)), key=lambda i: -cosine[i])[: neighbours.NEAREST]
-        expected = [str(table.words[i]) for i in best if cosine[i] >= neighbours.FLOOR
-                    and not neighbours.opposed(word, table.words[i])]
+        best = [i for i in sorted(range(len(cosine)), key=lambda i: -cosine[i]) if cosine[i] >= neighbours.FLOOR]
+        expected = [str(table.words[i]) for i in best if not neighbours.opposed(word, table.words[i])
+                    and not neighbours.akin(word, table.words[i])][: neighbours.NEAREST]
         assert [w for w, _ in found[word]] == expected
         assert [v for _, v in found[word]] == [float(cosine[table.position[w]]) for w in expected]
 
@@ -361,6 +361,13 @@ def test_the_word_table_has_whole_unprotected_words_only():
     ("car", "cars", False), ("under", "red", False), ("house", "household", False)])
 def test_negated_words_are_no_neighbours(word, other, expected):
     assert neighbours.opposed(word, other) is neighbours.opposed(other, word) is expected
+
+
+@pytest.mark.parametrize("word, other, expected", [
+    ("car", "cars", True), ("see", "sees", True), ("paint", "painting", True), ("easy", "easily", True),
+    ("car", "cat", False), ("road", "street", False), ("paint", "painkiller", False)])
+def test_forms_of_one_word_are_no_neighbours(word, other, expected):
+    assert neighbours.akin(word, other) is neighbours.akin(other, word) is expected
 
 
 def test_an_unknown_model_is_named():

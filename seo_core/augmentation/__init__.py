@@ -2,8 +2,8 @@
 
     copies = augment(task["train"], "synonym", strength=0.1, seed=0, texts=task.texts)
 
-adaptive.py is ADA, core.py has the operators' contract and the label filter, words.py splits texts and says what is
-protected, edits.py, contextual.py and translation.py edit, wordnet.py and neighbours.py know which words are alike.
+core.py has the operators' contract and the label filter, words.py splits texts and says what is protected, edits.py,
+contextual.py and translation.py edit, wordnet.py and neighbours.py know which words are alike, adaptive.py chooses.
 """
 
 from seo_core.augmentation.adaptive import AdaptiveConfig, AdaptiveDataAugmentation, AdaptiveResult
@@ -13,10 +13,12 @@ from seo_core.augmentation.core import (
     AugmentationError,
     Operator,
     augment,
+    changes,
     label_filter,
+    survivors,
 )
 from seo_core.augmentation.wordnet import wordnet_setup
 from seo_core.augmentation.words import protected
 
 __all__ = ["DELETION", "OPERATORS", "AdaptiveConfig", "AdaptiveDataAugmentation", "AdaptiveResult", "AugmentationError",
-           "Operator", "augment", "label_filter", "protected", "wordnet_setup"]
+           "Operator", "augment", "changes", "label_filter", "protected", "survivors", "wordnet_setup"]

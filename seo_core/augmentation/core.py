@@ -180,6 +180,37 @@ def _frame(frame, out, texts, operator) -> pd.DataFrame:
     return copies
 
 
+def changes(frame: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
+    """What `augment` did to `frame`, a row for each copy: operator, side, label, before, after, and the other text.
+
+    `other` is the side of the pair that stayed; single texts have none.
+    """
+    sides = [name for name in frame.columns if name in set(copies["side"])]
+    pair = NLI_TEXTS if set(NLI_TEXTS) <= set(frame.columns) else tuple(sides)
+    rows = []
+    for copy in copies.to_dict("records"):
+        origin = frame.iloc[copy["source"]]
+        other = [origin[name] for name in pair if name != copy["side"]]
+        rows.append((copy["operator"], copy["side"], copy.get("label", -1), origin[copy["side"]], copy[copy["side"]],
+                     other[0] if other else ""))
+    return pd.DataFrame(rows, columns=["operator", "side", "label", "before", "after", "other"])
+
+
+def survivors() -> pd.DataFrame:
+    """The operators and the NLI labels that survive their edits on each side, as a table."""
+    names = {ENTAILMENT: "entailment", NEUTRAL: "neutral", CONTRADICTION: "contradiction"}
+
+    def words(labels) -> str:
+        return "all" if labels == _ALL else ", ".join(names[label] for label in sorted(labels)) or "none"
+
+    rows = [(o.name, o.summary, words(o.labels["premise"]), words(o.labels["hypothesis"]), o.resource)
+            for o in OPERATORS.values()]
+    at = [o for o, *_ in rows].index("eda") + 1
+    rows.insert(at, ("eda: deletions", "a word deleted", words(DELETION["premise"]), words(DELETION["hypothesis"]),
+                     "WordNet"))
+    return pd.DataFrame(rows, columns=["operator", "what it does", "premise edited", "hypothesis edited", "needs"])
+
+
 def _bar(total: int, operator: str, progress: bool):
     from tqdm.auto import tqdm
 

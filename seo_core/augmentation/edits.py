@@ -14,6 +14,7 @@ from seo_core.augmentation.words import NEGATION, QUANTIFIERS, choose, draw, spl
 
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
 DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
+CHANCES = 4  # neighbours are computed for chosen words only, so some turn out to have none
 SWAP, DELETE, INSERT = range(3)
 
 
@@ -51,8 +52,13 @@ def neighbour(job: Job) -> list[str | None]:
         index = np.flatnonzero(allowed)
         allowed[index] = [words.vocabulary[i] not in beside[r]
                           for i, r in zip(words.ids[index], words.row[index], strict=True)]
-    chosen = choose(allowed, words, job.keys, job.strength, 2)
-    near = table.neighbours([words.vocabulary[i] for i in np.unique(words.ids[chosen])])
+    for _ in range(CHANCES):
+        chosen = choose(allowed, words, job.keys, job.strength, 2)
+        near = table.neighbours([words.vocabulary[i] for i in np.unique(words.ids[chosen])])
+        alone = np.array([not near[words.vocabulary[i]] for i in words.ids[chosen]], bool)
+        if not alone.any():
+            break
+        allowed[chosen[alone]] = False  # a word without neighbours gives its turn to another word of its text
     return _replace(words, chosen, {w: tuple(n for n, _ in found) for w, found in near.items()}, job.keys, beside)
 
 

@@ -1,6 +1,6 @@
 """Nearest words in a model's own word table: no resource besides the model.
 
-    neighbours(["painting"], model="bundled")  ->  {"painting": (("paintings", 0.74), ("painted", 0.65), …)}
+    neighbours(["painting"], model="bundled")  ->  {"painting": (("artwork", 0.5), …)}
 
 E (V, d) holds one row per token. Candidates are the whole-word tokens (c rows, normed). Their entries are rounded to
 multiples of 2^-11: then every product is one of 2^-22, all sums stay below 4, and fp32 adds them without rounding. So
@@ -38,7 +38,8 @@ class WordTable:
     def neighbours(self, words) -> dict[str, tuple[tuple[str, float], ...]]:
         """word -> up to NEAREST (word, cosine), nearest first, cosine at least FLOOR.
 
-        Left out are those that only negate the word (`opposed`); () for a word without a token of its own.
+        Left out are other forms of the word (`akin`) and those that only negate it (`opposed`); () for a word without
+        a token of its own.
         """
         missing = [w for w in dict.fromkeys(words) if w in self.position and w not in self.known]
         for start in range(0, len(missing), BLOCK):
@@ -46,18 +47,25 @@ class WordTable:
             own = np.array([self.position[w] for w in part])
             cosine = self.unit[own] @ self.unit.T  # (b, c)
             cosine[np.arange(len(part)), own] = -np.inf
-            count = min(NEAREST, cosine.shape[1] - 1)
+            count = min(4 * NEAREST, cosine.shape[1] - 1)  # some of them are left out below
             top = np.argpartition(-cosine, count - 1, axis=1)[:, :count] if count else np.zeros((len(part), 0), int)
             values = np.take_along_axis(cosine, top, axis=1)
             order = np.argsort(-values, axis=1, kind="stable")
             for word, found, near in zip(part, np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1),
                                          strict=True):
                 self.known[word] = tuple((str(self.words[i]), float(v)) for i, v in zip(found, near, strict=True)
-                                         if v >= FLOOR and not opposed(word, self.words[i]))
+                                         if v >= FLOOR and not akin(word, self.words[i])
+                                         and not opposed(word, self.words[i]))[:NEAREST]
         return {w: self.known.get(w, ()) for w in words}
 
 
 _NEGATIVE = ("un", "in", "im", "il", "ir", "dis", "non", "anti", "mis")
+
+
+def akin(word: str, other: str) -> bool:
+    """Whether the words look like two forms of one: three or more letters in common, at most three left of each."""
+    common = len(os.path.commonprefix([word, other]))
+    return common >= 3 and max(len(word), len(other)) - common <= 3
 
 
 def opposed(word: str, other: str) -> bool:

@@ -6,7 +6,8 @@ a process, and a synset is parsed only when one of its words is asked for. Every
 
 A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all
 (part of speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the
-words of that reading's first sense, put into the same form: plural nouns, third persons, regular -ed and -ing.
+words of that reading's first sense (those that WordNet's authors met in their texts, if there are any: meal, not
+repast), put into the same form: plural nouns, third persons, regular -ed and -ing.
 Irregular forms have no synonyms here, nor have words of which no reading prevails.
 """
 
@@ -182,7 +183,9 @@ class _Lexicon:
         lemma, pos, form = readings[counts.index(max(counts))]
         if form is None:
             return ()
-        formed = (self._form(other, pos, form) for other in self.first_sense(lemma, pos))
+        others = self.first_sense(lemma, pos)
+        formed = (self._form(other, pos, form) for other in
+                  [w for w in others if self.count(w.encode(), pos)] or others)
         return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FUNCTION and w not in PROTECTED))
 
     def _readings(self, word: bytes):
@@ -222,6 +225,8 @@ class _Lexicon:
             return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
         if form == "ed":
             return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
+        if lemma.endswith("ie"):
+            return lemma[:-2] + "ying"
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
 
 

@@ -50,16 +50,17 @@ OPPOSITES = _words("""
 up down in out on off left right above below top bottom front behind back inside outside near far north south east
 west with against old new young big small large little long short high low hot cold warm cool wet dry clean dirty
 heavy light cheap expensive open closed full empty good bad better worse best worst true right wrong same alive dead
-male female man men woman women boy boys girl girls he she his her him husband wife father mother son daughter brother
-sister increase increased decrease decreased rise rose fall fell begin began start started end ended stop stopped love
-loved hate hated like liked dislike disliked win won lose lost buy bought sell sold give gave take took come came go
-went remember remembered forget forgot agree agreed disagree disagreed accept accepted reject rejected""")
+white black red blue green yellow brown grey gray pink purple male female man men woman women boy boys girl girls he
+she his her him husband wife father mother son daughter brother sister increase increased decrease decreased rise rose
+fall fell begin began start started end ended stop stopped love loved hate hated like liked dislike disliked win won
+lose lost buy bought sell sold give gave take took come came go went remember remembered forget forgot agree agreed
+disagree disagreed accept accepted reject rejected""")
 FUNCTION = _words("""
 a an the this that these those i me my mine you your yours we us our ours they them their theirs it its itself himself
 herself themselves myself yourself ourselves who whom whose which what where why how and or so as at by for from into
 of onto to through toward towards upon via within across along among around between beyond beside besides is am are
 was were be been being do does did doing done have has had having get gets got there here than because well oh uh um
-yeah yes okay ok mr mrs ms dr""")
+yeah yes okay else otherwise ok mr mrs ms dr""")
 PROTECTED = NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME | OPPOSITES
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -1,0 +1,164 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Benchmark: how fast augmentation is
+#
+# Augmentation with the common libraries takes minutes for what one epoch of training takes. This chapter measures our
+# operators against nlpaug {cite}`ma2019nlpaug`, TextAttack {cite}`morris2020textattack`, and against Apertium
+# {cite}`forcada2011apertium` as it is usually called, with a process for each sentence.
+#
+# Each contestant runs in a process of its own and edits the same texts, in turn: A B C A B C. The first pass has every cache
+# empty: reading WordNet and building tables is inside the clock, importing the library is not. The second pass shows the
+# speed after that. Nothing is compared at unequal work: our strength is set so that we replace the share of words
+# that nlpaug replaces, and a teacher says how often the label survives.
+#
+# The peers may have environments of their own. Name their interpreters before the run:
+#
+# ```bash
+# export SEO_PEER_NLPAUG=path/to/nlpaug-env/bin/python          # nlpaug 1.1.11 and nltk
+# export SEO_PEER_TEXTATTACK=path/to/textattack-env/bin/python
+# export NLTK_DATA=path/to/nltk_data                            # nlpaug's tagger, TextAttack's stop words
+# python -m seo_core.run chapter bench_augmentation --profile cpu --data path/to/mnli
+# ```
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick | cpu | gpu | paper
+seed: int = 0
+data: str = "default"  # embedded | hub id | local path; default: the profile's own
+model: str = "default"  # bundled | hub id | local folder
+results_dir: str = "default"  # where the record goes
+rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
+
+# %%
+import time
+from dataclasses import replace
+
+from seo_core import benchmark, figures, load_settings, results
+from seo_core import benchmark_augmentation as bench
+from seo_core.data import encode, prepare
+from seo_core.models import load_backbone, model_info
+from seo_core.peers import seo_core as ours
+from seo_core.training import TrainingConfig, fit
+
+started = time.time()
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+plan = bench.plan(settings, rounds=rounds)
+plan
+
+# %% [markdown]
+# ## Texts
+#
+# The premises and the hypotheses of some training pairs. Others train the teacher that judges labels.
+
+# %%
+task = prepare(replace(settings, train_rows=plan["teacher_pairs"] + plan["pairs"]))
+pairs, rest = task["train"].head(plan["pairs"]).reset_index(drop=True), task["train"].iloc[plan["pairs"]:]
+texts = [text for name in task.texts for text in pairs[name]]
+print(f"{len(texts)} texts, {len(rest)} pairs for the teacher")
+
+# %% [markdown]
+# ## Who is here
+#
+# Each contestant is tried on one sentence. Who cannot run is absent, with the last line of its error, and has no number below.
+# Importing TextAttack 0.3 fails beside transformers 5, because of a part-of-speech tagger that its WordNet swap does not use;
+# the script that runs it puts an empty stand-in there.
+
+# %% tags=["nbval-ignore-output"]
+absent = bench.peers()
+for name, why in absent.items():
+    print(f"{bench.TITLES[name]:28s} {'absent: ' + why if why else 'ready'}")
+
+# %% [markdown]
+# ## Turns
+#
+# TextAttack edits one text at a time and gets fewer of them, and Apertium with a process for each text only a few: rates are
+# per text, so theirs are extrapolated from a smaller number, which `texts` tells.
+
+# %% tags=["nbval-ignore-output"]
+ready = [name for name, why in absent.items() if not why]
+contestants = bench.Contestants(texts, ready, 0.1, plan["slow_texts"])
+table = {**contestants.table, **bench.apertium_contestants(texts[: plan["apertium_texts"]], plan["single_texts"])}
+turns = benchmark.interleave(table, rounds=plan["rounds"], progress=False)
+versus = bench.versus(turns)
+titles = {"examples_per_second_total": "texts/s, cold", "examples_per_second": "texts/s, warm", "ratio_total": "ratio, cold",
+          "ratio": "ratio, warm", "baseline": "compared with"}
+figures.Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
+
+# %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}}
+_ = figures.ratio_bars(versus, "speed of the second pass, relative to its baseline")
+
+# %% [markdown]
+# ## Work done, and labels kept
+#
+# `words_replaced` is the share of words that changed or moved. `labels_kept`: of the pairs that the teacher had right before, the
+# share that it has right after, both texts edited and no label filter. It measures the edits and the teacher's
+# stability together, so it is for comparing contestants, not a rate of wrong labels. The texts are edited one by one, so our
+# rules for pairs do not come in here; the protected words do.
+
+# %% tags=["nbval-ignore-output"]
+network, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
+config = TrainingConfig.from_settings(settings, epochs=1 if profile == "quick" else 2)
+fit(network, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config, progress=False)
+kept = bench.labels_kept(network, tokenizer, pairs, task.texts, max_length=settings.max_length)
+quality = contestants.quality(kept)
+figures.Table(quality.round(3), index=True)
+
+# %%
+measured = versus.drop(columns=["compared", "baseline"]).join(quality)
+record = results.write(
+    "bench_augmentation", "augmentation_speed", settings=settings, data=task,
+    model_info=model_info(network, settings.model), contestants=benchmark.as_contestants(measured),
+    metrics={f"speed_ratio {name}": row.ratio for name, row in versus.iterrows() if name != row.baseline},
+    parameters={"plan": plan, "versions": contestants.versions}, started=started)
+
+# %% [markdown]
+# **Check.** Speed is reported and not tested. What must hold: all contestants of a comparison had the same texts, and our
+# operators made in their own process what they make in this one.
+
+# %%
+counts = turns.set_index("contestant").examples
+same = [title for title in contestants.table if "TextAttack" not in title]
+assert same and (counts[same] == len(texts)).all(), counts
+for name in [name for name in ready if name.startswith("seo_core")]:
+    again = ours(name.split()[1], contestants.strengths[name])()(texts, 0)
+    assert contestants.made[bench.TITLES[name]] == again, name
+print("the same texts for all; the same copies in every process")
+
+# %% [markdown]
+# ## The reference run
+#
+# The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. In it, `ratio` compares second passes, `ratio_total` first
+# passes, with nlpaug's way for our word operators, and with a process for each sentence for Apertium.
+
+# %%
+reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
+figures.Table(figures.contestant_table(reference))
+
+# %% [markdown]
+# ## Where the time goes
+#
+# nlpaug tags parts of speech for each text and asks NLTK for the synsets of each word, every time. Ours splits all texts, decides
+# once for each *different* word, and draws the words to change with array operations. It needs no tagger, since
+# it takes a word only in its commonest reading, and reads WordNet's files by bisection instead of building a view of all of them. A process of
+# Apertium loads its dictionaries before it translates; one batch loads them once.
+#
+# ## Exercises
+#
+# 1. Give all contestants twice the texts. Which rates change, and why is "cold" the one that gains?
+# 2. Set the strength to 0.3. Does the label survive as often with ours as with nlpaug's?
+# 3. Time `augment(…, "neighbour")`. What does its first call do that the second does not?
