@@ -192,7 +192,11 @@ def ada_parameters() -> dict:
 
 
 def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
-    """ADA's rows for the pairs at `rows`, by the model of teacher(study, labels); series: arm weights by round."""
+    """ADA's rows for the pairs at `rows`, by the model of teacher(study, labels).
+
+    series: arm weights by round. metrics: examples_scored, and by class the accuracy on the reward half
+    (ada_accuracy_…), the share of the labelled pairs (ada_data_…) and of the added ones (ada_added_…).
+    """
     from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 
     ada = AdaptiveDataAugmentation(AdaptiveConfig(operators=OPERATORS), seed=study.settings.seed)
@@ -201,7 +205,11 @@ def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
     series = {"round": sorted(found.log["round"].unique().tolist())}
     for (operator, strength), group in found.log.groupby(["operator", "strength"]):
         series[f"weight {operator} {strength:g}"] = group["weight"].tolist()
-    return Added(found.frame, series=series, metrics={"examples_scored": found.cost["examples_scored"]})
+    metrics = {"examples_scored": found.cost["examples_scored"]}
+    for row in found.groups[found.groups["kind"] == "class"].itertuples():
+        metrics.update({f"ada_accuracy_{row.group}": row.accuracy, f"ada_data_{row.group}": row.train_share,
+                        f"ada_added_{row.group}": row.added_share})
+    return Added(found.frame, series=series, metrics=metrics)
 
 
 def robustness(study: Study, model) -> dict[str, float]:

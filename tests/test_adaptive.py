@@ -15,10 +15,12 @@ from torch.nn import functional as F
 
 import seo_core.augmentation as package
 from seo_core import selection
+from seo_core.augmentation import adaptive
 from seo_core.augmentation.adaptive import (
     AdaptiveConfig,
     AdaptiveDataAugmentation,
     arm_weights,
+    calibration,
     largest_remainder,
     mean_gradient,
     projections,
@@ -47,6 +49,7 @@ class Planted:
 
     edit: object
     missing: str | None = None
+    graded: bool = True
 
     def available(self):
         return self.missing
@@ -67,7 +70,8 @@ def nothing(words, rng):
 
 
 OPERATORS = {"good": Planted(swap_filler), "flip": Planted(flip_label), "same": Planted(nothing),
-             "gone": Planted(swap_filler, "WordNet is not installed: run the setup")}
+             "gone": Planted(swap_filler, "WordNet is not installed: run the setup"),
+             "whole": Planted(swap_filler, graded=False)}
 
 
 def augment(frame, operator, *, strength=0.1, seed=0, texts=TEXTS, **_):
@@ -172,7 +176,7 @@ def test_shares_become_whole_numbers(share, total):
 
 def test_an_operator_that_flips_labels_loses_weight(trained, reward):
     result = ada(trained, reward)
-    assert result.weights["good", 0.2] > 0.8 > 0.2 > result.weights["flip", 0.2]
+    assert result.weights["good", 0.2] > 0.75 > 0.25 > result.weights["flip", 0.2]
     totals = result.log.groupby("operator")[["drawn", "kept"]].sum()
     assert totals.loc["flip", "kept"] < 0.2 * totals.loc["flip", "drawn"]
     assert (result.frame["operator"] == "good").mean() > 0.9
@@ -185,6 +189,29 @@ def test_it_loses_weight_by_its_gradient_alone_where_nothing_is_filtered(trained
     assert result.weights["good", 0.2] > 0.8
 
 
+def test_an_overconfident_model_does_not_reward_wrong_labels(trained, reward, monkeypatch):
+    """The model's accuracy on these reward rows is 60%, its confidence near 1: "be less sure" is not the lesson."""
+    shift = reward["idx"].to_numpy() % 10  # 0 and 1: the next class; 2 and 3: the one after; else the right one
+    noisy = reward.assign(label=(reward["label"] + np.where(shift < 2, 1, np.where(shift < 4, 2, 0))) % 3)
+    rewards = {}
+    for name in ("calibrated", "raw"):
+        if name == "raw":
+            monkeypatch.setattr(adaptive, "calibration", lambda logits, labels: 1.0)
+        log = ada(trained, noisy, floor=0.0).log
+        rewards[name] = log.groupby("operator")["reward"].mean()
+    assert rewards["raw"]["flip"] > rewards["raw"]["good"] + 0.3
+    assert abs(rewards["calibrated"]["flip"] - rewards["calibrated"]["good"]) < 0.1
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_calibration_finds_the_temperature(scale):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 3))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (p.cumsum(1) < rng.random((20_000, 1))).sum(1)
+    assert calibration(logits * scale, labels) == pytest.approx(scale, rel=0.05)
+
+
 def test_no_temperature_would_be_no_preference(trained, reward):
     result = ada(trained, reward, floor=0.0, temperature=1e6)
     assert result.weights["good", 0.2] == pytest.approx(0.5, abs=0.02)
@@ -193,8 +220,8 @@ def test_no_temperature_would_be_no_preference(trained, reward):
 def test_the_log_says_how_the_weights_went(trained, reward):
     result = ada(trained, reward)
     log = result.log
-    assert log.columns.tolist() == ["round", "operator", "strength", "weight", "reward", "smoothed", "updated",
-                                    "drawn", "kept", "taken"]
+    assert log.columns.tolist() == ["round", "operator", "strength", "weight", "reward", "smoothed", "passing",
+                                    "updated", "drawn", "kept", "taken"]
     first = log[log["round"] == 1]
     assert (first["weight"] == 0.5).all()
     by_round = log.pivot(index="round", columns="operator", values=["weight", "updated"])
@@ -202,6 +229,11 @@ def test_the_log_says_how_the_weights_went(trained, reward):
     assert np.allclose(log.groupby("round")[["weight", "updated"]].sum(), 1)
     assert log["taken"].sum() == len(result.frame) and (log["taken"] >= 0).all()
     assert (log["kept"] <= log["drawn"]).all()
+
+
+def test_strengths_make_arms_only_where_they_matter(trained, reward):
+    result = ada(trained, reward, operators=("good", "whole"), strengths=(0.2, 0.4))
+    assert list(result.weights) == [("good", 0.2), ("good", 0.4), ("whole", 0.2)]
 
 
 # -- what comes back ------------------------------------------------------------------------------
@@ -340,8 +372,8 @@ def test_errors_about_reward_and_teacher(trained, reward, tiny_bert):
 
 @pytest.mark.parametrize("change", [
     {"operators": ()}, {"strengths": ()}, {"strengths": (0.0,)}, {"strengths": (0.1, 1.5)}, {"temperature": 0},
-    {"exploration": 1.1}, {"focus": -0.1}, {"rounds": 0}, {"prior": 0}, {"trial": 0}, {"passes": -1},
-    {"operators": ("eda", "eda")}])
+    {"exploration": 1.1}, {"focus": -0.1}, {"rounds": 0}, {"prior": 0}, {"share_prior": 0}, {"trial": 0},
+    {"passes": -1}, {"operators": ("eda", "eda")}])
 def test_bad_configuration(change):
     with pytest.raises(ValueError):
         AdaptiveConfig(**change)

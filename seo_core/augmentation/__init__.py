@@ -22,4 +22,3 @@ from seo_core.augmentation.words import protected
 
 __all__ = ["DELETION", "OPERATORS", "AdaptiveConfig", "AdaptiveDataAugmentation", "AdaptiveResult", "AugmentationError",
            "Operator", "augment", "changes", "label_filter", "protected", "survivors", "wordnet_setup"]
-

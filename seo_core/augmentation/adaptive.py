@@ -18,7 +18,9 @@ augmentation strategy" and leaves open how. Our reading is a bandit over operato
        ⟨g_i, g⟩ = (p_i − y_i)ᵀ g h_i        ‖g_i‖ = ‖p_i − y_i‖ ‖h_i‖
 
    and no gradient is ever formed. It is the reward of differentiable data selection (Wang et al. 2020, "Optimizing
-   Data Usage via Differentiable Rewards"), with arms in the place of examples.
+   Data Usage via Differentiable Rewards"), with arms in the place of examples. All logits are first divided by the
+   temperature that fits the reward half (Guo et al. 2017): a model that is too sure of itself has a g that mostly says
+   "be less sure", and with that direction agrees whatever confuses the model, wrong labels most of all.
 4. *Spend.* The next round's rows are shared by arm weights, a softmax of the smoothed rewards times the share of an
    arm's candidates that pass the filter; a part is always spread evenly.
 
@@ -44,10 +46,11 @@ class AdaptiveConfig:
     operators: tuple[str, ...] = ("synonym", "neighbour", "eda", "aeda")  # those that need no further model
     strengths: tuple[float, ...] = (0.1, 0.3)  # EDA's advice for little data, and clearly more than that
     rounds: int = 4  # the weights are corrected three times; each round is one batched forward pass
-    temperature: float = 0.05  # difference in reward (a cosine) that makes one arm's weight e times another's
+    temperature: float = 0.03  # difference in reward (a cosine) that makes one arm's weight e times another's
     exploration: float = 0.2  # share of a round spread evenly, so that every arm is seen again
     focus: float = 0.5  # share of the rows that goes by error, not by what D looks like
-    prior: int = 32  # examples' worth of the mean over arms (or groups) mixed into each: few examples say little
+    prior: int = 128  # examples' worth of the mean over arms mixed into each: one example's cosine says little
+    share_prior: int = 32  # the same for shares: accuracies of classes and genres, candidates that pass
     trial: int = 16  # candidates of every arm in each round, however few rows it is to give
     floor: float | None = None  # passed to label_filter; None: its own default
     passes: int = 20  # further rounds, at most, where the filter left too few rows
@@ -65,7 +68,7 @@ class AdaptiveConfig:
         for name in ("exploration", "focus"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}")
-        for name, least in (("rounds", 1), ("prior", 1), ("trial", 1), ("passes", 0)):
+        for name, least in (("rounds", 1), ("prior", 1), ("share_prior", 1), ("trial", 1), ("passes", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)!r}")
 
@@ -76,9 +79,10 @@ class AdaptiveResult:
 
     frame: the added rows, as `augment` gives them, and strength and round. log: one row per round and arm: round,
     operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without
-    any), smoothed (reward so far), updated (the weight after the round), drawn (candidates scored), kept (those whose
-    label was supported), taken (rows of `frame`). groups: one row per class and genre: kind, group, reward_rows,
-    accuracy (on the reward half), train_share, aim, added_share. absent: operator -> why it was left out.
+    any), smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after
+    it), drawn (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row
+    per class and genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share.
+    absent: operator -> why it was left out.
     cost: examples_scored and tokens_scored, the forward passes. statement: one sentence.
     """
 
@@ -131,6 +135,17 @@ def projections(logits: np.ndarray, embeddings: np.ndarray, labels: np.ndarray,
     return along, np.linalg.norm(r, axis=1) * np.linalg.norm(h, axis=1)
 
 
+def calibration(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature within [1/4, 16] by which logits (n, k) are best divided: least cross-entropy on labels (n,)."""
+    from scipy.optimize import minimize_scalar
+
+    from seo_core.evaluation import cross_entropy
+
+    found = minimize_scalar(lambda t: cross_entropy(logits / np.exp(t), labels), bounds=np.log([0.25, 16]),
+                            method="bounded")
+    return float(np.exp(found.x))
+
+
 def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, exploration: float) -> np.ndarray:
     """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,).
 
@@ -175,11 +190,11 @@ class _Arms:
     def passing(self) -> np.ndarray:
         """(A,): share of the candidates that the filter kept, drawn towards the mean over arms."""
         pooled = (self.kept.sum() + 1) / (self.drawn.sum() + 2)
-        return (self.kept + self.config.prior * pooled) / (self.drawn + self.config.prior)
+        return (self.kept + self.config.share_prior * pooled) / (self.drawn + self.config.share_prior)
 
     def yields(self) -> np.ndarray:
         """(A,): kept candidates for each row given to the operator; a half before anything is known."""
-        return (self.kept + 0.5 * self.config.prior) / (self.asked + self.config.prior)
+        return (self.kept + 0.5 * self.config.share_prior) / (self.asked + self.config.share_prior)
 
     def weights(self) -> np.ndarray:
         return arm_weights(self.rewards(), self.passing(), temperature=self.config.temperature,
@@ -318,9 +333,10 @@ class _Run:
         self.frame = self.frame.reset_index(drop=True)
         logits, embeddings = self.score(self.reward, self.model)
         labels = self.reward["label"].to_numpy(np.int64)
-        self.direction = mean_gradient(logits, embeddings, labels)  # (k, d)
+        self.calibration = calibration(logits, labels)
+        self.direction = mean_gradient(logits / self.calibration, embeddings, labels)  # (k, d)
         self.needs = _Needs(self.frame, self.reward, logits.argmax(axis=1) == labels, self.ada.config.focus,
-                            self.ada.config.prior)
+                            self.ada.config.share_prior)
         self.seen = set(zip(*(self.frame[t] for t in self.texts), strict=True))
         self.spare: list[pd.DataFrame] = []  # kept, not taken: used before more is drawn
         self.parts: list[pd.DataFrame] = []  # taken
@@ -351,14 +367,14 @@ class _Run:
         kept, gained = self.judge(pool)
         taken = self.take(kept, quota)
         after = self.arms.weights()
-        rewards = self.arms.rewards()
+        rewards, passing = self.arms.rewards(), self.arms.passing()
         for arm in range(len(self.arms)):
             along, length = gained[arm]
             self.log.append({
                 "round": number, "operator": self.arms.operator[arm], "strength": self.arms.strength[arm],
                 "weight": before[arm], "reward": along / length if length > 0 else math.nan, "smoothed": rewards[arm],
-                "updated": after[arm], "drawn": len(drawn[arm]), "kept": int((kept["arm"] == arm).sum()),
-                "taken": int((taken["arm"] == arm).sum())})
+                "passing": passing[arm], "updated": after[arm], "drawn": len(drawn[arm]),
+                "kept": int((kept["arm"] == arm).sum()), "taken": int((taken["arm"] == arm).sum())})
         return len(kept)
 
     def candidates(self, number: int, arm: int, quota: int, wanted: int) -> pd.DataFrame:
@@ -387,6 +403,7 @@ class _Run:
         if not len(pool):
             return pool, [(0.0, 0.0)] * len(self.arms)
         logits, embeddings = self.score(pool, self.model)
+        logits = logits / self.calibration
         teacher = logits if self.teacher is None else self.score(pool, self.teacher)[0]
         floor = {} if self.ada.config.floor is None else {"floor": self.ada.config.floor}
         good = np.asarray(augmentation.label_filter(pool, teacher, **floor), bool)
@@ -465,7 +482,8 @@ def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:
             raise AugmentationError(f"unknown operator {name!r}{suggest(name, OPERATORS)}")
     why = {name: OPERATORS[name].available() for name in config.operators}
     absent = {name: reason for name, reason in why.items() if reason}
-    pairs = [(name, s) for name in config.operators if name not in absent for s in config.strengths]
+    pairs = [(name, s) for name in config.operators if name not in absent
+             for s in (config.strengths if OPERATORS[name].graded else config.strengths[:1])]
     if not pairs:
         raise AugmentationError("none of the operators can run here. "
                                 + " ".join(f"{name}: {reason}." for name, reason in absent.items()))

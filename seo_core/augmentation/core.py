@@ -57,6 +57,7 @@ class Operator:
     edit: Callable = field(repr=False)
     absent: Callable[[], str | None] = field(repr=False, default=lambda: None)
     sides: tuple[str, ...] = ("premise", "hypothesis", "text")  # text: the only one, or a pair that is not NLI
+    graded: bool = True  # whether it takes notice of strength
 
     def available(self) -> str | None:
         """None where the operator can be used, else the reason and what to do about it."""
@@ -70,7 +71,7 @@ OPERATORS: dict[str, Operator] = {operator.name: operator for operator in (
     Operator("contextual", "words filled in by a masked language model", _OTHER_WORD, "a masked language model",
              contextual.contextual, contextual.absent),
     Operator("back_translation", "into another language and back", _ANY_SIDE, "Apertium, or two MarianMT models",
-             translation.back_translation, translation.absent),
+             translation.back_translation, translation.absent, graded=False),
     Operator("eda", "neighbours swapped, a word deleted, a synonym inserted", _ANY_SIDE, "WordNet", edits.eda,
              wordnet.absent),
     Operator("aeda", "punctuation marks inserted", _ANY_SIDE, "nothing", edits.aeda),
