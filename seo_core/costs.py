@@ -36,6 +36,8 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
     before: list[tuple[str, int]] = []
     if configuration in ("da", "ssl", "ssl-fixed"):
         before = [("base", labels)]  # the teacher
+    elif configuration == "ssl-source":
+        before = needs("random", labels)
     elif configuration == "al":
         before = [("base", labels // 2)]
     elif configuration in ("tl", "tl-decay", "random"):
@@ -56,7 +58,7 @@ _BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald")
 
 def scored(configuration: str, labels: int) -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
-    if configuration in ("ssl", "ssl-fixed", "data-module"):
+    if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
         return UNLABELLED
     if configuration in _BOUGHT:
         return CANDIDATES * (5 if configuration == "bald" else 1) * (labels > BUDGETS[0])

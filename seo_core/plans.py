@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -246,16 +246,31 @@ UNLABELLED = 8000
 
 
 def semi(name: str) -> Callable[[Study, int], Run]:
-    """One round of self-training from the supervised model: "ssl-fixed" (the papers' way) or "ssl"."""
+    """One round of self-training from the supervised model of the same labels, in three ways.
+
+    "ssl-fixed": a fixed threshold, the papers' way. "ssl": class-wise adaptive thresholds, weak and strong view.
+    "ssl-source": teacher and student start from the source task, and every pair is kept with soft targets.
+    """
 
     def arm(study: Study, labels: int) -> Run:
         from seo_core.selection.pseudo import FIXED, SelfTrainingConfig
+        from seo_core.transfer import with_l2_sp
 
-        config = FIXED if name == "ssl-fixed" else SelfTrainingConfig()
-        teacher = base(study, labels)
+        source = name == "ssl-source"
+        config = {"ssl-fixed": FIXED, "ssl": SelfTrainingConfig(),
+                  "ssl-source": SelfTrainingConfig(keep="all", align=False)}[name]
+        teacher = acquire("random")(study, labels) if source else base(study, labels)
+
+        def add() -> Added:
+            found = pseudo(study, teacher, config, strong=name == "ssl")
+            if not source:
+                return found
+            return replace(found, loss=lambda model: with_l2_sp(model, BETA, loss=found.loss(model)))
+
         return study.of(SEMI).train(
-            name, teacher.rows, add=lambda: pseudo(study, teacher, config, strong=name != "ssl-fixed"),
-            training={"epochs": 2}, parameters={"unlabelled": UNLABELLED, "self_training": asdict(config)})
+            name, teacher.rows, add=add, training={"epochs": 2},
+            start=partial(source_model, study.settings) if source else "pretrained",
+            parameters={"unlabelled": UNLABELLED, "self_training": asdict(config)})
 
     return arm
 
@@ -340,7 +355,7 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),
                **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")}},
-    SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl")},
+    SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
     COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
                "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600))},
 }

@@ -349,8 +349,8 @@ def _wordnet() -> str:
     if wordnet_setup() is not None:
         return "WordNet: ready"
     left_out = ", ".join(name for name, operator in OPERATORS.items() if operator.resource == "WordNet")
-    return (f"WordNet: not here, so these operators are left out: {left_out}. It comes with a network, or with the Debian "
-            "packages wordnet-base and wordnet-sense-index")
+    return (f"WordNet: not here, so these operators are left out: {left_out}. It comes with a network, or with the "
+            "Debian packages wordnet-base and wordnet-sense-index")
 
 
 def _clean(given: argparse.Namespace) -> int:

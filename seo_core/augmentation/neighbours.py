@@ -2,12 +2,14 @@
 
     neighbours(["painting"], model="bundled")  ->  {"painting": (("paintings", 0.74), ("painted", 0.65), …)}
 
-E (V, d) holds one row per token. Candidates are the whole-word tokens (c rows, normed); asked words are looked up in
-blocks of fixed size, so that a word's product with the candidates does not depend on which words stand beside it.
+E (V, d) holds one row per token. Candidates are the whole-word tokens (c rows, normed). Their entries are rounded to
+multiples of 2^-11: then every product is one of 2^-22, all sums stay below 4, and fp32 adds them without rounding. So
+the cosines are the same in any order of adding, in any block, on any machine.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +20,8 @@ from seo_core.augmentation.words import FUNCTION, PROTECTED
 
 NEAREST = 5  # neighbours kept for a word: farther ones have little to do with it
 FLOOR = 0.4  # least cosine; below it MiniLM's neighbours are often mere look-alikes in frequency
-BLOCK = 64  # words a product: a constant, see above
+BLOCK = 256  # words a product: bounds memory
+GRID = 2.0**11  # see above; moves a cosine by about 0.0001
 _TABLES = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight", "wte.weight", "shared.weight")
 
 
@@ -28,7 +31,7 @@ class WordTable:
     def __init__(self, words: list[str], vectors: np.ndarray):
         self.words = np.array(words, dtype=object)  # (c,)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        self.unit = np.ascontiguousarray(vectors / np.maximum(length, 1e-12), dtype=np.float32)  # (c, d)
+        self.unit = (np.rint(vectors / np.maximum(length, 1e-12) * GRID) / GRID).astype(np.float32)  # (c, d)
         self.position = {word: i for i, word in enumerate(words)}
         self.known: dict[str, tuple[tuple[str, float], ...]] = {}
 
@@ -41,9 +44,7 @@ class WordTable:
         for start in range(0, len(missing), BLOCK):
             part = missing[start : start + BLOCK]
             own = np.array([self.position[w] for w in part])
-            asked = np.zeros((BLOCK, self.unit.shape[1]), np.float32)
-            asked[: len(part)] = self.unit[own]
-            cosine = (asked @ self.unit.T)[: len(part)]  # (b, c)
+            cosine = self.unit[own] @ self.unit.T  # (b, c)
             cosine[np.arange(len(part)), own] = -np.inf
             count = min(NEAREST, cosine.shape[1] - 1)
             top = np.argpartition(-cosine, count - 1, axis=1)[:, :count] if count else np.zeros((len(part), 0), int)
@@ -63,7 +64,8 @@ def opposed(word: str, other: str) -> bool:
     """Whether one of the words is the other with a negating prefix or the ending -less: accurate, inaccurately."""
     for one, two in ((word, other), (other, word)):
         for prefix in _NEGATIVE:
-            if one.startswith(prefix) and len(one) > len(prefix) + 3 and two.startswith(one[len(prefix):][:5]):
+            stem = one.removeprefix(prefix)
+            if stem != one and len(os.path.commonprefix([stem, two])) >= max(4, min(len(stem), len(two)) - 1):
                 return True
         if one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less"):
             return True

@@ -22,7 +22,7 @@ BATCH = 2000  # texts a pass of Apertium: starting it costs about as long as tra
 SECONDS = 600  # of one pass, before it is given up
 _NEGATIONS = frozenset({"no", "not", "nor", "none", "nobody", "nothing", "nowhere", "never", "neither", "without",
                         "cannot"})
-_LOOSE = frozenset({"can", "will", "would", "shall", "should", "could", "but", "also", "even", "too"})  # languages differ
+_LOOSE = frozenset({"can", "will", "would", "shall", "should", "could", "but", "also", "even", "too"})  # vary
 _GUARDED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LOOSE
 
 
