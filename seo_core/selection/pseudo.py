@@ -284,6 +284,35 @@ def _choose(weak: np.ndarray, strong: np.ndarray | None, config: SelfTrainingCon
     return pseudo_label(weak, threshold=0.0)
 
 
+QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `quality` tries
+
+
+def quality(logits, pseudo: Pseudo, truth: np.ndarray, labels=None) -> tuple[dict, dict]:
+    """How good pseudo-labels were, for a record: (metrics, series). The only function here that reads true labels.
+
+    logits as for `self_training`; truth (n,) the pool's true labels, which the training has not seen; labels: the
+    classes' names. metrics: teacher_accuracy on the pool, pseudo_kept (share of the pool), pseudo_accuracy of what
+    was kept, and both by the teacher's class ("pseudo_accuracy_neutral"). series: over the fixed thresholds
+    `QUALITY_AT`, the share of the pool kept and its accuracy (None where nothing is kept).
+    """
+    p = soft_labels(logits)
+    labels = labels or [str(c) for c in range(p.shape[1])]
+    classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
+    hit, right = classes == truth, pseudo.labels == np.asarray(truth)[pseudo.rows]
+
+    def share(mask):
+        return float(mask.mean()) if len(mask) else None
+
+    found = {"teacher_accuracy": share(hit), "pseudo_kept": len(pseudo) / max(len(p), 1),
+             "pseudo_accuracy": share(right)}
+    for c, name in enumerate(labels):
+        found[f"pseudo_kept_{name}"] = float(pseudo.kept[c])
+        found[f"pseudo_accuracy_{name}"] = share(right[pseudo.labels == c])
+    series = {"threshold": list(QUALITY_AT), "kept_at_threshold": [share(top >= t) for t in QUALITY_AT],
+              "accuracy_at_threshold": [share(hit[top >= t]) for t in QUALITY_AT]}
+    return {key: value for key, value in found.items() if value is not None}, series
+
+
 def _join(parts):
     """Several Encoded laid end to end, every label -1."""
     from seo_core.data import Encoded
