@@ -104,7 +104,7 @@ figures.Table(verdicts[["claim", "statement", "ours", "n", "verdict"]])
 base = costs.total(reference, "base", 8000)
 reached = table[table["minutes, quiet"] != "—"]
 assert reached.loc["base", "of the baseline's"] == "1.00"
-for name, row in reached.iterrows():
+for _, row in reached.iterrows():
     pairs = float(row["pairs trained on"])
     assert float(row["minutes, quiet"]) > 0 and (pairs <= base["train_examples"]) >= (float(row["of the baseline's"]) < 1)
 assert all(len(set(costs.needs(c, 8000))) == len(costs.needs(c, 8000)) for c in techniques)

@@ -132,12 +132,17 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
 def quiet_speed(contestants: pd.DataFrame) -> Speed:
     """Throughput from the benchmark records (`results.load_contestants`): our loop's training, and pool scoring.
 
-    Raises KeyError naming the benchmark that has not been run.
+    Both on the same data, since a pair's cost grows with its length. Raises LookupError naming the benchmark that
+    has not been run.
     """
-    found = {}
-    for key, experiment, name in (("training", "bench_training", "seo_core"), ("scoring", "bench_selection", "features")):
+    def latest(experiment: str, name: str, data: str | None = None):
         rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
+        rows = rows if data is None else rows[rows["data_name"] == data]
         if rows.empty:
-            raise KeyError(f"no record of {experiment}: run that chapter first, on a quiet machine")
-        found[key] = float(rows["examples_per_second"].iloc[-1])
-    return Speed(**found)
+            raise LookupError(f"no record of {experiment} with {name!r}{f' on {data}' if data else ''}: run that "
+                              "benchmark on a quiet machine, and put its record beside the others")
+        return rows.sort_values("finished").iloc[-1]
+
+    training = latest("bench_training", "seo_core")
+    scoring = latest("bench_selection", "features", training["data_name"])
+    return Speed(float(training["examples_per_second"]), float(scoring["examples_per_second"]))

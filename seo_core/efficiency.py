@@ -263,3 +263,42 @@ def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
             interval = results.mean_interval([own.loc[s, "accuracy"] - control.loc[s, "accuracy"] for s in seeds])
         rows.append((name, int(labels), *(100 * v for v in interval[:3]), len(seeds)))
     return pd.DataFrame(rows, columns=["configuration", "labels", "difference", "low", "high", "seeds"])
+
+
+def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
+    """Accuracy of one (configuration, labels) minus that of another, over the shared seeds: the table of a claim.
+
+    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair
+    that has not been run on both sides is left out.
+    """
+    import pandas as pd
+
+    rows = []
+    for (name, labels), (other, more) in pairs:
+        a = curves[(curves["configuration"] == name) & (curves["labels"] == labels)].assign(labels=0)
+        b = curves[(curves["configuration"] == other) & (curves["labels"] == more)].assign(labels=0)
+        both = pd.concat([a.assign(configuration="a"), b.assign(configuration="b")])
+        for found in gains(both, target="b").itertuples() if len(a) and len(b) else ():
+            rows.append((f"{name} at {labels:,} against {other} at {more:,}", round(100 * (1 - labels / more), 1),
+                         found.difference, found.low, found.high, found.seeds))
+    return pd.DataFrame(rows, columns=["compared", "labels saved, %", "difference", "low", "high", "seeds"])
+
+
+def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
+                  tolerance: float = 0.01) -> pd.DataFrame:
+    """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase.
+
+    Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop").
+    One row, "not run yet", without curves.
+    """
+    import pandas as pd
+
+    from seo_core.selection import plateau
+
+    rows = []
+    for name in curves["configuration"].unique():
+        means = _with_start(curves, name, target).groupby("labels")["accuracy"].mean()
+        ends = [labels for i, labels in enumerate(means.index)
+                if plateau(means.iloc[: i + 1], window=window, tolerance=tolerance)]
+        rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
+    return pd.DataFrame(rows or [(NOT_RUN, "—", "—")], columns=["configuration", "accuracy, %", "stops at"])

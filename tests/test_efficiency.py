@@ -191,3 +191,18 @@ def test_curves_are_read_from_records(tmp_path):
     both = label_curves(tmp_path, metrics=("accuracy_matched", "accuracy_mismatched"))
     assert both["accuracy"].tolist() == [0.625, 0.625] and both["correct"].isna().all()
     assert label_curves(tmp_path, metrics=("f1_macro",)).empty and label_curves(tmp_path, profile="cpu").empty
+
+
+def test_compare_pairs_different_budgets_and_leaves_out_what_was_not_run():
+    curves = _curves({"random": RANDOM, "arm": (0.5, 0.6, 0.62, 0.7)})
+    table = efficiency.compare(curves, [(("arm", 2000), ("random", 8000)), (("arm", 500), ("random", 8000))])
+    row, = table.to_dict("records")
+    assert row["compared"] == "arm at 2,000 against random at 8,000" and row["labels saved, %"] == 75.0
+    assert row["difference"] == pytest.approx(-5, abs=0.3) and row["low"] <= row["difference"] <= row["high"]
+
+
+def test_the_stopping_rule_on_curves():
+    curves = _curves({"random": RANDOM, "flat": (math.nan, 0.6, 0.602, 0.7)})
+    table = efficiency.plateau_table(curves).set_index("configuration")["stops at"]
+    assert table.to_dict() == {"flat": "4,000", "random": "does not stop"}
+    assert efficiency.plateau_table(curves.iloc[:0])["configuration"].tolist() == [efficiency.NOT_RUN]

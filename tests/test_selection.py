@@ -328,6 +328,14 @@ def test_plateau_refuses_nonsense():
         plateau([1.0], tolerance=-1)
 
 
+def test_describe_says_what_was_bought():
+    logits, density = _logits(100), _rng(2).random(100)
+    at = np.argsort(-acq.entropy_scores(logits))[:10]
+    table = acq.describe(logits, density, {"entropy": at, "edge": np.argsort(density)[:10]})
+    assert table["entropy"].idxmax() == "entropy" and table.loc["edge", "outlying tenth, %"] == 100
+    assert table.loc["whole pool", "outlying tenth, %"] == 10 and table["density"].idxmin() == "edge"
+
+
 # --- cost
 
 

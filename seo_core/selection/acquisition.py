@@ -366,6 +366,25 @@ def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.G
     return picked.astype(np.int64)
 
 
+def describe(logits: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray]):
+    """What each function bought, as a table: one row per name, and one for the whole pool.
+
+    logits (N, k), density (N,) of the pool; bought: name -> positions. Columns: mean entropy (nats), mean lead of the
+    first class (1 − margin score), mean density, share of the purchase among the tenth of the pool that is least dense
+    (%), and the share of the most frequent predicted class (%).
+    """
+    import pandas as pd
+
+    entropies, leads = entropy_scores(logits), 1 - margin_scores(logits)
+    edge, predicted = density <= np.quantile(density, 0.1), logits.argmax(axis=1)
+    rows = {}
+    for name, at in {"whole pool": np.arange(len(logits)), **bought}.items():
+        top = np.bincount(predicted[at], minlength=logits.shape[1]).max()
+        rows[name] = {"entropy": entropies[at].mean(), "lead": leads[at].mean(), "density": density[at].mean(),
+                      "outlying tenth, %": 100 * edge[at].mean(), "largest predicted class, %": 100 * top / len(at)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def without_labels(pool):
     """The same examples with every label -1."""
     from dataclasses import replace
