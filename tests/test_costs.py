@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from seo_core import costs
-from seo_core.costs import Speed, needs, seconds, to_reach, total
+from seo_core.costs import Speed, needs, quiet_speed, seconds, to_reach, total
 
 
 def record(configuration, labels, accuracy, seed=0, examples=None, **more):
@@ -59,3 +59,15 @@ def test_a_technique_is_measured_at_the_first_budget_that_reaches_the_baselines_
 def test_without_the_baselines_record_nothing_is_said():
     for frame in (FRAME[FRAME["configuration"] != "base"], FRAME.iloc[:0], pd.DataFrame()):
         assert (to_reach(frame, {"tl": "transfer"}, labels=8000, speed=SPEED)["labels"] == "not run").all()
+
+
+def test_quiet_speed_takes_the_latest_scoring_on_the_data_that_was_trained_on():
+    row = {"contestant": "features", "experiment": "bench_selection", "finished": "2"}
+    frame = pd.DataFrame([
+        {**row, "experiment": "bench_training", "contestant": "seo_core", "data_name": "m", "examples_per_second": 180.0},
+        {**row, "data_name": "embedded", "examples_per_second": 1500.0, "finished": "9"},
+        {**row, "data_name": "m", "examples_per_second": 400.0, "finished": "1"},
+        {**row, "data_name": "m", "examples_per_second": 500.0}])
+    assert quiet_speed(frame) == Speed(180.0, 500.0)
+    with pytest.raises(LookupError, match="no record of bench_selection with 'features' on m"):
+        quiet_speed(frame.iloc[:2])
