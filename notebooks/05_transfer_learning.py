@@ -138,7 +138,8 @@ print("\n".join(f"{r.configuration:9s} {r.labels:5d} labels {r.difference:+7.2f}
                 for r in gains.itertuples()) or "not run yet")
 top = curves.loc[curves["configuration"] == "base", "labels"].max()
 matches = efficiency.labels_to_match(curves, target="base", at=int(top)) if len(curves) else {}
-print("\n".join(m.statement for name, m in matches.items() if name == "tl-l2sp"))
+for name in {"tl-l2sp"} & set(matches):
+    print(matches[name].statement)
 
 # %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}}
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "tl-decay": "source task, rates by layer"}

@@ -21,7 +21,7 @@
 # Pairs without labels cost next to nothing. In *self-training* a teacher, trained on the labels at hand, labels them, and a
 # student learns from both. The SEO-LLM paper lists "+ semi-supervised" as one of its techniques and says only that
 # pseudo-labels are used {cite}`seollm2024`. The plain way keeps a pair where the teacher's probability reaches a
-# threshold, and takes its class for the truth {cite}`lee2013pseudo`. With labelled pairs $L$, unlabelled pairs $U$, the teacher's
+# threshold, and takes its class for the truth {cite}`lee2013pseudo`; later work keeps the teacher's probabilities {cite}`xie2020noisy`. With labelled pairs $L$, unlabelled pairs $U$, the teacher's
 # probabilities $q(x)$ and a threshold $\tau_c$ for class $c$, the student minimises the mean of
 #
 # $$ -\log p_\theta(y \mid x), \ (x, y) \in L \quad \text{and} \quad

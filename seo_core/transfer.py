@@ -9,7 +9,7 @@ an L2-SP pull towards the weights θ⁰ that the source task left,
     L_TL(θ) = −1/|D_t| Σ log p_θ(y | x) + β/2 Σ_i (θ_i − θ⁰_i)²,
 
 the sum over the encoder; the head is new and has nothing to go back to. Li, Grandvalet & Davoine (2018), "Explicit
-Inductive Bias for Transfer Learning with Convolutional Networks", equation 2: there α weighs the pull and β an L2
+Inductive Bias for Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2
 penalty on the head; here the head has AdamW's weight decay. The pull is part of the loss, so it also passes through
 AdamW's scaling of the gradient. Discriminative learning rates are `TrainingConfig.layer_decay`.
 
