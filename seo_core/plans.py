@@ -285,7 +285,7 @@ def semi(name: str) -> Callable[[Study, int], Run]:
 
 def pseudo(study: Study, teacher: Run, config, *, strong: bool) -> Added:
     """The teacher's labels for 8 000 other pairs of the pool, the loss to learn them by, and how good they were."""
-    from seo_core.selection.pseudo import self_training, teacher_logits
+    from seo_core.selection.pseudo import quality, self_training, teacher_logits
 
     rows = teacher.rows
     chosen = study.candidates(rows, 1, 512 if study.settings.profile == "quick" else UNLABELLED)
@@ -294,10 +294,8 @@ def pseudo(study: Study, teacher: Run, config, *, strong: bool) -> Added:
     view = study.encode(strong_view(study, chosen, logits.argmax(1))) if strong else None
     step = self_training(logits, study.encoded.take(rows), unlabelled, strong=view, config=config)
     truth = study.encoded.labels[chosen]  # for the record only: training has seen none of it
-    right = step.pseudo.labels == truth[step.pseudo.rows]
-    return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics={
-        "pseudo_kept": len(right) / len(chosen), "pseudo_accuracy": float(right.mean()) if len(right) else 0.0,
-        "teacher_accuracy": float((logits.argmax(1) == truth).mean())})
+    metrics, series = quality(logits, step.pseudo, truth, study.task.labels)
+    return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics=metrics, series=series)
 
 
 def strong_view(study: Study, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFrame:

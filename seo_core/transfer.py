@@ -9,7 +9,7 @@ an L2-SP pull towards the weights θ⁰ that the source task left,
     L_TL(θ) = −1/|D_t| Σ log p_θ(y | x) + β/2 Σ_i (θ_i − θ⁰_i)²,
 
 the sum over the encoder; the head is new and has nothing to go back to. Li, Grandvalet & Davoine (2018), "Explicit
-Inductive Bias for Transfer Learning with Convolutional Networks", equation 2: there α weighs the pull and β an L2
+Inductive Bias for Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2
 penalty on the head; here the head has AdamW's weight decay. The pull is part of the loss, so it also passes through
 AdamW's scaling of the gradient. Discriminative learning rates are `TrainingConfig.layer_decay`.
 
@@ -72,12 +72,25 @@ def with_l2_sp(model, beta: float, *, reference=None, loss: Callable | None = No
 
 def distance(model, reference) -> float:
     """‖θ − θ⁰‖₂ over the encoder, head left out: how far training has moved from `reference` (see `l2_sp`)."""
+    return float(sum(value**2 for value in movement(model, reference).values()) ** 0.5)
+
+
+def movement(model, reference) -> dict[str, float]:
+    """‖θ − θ⁰‖₂ by layer: "embeddings", "layer 1" (the lowest) and so on, "pooler"; `reference` as in `l2_sp`."""
     import torch
 
+    from seo_core.training import layer_depths
+
     reference = reference.state_dict() if hasattr(reference, "state_dict") else reference
+    depths = layer_depths(model)
+    bottom = max(depths.values())
+    names = {0: "pooler", bottom: "embeddings", **{d: f"layer {bottom - d}" for d in range(1, bottom)}}
+    squares = {names[depth]: 0.0 for depth in range(bottom, -1, -1)}
     with torch.no_grad():
-        squares = [((p - reference[n].to(p.device)).double() ** 2).sum() for n, p in _encoder(model)]
-        return float(torch.stack(squares).sum().sqrt())
+        for name, parameter in _encoder(model):
+            change = parameter - reference[name].to(parameter.device)
+            squares[names[depths[name]]] += float(change.double().square().sum())
+    return {layer: square**0.5 for layer, square in squares.items()}
 
 
 def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...] | None = None,

@@ -18,6 +18,7 @@ from seo_core.selection.pseudo import (
     adaptive_pseudo_label,
     class_thresholds,
     pseudo_label,
+    quality,
     self_training,
     soft_labels,
     soft_target_loss,
@@ -149,6 +150,17 @@ def test_bad_arguments_are_refused():
     for bad in (dict(keep="some"), dict(rule="x"), dict(threshold=2), dict(labelled_share=1), dict(temperature=0)):
         with pytest.raises(ValueError, match=next(iter(bad))):
             SelfTrainingConfig(**bad)
+
+
+def test_quality_counts_what_was_kept_and_what_was_right():
+    logits = np.log(np.array([[0.97, 0.02, 0.01], [0.55, 0.4, 0.05], [0.1, 0.88, 0.02], [0.3, 0.3, 0.4]]))
+    metrics, series = quality(logits, pseudo_label(logits, threshold=0.5), np.array([0, 1, 1, 2]), ("a", "b", "c"))
+    assert metrics == pytest.approx({
+        "teacher_accuracy": 0.75, "pseudo_kept": 0.75, "pseudo_accuracy": 2 / 3, "pseudo_kept_a": 1.0,
+        "pseudo_accuracy_a": 0.5, "pseudo_kept_b": 1.0, "pseudo_accuracy_b": 1.0, "pseudo_kept_c": 0.0})
+    found = dict(zip(series["threshold"], zip(series["kept_at_threshold"], series["accuracy_at_threshold"],
+                                              strict=True), strict=True))
+    assert found[0.4] == (1.0, 0.75) and found[0.8] == (0.5, 1.0) and found[0.99] == (0.0, None)
 
 
 # ---------------------------------------------------------------------------------------------

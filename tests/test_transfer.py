@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seo_core.training import TrainingConfig, TrainingError, classification_loss, fit, layer_depths, make_optimizer
-from seo_core.transfer import distance, from_scratch, l2_sp, load_source, with_l2_sp
+from seo_core.transfer import distance, from_scratch, l2_sp, load_source, movement, with_l2_sp
 
 CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
                         checkpoint_every=5)
@@ -161,13 +161,16 @@ def test_rates_fall_by_the_layer(tiny_bert):
 
 
 def test_lower_layers_move_less(tiny_bert, toy_pairs):
-    model, moved = tiny_bert(), {}
-    start = _weights(model)
-    fit(model, toy_pairs(64), config=replace(CONFIG, layer_decay=0.1), progress=False)
-    for name, value in model.state_dict().items():
-        moved[name] = float((value - start[name]).norm() / start[name].norm().clamp(min=1e-3))
-    top, bottom = "bert.encoder.layer.1.output.dense.weight", "bert.encoder.layer.0.output.dense.weight"
-    assert moved[bottom] < 0.3 * moved[top]
+    moved = {}
+    for decay in (1.0, 0.1):
+        model = tiny_bert()
+        start = _weights(model)
+        fit(model, toy_pairs(64), config=replace(CONFIG, layer_decay=decay), progress=False)
+        moved[decay] = movement(model, start)
+        assert distance(model, start) == pytest.approx(sum(v**2 for v in moved[decay].values()) ** 0.5)
+    assert list(moved[1.0]) == ["embeddings", "layer 1", "layer 2", "pooler"]
+    assert moved[0.1]["layer 1"] < 0.3 * moved[0.1]["layer 2"]
+    assert moved[0.1]["layer 1"] < 0.2 * moved[1.0]["layer 1"]
 
 
 @pytest.mark.parametrize("decay", [0.0, -0.1, 1.01, float("nan")])

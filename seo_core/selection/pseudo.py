@@ -8,9 +8,10 @@ With p = softmax of a teacher's logits (n, k), c the class with the largest p an
 
     fixed       keep a row where max p ≥ τ; its label is c (Lee 2013, "Pseudo-Label"). The papers' version.
     flexmatch   τ_c = β_c / (2 − β_c) · τ, β_c = σ_c / max(max_c σ_c, N − Σ_c σ_c), σ_c = number of rows that pass τ
-                with class c (Zhang et al. 2021, "FlexMatch", equations 5, 6 and 11): lower where little passes
+                with class c (Zhang et al. 2021, "FlexMatch", with its warm-up and convex mapping): the bar is lower
+                where little passes
     freematch   τ_c = p̄_c / max_c p̄_c · mean(max p), p̄ = mean of p over the pool (Wang et al. 2023, "FreeMatch",
-                equations 5 to 8): no constant to choose; the bar is the teacher's own mean confidence,
+                self-adaptive threshold): no constant to choose; the bar is the teacher's own mean confidence,
                 lowered for the classes it expects less of
 
 The published rules follow running means during training; here the teacher is fixed while the pool is labelled, so
@@ -18,9 +19,9 @@ the means are those of the whole pool. *Consistency*: the label comes from a wea
 the student sees the strongly changed one (an ADA edit), as in UDA (Xie et al. 2020) and FixMatch (Sohn et al. 2020);
 a row in which the teacher labels the two views differently is left out.
 
-*Soft targets* keep the whole of p (as in distillation; Xie et al. 2020, "Noisy Student", section 4.1), so a row of
-which the teacher is unsure teaches that, and nothing has to be cut off. *Distribution alignment* (Berthelot et al.
-2020, "ReMixMatch", section 3.1) scales the columns of p until their means are the class shares of the labelled rows.
+*Soft targets* keep the whole of p (as in distillation, and in Xie et al. 2020, "Noisy Student"), so a row of which
+the teacher is unsure teaches that, and nothing has to be cut off. *Distribution alignment* (Berthelot et al. 2020,
+"ReMixMatch") scales the columns of p until their means are the class shares of the labelled rows.
 
 Nothing here reads a label of the unlabelled rows.
 """
@@ -282,6 +283,35 @@ def _choose(weak: np.ndarray, strong: np.ndarray | None, config: SelfTrainingCon
     if config.keep == "adaptive":
         return adaptive_pseudo_label(weak, strong, rule=config.rule, threshold=config.threshold)
     return pseudo_label(weak, threshold=0.0)
+
+
+QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `quality` tries
+
+
+def quality(logits, pseudo: Pseudo, truth: np.ndarray, labels=None) -> tuple[dict, dict]:
+    """How good pseudo-labels were, for a record: (metrics, series). The only function here that reads true labels.
+
+    logits as for `self_training`; truth (n,) the pool's true labels, which the training has not seen; labels: the
+    classes' names. metrics: teacher_accuracy on the pool, pseudo_kept (share of the pool), pseudo_accuracy of what
+    was kept, and both by the teacher's class ("pseudo_accuracy_neutral"). series: over the fixed thresholds
+    `QUALITY_AT`, the share of the pool kept and its accuracy (None where nothing is kept).
+    """
+    p = soft_labels(logits)
+    labels = labels or [str(c) for c in range(p.shape[1])]
+    classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
+    hit, right = classes == truth, pseudo.labels == np.asarray(truth)[pseudo.rows]
+
+    def share(mask):
+        return float(mask.mean()) if len(mask) else None
+
+    found = {"teacher_accuracy": share(hit), "pseudo_kept": len(pseudo) / max(len(p), 1),
+             "pseudo_accuracy": share(right)}
+    for c, name in enumerate(labels):
+        found[f"pseudo_kept_{name}"] = float(pseudo.kept[c])
+        found[f"pseudo_accuracy_{name}"] = share(right[pseudo.labels == c])
+    series = {"threshold": list(QUALITY_AT), "kept_at_threshold": [share(top >= t) for t in QUALITY_AT],
+              "accuracy_at_threshold": [share(hit[top >= t]) for t in QUALITY_AT]}
+    return {key: value for key, value in found.items() if value is not None}, series
 
 
 def _join(parts):
