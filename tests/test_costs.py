@@ -64,7 +64,8 @@ def test_without_the_baselines_record_nothing_is_said():
 def test_quiet_speed_takes_the_latest_scoring_on_the_data_that_was_trained_on():
     row = {"contestant": "features", "experiment": "bench_selection", "finished": "2"}
     frame = pd.DataFrame([
-        {**row, "experiment": "bench_training", "contestant": "seo_core", "data_name": "m", "examples_per_second": 180.0},
+        {**row, "experiment": "bench_training", "contestant": "seo_core", "data_name": "m",
+         "examples_per_second": 180.0},
         {**row, "data_name": "embedded", "examples_per_second": 1500.0, "finished": "9"},
         {**row, "data_name": "m", "examples_per_second": 400.0, "finished": "1"},
         {**row, "data_name": "m", "examples_per_second": 500.0}])
