@@ -368,16 +368,18 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
 
 
 def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = None,
-        labels: Iterable[int] | None = None, report: Callable = lambda text: None) -> list[Run]:
+        labels: Iterable[int] | None = None, report: Callable = lambda text: None,
+        study: Study | None = None) -> list[Run]:
     """Runs the chapter's arms (default: all) at their label budgets (default: the plan's; under `quick` the largest
-    quick budget) and returns them. `report` gets one line per run. Raises StudyError for an unknown name."""
+    quick budget) and returns them. `report` gets one line per run. study: the chapter's, where it is open already.
+    Raises StudyError for an unknown name."""
     if experiment not in PLANS:
         raise StudyError(f"no plan for {experiment!r}{suggest(experiment, PLANS)}")
     plan = PLANS[experiment]
     for arm in arms or ():
         if arm not in plan:
             raise StudyError(f"{experiment} has no arm {arm!r}{suggest(arm, plan)}")
-    study, runs = open_study(experiment, settings), []
+    study, runs = study or open_study(experiment, settings), []
     quick = (study.budgets[-1],) if settings.profile == "quick" else None
     for name in arms or plan:
         function, budgets = plan[name]
