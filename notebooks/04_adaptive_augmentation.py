@@ -172,13 +172,8 @@ for old, new in zip(sample["premise"], typos(sample, seed=0, rate=0.3)["premise"
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-<<<<<<< HEAD
 runs = plans.run(plans.ADAPTIVE, settings, arms=["da"] if quick else None, labels=[labels] if quick else None,
                  report=print, study=study)
-=======
-runs = plans.run(plans.ADAPTIVE, settings, arms=["base", "da"] if quick else None, labels=[labels] if quick else None,
-                 report=print)
->>>>>>> sel
 
 # %% [markdown]
 # Under `quick` these are models of a hundred pairs, and their accuracies say nothing about the method: the cell shows that it runs. Under
