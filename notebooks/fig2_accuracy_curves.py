@@ -42,16 +42,6 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 reference_folder = results.reference_dir() / "cpu"
 reference, reference_curves = results.load(reference_folder), results.load_series(reference_folder)
 
-# %% [markdown]
-# The reference records come in two sizes. The *headline* runs train on all pairs at hand. The *study* runs compare the
-# data techniques at 8 000 labels each, so that a technique that adds or chooses data is compared at equal labels.
-
-# %%
-studied = set(reference.loc[reference["labels"] == 8000, "path"]) if "labels" in reference else set()
-headline = set(reference.loc[reference["labels"].isna(), "path"]) if "labels" in reference else set(reference["path"])
-sizes = {"reference, all pairs": reference_curves[reference_curves["path"].isin(headline)],
-         "reference, 8 000 labels": reference_curves[reference_curves["path"].isin(studied)]}
-
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
 run_curves = results.matching(results.load_series(settings.results_dir), settings)
@@ -82,7 +72,7 @@ figures.Table(papers)
 # data, never on the official validation sets.
 
 # %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Nine small panels, one per configuration, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent; panels without a record say not run."}}
-_ = figures.accuracy_curves(sizes)
+_ = figures.accuracy_curves({"reference (cpu)": reference_curves})
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run. With the profile quick these are a few hundred steps on generated sentences: the curves show that the code works, not what the methods are worth.", "name": "fig-accuracy-curves-run"}, "image": {"alt": "Nine small panels as in the figure above, with the curves of the run that made this page."}} tags=["nbval-ignore-output"]
 _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})

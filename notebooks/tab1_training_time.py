@@ -14,6 +14,7 @@
 #     language: python
 #     name: python3
 # ---
+
 # %% [markdown]
 # # Table 1: training time
 #

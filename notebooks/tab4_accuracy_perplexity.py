@@ -67,22 +67,6 @@ title = f"this run ({settings.profile})"
 figures.Table(figures.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 
 # %% [markdown]
-# ### The data techniques at equal labels
-#
-# In the table above the rows of the data techniques (augmentation, transfer, active and semi-supervised learning) come
-# from study runs with fewer labels than the baseline's row. They must be compared with the baseline *at the same
-# number of labels*: the difference in points of matched accuracy, paired by seed and example, with its 95% interval.
-# One seed alone has an interval over examples only.
-
-# %%
-from seo_core import efficiency
-
-curves = efficiency.label_curves(results.reference_dir() / "cpu")
-names = {n: claims.PAPER_TABLE[n].label for n in ("da", "tl", "al", "ssl")}
-gains = efficiency.gains(curves[curves["configuration"].isin(["base", *names])], target="base")
-figures.Table(gains.assign(configuration=gains["configuration"].map(names)).round(2))
-
-# %% [markdown]
 # ## Perplexity
 #
 # Perplexity is the exponential of the mean cross-entropy. For a classifier with $k$ classes,

@@ -422,7 +422,8 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return rows
     identity = ["experiment", "profile", "data_name", "model_name"]
-    setting = rows[identity + [c for c in rows if c.startswith("param_")]].astype(str).agg("|".join, axis=1)
+    settings = rows[identity + [c for c in rows if c.startswith("param_")]]
+    setting = settings.astype(object).map(str).agg("|".join, axis=1)  # astype(str) would leave NaN as it is
     kept = []
     for _, group in rows.groupby("configuration", sort=False):
         sets = [g for _, g in group.groupby(setting[group.index])]

@@ -89,7 +89,7 @@ def arm_weights(log: pd.DataFrame) -> Figure:
     handles = {label: handle for axes in grid[0] for handle, label in zip(*axes.get_legend_handles_labels(),
                                                                           strict=True)}
     lines = -(-len(handles) // 4)
-    figure.tight_layout(rect=(0, 0.06 + 0.055 * lines if handles else 0, 1, 1))
+    figure.tight_layout(rect=(0, 0.01 + 0.055 * lines if handles else 0, 1, 1))
     if handles:
         figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=min(4, len(handles)))
     return figure
@@ -181,7 +181,12 @@ def forest(found: pd.DataFrame) -> Figure:
     each metric, no effect as a line."""
     import matplotlib.pyplot as plt
 
-    metrics = list(found["metric"].unique()) or [NOT_RUN]
+    if found.empty:
+        figure, axes = plt.subplots(figsize=(8.4, 1))
+        axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", style="italic", fontsize=11)
+        axes.axis("off")
+        return figure
+    metrics = list(found["metric"].unique())
     rows = list(found[["labels", "contrast"]].drop_duplicates().itertuples(index=False))
     figure, grid = plt.subplots(1, len(metrics), figsize=(8.4, 1.3 + 0.36 * max(2, len(rows))), sharey=True,
                                 squeeze=False)

@@ -315,6 +315,7 @@ def test_rows_follow_the_genre_that_is_worst(trained):
     genres = groups[groups["kind"] == "genre"].set_index("group")
     assert genres.loc["b", "accuracy"] < genres.loc["a", "accuracy"]
     assert genres.loc["b", "added_share"] > genres.loc["b", "train_share"] + 0.15
+    assert np.allclose(genres["added_share"], genres["aim"], atol=0.05)
     assert groups.groupby("kind")[["train_share", "aim", "added_share"]].sum().to_numpy() == pytest.approx(1)
 
 

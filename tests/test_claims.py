@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -287,3 +288,12 @@ def test_an_interval_that_settles_nothing_says_so(store):
         store.write("seo", seed, accuracy_matched=0.7 + gain)
     row = judged(store.load(), "h-acc")
     assert row["verdict"] == REPRODUCED and "not settled" in row["note"]
+
+
+def test_one_setting_where_records_lack_a_text_parameter():
+    """Runs with and without a technique's own parameters stand in one frame; what one lacks is missing there."""
+    rows = pd.DataFrame({
+        "experiment": "e", "profile": "cpu", "data_name": "d", "model_name": "m", "configuration": ["base", "da", "da"],
+        "seed": [0, 0, 1], "labels_used": 1, "finished": ["1", "2", "3"],
+        "param_operator": pd.array(["eda", None, None], dtype="str"), "param_rate": [None, 0.1, 0.1]})
+    assert len(claims.one_setting(rows)) == 3

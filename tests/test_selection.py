@@ -112,6 +112,25 @@ def test_density_is_the_mean_similarity_to_the_nearest_anchors_and_a_row_is_not_
     assert acq.density_scores(h[:1], _rng()) == [1.0]
 
 
+def test_text_vectors_are_weighted_sums_of_the_word_table(tiny_bert, toy_pairs):
+    model, pool = tiny_bert(), toy_pairs(20)
+    table = model.get_input_embeddings().weight.detach().numpy()
+    share = np.bincount(pool.ids, minlength=100) / len(pool.ids)
+    texts = [pool.ids[pool.offsets[i] : pool.offsets[i + 1]] for i in range(20)]
+    expected = np.stack([np.mean([1e-3 / (1e-3 + share[t]) * table[t] for t in text], axis=0) for text in texts])
+    np.testing.assert_allclose(acq.text_vectors(model, pool), expected - expected.mean(0), atol=1e-6)
+
+
+@given(seed=st.integers(0, 50))
+@settings(max_examples=10, deadline=None)
+def test_hybrid_text_ranks_by_the_margin(seed):
+    logits, density = _logits(200, seed=seed), _rng(seed).random(200)
+    picked = acq.hybrid_positions(logits, density, 60, _rng(seed), acq.HYBRID_TEXT)
+    scores = acq.margin_scores(logits)
+    assert scores[picked].mean() > scores.mean()
+    assert (density[picked] >= np.quantile(density, 0.095)).all()
+
+
 # --- features
 
 
@@ -174,7 +193,7 @@ def test_distinct_in_range_exact_and_by_the_seed(name, tiny_bert, toy_pairs):
     assert len(set(picked)) == 25 and picked.min() >= 0 and picked.max() < 60
     np.testing.assert_array_equal(picked, select(name, model, pool, 25, _rng(1)))
     assert set(select(name, model, pool, 60, _rng(1))) == set(range(60))
-    if name in ("random", "badge", "hybrid", "bald"):
+    if name in ("random", "badge", "hybrid", "hybrid_text", "bald"):
         assert set(picked) != set(select(name, model, pool, 25, _rng(2)))
 
 
@@ -296,7 +315,7 @@ def test_an_acquisition_of_ones_own_is_held_to_the_contract(answer, toy_pairs):
 
 
 @pytest.mark.parametrize("wrong", [dict(outliers=1.0), dict(hardest=-0.1), dict(beta=-1.0), dict(neighbours=0),
-                                   dict(anchors=0)])
+                                   dict(anchors=0), dict(space="words"), dict(uncertainty="bald")])
 def test_hybrid_config_refuses_nonsense(wrong):
     with pytest.raises(ValueError):
         HybridConfig(**wrong)

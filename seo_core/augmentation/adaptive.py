@@ -209,49 +209,55 @@ class _Needs:
     """How the rows are to be spread over classes and genres; counts what was taken."""
 
     def __init__(self, frame, reward, hit: np.ndarray, focus: float, prior: int):
-        self.label = frame["label"].to_numpy(np.int64)
-        self.genre = frame["genre"].to_numpy(str) if "genre" in frame else np.full(len(frame), "")
-        self.hit, self.reward = hit, reward
+        self.label, self.genre = _groups(frame)
+        self.reward, self.hit = _groups(reward), hit
         overall = max(1 - hit.mean(), 1e-6)
-        self.classes = np.unique(self.label)
-        error = np.array([_error(hit[reward["label"].to_numpy() == c], overall, prior) for c in self.classes])
-        size = np.array([(self.label == c).mean() for c in self.classes])
-        self.aim = (1 - focus) * size + focus * error / error.sum()  # share of the rows by class
-        known = reward["genre"].to_numpy(str) if "genre" in reward else np.full(len(reward), "")
-        tilt = {g: 1 - focus + focus * _error(hit[known == g], overall, prior) / overall for g in np.unique(self.genre)}
-        self.tilt = np.array([tilt[g] for g in self.genre])  # (n,): weight of a row within its class
-        self.taken = np.zeros(len(self.classes))
+        self.classes, size = np.unique(self.label, return_counts=True)
+        error = np.array([_error(hit[self.reward[0] == c], overall, prior) for c in self.classes])
+        self.aim = (1 - focus) * size / size.sum() + focus * error / error.sum()  # share of the rows by class
+        self.genres, self.of = np.unique(self.genre, return_inverse=True)
+        tilt = np.array([1 - focus + focus * _error(hit[self.reward[1] == g], overall, prior) / overall
+                         for g in self.genres])
+        # (n,): a row's share of all that is added, if nothing is dropped
+        self.weight = (self.aim / size)[np.searchsorted(self.classes, self.label)] * tilt[self.of]
+        self.weight /= self.weight.sum()
+        self.taken = np.zeros(0, np.int64)
 
     def draw(self, rng, size: int, rows: int) -> np.ndarray:
-        """`size` positions of the frame, classes by what they lack once `rows` more are taken."""
-        lack = np.maximum(self.aim * (self.taken.sum() + rows) - self.taken, 0)
+        """`size` positions of the frame: classes, and genres within them, by what they lack once `rows` more are
+        taken."""
+        total = len(self.taken) + rows
+        lack = np.maximum(self.aim * total - (self.label[self.taken][:, None] == self.classes).sum(axis=0), 0)
         share = lack / lack.sum() if lack.sum() > 0 else self.aim
-        found = [_spread(rng, np.flatnonzero(self.label == c), count, self.tilt)
+        due = np.bincount(self.of, self.weight) * total - np.bincount(self.of[self.taken], minlength=len(self.genres))
+        weight = np.maximum(due, 1e-6)[self.of] / np.bincount(self.of)[self.of]
+        found = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
                  for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
         return rng.permutation(np.concatenate(found))
 
     def count(self, positions: np.ndarray) -> None:
         """Books the rows taken from these positions of the frame."""
-        self.taken += (self.label[positions][:, None] == self.classes).sum(axis=0)
+        self.taken = np.concatenate([self.taken, positions])
 
-    def table(self, positions: np.ndarray, names) -> pd.DataFrame:
-        """The result's `groups`, for rows taken from `positions`."""
+    def table(self, names) -> pd.DataFrame:
+        """The result's `groups`; names(kind, group) is what a group is called."""
         import pandas as pd
 
-        known = {"class": self.reward["label"].to_numpy(), "genre": self.reward["genre"].to_numpy(str)
-                 if "genre" in self.reward else np.full(len(self.reward), "")}
-        weight = self.tilt * (self.aim / [(self.label == c).sum() for c in self.classes])[
-            np.searchsorted(self.classes, self.label)]
         rows = []
-        for kind, own in (("class", self.label), ("genre", self.genre)):
+        for kind, own, known in (("class", self.label, self.reward[0]), ("genre", self.genre, self.reward[1])):
             for group in np.unique(own):
-                there = known[kind] == group
+                there = known == group
                 rows.append({"kind": kind, "group": names(kind, group), "reward_rows": int(there.sum()),
                              "accuracy": float(self.hit[there].mean()) if there.any() else math.nan,
-                             "train_share": float((own == group).mean()),
-                             "aim": float(weight[own == group].sum() / weight.sum()),
-                             "added_share": float((own[positions] == group).sum() / max(len(positions), 1))})
+                             "train_share": float((own == group).mean()), "aim": float(self.weight[own == group].sum()),
+                             "added_share": float((own[self.taken] == group).sum() / max(len(self.taken), 1))})
         return pd.DataFrame(rows)
+
+
+def _groups(frame) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) and genres (n,) of a frame; a frame without genres has one, ""."""
+    return frame["label"].to_numpy(np.int64), (
+        frame["genre"].to_numpy(str) if "genre" in frame else np.full(len(frame), ""))
 
 
 def _error(hit: np.ndarray, overall: float, prior: int) -> float:
@@ -440,7 +446,7 @@ class _Run:
 
         frame = pd.concat([p for p in self.parts if len(p)] or self.parts[:1], ignore_index=True).drop(columns="arm")
         names = getattr(self.model.config, "id2label", {})
-        groups = self.needs.table(frame["source"].to_numpy(np.int64), lambda kind, group: (
+        groups = self.needs.table(lambda kind, group: (
             str(names.get(group, group)) if kind == "class" else str(group) or "(none)"))
         text = f"{len(frame)} of {self.budget} rows from {len(self.arms)} arms"
         if len(frame) < self.budget:

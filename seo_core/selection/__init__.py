@@ -8,6 +8,7 @@ the pairs that nobody labelled.
 
 from seo_core.selection.acquisition import (
     ACQUISITIONS,
+    HYBRID_TEXT,
     HybridConfig,
     SelectionError,
     badge,
@@ -17,11 +18,13 @@ from seo_core.selection.acquisition import (
     entropy,
     features,
     hybrid,
+    hybrid_text,
     least_confidence,
     margin,
     plateau,
     random,
     select,
+    text_vectors,
     without_labels,
 )
 from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
@@ -29,6 +32,7 @@ from seo_core.selection.tal import Ledger, TransferActiveConfig, TransferActiveL
 
 __all__ = [
     "ACQUISITIONS",
+    "HYBRID_TEXT",
     "HybridConfig",
     "Ledger",
     "SelectionError",
@@ -43,11 +47,13 @@ __all__ = [
     "entropy",
     "features",
     "hybrid",
+    "hybrid_text",
     "least_confidence",
     "margin",
     "plateau",
     "pseudo_label",
     "random",
     "select",
+    "text_vectors",
     "without_labels",
 ]

@@ -14,6 +14,7 @@ Survey", section 3.1)
                        Gal et al. 2017): what the passes disagree about
     badge              k-means++ over gradient embeddings (p − onehot(ŷ)) ⊗ h (Ash et al. 2020)
     hybrid             uncertainty × density, outliers removed, drawn at random in proportion; see `hybrid`
+    hybrid_text        the same with the margin as uncertainty and the density of the words; see `HYBRID_TEXT`
     random             the control
 
 and the n highest are taken; equal scores are ordered at random.
@@ -42,7 +43,7 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class HybridConfig:
-    """Choices of `hybrid`. Each of its four parts can be switched off by the value in brackets."""
+    """Choices of `hybrid`, none of them tuned. Each of its four parts can be switched off by the value in brackets."""
 
     outliers: float = 0.1  # share of the pool left out, least dense first (0): Karamcheti et al. 2021 remove 10 to 50%
     hardest: float = 0.05  # share of the rest left out, most uncertain first (0): mislabelled or unlearnable pairs
@@ -50,12 +51,24 @@ class HybridConfig:
     balance: bool = True  # equal shares of the predicted classes (False)
     neighbours: int = 10  # density: mean cosine similarity to so many nearest anchors
     anchors: int = 1024  # random pool points that stand for the pool: linear cost
+    space: str = "model"  # where density is measured: "model", what the classifier reads; "text", `text_vectors`
+    uncertainty: str = "entropy"  # or "margin"
 
     def __post_init__(self):
+        for name, known in (("space", ("model", "text")), ("uncertainty", ("entropy", "margin"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}")
         if not (0 <= self.outliers < 1 and 0 <= self.hardest < 1):
             raise ValueError(f"outliers and hardest are shares in [0, 1), got {self.outliers!r} and {self.hardest!r}")
         if self.beta < 0 or self.neighbours < 1 or self.anchors < 1:
             raise ValueError("beta must be 0 or more, neighbours and anchors 1 or more")
+
+
+# A classifier is trained to put pairs that it is sure of together, so in its own space density and uncertainty may
+# cancel: what is uncertain counts as outlying. The words of a pair know nothing of its class. The margin asks for two
+# classes that compete, where entropy prefers three that nobody can tell apart; beta is higher, or little but the
+# outliers would tell such a purchase from a random one.
+HYBRID_TEXT = HybridConfig(space="text", uncertainty="margin", beta=2.0)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -182,6 +195,25 @@ def density_scores(embeddings: np.ndarray, rng: np.random.Generator, *, anchors:
     return found
 
 
+def text_vectors(model, pool, *, a: float = 1e-3) -> np.ndarray:
+    """A vector (n, d) float32 for the words of each example: Arora et al. (2017), "A Simple but Tough-to-Beat Baseline
+    for Sentence Embeddings": the mean over its tokens t of a / (a + f(t)) e_t, less the pool's mean.
+
+    e is the model's word table, f(t) the token's share of the pool's tokens. No pass through the network.
+    """
+    table = model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    counts = np.bincount(pool.ids, minlength=len(table))
+    table = table * (a / (a + counts / max(len(pool.ids), 1)))[:, None]
+    vectors = np.empty((len(pool), table.shape[1]), np.float32)
+    for start in range(0, len(pool), 2048):
+        end = min(start + 2048, len(pool))
+        offsets = pool.offsets[start : end + 1]
+        words = table[pool.ids[offsets[0] : offsets[-1]]]  # (tokens, d)
+        sums = np.add.reduceat(words, offsets[:-1] - offsets[0], axis=0)
+        vectors[start:end] = sums / np.diff(offsets)[:, None]
+    return vectors - vectors.mean(axis=0)
+
+
 def _top(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Positions of the n highest scores; equal ones in random order."""
     order = rng.permutation(len(scores))
@@ -299,8 +331,8 @@ def hybrid(model, pool, n: int, rng: np.random.Generator, *, config: HybridConfi
     part noise. So, in order:
 
     1. leave out the `outliers` share of the pool with the lowest density, then the `hardest` share of what is
-       left with the highest entropy;
-    2. score the rest by s = (entropy / log k) × (rank of density in [0, 1]);
+       left with the highest uncertainty;
+    2. score the rest by s = uncertainty × (rank of density in [0, 1]), uncertainty = entropy / log k or 1 − lead;
     3. draw without replacement with probability in proportion to s^beta, by adding Gumbel noise to beta · log s and
        taking the highest (power acquisition, Kirsch et al. 2023): a batch of near-copies at the top of the ranking
        is as unlikely as the scores are uncertain, and beta = 0 is random sampling from what step 1 left;
@@ -311,15 +343,22 @@ def hybrid(model, pool, n: int, rng: np.random.Generator, *, config: HybridConfi
     _check(pool, n)
     logits, embeddings = features(model, pool)
     config = config or HybridConfig()
-    density = density_scores(embeddings, rng, anchors=config.anchors, neighbours=config.neighbours)
+    vectors = embeddings if config.space == "model" else text_vectors(model, pool)
+    density = density_scores(vectors, rng, anchors=config.anchors, neighbours=config.neighbours)
     return hybrid_positions(logits, density, n, rng, config)
+
+
+def hybrid_text(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
+    """`hybrid` as `HYBRID_TEXT` configures it: density of the words, the margin as uncertainty, a sharper draw."""
+    return hybrid(model, pool, n, rng, config=HYBRID_TEXT)
 
 
 def hybrid_positions(logits: np.ndarray, density: np.ndarray, n: int, rng: np.random.Generator,
                      config: HybridConfig) -> np.ndarray:
     """Steps 1 to 4 of `hybrid` from logits (N, k) and density (N,) -> (n,) positions, int64."""
     total, classes = logits.shape
-    uncertainty = entropy_scores(logits) / np.log(classes)  # (N,) in [0, 1]
+    margins = config.uncertainty == "margin"
+    uncertainty = margin_scores(logits) if margins else entropy_scores(logits) / np.log(classes)  # (N,) in [0, 1]
     rank = np.empty(total)
     rank[np.lexsort((rng.random(total), density))] = (np.arange(total) + 0.5) / total
     keep = rank >= config.outliers
@@ -343,7 +382,7 @@ Acquisition = Callable[..., np.ndarray]
 
 ACQUISITIONS: dict[str, Acquisition] = {
     "random": random, "least_confidence": least_confidence, "margin": margin, "entropy": entropy, "bald": bald,
-    "badge": badge, "hybrid": hybrid,
+    "badge": badge, "hybrid": hybrid, "hybrid_text": hybrid_text,
 }
 
 
