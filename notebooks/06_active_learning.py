@@ -47,7 +47,7 @@ import scipy.stats
 
 from seo_core import benchmark_selection, efficiency, figures, figures_selection, load_settings, plans, results
 from seo_core.selection import density_scores, describe, features, plateau, select, text_vectors
-from seo_core.studies import open_study
+from seo_core.studies import BUDGETS, open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 
@@ -64,7 +64,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %%
 study = open_study("06_active_learning", settings)
 first = plans.acquire("random")(study, study.budgets[0])
-candidates = study.candidates(first.rows, 1, 300 if profile == "quick" else plans.CANDIDATES)
+candidates = study.candidates(first.rows, 1, 160 if profile == "quick" else plans.CANDIDATES)
 sealed = study.sealed.take(candidates)
 print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels that can be seen: {(sealed.labels >= 0).sum()}")
 
@@ -227,7 +227,8 @@ print("needs fewer labels than random, interval included:", ", ".join(better) or
 
 # %%
 development = efficiency.label_curves(folder, metrics=("accuracy_development",))
-figures.Table(efficiency.plateau_table(development[development["configuration"].isin(names)]))
+shared = development["configuration"].isin(names) & development["labels"].isin(BUDGETS)
+figures.Table(efficiency.plateau_table(development[shared]))
 
 # %% [markdown]
 # ## What choosing costs

@@ -105,8 +105,8 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 
     curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
-    gives. A configuration is compared over the seeds that it shares with the target; where one has no run at
-    the target's smallest budget it starts from the target's. Configurations that share no seed are left out. An
+    gives. A configuration is compared over the seeds that it shares with the target; below its smallest budget
+    its curve is the target's. Configurations that share no seed are left out. An
     empty frame gives an empty dict. Raises EfficiencyError where the target has no run with `at` labels.
     """
     if curves.empty:
@@ -125,15 +125,12 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
 
 
 def _with_start(curves, name: str, target: str):
-    """The runs of a configuration, led by the target's at its smallest budget where it has none there."""
+    """The runs of a configuration, led by the target's at budgets below its smallest."""
     import pandas as pd
 
     own = curves[curves["configuration"] == name]
     control = curves[curves["configuration"] == target]
-    first = control["labels"].min()
-    if own["labels"].min() > first:
-        own = pd.concat([control[control["labels"] == first], own])
-    return own
+    return pd.concat([control[control["labels"] < own["labels"].min()], own])
 
 
 def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:

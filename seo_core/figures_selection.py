@@ -37,20 +37,20 @@ def _empty(axes) -> None:
 def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy") -> Figure:
     """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
 
-    curves: `efficiency.label_curves`. The control is black and dashed; an arm without a run at its smallest budget
-    starts there, since both share that run. The number of seeds stands in the legend.
+    curves: `efficiency.label_curves`. The control is black and dashed; below its smallest budget an arm's curve
+    begins at the control's last point, a run that both share. The number of seeds stands in the legend.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     figure, axes = plt.subplots(figsize=(8, 4.4))
     names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
-    start = _means(curves[curves["configuration"] == target])[:1] if target in names else []
+    control = _means(curves[curves["configuration"] == target])
     for number, name in enumerate(names):
         points = _means(curves[curves["configuration"] == name])
-        if start and points[0][0] > start[0][0]:
-            points = start + points
-        labels, mean, low, high, seeds = zip(*points, strict=True)
+        seeds = [p[4] for p in points]
+        points = [p for p in control if p[0] < points[0][0]][-1:] + points
+        labels, mean, low, high, _ = zip(*points, strict=True)
         colour = BLACK if name == target else COLOURS[(number - 1) % 6]
         axes.plot(labels, 100 * np.array(mean), "--" if name == target else LINES[(number // 6) % 4], color=colour,
                   marker=MARKERS[number % 7], markersize=5, linewidth=2 if name == target else 1.5,
