@@ -42,7 +42,7 @@ results_dir: str = "default"  # where the records go
 # %%
 import pandas as pd
 
-from seo_core import efficiency, figures, figures_selection, figures_semi, load_settings, plans, results
+from seo_core import efficiency, figures, figures_semi, load_settings, plans, results
 from seo_core.studies import open_study, source_model
 from seo_core.training import TrainingConfig, fit
 from seo_core.transfer import distance, l2_sp, load_source, movement, with_l2_sp
@@ -80,7 +80,7 @@ figures.Table(table)
 # %% tags=["nbval-ignore-output"]
 source, pairs, moved, networks = source_model(settings), study.encoded.take(study.random_rows(128)), {}, {}
 reference, _ = load_source(source)
-for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 30.0)):
+for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 3.0)):
     network, _ = load_source(source)
     config = TrainingConfig.from_settings(settings, epochs=1, batch_size=16, layer_decay=decay)
     fit(network, pairs, config=config, loss=with_l2_sp(network, beta), progress=False)
@@ -127,7 +127,7 @@ none = pd.DataFrame([{"configuration": efficiency.NOT_RUN}])
 figures.Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels for the arms of this chapter; arms that were run at one number of labels are single points."}}
-_ = figures_selection.label_curves(curves, target="base")
+_ = figures_semi.label_points(curves[curves["labels"] > 0], target="base")
 
 # %% [markdown]
 # Differences to `base` at equal target labels, in points, paired by seed and example, with 95% intervals:

@@ -41,7 +41,7 @@ results_dir: str = "default"  # where the records go
 import numpy as np
 import pandas as pd
 
-from seo_core import efficiency, figures, figures_selection, figures_semi, load_settings, plans, results
+from seo_core import efficiency, figures, figures_semi, load_settings, plans, results
 from seo_core.evaluation import softmax
 from seo_core.selection.pseudo import (
     adaptive_pseudo_label,
@@ -179,7 +179,7 @@ figures.Table(table.round(2) if len(table) else none)
 # that lies below zero means that half of the labels were not replaced.
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8 000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms at 500 and 2 000 labels."}}
-_ = figures_selection.label_curves(curves, target="base")
+_ = figures_semi.label_points(curves, target="base")
 
 # %% [markdown]
 # ## Why

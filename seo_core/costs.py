@@ -47,7 +47,7 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
         before = needs(configuration, earlier[-1]) if earlier else needs("random", labels)[:-1]
     elif configuration == "tal":
         before = needs("hybrid", labels)
-    elif configuration == "data-module":
+    elif configuration in ("data-module", "data-module-wide"):
         before = needs("tal", labels)
     name = "random" if configuration in _BOUGHT and labels == BUDGETS[0] else configuration  # the first is at random
     return [*before, (name, labels)]

@@ -152,7 +152,8 @@ def _profiles(frame) -> tuple[str, ...]:
 def difference_table(found: pd.DataFrame) -> pd.DataFrame:
     """`differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says.
 
-    Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it.
+    Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it; with
+    one seed it holds the scatter of the examples, and not that of the seeds.
     """
     import pandas as pd
 
@@ -167,7 +168,8 @@ def difference_table(found: pd.DataFrame) -> pd.DataFrame:
     def verdict(row) -> str:
         if math.isnan(row.low):
             return "one seed: no interval"
-        return "above 0" if row.low > 0 else "below 0" if row.high < 0 else "contains 0"
+        found = "above 0" if row.low > 0 else "below 0" if row.high < 0 else "contains 0"
+        return found + (", of examples only" if row.seeds == 1 else "")
 
     rows = list(found.itertuples())
     return pd.DataFrame({"labels": found["labels"], "contrast": found["contrast"],
@@ -189,7 +191,7 @@ def forest(found: pd.DataFrame) -> Figure:
     metrics = list(found["metric"].unique())
     rows = list(found[["labels", "contrast"]].drop_duplicates().itertuples(index=False))
     figure, grid = plt.subplots(1, len(metrics), figsize=(8.4, 1.3 + 0.36 * max(2, len(rows))), sharey=True,
-                                squeeze=False)
+                                sharex=True, squeeze=False)
     for axes, metric in zip(grid[0], metrics, strict=True):
         for place, (labels, contrast) in enumerate(rows):
             mine = found[(found["metric"] == metric) & (found["labels"] == labels) & (found["contrast"] == contrast)]
@@ -199,7 +201,7 @@ def forest(found: pd.DataFrame) -> Figure:
         axes.axvline(0, color=BLACK, linewidth=0.9)
         axes.set(title=METRICS.get(metric, metric), xlabel="points")
     grid[0, 0].set(yticks=[-i for i in range(len(rows))], yticklabels=[
-        f"{contrast}, {labels} labels" for labels, contrast in rows], ylim=(0.6 - max(2, len(rows)), 0.6))
+        f"{contrast}, {labels} labels".replace(") − (", ")\n− (") for labels, contrast in rows], ylim=(0.6 - max(2, len(rows)), 0.6))
     figure.tight_layout()
     return figure
 

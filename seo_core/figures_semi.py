@@ -35,6 +35,39 @@ def movement(moved: dict[str, dict[str, float]]) -> Figure:
 
 
 @_styled
+def label_points(curves: pd.DataFrame, target: str = "base") -> Figure:
+    """Accuracy over labels (logarithmic), mean over seeds and the range between them; "not run" without rows.
+
+    curves: `efficiency.label_curves`. Unlike `figures_selection.label_curves` no arm borrows the control's first run:
+    an arm run at one number of labels is a point. The control `target` is black and dashed.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
+    for number, name in enumerate(names):
+        found = curves[curves["configuration"] == name].groupby("labels")["accuracy"]
+        mean, low, high = (100 * getattr(found, what)() for what in ("mean", "min", "max"))
+        seeds = sorted({int(n) for n in found.size()})
+        shown = dict(color=BLACK, linestyle="--") if name == target else dict(color=COLOURS[(number - 1) % 6])
+        axes.errorbar(mean.index, mean, yerr=[mean - low, high - mean], marker=MARKERS[number % 7], capsize=3,
+                      linewidth=1.8, label=f"{name} ({' to '.join(map(str, {seeds[0]: 0, seeds[-1]: 0}))} "
+                                           f"seed{'s' if seeds[-1] > 1 else ''})", **shown)
+    if names:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted(curves["labels"].unique())))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    else:
+        _empty(axes)
+    axes.set(xlabel="labels of the target", ylabel="accuracy, %")
+    figure.tight_layout()
+    return figure
+
+
+@_styled
 def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     """Development accuracy over epochs, mean over seeds and the range between them; "not run" without curves.
 
@@ -116,6 +149,7 @@ def by_class(frame: pd.DataFrame) -> Figure:
             _empty(axes)
     if arms:
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper left", ncols=len(arms))
-    panels[1].axhline(100 / max(len(classes), 1), color=SOFT, linewidth=1, linestyle=":")
+    if classes:
+        panels[1].axhline(100 / len(classes), color=SOFT, linewidth=1, linestyle=":")
     figure.tight_layout(rect=(0, 0, 1, 0.92))
     return figure

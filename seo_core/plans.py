@@ -270,7 +270,7 @@ def semi(name: str) -> Callable[[Study, int], Run]:
         teacher = acquire("random")(study, labels) if source else base(study, labels)
 
         def add() -> Added:
-            found = pseudo(study, teacher, config, strong=name == "ssl")
+            found = pseudo(study, [teacher], config, strong=name == "ssl")
             if not source:
                 return found
             return replace(found, loss=lambda model: with_l2_sp(model, BETA, loss=found.loss(model)))
@@ -283,14 +283,15 @@ def semi(name: str) -> Callable[[Study, int], Run]:
     return arm
 
 
-def pseudo(study: Study, teacher: Run, config, *, strong: bool) -> Added:
-    """The teacher's labels for 8 000 other pairs of the pool, the loss to learn them by, and how good they were."""
-    from seo_core.selection.pseudo import quality, self_training, teacher_logits
+def pseudo(study: Study, teachers: Sequence[Run], config, *, strong: bool, size: int | None = None) -> Added:
+    """The teachers' labels for `size` (8 000) other pairs of the pool, a loss to learn them by, and their quality."""
+    from seo_core.selection.pseudo import quality, self_training, soft_labels, teacher_logits
 
-    rows = teacher.rows
-    chosen = study.candidates(rows, 1, 512 if study.settings.profile == "quick" else UNLABELLED)
+    rows = teachers[0].rows
+    chosen = study.candidates(rows, 1, size or (512 if study.settings.profile == "quick" else UNLABELLED))
     unlabelled = study.sealed.take(chosen)
-    logits = teacher_logits(teacher.model(), unlabelled)[0]  # (n, k)
+    members = teacher_logits([t.model() for t in teachers], unlabelled)  # (teachers, n, k)
+    logits = members[0] if len(members) == 1 else np.log(soft_labels(members))  # (n, k)
     view = study.encode(strong_view(study, chosen, logits.argmax(1))) if strong else None
     step = self_training(logits, study.encoded.take(rows), unlabelled, strong=view, config=config)
     truth = study.encoded.labels[chosen]  # for the record only: training has seen none of it
@@ -322,29 +323,38 @@ def strong_view(study: Study, chosen: np.ndarray, classes: np.ndarray) -> pd.Dat
 COMBINED = "07_transfer_active_learning"
 
 
-def data_module(study: Study, labels: int) -> Run:
-    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels."""
+def data_module(study: Study, labels: int, *, wide: bool = False) -> Run:
+    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels.
+
+    wide: all that is left of the pool, labelled by the mean of two teachers that had the same labels (TAL's model, and
+    the one that bought them), and the edits too have the teachers' probabilities as targets.
+    """
     from seo_core.selection.pseudo import SelfTrainingConfig
 
-    teacher = active_term(study, labels)
-    config = SelfTrainingConfig(keep="all", labelled_share=0.0)
+    tal = active_term(study, labels)
+    config = SelfTrainingConfig(keep="all", labelled_share=0.0, align=not wide)
 
     def add() -> Added:
-        from seo_core.selection.pseudo import soft_target_loss
+        from seo_core.evaluation import softmax
+        from seo_core.selection.pseudo import soft_target_loss, teacher_logits
         from seo_core.transfer import with_l2_sp
 
-        soft, edits = pseudo(study, teacher, config, strong=False), bandit(study, teacher.rows, lambda *_: teacher)
+        teachers = [tal, acquire("hybrid")(study, labels)] if wide else [tal]
+        soft = pseudo(study, teachers, config, strong=False, size=len(study.pool) if wide else None)
+        edits = bandit(study, tal.rows, lambda *_: tal)
         encoded = study.encode(edits.examples)
-        hard = np.eye(len(study.task.labels))
-        targets = np.concatenate([soft.targets, hard[encoded.labels]])
+        own = np.eye(len(study.task.labels))[encoded.labels]
+        if wide:
+            own = np.mean([softmax(z) for z in teacher_logits([t.model() for t in teachers], encoded)], axis=0)
+        targets = np.concatenate([soft.targets, own])
         return Added(concatenate(soft.examples, encoded), series=edits.series,
                      metrics={**soft.metrics, **edits.metrics},
                      loss=lambda model: with_l2_sp(model, BETA, loss=soft_target_loss(targets)))
 
-    return study.of(COMBINED).train("data-module", teacher.rows, add=add, training={"epochs": 2},
-                                    start=partial(source_model, study.settings),
-                                    parameters={"unlabelled": UNLABELLED, "self_training": asdict(config),
-                                                **ada_parameters()})
+    return study.of(COMBINED).train("data-module-wide" if wide else "data-module", tal.rows, add=add,
+                                    training={"epochs": 2}, start=partial(source_model, study.settings),
+                                    parameters={"unlabelled": "all" if wide else UNLABELLED,
+                                                "self_training": asdict(config), **ada_parameters()})
 
 
 def source(study: Study, labels: int) -> Run:
@@ -363,7 +373,8 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
                **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")}},
     SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
     COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
-               "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600))},
+               "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600)),
+               "data-module-wide": (partial(data_module, wide=True), (4000,))},
 }
 
 

@@ -304,7 +304,7 @@ def record_source(study: Study) -> Run:
     path = results.record_path(study.experiment, "source", settings=settings, data=study.task,
                                model_fingerprint=study._fingerprint, parameters={"labels": 0})
     if not path.is_file():
-        started, model = time.time(), study.start(source_model(settings))
+        started, model = time.time(), study.start(source_model(study.settings))
         source, train = _source_data(settings, study.tokenizer)
         metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
                                     precision="auto")

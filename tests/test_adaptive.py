@@ -75,10 +75,10 @@ OPERATORS = {"good": Planted(swap_filler), "flip": Planted(flip_label), "same": 
 
 
 def augment(frame, operator, *, strength=0.1, seed=0, texts=TEXTS, **_):
-    rng = np.random.default_rng([seed, 5])
-    edited = frame.assign(hypothesis=[" ".join(OPERATORS[operator].edit(h.split(), rng)) for h in frame["hypothesis"]],
-                          source=np.arange(len(frame)), operator=operator, side="hypothesis")
-    return edited[edited["hypothesis"] != frame["hypothesis"]].reset_index(drop=True)
+    rng, side = np.random.default_rng([seed, 5]), texts[-1]
+    edited = frame.assign(**{side: [" ".join(OPERATORS[operator].edit(h.split(), rng)) for h in frame[side]]},
+                          source=np.arange(len(frame)), operator=operator, side=side)
+    return edited[edited[side] != frame[side]].reset_index(drop=True)
 
 
 @pytest.fixture(autouse=True)
@@ -337,6 +337,22 @@ def test_a_text_without_genre(trained, reward):
     frame = frame_of(100, 3).drop(columns="genre")
     assert len(ada(trained, reward, frame, operators=("good",)).frame) == 120
     assert len(ada(trained, reward.drop(columns="genre"), operators=("good",)).frame) == 120
+
+
+def test_a_single_text(trained, reward):
+    frame, held = (f.drop(columns="premise").rename(columns={"hypothesis": "sentence"})
+                   for f in (frame_of(60, 3), reward))
+    result = AdaptiveDataAugmentation(AdaptiveConfig(operators=("good", "flip"), floor=0.0))(
+        frame, *trained, held, budget=30, texts=("sentence",))
+    assert len(result.frame) == 30 and set(result.frame["side"]) == {"sentence"}
+
+
+def test_the_budget_is_met_where_a_class_gives_nothing(trained, reward):
+    """No edit of class 2 passes: its rows go to the classes whose edits do."""
+    frame = frame_of(150, 3)
+    frame["hypothesis"] = [h.replace(" no", " yes") for h in frame["hypothesis"]]
+    result = ada(trained, reward, frame, operators=("good",))
+    assert result.complete and not (result.frame["label"] == 2).any()
 
 
 # -- errors ---------------------------------------------------------------------------------------

@@ -217,6 +217,12 @@ def test_splitting_loses_nothing(texts):
     assert len(words.row) == len(words.place) == len(flat)
 
 
+@given(st.text(alphabet=string.printable, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_a_text_is_split_alike_whatever_stands_beside_it(text):
+    assert split([text]).parts[0] == split([text, "naïve"]).parts[0]
+
+
 def test_marks_and_joiners_stay_with_their_letters():
     assert [p[1::2] for p in split(["गाड़ी में", "don't well-known 3.5 end.", "👩‍💻 ok"]).parts] == [
         ["गाड़ी", "में"], ["don't", "well-known", "3.5", "end"], ["ok"]]
@@ -282,7 +288,7 @@ def test_the_first_sense_is_nltks():
     for lemma in np.random.default_rng(0).choice(words, 150):
         senses = [s for s in reference.synsets(str(lemma), "n") if lemma in [n.lower() for n in s.lemma_names()]]
         line = lexicon.entry(lemma.encode(), "noun").split()
-        assert lexicon._synset("noun", int(line[-int(line[2])])) == senses[0].lemma_names()
+        assert lexicon._synset("noun", int(line[-int(line[2])])) == [n.encode() for n in senses[0].lemma_names()]
 
 
 def test_without_wordnet_the_operators_are_absent(monkeypatch):

@@ -91,6 +91,8 @@ def test_a_contrast_of_contrasts_and_a_single_seed(records):
     assert row["contrast"] == "(da-limited − base) − (da − base)"
     assert row["difference"] == pytest.approx(-11) and math.isnan(row["low"]) and row["seeds"] == 1
     table = fa.difference_table(found)
+    one = fa.differences(results.load(records), [("da-limited", "base")], ["accuracy_matched"])
+    assert fa.difference_table(one).loc[0, "interval says"] == "below 0, of examples only"
     assert table.loc[0, "points"] == "−11.00" and table.loc[0, "interval says"] == "one seed: no interval"
 
 

@@ -27,6 +27,17 @@ def test_movement_has_a_line_for_each_run_and_a_tick_for_each_layer():
     assert {"one rate", "L2-SP", "layer 2", "pooler"} <= set(_texts(figure))
 
 
+def test_an_arm_with_one_budget_is_a_point_and_borrows_nothing():
+    rows = [("base", s, n, 0.5 + n / 10_000 + s / 100) for n in (500, 1000) for s in range(3)] + [("tl", 0, 1000, 0.7)]
+    curves = pd.DataFrame(rows, columns=["configuration", "seed", "labels", "accuracy"])
+    figure = figures_semi.label_points(curves)
+    lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
+    assert set(lines) == {"base (3 seeds)", "tl (1 seed)"}
+    assert lines["tl (1 seed)"].get_xdata().tolist() == [1000]
+    assert lines["base (3 seeds)"].get_ydata() == pytest.approx([56, 61])
+    assert "not run" in _texts(figures_semi.label_points(curves.head(0)))
+
+
 def test_development_curves_are_means_over_seeds():
     rows = [("base", "development_accuracy", epoch, value) for epoch, values in ((1, (0.5, 0.6)), (2, (0.6, 0.8)))
             for value in values]

@@ -213,8 +213,9 @@ class _Needs:
         self.reward, self.hit = _groups(reward), hit
         overall = max(1 - hit.mean(), 1e-6)
         self.classes, size = np.unique(self.label, return_counts=True)
+        self.size = size / size.sum()
         error = np.array([_error(hit[self.reward[0] == c], overall, prior) for c in self.classes])
-        self.aim = (1 - focus) * size / size.sum() + focus * error / error.sum()  # share of the rows by class
+        self.aim = (1 - focus) * self.size + focus * error / error.sum()  # share of the rows by class
         self.genres, self.of = np.unique(self.genre, return_inverse=True)
         tilt = np.array([1 - focus + focus * _error(hit[self.reward[1] == g], overall, prior) / overall
                          for g in self.genres])
@@ -223,12 +224,13 @@ class _Needs:
         self.weight /= self.weight.sum()
         self.taken = np.zeros(0, np.int64)
 
-    def draw(self, rng, size: int, rows: int) -> np.ndarray:
+    def draw(self, rng, size: int, rows: int, late: bool) -> np.ndarray:
         """`size` positions of the frame: classes, and genres within them, by what they lack once `rows` more are
-        taken."""
+        taken. late: half of them as the classes stand in D, since a class may lack rows because none pass."""
         total = len(self.taken) + rows
         lack = np.maximum(self.aim * total - (self.label[self.taken][:, None] == self.classes).sum(axis=0), 0)
         share = lack / lack.sum() if lack.sum() > 0 else self.aim
+        share = (share + self.size) / 2 if late else share
         due = np.bincount(self.of, self.weight) * total - np.bincount(self.of[self.taken], minlength=len(self.genres))
         weight = np.maximum(due, 1e-6)[self.of] / np.bincount(self.of)[self.of]
         found = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
@@ -389,7 +391,7 @@ class _Run:
 
         rng = np.random.default_rng([self.ada.seed, 7309, number, arm])
         size = max(self.ada.config.trial, math.ceil(1.1 * quota / max(self.arms.yields()[arm], 0.05)))
-        positions = self.needs.draw(rng, size, wanted)
+        positions = self.needs.draw(rng, size, wanted, late=number > self.ada.config.rounds)
         self.arms.asked[arm] += size
         found = augmentation.augment(self.frame.iloc[positions].reset_index(drop=True), self.arms.operator[arm],
                                      strength=self.arms.strength[arm], seed=int(rng.integers(2**31)),

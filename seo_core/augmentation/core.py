@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -212,9 +213,12 @@ def survivors() -> pd.DataFrame:
 
 
 def _bar(total: int, operator: str, progress: bool):
+    """A progress bar; without `progress` nothing is imported for it."""
+    if not progress:
+        return SimpleNamespace(update=lambda rows: None, close=lambda: None)
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, desc=operator, unit="row", disable=not progress)
+    return tqdm(total=total, desc=operator, unit="row")
 
 
 def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, labels: int | None = None) -> np.ndarray:

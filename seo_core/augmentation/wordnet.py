@@ -159,12 +159,12 @@ class _Lexicon:
     def count(self, lemma: bytes, pos: str) -> int:
         """How often WordNet's authors met the lemma as that part of speech in their texts."""
         total = 0
-        for kind in ("3", "5") if pos == "adj" else POS[pos]:  # 5: satellites of adjectives
-            start = lemma + b"%" + kind.encode()
+        for kind in _KINDS[pos]:
+            start = lemma + kind
             at = bisect_left(self.counts, start)
-            while at < len(self.counts) and self.counts[at].startswith(start):
-                total += int(self.counts[at].rpartition(b" ")[2])
-                at += 1
+            end = bisect_left(self.counts, start + b"\xff", at, min(at + MOST_SENSES, len(self.counts)))
+            for line in self.counts[at:end]:
+                total += int(line[line.rindex(b" ") :])
         return total
 
     def synonyms(self, word: str) -> tuple[str, ...]:
@@ -177,41 +177,49 @@ class _Lexicon:
         readings = self._readings(word.encode())
         if not readings:
             return ()
-        counts = [self.count(lemma, pos) + 0.5 for lemma, pos, _ in readings] if len(readings) > 1 else [1]
+        counts = [self.count(lemma, pos) + 0.5 for lemma, pos, _, _ in readings] if len(readings) > 1 else [1]
         if max(counts) <= SHARE * sum(counts):
             return ()
-        lemma, pos, form = readings[counts.index(max(counts))]
-        if form is None:
+        lemma, pos, form, line = readings[counts.index(max(counts))]
+        others = self.first_sense(lemma, pos, line) if form is not None else []
+        if not others:
             return ()
-        others = self.first_sense(lemma, pos)
-        formed = (self._form(other, pos, form) for other in
-                  [w for w in others if self.count(w.encode(), pos)] or others)
+        if len(others) > 1:
+            others = [w for w in others if self.count(w.encode(), pos)] or others
+        formed = (self._form(other, pos, form) for other in others)
         return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FUNCTION and w not in PROTECTED))
 
     def _readings(self, word: bytes):
-        """(base form, part of speech, how it was inflected) that the word may be; None: irregularly."""
-        found = [(word, pos, "") for pos in POS if self.entry(word, pos)]
-        found += [(table[word], pos, None) for pos, table in self.irregular.items() if word in table]
+        """(base form, part of speech, how it was inflected, its line in the index) that the word may be.
+
+        How: None for an irregular form.
+        """
+        found = [(word, pos, "", line) for pos in POS if (line := self.entry(word, pos))]
+        found += [(table[word], pos, None, b"") for pos, table in self.irregular.items() if word in table]
         for end, base, readings in _ENDINGS.get(word[-1:], ()):
             if word.endswith(end):
                 lemma = word[: -len(end)] + base
-                found += [(lemma, pos, form) for pos, form in readings
-                          if word not in self.irregular[pos] and self.entry(lemma, pos)]
+                found += [(lemma, pos, form, line) for pos, form in readings
+                          if word not in self.irregular[pos] and (line := self.entry(lemma, pos))]
         return found
 
-    def first_sense(self, lemma: bytes, pos: str) -> list[str]:
-        """The single words of the first synset of a lemma, itself left out; none if the lemma is a name there."""
-        fields = self.entry(lemma, pos).split()
+    def first_sense(self, lemma: bytes, pos: str, line: bytes) -> list[str]:
+        """The single words of the first synset in a lemma's line, itself left out; none if it is a name there."""
+        fields = line.split()
         words = self._synset(pos, int(fields[-int(fields[2])]))
-        if lemma.decode() not in words:
+        if len(words) < 2 or lemma not in words:
             return []
-        return [w for w in words if w.encode() != lemma and w.isalpha() and w.islower() and len(w) > 2]
+        return [w.decode() for w in words if w != lemma and w.isalpha() and w.islower() and len(w) > 2]
 
-    def _synset(self, pos: str, offset: int) -> list[str]:
+    def _synset(self, pos: str, offset: int) -> list[bytes]:
         if pos not in self.data:
             self.data[pos] = self._read(f"data.{pos}")
-        fields = self.data[pos][offset : self.data[pos].index(b"|", offset)].split()
-        return [w.decode().partition("(")[0] for w in fields[4 : 4 + 2 * int(fields[3], 16) : 2]]
+        data = self.data[pos]
+        count = int(data[offset + 14 : offset + 16], 16)  # "offset(8) file(2) type(1) count(2) word id word id …"
+        if count == 1:
+            return [data[offset + 17 : data.index(b" ", offset + 17)]]
+        end = data.index(b"|", offset)  # the gloss
+        return [w.partition(b"(")[0] for w in data[offset + 17 : end].split(None, 2 * count)[: 2 * count : 2]]
 
     def _form(self, lemma: str, pos: str, form: str) -> str:
         """The lemma in that form by rule; empty where it is irregular."""
@@ -230,6 +238,8 @@ class _Lexicon:
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
 
 
+_KINDS = {"noun": (b"%1",), "verb": (b"%2",), "adj": (b"%3", b"%5"), "adv": (b"%4",)}  # 5: satellites
+MOST_SENSES = 100  # no word has as many in one part of speech
 _S = (("noun", "s"), ("verb", "s"))
 _ENDINGS = {  # last letter -> ending, what the base form has instead, and what the ending may mean
     b"s": ((b"ies", b"y", _S), (b"ses", b"s", _S), (b"xes", b"x", _S), (b"zes", b"z", _S), (b"ches", b"ch", _S),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -74,16 +74,20 @@ def protected(word: str) -> bool:
         not word.isalpha() and any(c.isdigit() for c in word))
 
 
-@cache
-def _splitter():
+def _splitter(texts: list[str]):
+    """The splitting function for these texts: it knows the combining marks that occur in them."""
+    characters = set("".join(texts))
+    return _pattern("".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))).split
+
+
+@lru_cache(maxsize=64)
+def _pattern(marks: str):
     """Words: letters with their combining marks, hyphens and apostrophes inside, decimal points inside numbers.
 
     Marks are not letters to `re`, yet they belong to the letter before them (vowel signs of Hindi or Thai).
     """
-    marks = [i for i in range(0x300, 0x11000) if unicodedata.category(chr(i)) in ("Mn", "Mc")]
-    runs = np.split(marks, np.flatnonzero(np.diff(marks) > 1) + 1)
-    letter = r"\w" + "".join(f"{chr(r[0])}-{chr(r[-1])}" for r in runs) + "\u200c\u200d"
-    return re.compile(rf"(\w[{letter}]*(?:['’-]\w[{letter}]*|[.,]\d+)*)").split
+    letter = rf"\w{re.escape(marks)}\u200c\u200d"
+    return re.compile(rf"(\w[{letter}]*(?:['’-]\w[{letter}]*|[.,]\d+)*)")
 
 
 @dataclass
@@ -112,7 +116,7 @@ def split(texts: list[str]) -> Words:
     """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
     import pandas as pd
 
-    cut = _splitter()
+    cut = _splitter(texts)
     parts = [cut(text) for text in texts]
     counts = np.fromiter((len(p) // 2 for p in parts), np.int64, len(parts))
     flat = [word for p in parts for word in p[1::2]]

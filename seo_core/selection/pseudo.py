@@ -222,7 +222,10 @@ FIXED = SelfTrainingConfig(keep="fixed", soft=False, align=False)  # the papers'
 
 @dataclass(frozen=True)
 class SelfTraining:
-    """A training set of labelled and pseudo-labelled rows."""
+    """A training set of labelled and pseudo-labelled rows.
+
+    The train_accuracy that `fit` reports on it is agreement with the targets, not accuracy.
+    """
 
     train: object  # Encoded: the labelled rows, repeats of them, the pseudo-labelled ones with the teacher's classes
     added: object  # Encoded: `train` without its first part, the labelled rows
