@@ -200,8 +200,8 @@ def forest(found: pd.DataFrame) -> Figure:
                 axes.plot(row.difference, -place, "o", color=COLOURS[0], markersize=6)
         axes.axvline(0, color=BLACK, linewidth=0.9)
         axes.set(title=METRICS.get(metric, metric), xlabel="points")
-    grid[0, 0].set(yticks=[-i for i in range(len(rows))], yticklabels=[
-        f"{contrast}, {labels} labels".replace(") − (", ")\n− (") for labels, contrast in rows], ylim=(0.6 - max(2, len(rows)), 0.6))
+    names = [f"{contrast}, {labels} labels".replace(") − (", ")\n− (") for labels, contrast in rows]
+    grid[0, 0].set(yticks=[-i for i in range(len(rows))], yticklabels=names, ylim=(0.6 - max(2, len(rows)), 0.6))
     figure.tight_layout()
     return figure
 
