@@ -50,11 +50,12 @@ papers["of the baseline's"] = (papers["training_hours"] / papers.loc["base", "tr
 figures.Table(papers.rename(columns={"label": "configuration", "training_hours": "hours"}))
 
 # %% [markdown]
-# ## The throughput of a quiet machine
+# ## From pairs to minutes
 #
 # Counts of pairs do not depend on what else the machine does. Seconds do, and the studies were run two at a
-# time. So minutes below are counts divided by the throughput that the benchmarks measured with nothing beside them:
-# [](bench_training) for training, and the pool-scoring benchmark of [](06_active_learning) for scoring.
+# time. So minutes below are counts divided by the throughput of the benchmarks: [](bench_training) for training, and
+# the pool-scoring benchmark of [](06_active_learning) for scoring. Whether the machine was quiet during the latter stands in its
+# table there; if it was not, the minutes for scoring are on the high side.
 
 # %%
 speed = costs.quiet_speed(results.load_contestants(results.reference_dir() / "cpu"))

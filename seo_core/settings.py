@@ -81,7 +81,13 @@ class RunSettings:
         official set, one fixed draw: over many runs the seeds vary more than such a sample does.
         """
         epochs = max(2, -(-PAIRS_SEEN[self.profile == "quick"] // labels))
-        return replace(self, train_rows=labels, epochs=epochs, evaluation_rows=min(self.evaluation_rows or 4000, 4000))
+        return replace(self, train_rows=labels, epochs=epochs, evaluation_rows=self.study_evaluation_rows)
+
+    @property
+    def study_evaluation_rows(self) -> int:
+        """Pairs of each official set that `labelled` runs are measured on."""
+        most = 128 if self.profile == "quick" else 4000
+        return min(self.evaluation_rows or most, most)
 
 
 PROFILES: dict[str, dict] = {

@@ -245,8 +245,7 @@ def open_study(experiment: str, settings: RunSettings) -> Study:
     from seo_core.models import load_tokenizer
 
     whole = settings if settings.profile == "quick" else replace(settings, train_rows=None)
-    evaluation = min(settings.evaluation_rows or 4000, 4000)
-    return Study(experiment, settings, prepare(replace(whole, evaluation_rows=evaluation)),
+    return Study(experiment, settings, prepare(replace(whole, evaluation_rows=settings.study_evaluation_rows)),
                  load_tokenizer(settings.model))
 
 
@@ -300,7 +299,7 @@ def record_source(study: Study) -> Run:
     from seo_core.models import model_info
 
     settings = replace(study.settings, seed=0, train_rows=None, epochs=SOURCE_EPOCHS,
-                       evaluation_rows=min(study.settings.evaluation_rows or 4000, 4000))
+                       evaluation_rows=study.settings.study_evaluation_rows)
     path = results.record_path(study.experiment, "source", settings=settings, data=study.task,
                                model_fingerprint=study._fingerprint, parameters={"labels": 0})
     if not path.is_file():

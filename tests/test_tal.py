@@ -88,7 +88,7 @@ def test_the_unlabelled_batch_follows_the_seed_and_the_labelled_rows_alone(tiny_
     first, again, other = (TransferActiveLearning(TERM, seed=s).loss(model, unlabelled) for s in (0, 0, 1))
     logits = torch.zeros(8, 3)
     rows = [np.arange(i, i + 8) for i in range(20)]
-    values = [[float(f(logits, _batch(pairs, r))) for r in order] for f, order in
+    values = [[float(f(logits, _batch(pairs, r)).detach()) for r in order] for f, order in
               ((first, rows), (again, rows[::-1]), (other, rows))]
     assert values[0] == values[1][::-1]  # whatever was asked before: a resumed run repeats it
     assert values[0] != values[2] and len(set(values[0])) > 5
@@ -98,7 +98,7 @@ def test_labels_of_the_unlabelled_pairs_play_no_part(tiny_bert, toy_pairs):
     model, pairs, unlabelled = tiny_bert(), toy_pairs(8), toy_pairs(16, seed=1)
     other = replace(unlabelled, labels=(unlabelled.labels + 1) % 3)
     logits, batch = torch.zeros(8, 3), _batch(pairs, np.arange(8))
-    a, b = (float(TransferActiveLearning(TERM).loss(model, u)(logits, batch)) for u in (unlabelled, other))
+    a, b = (float(TransferActiveLearning(TERM).loss(model, u)(logits, batch).detach()) for u in (unlabelled, other))
     assert a == b
 
 
