@@ -161,11 +161,14 @@ class FastBertClassifier(nn.Module):
 
     def _embed(self, embeddings, input_ids, token_type_ids):
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]  # (T, d)
-        x = embeddings.word_embeddings(input_ids) + positions
+        x = self._words(embeddings, input_ids) + positions
         segments = embeddings.token_type_embeddings.weight
         x = x + (segments[0] if token_type_ids is None else F.embedding(token_type_ids, segments))
         x = self._norm(embeddings.LayerNorm, x.to(self.dtype))
         return self._dropout(x, embeddings.dropout.p)
+
+    def _words(self, embeddings, input_ids):
+        return embeddings.word_embeddings(input_ids)  # (B, T, d)
 
     def _layer(self, layer, x, bias, first: bool, relations: dict | None, number: int):
         """x (B, T, d) -> (B, T, d), or (B, 1, d) if `first`; q, k and v go into `relations` where there is one."""
@@ -245,9 +248,13 @@ def has_bf16(device) -> bool:
 def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
     """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
 
+    A network with step sizes (`quantization.qat.attach`) gets the forward pass of its quantizer, in integers.
     `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
     """
+    quantizer = getattr(model, "quantizer", None)  # of quantisation-aware training
+    if quantizer is not None and not fast:
+        raise ValueError("a network with step sizes computes in integers on the fast path alone: use fast=True")
     if fast and supports(model):
-        module = FastBertClassifier(model, dtype=dtype, **options)
-        return module.train(model.training)
+        make = FastBertClassifier if quantizer is None else quantizer.forward_module
+        return make(model, dtype=dtype, **options).train(model.training)
     return model

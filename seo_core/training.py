@@ -150,7 +150,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     dtype = compute_dtype(config.precision, accelerator.device)
     network = forward_module(model, dtype, fast=config.fast, seed=config.seed, byte_dropout=config.byte_dropout,
                              first_token_only=config.first_token_only)
-    if network is model and getattr(loss, "collect", None):
+    if network is model and getattr(module, "collect", None):
         raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
                             "use a loss on logits alone, or a BERT classifier with fast=True")
     optimizer = make_optimizer(model, config, accelerator.device, extra=module)
