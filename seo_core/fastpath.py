@@ -87,7 +87,7 @@ class Collect:
 
 @dataclass
 class States:
-    """What `Collect` asked for. T may be a little more than the batch's, see `multiple`; `mask` says what is padding."""
+    """What `Collect` asked for. T may be a little more than the batch's, see `multiple`; `mask` says what is real."""
 
     mask: torch.Tensor  # (B, T) bool: True where there is a token
     hidden: dict[int, torch.Tensor] = field(default_factory=dict)  # (B, T, d)

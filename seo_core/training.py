@@ -405,7 +405,8 @@ class Checkpoint:
         if not run.accelerator.is_main_process:
             return
         state, partial = run.state, self.folder / ".partial"
-        tensors = {f"{part}.{k}": v.contiguous().clone() for part, module in (("model", run.model), ("loss", run.module))
+        tensors = {f"{part}.{k}": v.contiguous().clone()
+                   for part, module in (("model", run.model), ("loss", run.module))
                    for k, v in module.state_dict().items()}
         for i, slots in _raw(run.optimizer).state_dict()["state"].items():
             tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})

@@ -19,7 +19,7 @@ from seo_core.distillation.losses import (
     soft_loss,
 )
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.distillation.students import LayerSearch, search_layers, select_layers
+from seo_core.distillation.students import LayerSearch, narrow, search_layers, select_layers, spread_layers
 
 __all__ = [
     "Distillation",
@@ -34,9 +34,11 @@ __all__ = [
     "even_layers",
     "hard_loss",
     "hidden_loss",
+    "narrow",
     "relation",
     "relation_loss",
     "search_layers",
     "select_layers",
     "soft_loss",
+    "spread_layers",
 ]

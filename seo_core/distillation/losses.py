@@ -13,8 +13,8 @@ With teacher logits t and student logits s (B, k), temperature τ and labels y:
 τ² keeps the gradient of the soft part at one size for any τ. h are hidden states of layers that stand for each other;
 W is learned, and only there where the widths differ. A^XY = softmax(X Yᵀ / √d_r) is how much each token attends to each
 other one, by queries and keys, or by values and values. Both networks' queries, keys and values are cut anew into the
-same number of *relation heads* (Wang et al. 2021, MiniLMv2), so the networks may differ in width and in heads. A^QK with
-the network's own heads is its attention itself.
+same number of *relation heads* (Wang et al. 2021, MiniLMv2), so the networks may differ in width and in heads. With the
+network's own heads, A^QK is its attention itself.
 
 Rows without a label (label −1) count in everything but CE. Means are over the rows of a batch, the tokens that are no
 padding, and the units or heads.
@@ -58,13 +58,13 @@ def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor
     if projection is not None:
         student = projection(student)
     if student.shape[-1] != teacher.shape[-1]:
-        raise DistillationError(f"hidden states of {student.shape[-1]} and {teacher.shape[-1]} units cannot be compared: "
-                                "pass a projection from the student's to the teacher's")
+        raise DistillationError(f"hidden states of {student.shape[-1]} and {teacher.shape[-1]} units cannot be compared"
+                                ": pass a projection from the student's to the teacher's")
     return F.mse_loss(student, teacher[mask].float())
 
 
 def relation(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, heads: int) -> torch.Tensor:
-    """log softmax(X Yᵀ / √d_r) of each relation head; x, y (B, T, a), mask (B, T) -> (B, heads, T, T), d_r = a / heads."""
+    """log softmax(X Yᵀ / √d_r) by relation head, d_r = a / heads; x, y (B, T, a), mask (B, T) -> (B, heads, T, T)."""
     if x.shape[-1] % heads:
         raise DistillationError(f"{x.shape[-1]} units cannot be cut into {heads} relation heads: choose a divisor")
     x, y = (t.unflatten(-1, (heads, -1)).transpose(1, 2).float() for t in (x, y))  # (B, R, T, d_r)
@@ -117,29 +117,29 @@ def even_layers(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
     Raises DistillationError for a student with more layers than its teacher.
     """
     if student > teacher:
-        raise DistillationError(f"a student of {student} layers has no counterpart in a teacher of {teacher}: name the "
-                                "pairs in DistillationConfig(layers=...)")
+        raise DistillationError(f"a student of {student} layers has no counterpart in a teacher of {teacher}: name "
+                                "the pairs in DistillationConfig(layers=...)")
     return tuple((i, -(-i * teacher // student)) for i in range(1, student + 1))
 
 
 def check_pair(student, teacher, *, tokenizers: Sequence | None = None, states: bool = False) -> None:
-    """Raises DistillationError unless the teacher's logits (and with `states` its inner states) can be the student's goal.
+    """Raises DistillationError unless a student can have the teacher's logits, and with `states` its states, as goal.
 
     Both must have the same classes, in the same order. Inner states are compared token by token, so both must read
     the same ids. tokenizers: the student's and the teacher's, where they are at hand.
     """
     a, b = student.config, teacher.config
     if a.num_labels != b.num_labels:
-        raise DistillationError(f"wrong teacher: it has {b.num_labels} classes and the student has {a.num_labels}. Take "
-                                "a teacher that was trained on the student's task")
+        raise DistillationError(f"wrong teacher: it has {b.num_labels} classes and the student has {a.num_labels}. "
+                                "Take a teacher that was trained on the student's task")
     names = [[str(c.id2label[i]).lower() for i in range(c.num_labels)] for c in (a, b)]
     if names[0] != names[1] and not any(n[0].startswith("label_") for n in names):
         raise DistillationError(f"wrong teacher: its classes are {', '.join(names[1])}, the student's "
                                 f"{', '.join(names[0])}. Take a teacher with the same classes in the same order")
     if states and a.vocab_size != b.vocab_size:
         raise DistillationError(f"wrong teacher: it reads {b.vocab_size} token ids and the student {a.vocab_size}, so "
-                                "their inner states belong to different tokens. Distil logits alone (cached_logits), or "
-                                "take a teacher with the student's tokenizer")
+                                "their inner states belong to different tokens. Distil logits alone (cached_logits), "
+                                "or take a teacher with the student's tokenizer")
     if states and not (supports(student) and supports(teacher)):
         raise DistillationError("inner states can be had from BERT classifiers alone: distil logits (cached_logits)")
     if tokenizers is not None and states and tokenizers[0].get_vocab() != tokenizers[1].get_vocab():
@@ -166,13 +166,13 @@ class Distillation(nn.Module):
         if states and teacher is None:
             raise DistillationError("hidden states and relations are computed as training goes: pass teacher=")
         if config.logits and config.weight and targets is None:
-            raise DistillationError("soft labels need the teacher's logits: pass targets=cached_logits(teacher, train, "
-                                    "folder)")
+            raise DistillationError("soft labels need the teacher's logits: pass targets=cached_logits(teacher, "
+                                    "train, folder)")
         self.targets = None
         if targets is not None:
             if targets.shape != (len(train), student.config.num_labels) or not np.isfinite(targets).all():
-                raise DistillationError(f"targets must be finite and {(len(train), student.config.num_labels)}, one row "
-                                        f"for each of the training set, got {targets.shape}")
+                raise DistillationError(f"targets must be finite and {(len(train), student.config.num_labels)}, one "
+                                        f"row for each of the training set, got {targets.shape}")
             self.targets = torch.from_numpy(np.asarray(targets, np.float32))
         self._fast, self.collect, self.projection = (), None, None  # a tuple hides the teacher from the parameters
         if states:
@@ -189,7 +189,8 @@ class Distillation(nn.Module):
                 raise DistillationError(f"the {of} has {have} layers, and layer {max(asked)} is to be distilled")
             if related and related[number] < 1:
                 raise DistillationError("relations are those of a layer: relation_layers counts from 1")
-            width = network.bert.encoder.layer[related[number] - 1].attention.self.query.out_features if related else heads
+            layer = network.bert.encoder.layer[related[number] - 1].attention.self if related else None
+            width = layer.query.out_features if related else heads
             if width % heads:
                 raise DistillationError(f"the {of}'s {width} units cannot be cut into {heads} relation heads: choose a "
                                         "relation_heads that divides them")

@@ -8,18 +8,18 @@ The papers' equation (4) is
 
     L_SQD = L_Q(θ_q) + α L_KD(θ_q, θ_t),
 
-with "the quantization loss", "the knowledge distillation loss" and "a balancing parameter", none of which has a formula.
-Our reading. The student runs with fake-quantised weights and activations throughout (`seo_core.quantization.qat`), θ_t is
-the fp32 teacher, and
+where "L_Q is the quantization loss, L_KD is the knowledge distillation loss […] and α is a weighting factor": no
+formula for any of them. Our reading. The student runs with fake-quantised weights and activations throughout
+(`seo_core.quantization.qat`), θ_t is the fp32 teacher, and
 
     L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantisation error
     L_KD = τ² KL(p_t ‖ p_q), and hidden states and relations where asked for      see `seo_core.distillation.losses`
     α    = α_low + (α_high − α_low) · clip(gap / gap_0, 0, 1)
 
-The gap is how far the quantised student is behind its teacher on the labelled pairs of the batches, CE(θ_q) − CE(θ_t), as a
-running mean; gap_0 = ln k − CE(θ_t), what it is for a student that knows nothing. A student at chance listens to its
-teacher with α_high, and one that has caught up with α_low. α is a number, not a variable: no gradient passes through it.
-With α_low = α_high it is the constant of the paper's equation.
+The gap is how far the quantised student is behind its teacher on the labelled pairs of the batches, as a running
+mean of CE(θ_q) − CE(θ_t); gap_0 = ln k − CE(θ_t) is what it is for a student that knows nothing. A student at chance
+listens to its teacher with α_high, one that has caught up with α_low. α is a number, not a variable: no gradient
+passes through it. With α_low = α_high it is the constant of the paper's equation.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class SynergisticQuantizationDistillation:
         """Trains `student` in place on `train` and returns it, its scales and the trace.
 
         targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. calibration: an
-        Encoded whose texts give the first activation ranges (default: a draw from `train`, by the training's seed). teacher: the
-        network, for hidden states and relations. checkpoint_dir as for `fit`. Raises DistillationError,
+        Encoded whose texts give the first activation ranges (default: a draw from `train`, by the training's seed).
+        teacher: the network, for hidden states and relations. checkpoint_dir as for `fit`. Raises DistillationError,
         QuantizationError and TrainingError.
         """
         from seo_core.quantization import qat

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import torch
 
 from seo_core.distillation.losses import DistillationError
@@ -47,6 +48,33 @@ def select_layers(teacher, layers: Sequence[int]):
     return student.train(teacher.training)
 
 
+def spread_layers(count: int, have: int) -> tuple[int, ...]:
+    """`count` of `have` layers at equal distances from the first, (0, 2, 4) for three of six: DistilBERT's choice."""
+    if not 1 <= count <= have:
+        raise DistillationError(f"a student has 1 to {have} of the teacher's {have} layers, not {count}")
+    return tuple(i * have // count for i in range(count))
+
+
+def narrow(model, text, *, neurons: int | None = None, heads: int | None = None, score: str = "activation"):
+    """A compact BERT with at most so many FFN neurons and heads in each layer: the highest by importance.
+
+    text: an Encoded of a few hundred training texts, which give the scores (`pruning.structured.importance`; "taylor"
+    needs labels), and on which the units that stay take over what they can of the others. Raises DistillationError
+    for a width below 1.
+    """
+    from seo_core.pruning.structured import Removal, compensate, importance, remove
+
+    if min(neurons or 1, heads or 1) < 1:
+        raise DistillationError(f"a layer keeps 1 neuron and 1 head or more, got neurons={neurons}, heads={heads}")
+    found, gone = importance(model, score, text), {}
+    for kind, keep in (("heads", heads), ("neurons", neurons)):
+        order = [np.argsort(-np.asarray(each), kind="stable") for each in getattr(found, kind)]
+        gone[kind] = {layer: ranked[keep:].tolist() for layer, ranked in enumerate(order)
+                      if keep is not None and keep < len(ranked)}
+    removal = Removal(**gone)
+    return remove(compensate(model, removal, text), **removal.units)
+
+
 @dataclass(frozen=True)
 class LayerSearch:
     """What `search_layers` found."""
@@ -60,7 +88,7 @@ def search_layers(teacher, count: int, score: Callable, *, candidates: Iterable[
     """The `count` layers whose student has the highest `score(student)`; of equal ones the first tried.
 
     score: trains the student shortly and returns its development accuracy, say. candidates: the choices to try
-    (default: all of them, in ascending order; 20 for three layers of six). Raises DistillationError where there is none.
+    (default: all of them, in ascending order; 20 for three layers of six). Raises DistillationError for none.
     """
     have = teacher.config.num_hidden_layers
     choices = [tuple(c) for c in (combinations(range(have), count) if candidates is None else candidates)]

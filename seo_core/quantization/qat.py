@@ -17,10 +17,10 @@ gradient is taken straight through (Bengio et al. 2013). With x̂ = s (q − z) 
     ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eqs. 3 and section 2.2
     ∂L/∂z = Σ g · (0 inside; −s outside) / √(n · 255)
 
-and likewise for the weights with z = 0 and 127, per output channel; n is the number of values that share the step (of an
-activation: its units). AdamW moves a parameter by about the learning rate whatever its gradient's size, and a step of
-1e-3 must not move by 1e-4 at a time: what is learned is log s, so that moves are relative (Jain et al. 2020), and z as
-a share of 255.
+and likewise for the weights with z = 0 and 127, per output channel; n is the number of values that share the step
+(of an activation: its units). AdamW moves a parameter by about the learning rate whatever its gradient's size, and a
+step of 1e-3 must not move by 1e-4 at a time: what is learned is log s, so that moves are relative (Jain et al. 2020),
+and z as a share of 255.
 
 The sums are over integers below 2⁸, which bf16 holds exactly; both sides enter the product as integers and the result
 is scaled once. So in bf16 only what lies *between* the linear maps is coarser than in the exported network, and in fp32
@@ -174,8 +174,8 @@ def attach(model, scales: Scales):
     another network.
     """
     if not supports(model):
-        raise QuantizationError(f"{type(model).__name__} cannot be trained in integers: only BERT classifiers, stock and "
-                                "compact, with GELU")
+        raise QuantizationError(f"{type(model).__name__} cannot be trained in integers: only BERT classifiers, stock "
+                                "and compact, with GELU")
     model.quantizer = Quantizer(model, scales).to(next(model.parameters()).device)
     return model
 
