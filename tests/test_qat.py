@@ -326,3 +326,33 @@ def test_weight_scales_may_be_left_out(tiny_bert, integer_bert):
     other = qat.attach(qat.detach(model), Scales(found.activation))
     np.testing.assert_allclose(qat.scales(other).weight["bert.pooler.dense"], found.weight["bert.pooler.dense"],
                                rtol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------
+# The exported file
+
+
+def _exported_logits(path, pairs):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = []
+    for start in range(0, len(pairs), 64):
+        batch = pairs.batch(range(start, min(start + 64, len(pairs))))
+        inputs = {k: batch[k].numpy() for k in ("input_ids", "attention_mask", "token_type_ids")}
+        found.append(session.run(["logits"], inputs)[0])
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_exported_file_computes_what_was_trained(integer_bert, toy_pairs, tmp_path, bits):
+    from seo_core.quantization.export import ExportConfig, export
+
+    model, pairs = integer_bert(bits, pairs=192, seed=1)
+    fit(model, pairs, config=replace(CONFIG, epochs=6, seed=1), progress=False)
+    unseen = toy_pairs(600, seed=5)
+    path = export(model, tmp_path / "model.onnx", ExportConfig("int8-static", embedding_bits=bits),
+                  scales=qat.scales(model))
+    expected, found = predict(model, unseen), _exported_logits(path, unseen)
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= 0.995
+    assert np.mean(np.abs(found - expected) < 1e-3 * np.abs(expected).max()) > 0.9  # the rest: a value on an edge

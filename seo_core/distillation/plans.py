@@ -306,6 +306,20 @@ def exported_bytes(bench: Bench, model) -> int:
 # Arms
 
 
+def recipe_of(name: str, settings: RunSettings, knobs: dict | None = None) -> tuple[str, Recipe]:
+    """An arm's experiment and recipe, `knobs` changed; short under `quick`. Raises ValueError for unknown names."""
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
+    known = {f.name for f in fields(Recipe)}
+    for knob in knobs or {}:
+        if knob not in known:
+            raise ValueError(f"unknown knob {knob!r}{suggest(knob, known)}")
+    experiment, recipe = ARMS[name]
+    if settings.profile == "quick":
+        recipe = replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()})
+    return experiment, replace(recipe, **(knobs or {}))
+
+
 def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
         recorded_as: str | None = None) -> Run:
     """Trains an arm, or finds its record, and returns it; its weights are kept.
@@ -315,16 +329,7 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
     """
     from seo_core.training import discard_checkpoint
 
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
-    experiment, recipe = ARMS[name]
-    known = {f.name for f in fields(Recipe)}
-    for knob in knobs or {}:
-        if knob not in known:
-            raise ValueError(f"unknown knob {knob!r}{suggest(knob, known)}")
-    if settings.profile == "quick":
-        recipe = replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()})
-    recipe = replace(recipe, **(knobs or {}))
+    experiment, recipe = recipe_of(name, settings, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
     run = bench.record(recorded_as or name, lambda: make(bench, recipe), {"recipe": asdict(recipe)}, keep=True)
     for stage in STAGES:
@@ -381,6 +386,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
                                  source=given.source, results_dir=given.results_dir)
+        for name in given.arms:
+            if name != "search-layers":
+                recipe_of(name, settings, dict(given.set))
         bench = open_bench(DISTILLATION, settings)
         for name in given.arms:
             if name == "search-layers":
