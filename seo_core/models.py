@@ -140,7 +140,7 @@ def freeze_embeddings(model) -> None:
 
 
 def save(model, tokenizer, folder: str | Path) -> Path:
-    """Writes safetensors, config and tokenizer into `folder`, whole or not at all."""
+    """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all."""
     import shutil
 
     folder = Path(folder)
@@ -149,7 +149,8 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     try:
         with _quiet():
             model.save_pretrained(partial, safe_serialization=True)
-        tokenizer.save_pretrained(partial)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except OSError as error:
