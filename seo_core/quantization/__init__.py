@@ -1,0 +1,24 @@
+"""Networks in integers: the scheme, its calibration and training, and export to files that are smaller and faster.
+
+Nothing here imports torch or ONNX Runtime before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOME = {
+    "scheme": ("Scales", "QuantizationError"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str):
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

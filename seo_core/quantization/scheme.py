@@ -1,0 +1,232 @@
+"""The integer scheme: one arithmetic for calibration, quantisation-aware training and export.
+
+    weights      q = clip(round(w / s_w), -127, 127)     int8, symmetric, one scale per output channel
+    activations  q = clip(round(x / s_x) + z_x, 0, 255)  uint8, asymmetric, one range per tensor
+    word table   int8 symmetric per row, or int4 symmetric per block of a row
+
+after Jacob et al. 2018 (Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference, eq. 1: r = S(q − Z)). Rounding is half to even, ONNX's and torch's. With integers on both sides,
+
+    y = s_x s_w[j] Σ_i (q_x[i] − z_x) q_w[j, i] + b[j]
+
+is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and
+what "fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding.
+
+Every function takes numpy arrays or torch tensors and returns the same kind. None of them has a useful
+gradient (rounding is flat): straight-through estimation belongs to training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+WEIGHT_MAX = 127  # ±127 and not −128: symmetric, and 255 · 127 · 2 is the largest sum of a pair of products
+ACTIVATION_MAX = 255
+INT4_MAX = 7  # ±7: symmetric
+INT4_BLOCK = 32  # values of a row that share a scale: 4 bits + 32/32 for the scale = 5 bits per weight
+EMBEDDING_BITS = (32, 8, 4)
+
+
+class QuantizationError(ValueError):
+    """A quantisation or export that cannot be done as asked; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Everything a statically quantised network needs beside its weights.
+
+    activation: by the linear map that reads the tensor, (scale, zero point); query stands for query, key and
+    value, which read the same tensor. weight: by linear map, (out,) float32 scales. Names are those of
+    `model.named_modules()`, such as "bert.encoder.layer.0.attention.self.query".
+    """
+
+    activation: dict[str, tuple[float, int]] = field(default_factory=dict)
+    weight: dict[str, np.ndarray] = field(default_factory=dict)
+    embedding_bits: int = 8  # of the word table: 32 | 8 | 4
+
+    def __post_init__(self):
+        if self.embedding_bits not in EMBEDDING_BITS:
+            raise QuantizationError(f"embedding_bits must be one of {EMBEDDING_BITS}, got {self.embedding_bits!r}")
+        for name, (scale, zero) in self.activation.items():
+            if not (np.isfinite(scale) and scale > 0 and int(zero) == zero and 0 <= zero <= ACTIVATION_MAX):
+                raise QuantizationError(f"activation of {name!r}: scale must be above 0 and the zero point a whole "
+                                        f"number from 0 to {ACTIVATION_MAX}, got ({scale!r}, {zero!r})")
+        for name, scale in self.weight.items():
+            if np.ndim(scale) != 1 or not np.all(np.isfinite(scale)) or not np.all(np.asarray(scale) > 0):
+                raise QuantizationError(f"weight of {name!r}: scales must be (out,), finite and above 0")
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the scales as safetensors: weights as tensors, the rest as JSON metadata; whole or not at all."""
+        from safetensors.numpy import save_file
+
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.tmp")
+        metadata = {"activation": json.dumps({k: [float(s), int(z)] for k, (s, z) in self.activation.items()}),
+                    "embedding_bits": str(self.embedding_bits)}
+        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in self.weight.items()}, partial, metadata)
+        os.replace(partial, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scales:
+        """What `save` wrote. Raises QuantizationError for a file that is not such."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                weight = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            activation = {k: (float(s), int(z)) for k, (s, z) in json.loads(metadata["activation"]).items()}
+            return cls(activation, weight, int(metadata["embedding_bits"]))
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise QuantizationError(f"{Path(path).name} holds no scales ({error}): write them with Scales.save"
+                                    ) from error
+
+
+# ---------------------------------------------------------------------------------------------
+# Weights: (out, in) per output channel; the same for a word table (rows, hidden) per row
+
+
+def weight_scales(w):
+    """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes 127; 1 for a row of zeros."""
+    return _positive(_absmax(w, -1) / WEIGHT_MAX)
+
+
+def quantize_weight(w, scale):
+    """(out, in) -> int8 (out, in): clip(round(w / s[:, None]), −127, 127)."""
+    return _int8(_clip(_round(w / scale[..., None]), -WEIGHT_MAX, WEIGHT_MAX))
+
+
+def dequantize_weight(q, scale):
+    """int8 (out, in), scales (out,) -> float32 (out, in)."""
+    return _float(q) * scale[..., None]
+
+
+def tensor_scale(w):
+    """Scales (out,), all equal: one for the whole matrix (the contrast to per channel)."""
+    rows = _absmax(w, -1)
+    return _positive(rows * 0 + rows.max() / WEIGHT_MAX)
+
+
+# ---------------------------------------------------------------------------------------------
+# Activations: one range per tensor
+
+
+def activation_parameters(low: float, high: float) -> tuple[float, int]:
+    """(scale, zero point) of the uint8 range that covers [low, high] and 0.
+
+    Zero is exact (q = z), so that padding and ReLU-like zeros cost nothing. scale is a float32 value.
+    Raises QuantizationError where the range is empty or not finite.
+    """
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
+        raise QuantizationError(f"no activation range: [{low}, {high}]. Calibrate on text that reaches this tensor")
+    scale = np.float32((high - low) / ACTIVATION_MAX)
+    return float(scale), int(np.clip(np.rint(-low / scale), 0, ACTIVATION_MAX))
+
+
+def quantize_activation(x, scale: float, zero: int):
+    """x of any shape -> uint8: clip(round(x / s) + z, 0, 255)."""
+    return _uint8(_clip(_round(x / scale) + zero, 0, ACTIVATION_MAX))
+
+
+def dequantize_activation(q, scale: float, zero: int):
+    """uint8 -> float32: s (q − z)."""
+    return (_float(q) - zero) * scale
+
+
+# ---------------------------------------------------------------------------------------------
+# Word tables
+
+
+def quantize_rows(table):
+    """(V, H) -> int8 (V, H), scales (V,): symmetric per row."""
+    scale = weight_scales(table)
+    return quantize_weight(table, scale), scale
+
+
+def dequantize_rows(q, scale):
+    """int8 (V, H), scales (V,) -> float32 (V, H)."""
+    return dequantize_weight(q, scale)
+
+
+def quantize_blocks(table, block: int = INT4_BLOCK):
+    """(V, H) -> int8 (V, H) holding −7 … 7, scales (V, H / block): symmetric per block of a row.
+
+    `block` is a power of two of 16 or more (what GatherBlockQuantized takes) that divides H.
+    """
+    rows, hidden = table.shape
+    if block < 16 or block & (block - 1) or hidden % block:
+        raise QuantizationError(f"a block must be a power of two, 16 or more, and divide the row of {hidden} values: "
+                                f"got {block}")
+    grouped = table.reshape(rows, hidden // block, block)  # (V, H/b, b)
+    scale = _positive(_absmax(grouped, -1) / INT4_MAX)  # (V, H/b)
+    q = _clip(_round(grouped / scale[..., None]), -INT4_MAX, INT4_MAX)
+    return _int8(q).reshape(rows, hidden), scale
+
+
+def dequantize_blocks(q, scale):
+    """int8 (V, H), scales (V, blocks) -> float32 (V, H)."""
+    rows, hidden = q.shape
+    return (_float(q).reshape(rows, scale.shape[1], -1) * scale[..., None]).reshape(rows, hidden)
+
+
+def quantized_table(table, bits: int):
+    """(V, H) float -> (V, H) float32 as the exported model reads it: through int8 rows, int4 blocks, or unchanged."""
+    if bits not in EMBEDDING_BITS:
+        raise QuantizationError(f"a word table has {' or '.join(map(str, EMBEDDING_BITS))} bits, not {bits!r}")
+    if bits == 32:
+        return table
+    return dequantize_rows(*quantize_rows(table)) if bits == 8 else dequantize_blocks(*quantize_blocks(table))
+
+
+def pack_int4(q: np.ndarray) -> np.ndarray:
+    """int8 (V, H) of −8 … 7 -> uint8 (V, H / 2), two's complement, the first value in the low half (ONNX's order)."""
+    low, high = q[:, 0::2].astype(np.uint8) & 15, q[:, 1::2].astype(np.uint8) & 15
+    return low | high << 4
+
+
+def unpack_int4(packed: np.ndarray) -> np.ndarray:
+    """uint8 (V, H / 2) -> int8 (V, H): the inverse of `pack_int4`."""
+    both = np.stack([packed & 15, packed >> 4], axis=-1).reshape(len(packed), -1).astype(np.int8)
+    return np.where(both > 7, both - 16, both).astype(np.int8)
+
+
+# ---------------------------------------------------------------------------------------------
+# What numpy and torch call differently
+
+
+def _round(x):
+    return np.rint(x) if isinstance(x, np.ndarray) else x.round()
+
+
+def _clip(x, low, high):
+    return np.clip(x, low, high) if isinstance(x, np.ndarray) else x.clamp(low, high)
+
+
+def _absmax(x, axis):
+    return np.abs(x).max(axis=axis) if isinstance(x, np.ndarray) else x.abs().amax(dim=axis)
+
+
+def _positive(scale):
+    """A scale of 0 (nothing but zeros) becomes 1: every quotient is then 0, as it should be."""
+    if isinstance(scale, np.ndarray):
+        return np.where(scale > 0, scale, 1).astype(np.float32)
+    return scale.float().masked_fill(scale <= 0, 1.0)
+
+
+def _int8(x):
+    return x.astype(np.int8) if isinstance(x, np.ndarray) else x.char()
+
+
+def _uint8(x):
+    return x.astype(np.uint8) if isinstance(x, np.ndarray) else x.byte()
+
+
+def _float(q):
+    return q.astype(np.float32) if isinstance(q, np.ndarray) else q.float()
