@@ -140,7 +140,7 @@ def freeze_embeddings(model) -> None:
 
 
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
-    """Writes safetensors, config and tokenizer into `folder`, whole or not at all.
+    """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
 
     also: called with the folder before it gets its name, to write further files into it.
     """
@@ -155,7 +155,8 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
     try:
         with _quiet():
             model.save_pretrained(partial, safe_serialization=True)
-        tokenizer.save_pretrained(partial)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(partial)
         if also is not None:
             also(partial)
         shutil.rmtree(folder, ignore_errors=True)
