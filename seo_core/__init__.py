@@ -2,11 +2,14 @@
 
 Importing the package is cheap on purpose (a notebook kernel pays for it each
 time): torch, transformers, datasets and matplotlib are imported by the
-functions that use them.
+functions that use them. transformers' Auto classes know the compact (pruned) BERT after this import.
 """
 
 __version__ = "0.1.0"
 
+from seo_core._register import install as _install
 from seo_core.settings import RunSettings, SettingsError, load_settings
+
+_install()  # the compact BERT, for transformers' Auto classes, once they are imported
 
 __all__ = ["RunSettings", "SettingsError", "load_settings", "__version__"]

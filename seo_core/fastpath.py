@@ -72,7 +72,7 @@ class ByteDropout:
 
 
 class FastBertClassifier(nn.Module):
-    """The forward pass of a `BertForSequenceClassification`, sharing its parameters.
+    """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters.
 
     `dtype` is the compute type (torch.float32 or torch.bfloat16); parameters and their gradients
     stay in the model's own type. Raises ValueError for an architecture it does not know: use the
@@ -139,7 +139,7 @@ class FastBertClassifier(nn.Module):
         y = self._attend(q, k, v, bias, attention.dropout.p).transpose(1, 2).flatten(2)  # (B, Q, nh·hs)
         y = self._dropout(self._linear(output.dense, y), output.dropout.p)
         x = self._norm(output.LayerNorm, y + queries)
-        y = F.gelu(self._linear(layer.intermediate.dense, x))  # (B, Q, 4d)
+        y = F.gelu(self._linear(layer.intermediate.dense, x))  # (B, Q, neurons)
         y = self._dropout(self._linear(layer.output.dense, y), layer.output.dropout.p)
         return self._norm(layer.output.LayerNorm, y + x)
 
@@ -173,7 +173,8 @@ class FastBertClassifier(nn.Module):
 def supports(model) -> bool:
     """Whether the fast path computes what this model computes."""
     config = getattr(model, "config", None)
-    return (type(model).__name__ == "BertForSequenceClassification" and config.hidden_act == "gelu"
+    return (type(model).__name__ in ("BertForSequenceClassification", "CompactBertForSequenceClassification")
+            and config.hidden_act == "gelu"
             and getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
             and not getattr(config, "add_cross_attention", False))
 

@@ -50,6 +50,9 @@ def load_backbone(model: str = "bundled", *, num_labels: int = 3, layers: int | 
             raise ModelError(f"model {model!r} has {have} layers, {layers} were asked for: "
                              f"set layers between 1 and {have}")
         config.num_hidden_layers = layers
+        for sizes in ("layer_heads", "layer_ffn"):  # of a compact BERT
+            if getattr(config, sizes, None):
+                setattr(config, sizes, getattr(config, sizes)[:layers])
     config.num_labels = num_labels
     if labels:
         config.id2label = dict(enumerate(labels))
