@@ -45,6 +45,7 @@ results_dir: str = "default"  # where the records go
 import numpy as np
 import pandas as pd
 import torch
+from seo_core.quantization.calibration import calibrate
 
 from seo_core import figures, figures_distillation, load_settings, results
 from seo_core.compression import open_bench
@@ -104,14 +105,14 @@ print("training computes what the integers compute; steps move to where less is 
 # %% [markdown]
 # ## A network with steps
 #
-# `observe` runs training text through the network and notes the range of every tensor. `attach` hangs the steps on the network: from then
+# `calibrate` runs training text through the network and chooses the range of every tensor, as in [](11_quantization). `attach` hangs the steps on the network: from then
 # on its forward pass is in integers, in training and in evaluation, and its steps are parameters. `scales` reads them out for the export.
 
 # %%
 teacher = bench.baseline().model()
 student, pairs = select_layers(teacher, [0, 2, 4]), bench.encoded("train").take(range(512))
 plain = predict(student, pairs)
-qat.attach(student, qat.observe(student, pairs))
+qat.attach(student, calibrate(student, pairs))
 rounded, steps = predict(student, pairs), qat.scales(student)
 print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.weight.values()):,} weight steps for "
       f"{sum(m.weight.numel() for m in qat.linear_maps(student).values()):,} weights")
@@ -164,7 +165,7 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # %% [markdown]
 # ## The arms
 #
-# One small shape for all: three layers with 512 of their 1 536 FFN neurons. `qat` trains it in integers on the labels alone, `sqd-pairs` by
+# One small shape for all: three layers with 512 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words. `qat` trains it in integers on the labels alone, `sqd-pairs` by
 # equation (4) on the same pairs, as often. Under `quick` these two run, for one epoch.
 
 # %% tags=["nbval-ignore-output"]
@@ -187,7 +188,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mism
 # Records of the profile `cpu`. The files are ONNX, with 8-bit weights and an 8-bit word table.
 #
 # - `qat`, `sqd-pairs`: the labelled pairs alone, four epochs, without and with a teacher.
-# - `kd-small`: the best recipe of [](12_distillation) for this shape, in fp32. `kd-ptq`: the same, rounded afterwards by observed ranges.
+# - `kd-small`: the best recipe of [](12_distillation) for this shape, in fp32. `kd-ptq`: the same, rounded afterwards with calibrated ranges.
 # - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
 
 # %%

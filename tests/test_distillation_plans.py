@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from seo_core import figures_distillation, load_settings, results
 from seo_core.compression import open_bench
 from seo_core.distillation import plans
 from seo_core.evaluation import predict
-from seo_core.models import load_backbone
+from seo_core.models import load_backbone, load_tokenizer
 from seo_core.quantization import qat
 
 FAST = {"depth": 1, "epochs": 1, "calibration_rows": 16}
@@ -41,7 +42,7 @@ def kd(bench, settings):
 
 @pytest.fixture(scope="module")
 def sqd(bench, settings):
-    return plans.arm("sqd-pairs", settings, {**FAST, "neurons": 64}, bench=bench)
+    return plans.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 400}, bench=bench)
 
 
 def test_the_arms_have_the_ids_that_the_claims_know():
@@ -73,9 +74,11 @@ def test_kept_weights_give_the_recorded_predictions(bench, kd):
 def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     from seo_core.quantization.export import ExportConfig, export
 
-    model = qat.load(sqd.weights, num_labels=3)
+    model = qat.load(sqd.weights)
     assert model.config.model_type == "compact_bert" and model.config.layer_ffn == [64]
-    logits = predict(model, bench.encoded("validation_matched"))
+    own = replace(bench, tokenizer=load_tokenizer(str(sqd.weights)))
+    assert model.config.vocab_size == len(own.tokenizer) <= 400
+    logits = predict(model, own.encoded("validation_matched"))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean(logits.argmax(1) == kept) >= 0.97
     file = export(model, tmp_path / "m.onnx", ExportConfig("int8-static", max_length=bench.settings.max_length),
@@ -88,7 +91,7 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
 
 def test_texts_without_labels_are_without_labels(bench):
     recipe = plans.Recipe(source_text=True, augmented=0.5)
-    found, labelled = plans.reading(bench, recipe), len(bench.encoded("train"))
+    found, labelled = plans.reading(bench, plans.unlabelled(bench, recipe)), len(bench.encoded("train"))
     assert (found.labels[:labelled] >= 0).all() and (found.labels[labelled:] == -1).all()
     frame, edited = plans.source_pairs(bench), plans.edited_pairs(bench, 0.5)
     assert len(found) == labelled + len(frame) + len(edited) and len(edited) == round(0.5 * labelled)

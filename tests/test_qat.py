@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seo_core.quantization.calibration import CalibrationConfig, calibrate
 
 from seo_core.evaluation import predict
 from seo_core.fastpath import FastBertClassifier, forward_module
@@ -29,7 +30,7 @@ def integer_bert(tiny_bert, toy_pairs):
 
     def make(bits=8, pairs=48, **options):
         model, text = tiny_bert(**{"dropout": 0.0, **options}).eval(), toy_pairs(pairs)
-        return qat.attach(model, qat.observe(model, text, embedding_bits=bits)), text
+        return qat.attach(model, calibrate(model, text, CalibrationConfig("minmax", embedding_bits=bits))), text
 
     return make
 
@@ -124,7 +125,7 @@ def test_compact_networks_run_in_integers_too(tiny_bert, toy_pairs):
     torch.manual_seed(0)
     model = CompactBertForSequenceClassification(compact_config(tiny_bert(dropout=0.0).config, [3, 1], [20, 7])).eval()
     pairs = toy_pairs(16)
-    qat.attach(model, qat.observe(model, pairs))
+    qat.attach(model, calibrate(model, pairs))
     expected = _network_by_hand(model, qat.scales(model), pairs.batch(range(16)))
     np.testing.assert_allclose(predict(model, pairs), expected, atol=0.02)
 
@@ -132,10 +133,10 @@ def test_compact_networks_run_in_integers_too(tiny_bert, toy_pairs):
 def test_ranges_that_were_observed_clip_nothing(tiny_bert, toy_pairs):
     model, pairs = tiny_bert(dropout=0.0).eval(), toy_pairs(32)
     plain = predict(model, pairs)
-    qat.attach(model, qat.observe(model, pairs))
+    qat.attach(model, calibrate(model, pairs, CalibrationConfig("minmax")))
     assert np.abs(predict(model, pairs) - plain).max() < 0.1 * np.abs(plain).max()
     with pytest.raises(QuantizationError, match="calibration set is empty"):
-        qat.observe(model, pairs.take([]))
+        calibrate(model, pairs.take([]))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def test_quantisation_error_is_the_formula_and_pulls_to_the_grid(integer_bert):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_learns_in_integers_and_the_steps_move(tiny_bert, toy_pairs, precision):
     model, pairs = tiny_bert(dropout=0.0, seed=1), toy_pairs(192)
-    before = qat.observe(model.eval(), pairs)
+    before = calibrate(model.eval(), pairs)
     qat.attach(model, before)
     fit(model, pairs, config=replace(CONFIG, epochs=12, seed=1, precision=precision), progress=False)
     after = qat.scales(model)

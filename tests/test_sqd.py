@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seo_core.quantization.calibration import calibrate
 
 from seo_core.distillation import (
     DistillationConfig,
@@ -49,7 +50,7 @@ def test_alpha_lies_between_its_ends_and_grows_with_the_gap(gap, reference, low,
 
 def _loss(setting, config, steps=24):
     teacher, pairs, targets, make = setting
-    student = qat.attach(make().eval(), qat.observe(make().eval(), pairs))
+    student = qat.attach(make().eval(), calibrate(make().eval(), pairs))
     return student, SQDLoss(student, pairs, targets, config=config, steps=steps)
 
 
@@ -92,7 +93,7 @@ def test_alpha_falls_as_the_student_catches_up_and_rises_as_it_falls_back(settin
 
 def test_it_returns_a_network_that_is_its_scales(setting):
     teacher, pairs, targets, make = setting
-    found = SynergisticQuantizationDistillation(SQDConfig(calibration_rows=32))(
+    found = SynergisticQuantizationDistillation(SQDConfig())(
         make(), pairs, targets, training=replace(CONFIG, epochs=8), development=pairs)
     logits = predict(found.model, pairs)
     assert np.mean(logits.argmax(1) == pairs.labels) > 0.6
@@ -121,7 +122,7 @@ def test_a_resumed_run_ends_at_the_same_network_and_trace(setting, tmp_path):
             if event == "step" and state.step == stop:
                 raise KeyboardInterrupt
 
-        student = qat.attach(make().eval(), qat.observe(make().eval(), pairs))
+        student = qat.attach(make().eval(), calibrate(make().eval(), pairs))
         loss = SQDLoss(student, pairs, targets, config=SQDConfig(), steps=24)
         fit(student, pairs, config=CONFIG, loss=loss, checkpoint_dir=folder, callbacks=[halt], progress=False)
         return student.state_dict(), loss.trace(2)
@@ -141,6 +142,6 @@ def test_what_cannot_be_is_refused(setting):
     with pytest.raises(DistillationError, match="no row of the training set is labelled"):
         SynergisticQuantizationDistillation()(make(), nothing, targets, training=CONFIG)
     for wrong in (dict(alpha_low=2, alpha_high=1), dict(alpha_low=-1), dict(smoothing=1.0), dict(error=-1),
-                  dict(calibration_rows=0), dict(alpha_high=float("inf"))):
+                  dict(alpha_high=float("inf"))):
         with pytest.raises(ValueError, match="must be"):
             SQDConfig(**wrong)

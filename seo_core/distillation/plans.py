@@ -42,6 +42,7 @@ class Recipe:
     layers: tuple[int, ...] | None = None  # or these, from 0
     neurons: int | None = None  # FFN neurons of each layer; None: all
     heads: int | None = None  # heads of each layer; None: all
+    vocabulary: int | None = None  # rows of the word table, the most frequent in what is read; None: all
     temperature: float = 2.0
     weight: float = 0.7  # of the soft labels
     hidden: float = 0.0  # weight of hidden states beside the logits, in the last stage
@@ -70,10 +71,17 @@ class Recipe:
             object.__setattr__(self, "layers", tuple(self.layers))
 
 
+    @property
+    def digest(self) -> str:
+        """8 hex digits over all knobs."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+
+
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
 SCREEN = replace(PLAIN, epochs=2)  # sweeps
 RICH = replace(PLAIN, source_text=True, augmented=0.5, first_epochs=2, epochs=4)  # some 390 000 pairs in all
-SMALL = replace(RICH, neurons=512)
+SHAPE = dict(neurons=512, vocabulary=12_000)  # some 8 MB as 8-bit integers
+SMALL = replace(RICH, **SHAPE)
 
 ARMS: dict[str, tuple[str, Recipe]] = {
     # depth, and what is copied, from the labels alone to all of it
@@ -93,8 +101,8 @@ ARMS: dict[str, tuple[str, Recipe]] = {
        for name, w in (("low", 0.1), ("middle", 0.5), ("high", 1.0))},
     **{f"kd-temperature-{t}": (DISTILLATION, replace(SCREEN, temperature=float(t))) for t in (1, 2, 5)},
     # with quantisation, one small shape: on the labelled pairs alone, and with all that helps
-    "qat": (JOINT, replace(PLAIN, neurons=512, epochs=4, method="qat")),
-    "sqd-pairs": (JOINT, replace(PLAIN, neurons=512, epochs=4, method="sqd")),
+    "qat": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="qat")),
+    "sqd-pairs": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="sqd")),
     "kd-small": (JOINT, SMALL),
     "kd-ptq": (JOINT, replace(SMALL, method="ptq")),
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
@@ -129,14 +137,22 @@ def edited_pairs(bench: Bench, share: float):
     return edited(bench, pairs, round(share * len(pairs)), OPERATORS)[list(bench.task.texts)]
 
 
-def reading(bench: Bench, recipe: Recipe):
-    """What the student is trained on, an Encoded: the labelled pairs, then those without a label."""
-    found = bench.encoded("train")
+def unlabelled(bench: Bench, recipe: Recipe):
+    """The texts that a recipe adds to the labelled pairs: a frame without labels, empty where it adds none."""
+    import pandas as pd
+
+    parts = [pd.DataFrame(columns=list(bench.task.texts))]
     if recipe.source_text:
-        found = concatenate(found, bench.encode(source_pairs(bench)))
+        parts.append(source_pairs(bench))
     if recipe.augmented:
-        found = concatenate(found, bench.encode(edited_pairs(bench, recipe.augmented)))
-    return found
+        parts.append(edited_pairs(bench, recipe.augmented))
+    return pd.concat(parts, ignore_index=True)
+
+
+def reading(bench: Bench, more):
+    """What the student is trained on, an Encoded: the labelled pairs, then the frame `more`, labels −1."""
+    found = bench.encoded("train")
+    return concatenate(found, bench.encode(more)) if len(more) else found
 
 
 # ---------------------------------------------------------------------------------------------
@@ -186,24 +202,36 @@ def checkpoint(bench: Bench, recipe: Recipe, stage: str) -> Path:
     """Where a stage of a recipe saves itself; removed when the record is written."""
     from seo_core.training import checkpoint_folder
 
-    digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:8]
-    return checkpoint_folder(bench.settings, f"{bench.experiment}-{digest}-{stage}")
+    return checkpoint_folder(bench.settings, f"{bench.experiment}-{recipe.digest}-{stage}")
 
 
 @dataclass
 class _Stages:
     """One recipe at work: its stages share the texts, the teacher's logits and the checkpoints' place."""
 
-    bench: Bench
+    bench: Bench  # with the student's tokenizer
     recipe: Recipe
 
     def __post_init__(self):
         from seo_core.distillation.cache import cached_logits
 
         self.teachers = teachers(self.bench, self.recipe)
-        self.train = reading(self.bench, self.recipe)
+        self.more = unlabelled(self.bench, self.recipe)
+        self.train = reading(self.bench, self.more)
         self.targets = cached_logits(self.teachers, self.train, cache_folder(self.bench.settings))
         self.results = []
+
+    def trim(self, student):
+        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer.
+
+        The teacher's logits stay: they belong to pairs, not to tokens.
+        """
+        from seo_core.quantization.vocabulary import token_counts, trim
+
+        small = trim(student, self.bench.tokenizer, token_counts(self.train), self.recipe.vocabulary)
+        self.bench = replace(self.bench, tokenizer=small.tokenizer)
+        self.train = reading(self.bench, self.more)
+        return small.model
 
     def _config(self, epochs: int):
         from seo_core.training import TrainingConfig
@@ -233,10 +261,10 @@ class _Stages:
         alpha = (0.0, 0.0) if r.method == "qat" else (r.alpha_low, r.alpha_high)
         parts = DistillationConfig(temperature=r.temperature, hidden=r.hidden, relations=r.relations)
         sqd = SynergisticQuantizationDistillation(SQDConfig(*alpha, error=r.error, distillation=parts,
-                                                            embedding_bits=r.embedding_bits))
+                                                            calibration=calibration(r)))
         inner = bool(r.hidden or r.relations)
         found = sqd(student, self.train, self.targets, training=self._config(r.epochs),
-                    teacher=self.teachers[0] if inner else None, calibration=_few(self.bench, r),
+                    teacher=self.teachers[0] if inner else None, text=_few(self.bench, r),
                     development=self.bench.encoded("acceptance"), checkpoint_dir=checkpoint(self.bench, r, "join"))
         self.results.append(found.training)
         return found
@@ -248,7 +276,7 @@ class _Stages:
         summed = {k: sum(r.metrics[k] for r in self.results)
                   for k in ("train_examples", "train_tokens", "train_seconds")}
         return {**summed, "other_load": max(r.metrics["other_load"] for r in self.results),
-                "unlabelled": int((self.train.labels < 0).sum()), "teachers": len(self.teachers),
+                "unlabelled": len(self.more), "teachers": len(self.teachers),
                 "teacher_parameters": count_parameters(self.teachers[0])}
 
 
@@ -261,6 +289,8 @@ def make(bench: Bench, recipe: Recipe) -> Made:
     if recipe.first_epochs and recipe.method != "qat":
         first = DistillationConfig(logits=0.0, hidden=recipe.first_hidden, relations=recipe.first_relations)
         stages.distil(student, first, recipe.first_epochs, "first")
+    if recipe.vocabulary:
+        student, bench = stages.trim(student), stages.bench
     if recipe.method in ("qat", "sqd"):
         joint = stages.join(student)
         made = integers(bench, joint.model, joint.trace)
@@ -268,7 +298,7 @@ def make(bench: Bench, recipe: Recipe) -> Made:
         last = DistillationConfig(temperature=recipe.temperature, weight=recipe.weight, hidden=recipe.hidden,
                                   relations=recipe.relations)
         stages.distil(student, last, recipe.epochs, "last")
-        made = rounded(bench, recipe, student) if recipe.method == "ptq" else Made(student)
+        made = rounded(bench, recipe, student) if recipe.method == "ptq" else Made(student, tokenizer=bench.tokenizer)
     series = {**stages.results[-1].series, **{f"sqd_{k}": v for k, v in made.series.items()}}
     return replace(made, metrics={**stages.costs(), **made.metrics}, series=series)
 
@@ -276,9 +306,16 @@ def make(bench: Bench, recipe: Recipe) -> Made:
 def rounded(bench: Bench, recipe: Recipe, student) -> Made:
     """Post-training quantisation: ranges from training texts, nothing learned."""
     from seo_core.quantization import qat
+    from seo_core.quantization.calibration import calibrate
 
-    return integers(bench, qat.attach(student, qat.observe(student, _few(bench, recipe),
-                                                           embedding_bits=recipe.embedding_bits)), {})
+    return integers(bench, qat.attach(student, calibrate(student, _few(bench, recipe), calibration(recipe))), {})
+
+
+def calibration(recipe: Recipe):
+    """How first ranges are chosen: by least squared error, on all of the texts given."""
+    from seo_core.quantization.calibration import CalibrationConfig
+
+    return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits)
 
 
 def integers(bench: Bench, model, trace: dict) -> Made:
@@ -286,7 +323,7 @@ def integers(bench: Bench, model, trace: dict) -> Made:
     from seo_core.evaluation import predict
     from seo_core.quantization import qat
 
-    return Made(model, predict=lambda encoded: predict(model, encoded), series=trace,
+    return Made(model, predict=lambda encoded: predict(model, encoded), series=trace, tokenizer=bench.tokenizer,
                 metrics={"size_bytes": exported_bytes(bench, model)},
                 save=lambda folder: qat.save(model, bench.tokenizer, folder))
 
@@ -331,7 +368,8 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
 
     experiment, recipe = recipe_of(name, settings, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
-    run = bench.record(recorded_as or name, lambda: make(bench, recipe), {"recipe": asdict(recipe)}, keep=True)
+    run = bench.record(recorded_as or name, lambda: make(bench, recipe), keep=True,
+                       parameters={"recipe": asdict(recipe), "recipe_id": recipe.digest})  # what tables tell apart by
     for stage in STAGES:
         discard_checkpoint(checkpoint(bench, recipe, stage))
     return run

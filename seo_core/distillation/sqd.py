@@ -44,8 +44,7 @@ class SQDConfig:
     smoothing: float = 0.98  # of the gap's running mean: about the last 50 batches
     error: float = 1.0  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
     distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
-    calibration_rows: int = 512  # training texts that give the first ranges
-    embedding_bits: int = 8  # of the word table: 32 | 8 | 4
+    calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
 
     def __post_init__(self):
         if not 0 <= self.alpha_low <= self.alpha_high or not math.isfinite(self.alpha_high):
@@ -53,8 +52,8 @@ class SQDConfig:
                              f"{self.alpha_high!r}")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing!r}")
-        if self.error < 0 or self.calibration_rows < 1:
-            raise ValueError("error must be 0 or more and calibration_rows 1 or more")
+        if self.error < 0:
+            raise ValueError(f"error must be 0 or more, got {self.error!r}")
 
 
 @dataclass(frozen=True)
@@ -150,28 +149,24 @@ class SynergisticQuantizationDistillation:
     def __init__(self, config: SQDConfig | None = None):
         self.config = config or SQDConfig()
 
-    def __call__(self, student, train, targets: np.ndarray, *, training, calibration=None, teacher=None,
+    def __call__(self, student, train, targets: np.ndarray, *, training, text=None, teacher=None,
                  tokenizers=None, development=None, checkpoint_dir: str | Path | None = None,
                  progress: bool = False) -> SQDResult:
         """Trains `student` in place on `train` and returns it, its scales and the trace.
 
-        targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. calibration: an
-        Encoded whose texts give the first activation ranges (default: a draw from `train`, by the training's seed).
-        teacher: the network, for hidden states and relations. checkpoint_dir as for `fit`. Raises DistillationError,
-        QuantizationError and TrainingError.
+        targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. text: an Encoded
+        that gives the first activation ranges (default: `train`, of which calibration takes some); a student with step
+        sizes keeps its own. teacher: the network, for hidden states and relations. checkpoint_dir as for `fit`. Raises
+        DistillationError, QuantizationError and TrainingError.
         """
         from seo_core.quantization import qat
+        from seo_core.quantization.calibration import calibrate
         from seo_core.training import fit
 
         if not hasattr(student, "quantizer"):
-            text = calibration if calibration is not None else self._draw(train, training.seed)
-            qat.attach(student, qat.observe(student, text, embedding_bits=self.config.embedding_bits))
+            qat.attach(student, calibrate(student, train if text is None else text, self.config.calibration))
         steps = math.ceil(len(train) / training.batch_size) * training.epochs
         loss = SQDLoss(student, train, targets, config=self.config, steps=steps, teacher=teacher, tokenizers=tokenizers)
         found = fit(student, train, config=training, loss=loss, development=development,
                     checkpoint_dir=checkpoint_dir, progress=progress)
         return SQDResult(student, qat.scales(student), loss.trace(training.epochs), found)
-
-    def _draw(self, train, seed: int):
-        rows = np.random.default_rng([seed, 97]).permutation(len(train))[: self.config.calibration_rows]
-        return train.take(rows)

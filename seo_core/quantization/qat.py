@@ -214,50 +214,9 @@ def save(model, tokenizer, folder: str | Path) -> Path:
         model.quantizer = quantizer
 
 
-def load(folder: str | Path, **options):
-    """What `save` wrote: the network, its step sizes attached. options: as for `models.load_backbone` (num_labels)."""
-    from seo_core.models import load_backbone
+def load(folder: str | Path):
+    """What `save` wrote: the network in evaluation mode, its step sizes attached."""
+    from seo_core.transfer import load_source
 
     found = Scales.load(Path(folder) / SCALES_FILE)
-    return attach(load_backbone(str(folder), **options)[0].eval(), found)
-
-
-class _Observer(FastBertClassifier):
-    """The fast forward pass, noting the range of what each linear map reads."""
-
-    def __init__(self, model):
-        super().__init__(model, first_token_only=False)
-        self.names = {id(module): name for name, module in linear_maps(model).items()}
-        self.ranges: dict[str, tuple[float, float]] = {}
-
-    def _note(self, module, x):
-        name = reader(self.names[id(module)])
-        low, high = self.ranges.get(name, (0.0, 0.0))
-        self.ranges[name] = min(low, float(x.min())), max(high, float(x.max()))
-
-    def _linear(self, module, x):
-        if id(module) in self.names:
-            self._note(module, x)
-        return super()._linear(module, x)
-
-    def _joint(self, x, *linears):
-        self._note(linears[0], x)
-        return super()._joint(x, *linears)
-
-
-def observe(model, encoded, *, embedding_bits: int = 8, batch_size: int = 64) -> Scales:
-    """Scales that cover every value which `encoded` (training text) brings about; labels are not read.
-
-    Raises QuantizationError for an empty set.
-    """
-    if len(encoded) == 0:
-        raise QuantizationError("the calibration set is empty: take a few hundred training texts")
-    observer = _Observer(model).eval()
-    order = np.argsort(encoded.lengths, kind="stable")
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = encoded.batch(order[start : start + batch_size], next(model.parameters()).device)
-            observer(**{k: v for k, v in batch.items() if k != "labels"})
-    activation = {name: scheme.activation_parameters(*found) for name, found in observer.ranges.items()}
-    weight = {name: scheme.weight_scales(m.weight.detach().cpu().numpy()) for name, m in linear_maps(model).items()}
-    return Scales(activation, weight, embedding_bits)
+    return attach(load_source(folder)[0].eval(), found)
