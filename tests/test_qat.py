@@ -162,7 +162,7 @@ def test_step_gradients_are_the_formulas():
 
     s, z, sw = scaled(s2, 10 * 255), scaled(z2, 10 * 255), scaled(sw2, 10 * 127)
     x_hat = s * ((through(x2 / s) + through(z)).clamp(0, 255) - through(z))
-    w_hat = sw[:, None] * through((w2 / sw[:, None]).clamp(-127, 127))
+    w_hat = sw[:, None] * through(w2 / sw[:, None]).clamp(-127, 127)
     ((x_hat @ w_hat.T + b2) * weight).sum().backward()
     for name, a, b in zip(("x", "scale", "zero", "w", "weight scale", "bias"), given, (x2, s2, z2, w2, sw2, b2),
                           strict=True):

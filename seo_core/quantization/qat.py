@@ -13,8 +13,8 @@ Every quantised linear map computes what `seo_core.quantization.scheme` says, wi
 Learned step sizes (Esser et al. 2020, LSQ; the zero point as in Bhalgat et al. 2020, LSQ+). Rounding is flat, so its
 gradient is taken straight through (Bengio et al. 2013). With x̂ = s (q − z) and g = ∂L/∂x̂:
 
-    ∂L/∂x = g where 0 ≤ q ≤ 255 before clipping, else 0
-    ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eqs. 3 and section 2.2
+    ∂L/∂x = g where clipping left q as it was, else 0
+    ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eq. 3 and section 2.2
     ∂L/∂z = Σ g · (0 inside; −s outside) / √(n · 255)
 
 and likewise for the weights with z = 0 and 127, per output channel; n is the number of values that share the step
@@ -45,36 +45,44 @@ SCALES_FILE = "scales.safetensors"
 
 
 class IntegerLinear(torch.autograd.Function):
-    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text."""
+    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text.
+
+    On a CPU such element-wise passes cost as much as the products, so they are few: what is kept for the way back is
+    the integers and how far each is from its value, |q − x/s| > 1/2 meaning that it was clipped.
+    """
 
     @staticmethod
     def forward(ctx, x, scale, zero, weight, weight_scale, bias):
         """x (…, in), scale and zero scalars, weight (out, in), weight_scale (out,), bias (out,) -> (…, out) as x."""
-        z = zero.round()
+        z = float(zero.round())
         v = x.float() / scale
-        q = v.round() + z
-        inside = (q >= 0) & (q <= ACTIVATION_MAX)
-        q = q.clamp(0, ACTIVATION_MAX) - z  # integers in [−255, 255]
+        q = v.round().clamp_(-z, ACTIVATION_MAX - z)  # q − z of the text: integers in [−255, 255]
         r = weight / weight_scale[:, None]
-        q_w = r.round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
-        inside_w = r.abs() <= WEIGHT_MAX
+        q_w = r.round().clamp_(-WEIGHT_MAX, WEIGHT_MAX)
         integers, integers_w = q.to(x.dtype), q_w.to(x.dtype)
         y = torch.addcmul(bias.to(x.dtype), F.linear(integers, integers_w), (scale * weight_scale).to(x.dtype))
-        ctx.save_for_backward(integers, inside, torch.where(inside, q - v, q).to(x.dtype), integers_w, inside_w,
-                              torch.where(inside_w, q_w - r, q_w), scale, weight_scale)
+        ctx.save_for_backward(integers, q.sub_(v).to(x.dtype), integers_w, q_w.sub_(r), scale, weight_scale)
         return y
 
     @staticmethod
     def backward(ctx, g):
         """g (…, out) -> gradients of all six inputs."""
-        q, inside, slope, q_w, inside_w, slope_w, scale, weight_scale = ctx.saved_tensors
+        q, off, q_w, off_w, scale, weight_scale = ctx.saved_tensors
+        n = q.shape[-1]
         g_x = (g * weight_scale.to(g.dtype)) @ q_w  # (…, in): ∂L/∂x̂
-        g_scale = (g_x.float() * slope.float()).sum() / (q.shape[-1] * ACTIVATION_MAX) ** 0.5
-        g_zero = -scale * g_x.float().masked_fill(inside, 0).sum() / (q.shape[-1] * ACTIVATION_MAX) ** 0.5
-        flat, rows = g.flatten(0, -2), q.flatten(0, -2)
-        g_w = (flat.t() @ rows).float() * scale  # (out, in): ∂L/∂ŵ
-        g_weight_scale = (g_w * slope_w).sum(1) / (q.shape[-1] * WEIGHT_MAX) ** 0.5
-        return (g_x * inside, g_scale, g_zero, g_w * inside_w, g_weight_scale, flat.float().sum(0))
+        g_in = g_x * off.abs().le_(0.5)  # of what was not clipped
+        g_out = (g_x - g_in).float()
+        g_scale = _dot(g_in, off) + _dot(g_out, q)
+        g_zero = -scale * g_out.sum()
+        g_w = (g.flatten(0, -2).t() @ q.flatten(0, -2)).float() * scale  # (out, in): ∂L/∂ŵ
+        g_w_in = g_w * off_w.abs().le_(0.5)
+        g_weight_scale = (g_w_in * off_w).sum(1) + ((g_w - g_w_in) * q_w).sum(1)
+        return (g_in, g_scale / (n * ACTIVATION_MAX) ** 0.5, g_zero / (n * ACTIVATION_MAX) ** 0.5, g_w_in,
+                g_weight_scale / (n * WEIGHT_MAX) ** 0.5, g.flatten(0, -2).float().sum(0))
+
+
+def _dot(a, b):
+    return torch.dot(a.flatten().float(), b.flatten().float())
 
 
 class Quantizer(nn.Module):
