@@ -220,7 +220,7 @@ def _cpu() -> tuple[str, list[str]]:
                 break
     except OSError:
         pass
-    return name, [s for s in ("avx2", "avx512_vnni", "avx512_bf16", "amx") if f" {s}" in f" {flags}"]
+    return name, [s for s in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx") if f" {s}" in f" {flags}"]
 
 
 def _gpu() -> str | None:
