@@ -17,6 +17,7 @@ import argparse
 import ast
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ from seo_core.studies import Run, concatenate
 
 DISTILLATION, JOINT = "12_distillation", "13_quantization_distillation"
 METHODS = ("kd", "ptq", "qat", "sqd")
+EXPORTED = "model.onnx"  # in the folder of an integer student's weights
 
 
 @dataclass(frozen=True)
@@ -319,24 +321,27 @@ def calibration(recipe: Recipe):
 
 
 def integers(bench: Bench, model, trace: dict) -> Made:
-    """A network with step sizes: it is judged in fp32 arithmetic on integers, and by the size of its exported file."""
-    from seo_core.evaluation import predict
-    from seo_core.quantization import qat
+    """A network with step sizes as its exported file: that file is evaluated and weighed, and kept as model.onnx.
 
-    return Made(model, predict=lambda encoded: predict(model, encoded), series=trace, tokenizer=bench.tokenizer,
-                metrics={"size_bytes": exported_bytes(bench, model)},
-                save=lambda folder: qat.save(model, bench.tokenizer, folder))
-
-
-def exported_bytes(bench: Bench, model) -> int:
-    """Bytes of the ONNX file of a network with step sizes."""
+    metrics: size_bytes of the file, and how far it is from the network that was trained, on the acceptance half
+    (agreement of classes, max_logit_difference).
+    """
     from seo_core.quantization import qat
     from seo_core.quantization.export import ExportConfig, export
+    from seo_core.quantization.runners import OnnxRunner, parity
 
-    found = qat.scales(model)
+    found, folder = qat.scales(model), tempfile.TemporaryDirectory()  # lives as long as `predict` below
     config = ExportConfig("int8-static", embedding_bits=found.embedding_bits, max_length=bench.settings.max_length)
-    with tempfile.TemporaryDirectory() as folder:
-        return export(model, Path(folder) / "model.onnx", config, scales=found).stat().st_size
+    file = export(model, Path(folder.name) / EXPORTED, config, scales=found)
+    run = OnnxRunner(file)
+    same = parity(model, run, bench.encoded("acceptance"))
+
+    def save(weights: Path):
+        return qat.save(model, bench.tokenizer, weights, also=lambda partial: shutil.copy(file, partial / EXPORTED))
+
+    return Made(model, predict=lambda encoded, keep=folder: run.logits(encoded), series=trace, save=save,
+                tokenizer=bench.tokenizer, metrics={"size_bytes": run.size_bytes, "agreement": same["agreement"],
+                                                    "max_logit_difference": same["max_logit_difference"]})
 
 
 # ---------------------------------------------------------------------------------------------
