@@ -137,11 +137,12 @@ def freeze_embeddings(model) -> None:
 
 
 def save(model, tokenizer, folder: str | Path) -> Path:
-    """Writes safetensors, config and tokenizer into `folder`, whole or not at all."""
+    """Writes safetensors, config and tokenizer into `folder`, whole or not at all; two processes may do it at once."""
+    import os
     import shutil
 
     folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.tmp")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with _quiet():

@@ -149,11 +149,12 @@ def _acquisitions():
     return ACQUISITIONS
 
 
-def test_under_quick_a_study_has_a_small_network_unless_layers_are_given(tmp_path):
-    settings = load_settings("quick", train_rows=40, development_rows=16, evaluation_rows=8,
-                             results_dir=str(tmp_path))
-    assert open_study("05_transfer_learning", settings).settings.layers == studies.QUICK_LAYERS
-    assert open_study("05_transfer_learning", replace(settings, layers=1)).settings.layers == 1
+def test_only_quick_studies_change_the_profiles_settings():
+    quick = load_settings("quick", train_rows=40, development_rows=16, evaluation_rows=8)
+    assert open_study("05_transfer_learning", quick).settings.batch_size == studies.QUICK_BATCH < quick.batch_size
+    other = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
+    assert open_study("05_transfer_learning", other).settings == other
+    assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
 
 
 def _load(study):
