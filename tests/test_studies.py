@@ -157,6 +157,15 @@ def test_only_quick_studies_change_the_profiles_settings():
     assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
 
 
+def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):
+    model = tiny_bert(layers=3)
+    studies._freeze_below(model, 2)
+    learned = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("pooler" in n for n in learned) and any("classifier" in n for n in learned)
+    assert {n.split("layer.")[1][0] for n in learned if "layer." in n} == {"1", "2"}
+    assert not any("embeddings" in n for n in learned)
+
+
 def _load(study):
     from seo_core.models import load_backbone
 
