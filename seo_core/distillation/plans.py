@@ -110,7 +110,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
     "sqd": (JOINT, replace(SMALL, method="sqd")),
 }
-QUICK = {"first_epochs": 1, "epochs": 1}  # at most, under `quick`
+QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
 
 # ---------------------------------------------------------------------------------------------
