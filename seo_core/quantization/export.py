@@ -1,6 +1,6 @@
 """Export: a trained BERT classifier, pruned or not, as an ONNX file in fp32 or int8.
 
-    export(model, "model.onnx", ExportConfig("int8-static", embedding_bits=8), scales=calibrate(model, encoded))
+    export_onnx(model, "model.onnx", ExportConfig("int8-static", embedding_bits=8), scales=calibrate(model, encoded))
 
 The graph is written directly from the weights. BERT is a short, fixed list of operators, and a network whose layers
 differ in heads and FFN width is no harder than a uniform one; tracing exporters and the fusion passes that follow
@@ -47,7 +47,7 @@ MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """How `export` writes. Unknown keys raise, as for any dataclass."""
+    """How `export_onnx` writes. Unknown keys raise, as for any dataclass."""
 
     precision: str = "int8-static"  # fp32 | int8-dynamic | int8-static
     embedding_bits: int = 8  # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
@@ -64,7 +64,7 @@ class ExportConfig:
                                         f"got {getattr(self, name)!r}")
 
 
-def export(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
+def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
     """Writes `model` (a BERT or compact BERT sequence classifier) as ONNX to `path`, whole or not at all.
 
     scales: of calibration or quantisation-aware training; needed for "int8-static", whose weights are quantised with
@@ -336,10 +336,10 @@ def _words(g: _Graph, n: _Network, ids: str) -> str:
                       block_size=scheme.INT4_BLOCK)
     half = n.hidden // 2  # two values a byte, left half of the row in the low bits: no interleaving after the look-up
     packed = (q[:, :half] + 8).astype(np.uint8) | (q[:, half:] + 8).astype(np.uint8) << 4
-    rows = g("Gather", g.constant("words", packed), ids)
-    low = g("BitwiseAnd", rows, g.constant("low_bits", np.uint8(15)))
-    high = g("BitShift", rows, g.constant("four", np.uint8(4)), direction="RIGHT")
-    values = g("Sub", g("Cast", g("Concat", low, high, axis=-1), to=1), g.constant("eight", np.float32(8)))
+    rows = g("Cast", g("Gather", g.constant("words", packed), ids), to=1)  # in fp32: shifts are not read alike by all
+    high = g("Floor", g("Mul", rows, g.constant("sixteenth", np.float32(1 / 16))))
+    low = g("Sub", rows, g("Mul", high, g.constant("sixteen", np.float32(16))))
+    values = g("Sub", g("Concat", low, high, axis=-1), g.constant("eight", np.float32(8)))
     blocks = g("Reshape", values, g.ints(0, 0, scale.shape[1], -1))  # (B, T, H/b, b)
     scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), ids))
     return g("Reshape", scaled, g.ints(0, 0, n.hidden))
@@ -447,5 +447,6 @@ def _linear(g: _Graph, n: _Network, name: str, x: str, read: _Read | None = None
     if n.scales is None:
         product = g("Cast", g("MatMulInteger", read.q, w, read.zero), to=1)
         return g("Add", g("Mul", product, g("Mul", scale, read.scale)), bias)
-    product = g("MatMul", g("DequantizeLinear", *read), g("DequantizeLinear", w, scale, axis=1))
+    zeros = g.constant(f"{name}.zero", np.zeros(len(s), np.int8))
+    product = g("MatMul", g("DequantizeLinear", *read), g("DequantizeLinear", w, scale, zeros, axis=1))
     return g("Add", product, bias)
