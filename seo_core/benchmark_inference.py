@@ -91,11 +91,12 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
     import importlib.util
 
     from seo_core.fastpath import has_bf16
-    from seo_core.quantization.export import library_export
+    from seo_core.quantization.export import library_exports
 
     folder, bf16 = Path(folder), has_bf16("cpu")
-    files = {name: library_export(model, folder / f"{name}.onnx", int8=int8, fuse=fuse)
-             for name, int8, fuse in (("fp32", False, False), ("control", True, True), ("plain", True, False))}
+    kinds = {(False, False): "fp32", (True, True): "control", (True, False): "plain"}  # (int8, fused)
+    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()})
+    files = {name: made[kind] for kind, name in kinds.items()}
     size = _bytes(model, weights)
     found = {"PyTorch eager fp32": Contestant(_eager(model, None, threads), size)}
     if bf16:
@@ -105,7 +106,7 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
         found["OpenVINO fp32"] = file_contestant(files["fp32"], "openvino", threads=threads)
         if bf16:
             found["OpenVINO bf16"] = file_contestant(files["fp32"], "openvino", threads=threads, precision="auto")
-    found[CONTROL] = file_contestant(files["control"], threads=threads)
+    found[CONTROL] = file_contestant(files["control"], threads=threads, configuration=CONTROL)
     found[PLAIN] = file_contestant(files["plain"], threads=threads)
     return found
 
@@ -247,7 +248,8 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
     encoded, started = bench.encoded("validation_matched"), time.time()
     with tempfile.TemporaryDirectory() as folder:
         contestants = baselines(model, folder, threads=config.threads, weights=base.weights if train else None)
-        contestants |= files(kept_files(settings) if paths is None else paths, threads=config.threads)
+        own = files(kept_files(settings) if paths is None else paths, threads=config.threads)
+        contestants |= {name: contestant for name, contestant in own.items() if name not in contestants}
         elsewhere = _Elsewhere()
         turns = measure(contestants, batches(encoded, config), config, progress=progress)
         load = elsewhere.cores()

@@ -59,6 +59,7 @@ ARMS: dict[str, Recipe] = {
     "vocabulary": replace(STATIC, vocabulary=12_000),
     "vocabulary-words4": replace(STATIC, vocabulary=12_000, embedding_bits=4),
 }
+QUICK_ROWS = 64  # calibration texts under `quick`
 THREADS = 2  # of the runner; for the record's accuracy any number gives the same
 
 
@@ -67,6 +68,8 @@ def arm(name: str, settings: RunSettings, *, bench: Bench | None = None) -> Run:
     if name not in ARMS:
         raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
     recipe = ARMS[name]
+    if settings.profile == "quick":
+        recipe = replace(recipe, calibration_rows=QUICK_ROWS)
     bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
     own = bench
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
