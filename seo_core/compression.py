@@ -35,7 +35,8 @@ class Made:
     """A compressed network, and what was measured while it was made.
 
     predict: encoded -> logits (n, k), where what is deployed is not `model` itself (an exported file). save: folder ->
-    None, where more than weights and tokenizer has to be kept.
+    None, where more than weights and tokenizer has to be kept. tokenizer: the network's own, where its vocabulary is
+    not the baseline's; the evaluation texts are then encoded with it.
     """
 
     model: object
@@ -43,6 +44,7 @@ class Made:
     metrics: dict = field(default_factory=dict)
     series: dict = field(default_factory=dict)
     save: Callable[[Path], object] | None = None
+    tokenizer: object = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,10 @@ class Bench:
 
         started, made = time.time(), make()
         run = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
+        ground = self if made.tokenizer is None else replace(self, tokenizer=made.tokenizer)
         metrics, logits, labels = {}, {}, {}
         for split in (*OFFICIAL, "acceptance"):
-            encoded = self.encoded(split)
+            encoded = ground.encoded(split)
             found = run(encoded)
             score = classification_metrics(found, encoded.labels, names=self.task.labels)
             if split == "acceptance":
@@ -135,7 +138,7 @@ class Bench:
             if split == OFFICIAL[0]:  # the headline names of a record
                 metrics.update({key: score[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
         if weights is not None:  # first, so that a record never stands without them
-            made.save(weights) if made.save else save(made.model, self.tokenizer, weights)
+            made.save(weights) if made.save else save(made.model, ground.tokenizer, weights)
         results.write(self.experiment, configuration, settings=self.settings, data=self.task,
                       model_info=model_info(made.model, self.settings.model), metrics={**made.metrics, **metrics},
                       series=made.series, parameters=parameters, predictions=logits, labels=labels, started=started)

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -71,6 +72,28 @@ class ByteDropout:
             **state, "state": {"state": np.array(state["state"]["state"], dtype=np.uint64)}}
 
 
+@dataclass(frozen=True)
+class Collect:
+    """Which inner states a forward pass keeps. Layers are counted from 1; 0 is what the embeddings give."""
+
+    hidden: tuple[int, ...] = ()  # hidden states after these layers
+    relations: tuple[int, ...] = ()  # queries, keys and values of these layers
+
+    @property
+    def top(self) -> int:
+        """The last layer that has to be computed."""
+        return max((*self.hidden, *self.relations), default=0)
+
+
+@dataclass
+class States:
+    """What `Collect` asked for. T may be a little more than the batch's, see `multiple`; `mask` says what is real."""
+
+    mask: torch.Tensor  # (B, T) bool: True where there is a token
+    hidden: dict[int, torch.Tensor] = field(default_factory=dict)  # (B, T, d)
+    relations: dict[int, tuple[torch.Tensor, ...]] = field(default_factory=dict)  # q, k, v: (B, T, nh·hs) each
+
+
 class FastBertClassifier(nn.Module):
     """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters.
 
@@ -92,13 +115,30 @@ class FastBertClassifier(nn.Module):
         self.multiple = multiple
         self.random = ByteDropout(seed)
 
-    def forward(self, input_ids, attention_mask=None, token_type_ids=None, **_) -> torch.Tensor:
-        """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32."""
-        return self.with_pooled(input_ids, attention_mask, token_type_ids)[0]
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, *, collect: Collect | None = None, **_):
+        """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32; with `collect`: (logits, States)."""
+        x, states = self._encode(input_ids, attention_mask, token_type_ids, collect or Collect())
+        logits = self._classify(x)[0]
+        return logits if collect is None else (logits, states)
 
     def with_pooled(self, input_ids, attention_mask=None, token_type_ids=None, **_):
         """As `forward`, with what the classifier read: (logits (B, k) in fp32, pooled (B, d) after dropout)."""
+        return self._classify(self._encode(input_ids, attention_mask, token_type_ids, Collect())[0])
+
+    def states(self, collect: Collect, input_ids, attention_mask=None, token_type_ids=None, **_) -> States:
+        """What `collect` asks for, without logits: layers above the last one needed are not computed."""
+        return self._encode(input_ids, attention_mask, token_type_ids, collect, upto=collect.top)[1]
+
+    def _classify(self, x):
+        pooled = torch.tanh(self._linear(self.model.bert.pooler.dense, x[:, 0]))  # (B, d)
+        pooled = self._dropout(pooled, self.model.dropout.p)
+        return self._linear(self.model.classifier, pooled).float(), pooled
+
+    def _encode(self, input_ids, attention_mask, token_type_ids, collect: Collect, upto: int | None = None):
+        """-> (x (B, T or 1, d) after the last layer, or after `upto` layers; States)."""
         bert, layers = self.model.bert, self.model.bert.encoder.layer
+        if collect.top > len(layers):
+            raise ValueError(f"layer {collect.top} was asked for and the network has {len(layers)}")
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         extra = -input_ids.shape[1] % self.multiple
@@ -106,35 +146,43 @@ class FastBertClassifier(nn.Module):
             input_ids, attention_mask, token_type_ids = (
                 None if t is None else F.pad(t, (0, extra)) for t in (input_ids, attention_mask, token_type_ids))
         x = self._embed(bert.embeddings, input_ids, token_type_ids)  # (B, T, d)
+        states = States(attention_mask != 0, {0: x} if 0 in collect.hidden else {})
         bias = None
         if not bool(attention_mask.all()):
             # added to the scores: 0 where there is a token, −∞ where there is padding; (B, 1, 1, T)
             bias = torch.zeros(attention_mask.shape, dtype=self.dtype, device=x.device)
             bias = bias.masked_fill_(attention_mask == 0, float("-inf"))[:, None, None, :]
-        for number, layer in enumerate(layers):
-            last = self.first_token_only and number == len(layers) - 1
-            x = self._layer(layer, x, bias, queries=x[:, :1] if last else x)
-        pooled = torch.tanh(self._linear(bert.pooler.dense, x[:, 0]))  # (B, d)
-        pooled = self._dropout(pooled, self.model.dropout.p)
-        return self._linear(self.model.classifier, pooled).float(), pooled
+        for number, layer in enumerate(layers[:upto], start=1):
+            first = self.first_token_only and number == len(layers) and number not in collect.hidden
+            x = self._layer(layer, x, bias, first, states.relations if number in collect.relations else None, number)
+            if number in collect.hidden:
+                states.hidden[number] = x
+        return x, states
 
     def _embed(self, embeddings, input_ids, token_type_ids):
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]  # (T, d)
-        x = embeddings.word_embeddings(input_ids) + positions
+        x = self._words(embeddings, input_ids) + positions
         segments = embeddings.token_type_embeddings.weight
         x = x + (segments[0] if token_type_ids is None else F.embedding(token_type_ids, segments))
         x = self._norm(embeddings.LayerNorm, x.to(self.dtype))
         return self._dropout(x, embeddings.dropout.p)
 
-    def _layer(self, layer, x, bias, queries):
-        """x (B, T, d), queries (B, Q, d) with Q = T or 1 -> (B, Q, d)."""
+    def _words(self, embeddings, input_ids):
+        return embeddings.word_embeddings(input_ids)  # (B, T, d)
+
+    def _layer(self, layer, x, bias, first: bool, relations: dict | None, number: int):
+        """x (B, T, d) -> (B, T, d), or (B, 1, d) if `first`; q, k and v go into `relations` where there is one."""
         attention, output = layer.attention.self, layer.attention.output
         heads = attention.num_attention_heads
-        if queries is x:
-            q, k, v = self._joint(x, attention.query, attention.key, attention.value)
-        else:
+        queries = x[:, :1] if first else x  # (B, Q, d)
+        if first and relations is None:
             q = self._linear(attention.query, queries)
             k, v = self._joint(x, attention.key, attention.value)
+        else:
+            q, k, v = self._joint(x, attention.query, attention.key, attention.value)
+            if relations is not None:
+                relations[number] = q, k, v
+            q = q[:, :1] if first else q
         q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))  # (B, nh, T, hs)
         y = self._attend(q, k, v, bias, attention.dropout.p).transpose(1, 2).flatten(2)  # (B, Q, nh·hs)
         y = self._dropout(self._linear(output.dense, y), output.dropout.p)
@@ -201,9 +249,13 @@ def has_bf16(device) -> bool:
 def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
     """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
 
+    A network with step sizes (`quantization.qat.attach`) gets the forward pass of its quantizer, in integers.
     `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
     """
+    quantizer = getattr(model, "quantizer", None)  # of quantisation-aware training
+    if quantizer is not None and not fast:
+        raise ValueError("a network with step sizes computes in integers on the fast path alone: use fast=True")
     if fast and supports(model):
-        module = FastBertClassifier(model, dtype=dtype, **options)
-        return module.train(model.training)
+        make = FastBertClassifier if quantizer is None else quantizer.forward_module
+        return make(model, dtype=dtype, **options).train(model.training)
     return model

@@ -139,9 +139,15 @@ def freeze_embeddings(model) -> None:
         parameter.requires_grad_(False)
 
 
-def save(model, tokenizer, folder: str | Path) -> Path:
-    """Writes safetensors, config and tokenizer into `folder`, whole or not at all."""
+def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
+    """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
+
+    also: called with the folder before it gets its name, to write further files into it.
+    """
     import shutil
+
+    if hasattr(model, "quantizer"):
+        raise ModelError("this network has step sizes, which would be lost: use seo_core.quantization.qat.save")
 
     folder = Path(folder)
     partial = folder.with_name(f".{folder.name}.tmp")
@@ -149,7 +155,10 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     try:
         with _quiet():
             model.save_pretrained(partial, safe_serialization=True)
-        tokenizer.save_pretrained(partial)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(partial)
+        if also is not None:
+            also(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except OSError as error:

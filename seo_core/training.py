@@ -120,7 +120,10 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     """Trains `model` in place on `train` (an Encoded) and returns its curves and costs.
 
     `loss(logits (B, k), batch)` returns a scalar; batch also holds "rows" (B,), the examples' positions in
-    `train`, for whoever caches something by example. A callback is called as `callback(event, state)` with
+    `train`, for whoever caches something by example. Where the loss is a Module its parameters are trained too, and
+    its state is in the checkpoint; if it has an attribute `collect` (a `fastpath.Collect`), the inner states that it
+    asks for are in batch["states"], and token ids and masks in batch["inputs"]. A label of −1 is none: such rows do not
+    count in train_accuracy. A callback is called as `callback(event, state)` with
     event "start", "step", "evaluation" or "end"; a true return value after a step or an evaluation stops training.
     With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on interruption, and a
     second call goes on where the first one was, to the very same weights.
@@ -142,17 +145,24 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
 
         freeze_embeddings(model)
     model.to(accelerator.device).train()
+    module = loss if isinstance(loss, torch.nn.Module) else torch.nn.Module()
+    module.to(accelerator.device).train()
     dtype = compute_dtype(config.precision, accelerator.device)
     network = forward_module(model, dtype, fast=config.fast, seed=config.seed, byte_dropout=config.byte_dropout,
                              first_token_only=config.first_token_only)
-    optimizer = make_optimizer(model, config, accelerator.device)
+    if network is model and getattr(module, "collect", None):
+        raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
+                            "use a loss on logits alone, or a BERT classifier with fast=True")
+    optimizer = make_optimizer(model, config, accelerator.device, extra=module)
     per_epoch = math.ceil(len(train) / (config.batch_size * accelerator.num_processes))
     steps = per_epoch * config.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps, config.warmup_fraction))
     stream = getattr(network, "random", None)  # prepare() may wrap the network
     wrapped, optimizer = accelerator.prepare(network, optimizer)
-    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, config,
-               per_epoch, TrainingState(model, config, steps))
+    if any(p.requires_grad for p in module.parameters()):
+        loss = accelerator.prepare(module)
+    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, module,
+               config, per_epoch, TrainingState(model, config, steps))
     checkpoint = Checkpoint(checkpoint_dir, _identity(train, config)) if checkpoint_dir else None
     if checkpoint:
         checkpoint.restore(run)
@@ -172,23 +182,31 @@ class _Run:
     optimizer: object
     scheduler: object
     loss: Callable
+    module: torch.nn.Module  # the loss where it is a Module, else an empty one
     config: TrainingConfig
     per_epoch: int
     state: TrainingState
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # since the last evaluation: loss, hits, n
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # since the last evaluation: loss, hits, n, labelled
 
     def train_step(self, train, rows):
         """One optimiser step on the examples `rows`; returns (loss, hits) as tensors."""
         batch = train.batch(rows, self.accelerator.device)
         inputs = {k: v for k, v in batch.items() if k != "labels"}
         batch["rows"] = torch.from_numpy(np.asarray(rows))
+        collect = getattr(self.module, "collect", None)
+        if collect:
+            batch["inputs"] = inputs
+            inputs = {**inputs, "collect": collect}
         with torch.autocast(self.accelerator.device.type, self.dtype,
                             enabled=self.stock and self.dtype != torch.float32):
             out = self.network(**inputs)
+        if collect:
+            out, batch["states"] = out
         logits = (out.logits if hasattr(out, "logits") else out).float()
         loss = self.loss(logits, batch)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
+                                         self.config.max_grad_norm)
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -273,20 +291,20 @@ def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
     state.epoch = state.step / run.per_epoch
     state.examples += len(rows)
     state.tokens += int(train.lengths[rows].sum())
-    for i, value in enumerate((loss * len(rows), hits, len(rows))):
+    for i, value in enumerate((loss * len(rows), hits, len(rows), int((train.labels[rows] >= 0).sum()))):
         run.sums[i] += value
 
 
 def _evaluate(run: _Run, development) -> None:
-    state, (loss, hits, count) = run.state, run.sums
-    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / count}
+    state, (loss, hits, count, labelled) = run.state, run.sums
+    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / max(labelled, 1)}
     if development is not None and len(development):
         logits = predict(run.model, development, precision=run.config.precision)
         found = classification_metrics(logits, development.labels)
         row.update(development_loss=found["cross_entropy"], development_accuracy=found["accuracy"])
     for key, value in row.items():
         state.result.series[key].append(value)
-    run.sums[:] = [0.0, 0.0, 0.0]
+    run.sums[:] = [0.0] * 4
     run.model.train()
 
 
@@ -315,19 +333,20 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
     return lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
 
 
-def make_optimizer(model, config: TrainingConfig, device) -> torch.optim.AdamW:
+def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.AdamW:
     """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
 
     With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by
     2.6 per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings
-    at η γ^(layers + 1). Two groups per depth, top first; γ = 1 gives the two groups of ordinary AdamW.
+    at η γ^(layers + 1). Two groups per depth, top first; γ = 1 gives the two groups of ordinary AdamW. `extra`: a
+    module (a loss) whose parameters learn beside the head's.
     Raises ValueError where γ < 1 and the model's parameter names show no layers.
     """
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
-    groups = []
-    for depth in sorted({depths[n] for n, _ in trainable}):
-        members = [p for n, p in trainable if depths[n] == depth]
+    added, groups = [p for p in extra.parameters() if p.requires_grad] if extra else [], []
+    for depth in sorted({0, *(depths[n] for n, _ in trainable)}):
+        members = [p for n, p in trainable if depths[n] == depth] + (added if depth == 0 else [])
         rate = config.learning_rate * config.layer_decay**depth
         groups += [{"params": [p for p in members if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
                    {"params": [p for p in members if p.ndim <= 1], "weight_decay": 0.0, "lr": rate}]
@@ -386,7 +405,9 @@ class Checkpoint:
         if not run.accelerator.is_main_process:
             return
         state, partial = run.state, self.folder / ".partial"
-        tensors = {f"model.{k}": v.contiguous().clone() for k, v in run.model.state_dict().items()}
+        tensors = {f"{part}.{k}": v.contiguous().clone()
+                   for part, module in (("model", run.model), ("loss", run.module))
+                   for k, v in module.state_dict().items()}
         for i, slots in _raw(run.optimizer).state_dict()["state"].items():
             tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})
         tensors["torch_rng"] = torch.get_rng_state()
@@ -425,7 +446,8 @@ class Checkpoint:
         if meta["identity"] != self.identity:
             raise TrainingError(f"the checkpoint in {self.folder} belongs to another configuration or other data: "
                                 "delete that folder, or pass another checkpoint_dir")
-        run.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        for part, module in (("model.", run.model), ("loss.", run.module)):
+            module.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
         optimizer, slots = _raw(run.optimizer), {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):

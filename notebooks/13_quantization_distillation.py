@@ -1,0 +1,241 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Quantisation and distillation together
+#
+# A network can be made small first and rounded to integers afterwards. The papers do both at once, "in a unified process, allowing for
+# mutual optimization", and call it SQD {cite}`seollm2024,sec2025`:
+#
+# $$ L_\text{SQD} = L_Q(\theta_q) + \alpha\, L_\text{KD}(\theta_q, \theta_t), \tag{4} $$
+#
+# "where $L_Q$ is the quantization loss, $L_{KD}$ is the knowledge distillation loss, $\theta_q$ and $\theta_t$ are quantized and teacher
+# model parameters respectively, and $\alpha$ is a weighting factor". None of the three has a formula. Our reading: the student computes in
+# (simulated) 8-bit integers all through training, so that what is trained is what will be exported, and
+#
+# $$ L_Q = \mathrm{CE}(\theta_q; y) + \gamma\, \overline{\lVert \hat w - w \rVert^2 / \lVert w \rVert^2}, \qquad
+#    L_\text{KD} = \tau^2\, \mathrm{KL}(p_t \Vert p_q), \qquad
+#    \alpha = \alpha_0 + (\alpha_1 - \alpha_0) \operatorname{clip}\Big(\frac{g}{g_0}, 0, 1\Big). $$
+#
+# The gap $g$ is how far the student's cross-entropy is behind its teacher's, as a running mean over the batches; $g_0$ is what it is for a
+# student that knows nothing. So a beginner listens to its teacher, and one that has caught up more to the labels.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick | cpu | gpu | paper
+seed: int = 0  # of the teacher, the order of the pairs, and dropout
+data: str = "default"  # embedded | hub id | local path; default: the profile's own
+model: str = "default"  # bundled | hub id | local folder
+results_dir: str = "default"  # where the records go
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+
+from seo_core import figures, figures_distillation, load_settings, results
+from seo_core.compression import open_bench
+from seo_core.distillation import (
+    SQDConfig,
+    SynergisticQuantizationDistillation,
+    cached_logits,
+    plans,
+    select_layers,
+    sqd,
+)
+from seo_core.evaluation import predict
+from seo_core.quantization import qat, scheme
+from seo_core.quantization.calibration import calibrate
+from seo_core.training import TrainingConfig
+
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+bench = open_bench("13_quantization_distillation", settings)
+
+# %% [markdown]
+# ## Learning in integers
+#
+# An 8-bit network stores $q = \operatorname{clip}(\operatorname{round}(x / s) + z)$ and computes with $s\,(q - z)$. The step $s$ decides what is lost:
+# with a small one large values are cut off, with a large one small values are rounded away. Here are both, with so few steps that they can be
+# seen.
+
+# %% mystnb={"figure": {"caption": "The same values with two step sizes, 16 integers each.", "name": "fig-two-steps"}, "image": {"alt": "Two staircases along the diagonal: the fine one follows it closely and is cut off at both ends, the coarse one reaches the ends in large steps."}}
+x = np.linspace(-3, 3, 601, dtype=np.float32)
+curves = {f"step {s}": s * (np.clip(np.rint(x / s) + 8, 0, 15) - 8) for s in (0.15, 0.4)}
+_ = figures_distillation.rounding(x, curves)
+print({name: f"mean squared error {np.mean((y - x) ** 2):.3f}" for name, y in curves.items()})
+
+# %% [markdown]
+# Training can find the step itself. Rounding is flat almost everywhere, so its gradient is taken *straight through*, as if there were no
+# rounding; for the step there remains the gradient of LSQ {cite}`esser2020lsq`. Weights have a step for each output channel, activations
+# one step and one zero point $z$ for each tensor {cite}`bhalgat2020lsqplus`.
+#
+# **Check.** One linear map of the training path gives what the integer scheme of [](11_quantization) gives in numpy. The gradient makes a
+# step that is too large smaller, and one that is too small larger.
+
+# %%
+values, weight = (np.random.default_rng(n).normal(size=(n, 16)).astype(np.float32) for n in (200, 8))
+scale, zero, per_channel = np.float32(0.025), 128, scheme.weight_scales(weight)
+integers = scheme.quantize_activation(values, scale, zero).astype(np.int64) - zero
+expected = (integers @ scheme.quantize_weight(weight, per_channel).astype(np.int64).T) * (scale * per_channel)
+w, s_w, bias = torch.from_numpy(weight), torch.from_numpy(per_channel), torch.zeros(8)
+found = qat.IntegerLinear.apply(torch.from_numpy(values), torch.tensor(scale), torch.tensor(float(zero)), w, s_w, bias)
+assert np.allclose(found.numpy(), expected, atol=1e-5)
+slopes = {}
+for step in (0.3, 0.002):
+    s = torch.tensor(step, requires_grad=True)
+    y = qat.IntegerLinear.apply(torch.from_numpy(values), s, torch.tensor(float(zero)), w, s_w, bias)
+    ((y - torch.from_numpy(values) @ w.T) ** 2).sum().backward()
+    slopes[step] = float(s.grad)
+assert slopes[0.3] > 0 > slopes[0.002]
+print("training computes what the integers compute; steps move to where less is lost")
+
+# %% [markdown]
+# ## A network with steps
+#
+# `calibrate` runs training text through the network and chooses the range of every tensor, as in [](11_quantization). `attach` hangs the steps on the network: from then
+# on its forward pass is in integers, in training and in evaluation, and its steps are parameters. `scales` reads them out for the export.
+
+# %%
+teacher = bench.baseline().model()
+student, pairs = select_layers(teacher, [0, 2, 4]), bench.encoded("train").take(range(512))
+plain = predict(student, pairs)
+qat.attach(student, calibrate(student, pairs))
+rounded, steps = predict(student, pairs), qat.scales(student)
+print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.weight.values()):,} weight steps for "
+      f"{sum(m.weight.numel() for m in qat.linear_maps(student).values()):,} weights")
+
+# %% [markdown]
+# **Check.** Rounding changes the logits, but not by much. What was read out and attached again computes the same.
+
+# %%
+assert 0 < np.abs(rounded - plain).max() < 0.5 * np.abs(plain).max()
+again = predict(qat.attach(qat.detach(student), steps), pairs)
+assert np.mean(again.argmax(1) == rounded.argmax(1)) >= 0.995
+assert np.allclose(predict(qat.detach(student), pairs), plain, atol=1e-5)
+print("the steps are all that lies between the two networks")
+
+# %% [markdown]
+# ## The weight of the teacher
+#
+# **Check.** $\alpha$ stays between its two ends, and follows the gap.
+
+# %%
+config = SQDConfig(alpha_low=1.0, alpha_high=4.0)
+gaps = np.linspace(-0.5, 1.5, 9)
+alphas = [sqd.alpha_of(gap, 0.6, config) for gap in gaps]
+assert alphas == sorted(alphas) and alphas[0] == 1.0 and alphas[-1] == 4.0 and len(set(alphas)) > 3
+figures.Table(pd.DataFrame({"gap, nats": gaps, "α": alphas}).round(2))
+
+# %% [markdown]
+# ## SQD
+
+# %% tags=["nbval-ignore-output"]
+targets = cached_logits(teacher, pairs, plans.cache_folder(settings))
+training = TrainingConfig.from_settings(settings, epochs=4)
+joint = SynergisticQuantizationDistillation(config)(student, pairs, targets, training=training)
+ends = {name: (round(series[0], 3), round(series[-1], 3)) for name, series in joint.trace.items()}
+print("first and last of the run:", ends)
+
+# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}}
+_ = figures_distillation.sqd_trace({"this run": joint.trace})
+
+# %% [markdown]
+# **Check.** The student came closer to its teacher, in integers. The steps it was trained with are those that are handed to the export.
+
+# %%
+closer = [np.abs(z - targets).mean() for z in (rounded, predict(joint.model, pairs))]
+assert closer[1] < closer[0]
+handed = qat.scales(joint.model)
+assert handed.activation == joint.scales.activation and handed.activation != steps.activation
+print("trained in integers, and closer to the teacher than rounding alone")
+
+# %% [markdown]
+# ## The arms
+#
+# One small shape for all: three layers with 512 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words. `qat` trains it in integers on the labels alone, `sqd-pairs` by
+# equation (4) on the same pairs, as often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of
+# the development pairs on which it gives the class that the network in training gave. Under `quick` these two run, for one epoch.
+
+# %% tags=["nbval-ignore-output"]
+mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+names = ["qat", "sqd-pairs"] if profile == "quick" else mine
+runs = {name: plans.arm(name, settings, bench=bench) for name in names}
+names = ["size_bytes", "agreement", "accuracy_matched", "accuracy_mismatched", "train_examples"]
+rows = [{"arm": name, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
+figures.Table(pd.DataFrame(rows).round(4))
+
+# %%
+assert all(run.metrics.get("agreement", 1.0) >= 0.99 for run in runs.values())
+print("each exported file says what the trained network says")
+
+# %% [markdown]
+# ## What the papers report
+#
+# No number for SQD alone: their tables have a row for quantisation (150 MB, 90 ms, 82.8%), one for distillation (201 MB, 110 ms, 85.0%), and the
+# whole system (136 MB, 80 ms, 86.2%) {cite}`sec2025`. That SQD beats quantisation after distillation is said, and not shown. It is the question of
+# this chapter. 150 MB are more than one byte for each of BERT-base's weights; our files are below, embeddings included.
+#
+# ## The reference runs
+#
+# Records of the profile `cpu`. The files are ONNX, with 8-bit weights and an 8-bit word table.
+#
+# - `qat`, `sqd-pairs`: the labelled pairs alone, four epochs, without and with a teacher.
+# - `kd-small`: the best recipe of [](12_distillation) for this shape, in fp32. `kd-ptq`: the same, rounded afterwards with calibrated ranges.
+# - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
+
+# %%
+folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
+frame = results.load(*folders)
+arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-pairs", "sqd-fixed", "sqd"]
+found = figures_distillation.against(frame, arms)
+figures.Table(figures_distillation.against_table(found))
+
+# %% mystnb={"figure": {"caption": "Small students against the uncompressed baseline (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-sqd-methods"}, "image": {"alt": "Points with intervals for each way of making the small integer student, on the matched and the mismatched set, left of the line at zero where the baseline is."}}
+_ = figures_distillation.to_base(found)
+
+# %% [markdown]
+# What each ingredient is worth: differences between two arms, in points.
+
+# %%
+contrasts = {"kd-ptq": "kd-small", "sqd-pairs": "qat", "sqd": "kd-ptq", "sqd-fixed": "kd-ptq"}
+parts = [figures_distillation.against(frame, [name], base).assign(configuration=f"{name} − {base}")
+         for name, base in contrasts.items()]
+table = pd.concat(parts).dropna(subset=["difference"])[["configuration", "split", "difference", "low", "high", "seeds"]]
+figures.Table(table.round(2) if len(table) else pd.DataFrame([{"configuration": figures.NOT_RUN}]))
+
+# %% [markdown]
+# `kd-ptq` − `kd-small` is what rounding costs; `sqd` − `kd-ptq` is what training in integers brings back, if anything. An interval that contains
+# zero means that these runs do not show a difference.
+
+# %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
+records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]
+first = [r for r in records if r["seed"] == min(s["seed"] for s in records)][:1]
+_ = figures_distillation.sqd_trace({f"sqd, seed {r['seed']}": {k.removeprefix("sqd_"): v for k, v in r["series"].items()
+                                                              if k.startswith("sqd_")} for r in first})
+
+# %% [markdown]
+# ## What changes with scale
+#
+# At 8 bits with a step for each channel there is little to win back by training: look at the first row above. Where a
+# network is rounded to 4 bits or fewer, or its activations have outliers that stretch the one range of a tensor, training in integers is what
+# makes it work at all {cite}`esser2020lsq,zhang2020ternarybert,bai2021binarybert`. Larger encoders have more such outliers.
+#
+# ## Exercises
+#
+# 1. Set `alpha_low = alpha_high = 0`: equation (4) without its second term. What is lost?
+# 2. Give the word table 4 bits (`embedding_bits=4`). What does the file weigh, and what does it cost?
+# 3. Divide every activation step by 8 before training. Does training find the way back?
+# 4. Plot `error` of the trace: how large is the quantisation error beside the task loss, and what does γ = 1000 change?

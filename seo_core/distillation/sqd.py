@@ -1,0 +1,176 @@
+"""SQD: quantisation and distillation in one loss.
+
+    sqd = SynergisticQuantizationDistillation(SQDConfig())
+    found = sqd(student, train, targets, training=config, teacher=None)
+    found.model, found.scales, found.trace["alpha"]
+
+The papers' equation (4) is
+
+    L_SQD = L_Q(θ_q) + α L_KD(θ_q, θ_t),
+
+where "L_Q is the quantization loss, L_KD is the knowledge distillation loss […] and α is a weighting factor": no
+formula for any of them. Our reading. The student runs with fake-quantised weights and activations throughout
+(`seo_core.quantization.qat`), θ_t is the fp32 teacher, and
+
+    L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantisation error;
+                                                                                 the maps take turns, one a step
+    L_KD = τ² KL(p_t ‖ p_q), and hidden states and relations where asked for      see `seo_core.distillation.losses`
+    α    = α_low + (α_high − α_low) · clip(gap / gap_0, 0, 1)
+
+The gap is how far the quantised student is behind its teacher on the labelled pairs of the batches, as a running
+mean of CE(θ_q) − CE(θ_t); gap_0 = ln k − CE(θ_t) is what it is for a student that knows nothing. A student at chance
+listens to its teacher with α_high, one that has caught up with α_low. α is a number, not a variable: no gradient
+passes through it. With α_low = α_high it is the constant of the paper's equation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
+from seo_core.fastpath import Collect
+
+
+@dataclass(frozen=True)
+class SQDConfig:
+    """Equation (4)'s free choices."""
+
+    alpha_low: float = 1.0  # α of a student that has caught up: labels and teacher alike
+    alpha_high: float = 4.0  # α of one that knows nothing
+    smoothing: float = 0.98  # of the gap's running mean: about the last 50 batches
+    error: float = 1.0  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
+    calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
+
+    def __post_init__(self):
+        if not 0 <= self.alpha_low <= self.alpha_high or not math.isfinite(self.alpha_high):
+            raise ValueError(f"alpha_low and alpha_high must be 0 or more and in order, got {self.alpha_low!r} and "
+                             f"{self.alpha_high!r}")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing!r}")
+        if self.error < 0:
+            raise ValueError(f"error must be 0 or more, got {self.error!r}")
+
+
+@dataclass(frozen=True)
+class SQDResult:
+    """A quantised student: the network with its step sizes attached, and what happened."""
+
+    model: object
+    scales: object  # quantization.Scales, for the export
+    trace: dict[str, list[float]]  # by window of the run: epoch, alpha, gap, loss_q, loss_kd, error
+    training: object  # TrainingResult
+
+
+def alpha_of(gap: float, reference: float, config: SQDConfig) -> float:
+    """α from the gap: α_low at 0 and below, α_high at `reference` and above, linear between."""
+    share = min(max(gap / reference, 0.0), 1.0) if reference > 0 else 1.0
+    return config.alpha_low + (config.alpha_high - config.alpha_low) * share
+
+
+class SQDLoss(torch.nn.Module):
+    """L_Q + α L_KD for `fit`. targets: the teacher's logits (n, k) on `train`; the state is part of a checkpoint.
+
+    Raises DistillationError where no row is labelled: the gap is measured on labels.
+    """
+
+    WINDOWS = 24  # points of the trace
+    NAMES = ("alpha", "gap", "loss_q", "loss_kd", "error")
+
+    def __init__(self, model, train, targets: np.ndarray, *, config: SQDConfig, steps: int, teacher=None,
+                 tokenizers=None):
+        from seo_core.quantization.qat import linear_maps
+
+        super().__init__()
+        labelled = torch.from_numpy(np.asarray(train.labels) >= 0)
+        if not bool(labelled.any()):
+            raise DistillationError("SQD has a task loss, and no row of the training set is labelled: add labelled "
+                                    "pairs, or distil alone (Distillation)")
+        self.config, self.steps, self._model, self.maps = config, steps, (model,), list(linear_maps(model))
+        parts = replace(config.distillation, weight=1.0)  # soft labels alone; L_Q has the labels
+        self.kd = Distillation(model, train, targets=targets, teacher=teacher, config=parts, tokenizers=tokenizers)
+        truth, logits = torch.from_numpy(np.asarray(train.labels)), torch.from_numpy(np.asarray(targets, np.float32))
+        self.teacher_loss = torch.nn.functional.cross_entropy(logits, truth.clamp_min(0), reduction="none")  # (n,)
+        self.reference = math.log(logits.shape[1]) - float(self.teacher_loss[labelled].mean())  # gap_0
+        self.register_buffer("gap", torch.tensor(self.reference, dtype=torch.float64))
+        self.register_buffer("step", torch.tensor(0))
+        self.register_buffer("sums", torch.zeros(self.WINDOWS, len(self.NAMES) + 1, dtype=torch.float64))
+
+    @property
+    def collect(self) -> Collect | None:
+        """The inner states that L_KD reads, if any."""
+        return self.kd.collect
+
+    @property
+    def alpha(self) -> float:
+        """α as the gap now says."""
+        return alpha_of(float(self.gap), self.reference, self.config)
+
+    def forward(self, logits, batch) -> torch.Tensor:
+        """logits (B, k) and the batch of `fit` -> L_SQD, a scalar."""
+        labels = batch["labels"]
+        task = hard_loss(logits, labels)
+        turn = self.maps[int(self.step) % len(self.maps)]  # one map a step: a round of them is the mean
+        error = self._model[0].quantizer.error(self._model[0], [turn])
+        loss_q, loss_kd = task + self.config.error * error, self.kd(logits, batch)
+        if self.training:
+            self._follow(float(task.detach()), batch)
+        alpha = self.alpha
+        self._note(alpha, float(self.gap), float(loss_q.detach()), float(loss_kd.detach()), float(error.detach()))
+        return loss_q + alpha * loss_kd
+
+    def _follow(self, task: float, batch) -> None:
+        """gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the batch's labelled rows."""
+        known = batch["labels"].cpu() >= 0
+        if bool(known.any()):
+            own = task * len(known) / int(known.sum())  # hard_loss divides by all rows
+            gap = own - float(self.teacher_loss[batch["rows"].cpu()][known].mean())
+            self.gap.mul_(self.config.smoothing).add_((1 - self.config.smoothing) * gap)
+
+    def _note(self, *values: float) -> None:
+        window = min(int(self.step) * self.WINDOWS // max(self.steps, 1), self.WINDOWS - 1)
+        self.sums[window] += torch.tensor([*values, 1.0], dtype=torch.float64, device=self.sums.device)
+        self.step += 1
+
+    def trace(self, epochs: float) -> dict[str, list[float]]:
+        """Window means over a run of `epochs`: "epoch" (at the window's end), and those of NAMES."""
+        count = self.sums[:, -1]
+        seen = torch.nonzero(count)[:, 0]
+        found = {"epoch": [float(epochs * (int(w) + 1) / self.WINDOWS) for w in seen]}
+        for column, name in enumerate(self.NAMES):
+            found[name] = [float(self.sums[w, column] / count[w]) for w in seen]
+        return found
+
+
+class SynergisticQuantizationDistillation:
+    """SQD: trains a student in integers under its fp32 teacher's guidance; see the module for the equation."""
+
+    def __init__(self, config: SQDConfig | None = None):
+        self.config = config or SQDConfig()
+
+    def __call__(self, student, train, targets: np.ndarray, *, training, text=None, teacher=None,
+                 tokenizers=None, development=None, checkpoint_dir: str | Path | None = None,
+                 progress: bool = False) -> SQDResult:
+        """Trains `student` in place on `train` and returns it, its scales and the trace.
+
+        targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. text: an Encoded
+        that gives the first activation ranges (default: `train`, of which calibration takes some); a student with step
+        sizes keeps its own. teacher: the network, for hidden states and relations. checkpoint_dir as for `fit`. Raises
+        DistillationError, QuantizationError and TrainingError.
+        """
+        from seo_core.quantization import qat
+        from seo_core.quantization.calibration import calibrate
+        from seo_core.training import fit
+
+        if not hasattr(student, "quantizer"):
+            qat.attach(student, calibrate(student, train if text is None else text, self.config.calibration))
+        steps = math.ceil(len(train) / training.batch_size) * training.epochs
+        loss = SQDLoss(student, train, targets, config=self.config, steps=steps, teacher=teacher, tokenizers=tokenizers)
+        found = fit(student, train, config=training, loss=loss, development=development,
+                    checkpoint_dir=checkpoint_dir, progress=progress)
+        return SQDResult(student, qat.scales(student), loss.trace(training.epochs), found)

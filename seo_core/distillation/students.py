@@ -1,0 +1,101 @@
+"""Students: smaller networks that start from what the teacher knows.
+
+    student = select_layers(teacher, [0, 2, 4])                   # three of its layers, weights copied
+    found = search_layers(teacher, 3, score)                      # which three: by a score on development data
+    student = narrow(student, text, neurons=512)                  # fewer FFN neurons, the most used ones
+
+A student with whole layers left out is a plain BERT. One whose layers have sizes of their own is a compact BERT
+(`seo_core.compact`). Sanh et al. 2019 (DistilBERT) take every second layer of the teacher.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from seo_core.distillation.losses import DistillationError
+
+
+def select_layers(teacher, layers: Sequence[int]):
+    """A network of the teacher's class with its layers at `layers` (from 0), in that order, and all else of it.
+
+    Weights are copied, the teacher stays as it is. Raises DistillationError for no layers, a layer that the
+    teacher has not, and one named twice.
+    """
+    layers, have = [int(n) for n in layers], teacher.config.num_hidden_layers
+    if not layers or len(set(layers)) < len(layers) or not all(0 <= n < have for n in layers):
+        raise DistillationError(f"layers must be distinct numbers from 0 to {have - 1}, got {layers}: the teacher has "
+                                f"{have} layers")
+    config = copy.deepcopy(teacher.config)
+    config.num_hidden_layers = len(layers)
+    for name in ("layer_heads", "layer_ffn"):  # of a compact BERT
+        if getattr(config, name, None) is not None:
+            setattr(config, name, [getattr(config, name)[n] for n in layers])
+    stem, weights = "bert.encoder.layer.", teacher.state_dict()
+    with torch.random.fork_rng(devices=[]):
+        student = type(teacher)(config)
+    chosen = {name: weights[name] for name in weights if not name.startswith(stem)}
+    for new, old in enumerate(layers):
+        prefix = f"{stem}{old}."
+        chosen.update({f"{stem}{new}.{name.removeprefix(prefix)}": value for name, value in weights.items()
+                       if name.startswith(prefix)})
+    student.load_state_dict(chosen)
+    return student.train(teacher.training)
+
+
+def spread_layers(count: int, have: int) -> tuple[int, ...]:
+    """`count` of `have` layers at equal distances from the first, (0, 2, 4) for three of six: DistilBERT's choice."""
+    if not 1 <= count <= have:
+        raise DistillationError(f"a student has 1 to {have} of the teacher's {have} layers, not {count}")
+    return tuple(i * have // count for i in range(count))
+
+
+def narrow(model, text, *, neurons: int | None = None, heads: int | None = None, score: str = "activation"):
+    """A compact BERT with at most so many FFN neurons and heads in each layer: the highest by importance.
+
+    text: an Encoded of a few hundred training texts, which give the scores (`pruning.structured.importance`; "taylor"
+    needs labels), and on which the units that stay take over what they can of the others. Raises DistillationError
+    for a width below 1.
+    """
+    from seo_core.pruning.structured import Removal, compensate, importance, remove
+
+    if min(neurons or 1, heads or 1) < 1:
+        raise DistillationError(f"a layer keeps 1 neuron and 1 head or more, got neurons={neurons}, heads={heads}")
+    found, gone = importance(model, score, text), {}
+    for kind, keep in (("heads", heads), ("neurons", neurons)):
+        order = [np.argsort(-np.asarray(each), kind="stable") for each in getattr(found, kind)]
+        gone[kind] = {layer: ranked[keep:].tolist() for layer, ranked in enumerate(order)
+                      if keep is not None and keep < len(ranked)}
+    removal = Removal(**gone)
+    return remove(compensate(model, removal, text), **removal.units)
+
+
+@dataclass(frozen=True)
+class LayerSearch:
+    """What `search_layers` found."""
+
+    layers: tuple[int, ...]  # the best choice
+    scores: dict[tuple[int, ...], float]  # of every choice tried
+
+
+def search_layers(teacher, count: int, score: Callable, *, candidates: Iterable[Sequence[int]] | None = None,
+                  report: Callable = lambda text: None) -> LayerSearch:
+    """The `count` layers whose student has the highest `score(student)`; of equal ones the first tried.
+
+    score: trains the student shortly and returns its development accuracy, say. candidates: the choices to try
+    (default: all of them, in ascending order; 20 for three layers of six). Raises DistillationError for none.
+    """
+    have = teacher.config.num_hidden_layers
+    choices = [tuple(c) for c in (combinations(range(have), count) if candidates is None else candidates)]
+    if not choices:
+        raise DistillationError(f"no choice of {count} layers of {have} to try")
+    scores = {}
+    for layers in choices:
+        scores[layers] = float(score(select_layers(teacher, layers)))
+        report(f"layers {layers}: {scores[layers]:.4f}")
+    return LayerSearch(max(scores, key=scores.get), scores)

@@ -1,0 +1,343 @@
+"""AIP: prune a step, recover, measure; keep the step while the loss stays within T, go back and halve it otherwise.
+
+    aip = AdaptiveIterativePruning(AIPConfig(threshold=1.0), training=TrainingConfig.from_settings(settings))
+    found = aip(model, train, reward, acceptance)                   # equation (3)
+    found.model, found.statement, found.trace                      # the pruned network, in words, every attempt
+
+The papers say that AIP "dynamically adjusts the pruning strategy based on the model's performance on specific tasks"
+and write (SEO-LLM, "Model Compression Strategies")
+
+    θ_pruned = AIP(θ, P, T)                                                                                        (3)
+
+with P the performance and T the threshold of the task; how the two enter is left open. Our reading, with P(θ) the
+accuracy on the acceptance half of the development slice in points, and δ the step:
+
+    θ' = recover(remove(θ_k, δ))                      units of the lowest score, worth δ of the original encoder
+    P(θ') ≥ P(θ_0) − T:   θ_{k+1} = θ'                accepted
+    otherwise:            θ_{k+1} = θ_k, δ ← δ / 2     rolled back to the snapshot
+
+until δ is below its floor, `target` is reached, or the passes over the training pairs are used up. Units are scored on
+the network as it is now, on the reward half. Then a longer training of what is left, kept if it too holds the
+threshold. T is compared with the *starting* network, so losses do not add up over the steps. A T that no step keeps
+returns the original network, untouched, and says so.
+
+Steps are transactions: a step works on a copy, and what was accepted is written to `checkpoint_dir` whole before the
+next begins. A killed run goes on from there, and within a step from the checkpoints of `fit`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seo_core.pruning.magnitude import PruningError, check_share
+from seo_core.pruning.structured import (
+    KINDS,
+    SCORES,
+    NothingLeft,
+    choose,
+    compensate,
+    encoder_weights,
+    importance,
+    remove,
+    shapes,
+)
+from seo_core.settings import suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seo_core.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class AIPConfig:
+    """How AIP prunes. Shares are of the original encoder's weights; passes are passes over the training pairs."""
+
+    threshold: float = 1.0  # T, in points of accuracy
+    score: str = "taylor"  # magnitude | taylor | activation | random
+    kinds: tuple[str, ...] = ("heads", "neurons")  # which units may go; "layers" too
+    step: float = 0.1  # removed by the first step
+    floor: float = 0.025  # a step below this is not tried: two halvings
+    target: float = 0.6  # enough is removed; the goal of the book's own table
+    recovery: float = 0.4  # passes after each step: short, it only has to tell a good step from a bad one
+    final: int = 3  # passes after the last accepted step; as many as the baseline had
+    budget: float = 6.5  # passes in all, rejected steps and the final ones included; some 200 000 pairs of 30 000
+    learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
+    final_learning_rate: float = 1e-4  # the baseline's
+    score_rows: int = 1024  # examples for scores and compensation
+    compensate: bool = True  # least squares before each recovery
+    multiple: int = 16  # neurons of a layer: what vector instructions take at once
+    seed: int = 0
+
+    def __post_init__(self):
+        if not (isinstance(self.threshold, (int, float)) and math.isfinite(self.threshold) and self.threshold >= 0):
+            raise PruningError(f"threshold T must be 0 or more points of accuracy, got {self.threshold!r}")
+        if self.score not in SCORES:
+            raise PruningError(f"unknown score {self.score!r}{suggest(self.score, SCORES)}")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+        for name in ("step", "floor", "target"):
+            if check_share(getattr(self, name), name) == 0:
+                raise PruningError(f"{name} must be above 0")
+        if self.floor > self.step:
+            raise PruningError(f"the floor {self.floor} is above the first step {self.step}: no step would be tried")
+        if self.recovery < 0 or self.final < 0 or self.budget < self.recovery + self.final:
+            raise PruningError(f"a budget of {self.budget} passes does not hold one recovery ({self.recovery}) and the "
+                               f"final training ({self.final}): raise it, or shorten these")
+
+
+@dataclass
+class AIPResult:
+    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it."""
+
+    model: object
+    start: float  # P(θ_0), a fraction
+    accuracy: float  # P of `model`
+    removed: float  # share of the encoder's weights
+    passes: float  # over the training pairs, all attempts together
+    statement: str
+    trace: list[dict] = field(default_factory=list)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no step was accepted, so that `model` is the network that came in."""
+        return self.removed == 0
+
+    @property
+    def trace_table(self) -> pd.DataFrame:
+        """The trace as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.trace)
+
+    @property
+    def series(self) -> dict[str, list[float]]:
+        """The trace as curves for a record, one value per round; `accepted` and `final` are 0 or 1."""
+        keys = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final", "passes")
+        return {key: [None if row[key] is None else float(row[key]) for row in self.trace] for key in keys}
+
+
+class AdaptiveIterativePruning:
+    """Equation (3): θ_pruned = AIP(θ, P, T), by removing heads, neurons and layers until accuracy falls by T points."""
+
+    def __init__(self, config: AIPConfig | None = None, *, training: TrainingConfig | None = None,
+                 checkpoint_dir: str | Path | None = None, report: Callable[[str], None] = lambda text: None):
+        """training: what recovery shares with other training (batch size, decay, precision …); rates and epochs are
+        this config's. checkpoint_dir: where accepted steps are kept, to go on after a kill. report gets a line per
+        attempt."""
+        from seo_core.training import TrainingConfig
+
+        self.config, self.training = config or AIPConfig(), training or TrainingConfig()
+        self.folder, self.report = Path(checkpoint_dir) if checkpoint_dir else None, report
+
+    def __call__(self, model, train, scoring, acceptance=None, *, loss: Callable | None = None,
+                 measure: Callable | None = None) -> AIPResult:
+        """Prunes a copy of `model` and returns it; `model` stays as it is.
+
+        train, scoring, acceptance: Encoded; scores and compensation look at `scoring` (reward half, or training pairs),
+        P at `acceptance`. measure(model) -> P as a fraction, in place of the accuracy there. loss(model, rows) returns
+        a loss for `fit` on the training pairs at `rows`, such as distillation from the unpruned network; default:
+        cross-entropy. Raises PruningError where P cannot be measured, or the folder holds another run.
+        """
+        if measure is None and (acceptance is None or not len(acceptance)):
+            raise PruningError("AIP needs the acceptance half of the development slice to measure P, or measure=")
+        measure = measure or (lambda network: _accuracy(network, acceptance))
+        run = _Run(self, model, train, scoring, loss, measure)
+        run.restore()
+        while run.goes_on():
+            run.attempt()
+        run.finish()
+        return run.result()
+
+
+class _Run:
+    """The live parts of one call: the network accepted last, the step, and the trace."""
+
+    def __init__(self, aip: AdaptiveIterativePruning, model, train, scoring, loss, measure):
+        self.config, self.training, self.folder, self.report = aip.config, aip.training, aip.folder, aip.report
+        self.original, self.model, self.train, self.loss, self.measure = model, model, train, loss, measure
+        rng = np.random.default_rng([self.config.seed, 89])
+        self.scoring = scoring.take(rng.permutation(len(scoring))[: self.config.score_rows]) if scoring else None
+        self.weights = encoder_weights(model)
+        self.start: float | None = None  # P(θ_0)
+        self.step, self.passes, self.exhausted, self.done = self.config.step, 0.0, False, False
+        self.trace: list[dict] = []
+
+    # what stands: share removed, P
+    @property
+    def removed(self) -> float:
+        """Share of the original encoder's weights that is gone."""
+        return 1 - encoder_weights(self.model) / self.weights
+
+    @property
+    def accuracy(self) -> float:
+        return next((row["accuracy"] for row in reversed(self.trace) if row["accepted"]), self.start)
+
+    def holds(self, accuracy: float) -> bool:
+        """P ≥ P(θ_0) − T, with room for rounding only."""
+        return accuracy >= self.start - self.config.threshold / 100 - 1e-9
+
+    def goes_on(self) -> bool:
+        """Whether another step is to be tried."""
+        config = self.config
+        return not (self.exhausted or self.done or self.step < config.floor - 1e-9
+                    or self.removed >= config.target - 1e-9
+                    or self.passes + config.recovery + config.final > config.budget + 1e-9)
+
+    def attempt(self) -> None:
+        """One step: removes, recovers, measures, and keeps or forgets it."""
+        config, number = self.config, len(self.trace) + 1
+        left = encoder_weights(self.model)
+        wanted = min(self.step, config.target - self.removed) * self.weights / left
+        found = importance(self.model, config.score, self.scoring, seed=config.seed)
+        try:
+            removal = choose(self.model, found, wanted, kinds=config.kinds, multiple=config.multiple)
+        except NothingLeft:
+            self.exhausted = True
+            return
+        source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
+        candidate = remove(source, **removal.units)
+        before = self.measure(candidate)
+        self._train(candidate, number, self._rows(), 1, config.learning_rate)
+        self.passes += config.recovery
+        self._judge(candidate, number, before, final=False)
+        if not self.trace[-1]["accepted"]:
+            self.step /= 2
+        self.save()
+
+    def finish(self) -> None:
+        """The longer training of what was accepted; nothing where nothing was."""
+        config, number = self.config, len(self.trace) + 1
+        if self.done or self.removed == 0 or config.final == 0:
+            return
+        candidate = remove(self.model)  # a copy
+        before = self.accuracy
+        self._train(candidate, number, np.arange(len(self.train)), config.final, config.final_learning_rate)
+        self.passes += config.final
+        self._judge(candidate, number, before, final=True)
+        self.done = True
+        self.save()
+
+    def _judge(self, candidate, number: int, before: float, *, final: bool) -> None:
+        after = self.measure(candidate)
+        accepted = self.holds(after)
+        row = {"round": number, "final": final, "step": 0.0 if final else self.step,
+               "removed": 1 - encoder_weights(candidate) / self.weights, "accuracy_before_recovery": before,
+               "accuracy": after, "points": 100 * (after - self.start), "accepted": accepted,
+               "passes": self.passes, **shapes(candidate)}
+        self.trace.append(row)
+        if accepted:
+            self.model = candidate
+        self.report(f"round {number}: {'final training' if final else f'step {self.step:.3f}'}, "
+                    f"{row['removed']:.1%} removed, {row['points']:+.2f} points, "
+                    f"{'accepted' if accepted else 'rolled back'}")
+
+    def _rows(self) -> np.ndarray:
+        """The training pairs of this recovery: the next ones of an endless row of permutations."""
+        n, begin = len(self.train), round(self.passes * len(self.train))
+        count = max(1, round(self.config.recovery * n)) if self.config.recovery else 0
+        where = np.arange(begin, begin + count)
+        passes = range(begin // n, (begin + count) // n + 1)
+        orders = [np.random.default_rng([self.config.seed, 97, number]).permutation(n) for number in passes]
+        return np.concatenate(orders)[where - n * passes[0]]
+
+    def _train(self, candidate, number: int, rows: np.ndarray, epochs: int, rate: float) -> None:
+        from seo_core.training import classification_loss, fit
+
+        if not len(rows):
+            return
+        config = replace(self.training, learning_rate=rate, epochs=epochs, seed=self.config.seed * 1000 + number)
+        loss = self.loss(candidate, rows) if self.loss else classification_loss
+        folder = self.folder / f"training-{number}" if self.folder else None
+        fit(candidate, self.train.take(rows), config=config, loss=loss, checkpoint_dir=folder, progress=False)
+
+    # -----------------------------------------------------------------------------------------
+    # Snapshots
+
+    def _identity(self) -> str:
+        """What must be equal for a run to be resumed: configuration, data and starting weights."""
+        digest = hashlib.sha256(json.dumps([asdict(self.config), asdict(self.training)], sort_keys=True).encode())
+        for encoded in (self.train, self.scoring):
+            for array in (encoded.ids, encoded.offsets, encoded.labels) if encoded else ():
+                digest.update(np.ascontiguousarray(array).tobytes())
+        for name, tensor in sorted(self.original.state_dict().items()):
+            digest.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().float().numpy()).tobytes())
+        return digest.hexdigest()[:16]
+
+    def restore(self) -> None:
+        """Goes on from the newest whole snapshot in the folder; without one, measures P(θ_0)."""
+        path = self.folder / "state.json" if self.folder else None
+        if path is None or not path.is_file():
+            self.start = self.measure(self.original)
+            return
+        from transformers import AutoModelForSequenceClassification
+
+        try:
+            state = json.loads(path.read_text())
+            if state["identity"] != self._identity():
+                raise PruningError(f"the checkpoint in {self.folder} belongs to another configuration, other data or "
+                                   "another network: delete that folder, or pass another checkpoint_dir")
+            if state["snapshot"]:
+                self.model = AutoModelForSequenceClassification.from_pretrained(self.folder / state["snapshot"],
+                                                                                use_safetensors=True)
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, PruningError):
+                raise
+            raise PruningError(f"the checkpoint in {self.folder} cannot be read ({error}): delete that folder to start "
+                               "anew") from error
+        self.start, self.step, self.passes = state["start"], state["step"], state["passes"]
+        self.done, self.trace = state["done"], state["trace"]
+
+    def save(self) -> None:
+        """The network accepted last, then the state that names it, then what neither needs any more."""
+        if self.folder is None:
+            return
+        accepted = [row["round"] for row in self.trace if row["accepted"]]
+        snapshot = f"step-{accepted[-1]}" if accepted else None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if snapshot and not (self.folder / snapshot).is_dir():
+                from seo_core.models import save
+
+                save(self.model, None, self.folder / snapshot)
+            state = {"identity": self._identity(), "snapshot": snapshot, "start": self.start, "step": self.step,
+                     "passes": self.passes, "done": self.done, "trace": self.trace}
+            partial = self.folder / f".state.{os.getpid()}.tmp"
+            partial.write_text(json.dumps(state))
+            os.replace(partial, self.folder / "state.json")
+        except OSError as error:
+            raise PruningError(f"cannot write the checkpoint to {self.folder}: {error.strerror or error}. Free some "
+                               "space or pass another checkpoint_dir; the step before is untouched") from error
+        for path in self.folder.iterdir():
+            if path.is_dir() and path.name != snapshot:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def result(self) -> AIPResult:
+        config, tried = self.config, sum(not row["final"] for row in self.trace)
+        kept = sum(row["accepted"] and not row["final"] for row in self.trace)
+        if not kept:
+            why = ("there was nothing to remove" if not tried else
+                   f"none of {tried} steps, down to {self.trace[-1]['step']:.1%} of the encoder, stayed within T")
+            statement = f"T = {config.threshold:g} points: {why}. The original network is returned unchanged."
+        else:
+            statement = (f"T = {config.threshold:g} points: {kept} of {tried} steps accepted, {self.removed:.1%} of "
+                         f"the encoder's weights removed, {100 * (self.accuracy - self.start):+.2f} points on the "
+                         f"acceptance half, {self.passes:.1f} passes over the training pairs.")
+        return AIPResult(self.model, self.start, self.accuracy, self.removed, self.passes, statement, self.trace)
+
+
+def _accuracy(model, encoded) -> float:
+    from seo_core.evaluation import predict
+
+    return float((predict(model, encoded, precision="auto").argmax(1) == encoded.labels).mean())

@@ -1,0 +1,190 @@
+"""The arms: what they train on, what they record, that a stopped one goes on, and what the tables make of them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seo_core import figures_distillation, load_settings, results
+from seo_core.compression import open_bench
+from seo_core.distillation import plans
+from seo_core.evaluation import predict
+from seo_core.models import load_backbone, load_tokenizer
+from seo_core.quantization import qat
+
+FAST = {"depth": 1, "epochs": 1, "calibration_rows": 16}
+INNER = {**FAST, "first_epochs": 1, "source_text": False, "augmented": 0.0}
+
+
+def _settings(folder, seed=0):
+    return load_settings("quick", seed=seed, train_rows=96, development_rows=32, evaluation_rows=40, layers=2,
+                         epochs=1, results_dir=str(folder))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return _settings(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def bench(settings):
+    return open_bench(plans.DISTILLATION, settings)
+
+
+@pytest.fixture(scope="module")
+def kd(bench, settings):
+    return plans.arm("kd-logits", settings, FAST, bench=bench)
+
+
+@pytest.fixture(scope="module")
+def sqd(bench, settings):
+    return plans.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 2400}, bench=bench)
+
+
+def test_the_arms_have_the_ids_that_the_claims_know():
+    assert {"kd", "sqd", "kd-weight-low", "kd-weight-middle", "kd-weight-high"} <= set(plans.ARMS)
+    low, middle, high = (plans.ARMS[f"kd-weight-{n}"][1].weight for n in ("low", "middle", "high"))
+    assert low < middle < high
+    most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + r.first_epochs)
+               for _, r in plans.ARMS.values())
+    assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
+
+
+def test_a_record_has_the_recipe_and_is_not_made_again(bench, settings, kd, monkeypatch):
+    record = kd.record
+    assert record["configuration"] == "kd-logits" and record["experiment"] == plans.DISTILLATION
+    assert record["parameters"]["recipe"]["depth"] == 1 and record["metrics"]["train_examples"] == 96
+    assert record["metrics"]["unlabelled"] == 0 and record["metrics"]["teachers"] == 1
+    assert record["model"]["parameters"] < bench.baseline().record["model"]["parameters"]
+    monkeypatch.setattr(plans, "make", None)  # would fail if called
+    assert plans.arm("kd-logits", settings, FAST, bench=bench).path == kd.path
+    with pytest.raises(TypeError):
+        plans.arm("kd-logits", settings, {**FAST, "temperature": 5.0}, bench=bench)  # another recipe, another record
+
+
+def test_kept_weights_give_the_recorded_predictions(bench, kd):
+    kept = results.predictions(kd.path)["validation_matched"]
+    assert np.array_equal(predict(kd.model(), bench.encoded("validation_matched"), precision="auto").argmax(1), kept)
+
+
+def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
+    from seo_core.quantization.export import ExportConfig, export
+
+    model = qat.load(sqd.weights)
+    assert model.config.model_type == "compact_bert" and model.config.layer_ffn == [64]
+    own = replace(bench, tokenizer=load_tokenizer(str(sqd.weights)))
+    assert model.config.vocab_size == len(own.tokenizer) <= 2400
+    logits = predict(model, own.encoded("validation_matched"))
+    kept = results.predictions(sqd.path)["validation_matched"]
+    assert np.mean(logits.argmax(1) == kept) >= 0.97
+    file = export(model, tmp_path / "m.onnx", ExportConfig("int8-static", max_length=bench.settings.max_length),
+                  scales=qat.scales(model))
+    assert file.stat().st_size == sqd.metrics["size_bytes"]
+    assert {"sqd_alpha", "sqd_gap", "sqd_loss_kd"} <= set(sqd.record["series"])
+    plain = load_backbone(str(sqd.weights), num_labels=3)[0]
+    assert not hasattr(plain, "quantizer")
+
+
+def test_texts_without_labels_are_without_labels(bench):
+    recipe = plans.Recipe(source_text=True, augmented=0.5)
+    found, labelled = plans.reading(bench, plans.unlabelled(bench, recipe)), len(bench.encoded("train"))
+    assert (found.labels[:labelled] >= 0).all() and (found.labels[labelled:] == -1).all()
+    frame, edited = plans.source_pairs(bench), plans.edited_pairs(bench, 0.5)
+    assert len(found) == labelled + len(frame) + len(edited) and len(edited) == round(0.5 * labelled)
+    assert list(frame.columns) == list(edited.columns) == ["premise", "hypothesis"]
+    for split in ("validation_matched", "validation_mismatched", "reward", "acceptance"):
+        assert not set(frame["premise"]) & set(bench.task[split]["premise"])
+
+
+def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatch):
+    import seo_core.training as training
+
+    def run(folder, stop=None):
+        settings, real = _settings(folder), training.fit
+        bench = open_bench(plans.DISTILLATION, settings)
+        bench.baseline()
+        calls = []
+
+        def fit(model, train, *, callbacks=(), config, **k):
+            calls.append(1)
+
+            def halt(event, state):
+                if len(calls) == 2 and state.step == stop:  # in the second stage
+                    raise KeyboardInterrupt
+
+            return real(model, train, callbacks=[*callbacks, halt], config=config, **k)
+
+        monkeypatch.setattr(training, "fit", fit)
+        try:
+            found = plans.arm("kd", settings, {**INNER, "dropout": 0.1}, bench=bench)
+        finally:
+            monkeypatch.setattr(training, "fit", real)
+        return found.model().state_dict(), list((tmp_path / folder.name).rglob("state.json"))
+
+    whole, left = run(tmp_path / "whole")
+    assert left == []  # checkpoints are removed
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stop=3)
+    assert not list((tmp_path / "stopped").rglob("kd-*.json"))
+    again, _ = run(tmp_path / "stopped")
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+
+
+def test_layers_are_searched_on_development_data(bench, monkeypatch):
+    seen = []
+    real = type(bench).encoded
+    monkeypatch.setattr(type(bench), "encoded", lambda self, split: seen.append(split) or real(self, split))
+    found = plans.search(bench, count=1, rows=32)
+    assert set(found.scores) == {(0,), (1,)} and found.scores[found.layers] == max(found.scores.values())
+    assert not any(split.startswith("validation") for split in seen)
+
+
+def test_unknown_names_are_answered_with_known_ones(settings):
+    with pytest.raises(ValueError, match="did you mean 'kd-text'"):
+        plans.arm("kd-txt", settings)
+    with pytest.raises(ValueError, match="did you mean 'temperature'"):
+        plans.arm("kd", settings, {"temprature": 2})
+    with pytest.raises(ValueError, match="unknown method"):
+        plans.Recipe(method="kq")
+    assert plans.knob("layers=(0, 2)") == ("layers", (0, 2)) and plans.knob("method=ptq") == ("method", "ptq")
+
+
+def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys):
+    common = ["--profile", "quick", "--results-dir", settings.results_dir]
+    assert plans.main(["nothing", *common]) == 1
+    assert "unknown arm 'nothing'" in capsys.readouterr().err
+    assert plans.main(["kd", "--set", "eppchs=1", *common]) == 1
+    assert "did you mean 'epochs'" in capsys.readouterr().err
+
+
+def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
+    frame = results.load(settings.results_dir)
+    found = figures_distillation.against(frame, ["base", "kd-logits", "sqd-pairs", "kd-hidden-first"])
+    assert list(found["configuration"].unique()) == ["base", "kd-logits", "sqd-pairs"]  # what has no record is left out
+    row = found[(found["configuration"] == "kd-logits") & (found["split"] == "matched")].iloc[0]
+    base = frame[frame["configuration"] == "base"]["accuracy_matched"].iloc[0]
+    assert row["difference"] == pytest.approx(100 * (kd.metrics["accuracy_matched"] - base))
+    assert row["low"] <= row["difference"] <= row["high"] and row["pairs"] == 96
+    table = figures_distillation.against_table(found)
+    assert list(table["configuration"]) == ["base", "kd-logits", "sqd-pairs"]
+    assert table["file, MB"].iloc[2] == f"{sqd.metrics['size_bytes'] / 1e6:.2f}" and table["file, MB"].iloc[0] == "—"
+    figure = figures_distillation.to_base(found)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["kd-logits", "sqd-pairs"]
+
+
+def test_without_records_tables_and_figures_say_so(tmp_path):
+    found = figures_distillation.against(results.load(tmp_path), ["base", "kd"])
+    assert figures_distillation.against_table(found)["configuration"].tolist() == ["not run"]
+    for figure in (figures_distillation.to_base(found), figures_distillation.sqd_trace({})):
+        assert any(t.get_text() == "not run" for axes in figure.axes for t in axes.texts)
+
+
+def test_the_package_stays_cheap_to_import():
+    script = "import sys, seo_core, seo_core.quantization, seo_core.figures_distillation; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
+    assert json.loads(done.stdout.strip().lower()) is False
