@@ -70,7 +70,7 @@ class AIPConfig:
     floor: float = 0.025  # a step below this is not tried: two halvings
     target: float = 0.6  # enough is removed; the goal of the book's own table
     recovery: float = 0.4  # passes after each step: short, it only has to tell a good step from a bad one
-    final: int = 3  # passes after the last accepted step; as many as the baseline had
+    final: float = 3  # passes after the last accepted step; as many as the baseline had
     budget: float = 6.5  # passes in all, rejected steps and the final ones included; some 200 000 pairs of 30 000
     learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
     final_learning_rate: float = 1e-4  # the baseline's
@@ -184,10 +184,6 @@ class _Run:
     def accuracy(self) -> float:
         return next((row["accuracy"] for row in reversed(self.trace) if row["accepted"]), self.start)
 
-    def holds(self, accuracy: float) -> bool:
-        """P ≥ P(θ_0) − T, with room for rounding only."""
-        return accuracy >= self.start - self.config.threshold / 100 - 1e-9
-
     def goes_on(self) -> bool:
         """Whether another step is to be tried."""
         config = self.config
@@ -223,7 +219,8 @@ class _Run:
             return
         candidate = remove(self.model)  # a copy
         before = self.accuracy
-        self._train(candidate, number, np.arange(len(self.train)), config.final, config.final_learning_rate)
+        self._train(candidate, number, *split_passes(len(self.train), config.final, config.seed),
+                    config.final_learning_rate)
         self.passes += config.final
         self._judge(candidate, number, before, final=True)
         self.done = True
@@ -231,7 +228,7 @@ class _Run:
 
     def _judge(self, candidate, number: int, before: float, *, final: bool) -> None:
         after = self.measure(candidate)
-        accepted = self.holds(after)
+        accepted = within(after, self.start, self.config.threshold)
         row = {"round": number, "final": final, "step": 0.0 if final else self.step,
                "removed": 1 - encoder_weights(candidate) / self.weights, "accuracy_before_recovery": before,
                "accuracy": after, "points": 100 * (after - self.start), "accepted": accepted,
@@ -283,14 +280,17 @@ class _Run:
             return
         from transformers import AutoModelForSequenceClassification
 
+        from seo_core.models import _quiet
+
         try:
             state = json.loads(path.read_text())
             if state["identity"] != self._identity():
                 raise PruningError(f"the checkpoint in {self.folder} belongs to another configuration, other data or "
                                    "another network: delete that folder, or pass another checkpoint_dir")
             if state["snapshot"]:
-                self.model = AutoModelForSequenceClassification.from_pretrained(self.folder / state["snapshot"],
-                                                                                use_safetensors=True)
+                with _quiet():
+                    self.model = AutoModelForSequenceClassification.from_pretrained(self.folder / state["snapshot"],
+                                                                                    use_safetensors=True)
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, PruningError):
                 raise
@@ -335,6 +335,23 @@ class _Run:
                          f"the encoder's weights removed, {100 * (self.accuracy - self.start):+.2f} points on the "
                          f"acceptance half, {self.passes:.1f} passes over the training pairs.")
         return AIPResult(self.model, self.start, self.accuracy, self.removed, self.passes, statement, self.trace)
+
+
+def split_passes(n: int, passes: float, seed: int = 0) -> tuple[np.ndarray, int]:
+    """(rows, epochs) for `fit`: so many passes over n pairs, in whole epochs of equal length.
+
+    Where the number is broken, each epoch sees a random part of the pairs twice, or, below one pass, a part of them.
+    """
+    epochs = max(1, int(passes))
+    order = np.random.default_rng([seed, 109]).permutation(n)
+    if passes <= 1:
+        return np.sort(order[: max(1, round(passes * n))]), 1
+    return np.concatenate([np.arange(n), np.sort(order[: round((passes / epochs - 1) * n)])]), epochs
+
+
+def within(accuracy: float, start: float, threshold: float) -> bool:
+    """P(θ) ≥ P(θ_0) − T: accuracies are fractions, T is in points; a billionth is left for rounding."""
+    return accuracy >= start - threshold / 100 - 1e-9
 
 
 def _accuracy(model, encoded) -> float:

@@ -12,14 +12,14 @@ What a unit is, and what stands behind its score (d hidden units, s dimensions o
     layer l    y − x, what it adds    rms of its weights        E_x |Σ_t (y − x) ∂L/∂y|   1 − E cos(x, y)
 
 The Taylor score is the change of the loss, to first order, when the output is set to zero (Michel et al. 2019, section
-2.3, for heads; Molchanov et al. 2017 for neurons), so heads, neurons and layers are compared as they are. The other two
+4.1, for heads; Molchanov et al. 2017 for neurons), so heads, neurons and layers are compared as they are. The other two
 have no common unit: each kind is divided by its own mean per weight first. The activation-aware scores weigh an
 output's size by the weights that read it, as Wanda does for single weights (Sun et al. 2024); that of layers is
 ShortGPT's block influence (Men et al. 2024). Units are ranked by score *per weight*, since weights are what is bought.
 
 `remove` copies what stays into a smaller network, so its logits are those of the network with the removed outputs set
 to zero (`mask`). `compensate` first lets the units that stay take over what they can of the outputs that go, by least
-squares on a few examples (He et al. 2017, equation 5; Kwon et al. 2022 tune masks alike), without any training.
+squares on a few examples (He et al. 2017, section 3.1; Kwon et al. 2022 tune masks alike), without any training.
 """
 
 from __future__ import annotations

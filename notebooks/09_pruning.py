@@ -1,0 +1,209 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Pruning: zeros, and units that are gone
+#
+# A trained network has more weights than it needs. The papers take some out: "Magnitude pruning, which eliminates weights with the
+# smallest magnitudes, was applied to reduce the number of parameters" {cite}`seollm2024`, after which the rest is fine-tuned
+# {cite}`bhat2024`. As a formula, for weights $w$ and a sparsity $s$ {cite}`han2015`:
+#
+# $$ w_i \leftarrow m_i\, w_i, \qquad m_i = 0 \text{ for the } \lfloor s\,n \rfloor \text{ smallest } |w_i|,\quad 1 \text{ for the others.} $$
+#
+# There is a catch, and it is the most frequent complaint of those who try it: *the file did not shrink, and it did not get faster*.
+# A zero that is stored takes four bytes like any other number, and a dense matrix product multiplies by it all the same.
+#
+# So this chapter does it in two ways. First the papers' way, counted honestly. Then by *units*: whole attention heads and feed-forward
+# neurons are scored, and those that matter least are cut out of the matrices for good. What remains is an ordinary, smaller network.
+# How much can go is the subject of [](10_adaptive_iterative_pruning).
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick | cpu | gpu | paper
+seed: int = 0  # of the baseline, the order of training, and dropout
+data: str = "default"  # embedded | hub id | local path; default: the profile's own
+model: str = "default"  # bundled | hub id | local folder
+results_dir: str = "default"  # where the records go
+
+# %%
+import copy
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from transformers import AutoModelForSequenceClassification
+from transformers.utils import logging
+
+from seo_core import figures, figures_distillation, figures_pruning, load_settings, results
+from seo_core.compression import open_bench
+from seo_core.evaluation import predict
+from seo_core.pruning import choose, importance, mask, plans, prune, remove, shapes, sparsity, stored_bytes
+from seo_core.pruning.timing import milliseconds
+
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+bench = open_bench("09_pruning", settings)
+logging.disable_progress_bar()
+
+# %% [markdown]
+# ## What is pruned
+#
+# The baseline: the headline setting's network, fine-tuned on all training pairs of the profile. All chapters on compression start from
+# these weights. Under `quick` they come from a minute's training on generated sentences.
+
+# %%
+base = bench.baseline().model()
+parts = {"word table": base.bert.embeddings.word_embeddings, "encoder": base.bert.encoder, "whole network": base}
+counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+figures.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6) for name, n in counts.items()],
+                           columns=["part", "weights, M", "MB in fp32"]).round(2))
+
+# %% [markdown]
+# Pruning is about the encoder. More than half of a small BERT's weights are its word table, which pruning leaves alone: a
+# smaller table is a matter of vocabulary and of bits, see [](11_quantization).
+#
+# ## Zeros
+#
+# Half of the weights in the linear maps, the smallest of all layers together, are set to zero.
+
+# %%
+zeros = copy.deepcopy(base)
+masks = prune(zeros, 0.5)
+stored = {name: stored_bytes(network, gzip=False) for name, network in (("before", base), ("after", zeros))}
+sizes = {name: plans.file_bytes(network) for name, network in (("before", base), ("after", zeros))}
+print(f"weights that are zero: {sparsity(zeros)['share']:.1%} of the linear maps, {sparsity(zeros)['share_of_all']:.1%} of all")
+print(f"file:   {sizes['before'] / 1e6:.2f} MB before, {sizes['after'] / 1e6:.2f} MB after")
+print(f"packed: {stored['before']['bitmap'] / 1e6:.2f} MB before, {stored['after']['bitmap'] / 1e6:.2f} MB after")
+
+# %% [markdown]
+# The file has the size it had. The last line is what the same numbers take when zeros are left out and a bit per weight says where
+# they were: the only reading under which such a file is smaller. It has to be unpacked before it can be loaded.
+#
+# ## Units
+#
+# A head and a neuron have a part of the matrices to themselves: their rows in the maps that feed them, and their columns in the map
+# that reads them. Without them the matrices are smaller, and that is all there is to it. The question is which. Three scores:
+#
+# - **magnitude**: the norm of the unit's own weights.
+# - **first-order Taylor**: $\mathbb{E}_x \big| \sum_t a\, \partial L / \partial a \big|$, the change of the loss to first order when the unit's output $a$
+#   becomes zero {cite}`michel2019heads,molchanov2017`.
+# - **activation-aware**: the size of the output times the norm of the weights that read it, after {cite:t}`sun2024wanda`.
+#
+# They are computed in one pass over some pairs of the *reward* half of the development slice. The units are ranked by score per
+# weight, since weights are what a removal buys.
+
+# %%
+reward = bench.encoded("reward").take(range(64))
+scores = {name: importance(base, name, reward) for name in ("magnitude", "taylor", "activation")}
+removals = {name: choose(base, found, 0.4) for name, found in scores.items()}
+small = {name: remove(base, **removal.units) for name, removal in removals.items()}
+
+# %% mystnb={"figure": {"caption": "What is left of each layer when 40% of the encoder's weights go, by score (under quick: a briefly trained network).", "name": "fig-pruning-shapes"}, "image": {"alt": "Bars for each layer: heads on the left, feed-forward neurons on the right, before pruning and after it by each of the three scores."}}
+_ = figures_pruning.sizes({"before": shapes(base), **{name: shapes(network) for name, network in small.items()}})
+
+# %% [markdown]
+# **Check.** What was removed counts nothing and what stays is untouched: the small network's logits are those of the large one with the
+# units' outputs set to zero. Its file is smaller by exactly the bytes of the weights that went, and transformers reloads it as any
+# other model. The zeros of the section above saved no byte.
+
+# %%
+gone, network = removals["taylor"], small["taylor"]
+masked = mask(base, heads=gone.heads, neurons=gone.neurons)
+assert np.abs(predict(network, reward) - predict(masked, reward)).max() < 1e-4
+saved, fewer = sizes["before"] - plans.file_bytes(network), sum(p.numel() for p in base.parameters()) - sum(
+    p.numel() for p in network.parameters())
+assert abs(saved / (4 * fewer) - 1) < 0.01 and fewer / counts["encoder"] >= 0.4
+assert sizes["after"] == sizes["before"] and 0.49 < sparsity(zeros)["share"] < 0.51
+with tempfile.TemporaryDirectory() as folder:
+    network.save_pretrained(Path(folder) / "small")
+    again = AutoModelForSequenceClassification.from_pretrained(Path(folder) / "small")
+assert np.array_equal(predict(again, reward), predict(network, reward))
+print("removal is masking, only smaller; the file shrinks by the weights that went; zeros save nothing")
+
+# %% [markdown]
+# ## The clock
+#
+# Milliseconds for a batch of 32 pairs in PyTorch, the networks taking turns. It is a first look; the exported files are compared in
+# [](tab3_inference_speed).
+
+# %% tags=["nbval-ignore-output"]
+times = milliseconds({"baseline": base, "50% zeros": zeros, "40% of the encoder removed": network}, bench.encoded("acceptance"))
+table = pd.DataFrame([(name, median, p95, times["baseline"][0] / median) for name, (median, p95) in times.items()],
+                     columns=["network", "ms, median", "ms, p95", "speed-up"])
+figures.Table(table.round(2))
+
+# %% [markdown]
+# ## Training what is left
+#
+# Two arms: `prune` is the papers' way, zeros that are held at zero while the rest is fine-tuned on the labels. `taylor-40` removes 40% of
+# the encoder's weights as units. It has two helps. Before training, the units that stay take over what they can of what the others gave, by
+# least squares on the scoring pairs {cite}`he2017channel`. And in training, the unpruned network's soft labels stand beside the labels, as in
+# [](12_distillation). Under `quick` each trains for a quarter of an epoch.
+
+# %% tags=["nbval-ignore-output"]
+mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+names = ["prune", "taylor-40"] if profile == "quick" else mine
+runs = {"base": bench.baseline(), **{name: plans.arm(name, settings, bench=bench) for name in names}}
+rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
+         100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
+         run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
+figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
+                                          "file, MB"]).round(2))
+
+# %% [markdown]
+# ## What the papers report
+#
+# 420 MB become 364, 150 ms a batch become 130, and accuracy goes from 84.5% to 83.5% {cite}`sec2025`. The method is magnitude pruning, by
+# single weights; the sparsity is not given. Neither a smaller file nor a shorter time follows from that: see contradiction 9 in
+# [](claims_audit). Bhat and Dharani report 25% less memory by "magnitude-based pruning" {cite}`bhat2024`.
+#
+# That structured pruning keeps accuracy far beyond this is known: CoFi reports 85.3% on MNLI with 60% of BERT-base's weights gone, block movement pruning
+# between 83.7% and 81.0% with 65 to 87% {cite}`xia2022cofi,lagunas2021`. Both train many epochs with a teacher.
+#
+# ## The reference runs
+#
+# Records of the profile `cpu`; all arms start from the same baseline.
+#
+# - `prune`, `prune-layer`: half of the weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
+# - `magnitude-…`, `taylor-…`, `activation-…`: so many percent of the encoder's weights removed as units, by score; `random-…` is the contrast.
+# - `taylor-60-labels`: without a teacher. `taylor-60-raw`: without least squares.
+#
+# Differences to the baseline are in points, paired by seed and example, with 95% intervals.
+
+# %%
+frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
+found = figures_distillation.against(frame, ["base", *mine])
+figures.Table(figures_distillation.against_table(found))
+
+# %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the prunable weights, units among the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
+_ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(frame))
+
+# %% [markdown]
+# The two kinds of lines do not compare like with like. A weight set to zero may be picked anywhere, so more of them can go at
+# the same loss; but a removed unit saves bytes and time, and a zero saves neither. Where the line of a score lies on that of `random`, the score has told
+# nothing that training does not make up for.
+#
+# ## What changes with scale
+#
+# BERT-base has twelve layers of twelve heads and 3 072 neurons, and was not distilled from a larger network as this one was: it has more to spare. Runtimes that
+# skip zeros exist for CPUs; with them, and 90% of zeros, {cite:t}`kurtic2022` report real gains.
+#
+# ## Exercises
+#
+# 1. Prune the word table too (`embeddings=True`). What does it cost, at 50%?
+# 2. Let layers go: `choose(..., kinds=("heads", "neurons", "layers"))`. Which ones are chosen? Is the result faster at equal weights?
+# 3. `random-40` after training is often close to the scores. After how many pairs of training do the scores stop mattering?
+# 4. Take `multiple=1` in `choose`. Does the network get slower although it is smaller?

@@ -1,0 +1,361 @@
+"""What the chapters on pruning make: each arm is a recipe, and one function makes a network from a recipe.
+
+    run = arm("prune", settings)                                     # Run: record, weights
+    run = arm("aip", settings, {"threshold": 2.0, "hidden": 1.0})     # the same with other knobs
+
+    python -m seo_core.pruning.plans prune aip --profile cpu --data path/to/mnli --source path/to/snli --seed 1
+    python -m seo_core.pruning.plans aip --name aip-wide --set source_text=True budget=4.5 --profile cpu ...
+
+Every arm starts from the baseline of its seed (`compression.Bench.baseline`), which is also the teacher where there is
+one. A run that has its record is skipped, and one that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.compression import Bench, Made, open_bench
+from seo_core.distillation.plans import cache_folder, edited_pairs, knob, source_pairs
+from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.studies import Run, concatenate
+
+PRUNING, ITERATIVE = "09_pruning", "10_adaptive_iterative_pruning"
+METHODS = ("magnitude", "structured", "aip", "none")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is pruned and trained afterwards. Unknown keys raise. Of AIP's knobs see `AIPConfig`."""
+
+    method: str = "structured"  # magnitude: zeros | structured: units, at once | aip | none: only trained on
+    share: float = 0.4  # of the prunable weights (magnitude), or of the encoder's (structured)
+    scope: str = "global"  # of magnitude: global | layer
+    score: str = "taylor"  # of structured and aip: magnitude | taylor | activation | random
+    kinds: tuple[str, ...] = ("heads", "neurons")
+    compensate: bool = True  # least squares before training
+    score_rows: int = 1024  # pairs of the reward half for scores and compensation
+    epochs: float = 3  # over the training pairs, after pruning; of aip: after its last step
+    learning_rate: float | None = None  # of these; None: the settings'
+    weight: float = 0.7  # of the unpruned network's soft labels; 0: labels alone
+    temperature: float = 2.0
+    hidden: float = 0.0  # weight of the unpruned network's hidden states
+    source_text: bool = False  # also the texts of the source task, without labels
+    augmented: float = 0.0  # edited training pairs without labels, as a share of the training pairs
+    threshold: float = 1.0
+    step: float = 0.1
+    floor: float = 0.025
+    target: float = 0.6
+    recovery: float = 0.4
+    recovery_rate: float = 5e-5
+    budget: float = 6.5
+    like: str | None = None  # an arm whose removed share, texts and number of passes are taken over
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}{suggest(self.method, METHODS)}")
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        if self.weight == 0 and (self.source_text or self.augmented):
+            raise ValueError("texts without labels teach nothing without soft labels: set weight above 0")
+
+
+PAPERS = Recipe(method="magnitude", share=0.5, weight=0.0)  # zeros, then fine-tuning on the labels
+UNITS, AIP = Recipe(), Recipe(method="aip")
+
+ARMS: dict[str, tuple[str, Recipe]] = {
+    "prune": (PRUNING, PAPERS),
+    "prune-layer": (PRUNING, replace(PAPERS, scope="layer")),
+    **{f"prune-{round(100 * s)}": (PRUNING, replace(PAPERS, share=s)) for s in (0.3, 0.7, 0.9)},
+    **{f"{score}-{share}": (PRUNING, replace(UNITS, score=score, share=share / 100))
+       for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
+    **{f"taylor-{share}": (PRUNING, replace(UNITS, share=share / 100)) for share in (20, 80)},
+    "taylor-60-labels": (PRUNING, replace(UNITS, share=0.6, weight=0.0)),  # without a teacher
+    "taylor-60-raw": (PRUNING, replace(UNITS, share=0.6, compensate=False)),  # without least squares
+    "aip": (ITERATIVE, AIP),
+    "aip-magnitude": (ITERATIVE, replace(AIP, score="magnitude")),
+    "aip-activation": (ITERATIVE, replace(AIP, score="activation")),
+    "aip-labels": (ITERATIVE, replace(AIP, weight=0.0)),
+    "aip-wide": (ITERATIVE, replace(AIP, source_text=True, budget=5.0, recovery=0.25)),
+    "aip-hidden": (ITERATIVE, replace(AIP, hidden=1.0)),
+    **{f"aip-T{t:g}": (ITERATIVE, replace(AIP, threshold=t, target=0.9, budget=7.5)) for t in (0.5, 2.0, 4.0)},
+    "oneshot": (ITERATIVE, replace(UNITS, like="aip")),  # as much removed at once, trained as long
+    "distilled": (ITERATIVE, replace(UNITS, method="none", like="aip")),  # nothing removed, trained as long
+}
+QUICK = {"epochs": 0.25, "score_rows": 64, "recovery": 0.25, "budget": 1.0, "step": 0.25, "floor": 0.2, "target": 0.3}
+
+
+# ---------------------------------------------------------------------------------------------
+# From a recipe to a network
+
+
+def checkpoint(bench: Bench, recipe: Recipe) -> Path:
+    """Where a run of the recipe saves itself until its record is written."""
+    from seo_core.training import checkpoint_folder
+
+    digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:8]
+    return checkpoint_folder(bench.settings, f"{bench.experiment}-{digest}")
+
+
+@dataclass
+class _Pruning:
+    """One recipe at work: the network it starts from, what it reads, and its teacher's logits."""
+
+    bench: Bench
+    recipe: Recipe
+
+    report: Callable[[str], None] = lambda text: None
+
+    def __post_init__(self):
+        self.folder = checkpoint(self.bench, self.recipe)
+
+    @cached_property
+    def base(self):
+        """The baseline's network: what is pruned, and the teacher."""
+        return self.bench.baseline().model()
+
+    @cached_property
+    def train(self):
+        """What is trained on after pruning: the labelled pairs, then those without a label."""
+        found = self.bench.encoded("train")
+        if self.recipe.source_text:
+            found = concatenate(found, self.bench.encode(source_pairs(self.bench)))
+        if self.recipe.augmented:
+            found = concatenate(found, self.bench.encode(edited_pairs(self.bench, self.recipe.augmented)))
+        return found
+
+    @cached_property
+    def scoring(self):
+        """Pairs of the reward half for scores and compensation."""
+        reward = self.bench.encoded("reward")
+        order = np.random.default_rng([self.bench.settings.seed, 107]).permutation(len(reward))
+        return reward.take(order[: self.recipe.score_rows])
+
+    @cached_property
+    def targets(self):
+        """The teacher's logits on `train`, kept in a file."""
+        from seo_core.distillation.cache import cached_logits
+
+        return cached_logits(self.base, self.train, cache_folder(self.bench.settings))
+
+    def loss(self, model, rows):
+        """A loss for `fit` on the pairs at `rows`: labels, soft labels and hidden states, as the recipe says."""
+        from seo_core.distillation.losses import Distillation, DistillationConfig
+        from seo_core.training import classification_loss
+
+        r = self.recipe
+        if not (r.weight or r.hidden):
+            return classification_loss
+        config = DistillationConfig(temperature=r.temperature, weight=r.weight, hidden=r.hidden)
+        return Distillation(model, self.train.take(rows), targets=self.targets[rows] if r.weight else None,
+                            teacher=self.base if r.hidden else None, config=config)
+
+    def config(self, **changes):
+        """The settings' TrainingConfig with the recipe's rate."""
+        from seo_core.training import TrainingConfig
+
+        rate = {} if self.recipe.learning_rate is None else {"learning_rate": self.recipe.learning_rate}
+        return TrainingConfig.from_settings(self.bench.settings, **{**rate, **changes})
+
+    def fit(self, model, callbacks=()):
+        """Trains on for the recipe's epochs, in place."""
+        from seo_core.pruning.aip import split_passes
+        from seo_core.training import fit
+
+        rows, epochs = split_passes(len(self.train), self.recipe.epochs, self.bench.settings.seed)
+        return fit(model, self.train.take(rows), config=self.config(epochs=epochs), loss=self.loss(model, rows),
+                   development=self.bench.encoded("acceptance"), callbacks=callbacks, checkpoint_dir=self.folder,
+                   progress=False)
+
+
+def make(bench: Bench, recipe: Recipe, report: Callable[[str], None] = lambda text: None) -> Made:
+    """Prunes the baseline as the recipe says and trains what is left; the original is not touched."""
+    work = _Pruning(bench, recipe, report)
+    if recipe.like:
+        work.recipe = recipe = _like(bench, recipe)
+    made = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}[recipe.method](work)
+    return replace(made, metrics={**weights(work.base, made.model), **made.metrics})
+
+
+def _like(bench: Bench, recipe: Recipe) -> Recipe:
+    """The recipe with the share that the arm it is `like` removed, that arm's texts, and as many passes."""
+    other = arm(recipe.like, bench.settings, bench=bench)
+    copied = {k: other.record["parameters"]["recipe"][k] for k in ("source_text", "augmented", "weight", "hidden")}
+    return replace(recipe, share=min(other.metrics["removed"], 0.999), epochs=other.metrics["passes"], **copied)
+
+
+def _zeros(work: _Pruning) -> Made:
+    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept."""
+    import copy
+
+    from seo_core.pruning.magnitude import KeepMasks, prune, sparsity, stored_bytes
+
+    model, recipe = copy.deepcopy(work.base), work.recipe
+    masks = prune(model, recipe.share, scope=recipe.scope)
+    mass = shape_metrics(work.base, model)["removed_mass"]  # before fine-tuning moves the rest
+    found = work.fit(model, [KeepMasks(masks)])
+    stored = stored_bytes(model, gzip=work.bench.settings.profile != "quick")
+    return Made(model, series={**found.series, **_curves(work.base, model)}, metrics={
+        **found.metrics, **shape_metrics(work.base, model), "removed_mass": mass,
+        "sparsity": sparsity(model)["share"], **{f"{name}_bytes": n for name, n in stored.items() if name != "dense"}})
+
+
+def _units(work: _Pruning) -> Made:
+    """Units out at once, then training."""
+    from seo_core.pruning.structured import choose, compensate, importance, remove
+
+    model, recipe = work.base, work.recipe
+    if recipe.method == "none" or recipe.share == 0:
+        model = remove(model)  # a copy
+    else:
+        scores = importance(model, recipe.score, work.scoring, seed=work.bench.settings.seed)
+        removal = choose(model, scores, recipe.share, kinds=recipe.kinds)
+        source = compensate(model, removal, work.scoring) if recipe.compensate else model
+        model = remove(source, **removal.units)
+    metrics = {"accuracy_before_training": _accuracy(model, work.bench)}
+    found = work.fit(model)
+    return Made(model, series={**found.series, **_layers(model), **_curves(work.base, model)},
+                metrics={**found.metrics, **metrics, **shape_metrics(work.base, model),
+                         "passes": found.metrics["train_examples"] / len(work.train)})
+
+
+def _iterative(work: _Pruning) -> Made:
+    """AIP."""
+    from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig
+
+    r = work.recipe
+    config = AIPConfig(threshold=r.threshold, score=r.score, kinds=r.kinds, step=r.step, floor=r.floor, target=r.target,
+                       recovery=r.recovery, final=r.epochs, budget=r.budget, learning_rate=r.recovery_rate,
+                       final_learning_rate=work.config().learning_rate, score_rows=r.score_rows,
+                       compensate=r.compensate, seed=work.bench.settings.seed)
+    aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.report)
+    found = aip(work.base, work.train, work.scoring, work.bench.encoded("acceptance"), loss=work.loss)
+    steps = [row for row in found.trace if not row["final"]]
+    whole = found.model.config.num_hidden_layers == work.base.config.num_hidden_layers
+    return Made(found.model, series={**found.series, **_layers(found.model),
+                                     **(_curves(work.base, found.model) if whole else {})},
+                metrics={"accuracy_start": found.start, "passes": found.passes,
+                         "train_examples": round(found.passes * len(work.train)), "steps_tried": len(steps),
+                         "steps_accepted": sum(row["accepted"] for row in steps),
+                         **(shape_metrics(work.base, found.model) if whole else {})})
+
+
+def _accuracy(model, bench: Bench) -> float:
+    from seo_core.evaluation import predict
+
+    acceptance = bench.encoded("acceptance")
+    return float((predict(model, acceptance, precision="auto").argmax(1) == acceptance.labels).mean())
+
+
+# ---------------------------------------------------------------------------------------------
+# What is measured on a pruned network
+
+
+def file_bytes(model) -> int:
+    """Bytes of the safetensors file that `save_pretrained` writes and `from_pretrained` loads."""
+    from seo_core.models import save
+
+    with tempfile.TemporaryDirectory() as folder:
+        return (save(model, None, Path(folder) / "model") / "model.safetensors").stat().st_size
+
+
+def weights(base, model) -> dict[str, float]:
+    """size_bytes of the file, encoder_weights, and removed: the share of the base encoder's weights that is gone."""
+    from seo_core.pruning.structured import encoder_weights
+
+    left = encoder_weights(model)
+    return {"size_bytes": file_bytes(model), "encoder_weights": left, "removed": 1 - left / encoder_weights(base)}
+
+
+def shape_metrics(base, model) -> dict[str, float]:
+    """weight_shape_overlap and removed_mass, means over the layers (see `distribution`)."""
+    from seo_core.pruning.distribution import weight_shape_overlap
+
+    table = weight_shape_overlap(base, model)
+    return {"weight_shape_overlap": float(table["overlap"].mean()), "removed_mass": float(table["removed_mass"].mean())}
+
+
+def _curves(base, model) -> dict[str, list]:
+    from seo_core.pruning.distribution import histograms, weight_shape_overlap
+
+    table = weight_shape_overlap(base, model)
+    return {**histograms(base, model), **{f"layer_{name}": table[name].tolist() for name in table.columns[1:]}}
+
+
+def _layers(model) -> dict[str, list]:
+    from seo_core.pruning.structured import shapes
+
+    return {f"layer_{kind}": counts for kind, counts in shapes(model).items()}
+
+
+# ---------------------------------------------------------------------------------------------
+# Arms
+
+
+def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
+        recorded_as: str | None = None, report: Callable[[str], None] = lambda text: None) -> Run:
+    """Makes an arm, or finds its record, and returns it; its weights are kept.
+
+    knobs: fields of `Recipe` to change. bench: the ground of either chapter, where it is open. recorded_as: the
+    configuration's name in the record (default: the arm's). report gets a line per round of AIP. Raises ValueError for
+    an unknown arm or knob.
+    """
+    from seo_core.training import discard_checkpoint
+
+    if name == "base":
+        return (bench or open_bench(PRUNING, settings)).of(PRUNING).baseline()
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
+    experiment, recipe = ARMS[name]
+    known = {f.name for f in fields(Recipe)}
+    for key in knobs or {}:
+        if key not in known:
+            raise ValueError(f"unknown knob {key!r}{suggest(key, known)}")
+    if settings.profile == "quick":
+        recipe = replace(recipe, **QUICK)
+    recipe = replace(recipe, **(knobs or {}))
+    bench = (bench or open_bench(experiment, settings)).of(experiment)
+    run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True)
+    discard_checkpoint(checkpoint(bench, recipe))
+    return run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m seo_core.pruning.plans", description=__doc__.split("\n")[0])
+    parser.add_argument("arms", nargs="+", metavar="ARM", help=f"base, {', '.join(ARMS)}")
+    parser.add_argument("--set", nargs="+", default=[], type=knob, metavar="KNOB=VALUE", help="fields of Recipe")
+    parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in ("data", "model", "source", "results-dir"):
+        parser.add_argument(f"--{name}", default="default")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
+                                 source=given.source, results_dir=given.results_dir)
+        bench = open_bench(PRUNING, settings)
+        for name in given.arms:
+            run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name,
+                      report=lambda text: print(text, flush=True))
+            m = run.metrics
+            print(f"{run.record['configuration']:20s} matched and mismatched {100 * m['accuracy_matched']:.2f}%, "
+                  f"{100 * m['accuracy_mismatched']:.2f}%"
+                  + (f", {m['removed']:.1%} removed, {m['size_bytes'] / 1e6:.2f} MB" if "removed" in m else ""),
+                  flush=True)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

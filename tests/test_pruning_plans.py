@@ -1,0 +1,175 @@
+"""The chapters' arms: what a recipe makes, its record, controls that follow another arm, and the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seo_core import figures_pruning, results
+from seo_core.compression import open_bench
+from seo_core.pruning import PruningError, encoder_weights, histograms, plans, remove, weight_shape_overlap
+from seo_core.pruning.aip import split_passes
+from seo_core.pruning.distribution import overlap
+from seo_core.pruning.timing import milliseconds
+from seo_core.settings import load_settings
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    settings = load_settings("quick", train_rows=48, development_rows=64, evaluation_rows=32, layers=2, epochs=1,
+                             results_dir=str(tmp_path_factory.mktemp("results")))
+    return open_bench("09_pruning", settings)
+
+
+@pytest.fixture(scope="module")
+def aip(bench):
+    return plans.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench)
+
+
+def test_zeros_are_counted_and_save_nothing(bench):
+    run = plans.arm("prune", bench.settings, bench=bench)
+    m = run.metrics
+    assert m["sparsity"] == pytest.approx(0.5, abs=1e-3) and m["removed"] == 0
+    assert m["size_bytes"] == plans.file_bytes(bench.baseline().model()) == (run.weights / "model.safetensors").stat(
+        ).st_size
+    assert m["bitmap_bytes"] < m["size_bytes"] and 0 < m["weight_shape_overlap"] < 0.9
+    assert len(run.record["series"]["layer_overlap"]) == 2
+    assert run.path.parent.name == "09_pruning"
+
+
+def test_units_make_the_file_smaller_by_their_bytes(bench):
+    run, base = plans.arm("taylor-40", bench.settings, bench=bench), bench.baseline().model()
+    m, small = run.metrics, run.model()
+    assert m["removed"] >= 0.4 and m["encoder_weights"] == encoder_weights(small)
+    fewer = 4 * (encoder_weights(base) - encoder_weights(small))
+    assert plans.file_bytes(base) - m["size_bytes"] == pytest.approx(fewer, rel=0.01)
+    assert m["weight_shape_overlap"] > 0.9  # units go whatever the size of their weights
+    assert run.record["series"]["layer_heads"] == small.config.layer_heads
+
+
+def test_a_finished_arm_is_not_made_again(bench, aip, monkeypatch):
+    monkeypatch.setattr(plans, "make", None)
+    assert plans.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench).path == aip.path
+    assert aip.path.parent.name == "10_adaptive_iterative_pruning"
+    with pytest.raises(TypeError):  # other knobs are another run
+        plans.arm("aip", bench.settings, {"threshold": 99.0}, bench=bench)
+
+
+def test_the_trace_is_in_the_record_and_no_checkpoint_stays(bench, aip):
+    series, m = aip.record["series"], aip.metrics
+    assert series["round"] == list(range(1, len(series["round"]) + 1))
+    assert m["steps_accepted"] >= 1 and m["removed"] >= 0.25 and series["final"][-1] == 1
+    assert not [p for p in (aip.path.parent.parent / ".checkpoints").glob("*") if p.name.startswith("10_")]
+
+
+def test_controls_remove_as_much_and_train_as_long(bench, aip, monkeypatch):
+    monkeypatch.setitem(plans.ARMS, "aip", (plans.ITERATIVE, plans.replace(plans.AIP, threshold=100.0)))
+    oneshot, distilled = (plans.arm(name, bench.settings, bench=bench) for name in ("oneshot", "distilled"))
+    assert oneshot.metrics["removed"] == pytest.approx(aip.metrics["removed"], abs=0.03)
+    assert distilled.metrics["removed"] == 0
+    for run in (oneshot, distilled):
+        assert run.metrics["passes"] == pytest.approx(aip.metrics["passes"], abs=0.02)
+
+
+def test_a_stopped_aip_arm_goes_on(bench, aip, monkeypatch):
+    from seo_core.pruning import aip as module
+
+    calls, original = [], module._Run.finish
+
+    def finish(self):
+        calls.append(len(self.trace))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return original(self)
+
+    monkeypatch.setattr(module._Run, "finish", finish)
+    with pytest.raises(KeyboardInterrupt):
+        plans.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench, recorded_as="again")
+    attempts = []
+    monkeypatch.setattr(module._Run, "attempt", lambda self: attempts.append(1))
+    run = plans.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench, recorded_as="again")
+    assert not attempts and run.record["series"]["accuracy"] == aip.record["series"]["accuracy"]
+
+
+def test_unknown_names_are_refused(bench):
+    with pytest.raises(ValueError, match="did you mean 'prune'"):
+        plans.arm("pruned", bench.settings, bench=bench)
+    with pytest.raises(ValueError, match="did you mean 'threshold'"):
+        plans.arm("aip", bench.settings, {"treshold": 1}, bench=bench)
+    with pytest.raises(ValueError, match="did you mean 'structured'"):
+        plans.Recipe(method="structure")
+    with pytest.raises(ValueError, match="soft labels"):
+        plans.Recipe(weight=0.0, source_text=True)
+
+
+def test_the_command_line_says_what_is_wrong(capsys):
+    assert plans.main(["prune", "--profile", "quik"]) == 1
+    assert "did you mean 'quick'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("passes, rows, epochs", [(0.25, 25, 1), (1, 100, 1), (2.5, 125, 2), (3, 100, 3),
+                                                  (0.001, 1, 1)])
+def test_passes_are_whole_epochs_of_equal_length(passes, rows, epochs):
+    found, count = split_passes(100, passes)
+    assert (len(found), count) == (rows, epochs)
+    assert set(found) <= set(range(100)) and (len(set(found)) == 100) == (passes >= 1)
+
+
+# ---------------------------------------------------------------------------------------------
+# Distributions, times, figures
+
+
+def test_the_overlap_is_one_for_the_same_shape_and_low_for_two_humps():
+    w = np.random.default_rng(0).normal(size=200_000)
+    assert overlap(w, 3 * w) == pytest.approx(1)
+    assert overlap(w, w[:100_000]) > 0.98
+    assert overlap(w, w[np.abs(w) > np.quantile(np.abs(w), 0.5)]) < 0.8
+    assert overlap(w, np.sign(w) + 1e-3 * w) < 0.2
+
+
+def test_removed_mass_is_what_is_missing(tiny_bert):
+    from seo_core.pruning import prune
+
+    before, after = tiny_bert(), tiny_bert()
+    prune(after, 0.5)
+    table = weight_shape_overlap(before, after)
+    assert table["layer"].tolist() == [1, 2]
+    assert ((table["removed_weights"] > 0.4) & (table["removed_weights"] < 0.6)).all()
+    assert (table["removed_mass"] < 0.15).all() and (table["removed_mass"] > 0.02).all()
+    same = weight_shape_overlap(before, before)
+    assert (same["overlap"] == 1).all() and (same["removed_mass"] == 0).all()
+    curves = histograms(before, after)
+    area = {name: sum(values) for name, values in curves.items() if name != "histogram_centre"}
+    assert area["before layer 1"] == pytest.approx(1, abs=1e-3)
+    assert area["after layer 1"] == pytest.approx(1 - table["removed_weights"][0], abs=1e-3)
+    fewer = remove(before, layers=[0])
+    with pytest.raises(PruningError, match="say which with layers"):
+        weight_shape_overlap(before, fewer)
+    assert weight_shape_overlap(before, fewer, layers=[1])["layer"].tolist() == [2]
+
+
+def test_times_are_taken_in_turn(tiny_bert, toy_pairs):
+    times = milliseconds({"a": tiny_bert(), "b": tiny_bert(layers=1)}, toy_pairs(64), batch_size=32, repeats=3)
+    assert times.keys() == {"a", "b"} and all(0 < median <= p95 for median, p95 in times.values())
+    with pytest.raises(ValueError, match="do not fill a batch"):
+        milliseconds({"a": tiny_bert()}, toy_pairs(8))
+
+
+def test_figures_are_drawn_with_records_and_without(bench, aip):
+    run = plans.arm("prune", bench.settings, bench=bench)
+    series = aip.record["series"]
+    rounds = pd.DataFrame({k: series[k] for k in ("round", "removed", "accepted", "final")})
+    rounds["points"] = 0.0
+    frame = results.load(bench.settings.results_dir)
+    points = figures_pruning.removed_and_accuracy(frame)
+    assert {"base", "zeros, all layers together"} <= set(points["family"])
+    left = {kind: series[f"layer_{kind}"] for kind in ("heads", "neurons")}
+    for figure in (figures_pruning.trace(rounds, 1.0), figures_pruning.sizes({"aip": left}),
+                   figures_pruning.share_and_accuracy(points),
+                   figures_pruning.weight_distributions({"zeros": run.record, "AIP": aip.record})):
+        assert figure.axes and not any("not run" in t.get_text() for a in figure.axes for t in a.texts)
+    assert len(figures_pruning.shape_table({"prune": run.record})) == 1
+    empty = results.load(bench.settings.results_dir + "/none")
+    for figure in (figures_pruning.trace(rounds[:0]), figures_pruning.sizes({}),
+                   figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(empty)),
+                   figures_pruning.weight_distributions({})):
+        assert any("not run" in t.get_text() for a in figure.axes for t in a.texts)
