@@ -190,20 +190,15 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
 def _try(folder: Path, columns: int) -> None:
     """One prediction, before the folder takes its name: labels, tokenizer and file fit together."""
     found = load(folder)
+    words = found.tokenizer.backend_tokenizer.get_vocab_size()
+    if found.rows is not None and words > found.rows:
+        raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {found.rows} rows: give the "
+                            "tokenizer that belongs to the model (trimming makes a new one)")
     text = "A man sleeps."
     classes = found.probabilities([text if columns == 1 else (text, text)]).shape[1]
     if classes != len(found.labels):
         raise ArtifactError(f"the model has {classes} classes and {len(found.labels)} labels were given: "
                             "pass the labels of the task it was trained on")
-    words, rows = found.tokenizer.backend_tokenizer.get_vocab_size(), _rows(found)
-    if rows is not None and words > rows:
-        raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {rows} rows: give the "
-                            "tokenizer that belongs to the model (trimming makes a new one)")
-
-
-def _rows(found) -> int | None:
-    rows = found.session.get_modelmeta().custom_metadata_map.get("vocabulary")
-    return int(rows) if rows else None
 
 
 _NAMES = {

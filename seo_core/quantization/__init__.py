@@ -10,7 +10,7 @@ import importlib
 _HOME = {
     "scheme": ("Scales", "QuantizationError"),
     "calibration": ("CalibrationConfig", "calibrate", "emulate"),
-    "export": ("ExportConfig", "export", "library_export"),
+    "export": ("ExportConfig", "export_onnx", "library_export"),
     "runners": ("OnnxRunner", "OpenVinoRunner", "RunnerError", "cpu_support", "parity", "runner"),
     "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }

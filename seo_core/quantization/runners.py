@@ -63,6 +63,7 @@ class Runner:
         written = json.loads(about.get("labels", "null"))
         self.labels = tuple(labels or written or ())
         self.max_length = int(max_length or about.get("max_length", 0)) or 512
+        self.rows = int(about["vocabulary"]) if "vocabulary" in about else None  # of the word table
         self.tokenizer = _Tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
 
     @property
@@ -80,6 +81,9 @@ class Runner:
             raise RunnerError(f"{int((lengths > self.max_length).sum())} of {len(encoded)} texts have more than "
                               f"{self.max_length} tokens, the positions of {self.path.name}: encode them with "
                               f"max_length={self.max_length}")
+        if self.rows is not None and encoded.ids.max(initial=0) >= self.rows:
+            raise RunnerError(f"token id {encoded.ids.max()} is beyond the {self.rows} rows of {self.path.name}'s word "
+                              "table: encode the texts with the tokenizer that belongs to the model")
         order = np.argsort(-lengths, kind="stable")
         found = np.zeros((len(encoded), len(self.labels) or 1), np.float32)
         for start in range(0, len(order), batch_size):
@@ -146,7 +150,8 @@ class OnnxRunner(Runner):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if not cpu_support()["vnni"]:
+            options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library's own exceptions share no base
@@ -186,6 +191,9 @@ class OpenVinoRunner(Runner):
         about = {}
         with contextlib.suppress(Exception):  # where the framework's metadata is not passed on
             about = {k: v.astype(str) for k, v in model.get_rt_info("framework").astype(dict).items()}
+        if json.loads(about.get("export", "{}")).get("operators", "standard") != "standard":
+            raise RunnerError(f"{self.path.name} has ONNX Runtime's own operators, some of which OpenVINO takes for "
+                              "others: export with operators='standard'")
         return _check(self.path, self._names, about)
 
     def _run(self, batch):
@@ -221,9 +229,7 @@ def _check(path: Path, names: list[str], about: dict[str, str]) -> dict[str, str
 
 def _cannot(path: Path, runtime: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0][:200]
-    extra = " Files with ONNX Runtime's own operators need operators='standard' at export." \
-        if runtime == "OpenVINO" else ""
-    return f"{runtime} cannot load {path.name}: {reason}. The file is damaged or not a model for it.{extra}"
+    return f"{runtime} cannot load {path.name}: {reason}. The file is damaged or not a model for it"
 
 
 # ---------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class Trimmed:
     """A network with a smaller word table, the tokenizer that belongs to it, and which rows were kept."""
 
     model: object
-    tokenizer: object  # of the same class as the one given
+    tokenizer: object  # a fast Hugging Face tokenizer
     kept: np.ndarray  # (n,) old ids in ascending order; their positions are the new ids
 
 
@@ -107,10 +107,10 @@ def _renumber(definition: dict, kept: np.ndarray) -> dict:
 
 def _tokenizer(old, definition: dict):
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
-    return type(old)(tokenizer_object=Tokenizer.from_str(json.dumps(definition)),
-                     **{name: str(token) for name, token in old.special_tokens_map.items()
-                        if isinstance(token, str)})
+    special = {name: token for name, token in old.special_tokens_map.items() if isinstance(token, str)}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(definition)), **special)
 
 
 def unknown_rate(tokenizer, texts: Iterable[str]) -> dict[str, float]:
