@@ -142,7 +142,7 @@ def freeze_embeddings(model) -> None:
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
     """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
 
-    also: called with the folder before it gets its name, to write further files into it. Two processes may save at once.
+    also: called with the folder before it gets its name, to write more files into it. Two processes may save at once.
     """
     import os
     import shutil
