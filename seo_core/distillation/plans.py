@@ -59,7 +59,7 @@ class Recipe:
     batch_size: int | None = None  # None: the settings'
     dropout: float | None = None  # None: the backbone's
     train_embeddings: bool = False  # the word table too
-    teachers: int = 1  # baselines of so many seeds, from this one on; their logits are averaged
+    teachers: int = 1  # baselines of so many seeds, this one and the lowest others; their logits are averaged
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
     error: float = 1.0  # weight of the quantisation error, of sqd
@@ -167,10 +167,10 @@ def cache_folder(settings: RunSettings) -> Path:
 
 
 def teachers(bench: Bench, recipe: Recipe) -> list:
-    """The networks that teach: the baselines of this seed and the next ones."""
+    """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     own = bench.settings.seed
-    return [replace(bench, settings=replace(bench.settings, seed=own + i)).baseline().model()
-            for i in range(recipe.teachers)]
+    seeds = [own, *(s for s in range(recipe.teachers) if s != own)][: recipe.teachers]
+    return [replace(bench, settings=replace(bench.settings, seed=seed)).baseline().model() for seed in seeds]
 
 
 def shape(bench: Bench, recipe: Recipe, teacher):
