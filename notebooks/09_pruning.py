@@ -180,6 +180,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", 
 #
 # - `prune`, `prune-layer`: half of the weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
 # - `magnitude-…`, `taylor-…`, `activation-…`: so many percent of the encoder's weights removed as units, by score; `random-…` is the contrast.
+# - `layers-33`, `layers-50`: two and three of six layers, by Taylor score.
 # - `taylor-60-labels`: without a teacher. `taylor-60-raw`: without least squares.
 #
 # Differences to the baseline are in points, paired by seed and example, with 95% intervals.
