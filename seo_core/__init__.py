@@ -12,4 +12,13 @@ from seo_core.settings import RunSettings, SettingsError, load_settings
 
 _install()  # the compact BERT, for transformers' Auto classes, once they are imported
 
-__all__ = ["RunSettings", "SettingsError", "load_settings", "__version__"]
+
+
+def load(folder, **options):
+    """The classifier in an artifact folder, ready to `predict`; see `seo_core.artifact.load`. Needs no torch."""
+    from seo_core.artifact import load
+
+    return load(folder, **options)
+
+
+__all__ = ["RunSettings", "SettingsError", "load", "load_settings", "__version__"]

@@ -120,9 +120,9 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     """Trains `model` in place on `train` (an Encoded) and returns its curves and costs.
 
     `loss(logits (B, k), batch)` returns a scalar; batch also holds "rows" (B,), the examples' positions in
-    `train`, for whoever caches something by example. A loss that is a Module has its parameters trained and its
-    state in the checkpoint; one with an attribute `collect` (a `fastpath.Collect`) finds the inner states it asks for
-    in batch["states"], and batch["inputs"] are the token ids and masks. A label of −1 is none: such rows do not
+    `train`, for whoever caches something by example. Where the loss is a Module its parameters are trained too, and
+    its state is in the checkpoint; if it has an attribute `collect` (a `fastpath.Collect`), the inner states that it
+    asks for are in batch["states"], and token ids and masks in batch["inputs"]. A label of −1 is none: such rows do not
     count in train_accuracy. A callback is called as `callback(event, state)` with
     event "start", "step", "evaluation" or "end"; a true return value after a step or an evaluation stops training.
     With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on interruption, and a

@@ -291,6 +291,13 @@ def test_the_first_sense_is_nltks():
         assert lexicon._synset("noun", int(line[-int(line[2])])) == [n.encode() for n in senses[0].lemma_names()]
 
 
+@NO_WORDNET
+def test_a_word_that_is_nothing_but_an_ending_has_no_synonym():
+    endings = ["ing", "ses", "xes", "zes", "ches", "shes", "ies", "ied"]
+    assert set(wordnet.synonyms([*endings, "sing", "uses", "eing"])) >= set(endings)
+    assert wordnet.synonyms(["ing"])["ing"] == ()
+
+
 def test_without_wordnet_the_operators_are_absent(monkeypatch):
     monkeypatch.setattr(wordnet, "find", lambda: None)
     for name in ("synonym", "eda"):

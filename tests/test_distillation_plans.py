@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def kd(bench, settings):
 
 @pytest.fixture(scope="module")
 def sqd(bench, settings):
-    return plans.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 400}, bench=bench)
+    return plans.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 2400}, bench=bench)
 
 
 def test_the_arms_have_the_ids_that_the_claims_know():
@@ -51,7 +52,7 @@ def test_the_arms_have_the_ids_that_the_claims_know():
     assert low < middle < high
     most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + r.first_epochs)
                for _, r in plans.ARMS.values())
-    assert most <= 400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
+    assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
 
 
 def test_a_record_has_the_recipe_and_is_not_made_again(bench, settings, kd, monkeypatch):
@@ -77,7 +78,7 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     model = qat.load(sqd.weights)
     assert model.config.model_type == "compact_bert" and model.config.layer_ffn == [64]
     own = replace(bench, tokenizer=load_tokenizer(str(sqd.weights)))
-    assert model.config.vocab_size == len(own.tokenizer) <= 400
+    assert model.config.vocab_size == len(own.tokenizer) <= 2400
     logits = predict(model, own.encoded("validation_matched"))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean(logits.argmax(1) == kept) >= 0.97
@@ -133,6 +134,13 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
     again, _ = run(tmp_path / "stopped")
     for name, value in whole.items():
         assert torch.equal(value, again[name]), name
+
+
+@pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
+def test_several_teachers_are_baselines_of_few_seeds(bench, monkeypatch, seed, count, expected):
+    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self.settings.seed))
+    mine = replace(bench, settings=replace(bench.settings, seed=seed))
+    assert plans.teachers(mine, plans.Recipe(teachers=count)) == expected
 
 
 def test_layers_are_searched_on_development_data(bench, monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seo_core.quantization.calibration import calibrate
 
 from seo_core.distillation import (
     DistillationConfig,
@@ -22,6 +21,7 @@ from seo_core.distillation import (
 from seo_core.distillation.sqd import SQDLoss, alpha_of
 from seo_core.evaluation import predict
 from seo_core.quantization import qat
+from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig, fit
 
 CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
@@ -60,7 +60,7 @@ def test_the_loss_is_equation_four(setting):
     student, loss = _loss(setting, config)
     batch = pairs.batch(range(8)) | {"rows": torch.arange(8)}
     logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    expected = (hard_loss(logits, batch["labels"]) + 10 * student.quantizer.error(student)
+    expected = (hard_loss(logits, batch["labels"]) + 10 * student.quantizer.error(student, [loss.maps[0]])
                 + 3 * soft_loss(logits, torch.from_numpy(targets[:8]), 2.0))
     torch.testing.assert_close(loss(logits, batch), expected)
 

@@ -197,8 +197,7 @@ class _Lexicon:
         found = [(word, pos, "", line) for pos in POS if (line := self.entry(word, pos))]
         found += [(table[word], pos, None, b"") for pos, table in self.irregular.items() if word in table]
         for end, base, readings in _ENDINGS.get(word[-1:], ()):
-            if word.endswith(end):
-                lemma = word[: -len(end)] + base
+            if word.endswith(end) and (lemma := word[: -len(end)] + base):  # "ing" alone is no form of a word
                 found += [(lemma, pos, form, line) for pos, form in readings
                           if word not in self.irregular[pos] and (line := self.entry(lemma, pos))]
         return found

@@ -43,13 +43,11 @@ class Encoded:
         where = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], lengths)
         return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
 
-    def batch(self, indices, device=None) -> dict:
-        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 tensors.
+    def arrays(self, indices) -> dict[str, np.ndarray]:
+        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays.
 
         T is the longest of the batch; shorter rows are padded on the right, as tokenizer.pad does.
         """
-        import torch
-
         indices = np.asarray(indices)
         lengths = self.lengths[indices]  # (B,)
         position = np.arange(lengths.max(initial=0))  # (T,)
@@ -61,7 +59,13 @@ class Encoded:
             "token_type_ids": mask & (position >= self.first[indices][:, None]),
             "labels": self.labels[indices],
         }
-        tensors = {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
+        return {name: array.astype(np.int64) for name, array in arrays.items()}
+
+    def batch(self, indices, device=None) -> dict:
+        """`arrays` as tensors."""
+        import torch
+
+        tensors = {name: torch.from_numpy(array) for name, array in self.arrays(indices).items()}
         if device is None:
             return tensors
         return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}

@@ -17,6 +17,7 @@ import argparse
 import ast
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ from seo_core.studies import Run, concatenate
 
 DISTILLATION, JOINT = "12_distillation", "13_quantization_distillation"
 METHODS = ("kd", "ptq", "qat", "sqd")
+EXPORTED = "model.onnx"  # in the folder of an integer student's weights
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Recipe:
     batch_size: int | None = None  # None: the settings'
     dropout: float | None = None  # None: the backbone's
     train_embeddings: bool = False  # the word table too
-    teachers: int = 1  # baselines of so many seeds, from this one on; their logits are averaged
+    teachers: int = 1  # baselines of so many seeds, this one and the lowest others; their logits are averaged
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
     error: float = 1.0  # weight of the quantisation error, of sqd
@@ -108,7 +110,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
     "sqd": (JOINT, replace(SMALL, method="sqd")),
 }
-QUICK = {"first_epochs": 1, "epochs": 1}  # at most, under `quick`
+QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
 
 # ---------------------------------------------------------------------------------------------
@@ -165,10 +167,10 @@ def cache_folder(settings: RunSettings) -> Path:
 
 
 def teachers(bench: Bench, recipe: Recipe) -> list:
-    """The networks that teach: the baselines of this seed and the next ones."""
+    """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     own = bench.settings.seed
-    return [replace(bench, settings=replace(bench.settings, seed=own + i)).baseline().model()
-            for i in range(recipe.teachers)]
+    seeds = [own, *(s for s in range(recipe.teachers) if s != own)][: recipe.teachers]
+    return [replace(bench, settings=replace(bench.settings, seed=seed)).baseline().model() for seed in seeds]
 
 
 def shape(bench: Bench, recipe: Recipe, teacher):
@@ -319,24 +321,27 @@ def calibration(recipe: Recipe):
 
 
 def integers(bench: Bench, model, trace: dict) -> Made:
-    """A network with step sizes: it is judged in fp32 arithmetic on integers, and by the size of its exported file."""
-    from seo_core.evaluation import predict
-    from seo_core.quantization import qat
+    """A network with step sizes as its exported file: that file is evaluated and weighed, and kept as model.onnx.
 
-    return Made(model, predict=lambda encoded: predict(model, encoded), series=trace, tokenizer=bench.tokenizer,
-                metrics={"size_bytes": exported_bytes(bench, model)},
-                save=lambda folder: qat.save(model, bench.tokenizer, folder))
-
-
-def exported_bytes(bench: Bench, model) -> int:
-    """Bytes of the ONNX file of a network with step sizes."""
+    metrics: size_bytes of the file, and how far it is from the network that was trained, on the acceptance half
+    (agreement of classes, max_logit_difference).
+    """
     from seo_core.quantization import qat
     from seo_core.quantization.export import ExportConfig, export
+    from seo_core.quantization.runners import OnnxRunner, parity
 
-    found = qat.scales(model)
+    found, folder = qat.scales(model), tempfile.TemporaryDirectory()  # lives as long as `predict` below
     config = ExportConfig("int8-static", embedding_bits=found.embedding_bits, max_length=bench.settings.max_length)
-    with tempfile.TemporaryDirectory() as folder:
-        return export(model, Path(folder) / "model.onnx", config, scales=found).stat().st_size
+    file = export(model, Path(folder.name) / EXPORTED, config, scales=found)
+    run = OnnxRunner(file)
+    same = parity(model, run, bench.encoded("acceptance"))
+
+    def save(weights: Path):
+        return qat.save(model, bench.tokenizer, weights, also=lambda partial: shutil.copy(file, partial / EXPORTED))
+
+    return Made(model, predict=lambda encoded, keep=folder: run.logits(encoded), series=trace, save=save,
+                tokenizer=bench.tokenizer, metrics={"size_bytes": run.size_bytes, "agreement": same["agreement"],
+                                                    "max_logit_difference": same["max_logit_difference"]})
 
 
 # ---------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ where "L_Q is the quantization loss, L_KD is the knowledge distillation loss [�
 formula for any of them. Our reading. The student runs with fake-quantised weights and activations throughout
 (`seo_core.quantization.qat`), θ_t is the fp32 teacher, and
 
-    L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantisation error
+    L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantisation error;
+                                                                                 the maps take turns, one a step
     L_KD = τ² KL(p_t ‖ p_q), and hidden states and relations where asked for      see `seo_core.distillation.losses`
     α    = α_low + (α_high − α_low) · clip(gap / gap_0, 0, 1)
 
@@ -83,12 +84,14 @@ class SQDLoss(torch.nn.Module):
 
     def __init__(self, model, train, targets: np.ndarray, *, config: SQDConfig, steps: int, teacher=None,
                  tokenizers=None):
+        from seo_core.quantization.qat import linear_maps
+
         super().__init__()
         labelled = torch.from_numpy(np.asarray(train.labels) >= 0)
         if not bool(labelled.any()):
             raise DistillationError("SQD has a task loss, and no row of the training set is labelled: add labelled "
                                     "pairs, or distil alone (Distillation)")
-        self.config, self.steps, self._model = config, steps, (model,)
+        self.config, self.steps, self._model, self.maps = config, steps, (model,), list(linear_maps(model))
         parts = replace(config.distillation, weight=1.0)  # soft labels alone; L_Q has the labels
         self.kd = Distillation(model, train, targets=targets, teacher=teacher, config=parts, tokenizers=tokenizers)
         truth, logits = torch.from_numpy(np.asarray(train.labels)), torch.from_numpy(np.asarray(targets, np.float32))
@@ -112,7 +115,8 @@ class SQDLoss(torch.nn.Module):
         """logits (B, k) and the batch of `fit` -> L_SQD, a scalar."""
         labels = batch["labels"]
         task = hard_loss(logits, labels)
-        error = self._model[0].quantizer.error(self._model[0])
+        turn = self.maps[int(self.step) % len(self.maps)]  # one map a step: a round of them is the mean
+        error = self._model[0].quantizer.error(self._model[0], [turn])
         loss_q, loss_kd = task + self.config.error * error, self.kd(logits, batch)
         if self.training:
             self._follow(float(task.detach()), batch)

@@ -9,6 +9,10 @@ import importlib
 
 _HOME = {
     "scheme": ("Scales", "QuantizationError"),
+    "calibration": ("CalibrationConfig", "calibrate", "emulate"),
+    "export": ("ExportConfig", "export_onnx", "library_export"),
+    "runners": ("OnnxRunner", "OpenVinoRunner", "RunnerError", "cpu_support", "parity", "runner"),
+    "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted(_WHERE)

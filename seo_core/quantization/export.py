@@ -1,32 +1,39 @@
 """Export: a trained BERT classifier, pruned or not, as an ONNX file in fp32 or int8.
 
-    export(model, "model.onnx", ExportConfig("int8-static", embedding_bits=8), scales=calibrate(model, texts))
+    export_onnx(model, "model.onnx", ExportConfig("int8-static", embedding_bits=8), scales=calibrate(model, encoded))
 
 The graph is written directly from the weights. BERT is a short, fixed list of operators, and a network whose layers
 differ in heads and FFN width is no harder than a uniform one; tracing exporters and the fusion passes that follow
-them know one head count per model. Two operator sets:
+them know one head count per model. Inputs input_ids, attention_mask, token_type_ids: int64 (B, T), any B and T. Output
+logits: float32 (B, k). What makes the file fast, on top of integers:
 
-- "onnxruntime": the fused operators that ONNX Runtime computes on CPUs (com.microsoft): MultiHeadAttention,
-  SkipLayerNormalization, Gelu (the exact one, with erf), DynamicQuantizeMatMul, MatMulIntegerToFloat,
-  GatherBlockQuantized. The same function with fewer passes over memory.
-- "standard": operators of ONNX itself only, quantisation as QuantizeLinear/DequantizeLinear pairs: what OpenVINO
-  and other runtimes read.
+1. *Last layer, first token only*, as in `fastpath`: keys and values for every token, the rest for what is read.
+2. *Tokens first*: activations are (T, B, H). The first token is then one contiguous piece, and attention can read a
+   head by strides (FusedMatMul) where the usual (B, T, H) needs a copy for each of query, key and value.
+3. *One quantisation for query, key and value*, and 1 / √(head size) folded into the query's scales and bias.
+4. *Position and segment in one table*, so that embedding is two look-ups and one addition.
 
-Inputs input_ids, attention_mask, token_type_ids: int64 (B, T), any B and T. Output logits: float32 (B, k). Padded
-positions get no attention, so padding changes no logit in fp32 and int8-static. In int8-dynamic an activation's range
-is taken over the whole batch, padded positions and the other texts included: logits then depend, slightly, on what
-else is in the batch.
+Two operator sets: "onnxruntime" has three of ONNX Runtime's own operators (com.microsoft: MatMulIntegerToFloat,
+FusedMatMul, GatherBlockQuantized). Its MultiHeadAttention and SkipLayerNormalization are *not* used: on a CPU they took
+more time than the plain operators that they stand for (ONNX Runtime 1.31.1, three layers in int8, a batch of 32 on one
+thread, one trial: 42 ms of CPU time with both, 26 with neither; SkipLayerNormalization alone cost 11).
+"standard" has operators of ONNX itself only, static quantisation as QuantizeLinear/DequantizeLinear pairs: what
+OpenVINO and other runtimes read.
 
-As in `fastpath`, the last layer computes keys and values for every token and the rest for the first alone, which is
-all that the classifier reads; and query, key and value are one matrix product.
+Padded positions get no attention, so padding changes no logit in fp32 and int8-static. In int8-dynamic an activation's
+range is taken over the whole batch, padded positions and the other texts included: logits then depend, slightly, on
+what else is in the batch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,7 +49,7 @@ MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """How `export` writes. Unknown keys raise, as for any dataclass."""
+    """How `export_onnx` writes. Unknown keys raise, as for any dataclass."""
 
     precision: str = "int8-static"  # fp32 | int8-dynamic | int8-static
     embedding_bits: int = 8  # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
@@ -59,8 +66,8 @@ class ExportConfig:
                                         f"got {getattr(self, name)!r}")
 
 
-def export(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
-    """Writes `model` (a BERT or compact BERT sequence classifier, torch) as ONNX to `path`, whole or not at all.
+def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
+    """Writes `model` (a BERT or compact BERT sequence classifier) as ONNX to `path`, whole or not at all.
 
     scales: of calibration or quantisation-aware training; needed for "int8-static", whose weights are quantised with
     them, otherwise unused. Raises QuantizationError for a network or a configuration that cannot be exported.
@@ -83,6 +90,88 @@ def export(model, path: str | Path, config: ExportConfig | None = None, *, scale
         raise QuantizationError(f"cannot write {path.name}: {error.strerror or error}. Free some space or choose "
                                 "another folder") from error
     return path
+
+
+export = export_onnx  # by its short name, `seo_core.quantization.export.export`
+
+
+def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False) -> Path:
+    """The plain library route, the control of every comparison: no code of ours touches the graph.
+
+    torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
+    `onnxruntime.quantization.quantize_dynamic`, per channel. A network with sizes of its own in each layer
+    cannot be fused (the optimiser knows one number of heads), so fuse=True is for uniform ones.
+    """
+    return library_exports(model, {(int8, fuse): path})[int8, fuse]
+
+
+def library_exports(model, paths: dict[tuple[bool, bool], str | Path]) -> dict[tuple[bool, bool], Path]:
+    """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
+    import tempfile
+
+    paths = {kind: Path(path) for kind, path in paths.items()}
+    with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, _silent():
+        steps = {kind: Path(folder) / f"{number}.onnx" for number, kind in enumerate(paths)}
+        traced = Path(folder) / "traced.onnx"
+        _torch_export(model, traced)
+        for (int8, fuse), step in steps.items():
+            source = _fused(model.config, traced, step.with_suffix(".fused")) if fuse else traced
+            if int8:
+                import onnx
+                from onnxruntime.quantization import QuantType, quantize_dynamic
+
+                quantize_dynamic(source, step, per_channel=True, weight_type=QuantType.QInt8,
+                                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
+            else:
+                shutil.copyfile(source, step)
+        for kind, path in paths.items():
+            os.replace(steps[kind], path)
+    return paths
+
+
+def _fused(about, source: Path, target: Path) -> Path:
+    from onnxruntime.transformers import optimizer
+
+    optimizer.optimize_model(str(source), model_type="bert", opt_level=0, num_heads=about.num_attention_heads,
+                             hidden_size=about.hidden_size).save_model_to_file(str(target))
+    return target
+
+
+def _torch_export(model, path: Path) -> None:
+    import torch
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
+
+    example = torch.ones(2, 8, dtype=torch.int64)
+    was_training = model.training
+    axes = {**{name: {0: "batch", 1: "tokens"} for name in INPUTS}, "logits": {0: "batch"}}
+    try:  # the tracing exporter: the graph of the newer one does not get through quantize_dynamic's shape inference
+        torch.onnx.export(Logits().eval(), (example, example, 0 * example), str(path), input_names=list(INPUTS),
+                          output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False)
+    finally:
+        model.train(was_training)
+
+
+@contextlib.contextmanager
+def _silent():
+    """Without the exporters' warnings about tracing, deprecation and pre-processing."""
+    import logging
+    import warnings
+
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -109,9 +198,10 @@ def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
     if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
         raise QuantizationError(f"cannot export {type(model).__name__}: this exporter knows sequence classifiers of "
                                 "type BERT and compact BERT. Use torch.onnx.export for others")
-    if about.hidden_act != "gelu" or getattr(about, "position_embedding_type", "absolute") not in (None, "absolute"):
-        raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and positions "
-                                f"{getattr(about, 'position_embedding_type', 'absolute')!r}: only 'gelu' and 'absolute'")
+    places = getattr(about, "position_embedding_type", None) or "absolute"
+    if about.hidden_act != "gelu" or places != "absolute":
+        raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and {places} positions: "
+                                "this exporter knows gelu and absolute positions")
     weights = {name: t.detach().float().cpu().numpy() for name, t in model.state_dict().items()
                if t.is_floating_point()}
     broken = [name for name, w in weights.items() if not np.isfinite(w).all()]
@@ -128,7 +218,8 @@ def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
     network = _Network(weights, [layer.attention.self.num_attention_heads for layer in layers], about.hidden_size,
                        positions, about.layer_norm_eps, config, scales if config.precision == "int8-static" else None,
                        {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
-                        "max_length": str(positions), "export": json.dumps(asdict(config))})
+                        "max_length": str(positions), "vocabulary": str(len(model.get_input_embeddings().weight)),
+                        "export": json.dumps(asdict(config))})
     if config.precision == "int8-static":
         _check_scales(network, scales)
     return network
@@ -219,13 +310,13 @@ class _Graph:
 
 def _classifier(g: _Graph, n: _Network) -> None:
     """Embeddings, layers, pooler, classifier; the last node's output is named logits."""
-    x = _embed(g, n)  # (B, T, H)
+    x = _embed(g, n)  # (T, B, H)
     mask = _mask(g)
     for number, heads in enumerate(n.heads):
         last = number == len(n.heads) - 1 and n.config.first_token_only
         x = _layer(g, n, f"bert.encoder.layer.{number}", x, mask, heads, last)
-    first = g("Gather", x, g.constant("first", np.int64(0)), axis=1)  # (B, H)
-    pooled = g("Tanh", _linear(g, n, ["bert.pooler.dense"], first))
+    first = g("Gather", x, g.constant("zero", np.int64(0)), axis=0)  # (B, H)
+    pooled = g("Tanh", _linear(g, n, "bert.pooler.dense", first))
     weight, bias = (g.constant(f"classifier.{k}", n.weights[f"classifier.{k}"]) for k in ("weight", "bias"))
     g.nodes.append(g.helper.make_node("Gemm", [pooled, weight, bias], ["logits"], name="classifier", transB=1))
 
@@ -239,150 +330,139 @@ def _embed(g: _Graph, n: _Network) -> str:
     tokens = g("Slice", g("Shape", "input_ids"), g.ints(1), g.ints(2))  # (1,): T
     where = g("Range", g.constant("zero", np.int64(0)), g("Squeeze", tokens), g.constant("one", np.int64(1)))
     row = g("Add", g("Mul", "token_type_ids", g.ints(n.positions)), where)  # (B, T)
-    skip = g("Gather", g.constant("position_and_segment", both), row)  # (B, T, H)
-    return _norm(g, n, f"{prefix}.LayerNorm", _words(g, n), skip)
+    skip = g("Gather", g.constant("position_and_segment", both), g("Transpose", row, perm=(1, 0)))  # (T, B, H)
+    return _norm(g, n, f"{prefix}.LayerNorm", _words(g, n, g("Transpose", "input_ids", perm=(1, 0))), skip)
 
 
-def _words(g: _Graph, n: _Network) -> str:
-    """The word table's rows, dequantised after the look-up: (B, T, H)."""
+def _words(g: _Graph, n: _Network, ids: str) -> str:
+    """The word table's rows of ids (T, B), dequantised after the look-up: (T, B, H)."""
     table, bits = n.weights["bert.embeddings.word_embeddings.weight"], n.config.embedding_bits
     if bits == 32:
-        return g("Gather", g.constant("words", table), "input_ids")
+        return g("Gather", g.constant("words", table), ids)
     if bits == 8:
         q, scale = scheme.quantize_rows(table)
-        rows = g("Cast", g("Gather", g.constant("words", q), "input_ids"), to=1)
-        return g("Mul", rows, g("Gather", g.constant("words_scale", scale[:, None]), "input_ids"))
+        rows = g("Cast", g("Gather", g.constant("words", q), ids), to=1)
+        return g("Mul", rows, g("Gather", g.constant("words_scale", scale[:, None]), ids))
     q, scale = scheme.quantize_blocks(table)  # scale (V, H/b)
     if g.fused:
         from onnx import TensorProto
 
         words = g.tensor("words", TensorProto.INT4, table.shape, scheme.pack_int4(q).tobytes())
-        return g.fuse("GatherBlockQuantized", words, "input_ids", g.constant("words_scale", scale),
+        return g.fuse("GatherBlockQuantized", words, ids, g.constant("words_scale", scale),
                       block_size=scheme.INT4_BLOCK)
     half = n.hidden // 2  # two values a byte, left half of the row in the low bits: no interleaving after the look-up
     packed = (q[:, :half] + 8).astype(np.uint8) | (q[:, half:] + 8).astype(np.uint8) << 4
-    rows = g("Gather", g.constant("words", packed), "input_ids")
-    low = g("BitwiseAnd", rows, g.constant("low_bits", np.uint8(15)))
-    high = g("BitShift", rows, g.constant("four", np.uint8(4)), direction="RIGHT")
-    values = g("Sub", g("Cast", g("Concat", low, high, axis=-1), to=1), g.constant("eight", np.float32(8)))
+    rows = g("Cast", g("Gather", g.constant("words", packed), ids), to=1)  # in fp32: shifts are not read alike by all
+    high = g("Floor", g("Mul", rows, g.constant("sixteenth", np.float32(1 / 16))))
+    low = g("Sub", rows, g("Mul", high, g.constant("sixteen", np.float32(16))))
+    values = g("Sub", g("Concat", low, high, axis=-1), g.constant("eight", np.float32(8)))
     blocks = g("Reshape", values, g.ints(0, 0, scale.shape[1], -1))  # (B, T, H/b, b)
-    scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), "input_ids"))
+    scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), ids))
     return g("Reshape", scaled, g.ints(0, 0, n.hidden))
 
 
 def _mask(g: _Graph) -> str:
-    """What attention reads: (B, T) int32 for the fused operator, else 0 or MASKED to add, (B, 1, 1, T)."""
-    if g.fused:
-        return g("Cast", "attention_mask", to=6)
+    """0 or MASKED, to add to the scores: (B, 1, 1, T)."""
     padding = g("Sub", g.constant("one_f", np.float32(1)), g("Cast", "attention_mask", to=1))
     return g("Mul", g("Unsqueeze", padding, g.ints(1, 2)), g.constant("masked", np.float32(MASKED)))
 
 
 def _layer(g: _Graph, n: _Network, name: str, x: str, mask: str, heads: int, last: bool) -> str:
-    """One encoder layer: x (B, T, H) -> (B, T, H), or (B, 1, H) of the first token where `last`."""
+    """One encoder layer: x (T, B, H) -> (T, B, H), or (1, B, H) of the first token where `last`."""
     attention = f"{name}.attention.self"
-    width = n.weights[f"{attention}.query.weight"].shape[0]  # heads · head size
-    read = _quantized(g, n, f"{attention}.query", x)
-    if last:
-        queries = g("Slice", x, g.ints(0), g.ints(1), g.ints(1))  # (B, 1, H)
-        q = _linear(g, n, [f"{attention}.query"], queries)
-        kv = _linear(g, n, [f"{attention}.key", f"{attention}.value"], x, read)
-        k, v = g("Split", kv, g.ints(width, width), outputs=2, axis=-1)
-    else:
-        queries = x
-        qkv = _linear(g, n, [f"{attention}.{part}" for part in ("query", "key", "value")], x, read)
-        q, k, v = g("Split", qkv, g.ints(width, width, width), outputs=3, axis=-1)
-    y = _attend(g, q, k, v, mask, heads, width // heads)
-    y = _linear(g, n, [f"{name}.attention.output.dense"], y)
+    size = n.weights[f"{attention}.query.weight"].shape[0] // heads
+    read = _quantized(g, n, f"{attention}.query", x)  # once for the three that read it
+    queries, read_queries = (_first(g, x), read and read._replace(q=_first(g, read.q))) if last else (x, read)
+    q = _linear(g, n, f"{attention}.query", queries, read_queries, factor=size**-0.5)
+    k, v = (_linear(g, n, f"{attention}.{part}", x, read) for part in ("key", "value"))
+    y = _linear(g, n, f"{name}.attention.output.dense", _attend(g, q, k, v, mask, heads, size))
     x = _norm(g, n, f"{name}.attention.output.LayerNorm", y, queries)
-    y = _gelu(g, _linear(g, n, [f"{name}.intermediate.dense"], x))
-    return _norm(g, n, f"{name}.output.LayerNorm", _linear(g, n, [f"{name}.output.dense"], y), x)
+    y = _gelu(g, _linear(g, n, f"{name}.intermediate.dense", x))
+    return _norm(g, n, f"{name}.output.LayerNorm", _linear(g, n, f"{name}.output.dense", y), x)
+
+
+def _first(g: _Graph, x: str) -> str:
+    """(T, B, H) -> (1, B, H): what belongs to the first token."""
+    return g("Slice", x, g.ints(0), g.ints(1), g.ints(0))
 
 
 def _attend(g: _Graph, q: str, k: str, v: str, mask: str, heads: int, size: int) -> str:
-    """softmax(q kᵀ / √size + mask) v over heads: (B, Q, heads · size)."""
-    if g.fused:
-        return g.fuse("MultiHeadAttention", q, k, v, "", mask, num_heads=heads, mask_filter_value=MASKED)
-    split, scale = g.ints(0, 0, heads, size), g.constant(f"scale_{size}", np.float32(size**-0.5))
-    q, k, v = (g("Transpose", g("Reshape", t, split), perm=perm)
-               for t, perm in ((g("Mul", q, scale), (0, 2, 1, 3)), (k, (0, 2, 3, 1)), (v, (0, 2, 1, 3))))
-    p = g("Softmax", g("Add", g("MatMul", q, k), mask), axis=-1)  # (B, heads, Q, T)
-    return g("Reshape", g("Transpose", g("MatMul", p, v), perm=(0, 2, 1, 3)), g.ints(0, 0, heads * size))
+    """softmax(q kᵀ + mask) v over heads, with q scaled already: (Q, B, heads · size) and (T, B, …) -> (Q, B, …)."""
+    q, k, v = (g("Reshape", t, g.ints(0, 0, heads, size)) for t in (q, k, v))  # (T, B, nh, hs)
+    if g.fused:  # reads (T, B, nh, hs) as (B, nh, T, hs) by strides
+        scores = g.fuse("FusedMatMul", q, k, transBatchA=1, transBatchB=1, transB=1)
+    else:
+        scores = g("MatMul", g("Transpose", q, perm=(1, 2, 0, 3)), g("Transpose", k, perm=(1, 2, 3, 0)))
+    p = g("Softmax", g("Add", scores, mask), axis=-1)  # (B, nh, Q, T)
+    mixed = g.fuse("FusedMatMul", p, v, transBatchB=1) if g.fused else \
+        g("MatMul", p, g("Transpose", v, perm=(1, 2, 0, 3)))
+    return g("Reshape", g("Transpose", mixed, perm=(2, 0, 1, 3)), g.ints(0, 0, heads * size))
 
 
 def _norm(g: _Graph, n: _Network, name: str, x: str, skip: str) -> str:
     """LayerNorm(x + skip)."""
     gamma, beta = (g.constant(f"{name}.{k}", n.weights[f"{name}.{k}"]) for k in ("weight", "bias"))
-    if g.fused:
-        return g.fuse("SkipLayerNormalization", x, skip, gamma, beta, epsilon=n.eps)
     return g("LayerNormalization", g("Add", x, skip), gamma, beta, epsilon=n.eps, axis=-1)
 
 
 def _gelu(g: _Graph, x: str) -> str:
     """x Φ(x), with erf: not the tanh approximation, which the network was not trained with."""
-    return g.fuse("Gelu", x) if g.fused else g("Gelu", x)
+    return g("Gelu", x)
 
 
 # ---------------------------------------------------------------------------------------------
 # Linear maps
 
 
-def _quantized(g: _Graph, n: _Network, name: str, x: str) -> str:
-    """x as uint8 by the static range of the map that reads it; x itself where activations are not static."""
-    if n.scales is None:
-        return x
-    scale, zero = _range(g, n, name)
-    return g("QuantizeLinear", x, scale, zero)
+class _Read(NamedTuple):
+    """An activation as uint8, and the names of its scale and zero point."""
+
+    q: str
+    scale: str
+    zero: str
 
 
-def _range(g: _Graph, n: _Network, name: str) -> tuple[str, str]:
-    scale, zero = _activation(n.scales, name)
-    return g.constant(f"{name}.x_scale", np.float32(scale)), g.constant(f"{name}.x_zero", np.uint8(zero))
-
-
-def _weight(n: _Network, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """int8 (in, out) and scales (out,) of maps that read one tensor, side by side."""
-    integers, scales = [], []
-    for name in names:
-        w = n.weights[f"{name}.weight"]
-        scale = n.scales.weight.get(name) if n.scales else None
-        if scale is None:
-            scale = scheme.weight_scales(w) if n.config.per_channel else scheme.tensor_scale(w)
-        scale = np.asarray(scale, np.float32)
-        if scale.shape != (len(w),):
-            raise QuantizationError(f"{name} has {len(w)} output channels and {scale.shape} scales: calibrate the "
-                                    "network that is exported, after pruning and not before")
-        integers.append(scheme.quantize_weight(w, scale))
-        scales.append(scale)
-    return np.concatenate(integers).T, np.concatenate(scales)
-
-
-def _linear(g: _Graph, n: _Network, names: list[str], x: str, read: str | None = None) -> str:
-    """x W + b for one map, or several that read the same x, side by side: (…, in) -> (…, Σ out).
-
-    read: x quantised already, by the range of names[0].
-    """
-    name = names[0] if len(names) == 1 else f"{names[0]}_{len(names)}"
-    bias = g.constant(f"{name}.bias", np.concatenate([n.weights[f"{m}.bias"] for m in names]))
+def _quantized(g: _Graph, n: _Network, name: str, x: str) -> _Read | None:
+    """x as the map `name` reads it: by its static range, or by the range that x has now; None in fp32."""
     if n.config.precision == "fp32":
-        w = np.concatenate([n.weights[f"{m}.weight"] for m in names]).T
+        return None
+    if n.scales is None:
+        return _Read(*g("DynamicQuantizeLinear", x, outputs=3))
+    scale, zero = _activation(n.scales, name)
+    scale, zero = g.constant(f"{name}.x_scale", np.float32(scale)), g.constant(f"{name}.x_zero", np.uint8(zero))
+    return _Read(g("QuantizeLinear", x, scale, zero), scale, zero)
+
+
+def _weight(n: _Network, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """int8 (in, out) and scales (out,) of a map."""
+    w = n.weights[f"{name}.weight"]
+    scale = n.scales.weight.get(name) if n.scales else None
+    if scale is None:
+        scale = scheme.weight_scales(w) if n.config.per_channel else scheme.tensor_scale(w)
+    scale = np.asarray(scale, np.float32)
+    if scale.shape != (len(w),):
+        raise QuantizationError(f"{name} has {len(w)} output channels and {scale.shape} scales: calibrate the "
+                                "network that is exported, after pruning and not before")
+    return scheme.quantize_weight(w, scale).T, scale
+
+
+def _linear(g: _Graph, n: _Network, name: str, x: str, read: _Read | None = None, factor: float = 1.0) -> str:
+    """factor · (x Wᵀ + b): (…, in) -> (…, out). read: x, quantised for this map already.
+
+    The factor is that of attention, 1 / √(head size); it goes into the scales and the bias, so it costs nothing.
+    """
+    bias = g.constant(f"{name}.bias", np.float32(factor) * n.weights[f"{name}.bias"])
+    if n.config.precision == "fp32":
+        w = np.float32(factor) * n.weights[f"{name}.weight"].T
         return g("Add", g("MatMul", x, g.constant(f"{name}.weight", w)), bias)
-    q, s = _weight(n, names)
-    w, scale = g.constant(f"{name}.weight", q), g.constant(f"{name}.scale", s)
-    if n.config.precision == "int8-dynamic":
-        return _dynamic(g, x, w, scale, bias)
-    source = names[0].replace("self.key", "self.query")  # key and value read query's tensor
-    x_scale, x_zero = _range(g, n, source)
-    read = read or _quantized(g, n, source, x)
+    q, s = _weight(n, name)
+    w, scale = g.constant(f"{name}.weight", q), g.constant(f"{name}.scale", np.float32(factor) * s)
+    read = read or _quantized(g, n, name, x)
     if g.fused:
-        return g.fuse("MatMulIntegerToFloat", read, w, x_scale, scale, x_zero, "", bias)
-    product = g("MatMul", g("DequantizeLinear", read, x_scale, x_zero), g("DequantizeLinear", w, scale, axis=1))
+        return g.fuse("MatMulIntegerToFloat", read.q, w, read.scale, scale, read.zero, "", bias)
+    if n.scales is None:
+        product = g("Cast", g("MatMulInteger", read.q, w, read.zero), to=1)
+        return g("Add", g("Mul", product, g("Mul", scale, read.scale)), bias)
+    zeros = g.constant(f"{name}.zero", np.zeros(len(s), np.int8))
+    product = g("MatMul", g("DequantizeLinear", *read), g("DequantizeLinear", w, scale, zeros, axis=1))
     return g("Add", product, bias)
-
-
-def _dynamic(g: _Graph, x: str, w: str, scale: str, bias: str) -> str:
-    if g.fused:
-        return g.fuse("DynamicQuantizeMatMul", x, w, scale, "", bias)
-    read, x_scale, x_zero = g("DynamicQuantizeLinear", x, outputs=3)
-    product = g("Cast", g("MatMulInteger", read, w, x_zero), to=1)
-    return g("Add", g("Mul", product, g("Mul", scale, x_scale)), bias)

@@ -13,8 +13,8 @@ Every quantised linear map computes what `seo_core.quantization.scheme` says, wi
 Learned step sizes (Esser et al. 2020, LSQ; the zero point as in Bhalgat et al. 2020, LSQ+). Rounding is flat, so its
 gradient is taken straight through (Bengio et al. 2013). With x̂ = s (q − z) and g = ∂L/∂x̂:
 
-    ∂L/∂x = g where 0 ≤ q ≤ 255 before clipping, else 0
-    ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eqs. 3 and section 2.2
+    ∂L/∂x = g where clipping left q as it was, else 0
+    ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eq. 3 and section 2.2
     ∂L/∂z = Σ g · (0 inside; −s outside) / √(n · 255)
 
 and likewise for the weights with z = 0 and 127, per output channel; n is the number of values that share the step
@@ -22,10 +22,10 @@ and likewise for the weights with z = 0 and 127, per output channel; n is the nu
 step of 1e-3 must not move by 1e-4 at a time: what is learned is log s, so that moves are relative (Jain et al. 2020),
 and z as a share of 255.
 
-The sums are over integers below 2⁸, which bf16 holds exactly; both sides enter the product as integers and the result
-is scaled once. So in bf16 only what lies *between* the linear maps is coarser than in the exported network, and in fp32
-the forward pass is the exported network's. Master weights stay fp32. The word table is rounded as the export rounds it,
-straight through; a row's scale follows from the row.
+The sums are over integers of at most 2⁸, which bf16 holds exactly; both sides enter the product as integers and the
+result is scaled once. So in bf16 the quotient x / s, and what lies between the linear maps, is coarser than in the
+exported network; in fp32 the forward pass is the exported network's. Master weights stay fp32. The word table is
+rounded as the export rounds it, straight through; a row's scale follows from the row.
 """
 
 from __future__ import annotations
@@ -45,36 +45,41 @@ SCALES_FILE = "scales.safetensors"
 
 
 class IntegerLinear(torch.autograd.Function):
-    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text."""
+    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text.
+
+    On a CPU such element-wise passes cost as much as the products, so they are few: what is kept for the way back is
+    the integers and how far each is from its value, |q − x/s| > 1/2 meaning that it was clipped.
+    """
 
     @staticmethod
     def forward(ctx, x, scale, zero, weight, weight_scale, bias):
         """x (…, in), scale and zero scalars, weight (out, in), weight_scale (out,), bias (out,) -> (…, out) as x."""
-        z = zero.round()
-        v = x.float() / scale
-        q = v.round() + z
-        inside = (q >= 0) & (q <= ACTIVATION_MAX)
-        q = q.clamp(0, ACTIVATION_MAX) - z  # integers in [−255, 255]
+        z = float(zero.round())
+        v = x / scale
+        q = v.round().clamp_(-z, ACTIVATION_MAX - z)  # q − z of the text: integers in [−255, 255]
         r = weight / weight_scale[:, None]
-        q_w = r.round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
-        inside_w = r.abs() <= WEIGHT_MAX
-        integers, integers_w = q.to(x.dtype), q_w.to(x.dtype)
-        y = torch.addcmul(bias.to(x.dtype), F.linear(integers, integers_w), (scale * weight_scale).to(x.dtype))
-        ctx.save_for_backward(integers, inside, torch.where(inside, q - v, q).to(x.dtype), integers_w, inside_w,
-                              torch.where(inside_w, q_w - r, q_w), scale, weight_scale)
+        q_w = r.round().clamp_(-WEIGHT_MAX, WEIGHT_MAX)
+        integers_w = q_w.to(x.dtype)
+        y = torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
+        off, off_w = v.neg_().add_(q), r.neg_().add_(q_w).to(x.dtype)
+        ctx.save_for_backward(q, off, integers_w, off_w, scale, weight_scale)
         return y
 
     @staticmethod
     def backward(ctx, g):
         """g (…, out) -> gradients of all six inputs."""
-        q, inside, slope, q_w, inside_w, slope_w, scale, weight_scale = ctx.saved_tensors
+        q, off, q_w, off_w, scale, weight_scale = ctx.saved_tensors
+        root = (q.shape[-1] * ACTIVATION_MAX) ** 0.5, (q.shape[-1] * WEIGHT_MAX) ** 0.5
         g_x = (g * weight_scale.to(g.dtype)) @ q_w  # (…, in): ∂L/∂x̂
-        g_scale = (g_x.float() * slope.float()).sum() / (q.shape[-1] * ACTIVATION_MAX) ** 0.5
-        g_zero = -scale * g_x.float().masked_fill(inside, 0).sum() / (q.shape[-1] * ACTIVATION_MAX) ** 0.5
-        flat, rows = g.flatten(0, -2), q.flatten(0, -2)
-        g_w = (flat.t() @ rows).float() * scale  # (out, in): ∂L/∂ŵ
-        g_weight_scale = (g_w * slope_w).sum(1) / (q.shape[-1] * WEIGHT_MAX) ** 0.5
-        return (g_x * inside, g_scale, g_zero, g_w * inside_w, g_weight_scale, flat.float().sum(0))
+        g_in = g_x * off.abs().le_(0.5)  # of what was not clipped
+        g_out = g_x - g_in
+        g_scale = ((g_in * off).sum() + (g_out * q).sum()).float()
+        g_zero = -scale * g_out.sum().float()
+        g_w = g.flatten(0, -2).t() @ q.flatten(0, -2)  # (out, in): ∂L/∂ŵ but for s_x
+        g_w_in = g_w * off_w.abs().le_(0.5)
+        g_weight_scale = scale * ((g_w_in * off_w).sum(1) + ((g_w - g_w_in) * q_w).sum(1)).float()
+        return (g_in, g_scale / root[0], g_zero / root[0], g_w_in.float() * scale, g_weight_scale / root[1],
+                g.flatten(0, -2).sum(0).float())
 
 
 class Quantizer(nn.Module):
@@ -114,11 +119,14 @@ class Quantizer(nn.Module):
         """s_w (out,) of the map `name`."""
         return self.weight_log_scale[_key(name)].exp()
 
-    def error(self, model) -> torch.Tensor:
-        """Mean over the linear maps of ‖ŵ − w‖² / ‖w‖², a scalar; its gradient pulls w to the grid and s to fit."""
-        each = []
-        for name, module in linear_maps(model).items():
-            scale = self.weight_scale(name)[:, None]
+    def error(self, model, names=None) -> torch.Tensor:
+        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar.
+
+        Its gradient pulls weights to the grid and steps to where they fit.
+        """
+        each, maps = [], linear_maps(model)
+        for name in names or maps:
+            module, scale = maps[name], self.weight_scale(name)[:, None]
             q = scheme.quantize_weight(module.weight.detach(), scale.detach()[:, 0]).float()
             each.append(F.mse_loss(scale * q, module.weight) / module.weight.detach().square().mean().clamp_min(1e-12))
         return torch.stack(each).mean()
@@ -202,14 +210,22 @@ def scales(model) -> Scales:
     return Scales(activation, weight, quantizer.embedding_bits)
 
 
-def save(model, tokenizer, folder: str | Path) -> Path:
-    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all."""
+def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
+    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all.
+
+    also: as for `models.save`.
+    """
     from seo_core import models
+
+    def write(partial):
+        found.save(partial / SCALES_FILE)
+        if also is not None:
+            also(partial)
 
     found, quantizer = scales(model), model.quantizer
     detach(model)
     try:
-        return models.save(model, tokenizer, folder, also=lambda partial: found.save(partial / SCALES_FILE))
+        return models.save(model, tokenizer, folder, also=write)
     finally:
         model.quantizer = quantizer
 

@@ -124,9 +124,9 @@ def activation_parameters(low: float, high: float) -> tuple[float, int]:
     Raises QuantizationError where the range is empty or not finite.
     """
     low, high = min(float(low), 0.0), max(float(high), 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
-        raise QuantizationError(f"no activation range: [{low}, {high}]. Calibrate on text that reaches this tensor")
     scale = np.float32((high - low) / ACTIVATION_MAX)
+    if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
+        raise QuantizationError(f"no activation range: [{low}, {high}]. Calibrate on text that reaches this tensor")
     return float(scale), int(np.clip(np.rint(-low / scale), 0, ACTIVATION_MAX))
 
 

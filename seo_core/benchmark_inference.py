@@ -1,0 +1,297 @@
+"""Benchmark of inference: exported files, PyTorch, ONNX Runtime and OpenVINO take turns on the same batches.
+
+    contestants = baselines(model, folder, threads=2) | files({"quant": "path/to/model.onnx"}, threads=2)
+    turns = measure(contestants, batches(encoded, config), config)      # A B C A B C, one process
+    table = summarize(turns, contestants, baseline="control")
+
+    python -m seo_core.benchmark_inference --profile cpu --data path/to/mnli --files final=path/to/model.onnx
+
+Rules: one process; every contestant runs all batches of a turn before the next one's turn; the same examples and
+lengths; each turn begins with batches that are not timed; a fixed number of threads; milliseconds per batch, median and
+95th percentile over all batches and rounds; bytes of the file that is loaded. The *control* is what two library calls
+make of the baseline: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic`, per channel; with and without the
+library's fusion pass, as either may be the faster one.
+
+CPUs differ most in their instructions for small numbers. The record says whether this one has VNNI (int8) and bf16.
+`ONEDNN_MAX_CPU_ISA=AVX2` shows PyTorch and OpenVINO as they are without; ONNX Runtime does not obey it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.quantization.runners import INPUTS, cpu_support, runner
+from seo_core.settings import RunSettings, load_settings, resolve_path
+
+EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
+CONTROL, PLAIN = "control", "control, not fused"
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How inference is measured. Unknown keys raise, as for any dataclass."""
+
+    batch_size: int = 32  # the papers' batch
+    threads: int = 2
+    batches: int = 24  # timed in a turn: 768 pairs
+    warmup: int = 3  # batches before them: caches, thread pools, memory
+    rounds: int = 5
+    pause: float = 0.1  # seconds between turns: the threads of the one before stop spinning
+
+    def __post_init__(self):
+        for name in ("batch_size", "threads", "batches", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+
+
+QUICK = InferenceConfig(batch_size=16, batches=4, warmup=1, rounds=2, pause=0.0)  # shows that it works, in seconds
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Something that turns a batch, arrays (B, T) by name, into logits; and the bytes that it loads."""
+
+    run: Callable[[dict[str, np.ndarray]], object]
+    size_bytes: int
+    configuration: str = ""  # its id in the papers' tables, if it has one
+
+
+def batches(encoded, config: InferenceConfig) -> list[dict[str, np.ndarray]]:
+    """The batches of a turn: the first examples, texts of like length together, padded to the longest of a batch.
+
+    Examples are repeated where there are fewer. Raises ValueError for no examples.
+    """
+    if len(encoded) == 0:
+        raise ValueError("no examples to time: the split is empty")
+    rows = np.resize(np.arange(len(encoded)), config.batches * config.batch_size)
+    rows = rows[np.argsort(encoded.lengths[rows], kind="stable")]
+    found = [encoded.arrays(part) for part in rows.reshape(config.batches, config.batch_size)]
+    return [{name: batch[name] for name in INPUTS} for batch in found]
+
+
+# ---------------------------------------------------------------------------------------------
+# Contestants
+
+
+def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | None = None) -> dict[str, Contestant]:
+    """The unpruned network as its libraries run it: PyTorch eager fp32 and bf16, ONNX Runtime fp32, OpenVINO fp32 and
+    bf16, and the control. What this machine has not is absent.
+
+    The exported files are written to `folder`. weights: the saved checkpoint, whose bytes PyTorch loads.
+    """
+    import importlib.util
+
+    from seo_core.fastpath import has_bf16
+    from seo_core.quantization.export import library_exports
+
+    folder, bf16 = Path(folder), has_bf16("cpu")
+    kinds = {(False, False): "fp32", (True, True): "control", (True, False): "plain"}  # (int8, fused)
+    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()})
+    files = {name: made[kind] for kind, name in kinds.items()}
+    size = _bytes(model, weights)
+    found = {"PyTorch eager fp32": Contestant(_eager(model, None, threads), size)}
+    if bf16:
+        found["PyTorch eager bf16"] = Contestant(_eager(model, "bf16", threads), size)
+    found["ONNX Runtime fp32"] = file_contestant(files["fp32"], threads=threads, configuration="base")
+    if importlib.util.find_spec("openvino"):
+        found["OpenVINO fp32"] = file_contestant(files["fp32"], "openvino", threads=threads)
+        if bf16:
+            found["OpenVINO bf16"] = file_contestant(files["fp32"], "openvino", threads=threads, precision="auto")
+    found[CONTROL] = file_contestant(files["control"], threads=threads, configuration=CONTROL)
+    found[PLAIN] = file_contestant(files["plain"], threads=threads)
+    return found
+
+
+def file_contestant(path: str | Path, runtime: str = "onnxruntime", *, threads: int, configuration: str = "",
+                    **options) -> Contestant:
+    """An exported file under one of the runtimes."""
+    run = runner(path, runtime, threads=threads, **options)
+    return Contestant(run.run, run.size_bytes, configuration)
+
+
+def files(paths: dict[str, str | Path], *, threads: int) -> dict[str, Contestant]:
+    """Exported files by name; "path:openvino" runs one under OpenVINO. The name is the configuration's id."""
+    found = {}
+    for name, given in paths.items():
+        path, _, runtime = str(given).partition(":") if str(given).endswith(":openvino") else (given, "", "")
+        found[name] = file_contestant(resolve_path(path), runtime or "onnxruntime", threads=threads,
+                                      configuration=name)
+    return found
+
+
+def kept_files(settings: RunSettings) -> dict[str, Path]:
+    """The exported files that chapters kept under this results folder and profile for this seed: configuration -> path
+    (the newest of each)."""
+    folder = resolve_path(settings.results_dir) / settings.profile
+    found = {}
+    for path in sorted(folder.glob("*/.weights/*/model.onnx"), key=lambda p: p.stat().st_mtime):
+        if named := re.fullmatch(rf"(.+)-[0-9a-f]{{8}}-seed{settings.seed}", path.parent.name):
+            found[named[1]] = path
+    return found
+
+
+def _eager(model, precision: str | None, threads: int) -> Callable[[dict], object]:
+    """The stock forward pass in evaluation mode, without gradients; bf16 by autocast."""
+    import torch
+
+    model.eval()
+
+    def run(batch: dict[str, np.ndarray]):
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            return model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.float().numpy()
+
+    return run
+
+
+def _bytes(model, weights) -> int:
+    found = list(Path(weights).glob("*.safetensors")) if weights else []
+    return sum(p.stat().st_size for p in found) or sum(t.numel() * t.element_size()
+                                                       for t in model.state_dict().values())
+
+
+# ---------------------------------------------------------------------------------------------
+# Measuring
+
+
+def measure(contestants: dict[str, Contestant], timed: Sequence[dict], config: InferenceConfig, *,
+            progress: bool = False):
+    """Times every contestant on every batch, round after round: a DataFrame contestant, round, batch, ms."""
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    rows = []
+    turns = [(number, name) for number in range(config.rounds) for name in contestants]
+    for number, name in tqdm(turns, desc="benchmark", unit="turn", disable=not progress):
+        run = contestants[name].run
+        time.sleep(config.pause)
+        for batch in timed[: config.warmup]:
+            run(batch)
+        for i, batch in enumerate(timed):
+            began = time.perf_counter()
+            run(batch)
+            rows.append((name, number, i, 1000 * (time.perf_counter() - began)))
+    return pd.DataFrame(rows, columns=["contestant", "round", "batch", "ms"])
+
+
+def summarize(turns, contestants: dict[str, Contestant], *, baseline: str = CONTROL):
+    """One row per contestant: latency_ms_p50 and _p95, size_bytes, and the speed compared with the baseline's.
+
+    speed_ratio is the baseline's time over the contestant's, the median over rounds of the ratio of whole turns, so
+    that a slow minute of the machine hits both; speed_ratio_low and _high are the smallest and largest of them.
+    """
+    import pandas as pd
+
+    whole = turns.pivot_table(index="round", columns="contestant", values="ms", aggfunc="sum")
+    rows = {}
+    for name, contestant in contestants.items():
+        ms = turns.loc[turns["contestant"] == name, "ms"]
+        rows[name] = {"latency_ms_p50": float(ms.median()), "latency_ms_p95": float(ms.quantile(0.95)),
+                      "size_bytes": contestant.size_bytes}
+        if baseline in whole:
+            ratio = whole[baseline] / whole[name]
+            rows[name].update(speed_ratio=float(ratio.median()), speed_ratio_low=float(ratio.min()),
+                              speed_ratio_high=float(ratio.max()))
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def stronger_control(table) -> str:
+    """Of the control with and without fusion, the one that was faster here: what targets are judged by."""
+    known = [name for name in (CONTROL, PLAIN) if name in table.index]
+    return min(known, key=lambda name: table.loc[name, "latency_ms_p50"])
+
+
+def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *, settings: RunSettings, task,
+           model_info: dict, other_load: float | None = None, started: float | None = None) -> list[Path]:
+    """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables."""
+    from seo_core import results
+
+    cpu = cpu_support()
+    shared = {"batch_size": config.batch_size, "threads": config.threads, "other_load": other_load,
+              "has_vnni": int(cpu["vnni"]), "has_bf16": int(cpu["bf16"]), "onednn_capped": int(cpu["capped"])}
+    parameters = {"inference": asdict(config), "contestants": sorted(contestants),
+                  "onednn_capped": cpu["capped"]}
+    write = dict(settings=settings, data=task, model_info=model_info, started=started)
+    paths = [results.write(EXPERIMENT, RECORD, metrics=shared, parameters=parameters,
+                           contestants={name: row.dropna().to_dict() for name, row in table.iterrows()}, **write)]
+    for name, contestant in contestants.items():
+        if contestant.configuration:
+            paths.append(results.write(EXPERIMENT, contestant.configuration, parameters=parameters,
+                                       metrics={**shared, **table.loc[name].dropna().to_dict()}, **write))
+    return paths
+
+
+def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, config: InferenceConfig | None = None,
+        train: bool = True, bench=None, progress: bool = False):
+    """The whole benchmark: baselines, then exported files (default: all that were kept); writes the records.
+
+    train: the baseline's trained weights; False takes the untrained network, which computes as much. Returns the table.
+    """
+    from seo_core.compression import open_bench
+    from seo_core.models import model_info
+    from seo_core.training import _Elsewhere
+
+    config = config or (QUICK if settings.profile == "quick" else InferenceConfig())
+    bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
+    base = bench.baseline() if train else None
+    model = base.model() if train else bench.start()
+    encoded, started = bench.encoded("validation_matched"), time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = baselines(model, folder, threads=config.threads, weights=base.weights if train else None)
+        own = files(kept_files(settings) if paths is None else paths, threads=config.threads)
+        contestants |= {name: contestant for name, contestant in own.items() if name not in contestants}
+        elsewhere = _Elsewhere()
+        turns = measure(contestants, batches(encoded, config), config, progress=progress)
+        load = elsewhere.cores()
+        table = summarize(turns, contestants, baseline=CONTROL)
+        table = summarize(turns, contestants, baseline=stronger_control(table))
+        record(table, contestants, config, settings=settings, task=bench.task, started=started, other_load=load,
+               model_info=model_info(model, settings.model))
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m seo_core.benchmark_inference",
+                                     description=__doc__.split("\n")[0])
+    parser.add_argument("--files", nargs="+", metavar="NAME=PATH[:openvino]",
+                        help="exported files (default: all that the chapters kept)")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in ("data", "model", "results-dir"):
+        parser.add_argument(f"--{name}", default="default")
+    for name in ("batch-size", "threads", "batches", "rounds"):
+        parser.add_argument(f"--{name}", type=int)
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
+                                 results_dir=given.results_dir)
+        for text in given.files or ():
+            if "=" not in text:
+                raise ValueError(f"--files takes NAME=PATH, got {text!r}")
+        changed = {k: v for k in ("batch_size", "threads", "batches", "rounds") if (v := getattr(given, k)) is not None}
+        config = InferenceConfig(**{**asdict(QUICK if given.profile == "quick" else InferenceConfig()), **changed})
+        paths = dict(text.split("=", 1) for text in given.files) if given.files else None
+        table = run(settings, paths, config=config, progress=True)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    cpu = cpu_support()
+    print(table.round(2).to_string())
+    print(f"VNNI: {'yes' if cpu['vnni'] else 'no'}, bf16: {'yes' if cpu['bf16'] else 'no'}"
+          + (" (capped by ONEDNN_MAX_CPU_ISA)" if cpu["capped"] else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

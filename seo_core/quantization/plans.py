@@ -1,0 +1,195 @@
+"""What the chapter on quantisation makes: each arm is a recipe, and one function makes a file from a recipe.
+
+    run = arm("quant", settings)                     # Run: record; the file lies in its folder of kept weights
+    exported(run)                                    # path of model.onnx
+
+    python -m seo_core.quantization.plans control quant static --profile cpu --data path/to/mnli --seed 1
+
+Every arm starts from the baseline of its seed (`compression.Bench.baseline`) and needs no training. What is evaluated
+is the exported file, run by ONNX Runtime; size_bytes is that file's. Calibration reads training text, vocabulary
+counts read training text and the source task's, and no label of either. A run that has its record is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from seo_core.compression import Bench, Made, open_bench
+from seo_core.quantization.calibration import CalibrationConfig, calibrate
+from seo_core.quantization.export import ExportConfig, export_onnx, library_export
+from seo_core.quantization.runners import OnnxRunner, parity
+from seo_core.quantization.scheme import Scales
+from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.studies import Run
+
+EXPERIMENT = "11_quantization"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the baseline becomes a file. Unknown keys raise."""
+
+    route: str = "ours"  # ours | library (torch.onnx.export, quantize_dynamic) | fused (with its optimiser between)
+    precision: str = "int8-static"  # fp32 | int8-dynamic | int8-static; of the library: fp32 | int8-dynamic
+    per_channel: bool = True
+    embedding_bits: int = 8  # of ours: 32 | 8 | 4
+    method: str = "mse"  # of static ranges
+    vocabulary: int | None = None  # rows of the word table, the most frequent; None: all
+    calibration_rows: int = 512  # training texts that give the ranges
+
+
+STATIC, DYNAMIC = Recipe(), Recipe(precision="int8-dynamic")
+ARMS: dict[str, Recipe] = {
+    "onnx-fp32": Recipe(precision="fp32", embedding_bits=32),
+    "control": Recipe("fused", "int8-dynamic"),  # what a user gets without this book
+    "control-plain": Recipe("library", "int8-dynamic"),
+    "quant": DYNAMIC,  # the papers' row: post-training int8, no text needed
+    "dynamic-tensor": replace(DYNAMIC, per_channel=False),
+    "dynamic-words32": replace(DYNAMIC, embedding_bits=32),  # int8 for the linear maps alone
+    "static": STATIC,
+    "static-minmax": replace(STATIC, method="minmax"),
+    "static-percentile": replace(STATIC, method="percentile"),
+    "static-tensor": replace(STATIC, per_channel=False),
+    "static-words4": replace(STATIC, embedding_bits=4),
+    "vocabulary": replace(STATIC, vocabulary=12_000),
+    "vocabulary-words4": replace(STATIC, vocabulary=12_000, embedding_bits=4),
+}
+QUICK_ROWS = 64  # calibration texts under `quick`
+THREADS = 2  # of the runner; for the record's accuracy any number gives the same
+
+
+def arm(name: str, settings: RunSettings, *, bench: Bench | None = None) -> Run:
+    """Makes an arm's file, or finds its record, and returns it. Raises ValueError for an unknown arm."""
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
+    recipe = ARMS[name]
+    if settings.profile == "quick":
+        recipe = replace(recipe, calibration_rows=QUICK_ROWS)
+    bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
+    own = bench
+    if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
+        small = trimmed(bench, recipe.vocabulary)
+        own = replace(bench, tokenizer=small.tokenizer)
+    return own.record(name, lambda: _make(bench, own, recipe, small.model if recipe.vocabulary else None),
+                      {"recipe": asdict(recipe)}, keep=True)
+
+
+def exported(run: Run) -> Path:
+    """The file of a run of this module."""
+    return run.weights / "model.onnx"
+
+
+def trimmed(bench: Bench, size: int):
+    """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`."""
+    from seo_core.quantization.vocabulary import token_counts, trim
+
+    return trim(bench.baseline().model(), bench.tokenizer,
+                token_counts(bench.encoded("train"), *_source_text(bench)), size)
+
+
+def _source_text(bench: Bench) -> list:
+    """The source task's training texts as token ids, labels not read; none where it cannot be had."""
+    from seo_core.data import DataError, load_nli
+
+    embedded = bench.settings.source == "embedded"
+    try:
+        task = load_nli(bench.settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
+    except DataError:
+        return []
+    return [bench.encode(task["train"][list(bench.task.texts)])]
+
+
+def _make(bench: Bench, own: Bench, recipe: Recipe, model) -> Made:
+    """bench: with the baseline's tokenizer. own: with that of `model`, the trimmed baseline, if it was trimmed."""
+    from seo_core.evaluation import predict
+    from seo_core.quantization.vocabulary import unknown_rate
+
+    base = bench.baseline().model()
+    reference, metrics = predict(base, bench.encoded("acceptance")), {}
+    if model is not None:
+        frame = bench.task["validation_matched"]
+        texts = [text for column in bench.task.texts for text in frame[column]]
+        for name, words in (("", own.tokenizer), ("_baseline", bench.tokenizer)):
+            metrics.update({key + name: value for key, value in unknown_rate(words, texts).items()})
+        metrics["vocabulary"] = model.config.vocab_size
+    made = deployed(own, model or base, recipe=recipe)
+    agreement = parity(reference, made.runner, own.encoded("acceptance"))
+    return replace(made, metrics={**metrics, **made.metrics, **agreement})
+
+
+@dataclass(frozen=True)
+class Deployed(Made):
+    """What `Bench.record` takes, with the runner of the exported file."""
+
+    runner: OnnxRunner | None = None
+
+
+def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales: Scales | None = None,
+             recipe: Recipe | None = None) -> Deployed:
+    """Exports `model` into a temporary file, which is what is evaluated and kept (model.onnx, tokenizer.json).
+
+    config and scales: of the export, for a network that was trained in integers; or a recipe, which calibrates on
+    training text where it needs to. bench: with the network's own tokenizer.
+    """
+    folder = tempfile.TemporaryDirectory()  # lives as long as what is returned
+    path = Path(folder.name) / "model.onnx"
+    if recipe is not None and recipe.route != "ours":
+        library_export(model, path, int8=recipe.precision != "fp32", fuse=recipe.route == "fused")
+    else:
+        if recipe is not None:
+            config = ExportConfig(recipe.precision, recipe.embedding_bits, recipe.per_channel,
+                                  max_length=bench.settings.max_length)
+            scales = _scales(bench, model, recipe) if recipe.precision == "int8-static" else None
+        export_onnx(model, path, config, scales=scales)
+    run = OnnxRunner(path, tokenizer=bench.tokenizer, labels=bench.task.labels, threads=THREADS,
+                     max_length=bench.settings.max_length)
+
+    def save(target: Path) -> None:
+        partial = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        shutil.copyfile(Path(folder.name) / "model.onnx", partial / "model.onnx")
+        bench.tokenizer.backend_tokenizer.save(str(partial / "tokenizer.json"))
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+
+    return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run)
+
+
+def _scales(bench: Bench, model, recipe: Recipe) -> Scales:
+    config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, per_channel=recipe.per_channel,
+                               embedding_bits=recipe.embedding_bits)
+    return calibrate(model, bench.encoded("train"), config)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m seo_core.quantization.plans",
+                                     description=__doc__.split("\n")[0])
+    parser.add_argument("arms", nargs="+", choices=[*ARMS, "all"], metavar="ARM", help=f"all, or of {', '.join(ARMS)}")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in ("data", "model", "source", "results-dir"):
+        parser.add_argument(f"--{name}", default="default")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
+                                 source=given.source, results_dir=given.results_dir)
+        bench = open_bench(EXPERIMENT, settings)
+        for name in ARMS if "all" in given.arms else given.arms:
+            run = arm(name, settings, bench=bench)
+            print(f"{name:18s} {run.metrics['size_bytes'] / 1e6:7.2f} MB  matched "
+                  f"{100 * run.metrics['accuracy_matched']:.2f}%", flush=True)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
