@@ -165,7 +165,7 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # %% [markdown]
 # ## The arms
 #
-# One small shape for all: three layers with 512 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words. `qat` trains it in integers on the labels alone, `sqd-pairs` by
+# One small shape for all: three layers with 512 of their 1 536 FFN neurons, and a vocabulary of at most 11 000 words. `qat` trains it in integers on the labels alone, `sqd-pairs` by
 # equation (4) on the same pairs, as often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of
 # the development pairs on which it gives the class that the network in training gave. Under `quick` the latter runs, for one epoch.
 

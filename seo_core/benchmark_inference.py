@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +250,8 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
         contestants = baselines(model, folder, threads=config.threads, weights=base.weights if train else None)
         own = files(kept_files(settings) if paths is None else paths, threads=config.threads)
         contestants |= {name: contestant for name, contestant in own.items() if name not in contestants}
+        if not train:  # times of an untrained network are no configuration's
+            contestants = {name: replace(contestant, configuration="") for name, contestant in contestants.items()}
         elsewhere = _Elsewhere()
         turns = measure(contestants, batches(encoded, config), config, progress=progress)
         load = elsewhere.cores()

@@ -82,7 +82,7 @@ class Recipe:
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
 SCREEN = replace(PLAIN, epochs=2)  # sweeps
 RICH = replace(PLAIN, source_text=True, augmented=0.5, first_epochs=2, epochs=4)  # some 390 000 pairs in all
-SHAPE = dict(neurons=512, vocabulary=12_000)  # some 8 MB as 8-bit integers
+SHAPE = dict(neurons=512, vocabulary=11_000)  # 7.9 MB as 8-bit integers with 128 positions
 SMALL = replace(RICH, **SHAPE)
 
 ARMS: dict[str, tuple[str, Recipe]] = {

@@ -9,8 +9,8 @@ import importlib
 
 _HOME = {
     "scheme": ("Scales", "QuantizationError"),
-    "calibration": ("CalibrationConfig", "calibrate", "emulate"),
-    "export": ("ExportConfig", "export_onnx", "library_export"),
+    "calibration": ("CalibrationConfig", "calibrate", "emulate", "values_read"),
+    "export": ("ExportConfig", "bytes_by_part", "export_onnx", "library_export", "library_exports", "linear_maps"),
     "runners": ("OnnxRunner", "OpenVinoRunner", "RunnerError", "cpu_support", "parity", "runner"),
     "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }

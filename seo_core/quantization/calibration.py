@@ -155,6 +155,13 @@ def _observe(model, encoded, batch_size: int, observer) -> None:
         model.train(was_training)
 
 
+def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarray:
+    """(n,) float32: all values that the linear map `name` reads on these texts, padding left out."""
+    found = []
+    _observe(model, encoded, batch_size, lambda other, x: found.append(x.numpy().ravel()) if other == name else None)
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
 # ---------------------------------------------------------------------------------------------
 # Ranges from a histogram: counts (BINS,) between low and high
 

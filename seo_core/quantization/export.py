@@ -174,6 +174,19 @@ def _silent():
         logging.disable(level)
 
 
+def bytes_by_part(path: str | Path) -> dict[str, int]:
+    """Where the bytes of a file of `export_onnx` are: word table, positions, encoder, head, and the graph itself."""
+    import onnx
+
+    found = dict.fromkeys(("word table", "positions and segments", "encoder", "pooler and classifier"), 0)
+    parts = {"words": "word table", "position_and_segment": "positions and segments", "bert.pooler":
+             "pooler and classifier", "classifier": "pooler and classifier"}
+    for tensor in onnx.load(str(path)).graph.initializer:
+        part = next((part for start, part in parts.items() if tensor.name.startswith(start)), "encoder")
+        found[part] += len(tensor.raw_data)
+    return {**found, "graph": Path(path).stat().st_size - sum(found.values())}
+
+
 # ---------------------------------------------------------------------------------------------
 # The network, as arrays
 

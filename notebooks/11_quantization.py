@@ -1,0 +1,251 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Quantisation
+#
+# Weights and activations of a trained network are 32-bit numbers. The papers use fewer bits: "Quantization was performed by converting the
+# weights and activations of the model to 8-bit integers, reducing the precision from 32-bit floating-point representations"
+# {cite}`seollm2024`. A byte for each weight instead of four makes the file smaller, and products of bytes are faster where the
+# processor has instructions for them.
+#
+# A number $x$ is replaced by an integer $q$ and a step $s$, with a *zero point* $z$ where the numbers are not symmetric about 0 {cite}`jacob2018`:
+#
+# $$ q = \mathrm{clip}\big(\mathrm{round}(x / s) + z,\ q_\text{min},\ q_\text{max}\big), \qquad \hat x = s\,(q - z). $$
+#
+# With integers $q_x$, $q_w$ on both sides, a linear map is an exact sum of integers, scaled once at the end:
+#
+# $$ y_j = s_x\, s_{w,j} \sum_i (q_{x,i} - z)\, q_{w,ji} + b_j. $$
+#
+# *Post-training* quantisation, the subject of this chapter, takes a network as it is. Training that knows about the rounding follows in
+# [](13_quantization_distillation). Two complaints are common and are tested here: that the file shrinks less than it should, since
+# the word table stayed as it was, and that int8 is not faster, or even slower ([](tab3_inference_speed)).
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick | cpu | gpu | paper
+seed: int = 0  # of the baseline
+data: str = "default"  # embedded | hub id | local path; default: the profile's own
+model: str = "default"  # bundled | hub id | local folder
+results_dir: str = "default"  # where the records go
+
+# %%
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from transformers.utils import logging
+
+import seo_core
+from seo_core import artifact, figures, figures_distillation, figures_quantization, load_settings, results
+from seo_core.compression import open_bench
+from seo_core.evaluation import predict
+from seo_core.quantization import plans, scheme
+
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+bench = open_bench("11_quantization", settings)
+logging.disable_progress_bar()
+base = bench.baseline().model()
+texts, held = bench.encoded("train").take(range(128)), bench.encoded("acceptance").take(range(128))
+
+# %% [markdown]
+# `base` is the network that all chapters on compression start from. `texts` are training pairs; their labels are not looked at.
+#
+# ## Weights
+#
+# Weights are symmetric about 0, so $z = 0$ and $q$ runs from −127 to 127. Each output channel, a row of the matrix, has a step of its own:
+# $s_{w,j} = \max_i |w_{ji}| / 127$. One step for the whole matrix would be set by the largest weight of all rows.
+
+# %%
+rows = []
+for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{base.config.num_hidden_layers - 1}.output.dense"):
+    w = base.get_submodule(name).weight.detach().numpy()
+    for way, scale in (("per channel", scheme.weight_scales(w)), ("one for all", scheme.tensor_scale(w))):
+        back = scheme.dequantize_weight(scheme.quantize_weight(w, scale), scale)
+        rows.append((name.removeprefix("bert.encoder."), way, float(scale.min()), float(scale.max()),
+                     100 * float(np.linalg.norm(back - w) / np.linalg.norm(w))))
+figures.Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", "error, %"]).round(4))
+
+# %% [markdown]
+# The error is that of the whole matrix, relative to its size. The word table is rounded row by row in the same way. With 4 bits
+# a row would be too coarse; there each block of 32 values has its own step, so a value takes 4 bits and a thirty-second part of a step's 32.
+
+# %%
+table = base.get_input_embeddings().weight.detach().numpy()[:2000]
+errors = {bits: 100 * float(np.linalg.norm(scheme.quantized_table(table, bits) - table) / np.linalg.norm(table))
+          for bits in (32, 8, 4)}
+print("\n".join(f"word table in {bits:2d} bits: error {error:5.2f}%" for bits, error in errors.items()))
+
+# %% [markdown]
+# ## Activations
+#
+# The range of an activation is not known before texts have passed. *Dynamic* quantisation measures it anew in every batch, which takes
+# a pass over the tensor, and makes a text's logits depend a little on what else is in its batch. *Static* quantisation fixes it beforehand,
+# from a few hundred training texts: *calibration*. What the output map of a feed-forward part reads has a long tail, and a few values that lie far
+# beyond it. A range that holds them all has coarse steps; a narrower one clips them:
+
+# %%
+from seo_core.quantization import CalibrationConfig, calibrate, emulate, values_read
+
+name, scales = "bert.encoder.layer.3.output.dense", {}
+for method in ("minmax", "percentile", "mse"):
+    scales[method] = calibrate(base, texts, CalibrationConfig(method))
+chosen = {method: found.activation[name] for method, found in scales.items()}
+values = values_read(base, texts, name)
+
+# %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 128 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
+_ = figures_quantization.ranges(values, chosen)
+
+# %% [markdown]
+# `minmax` clips nothing, `percentile` leaves 0.01% of the values outside, and `mse` takes the range with the least mean squared error
+# {cite}`banner2019`. Whether a rare large value may be clipped is not to be seen from its rarity: it may carry something. `emulate` computes in fp32 what
+# the integer network will say, so the ranges can be compared by their effect before anything is exported:
+
+# %% tags=["nbval-ignore-output"]
+reference = predict(base, held)
+found = {method: predict(emulate(base, s), held) for method, s in scales.items()}
+gaps = [(m, 100 * float((z.argmax(1) == reference.argmax(1)).mean()), float(np.abs(z - reference).mean())) for m, z in found.items()]
+figures.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean distance of logits"]).round(3))
+
+# %% [markdown]
+# ## The file
+#
+# `export_onnx` writes the graph for ONNX Runtime; `OnnxRunner` runs it, without torch. `parity` compares it with any network: here the fp32
+# one, and the emulation of the same integers.
+
+# %%
+from seo_core.quantization import ExportConfig, OnnxRunner, bytes_by_part, export_onnx, parity
+
+folder = tempfile.TemporaryDirectory()
+kinds = {"fp32": ("fp32", 32), "int8, words in fp32": ("int8-static", 32), "int8": ("int8-static", 8), "int8, words in 4 bits": ("int8-static", 4)}
+files, found = {}, scales["mse"]
+for title, (precision, bits) in kinds.items():
+    mine = scheme.Scales(found.activation, found.weight, bits)
+    files[title] = export_onnx(base, Path(folder.name) / f"{title}.onnx",
+                               ExportConfig(precision, bits, max_length=settings.max_length), scales=mine)
+exported = OnnxRunner(files["int8"])
+reports = {"fp32 network": parity(reference, exported, held), "emulated integers": parity(emulate(base, found), exported, held)}
+
+# %% tags=["nbval-ignore-output"]
+figures.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
+
+# %% [markdown]
+# Where are the bytes? With the linear maps alone in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than
+# any one task needs. Trimming keeps the pieces that training text uses, all single characters and the special tokens; a word whose piece is
+# gone is spelled with shorter ones, so nothing becomes unknown that was not before.
+
+# %%
+from seo_core.quantization import token_counts, trim, unknown_rate
+
+small = trim(base, bench.tokenizer, token_counts(bench.encoded("train")), size=12_000)
+mine = export_onnx(small.model, Path(folder.name) / "small.onnx", ExportConfig("int8-static", 4, max_length=settings.max_length),
+                   scales=scheme.Scales(found.activation, found.weight, 4))
+files["… and fewer of them"] = mine
+frame = bench.task["validation_matched"]
+words = [text for column in bench.task.texts for text in frame[column]]
+for title, tokenizer in (("all", bench.tokenizer), ("kept", small.tokenizer)):
+    print(f"{title:5s} {len(tokenizer):6d} pieces: {unknown_rate(tokenizer, words)['unknown_rate']:.3%} of the tokens of the matched set unknown, "
+          f"{unknown_rate(tokenizer, words)['tokens_per_text']:.2f} tokens a text")
+
+# %% mystnb={"figure": {"caption": "Bytes of the exported file by what they are for (profile of this run: the generator's sentences need few words, so the last bar is shorter than on real text).", "name": "fig-quantization-bytes"}, "image": {"alt": "Stacked bars in megabytes for five files: fp32, int8 with words in fp32, int8, int8 with words in 4 bits, and the same with fewer words. In the second bar most of the bytes are the word table."}}
+_ = figures_quantization.parts({title: bytes_by_part(path) for title, path in files.items()})
+
+# %% [markdown]
+# **Check.** The integer file says what the integers say, and nearly what the network said. One byte for each weight means a quarter of the
+# file, and only where the word table is included. Padding changes nothing. The rate of unknown tokens on the official sets is reported; nothing was chosen by it.
+
+# %%
+size = {title: path.stat().st_size for title, path in files.items()}
+assert reports["emulated integers"]["agreement"] >= 0.995
+assert reports["fp32 network"]["mean_logit_difference"] < 0.2 * np.abs(reference).mean() + 0.02
+assert reports["fp32 network"]["agreement"] > 0.9
+assert errors[32] == 0 < errors[8] < 2 < errors[4] < 15
+assert 0.25 < size["int8"] / size["fp32"] < 0.27 and size["int8, words in fp32"] > 0.6 * size["fp32"]
+assert size["… and fewer of them"] < size["int8, words in 4 bits"] < size["int8"]
+batch = held.arrays(np.arange(8))
+longer = {key: np.pad(array, ((0, 0), (0, 7))) for key, array in batch.items() if key != "labels"}
+assert np.abs(exported.run(longer) - exported.run(batch)).max() < 1e-3
+print("the file computes the scheme; a quarter of the bytes, word table included; padding has no effect")
+
+# %% [markdown]
+# ## Something to take away
+#
+# An *artifact* is a folder with the file, its tokenizer, labels, checksums and a model card. It is loaded in one call, without torch:
+
+# %%
+path = artifact.save(Path(folder.name) / "artifact", files["int8"], bench.tokenizer, labels=bench.task.labels, texts=bench.task.texts,
+                     card=artifact.Card(data=("sentences of the generator in this book",), made=("a chapter's demonstration",)))
+classifier = seo_core.load(path)
+print(sorted(p.name for p in path.iterdir()), len(classifier.predict([("A man sleeps.", "A person rests.")])), "label predicted")
+
+# %% [markdown]
+# Whoever wants none of this package needs ten lines, which stand in the model card too:
+
+# %%
+print(artifact.RECIPE)
+
+# %% [markdown]
+# ## The arms
+#
+# `quant` is the papers' row: int8 after training, dynamic, nothing tuned, word table included. `static` has calibrated ranges. The reference
+# runs add the control, `quantize_dynamic` of ONNX Runtime's own tools. All are evaluated as files.
+
+# %% tags=["nbval-ignore-output"]
+names = ["quant", "static"] if profile == "quick" else list(plans.ARMS)
+runs = {name: plans.arm(name, settings, bench=bench) for name in names}
+rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
+         100 * run.metrics["agreement"]) for name, run in {"base": bench.baseline(), **runs}.items() if name != "base"]
+base_accuracy = [100 * bench.baseline().metrics[f"accuracy_{s}"] for s in ("matched", "mismatched")]
+rows.insert(0, ("base, PyTorch", size["fp32"] / 1e6, *base_accuracy, 100.0))
+figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
+
+# %% [markdown]
+# ## What the papers report
+#
+# 420 MB become 150, 150 ms a batch become 90, accuracy goes from 84.5% to 82.8%; the text calls that "two-fold" {cite}`seollm2024,sec2025`. At one
+# byte a weight, BERT-base's 110 million would be 110 MB; with the embeddings left in fp32, 181 MB. 150 is neither, see
+# contradiction 9 in [](claims_audit). Bhat and Dharani report faster inference by int8, without a number {cite}`bhat2024`.
+#
+# ## The reference runs
+#
+# Records of the profile `cpu`. Differences to the baseline in points, paired by seed and example, with 95% intervals.
+#
+# - `control`: torch.onnx.export, ONNX Runtime's graph optimiser, then `quantize_dynamic` per channel; `control-plain`: without the optimiser.
+# - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
+# - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
+# - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
+
+# %%
+frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
+found = figures_distillation.against(frame, ["base", *plans.ARMS] if "quant" in set(frame["configuration"]) else [])
+figures.Table(figures_distillation.against_table(found).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
+
+# %% [markdown]
+# An interval that contains 0 does not show a loss; it does not show that there is none either. Read the files' bytes beside it: that
+# is what a loss buys. Times are in [](tab3_inference_speed), and both together in [](fig3_size_vs_speed).
+#
+# ## What changes with scale
+#
+# In BERT-base the word table is a fifth of the weights and not half of them, so leaving it in fp32 costs less of the effect, and trimming gains less. Larger
+# encoders have activations with a few very large channels, which makes one range per tensor harder {cite}`dettmers2022llmint8`.
+#
+# ## Exercises
+#
+# 1. Calibrate on 8 texts, and on 2 000. When do the ranges stop changing?
+# 2. The classifier stays in fp32: 3 × 384 weights. What would its quantisation save, and what might it cost?
+# 3. Trim the vocabulary to 5 000 pieces. How many more tokens does a text have, and what does that cost in time?
+# 4. Quantise with blocks of 16 and of 128 values. What happens to the file, and to the error of the table?

@@ -1,0 +1,264 @@
+"""Arms of the quantisation chapter, the inference benchmark, the trade-off, and their figures."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seo_core import benchmark_inference as bench_inference
+from seo_core import claims, figures_quantization, load_settings, results, tradeoff
+from seo_core.benchmark_inference import CONTROL, PLAIN, Contestant, InferenceConfig, batches, measure, summarize
+from seo_core.quantization import plans
+
+TINY = InferenceConfig(batch_size=4, threads=1, batches=2, warmup=1, rounds=2, pause=0.0)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The common ground of the compression chapters, with a network of one layer and few pairs."""
+    from seo_core.compression import open_bench
+
+    quick = load_settings("quick", results_dir=str(tmp_path_factory.mktemp("results")), layers=1, epochs=1,
+                          train_rows=64, development_rows=64, evaluation_rows=32)
+    return open_bench(plans.EXPERIMENT, quick)
+
+
+# ---------------------------------------------------------------------------------------------
+# Arms
+
+
+@pytest.fixture(scope="module")
+def runs(bench):
+    names = ("quant", "static", "vocabulary-words4", "control-plain")
+    return {name: plans.arm(name, bench.settings, bench=bench) for name in names}
+
+
+def test_what_is_recorded_is_the_files(bench, runs):
+    from seo_core.quantization import OnnxRunner
+
+    for name, run in runs.items():
+        path = plans.exported(run)
+        assert run.metrics["size_bytes"] == path.stat().st_size, name
+        assert run.record["parameters"]["recipe"]["precision"].startswith("int8")
+        assert {p.name for p in run.weights.iterdir()} == {"model.onnx", "tokenizer.json"}
+    own = OnnxRunner(plans.exported(runs["static"]), threads=1)
+    kept = results.predictions(runs["static"].path)
+    assert np.array_equal(own.logits(bench.encoded("validation_matched")).argmax(1), kept["validation_matched"])
+
+
+def test_the_word_table_counts_and_trimming_is_reported(runs):
+    size = {name: run.metrics["size_bytes"] for name, run in runs.items()}
+    assert size["vocabulary-words4"] < 0.6 * size["static"]
+    assert abs(size["quant"] / size["control-plain"] - 1) < 0.05
+    metrics = runs["vocabulary-words4"].metrics
+    assert metrics["vocabulary"] <= 12_000 and 0 <= metrics["unknown_rate"] < 0.01
+    assert metrics["tokens_per_text"] >= metrics["tokens_per_text_baseline"]
+    assert all(0.7 < run.metrics["agreement"] <= 1 for run in runs.values())
+
+
+def test_a_run_that_is_there_is_not_made_again(bench, runs, monkeypatch):
+    monkeypatch.setattr(plans, "_make", None)
+    again = plans.arm("static", bench.settings, bench=bench)
+    assert again.record == runs["static"].record
+
+
+def test_unknown_arms_and_the_command_line(bench, runs, capsys):
+    with pytest.raises(ValueError, match="unknown arm 'statik'; did you mean 'static'"):
+        plans.arm("statik", bench.settings, bench=bench)
+    assert plans.main(["quant", "--profile", "nowhere"]) == 1
+    assert "unknown profile" in capsys.readouterr().err
+
+
+def test_every_arm_has_a_recipe_that_differs():
+    recipes = [json.dumps(vars(r), sort_keys=True) for r in plans.ARMS.values()]
+    assert len(set(recipes)) == len(recipes) and "quant" in plans.ARMS
+    with pytest.raises(TypeError):
+        plans.Recipe(bits=8)
+
+
+# ---------------------------------------------------------------------------------------------
+# The benchmark
+
+
+def test_batches_are_all_the_examples_sorted_by_length(toy_pairs):
+    pairs = toy_pairs(10)
+    found = batches(pairs, InferenceConfig(batch_size=4, batches=5))
+    assert [b["input_ids"].shape[0] for b in found] == [4] * 5
+    widths = [b["input_ids"].shape[1] for b in found]
+    assert widths == sorted(widths)
+    tokens = sum(int(b["attention_mask"].sum()) for b in found)
+    assert tokens == pairs.lengths[np.resize(np.arange(10), 20)].sum()
+    with pytest.raises(ValueError, match="split is empty"):
+        batches(pairs.take([]), TINY)
+    with pytest.raises(ValueError, match="rounds must be 1 or more"):
+        InferenceConfig(rounds=0)
+
+
+def test_contestants_take_turns_and_warm_up_is_not_timed(toy_pairs):
+    calls = []
+    contestants = {n: Contestant(lambda batch, n=n: calls.append((n, id(batch))), 10) for n in "AB"}
+    timed = batches(toy_pairs(8), TINY)
+    turns = measure(contestants, timed, TINY)
+    assert [c[0] for c in calls] == list("AAABBBAAABBB")  # one warm-up batch and two timed ones a turn
+    assert len(turns) == 2 * 2 * 2 and set(turns["round"]) == {0, 1}
+    assert calls[0][1] == calls[1][1] == calls[3][1]  # the same batches for both
+
+
+def test_the_summary_compares_turns_of_one_round():
+    turns = pd.DataFrame([("control", 0, 0, 10.0), ("control", 1, 0, 30.0), ("x", 0, 0, 5.0), ("x", 1, 0, 10.0)],
+                         columns=["contestant", "round", "batch", "ms"])
+    table = summarize(turns, {"control": Contestant(print, 100), "x": Contestant(print, 25)})
+    assert table.loc["x", ["speed_ratio", "speed_ratio_low", "speed_ratio_high"]].tolist() == [2.5, 2, 3]
+    assert table.loc["control", "speed_ratio"] == 1 and table.loc["x", "latency_ms_p50"] == 7.5
+    assert table.loc["x", "size_bytes"] == 25
+    faster = pd.DataFrame({"latency_ms_p50": [10.0, 8.0]}, index=[CONTROL, PLAIN])
+    assert bench_inference.stronger_control(faster) == PLAIN
+
+
+def test_the_benchmark_writes_what_it_measured(bench, runs):
+    table = bench_inference.run(bench.settings, config=TINY, bench=bench)
+    assert {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN, "quant", "static"} <= set(table.index)
+    assert table.loc["quant", "size_bytes"] == runs["quant"].metrics["size_bytes"]
+    ratio = table.loc[CONTROL, "size_bytes"] / table.loc["ONNX Runtime fp32", "size_bytes"]
+    assert 0.2 < ratio < 0.35
+    folder = results.resolve_path(bench.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
+    records = {r["configuration"]: r for r in results.load_records(folder)}
+    main = records[bench_inference.RECORD]
+    assert set(main["contestants"]) == set(table.index)
+    assert main["metrics"]["threads"] == 1 and main["metrics"]["has_vnni"] in (0, 1)
+    assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
+    assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
+    assert bench_inference.kept_files(bench.settings)["quant"] == plans.exported(runs["quant"])
+    assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
+
+
+def test_an_untrained_network_is_timed_without_records_of_configurations(bench, tmp_path):
+    own = replace(bench.settings, results_dir=str(tmp_path))
+    bench_inference.run(own, {}, config=TINY, train=False, bench=replace(bench, settings=own))
+    names = {r["configuration"] for r in results.load_records(tmp_path)}
+    assert names == {bench_inference.RECORD}
+
+
+def test_contestants_of_one_function_agree(tiny_bert, toy_pairs, tmp_path):
+    torch.manual_seed(0)
+    model = tiny_bert(dropout=0.0)
+    found = bench_inference.baselines(model, tmp_path, threads=1)
+    batch = batches(toy_pairs(8), TINY)[0]
+    reference = np.asarray(found["PyTorch eager fp32"].run(batch))
+    for name in ("ONNX Runtime fp32", "OpenVINO fp32"):
+        if name in found:
+            np.testing.assert_allclose(np.asarray(found[name].run(batch)), reference, atol=1e-4)
+    assert found["ONNX Runtime fp32"].configuration == "base"
+
+
+def test_a_machine_without_bf16_or_openvino_has_fewer_contestants(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = bench_inference.baselines(tiny_bert(), tmp_path, threads=1)
+    assert set(found) == {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN}
+
+
+def test_the_command_line_says_what_is_wrong(capsys):
+    assert bench_inference.main(["--files", "no-path"]) == 1
+    assert "NAME=PATH" in capsys.readouterr().err
+    assert bench_inference.main(["--threads", "0"]) == 1
+    assert "threads must be 1 or more" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------------
+# The trade-off, tables and figures
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=25))
+@settings(max_examples=60, deadline=None)
+def test_the_front_is_its_definition(rows):
+    table = pd.DataFrame(rows, columns=["megabytes", "accuracy"]).astype(float)
+    front = {tuple(r) for r in tradeoff.pareto(table).to_numpy()}
+    expected = {(a, b) for a, b in rows if not any((c <= a and d >= b) and (c < a or d > b) for c, d in rows)}
+    assert front == expected
+
+
+def record(experiment, configuration, seed, **metrics):
+    return {"experiment": experiment, "configuration": configuration, "profile": "cpu", "seed": seed, "data_name": "d",
+            "model_name": "m", "data_fingerprint": "f", "labels_used": 1, "finished": "2026-01-01", **metrics}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame([
+        *(record("09_pruning", "base", s, accuracy_matched=0.72, accuracy_mismatched=0.74) for s in (0, 1)),
+        record("09_pruning", "prune", 0, accuracy_matched=0.70, accuracy_mismatched=0.70, size_bytes=90e6),
+        *(record("11_quantization", "quant", s, accuracy_matched=0.71, accuracy_mismatched=0.73, size_bytes=23e6)
+          for s in (0, 1)),
+        record("12_distillation", "kd", 0, accuracy_matched=0.69, accuracy_mismatched=0.69),
+        record("tab3_inference_speed", "base", 0, size_bytes=92e6, latency_ms_p50=60.0),
+        record("tab3_inference_speed", "quant", 0, size_bytes=23e6, latency_ms_p50=20.0)])
+
+
+def test_points_join_accuracy_bytes_and_milliseconds(frame):
+    table = tradeoff.points(frame).set_index("configuration")
+    assert list(table.index) == ["base", "prune", "quant", "kd"]
+    assert table.loc["quant", ["accuracy", "megabytes", "ms", "smaller", "faster", "seeds"]].tolist() == pytest.approx(
+        [72.0, 23.0, 20.0, 4.0, 3.0, 2])
+    assert table.loc["base", "smaller"] == 1 and np.isnan(table.loc["kd", "megabytes"])
+    assert np.isnan(table.loc["prune", "faster"]) and table.loc["prune", "smaller"] == pytest.approx(92 / 90)
+    assert tradeoff.points(frame[:0]).empty
+    untimed = frame[frame["experiment"] != "tab3_inference_speed"].assign(model_parameters=23e6)
+    table = tradeoff.points(untimed).set_index("configuration")  # the baseline's weights in fp32 stand for its file
+    assert table.loc["quant", "smaller"] == pytest.approx(4.0) and table["ms"].isna().all()
+    sizes = figures_quantization.size_table(untimed, "size_mb", "size_bytes", 1e-6, "MB")
+    assert sizes.loc["base", "ours, MB"] == "92.00" and sizes.loc["quant", "ours, of the baseline"] == "0.25"
+
+
+def test_counts_of_weights_are_those_of_the_network(tiny_bert):
+    model = tiny_bert()
+    counted = tradeoff.bert_weights(32, 2, 64, 100, positions=64)
+    assert sum(counted.values()) == sum(p.numel() for p in model.parameters())
+    assert counted["word table"] == 3200
+
+
+def test_tables_show_the_papers_beside_ours_or_not_run(frame):
+    table = figures_quantization.size_table(frame, "size_mb", "size_bytes", 1e-6, "MB")
+    assert list(table.index) == ["base", "prune", "quant", "kd", "seo"]
+    assert table.loc["quant", "ours, of the baseline"] == "0.25"
+    assert table.loc["quant", "papers, of the baseline"] == "0.36"
+    assert table.loc["kd", "ours, MB"] == claims.NOT_RUN
+    speed = figures_quantization.speed_table(pd.DataFrame(), CONTROL)
+    assert speed.iloc[0, 0] == claims.NOT_RUN
+    filled = pd.DataFrame({"latency_ms_p50": [2.0], "latency_ms_p95": [3.0], "size_bytes": [1e6], "speed_ratio": [2.0],
+                           "speed_ratio_low": [1.5], "speed_ratio_high": [2.5]}, index=["x"])
+    assert figures_quantization.speed_table(filled, CONTROL).iloc[0, -1] == "2.00 (1.50 to 2.50)"
+
+
+def test_figures_are_cards_that_say_not_run_without_records(frame):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from seo_core.figures import CARD
+
+    made = [figures_quantization.size_vs_speed(tradeoff.points(frame)),
+            figures_quantization.size_vs_speed(tradeoff.points(frame[:0])),
+            figures_quantization.latency_bars(pd.DataFrame()),
+            figures_quantization.latency_bars(pd.DataFrame({"latency_ms_p50": [2.0, 1.0], "latency_ms_p95": [3.0, 1.5]},
+                                                           index=["a", "b"])),
+            figures_quantization.parts({"x": {"word table": 10**6, "encoder": 2 * 10**6}}),
+            figures_quantization.ranges(np.random.default_rng(0).normal(size=500), {"mse": (0.02, 128)})]
+    texts = []
+    for figure in made:
+        figure.canvas.draw()
+        assert matplotlib.colors.to_hex(figure.get_facecolor()).upper() == CARD
+        texts.append({t.get_text() for t in figure.findobj(matplotlib.text.Text)})
+        assert all(t.get_fontsize() >= 9 for t in figure.findobj(matplotlib.text.Text) if t.get_text())
+    assert claims.NOT_RUN in texts[1] and claims.NOT_RUN in texts[2] and claims.NOT_RUN not in texts[0]
+    assert all("the papers: 3.1× smaller, 1.9× faster" in texts[i] for i in (0, 1))
+    assert [round(tradeoff.PAPERS[k], 1) for k in ("smaller", "faster")] == [3.1, 1.9]
+    plt.close("all")
