@@ -180,7 +180,8 @@ gains = {title: efficiency.gains(c, target="base") for title, c in static.items(
 for title, table in gains.items():
     print(f"{title}, minus base, in points:", "not run yet" * table.empty)
     for r in table.itertuples():
-        print(f"  {r.configuration:20s} {r.labels:5d} labels {r.difference:+6.2f} [{r.low:+.2f}, {r.high:+.2f}] seeds {r.seeds}")
+        interval = "(one seed: no interval)" if pd.isna(r.low) else f"[{r.low:+.2f}, {r.high:+.2f}] seeds {r.seeds}"
+        print(f"  {r.configuration:20s} {r.labels:5d} labels {r.difference:+6.2f} {interval}")
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}}
 _ = figures.gain_intervals(gains["matched"], "difference to the labels alone, points of accuracy")
