@@ -149,7 +149,7 @@ joint = SynergisticQuantizationDistillation(config)(student, pairs, targets, tra
 ends = {name: (round(series[0], 3), round(series[-1], 3)) for name, series in joint.trace.items()}
 print("first and last of the run:", ends)
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}}
+# %% mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}} tags=["nbval-ignore-output"]
 _ = figures_distillation.sqd_trace({"this run": joint.trace})
 
 # %% [markdown]
