@@ -54,22 +54,7 @@ import seo_core
 from seo_core import artifact, figures, figures_distillation, figures_quantization, load_settings, results
 from seo_core.compression import open_bench
 from seo_core.evaluation import predict
-from seo_core.quantization import (
-    CalibrationConfig,
-    ExportConfig,
-    OnnxRunner,
-    bytes_by_part,
-    calibrate,
-    emulate,
-    export_onnx,
-    parity,
-    plans,
-    scheme,
-    token_counts,
-    trim,
-    unknown_rate,
-    values_read,
-)
+from seo_core.quantization import plans, scheme
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 bench = open_bench("11_quantization", settings)
@@ -114,6 +99,8 @@ print("\n".join(f"word table in {bits:2d} bits: error {error:5.2f}%" for bits, e
 # beyond it. A range that holds them all has coarse steps; a narrower one clips them:
 
 # %%
+from seo_core.quantization import CalibrationConfig, calibrate, emulate, values_read
+
 name, scales = "bert.encoder.layer.3.output.dense", {}
 for method in ("minmax", "percentile", "mse"):
     scales[method] = calibrate(base, texts, CalibrationConfig(method))
@@ -141,6 +128,8 @@ figures.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "me
 # one, and the emulation of the same integers.
 
 # %%
+from seo_core.quantization import ExportConfig, OnnxRunner, bytes_by_part, export_onnx, parity
+
 folder = tempfile.TemporaryDirectory()
 kinds = {"fp32": ("fp32", 32), "int8, words in fp32": ("int8-static", 32), "int8": ("int8-static", 8), "int8, words in 4 bits": ("int8-static", 4)}
 files, found = {}, scales["mse"]
@@ -160,6 +149,8 @@ figures.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mea
 # gone is spelled with shorter ones, so nothing becomes unknown that was not before.
 
 # %%
+from seo_core.quantization import token_counts, trim, unknown_rate
+
 small = trim(base, bench.tokenizer, token_counts(bench.encoded("train")), size=12_000)
 mine = export_onnx(small.model, Path(folder.name) / "small.onnx", ExportConfig("int8-static", 4, max_length=settings.max_length),
                    scales=scheme.Scales(found.activation, found.weight, 4))

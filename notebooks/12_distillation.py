@@ -64,7 +64,7 @@ teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), bench.task.labels
 soft = {f"τ = {t}": torch.softmax(teacher_logits / t, -1)[0].numpy() for t in (1, 2, 5)}
 _ = figures_distillation.softened(soft, labels)
 for name, values in soft.items():
-    print(name, dict(zip(labels, values.round(3).tolist(), strict=True)))
+    print(name, {label: round(float(value), 3) for label, value in zip(labels, values, strict=True)})
 
 # %% [markdown]
 # **Check.** The soft part is zero exactly where the student gives the teacher's probabilities, and its gradient pushes the student's
