@@ -245,7 +245,7 @@ judged = claims.audit(everything, tuple(c for c in claims.CLAIMS if c.id in ("h-
 figures.Table(judged[["claim", "statement", "measured by", "ours", "n", "verdict"]])
 
 # %% [markdown]
-# The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels is better here than
+# The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than
 # it would be from a clean start. The comparison is fair, since all arms start from the same weights.
 #
 # ## Exercises

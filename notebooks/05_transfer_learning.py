@@ -63,7 +63,7 @@ print(f"pool of {len(study.pool)} pairs; source task: {settings.source.rstrip('/
 
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["base", "source", "tl"], labels=[64]) if profile == "quick" else {}
-runs = plans.run("05_transfer_learning", settings, **quick)
+runs = plans.run("05_transfer_learning", settings, study=study, **quick)
 bought = next(run.metrics["source_labels"] for run in runs if run.record["configuration"] == "source")
 rows = [(run.record["configuration"], run.metrics["labels"], run.metrics["accuracy_matched"]) for run in runs]
 table = pd.DataFrame(rows, columns=["configuration", "labels", "accuracy, matched"]).round(3)
@@ -73,16 +73,16 @@ figures.Table(table)
 # %% [markdown]
 # ## Staying near the source
 #
-# The same network, trained on the same 128 pairs, three times: with one rate for all layers, with rates that
+# The same network, trained on the same 64 pairs, three times: with one rate for all layers, with rates that
 # fall by half with every layer below the head, and with the L2-SP pull. A high weight of the pull is taken so that
 # eight steps show it. Each starts from the source weights.
 
 # %% tags=["nbval-ignore-output"]
-source, pairs, moved, networks = source_model(settings), study.encoded.take(study.random_rows(128)), {}, {}
+source, pairs, moved, networks = source_model(study.settings), study.encoded.take(study.random_rows(64)), {}, {}
 reference, _ = load_source(source)
 for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 3.0)):
     network, _ = load_source(source)
-    config = TrainingConfig.from_settings(settings, epochs=1, batch_size=16, layer_decay=decay)
+    config = TrainingConfig.from_settings(settings, epochs=1, batch_size=8, layer_decay=decay)
     fit(network, pairs, config=config, loss=with_l2_sp(network, beta), progress=False)
     moved[name], networks[name] = movement(network, reference), network
 figures.Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
@@ -113,7 +113,7 @@ print("the pull is its formula and holds the weights; lower layers move less whe
 #
 # ## The reference runs
 #
-# Records of the profile `cpu`: a subset of MultiNLI as target, 19 999 pairs of SNLI as source. `tl-l2sp` is the pull with β = 0.01; it is also
+# Records of the profile `cpu`: a subset of MultiNLI as target, SNLI pairs as source. `tl-l2sp` is the pull with β = 0.01; it is also
 # the control of the chapters on active learning, where it is named `random`. All arms of a seed have the same labelled
 # pairs and see them equally often.
 
@@ -134,6 +134,8 @@ _ = figures_semi.label_points(curves[curves["labels"] > 0], target="base")
 
 # %%
 gains = efficiency.gains(curves, target="base")
+sources = [r["metrics"]["source_labels"] for r in results.load_records(folders[0]) if r["configuration"] == "source"]
+print("labels of the source task:", *(sources or ["not run yet"]))
 print("\n".join(f"{r.configuration:9s} {r.labels:5d} labels {r.difference:+7.2f}  [{r.low:+.2f}, {r.high:+.2f}]  seeds {r.seeds}"
                 for r in gains.itertuples()) or "not run yet")
 top = curves.loc[curves["configuration"] == "base", "labels"].max()
@@ -146,15 +148,15 @@ names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "
 _ = figures_semi.development(results.load_series(folders[0]), names)
 
 # %% [markdown]
-# An interval without zero means that the arm differs from `base` by more than seeds and examples explain. That `scratch` is far
-# below is the part of transfer that the paper's baseline has already. Note that the checkpoint of `base` has itself seen pairs of SNLI and
-# MultiNLI in its contrastive pre-training {cite}`reimers2019sbert`, which makes the step from `base` to `tl` smaller
+# An interval without zero means that the arm differs from `base` by more than seeds and examples explain. What `scratch` lacks
+# against `base` is the part of transfer that the paper's baseline has already. Note that the checkpoint of `base` has itself seen pairs of SNLI and
+# MultiNLI in its contrastive pre-training {cite}`reimers2019sbert`, which may make the step from `base` to `tl` smaller
 # than it would be for a plain language model.
 #
 # ## What changes with scale
 #
-# A source task of the same kind matters most where target labels are few: compare the curves at their left and right
-# ends. With all 392 702 pairs of MultiNLI as target there is little left for SNLI to add. With `profile="gpu"`
+# Does a source task matter most where target labels are few? Compare the curves at their left and right
+# ends. With all 392 702 pairs of MultiNLI as target there may be little left for SNLI to add. With `profile="gpu"`
 # the same arms start from BERT-base, which has not seen NLI pairs.
 #
 # ## Exercises

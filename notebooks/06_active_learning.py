@@ -46,7 +46,7 @@ import scipy.special
 import scipy.stats
 
 from seo_core import benchmark_selection, efficiency, figures, figures_selection, load_settings, plans, results
-from seo_core.selection import density_scores, describe, features, plateau, select, text_vectors
+from seo_core.selection import density_scores, describe, features, maps, plateau, select, text_vectors
 from seo_core.studies import BUDGETS, open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
@@ -64,7 +64,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %%
 study = open_study("06_active_learning", settings)
 first = plans.acquire("random")(study, study.budgets[0])
-candidates = study.candidates(first.rows, 1, 160 if profile == "quick" else plans.CANDIDATES)
+candidates = study.candidates(first.rows, 1, 96 if profile == "quick" else plans.CANDIDATES)
 sealed = study.sealed.take(candidates)
 print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels that can be seen: {(sealed.labels >= 0).sum()}")
 
@@ -89,7 +89,7 @@ print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels tha
 # large part *collective outliers*, which it will not learn from {cite}`karamcheti2021`. So `hybrid` first leaves
 # out the tenth of the pool that is least dense, and then the most uncertain twentieth of the rest. What is left is drawn at random with
 # a probability in proportion to entropy × rank of density {cite}`kirsch2023`, rather than from the top: the top of a ranking
-# is full of near-copies, and the scores of a model that has seen a thousand labels are rough. Last, it takes equal
+# may be full of near-copies, and the scores of a model that has seen a thousand labels are rough. Last, it takes equal
 # shares of the predicted classes.
 #
 # *Density* is the mean cosine similarity to the ten nearest of at most 1 024 random pool examples. `hybrid` measures it on the vector that the
@@ -98,11 +98,12 @@ print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels tha
 # nothing of the class. None of these choices was tuned.
 
 # %%
-logits, embeddings = features(first.model(), sealed)
+network = first.model()
+logits, embeddings = features(network, sealed)
 density = density_scores(embeddings, np.random.default_rng(seed))
 names = ("random", "least_confidence", "margin", "entropy", "bald", "badge", "hybrid", "hybrid_text")
 n = min(study.budgets[1] - study.budgets[0], len(sealed) // 5)
-bought = {name: select(name, first.model(), sealed, n, np.random.default_rng(seed)) for name in names}
+bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) for name in names}
 print({name: len(set(positions)) for name, positions in bought.items()})
 
 # %% tags=["nbval-ignore-output"]
@@ -115,7 +116,7 @@ figures.Table(describe(logits, density, bought).round(3), index=True)
 
 # %% tags=["nbval-ignore-output"]
 entropies = scipy.stats.entropy(scipy.special.softmax(logits, axis=1), axis=1)
-words = density_scores(text_vectors(first.model(), sealed), np.random.default_rng(seed))
+words = density_scores(text_vectors(network, sealed), np.random.default_rng(seed))
 for space, values in (("what the classifier reads", density), ("words", words)):
     print(f"{space:26s} {scipy.stats.spearmanr(entropies, values).statistic:+.2f}")
 
@@ -141,22 +142,50 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 #
 # Now the labels are bought and a new model is trained from the same start on all labels so far. `plans.run` does this for
 # every arm and every budget, writes a record for each, and skips what has one. Under `quick` it is a single round of the
-# papers' choice and the control: a demonstration with a hundred pairs, whose accuracies say nothing about the methods.
+# papers' choice: a demonstration with a hundred pairs, whose accuracy says nothing about the method.
 # Under `cpu` it is the whole study.
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = plans.run(plans.ACTIVE, settings, arms=["random", "entropy"] if quick else None,
-                 labels=[study.budgets[1]] if quick else None, report=print)
+runs = plans.run(plans.ACTIVE, settings, arms=["entropy"] if quick else None,
+                 labels=[study.budgets[1]] if quick else None, report=print, study=study)
 
 # %% [markdown]
 # The ledger of a run is part of its record: which pairs were bought, in which order. All arms of a seed share
 # the first ones.
 
 # %%
-ledgers = {run.record["configuration"]: run.rows for run in runs[-2:]}
+ledgers = {run.record["configuration"]: run.rows for run in runs if run.record["configuration"] in ("random", "entropy")}
 assert all((rows[:study.budgets[0]] == first.rows).all() for rows in ledgers.values())
 {name: len(rows) for name, rows in ledgers.items()} if quick else len(ledgers)
+
+# %% [markdown]
+# ## What was bought: the data map
+#
+# What is a purchase worth to the network that has to learn from it? A *data map* {cite}`swayamdipta2020` looks at each pair while a
+# network is trained on it. With $p_e(y^* \mid x)$ the probability of the pair's label after epoch $e$ of $E$, its *confidence*
+# and its *variability* are
+#
+# $$ \mu(x) = \frac{1}{E} \sum_{e} p_e(y^* \mid x), \qquad
+# \sigma(x) = \sqrt{\tfrac{1}{E} \textstyle\sum_e \big(p_e(y^* \mid x) - \mu(x)\big)^2 }. $$
+#
+# Pairs that the network takes to at once are *easy* (high $\mu$, low $\sigma$). Those about which it changes its mind are *ambiguous*. Those
+# whose label it resists, although it is trained on it, are *hard to learn*, and among these the authors of the map found most of
+# the wrong labels. Our borders are the same for every purchase: ambiguous is a $\sigma$ in the highest third of a *random*
+# purchase; of the rest, easy is $\mu \ge 1/2$. Three pairs and three epochs:
+
+# %%
+gold = np.array([[0.90, 0.20, 0.10], [0.95, 0.80, 0.05], [0.97, 0.30, 0.10]])  # (epochs, pairs)
+example = maps.data_map(gold, right=gold > 0.5)
+where = maps.regions(example, cut=0.2)
+assert np.allclose(example.confidence, gold.mean(0)) and np.allclose(example.variability, gold.std(0))
+assert list(where) == ["easy", "ambiguous", "hard"] and example.correctness.round(2).tolist() == [1.0, 0.33, 0.0]
+print(dict(zip(where.tolist(), example.confidence.round(2).tolist(), strict=True)))
+
+# %% [markdown]
+# The arm `data-map` trains one network, from the same start, on *all* pairs that any arm of this seed bought, and reads the probabilities
+# off after each epoch. So all purchases lie on one map. What every arm bought at random in the first round is trained on and not counted. Its figure
+# stands with the reference runs below.
 
 # %% [markdown]
 # ## When to stop
@@ -205,10 +234,10 @@ _ = figures_selection.gain_points(efficiency.gains(both))
 # is taken as linear in the logarithm of the labels. The interval is a bootstrap over seeds and examples.
 
 # %%
-figures.Table(efficiency.match_table(both))
+matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
+figures.Table(efficiency.match_table(both, matches=matches))
 
 # %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8 000 random labels, with 95% intervals; hatched where the arm ends below it.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8 000 labels."}}
-matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
 _ = figures_selection.labels_needed(matches, 8000)
 
 # %%
@@ -218,6 +247,27 @@ better = [name for name, match in matches.items() if match.high < 8000]
 print("needs fewer labels than random, interval included:", ", ".join(better) or "none" if matches else "not run yet")
 
 # %% [markdown]
+# ### Where the money went
+#
+# The data map of what each arm chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
+# after no epoch, although the network was trained on it. The interval of the last column is over pairs.
+
+# %%
+records = results.load_records(folder)
+table = maps.map_table(records)
+figures.Table(maps.map_page(table))
+
+# %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}}
+_ = figures_selection.data_maps(*maps.map_histograms(records))
+
+# %%
+print("\n".join(maps.map_statements(table)))
+
+# %% [markdown]
+# How to read it: labels spent on pairs that the network will not learn are lost. A function that buys more of them than random has to make up
+# for that with the rest of its purchase. Where a function buys no more of them than random and is still no better, the
+# reason must be another, such as a purchase that is less like the test set.
+#
 # The encoder has seen NLI pairs in its contrastive pre-training, and more in the source task, so the low end of these
 # curves is not that of a model that has to learn the task from nothing. [](07_transfer_active_learning) has a control without any of it.
 #

@@ -98,8 +98,9 @@ print(f"packed: {stored['before']['bitmap'] / 1e6:.2f} MB before, {stored['after
 # that reads them. Without them the matrices are smaller, and that is all there is to it. The question is which. Three scores:
 #
 # - **magnitude**: the norm of the unit's own weights.
-# - **first-order Taylor**: $\mathbb{E}_x \big| \sum_t a\, \partial L / \partial a \big|$, the change of the loss to first order when the unit's output $a$
-#   becomes zero {cite}`michel2019heads,molchanov2017`.
+# - **first-order Taylor**: $\mathbb{E}_x \big( \sum_t a\, \partial L / \partial a \big)^2$, the change of the loss to first order when the unit's output $a$
+#   becomes zero, squared {cite}`michel2019heads,molchanov2019`. Squares add up where absolute values cancel, so that a head can be compared with the many
+#   neurons that have as many weights.
 # - **activation-aware**: the size of the output times the norm of the weights that read it, after {cite:t}`sun2024wanda`.
 #
 # They are computed in one pass over some pairs of the *reward* half of the development slice. The units are ranked by score per
@@ -179,6 +180,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", 
 #
 # - `prune`, `prune-layer`: half of the weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
 # - `magnitude-…`, `taylor-…`, `activation-…`: so many percent of the encoder's weights removed as units, by score; `random-…` is the contrast.
+# - `layers-33`, `layers-50`: two and three of six layers, by Taylor score.
 # - `taylor-60-labels`: without a teacher. `taylor-60-raw`: without least squares.
 #
 # Differences to the baseline are in points, paired by seed and example, with 95% intervals.

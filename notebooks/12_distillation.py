@@ -110,7 +110,7 @@ figures.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of
 # loop of every other chapter.
 
 # %% tags=["nbval-ignore-output"]
-pairs, student = bench.encoded("train").take(range(256)), select_layers(teacher, [0, 2, 4])
+pairs, student = bench.encoded("train").take(range(160)), select_layers(teacher, [0, 2, 4])
 targets = cached_logits(teacher, pairs, plans.cache_folder(settings))  # (n, k)
 loss = Distillation(student, pairs, targets=targets, config=DistillationConfig(temperature=2.0, weight=1.0))
 before = predict(student, pairs, precision="auto")
@@ -125,7 +125,7 @@ print(f"KL to the teacher on these pairs: {divergence[0]:.3f} before, {divergenc
 
 # %%
 again = cached_logits(teacher, pairs, plans.cache_folder(settings))
-assert np.array_equal(again, targets) and targets.shape == (256, len(labels))
+assert np.array_equal(again, targets) and targets.shape == (160, len(labels))
 assert divergence[1] < divergence[0]
 fresh = bench.baseline().model().state_dict()
 assert all(torch.equal(value, fresh[name]) for name, value in teacher.state_dict().items())

@@ -40,11 +40,12 @@ from seo_core import claims, figures, load_settings, results
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference_folder = results.reference_dir() / "cpu"
-reference, reference_curves = results.load(reference_folder), results.load_series(reference_folder)
+reference = results.load(reference_folder)
+reference_curves = figures.curves_shown(reference, results.load_series(reference_folder))
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
-run_curves = results.matching(results.load_series(settings.results_dir), settings)
+run_curves = figures.curves_shown(run, results.matching(results.load_series(settings.results_dir), settings))
 print(f"this run: {len(run)} records of the profile {settings.profile}")
 
 # %% [markdown]
@@ -68,7 +69,8 @@ figures.Table(papers)
 # ## Ours beside theirs
 #
 # One panel for each configuration of the papers' tables. Lines without markers are the papers' levels. A
-# panel that says "not run" has no record yet. Development accuracy is measured on a slice of the training
+# panel that says "not run" has no record yet. Of several settings of a configuration the one with most seeds is shown, then the
+# one with most labels; the number of labels differs between panels and stands in the table below. Development accuracy is measured on a slice of the training
 # data, never on the official validation sets.
 
 # %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Nine small panels, one per configuration, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent; panels without a record say not run."}}
@@ -85,6 +87,7 @@ _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})
 
 # %%
 reference_ends = figures.curve_ends(reference)
+reference_ends["labels"] = figures.labels_behind(reference, "final_development_accuracy")
 figures.Table(reference_ends)
 
 # %% tags=["nbval-ignore-output"]

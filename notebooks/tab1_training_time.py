@@ -25,7 +25,8 @@
 #
 # So this page asks a question that has an answer: **what does each technique need to be as good as the
 # baseline, when everything is counted?** Everything means the pairs that were trained on in all runs that
-# the result needed (teacher, source task, earlier rounds), and the pairs that were only scored.
+# the result needed (teacher, source task, earlier rounds; for TAL also the unlabelled pairs of its second term), and the
+# pairs that were only scored.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -70,7 +71,7 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 
 # %%
 techniques = {"base": "baseline", "da": "+ data augmentation (ADA)", "tl": "+ transfer learning",
-              "al": "+ active learning", "ssl": "+ semi-supervised", "random": "transfer, random labels",
+              "al": "+ active learning", "ssl": "+ semi-supervised", "ssl-source": "transfer + semi-supervised", "random": "transfer, random labels",
               "hybrid": "transfer + active learning", "tal": "TAL, both terms", "data-module": "TAL + pseudo-labels + ADA"}
 table = costs.to_reach(reference, techniques, labels=8000, speed=speed)
 figures.Table(table)
@@ -116,7 +117,7 @@ print("every cost is complete; fewer minutes only with fewer pairs trained on")
 # ## What changes with scale
 #
 # With all of MultiNLI there is no need to save labels, and the source task is small beside the target. With few
-# labels it is the other way round. The table's last column depends on that more than on the techniques.
+# labels it is the other way round. The table's last column depends on that, and not on the techniques alone.
 #
 # ## The records behind this page
 

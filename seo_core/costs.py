@@ -53,13 +53,17 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
     return [*before, (name, labels)]
 
 
-_BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald")
+_BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald", "hybrid_text")
 
 
 def scored(configuration: str, labels: int) -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
     if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
         return UNLABELLED
+    if configuration == "tal":  # for the density weights of its term
+        from seo_core.selection import TransferActiveConfig
+
+        return TransferActiveConfig.unlabelled_rows
     if configuration in _BOUGHT:
         return CANDIDATES * (5 if configuration == "bald" else 1) * (labels > BUDGETS[0])
     return CANDIDATES if configuration == "al" else 0
@@ -70,17 +74,34 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
 
     frame: `results.load` of the study records. None where one of them has no record.
     """
-    found = {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
+    frame, found = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
     for name, budget in needs(configuration, labels):
+        more = _beside(name)
         rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
         if rows.empty:
             return None
         for key in ("train_examples", "train_tokens"):
-            found[key] += float(rows[key].mean())
+            found[key] += float(rows[key].mean()) * (1 + more)
         found["scored"] += scored(name, budget)
         if "examples_scored" in rows and rows["examples_scored"].notna().any():
             found["scored"] += float(rows["examples_scored"].mean())
     return found
+
+
+def _beside(configuration: str) -> float:
+    """Unlabelled pairs that go forward and backward beside each labelled one: those of TAL's second term."""
+    if configuration != "tal":
+        return 0.0
+    from seo_core.selection import TransferActiveConfig
+    from seo_core.settings import RunSettings
+
+    return TransferActiveConfig.unlabelled_batch / RunSettings.batch_size
+
+
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each run once: a run that another chapter measured more on has a record there too."""
+    keys = [c for c in ("configuration", "labels", "seed") if c in frame]
+    return frame.drop_duplicates(keys, keep="last") if keys else frame
 
 
 def seconds(cost: dict[str, float], speed: Speed) -> float:
@@ -98,7 +119,7 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     """
     import pandas as pd
 
-    known = frame[frame["labels"].notna() & frame[metric].notna()] if "labels" in frame else frame.iloc[:0]
+    known = _once(frame[frame["labels"].notna() & frame[metric].notna()]) if "labels" in frame else frame.iloc[:0]
     if len(known):
         means = known.groupby(["configuration", "labels"])[metric].agg(["mean", "size"])
     if known.empty or ("base", labels) not in means.index:

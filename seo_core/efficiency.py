@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -140,7 +141,7 @@ def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
     mean = np.nanmean(np.where(np.isnan(accuracy).all(1, keepdims=True), -1.0, accuracy), axis=1)
     labels = crossing(budgets, np.where(mean < 0, np.nan, mean)[:-1], mean[-1])
     draws = np.array([crossing(budgets, row[:-1], row[-1])
-                      for row in _resample(accuracy, correct, resamples, np.random.default_rng(seed))])
+                      for row in _resample(accuracy, correct, resamples, seed)])
     low = high = math.nan
     if len(draws):
         tail = (1 - level) / 2
@@ -170,12 +171,21 @@ def _grid(runs, seeds):
     return accuracy, correct
 
 
-def _resample(accuracy, correct, resamples: int, rng: np.random.Generator):
+@lru_cache(maxsize=1)
+def _draws(resamples: int, n: int, seed: int) -> np.ndarray:
+    """(resamples, n) uint8: how often each example is drawn. The same for all arms of a page, and made once."""
+    rng = np.random.default_rng([seed, 1])
+    out = np.stack([np.bincount(rng.integers(0, n, n), minlength=n).astype(np.uint8) for _ in range(resamples)])
+    out.flags.writeable = False
+    return out
+
+
+def _resample(accuracy, correct, resamples: int, seed: int):
     """(resamples, points): mean accuracies over drawn seeds and examples; NaN where no drawn seed has the run."""
     points, count = accuracy.shape
     if correct is None and count == 1:
         return np.empty((0, points))
-    drawn = max(count - 1, 1)
+    drawn, rng = max(count - 1, 1), np.random.default_rng(seed)
     out = np.empty((resamples, points))
     n = 0 if correct is None else correct.shape[2]
     chunk = max(1, 4_000_000 // max(n, 1))
@@ -185,8 +195,7 @@ def _resample(accuracy, correct, resamples: int, rng: np.random.Generator):
         if correct is None:
             value = np.broadcast_to(accuracy, (size, points, count))
         else:
-            picked = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-            examples = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n).astype(np.float32)
+            examples = _draws(resamples, n, seed)[start : start + size].astype(np.float32)
             value = (examples @ correct.reshape(-1, n).T).reshape(size, points, count) / n
             value = np.where(np.isnan(accuracy), np.nan, value)
         share = weights[:, None, :] * ~np.isnan(value)  # (size, points, S)
@@ -214,15 +223,17 @@ def _bound(value: float, budgets) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else f"more than {budgets[-1]:,}"
 
 
-def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, **options) -> pd.DataFrame:
+def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
+                matches: dict[str, Match] | None = None, **options) -> pd.DataFrame:
     """`labels_to_match` as a table: configuration, labels needed, 95% interval, labels saved (%), seeds.
 
-    One row "not run yet" where there is nothing to compare or the target lacks the budget.
+    matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing
+    to compare or the target lacks the budget.
     """
     import pandas as pd
 
     try:
-        found = labels_to_match(curves, target, at, **options)
+        found = labels_to_match(curves, target, at, **options) if matches is None else matches
     except EfficiencyError:
         found = {}
     rows = []

@@ -579,6 +579,26 @@ def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
         title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
 
 
+def labels_behind(frame: pd.DataFrame, metric: str) -> pd.Series:
+    """Labels trained on in the setting that `comparison_table` shows for each configuration; "—" where none was run."""
+    import pandas as pd
+
+    found = {}
+    for name in claims.PAPER_TABLE:
+        rows = frame[(frame["configuration"] == name) & frame[metric].notna()] if metric in frame else frame.iloc[:0]
+        rows = claims.one_setting(rows)
+        counts = rows["labels"].fillna(rows["train_rows"]) if "labels" in rows else rows.get("train_rows")
+        found[name] = f"{counts.max():,.0f}" if len(rows) else "—"
+    return pd.Series(found)
+
+
+def curves_shown(frame: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
+    """Of `results.load_series` the curves of one setting for each configuration, the one that `curve_ends` shows."""
+    metric = "final_development_accuracy"
+    rows = frame[frame[metric].notna()] if metric in frame else frame.iloc[:0]
+    return series[series["path"].isin(claims.one_setting(rows)["path"])]
+
+
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     """The records a table or figure stands on: record (path from the book's root), commit, finished."""
     import pandas as pd

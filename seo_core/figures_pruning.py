@@ -23,7 +23,8 @@ def _not_run(axes) -> None:
 def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """The one-shot arms as points: family, share removed (percent), accuracy (percent, both official sets), seed.
 
-    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", or "units by <score>".
+    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>" or
+    "whole layers by taylor".
     The share is of the prunable weights for zeros, of the encoder's for units. The baseline has the family "base".
     """
     import pandas as pd
@@ -31,12 +32,13 @@ def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in frame.itertuples() if len(frame) else ():
         name = row.configuration
-        units = re.fullmatch(r"(magnitude|taylor|activation|random)-\d+", name)
+        units = re.fullmatch(r"(magnitude|taylor|activation|random|layers)-\d+", name)
         accuracy = 50 * (row.accuracy_matched + row.accuracy_mismatched)
         if name == "base":
             rows.append(("base", 0.0, accuracy, row.seed))
         elif units:
-            rows.append((f"units by {units[1]}", 100 * row.removed, accuracy, row.seed))
+            family = "whole layers by taylor" if units[1] == "layers" else f"units by {units[1]}"
+            rows.append((family, 100 * row.removed, accuracy, row.seed))
         elif name == "prune-layer" or re.fullmatch(r"prune(-\d+)?", name):
             family = "zeros, within each matrix" if name == "prune-layer" else "zeros, all layers together"
             rows.append((family, 100 * row.sparsity, accuracy, row.seed))
@@ -90,12 +92,13 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
         for mine, marker, colour, face, label in (
                 (accepted & ~final, "o", BLUE, BLUE, "accepted"), (~accepted, "o", VERMILION, "none", "rolled back"),
                 (accepted & final, "s", GREEN, GREEN, "final training")):
-            axes.scatter(rounds["round"][mine], values[mine], marker=marker, s=48, edgecolors=colour, facecolors=face,
-                         linewidths=1.6, label=label, zorder=2)
+            if mine.any():
+                axes.scatter(rounds["round"][mine], values[mine], marker=marker, s=48, edgecolors=colour,
+                             facecolors=face, linewidths=1.6, label=label, zorder=2)
         axes.set_ylabel(words)
     if len(rounds):
         above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, 112 * rounds["removed"].max())
         below.axhline(0, color=SOFT, linewidth=0.9)
         if threshold is not None:
             below.axhline(-threshold, color=BLACK, linewidth=1.1, linestyle=":")
@@ -179,7 +182,7 @@ def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
     columns = max(len(found) for found in shown.values())
     figure, grid = plt.subplots(len(shown), columns, figsize=(1.5 * columns + 1, 1.9 * len(shown) + 0.6), sharex=True,
                                 sharey=True, squeeze=False)
-    for row, (name, found) in zip(grid, shown.items(), strict=True):
+    for place, (row, (name, found)) in enumerate(zip(grid, shown.items(), strict=True)):
         series = records[name]["series"]
         for number, axes in enumerate(row):
             layer = sorted(found, key=int)[number] if number < len(found) else None
@@ -193,7 +196,7 @@ def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
                       transform=axes.transAxes, ha="right", va="top", fontsize=9, color=SOFT)
             axes.set_yticks([])
             axes.grid(False)
-            if row is grid[0]:
+            if place == 0:
                 axes.set_title(f"layer {layer}", fontsize=10)
         row[0].set_ylabel(name, fontsize=9)
     figure.supxlabel("weight, in standard deviations before pruning", fontsize=10)

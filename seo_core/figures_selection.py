@@ -146,6 +146,41 @@ def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
 
 
 @_styled
+def data_maps(histograms: dict[str, np.ndarray], cut: float) -> Figure:
+    """What each arm bought on the data map, a panel each: variability to the right, confidence upwards.
+
+    histograms, cut: `selection.maps.map_histograms`; shares (confidence bins, variability bins) of a purchase, the
+    more the darker. Dashed: the borders of the regions. "not run" without any.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+
+    columns = min(4, max(len(histograms), 1))
+    rows = math.ceil(max(len(histograms), 1) / columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(max(2.4 * columns, 5), 2.7 * rows + 0.2), sharex=True,
+                                sharey=True, squeeze=False)
+    shade = LinearSegmentedColormap.from_list("shares", [CARD, SKY, BLUE, BLACK])
+    most = max((float(h.max()) for h in histograms.values()), default=1.0)
+    for axes in grid.flat[max(len(histograms), 1):]:
+        axes.axis("off")
+    for axes, (name, shares) in zip(grid.flat, histograms.items(), strict=False):
+        up, right = (np.linspace(0, top, n + 1) for top, n in zip((1, 0.5), shares.shape, strict=True))
+        axes.pcolormesh(right, up, 100 * shares, cmap=shade, norm=PowerNorm(0.5, 0, 100 * most), rasterized=True)
+        axes.axvline(cut, color=VERMILION, linewidth=1.1, linestyle="--")
+        axes.plot([0, cut], [0.5, 0.5], color=VERMILION, linewidth=1.1, linestyle="--")
+        axes.set(title=name.replace("_", " "), xlim=(0, 0.5), ylim=(0, 1))
+        axes.grid(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("variability")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("confidence")
+    if not histograms:
+        _empty(grid[0, 0])
+    figure.tight_layout()
+    return figure
+
+
+@_styled
 def gain_points(table: pd.DataFrame, target: str = "random") -> Figure:
     """Differences to the target at equal labels with 95% intervals. table: `efficiency.gains`. "not run" if empty."""
     import matplotlib.pyplot as plt

@@ -142,15 +142,16 @@ def freeze_embeddings(model) -> None:
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
     """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
 
-    also: called with the folder before it gets its name, to write further files into it.
+    also: called with the folder before it gets its name, to write more files into it. Two processes may save at once.
     """
+    import os
     import shutil
 
     if hasattr(model, "quantizer"):
         raise ModelError("this network has step sizes, which would be lost: use seo_core.quantization.qat.save")
 
     folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.tmp")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with _quiet():

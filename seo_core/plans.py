@@ -20,7 +20,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core import results
+from seo_core.settings import RunSettings, load_settings, resolve_path, suggest
 from seo_core.studies import (
     BUDGETS,
     Added,
@@ -115,6 +116,46 @@ def buy(study: Study, strategy: str, before: Run, labels: int, number: int) -> n
     rng = np.random.default_rng([study.settings.seed, 59, number])
     picked = select(strategy, before.model(), study.sealed.take(candidates), labels - len(before.rows), rng)
     return candidates[picked]
+
+
+STRATEGIES = ("random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald", "hybrid_text")
+MAP_EPOCHS = (4, 2)  # values behind each pair's variability, of which two are the least; and under `quick`
+
+
+def purchases(study: Study, labels: int) -> dict[str, np.ndarray]:
+    """Strategy -> (labels,) pool positions that it bought with so many labels, by the records of this seed and data.
+
+    Those of the results folder, and the committed ones. Raises StudyError where the control has none.
+    """
+    folders = [folder / study.settings.profile / ACTIVE
+               for folder in (resolve_path(study.settings.results_dir), results.reference_dir())]
+    found: dict[str, np.ndarray] = {}
+    for record in results.load_records(*folders):
+        mine = (record["configuration"] in STRATEGIES and record["seed"] == study.settings.seed
+                and record["metrics"].get("labels") == labels
+                and record["data"]["fingerprint"] == study.task.fingerprint)
+        if mine and record["configuration"] not in found:
+            found[record["configuration"]] = results.predictions(record["path"])["bought"].astype(np.int64)
+    if "random" not in found:
+        raise StudyError(f"no record of 'random' with {labels} labels for seed {study.settings.seed}: run the arms "
+                         "that are to be on the map first")
+    return dict(sorted(found.items()))
+
+
+def data_map(study: Study, labels: int) -> Run:
+    """A run over all pairs that any recorded arm bought: where what each *chose* lies on the data map.
+
+    The first budget, which every arm bought at random, is trained on too, but is no choice and not counted.
+    """
+    from seo_core.selection.maps import PurchaseMap
+
+    found, begin = purchases(study, labels), study.budgets[0]
+    rows = np.unique(np.concatenate(list(found.values())))
+    chosen = {name: np.searchsorted(rows, bought[begin:]) for name, bought in found.items()}
+    watch = PurchaseMap(study.encoded.take(rows), chosen)
+    return study.of(ACTIVE).train("data-map", rows, start=partial(source_model, study.settings), loss=transfer_loss,
+                                  training={"epochs": MAP_EPOCHS[study.settings.profile == "quick"]}, watch=watch,
+                                  parameters={"arms": list(found), "bought": labels})
 
 
 def active_term(study: Study, labels: int) -> Run:
@@ -250,7 +291,8 @@ def limited(name: str) -> Callable[[Study, int], Run]:
 # Semi-supervised: labels, and pairs of the pool whose labels nobody looks at
 
 SEMI = "08_semi_supervised"
-UNLABELLED = 8000
+UNLABELLED = 8000  # and under `quick`:
+QUICK_UNLABELLED = 256
 
 
 def semi(name: str) -> Callable[[Study, int], Run]:
@@ -288,7 +330,7 @@ def pseudo(study: Study, teachers: Sequence[Run], config, *, strong: bool, size:
     from seo_core.selection.pseudo import quality, self_training, soft_labels, teacher_logits
 
     rows = teachers[0].rows
-    chosen = study.candidates(rows, 1, size or (512 if study.settings.profile == "quick" else UNLABELLED))
+    chosen = study.candidates(rows, 1, size or (QUICK_UNLABELLED if study.settings.profile == "quick" else UNLABELLED))
     unlabelled = study.sealed.take(chosen)
     members = teacher_logits([t.model() for t in teachers], unlabelled)  # (teachers, n, k)
     logits = members[0] if len(members) == 1 else np.log(soft_labels(members))  # (n, k)
@@ -365,8 +407,8 @@ def source(study: Study, labels: int) -> Run:
 PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     TRANSFER: {"base": (base, (500, 1000, 2000, 4000, 8000)), "scratch": (scratch, (8000,)),
                "source": (source, (0,)), "tl": (transfer, (8000,)), "tl-decay": (decayed, (8000,))},
-    ACTIVE: {name: (acquire(name), BUDGETS) for name in (
-        "random", "entropy", "badge", "hybrid", "margin", "least_confidence", "bald")} | {"al": (bought_once, (8000,))},
+    ACTIVE: {name: (acquire(name), BUDGETS) for name in STRATEGIES} | {
+        "al": (bought_once, (8000,)), "data-map": (data_map, (8000,))},  # the map last: of what the others bought
     STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),

@@ -752,6 +752,11 @@ def paired_difference(a, b, labels=None, *, shared_examples: bool = True, resamp
     rng = np.random.default_rng(seed)
     drawn = max(seeds - 1, 1)
     means = np.empty(resamples)
+    kinds, counts = np.unique(d, axis=1, return_counts=True)  # (S, m): examples with the same differences in all seeds
+    if shared_examples and len(counts) <= _FEW_KINDS:  # how often each kind is drawn: the same law, without the draws
+        weights = rng.multinomial(drawn, np.full(seeds, 1 / seeds), size=resamples) / drawn  # (resamples, S)
+        means = (weights @ kinds * rng.multinomial(n, counts / n, size=resamples)).sum(axis=1) / n
+        return _interval(d, means, level)
     chunk = max(1, 2_000_000 // (n if shared_examples else n * drawn))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
@@ -765,9 +770,16 @@ def paired_difference(a, b, labels=None, *, shared_examples: bool = True, resamp
         else:
             index = rng.integers(0, n, (size, drawn, n))
             means[start:start + size] = d[picked[:, :, None], index].mean(axis=(1, 2))
+    return _interval(d, means, level)
+
+
+_FEW_KINDS = 300  # right or wrong, twice, for up to five seeds: at most 3^5
+
+
+def _interval(d: np.ndarray, means: np.ndarray, level: float) -> Interval:
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(d.mean()), float(low), float(high), seeds)
+    return Interval(float(d.mean()), float(low), float(high), len(d))
 
 
 class McNemar(NamedTuple):

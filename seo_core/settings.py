@@ -30,7 +30,7 @@ def suggest(name: str, known) -> str:
     return f"{hint} Known: {', '.join(known)}"
 
 
-PAIRS_SEEN = (6000, 512)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
+PAIRS_SEEN = (6000, 192)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class RunSettings:
     @property
     def study_evaluation_rows(self) -> int:
         """Pairs of each official set that `labelled` runs are measured on."""
-        most = 128 if self.profile == "quick" else 4000
+        most = 64 if self.profile == "quick" else 4000
         return min(self.evaluation_rows or most, most)
 
 

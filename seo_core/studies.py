@@ -31,7 +31,10 @@ from seo_core.data import Encoded, TaskData, encode, prepare
 from seo_core.settings import RunSettings, resolve_path
 
 BUDGETS = (1000, 2000, 4000, 8000)  # labels; and under `quick`:
-QUICK_BUDGETS = (64, 128, 256)
+QUICK_BUDGETS = (64, 96, 128)
+QUICK_BATCH = 8  # under `quick`: in batches of 16 a few hundred pairs are too few steps to leave chance
+QUICK_RATE = 2.0  # × the profile's learning rate, for the same reason
+QUICK_DEPTH = 3  # and so many layers below the head learn, which saves a third of the time
 CURVE_FROM = 8000  # runs with so many labels also keep a development curve; below, one value at the end
 
 
@@ -141,13 +144,14 @@ class Study:
     def train(self, configuration: str, rows: Sequence[int], *, add: Callable[[], Added] | None = None,
               start: str | Path | Callable = "pretrained", loss: Callable | None = None,
               parameters: dict | None = None, keep: bool = False, training: dict | None = None,
-              after: Callable | None = None) -> Run:
+              after: Callable | None = None, watch: Callable | None = None) -> Run:
         """Trains on the pairs at `rows` of the pool, and what `add()` makes; evaluates, and writes the record.
 
         start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of
         weights, or a function that returns one. loss(model) returns a loss for `fit`. training: fields of
-        TrainingConfig to change. after(model) returns more metrics. keep: keeps the weights for `Run.model`. The rows
-        go into the record as the ledger of bought labels. Nothing is called where the record is there already.
+        TrainingConfig to change. after(model) returns more metrics. watch: a callback of `fit` whose metrics() and
+        series() go into the record. keep: keeps the weights for `Run.model`. The rows go into the record as the
+        ledger of bought labels. Nothing is called where the record is there already.
         """
         from seo_core.training import TrainingConfig
 
@@ -157,12 +161,14 @@ class Study:
         everything = {"labels": len(rows), "classes": list(self.task.labels), "training": asdict(config),
                       "start": start if start in ("pretrained", "scratch") else "source",
                       "evaluation_precision": "auto", **(parameters or {})}
+        if settings.profile == "quick":
+            everything["layers_trained"] = QUICK_DEPTH
         path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem
         if not path.is_file() or (keep and not weights.is_dir()):
             self._run(configuration, rows, add, start() if callable(start) else start, loss, config, settings,
-                      everything, weights if keep else None, after)
+                      everything, weights if keep else None, after, watch)
         return Run(path, results.load_records(path)[0], weights)
 
     @cached_property
@@ -171,7 +177,8 @@ class Study:
 
         return fingerprint(self.settings.model)
 
-    def _run(self, configuration, rows, add, start, loss, config, settings, parameters, weights, after) -> None:
+    def _run(self, configuration, rows, add, start, loss, config, settings, parameters, weights, after,
+             watch) -> None:
         from seo_core.evaluation import classification_metrics, evaluate, predict
         from seo_core.models import model_info, save
         from seo_core.training import classification_loss, fit
@@ -183,20 +190,24 @@ class Study:
             train = concatenate(train, more if isinstance(more, Encoded) else self.encode(more))
             loss = added.loss or loss
         model = self.start(start)
+        if settings.profile == "quick" and start != "scratch":
+            _freeze_below(model, QUICK_DEPTH)
         found = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
-                    development=self.acceptance if len(rows) >= CURVE_FROM else None, progress=False)
+                    development=self.acceptance if len(rows) >= CURVE_FROM else None, progress=False,
+                    callbacks=[watch] if watch else [])
         accuracy, details = evaluate(model, self.task, self.tokenizer, max_length=settings.max_length,
                                      precision="auto")
         development = classification_metrics(predict(model, self.acceptance, precision="auto"),
                                              self.acceptance.labels)
         metrics = {**found.metrics, **accuracy, "labels": len(rows), "added": len(train) - len(rows),
                    "accuracy_development": development["accuracy"], **(added.metrics if added else {}),
-                   **(after(model) if after else {})}
+                   **(after(model) if after else {}), **(watch.metrics() if watch else {})}
         if weights is not None:  # first, so that a record never stands without them
             save(model, self.tokenizer, weights)
         results.write(self.experiment, configuration, settings=settings, data=self.task,
                       model_info=model_info(model, self.settings.model), metrics=metrics,
-                      series={**found.series, **(added.series if added else {})}, parameters=parameters,
+                      series={**found.series, **(added.series if added else {}), **(watch.series() if watch else {})},
+                      parameters=parameters,
                       predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
                       labels={s: d["labels"] for s, d in details.items()}, started=started,
                       labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
@@ -241,16 +252,27 @@ class Study:
 
 def open_study(experiment: str, settings: RunSettings) -> Study:
     """Loads the data and the tokenizer of a chapter's study. The pool is all of train, whatever train_rows says
-    (under `quick`, its train_rows). Raises DataError, ModelError."""
+    (under `quick`, its train_rows, in small batches and long steps). Raises DataError, ModelError."""
     from seo_core.models import load_tokenizer
 
+    if settings.profile == "quick":
+        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
     whole = settings if settings.profile == "quick" else replace(settings, train_rows=None)
     return Study(experiment, settings, prepare(replace(whole, evaluation_rows=settings.study_evaluation_rows)),
                  load_tokenizer(settings.model))
 
 
+def _freeze_below(model, depth: int) -> None:
+    """Takes all but the `depth` layers below the head out of training."""
+    from seo_core.training import layer_depths
+
+    depths = layer_depths(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(depths[name] <= depth)
+
+
 SOURCE_EPOCHS = 2  # of the source task
-QUICK_SOURCE = (4096, 512)  # generated pairs, and how many of them are trained on
+QUICK_SOURCE = (2048, 192)  # generated pairs, and how many of them are trained on
 
 
 def _source_data(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
@@ -283,7 +305,10 @@ def source_model(settings: RunSettings) -> Path:
         raise StudyError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
                          f"{model.config.num_labels}: pass source= a set with the same classes")
     checkpoint = checkpoint_folder(settings, "source")
-    fit(model, train, config=TrainingConfig.from_settings(settings), checkpoint_dir=checkpoint, progress=False)
+    if settings.profile == "quick":
+        _freeze_below(model, QUICK_DEPTH)
+    fit(model, train, config=TrainingConfig.from_settings(settings), progress=False,
+        checkpoint_dir=None if settings.profile == "quick" else checkpoint)  # writing one takes as long as ten steps
     folder.parent.mkdir(parents=True, exist_ok=True)
     save(model, tokenizer, folder)
     discard_checkpoint(checkpoint)

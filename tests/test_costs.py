@@ -46,6 +46,20 @@ def test_the_total_adds_the_source_the_rounds_and_what_was_scored():
     assert total(FRAME, "tal", 4000) is None  # one of its runs has no record
 
 
+def test_the_unlabelled_pairs_of_tals_term_are_counted():
+    frame = pd.concat([FRAME, pd.DataFrame([record("tal", 2000, 0.65)])])
+    before, after = total(frame, "hybrid", 2000), total(frame, "tal", 2000)
+    assert after["train_examples"] - before["train_examples"] == 4000 * (1 + 8 / 32)
+    assert after["scored"] - before["scored"] == 4096
+
+
+def test_a_run_with_a_second_record_counts_once():
+    twice = pd.concat([FRAME, FRAME[(FRAME["configuration"] == "base") & (FRAME["seed"] == 0)]])
+    assert total(twice, "base", 8000) == total(FRAME, "base", 8000)
+    table = to_reach(twice, {"base": "baseline", "tl": "transfer"}, labels=8000, speed=SPEED)
+    assert table.loc["base", "seeds"] == "2" and table.loc["base", "accuracy, %"] == "66.00"
+
+
 def test_a_technique_is_measured_at_the_first_budget_that_reaches_the_baselines_mean():
     table = to_reach(FRAME, {"base": "baseline", "tl": "transfer", "da": "augmentation", "ssl": "semi"}, labels=8000,
                      speed=SPEED)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,6 +134,13 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
     again, _ = run(tmp_path / "stopped")
     for name, value in whole.items():
         assert torch.equal(value, again[name]), name
+
+
+@pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
+def test_several_teachers_are_baselines_of_few_seeds(bench, monkeypatch, seed, count, expected):
+    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self.settings.seed))
+    mine = replace(bench, settings=replace(bench.settings, seed=seed))
+    assert plans.teachers(mine, plans.Recipe(teachers=count)) == expected
 
 
 def test_layers_are_searched_on_development_data(bench, monkeypatch):

@@ -210,3 +210,19 @@ def test_every_figure_of_a_notebook_is_shown(book):
     nbclient.NotebookClient(notebook, kernel_name="python3", timeout=600).execute()
     shown = [[o for o in cell.outputs if "image/png" in o.get("data", {})] for cell in notebook.cells]
     assert [len(images) for images in shown] == [0, 1, 1, 1]
+
+
+def test_a_panel_draws_one_setting_and_the_table_says_its_labels():
+    """The same configuration at two numbers of labels: the one with more seeds is shown, alone."""
+    def row(path, labels, seed):
+        return {"experiment": "x", "configuration": "base", "profile": "cpu", "data_name": "d", "model_name": "m",
+                "seed": seed, "labels": labels, "labels_used": labels, "train_rows": 9, "finished": "2026",
+                "param_labels": labels, "final_development_accuracy": 0.5, "accuracy_matched": 0.5, "path": path}
+
+    frame = pd.DataFrame([row("a", 8000, 0), row("b", 2000, 0), row("c", 2000, 1)])
+    series = pd.DataFrame({"path": ["a", "b", "c"], "configuration": "base"})
+    assert set(figures.curves_shown(frame, series)["path"]) == {"b", "c"}
+    labels = figures.labels_behind(frame, "accuracy_matched")
+    assert labels["base"] == "2,000" and labels["tl"] == "—"
+    none = frame.iloc[:0]
+    assert figures.curves_shown(none, series).empty and set(figures.labels_behind(none, "accuracy_matched")) == {"—"}

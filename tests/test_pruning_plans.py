@@ -46,6 +46,13 @@ def test_units_make_the_file_smaller_by_their_bytes(bench):
     assert run.record["series"]["layer_heads"] == small.config.layer_heads
 
 
+def test_all_that_a_recipe_can_ask_for(bench):
+    knobs = {"hidden": 1.0, "source_text": True, "augmented": 0.5, "kinds": ("layers",), "share": 0.5}
+    run = plans.arm("taylor-40", bench.settings, knobs, bench=bench, recorded_as="everything")
+    assert run.model().config.num_hidden_layers == 1 and run.metrics["removed"] == pytest.approx(0.5)
+    assert "weight_shape_overlap" not in run.metrics  # there is no layer to compare with
+
+
 def test_a_finished_arm_is_not_made_again(bench, aip, monkeypatch):
     monkeypatch.setattr(plans, "make", None)
     assert plans.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench).path == aip.path

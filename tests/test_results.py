@@ -408,6 +408,17 @@ def test_the_bootstrap_of_a_spread_between_seeds_is_not_too_narrow():
     assert found.low < 0.02 and found.high > 0.28
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_drawing_kinds_of_examples_is_drawing_examples(seeds, monkeypatch):
+    rng = np.random.default_rng(1)
+    a, b = rng.random((seeds, 3000)) < 0.7, rng.random((seeds, 3000)) < np.linspace(0.66, 0.7, seeds)[:, None]
+    quick = results.paired_difference(a, b, resamples=4000)
+    monkeypatch.setattr(results, "_FEW_KINDS", 0)
+    slow = results.paired_difference(a, b, resamples=4000)
+    assert quick.difference == slow.difference
+    assert quick.low == pytest.approx(slow.low, abs=0.002) and quick.high == pytest.approx(slow.high, abs=0.002)
+
+
 def test_the_bootstrap_pairs_by_example():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 500)

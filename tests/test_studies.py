@@ -121,6 +121,51 @@ def test_active_learning_buys_what_was_not_bought_and_keeps_what_was(study, monk
     assert set(arms["entropy"].rows) != set(arms["random"].rows)
 
 
+def test_the_data_map_holds_what_was_chosen_and_is_made_once(study, monkeypatch):
+    monkeypatch.setattr(studies, "QUICK_BUDGETS", (16, 24, 40))
+    monkeypatch.setattr(plans, "source_model", lambda settings: "pretrained")
+    monkeypatch.setattr(studies.Study, "start", lambda self, start: _load(self))
+    with pytest.raises(StudyError, match="no record of 'random' with 32 labels"):
+        plans.data_map(study, 32)
+    bought = {name: plans.acquire(name)(study, 40).rows for name in ("random", "entropy")}
+    found = plans.purchases(study, 40)
+    assert all((found[name] == rows).all() for name, rows in bought.items())
+    run = plans.data_map(study, 40)
+    assert set(run.rows) == set().union(*found.values()) and run.record["parameters"]["arms"] == sorted(found)
+    assert all(run.metrics[f"map_pairs_{name}"] == 24 for name in found)  # the first 16 are no choice
+    monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
+    assert plans.data_map(study, 40).record == run.record
+
+
+def test_hybrid_text_is_an_arm_like_the_others():
+    assert plans.PLANS[plans.ACTIVE]["hybrid_text"][1] == studies.BUDGETS
+    assert list(plans.PLANS[plans.ACTIVE])[-1] == "data-map"  # it maps what the others bought
+    assert set(plans.STRATEGIES) == set(_acquisitions())
+
+
+def _acquisitions():
+    from seo_core.selection import ACQUISITIONS
+
+    return ACQUISITIONS
+
+
+def test_only_quick_studies_change_the_profiles_settings():
+    quick = load_settings("quick", train_rows=40, development_rows=16, evaluation_rows=8)
+    assert open_study("05_transfer_learning", quick).settings.batch_size == studies.QUICK_BATCH < quick.batch_size
+    other = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
+    assert open_study("05_transfer_learning", other).settings == other
+    assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
+
+
+def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):
+    model = tiny_bert(layers=3)
+    studies._freeze_below(model, 2)
+    learned = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any("pooler" in n for n in learned) and any("classifier" in n for n in learned)
+    assert {n.split("layer.")[1][0] for n in learned if "layer." in n} == {"1", "2"}
+    assert not any("embeddings" in n for n in learned)
+
+
 def _load(study):
     from seo_core.models import load_backbone
 

@@ -325,14 +325,15 @@ class _Run:
 
     def result(self) -> AIPResult:
         config, tried = self.config, sum(not row["final"] for row in self.trace)
+        said = f"T = {config.threshold:g} point{'s' if config.threshold != 1 else ''}"
         kept = sum(row["accepted"] and not row["final"] for row in self.trace)
         if not kept:
             why = ("there was nothing to remove" if not tried else
                    f"none of {tried} steps, down to {self.trace[-1]['step']:.1%} of the encoder, stayed within T")
-            statement = f"T = {config.threshold:g} points: {why}. The original network is returned unchanged."
+            statement = f"{said}: {why}. The original network is returned unchanged."
         else:
-            statement = (f"T = {config.threshold:g} points: {kept} of {tried} steps accepted, {self.removed:.1%} of "
-                         f"the encoder's weights removed, {100 * (self.accuracy - self.start):+.2f} points on the "
+            statement = (f"{said}: {kept} of {tried} steps accepted, {self.removed:.1%} of the "
+                         f"encoder's weights removed, {100 * (self.accuracy - self.start):+.2f} points on the "
                          f"acceptance half, {self.passes:.1f} passes over the training pairs.")
         return AIPResult(self.model, self.start, self.accuracy, self.removed, self.passes, statement, self.trace)
 

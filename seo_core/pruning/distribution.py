@@ -51,8 +51,7 @@ def _pairs(before, after, layers: Sequence[int] | None):
 
 def _density(values: np.ndarray, scale: float, total: int) -> np.ndarray:
     """(BINS,) share of `total` that falls into each bin of values / scale."""
-    edges = np.linspace(-LIMIT, LIMIT, BINS + 1)
-    return np.histogram(np.clip(values / scale, -LIMIT, LIMIT), edges)[0] / total
+    return np.histogram(np.clip(values / scale, -LIMIT, LIMIT), BINS, (-LIMIT, LIMIT))[0] / total
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

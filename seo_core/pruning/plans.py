@@ -78,6 +78,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     **{f"{score}-{share}": (PRUNING, replace(UNITS, score=score, share=share / 100))
        for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
     **{f"taylor-{share}": (PRUNING, replace(UNITS, share=share / 100)) for share in (20, 80)},
+    **{f"layers-{share}": (PRUNING, replace(UNITS, share=share / 100, kinds=("layers",))) for share in (33, 50)},
     "taylor-60-labels": (PRUNING, replace(UNITS, share=0.6, weight=0.0)),  # without a teacher
     "taylor-60-raw": (PRUNING, replace(UNITS, share=0.6, compensate=False)),  # without least squares
     "aip": (ITERATIVE, AIP),
@@ -200,12 +201,20 @@ def _zeros(work: _Pruning) -> Made:
 
     model, recipe = copy.deepcopy(work.base), work.recipe
     masks = prune(model, recipe.share, scope=recipe.scope)
-    mass = shape_metrics(work.base, model)["removed_mass"]  # before fine-tuning moves the rest
+    mass = _mass(model) / _mass(work.base)  # now: fine-tuning moves the rest
     found = work.fit(model, [KeepMasks(masks)])
     stored = stored_bytes(model, gzip=work.bench.settings.profile != "quick")
-    return Made(model, series={**found.series, **_curves(work.base, model)}, metrics={
-        **found.metrics, **shape_metrics(work.base, model), "removed_mass": mass,
-        "sparsity": sparsity(model)["share"], **{f"{name}_bytes": n for name, n in stored.items() if name != "dense"}})
+    shape, curves = _distribution(work.base, model)
+    return Made(model, series={**found.series, **curves}, metrics={
+        **found.metrics, **shape, "removed_mass": 1 - mass, "sparsity": sparsity(model)["share"],
+        **{f"{name}_bytes": n for name, n in stored.items() if name != "dense"}})
+
+
+def _mass(model) -> float:
+    """Σ w² over the linear maps of the encoder."""
+    from seo_core.pruning.distribution import layer_weights
+
+    return sum(float(np.square(w, dtype=float).sum()) for w in layer_weights(model))
 
 
 def _units(work: _Pruning) -> Made:
@@ -222,8 +231,9 @@ def _units(work: _Pruning) -> Made:
         model = remove(source, **removal.units)
     metrics = {"accuracy_before_training": _accuracy(model, work.bench)}
     found = work.fit(model)
-    return Made(model, series={**found.series, **_layers(model), **_curves(work.base, model)},
-                metrics={**found.metrics, **metrics, **shape_metrics(work.base, model),
+    shape, curves = _distribution(work.base, model)
+    return Made(model, series={**found.series, **_layers(model), **curves},
+                metrics={**found.metrics, **metrics, **shape,
                          "passes": found.metrics["train_examples"] / len(work.train)})
 
 
@@ -239,13 +249,11 @@ def _iterative(work: _Pruning) -> Made:
     aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.report)
     found = aip(work.base, work.train, work.scoring, work.bench.encoded("acceptance"), loss=work.loss)
     steps = [row for row in found.trace if not row["final"]]
-    whole = found.model.config.num_hidden_layers == work.base.config.num_hidden_layers
-    return Made(found.model, series={**found.series, **_layers(found.model),
-                                     **(_curves(work.base, found.model) if whole else {})},
+    shape, curves = _distribution(work.base, found.model)
+    return Made(found.model, series={**found.series, **_layers(found.model), **curves},
                 metrics={"accuracy_start": found.start, "passes": found.passes,
                          "train_examples": round(found.passes * len(work.train)), "steps_tried": len(steps),
-                         "steps_accepted": sum(row["accepted"] for row in steps),
-                         **(shape_metrics(work.base, found.model) if whole else {})})
+                         "steps_accepted": sum(row["accepted"] for row in steps), **shape})
 
 
 def _accuracy(model, bench: Bench) -> float:
@@ -275,19 +283,16 @@ def weights(base, model) -> dict[str, float]:
     return {"size_bytes": file_bytes(model), "encoder_weights": left, "removed": 1 - left / encoder_weights(base)}
 
 
-def shape_metrics(base, model) -> dict[str, float]:
-    """weight_shape_overlap and removed_mass, means over the layers (see `distribution`)."""
-    from seo_core.pruning.distribution import weight_shape_overlap
-
-    table = weight_shape_overlap(base, model)
-    return {"weight_shape_overlap": float(table["overlap"].mean()), "removed_mass": float(table["removed_mass"].mean())}
-
-
-def _curves(base, model) -> dict[str, list]:
+def _distribution(base, model) -> tuple[dict[str, float], dict[str, list]]:
+    """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went."""
     from seo_core.pruning.distribution import histograms, weight_shape_overlap
 
+    if model.config.num_hidden_layers != base.config.num_hidden_layers:
+        return {}, {}
     table = weight_shape_overlap(base, model)
-    return {**histograms(base, model), **{f"layer_{name}": table[name].tolist() for name in table.columns[1:]}}
+    means = {"weight_shape_overlap": table["overlap"].mean(), "removed_mass": table["removed_mass"].mean()}
+    curves = {f"layer_{name}": table[name].tolist() for name in table.columns[1:]}
+    return {name: float(value) for name, value in means.items()}, {**histograms(base, model), **curves}
 
 
 def _layers(model) -> dict[str, list]:

@@ -6,20 +6,26 @@
 
 What a unit is, and what stands behind its score (d hidden units, s dimensions of a head, means over the examples x):
 
-    unit       output that goes       magnitude                 first-order Taylor        activation-aware
-    head h     its s context columns  ‖W_q, W_k, W_v, W_o‖      E_x |Σ_t,c c ∂L/∂c|       √(Σ_c E c² ‖W_o,c‖²)
-    neuron n   its activation a       ‖W_in,n, W_out,n‖         E_x |Σ_t a ∂L/∂a|         √(E a²) ‖W_out,n‖
-    layer l    y − x, what it adds    rms of its weights        E_x |Σ_t (y − x) ∂L/∂y|   1 − E cos(x, y)
+    unit       output that goes       magnitude              first-order Taylor          activation-aware
+    head h     its s context columns  ‖W_q, W_k, W_v, W_o‖   E_x (Σ_t,c c ∂L/∂c)²        √(Σ_c E c² ‖W_o,c‖²)
+    neuron n   its activation a       ‖W_in,n, W_out,n‖      E_x (Σ_t a ∂L/∂a)²          √(E a²) ‖W_out,n‖
+    layer l    y − x, what it adds    rms of its weights     E_x (Σ_t (y − x) ∂L/∂y)²    1 − E cos(x, y)
 
-The Taylor score is the change of the loss, to first order, when the output is set to zero (Michel et al. 2019, section
-4.1, for heads; Molchanov et al. 2017 for neurons), so heads, neurons and layers are compared as they are. The other two
-have no common unit: each kind is divided by its own mean per weight first. The activation-aware scores weigh an
-output's size by the weights that read it, as Wanda does for single weights (Sun et al. 2024); that of layers is
-ShortGPT's block influence (Men et al. 2024). Units are ranked by score *per weight*, since weights are what is bought.
+The sum in the Taylor score is the change of the loss, to first order, when the output is set to zero (Michel et al.
+2019, section 4.1, for heads; Molchanov et al. 2017 for neurons). Its *square* (Molchanov et al. 2019; as a Fisher
+information of masks, Kwon et al. 2022) adds up over units whose changes are independent, so that a head compares with
+the 64 neurons that have as many weights. Absolute values do not: within a head they cancel, and heads look cheap. In
+one trial (a network fine-tuned on 8 000 MNLI pairs, 73.9% on 1 000 pairs of the training set; 45% of the encoder
+removed, compensated, not trained) squares left 73.3%, absolute values 66.2%, divided by the mean of their kind 72.8%.
+
+Magnitude and activation have no common unit, so each kind is divided by its own mean per weight. The activation-aware
+scores weigh an output's size by the weights that read it, as Wanda does for single weights (Sun et al. 2024); that of
+layers is ShortGPT's block influence (Men et al. 2024). Units are ranked by score *per weight*: that is what is bought.
 
 `remove` copies what stays into a smaller network, so its logits are those of the network with the removed outputs set
 to zero (`mask`). `compensate` first lets the units that stay take over what they can of the outputs that go, by least
-squares on a few examples (He et al. 2017, section 3.1; Kwon et al. 2022 tune masks alike), without any training.
+squares on a few examples (He et al. 2017, section 3.1; Kwon et al. 2022 tune masks alike), without any training. In the
+trial above, on units drawn at random, 25% removed: 71.0% with it and 46.8% without.
 """
 
 from __future__ import annotations
@@ -57,7 +63,7 @@ class Importance:
 
     @property
     def comparable(self) -> bool:
-        """Whether scores of different kinds of units are in the same unit (that of the loss)."""
+        """Whether scores of different kinds of units are in the same unit (that of the loss, squared)."""
         return self.score == "taylor"
 
 
@@ -182,7 +188,7 @@ def _batches(encoded, batch_size: int, device):
 
 
 def _taylor(model, encoded, batch_size: int, size: int):
-    """E_x |Σ output · ∂L/∂output| of every head, neuron and layer; L is the cross-entropy of an example."""
+    """E_x (Σ output · ∂L/∂output)² of every head, neuron and layer; L is the cross-entropy of an example."""
     sums = _zeros(model)
     with _captured(model) as found, torch.enable_grad():
         for batch in _batches(encoded, batch_size, next(model.parameters()).device):
@@ -193,11 +199,11 @@ def _taylor(model, encoded, batch_size: int, size: int):
             slopes = iter(torch.autograd.grad(loss, outputs))
             for total, c in zip(sums[0], found["context"], strict=True):
                 change = (c * next(slopes)).detach().unflatten(-1, (-1, size)).sum((1, 3))  # (B, h)
-                total += change.abs().sum(0).double().cpu().numpy()
+                total += change.double().square().sum(0).cpu().numpy()
             for total, a in zip(sums[1], found["active"], strict=True):
-                total += (a * next(slopes)).detach().sum(1).abs().sum(0).double().cpu().numpy()  # (f,)
+                total += (a * next(slopes)).detach().sum(1).double().square().sum(0).cpu().numpy()  # (f,)
             for number, (x, y) in enumerate(zip(found["input"], found["output"], strict=True)):
-                sums[2][number] += float(((y - x) * next(slopes)).detach().sum((1, 2)).abs().sum())
+                sums[2][number] += float(((y - x) * next(slopes)).detach().sum((1, 2)).double().square().sum())
     return [s / len(encoded) for s in sums[0]], [s / len(encoded) for s in sums[1]], sums[2] / len(encoded)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def milliseconds(models: Mapping[str, object], encoded, *, batch_size: int = 32, repeats: int = 7,
-                 batches: int = 2) -> dict[str, tuple[float, float]]:
+def milliseconds(models: Mapping[str, object], encoded, *, batch_size: int = 32, repeats: int = 5,
+                 batches: int = 1) -> dict[str, tuple[float, float]]:
     """Name -> (median, 95th percentile) in ms for a batch, fp32, Hugging Face's own forward pass, modes restored.
 
     encoded: at least batch_size examples; its first `batches` batches are timed `repeats` times, after one warm-up.

@@ -3,7 +3,7 @@
     picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))
 
 acquisition.py ranks a pool; tal.py joins transfer and active learning in one loss and one loop; pseudo.py learns from
-the pairs that nobody labelled.
+the pairs that nobody labelled; maps.py shows how what was bought fared in training.
 """
 
 from seo_core.selection.acquisition import (
