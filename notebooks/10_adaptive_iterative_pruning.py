@@ -31,7 +31,7 @@
 #
 # A step removes the units of the lowest score, worth $\delta$ of the original encoder's weights, as in [](09_pruning). *Recover* is least squares and a
 # short training. A step that breaks the threshold is rolled back to the snapshot before it, and the next one is half as large. When $\delta$ is too small,
-# enough is gone, or the budget of training is spent, a longer training of what is left ends the run.
+# enough is gone, or the budget of training is nearly spent, what remains of the budget goes into one longer training.
 #
 # Three details decide whether such a loop can be trusted. $P$ is measured on the *acceptance* half of the development slice, scores on its *reward* half, and
 # the official sets are read once, at the end. $T$ is compared with where the run *started*, so that small losses cannot add up. And a step works on a copy: what was

@@ -17,9 +17,10 @@ accuracy on the acceptance half of the development slice in points, and δ the s
     otherwise:            θ_{k+1} = θ_k, δ ← δ / 2     rolled back to the snapshot
 
 until δ is below its floor, `target` is reached, or the passes over the training pairs are used up. Units are scored on
-the network as it is now, on the reward half. Then a longer training of what is left, kept if it too holds the
-threshold. T is compared with the *starting* network, so losses do not add up over the steps. A T that no step keeps
-returns the original network, untouched, and says so.
+the network as it is now, on the reward half. Then the rest of the passes go into one longer training of what is left,
+kept if it too holds the threshold; so runs that stop early and late have trained alike. T is compared with the
+*starting* network, so losses do not add up over the steps. A T that no step keeps returns the original network,
+untouched, and says so.
 
 Steps are transactions: a step works on a copy, and what was accepted is written to `checkpoint_dir` whole before the
 next begins. A killed run goes on from there, and within a step from the checkpoints of `fit`.
@@ -70,8 +71,8 @@ class AIPConfig:
     floor: float = 0.025  # a step below this is not tried: two halvings
     target: float = 0.6  # enough is removed; the goal of the book's own table
     recovery: float = 0.4  # passes after each step: short, it only has to tell a good step from a bad one
-    final: float = 3  # passes after the last accepted step; as many as the baseline had
-    budget: float = 6.5  # passes in all, rejected steps and the final ones included; some 200 000 pairs of 30 000
+    final: float = 3  # passes kept back for after the last step, as many as the baseline had; 0: no final training
+    budget: float = 6.5  # passes in all, some 200 000 pairs of 30 000; the final training has what the steps leave
     learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
     final_learning_rate: float = 1e-4  # the baseline's
     score_rows: int = 1024  # examples for scores and compensation
@@ -218,10 +219,9 @@ class _Run:
         if self.done or self.removed == 0 or config.final == 0:
             return
         candidate = remove(self.model)  # a copy
-        before = self.accuracy
-        self._train(candidate, number, *split_passes(len(self.train), config.final, config.seed),
-                    config.final_learning_rate)
-        self.passes += config.final
+        before, passes = self.accuracy, config.budget - self.passes
+        self._train(candidate, number, *split_passes(len(self.train), passes, config.seed), config.final_learning_rate)
+        self.passes += passes
         self._judge(candidate, number, before, final=True)
         self.done = True
         self.save()
