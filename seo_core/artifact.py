@@ -1,6 +1,7 @@
 """The artifact: a folder that an engineer can take away, with everything that is needed to use the model.
 
     save("path/to/artifact", "model.onnx", tokenizer, labels=task.labels, texts=task.texts, card=Card(...))
+    pack("path/to/record.json", "path/to/artifact")                # the same from a finished run and its record
     classifier = seo_core.load("path/to/artifact")                 # checks every byte; no torch
     classifier.predict([("A man sleeps.", "A person rests.")])
 
@@ -98,6 +99,64 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+DATA_TERMS = {  # by a word of the data's or source's name; as in the book's page on data
+    "multi_nli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
+    "mnli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
+    "snli": "SNLI: CC BY-SA 4.0",
+    "embedded": "sentences of the generator in seo_core, Apache-2.0",
+}
+BACKBONE = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0; it has seen NLI pairs in its contrastive pre-training"
+
+
+def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
+    """The artifact of a finished run: its kept file and tokenizer, and a card from its record.
+
+    record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
+    baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them. data:
+    lines on data and licences; default, those known of the record's data and source. Raises ArtifactError.
+    """
+    from seo_core import results
+
+    record = Path(record)
+    if not record.is_file():
+        raise ArtifactError(f"no record {record.name}: give the JSON file of a run")
+    found = results.load_records(record)[0]
+    kept = record.parent / ".weights" / record.stem
+    if not (kept / "model.onnx").is_file():
+        raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
+    parameters, metrics = found["parameters"], dict(found["metrics"])
+    shown = {k: metrics[k] for k in _NAMES if k in metrics}
+    base, timed = (_beside(record, found, *where) for where in (("09_pruning", "base"),
+                                                                ("tab3_inference_speed", found["configuration"])))
+    if base:
+        shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
+    if timed:
+        shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}
+    recipe, sources = parameters.get("recipe", {}), [str(found["data"]["name"])]
+    if recipe.get("source_text") or recipe.get("vocabulary"):  # the source task's text was read
+        sources.append(str(parameters.get("source", "")))
+    terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
+    made = [f"run {found['configuration']} of {found['experiment']}, profile {found['profile']}, seed {found['seed']}, "
+            f"at commit {found['provenance']['commit']}", f"again: {found['provenance']['command']}"]
+    if found["model"]["name"] == "bundled":
+        made.insert(0, f"backbone: {BACKBONE}")
+    card = Card(name or f"{found['configuration']}, {found['data']['train_rows']} training pairs", metrics=shown,
+                data=tuple(data) or tuple(terms), made=tuple(made),
+                machine=timed["provenance"]["machine"]["cpu"] if timed else "")
+    columns = parameters.get("texts", ("premise", "hypothesis"))
+    return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], texts=columns,
+                card=card)
+
+
+def _beside(record: Path, found: dict, experiment: str, configuration: str) -> dict | None:
+    """The newest record of another experiment in the same results folder, profile and seed."""
+    from seo_core import results
+
+    paths = record.parent.parent.joinpath(experiment).glob(f"{configuration}-*-seed{found['seed']}.json")
+    newest = max(paths, key=lambda path: path.stat().st_mtime, default=None)
+    return results.load_records(newest)[0] if newest else None
 
 
 def load(folder: str | Path, *, threads: int = 2):
@@ -209,6 +268,7 @@ _NAMES = {
     "latency_ms_p50": ("median time of a batch, ms", "{:.1f}"),
     "latency_ms_p95": ("95th percentile of it, ms", "{:.1f}"),
     "batch_size": ("texts in a batch", "{:.0f}"),
+    "unknown_rate": ("unknown tokens, matched set", "{:.3%}"),
     "threads": ("threads", "{:.0f}"),
 }
 
@@ -242,3 +302,26 @@ def _readme(folder: Path, card: Card) -> str:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """python -m seo_core.artifact RECORD FOLDER: packs a finished run."""
+    import argparse
+    import sys
+
+    parser = argparse.ArgumentParser(prog="python -m seo_core.artifact", description="Pack a finished run.")
+    parser.add_argument("record", help="the run's JSON file")
+    parser.add_argument("folder", help="where the artifact goes")
+    parser.add_argument("--name", default="")
+    given = parser.parse_args(arguments)
+    try:
+        folder = pack(given.record, given.folder, name=given.name)
+    except (RuntimeError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.2f} MB, loads with seo_core.load({str(folder)!r})")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -19,6 +19,7 @@ CPUs differ most in their instructions for small numbers. The record says whethe
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from seo_core.settings import RunSettings, load_settings, resolve_path
 
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
 CONTROL, PLAIN = "control", "control, not fused"
+NETWORKS = ("prune", "taylor-40", "taylor-60", "aip", "kd")  # fp32 networks that are timed beside the exported files
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,34 @@ def files(paths: dict[str, str | Path], *, threads: int) -> dict[str, Contestant
 def kept_files(settings: RunSettings) -> dict[str, Path]:
     """The exported files that chapters kept under this results folder and profile for this seed: configuration -> path
     (the newest of each)."""
-    folder = resolve_path(settings.results_dir) / settings.profile
-    found = {}
-    for path in sorted(folder.glob("*/.weights/*/model.onnx"), key=lambda p: p.stat().st_mtime):
+    return {name: folder / "model.onnx" for name, folder in _kept(settings, "model.onnx").items()}
+
+
+def kept_networks(settings: RunSettings, names: Sequence[str] = NETWORKS) -> dict[str, Path]:
+    """The fp32 networks among `names` that chapters kept and did not export: configuration -> folder of weights."""
+    found = _kept(settings, "model.safetensors")
+    return {name: found[name] for name in names if name in found and not (found[name] / "model.onnx").is_file()}
+
+
+def _kept(settings: RunSettings, file: str) -> dict[str, Path]:
+    folder, found = resolve_path(settings.results_dir) / settings.profile, {}
+    for path in sorted(folder.glob(f"*/.weights/*/{file}"), key=lambda p: p.stat().st_mtime):
         if named := re.fullmatch(rf"(.+)-[0-9a-f]{{8}}-seed{settings.seed}", path.parent.name):
-            found[named[1]] = path
+            found[named[1]] = path.parent
+    return found
+
+
+def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> dict[str, Contestant]:
+    """Saved fp32 networks by name, exported to `place` as the baseline is (the library's way), under ONNX Runtime."""
+    from seo_core.models import load_backbone
+    from seo_core.quantization.export import library_export
+
+    found = {}
+    for name, folder in folders.items():
+        labels = json.loads((folder / "config.json").read_text()).get("id2label", {})
+        model = load_backbone(str(folder), num_labels=len(labels) or 3)[0]
+        path = library_export(model, Path(place) / f"network-{name}.onnx")
+        found[name] = file_contestant(path, threads=threads, configuration=name)
     return found
 
 
@@ -233,7 +258,8 @@ def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *
 
 def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, config: InferenceConfig | None = None,
         train: bool = True, bench=None, progress: bool = False):
-    """The whole benchmark: baselines, then exported files (default: all that were kept); writes the records.
+    """The whole benchmark: baselines, then exported files (default: all that were kept, and the fp32 networks among
+    NETWORKS); writes the records.
 
     train: the baseline's trained weights; False takes the untrained network, which computes as much. Returns the table.
     """
@@ -249,6 +275,8 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
     with tempfile.TemporaryDirectory() as folder:
         contestants = baselines(model, folder, threads=config.threads, weights=base.weights if train else None)
         own = files(kept_files(settings) if paths is None else paths, threads=config.threads)
+        if paths is None:
+            own |= networks(kept_networks(settings), folder, threads=config.threads)
         contestants |= {name: contestant for name, contestant in own.items() if name not in contestants}
         if not train:  # times of an untrained network are no configuration's
             contestants = {name: replace(contestant, configuration="") for name, contestant in contestants.items()}

@@ -76,7 +76,8 @@ def test_it_is_used_in_one_call(folder, model, tokenizer, tmp_path):
 def test_it_is_used_without_torch(folder):
     code = f"""
 import sys
-for name in ("torch", "transformers", "datasets", "onnx", "openvino", "sklearn", "scipy"):
+for name in ("torch", "transformers", "datasets", "accelerate", "onnx", "openvino", "sklearn", "scipy", "nltk",
+             "psutil", "tqdm", "matplotlib"):
     sys.modules[name] = None  # importing it raises ImportError
 import seo_core
 print(seo_core.load({str(folder)!r}).predict({PAIRS!r}))

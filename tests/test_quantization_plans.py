@@ -62,6 +62,26 @@ def test_the_word_table_counts_and_trimming_is_reported(runs):
     assert all(0.7 < run.metrics["agreement"] <= 1 for run in runs.values())
 
 
+def test_a_run_is_packed_with_its_numbers(bench, runs, tmp_path, capsys):
+    import seo_core
+    from seo_core import artifact
+
+    run = runs["vocabulary-words4"]
+    folder = artifact.pack(run.path, tmp_path / "art")
+    card = (folder / "README.md").read_text()
+    assert f"{run.metrics['accuracy_matched']:.2%}" in card and "all-MiniLM-L6-v2" in card
+    assert "sentences of the generator" in card and run.record["provenance"]["command"] in card
+    assert f"{bench.baseline().metrics['accuracy_matched']:.2%}" in card
+    found = seo_core.load(folder)
+    assert found.labels == tuple(bench.task.labels) and found.size_bytes == run.metrics["size_bytes"]
+    assert found.predict([("A man sleeps.", "A person rests.")])[0] in found.labels
+    assert artifact.main([str(run.path), str(tmp_path / "again")]) == 0
+    assert "loads with" in capsys.readouterr().out
+    assert artifact.main([str(tmp_path / "no.json"), str(tmp_path / "x")]) == 1
+    assert artifact.main([str(bench.baseline().path), str(tmp_path / "x")]) == 1
+    assert "kept no model.onnx" in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
 def test_a_run_that_is_there_is_not_made_again(bench, runs, monkeypatch):
     monkeypatch.setattr(plans, "_make", None)
     again = plans.arm("static", bench.settings, bench=bench)
@@ -136,6 +156,28 @@ def test_the_benchmark_writes_what_it_measured(bench, runs):
     assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
     assert bench_inference.kept_files(bench.settings)["quant"] == plans.exported(runs["quant"])
     assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
+
+
+def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
+    from seo_core.models import save
+    from seo_core.pruning import remove
+
+    base = bench.start()
+    small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
+    own = replace(bench.settings, results_dir=str(tmp_path))
+    folder = tmp_path / "quick" / "10_adaptive_iterative_pruning" / ".weights"
+    folder.mkdir(parents=True)
+    save(small, bench.tokenizer, folder / "aip-0a1b2c3d-seed0")
+    found = bench_inference.kept_networks(own)
+    assert list(found) == ["aip"] and bench_inference.kept_files(own) == {}
+    contestant = bench_inference.networks(found, tmp_path, threads=1)["aip"]
+    batch = batches(bench.encoded("acceptance"), TINY)[0]
+    with torch.inference_mode():
+        reference = small.eval()(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
+    np.testing.assert_allclose(np.asarray(contestant.run(batch)), reference, atol=1e-4)
+    fewer = sum(p.numel() for p in base.parameters()) - sum(p.numel() for p in small.parameters())
+    assert contestant.size_bytes < 4 * sum(p.numel() for p in base.parameters()) - 3.9 * fewer
+    assert contestant.configuration == "aip"
 
 
 def test_an_untrained_network_is_timed_without_records_of_configurations(bench, tmp_path):
