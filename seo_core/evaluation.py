@@ -151,7 +151,13 @@ def bytes_on_disk(path: str | Path) -> int:
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident set of this process so far, in bytes (kernel's count; KiB on Linux, bytes on macOS)."""
+    """Largest resident set of this process so far, in bytes (the kernel's count).
+
+    On Linux VmHWM, and not getrusage: that one starts at the size of the process that this one was started from.
+    """
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

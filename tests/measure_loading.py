@@ -4,7 +4,6 @@ Writes the generator's pairs to parquet, then loads, cleans and tokenises them i
 seconds and peak resident memory. Not collected by pytest.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 from seo_core.data import encode, generate_nli, load_nli
+from seo_core.evaluation import peak_memory_bytes
 
 LIMIT_SECONDS, LIMIT_BYTES = 180, 4e9
 
@@ -27,7 +27,7 @@ def measure(folder: str) -> None:
     loaded = time.perf_counter()
     tokens = sum(len(encode(frame, tokenizer).ids) for frame in task.splits.values())
     done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_memory_bytes()
     pairs = sum(map(len, task.splits.values()))
     print(
         f"{pairs} pairs, {tokens} tokens: load and clean {loaded - start:.1f} s, "

@@ -1,6 +1,8 @@
 """Metrics against reference implementations."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,3 +78,11 @@ def test_predictions_keep_the_order_and_the_mode(tiny_bert, toy_pairs, precision
         with torch.no_grad():
             np.testing.assert_allclose(logits[row], model(**batch).logits[0].numpy(),
                                        atol=1e-5 if precision == "fp32" else 0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's VmHWM")
+def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
+    ballast = np.ones(400_000_000, np.uint8)  # in this process, before the other one is started
+    code = "from seo_core.evaluation import peak_memory_bytes; print(peak_memory_bytes())"
+    child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert child < 350_000_000 < len(ballast) < evaluation.peak_memory_bytes()

@@ -361,8 +361,9 @@ def test_describe_says_what_was_bought():
 def test_badge_at_a_pool_of_100_000_stays_below_two_gigabytes_and_is_linear():
     """In a process of its own: the pool's embeddings (d = 384) are 154 MB, an n² matrix would be 40 GB."""
     code = textwrap.dedent("""
-        import resource, time
+        import time
         import numpy as np
+        from seo_core.evaluation import peak_memory_bytes
         from seo_core.selection.acquisition import density_scores, gradient_factors, kmeans_plus_plus
         rng = np.random.default_rng(0)
         logits = rng.normal(size=(100_000, 3)).astype(np.float32)
@@ -377,7 +378,7 @@ def test_badge_at_a_pool_of_100_000_stays_below_two_gigabytes_and_is_linear():
             assert len(set(picked)) == 40
         density_scores(h, rng, anchors=256)
         print(seconds[100_000] / seconds[25_000])
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(peak_memory_bytes())
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ratio, peak = map(float, done.stdout.split())
