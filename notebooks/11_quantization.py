@@ -60,7 +60,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 bench = open_bench("11_quantization", settings)
 logging.disable_progress_bar()
 base = bench.baseline().model()
-texts, held = bench.encoded("train").take(range(128)), bench.encoded("acceptance").take(range(128))
+texts, held = bench.encoded("train").take(range(64)), bench.encoded("acceptance").take(range(96))
 
 # %% [markdown]
 # `base` is the network that all chapters on compression start from. `texts` are training pairs; their labels are not looked at.
@@ -68,12 +68,13 @@ texts, held = bench.encoded("train").take(range(128)), bench.encoded("acceptance
 # ## Weights
 #
 # Weights are symmetric about 0, so $z = 0$ and $q$ runs from −127 to 127. Each output channel, a row of the matrix, has a step of its own:
-# $s_{w,j} = \max_i |w_{ji}| / 127$. One step for the whole matrix would be set by the largest weight of all rows.
+# $s_{w,j} = \max_i |w_{ji}| / 127$. One step for the whole matrix would be set by the largest weight of all rows. Two matrices of the network as it was before
+# fine-tuning:
 
 # %%
-rows = []
+rows, pretrained = [], bench.start()
 for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{base.config.num_hidden_layers - 1}.output.dense"):
-    w = base.get_submodule(name).weight.detach().numpy()
+    w = pretrained.get_submodule(name).weight.detach().numpy()
     for way, scale in (("per channel", scheme.weight_scales(w)), ("one for all", scheme.tensor_scale(w))):
         back = scheme.dequantize_weight(scheme.quantize_weight(w, scale), scale)
         rows.append((name.removeprefix("bert.encoder."), way, float(scale.min()), float(scale.max()),
@@ -107,7 +108,7 @@ for method in ("minmax", "percentile", "mse"):
 chosen = {method: found.activation[name] for method, found in scales.items()}
 values = values_read(base, texts, name)
 
-# %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 128 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
+# %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 64 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
 _ = figures_quantization.ranges(values, chosen)
 
 # %% [markdown]

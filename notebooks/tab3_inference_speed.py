@@ -103,24 +103,33 @@ print("same pairs, same batches; equal functions say the same; the control is a 
 # %% [markdown]
 # ## The reference run
 #
-# MiniLM-L6 as fine-tuned in [](09_pruning), batches of 32 pairs, two threads, and the files that the chapters made of it. `other_load` in the record says how many cores other
-# processes used meanwhile.
+# MiniLM-L6 as fine-tuned in [](09_pruning), batches of 32 pairs, two threads, and the files that the chapters made of it. A file with a vocabulary of its own reads the same
+# pairs by its own tokenizer, so its texts may be longer.
 
 # %%
-folders = results.reference_dir() / "cpu" / "tab3_inference_speed"
-contest = results.load_contestants(folders)
-latest = contest[contest["path"] == contest.sort_values("finished")["path"].iloc[-1]].set_index("contestant") if len(contest) else contest
-judged = bench_inference.stronger_control(latest) if len(latest) else CONTROL
+folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
+latest, record = bench_inference.latest(folder)
+judged = bench_inference.stronger_control(latest) if record else CONTROL
 figures.Table(figures_quantization.speed_table(latest, judged))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
 _ = figures_quantization.latency_bars(latest)
 
+# %% [markdown]
+# Where and how it was measured. `other_load` is how many cores other processes used meanwhile; the shares of padding are those of the batches as they were
+# timed, sorted by length, and of the same pairs unsorted: what sorting saves, it saves for every contestant alike.
+
 # %%
-notes = ["batch_size", "threads", "has_vnni", "has_bf16", "onednn_capped", "other_load"]
-records = results.load(folders)
-machine = records[records["configuration"] == bench_inference.RECORD] if len(records) else records
-figures.Table(machine[["cpu", *notes]].round(2) if len(machine) else pd.DataFrame([{"cpu": claims.NOT_RUN}]))
+notes = ["batch_size", "threads", "has_vnni", "has_bf16", "other_load", "padding_share", "padding_share_unsorted"]
+where = {"cpu": record["provenance"]["machine"]["cpu"], **{n: round(record["metrics"].get(n, float("nan")), 2) for n in notes}} if record else {"cpu": claims.NOT_RUN}
+figures.Table(pd.DataFrame([where]))
+
+# %% [markdown]
+# The same under `ONEDNN_MAX_CPU_ISA=AVX2`:
+
+# %%
+capped, record = bench_inference.latest(folder, capped=True)
+figures.Table(figures_quantization.speed_table(capped, bench_inference.stronger_control(capped) if record else CONTROL))
 
 # %% [markdown]
 # ## The papers' table and ours

@@ -65,19 +65,34 @@ class Contestant:
     run: Callable[[dict[str, np.ndarray]], object]
     size_bytes: int
     configuration: str = ""  # its id in the papers' tables, if it has one
+    tokenizer: object = None  # its own, where it has one: a smaller vocabulary cuts the same texts into more tokens
 
 
-def batches(encoded, config: InferenceConfig) -> list[dict[str, np.ndarray]]:
-    """The batches of a turn: the first examples, texts of like length together, padded to the longest of a batch.
-
-    Examples are repeated where there are fewer. Raises ValueError for no examples.
-    """
+def chosen_rows(encoded, config: InferenceConfig) -> np.ndarray:
+    """(batches, batch_size) positions: the first examples, texts of like length together; repeated where there are
+    fewer. Raises ValueError for no examples."""
     if len(encoded) == 0:
         raise ValueError("no examples to time: the split is empty")
     rows = np.resize(np.arange(len(encoded)), config.batches * config.batch_size)
-    rows = rows[np.argsort(encoded.lengths[rows], kind="stable")]
-    found = [encoded.arrays(part) for part in rows.reshape(config.batches, config.batch_size)]
+    return rows[np.argsort(encoded.lengths[rows], kind="stable")].reshape(config.batches, config.batch_size)
+
+
+def batches(encoded, config: InferenceConfig, rows: np.ndarray | None = None) -> list[dict[str, np.ndarray]]:
+    """The batches of a turn, padded to the longest text of each. rows: (batches, batch_size), default `chosen_rows`."""
+    found = [encoded.arrays(part) for part in (chosen_rows(encoded, config) if rows is None else rows)]
     return [{name: batch[name] for name in INPUTS} for batch in found]
+
+
+def own_batches(contestants: dict[str, Contestant], frame, rows: np.ndarray, texts: Sequence[str],
+                max_length: int) -> dict[str, list[dict[str, np.ndarray]]]:
+    """The same texts in the same batches, as the contestants with a tokenizer of their own read them."""
+    from seo_core.data import encode
+
+    used, inverse = np.unique(rows, return_inverse=True)
+    part = frame.iloc[used]
+    return {name: batches(encode(part, contestant.tokenizer, texts=texts, max_length=max_length), None,
+                          inverse.reshape(rows.shape))
+            for name, contestant in contestants.items() if contestant.tokenizer is not None}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -115,9 +130,10 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
 
 def file_contestant(path: str | Path, runtime: str = "onnxruntime", *, threads: int, configuration: str = "",
                     **options) -> Contestant:
-    """An exported file under one of the runtimes."""
-    run = runner(path, runtime, threads=threads, **options)
-    return Contestant(run.run, run.size_bytes, configuration)
+    """An exported file under one of the runtimes, with the tokenizer.json that lies beside it, if one does."""
+    words = Path(path).with_name("tokenizer.json")
+    run = runner(path, runtime, threads=threads, tokenizer=words if words.is_file() else None, **options)
+    return Contestant(run.run, run.size_bytes, configuration, run.tokenizer)
 
 
 def files(paths: dict[str, str | Path], *, threads: int) -> dict[str, Contestant]:
@@ -190,19 +206,22 @@ def _bytes(model, weights) -> int:
 
 
 def measure(contestants: dict[str, Contestant], timed: Sequence[dict], config: InferenceConfig, *,
-            progress: bool = False):
-    """Times every contestant on every batch, round after round: a DataFrame contestant, round, batch, ms."""
+            own: dict[str, Sequence[dict]] | None = None, progress: bool = False):
+    """Times every contestant on every batch, round after round: a DataFrame contestant, round, batch, ms.
+
+    own: batches of contestants that do not take `timed` (`own_batches`).
+    """
     import pandas as pd
     from tqdm.auto import tqdm
 
     rows = []
     turns = [(number, name) for number in range(config.rounds) for name in contestants]
     for number, name in tqdm(turns, desc="benchmark", unit="turn", disable=not progress):
-        run = contestants[name].run
+        run, mine = contestants[name].run, (own or {}).get(name, timed)
         time.sleep(config.pause)
-        for batch in timed[: config.warmup]:
+        for batch in mine[: config.warmup]:
             run(batch)
-        for i, batch in enumerate(timed):
+        for i, batch in enumerate(mine):
             began = time.perf_counter()
             run(batch)
             rows.append((name, number, i, 1000 * (time.perf_counter() - began)))
@@ -237,12 +256,15 @@ def stronger_control(table) -> str:
 
 
 def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *, settings: RunSettings, task,
-           model_info: dict, other_load: float | None = None, started: float | None = None) -> list[Path]:
-    """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables."""
+           model_info: dict, more: dict | None = None, started: float | None = None) -> list[Path]:
+    """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables.
+
+    more: further metrics of the run as a whole.
+    """
     from seo_core import results
 
     cpu = cpu_support()
-    shared = {"batch_size": config.batch_size, "threads": config.threads, "other_load": other_load,
+    shared = {"batch_size": config.batch_size, "threads": config.threads, **(more or {}),
               "has_vnni": int(cpu["vnni"]), "has_bf16": int(cpu["bf16"]), "onednn_capped": int(cpu["capped"])}
     parameters = {"inference": asdict(config), "contestants": sorted(contestants),
                   "onednn_capped": cpu["capped"]}
@@ -272,6 +294,7 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
     base = bench.baseline() if train else None
     model = base.model() if train else bench.start()
     encoded, started = bench.encoded("validation_matched"), time.time()
+    rows = chosen_rows(encoded, config)
     with tempfile.TemporaryDirectory() as folder:
         contestants = baselines(model, folder, threads=config.threads, weights=base.weights if train else None)
         own = files(kept_files(settings) if paths is None else paths, threads=config.threads)
@@ -280,14 +303,40 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
         contestants |= {name: contestant for name, contestant in own.items() if name not in contestants}
         if not train:  # times of an untrained network are no configuration's
             contestants = {name: replace(contestant, configuration="") for name, contestant in contestants.items()}
+        special = own_batches(contestants, bench.task["validation_matched"], rows, bench.task.texts,
+                              settings.max_length)
         elsewhere = _Elsewhere()
-        turns = measure(contestants, batches(encoded, config), config, progress=progress)
-        load = elsewhere.cores()
+        turns = measure(contestants, batches(encoded, config, rows), config, own=special, progress=progress)
+        more = {"other_load": elsewhere.cores(), **_padding(encoded, rows)}
         table = summarize(turns, contestants, baseline=CONTROL)
         table = summarize(turns, contestants, baseline=stronger_control(table))
-        record(table, contestants, config, settings=settings, task=bench.task, started=started, other_load=load,
+        record(table, contestants, config, settings=settings, task=bench.task, started=started, more=more,
                model_info=model_info(model, settings.model))
     return table
+
+
+def _padding(encoded, rows: np.ndarray) -> dict[str, float]:
+    """Share of padding in the batches as they are, and in those of the same pairs in their given order."""
+    from seo_core.data import padding_share
+
+    size = rows.shape[1]
+    return {"padding_share": padding_share(encoded.lengths[rows.ravel()], size),
+            "padding_share_unsorted": padding_share(encoded.lengths[np.sort(rows.ravel())], size)}
+
+
+def latest(*folders, capped: bool = False):
+    """The newest benchmark record under the folders: (table of its contestants, the record); (empty table, None) where
+    there is none. capped: one that was taken under ONEDNN_MAX_CPU_ISA."""
+    import pandas as pd
+
+    from seo_core import results
+
+    known = [r for r in results.load_records(*folders) if r["configuration"] == RECORD and r["experiment"] == EXPERIMENT
+             and bool(r["metrics"].get("onednn_capped")) == capped]
+    if not known:
+        return pd.DataFrame(), None
+    newest = max(known, key=lambda r: r["provenance"]["finished"])
+    return pd.DataFrame.from_dict(newest["contestants"], orient="index"), newest
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -130,6 +130,22 @@ def test_contestants_take_turns_and_warm_up_is_not_timed(toy_pairs):
     assert calls[0][1] == calls[1][1] == calls[3][1]  # the same batches for both
 
 
+def test_a_vocabulary_of_its_own_reads_the_same_texts(bench, runs):
+    small = plans.exported(runs["vocabulary-words4"])
+    contestant = bench_inference.file_contestant(small, threads=1)
+    frame, encoded = bench.task["validation_matched"], bench.encoded("validation_matched")
+    rows = bench_inference.chosen_rows(encoded, TINY)
+    own = bench_inference.own_batches({"x": contestant}, frame, rows, bench.task.texts, 64)["x"]
+    assert len(own) == 2 and all(b["input_ids"].shape[0] == 4 for b in own)
+    for batch, part in zip(own, rows, strict=True):
+        for ids, mask, row in zip(batch["input_ids"], batch["attention_mask"], part, strict=True):
+            words = contestant.tokenizer.backend_tokenizer.decode(ids[mask == 1].tolist()).replace(" ", "")
+            expected = "".join(frame.iloc[row][list(bench.task.texts)]).lower().replace(" ", "")
+            assert words == expected
+    with pytest.raises(RuntimeError, match="encode the texts with the tokenizer that belongs"):
+        contestant.run(batches(encoded, TINY, rows)[0])
+
+
 def test_the_summary_compares_turns_of_one_round():
     turns = pd.DataFrame([("control", 0, 0, 10.0), ("control", 1, 0, 30.0), ("x", 0, 0, 5.0), ("x", 1, 0, 10.0)],
                          columns=["contestant", "round", "batch", "ms"])
@@ -152,6 +168,10 @@ def test_the_benchmark_writes_what_it_measured(bench, runs):
     main = records[bench_inference.RECORD]
     assert set(main["contestants"]) == set(table.index)
     assert main["metrics"]["threads"] == 1 and main["metrics"]["has_vnni"] in (0, 1)
+    assert main["metrics"]["padding_share"] <= main["metrics"]["padding_share_unsorted"] < 1
+    again, newest = bench_inference.latest(folder)
+    assert newest["contestants"] == main["contestants"] and list(again.index) == list(main["contestants"])
+    assert bench_inference.latest(folder, capped=True)[1] is None
     assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
     assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
     assert bench_inference.kept_files(bench.settings)["quant"] == plans.exported(runs["quant"])

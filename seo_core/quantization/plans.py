@@ -71,12 +71,7 @@ def arm(name: str, settings: RunSettings, *, bench: Bench | None = None) -> Run:
     if settings.profile == "quick":
         recipe = replace(recipe, calibration_rows=QUICK_ROWS)
     bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
-    own = bench
-    if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
-        small = trimmed(bench, recipe.vocabulary)
-        own = replace(bench, tokenizer=small.tokenizer)
-    return own.record(name, lambda: _make(bench, own, recipe, small.model if recipe.vocabulary else None),
-                      {"recipe": asdict(recipe)}, keep=True)
+    return bench.record(name, lambda: _make(bench, recipe), {"recipe": asdict(recipe)}, keep=True)
 
 
 def exported(run: Run) -> Path:
@@ -85,39 +80,34 @@ def exported(run: Run) -> Path:
 
 
 def trimmed(bench: Bench, size: int):
-    """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`."""
+    """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`.
+
+    Labels are read of neither. Raises DataError where the source task cannot be had.
+    """
+    from seo_core.data import load_nli
     from seo_core.quantization.vocabulary import token_counts, trim
 
-    return trim(bench.baseline().model(), bench.tokenizer,
-                token_counts(bench.encoded("train"), *_source_text(bench)), size)
-
-
-def _source_text(bench: Bench) -> list:
-    """The source task's training texts as token ids, labels not read; none where it cannot be had."""
-    from seo_core.data import DataError, load_nli
-
     embedded = bench.settings.source == "embedded"
-    try:
-        task = load_nli(bench.settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
-    except DataError:
-        return []
-    return [bench.encode(task["train"][list(bench.task.texts)])]
+    source = load_nli(bench.settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
+    counts = token_counts(bench.encoded("train"), bench.encode(source["train"][list(bench.task.texts)]))
+    return trim(bench.baseline().model(), bench.tokenizer, counts, size)
 
 
-def _make(bench: Bench, own: Bench, recipe: Recipe, model) -> Made:
-    """bench: with the baseline's tokenizer. own: with that of `model`, the trimmed baseline, if it was trimmed."""
+def _make(bench: Bench, recipe: Recipe) -> Deployed:
     from seo_core.evaluation import predict
     from seo_core.quantization.vocabulary import unknown_rate
 
-    base = bench.baseline().model()
-    reference, metrics = predict(base, bench.encoded("acceptance")), {}
-    if model is not None:
+    model, own, metrics = bench.baseline().model(), bench, {}
+    reference = predict(model, bench.encoded("acceptance"))
+    if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
+        small = trimmed(bench, recipe.vocabulary)
+        model, own = small.model, replace(bench, tokenizer=small.tokenizer)
         frame = bench.task["validation_matched"]
         texts = [text for column in bench.task.texts for text in frame[column]]
         for name, words in (("", own.tokenizer), ("_baseline", bench.tokenizer)):
             metrics.update({key + name: value for key, value in unknown_rate(words, texts).items()})
         metrics["vocabulary"] = model.config.vocab_size
-    made = deployed(own, model or base, recipe=recipe)
+    made = deployed(own, model, recipe=recipe)
     agreement = parity(reference, made.runner, own.encoded("acceptance"))
     return replace(made, metrics={**metrics, **made.metrics, **agreement})
 
@@ -158,7 +148,8 @@ def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales:
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
 
-    return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run)
+    return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run,
+                    tokenizer=bench.tokenizer)
 
 
 def _scales(bench: Bench, model, recipe: Recipe) -> Scales:
