@@ -5,13 +5,15 @@ time): torch, transformers, datasets and matplotlib are imported by the
 functions that use them. transformers' Auto classes know the compact (pruned) BERT after this import.
 """
 
-__version__ = "0.1.0"
+import warnings
 
 from seo_core._register import install as _install
 from seo_core.settings import RunSettings, SettingsError, load_settings
 
-_install()  # the compact BERT, for transformers' Auto classes, once they are imported
+__version__ = "0.1.0"
 
+warnings.filterwarnings("ignore", message="IProgress not found")  # plain progress bars are what the pages want
+_install()  # the compact BERT, for transformers' Auto classes, once they are imported
 
 
 def load(folder, **options):

@@ -8,8 +8,6 @@ splits.py keeps it honest, generator.py and lexicon.py make the embedded set, en
 baselines.py says what word counts alone can do.
 """
 
-import warnings
-
 from seo_core.data.baselines import baselines, cue_words, fit_ngrams, top_ngrams
 from seo_core.data.cleaning import clean, fold, premise_key
 from seo_core.data.encoding import Encoded, encode, padding_share
@@ -17,9 +15,6 @@ from seo_core.data.generator import generate, generate_nli
 from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_nli, load_task
 from seo_core.data.readers import DataError
 from seo_core.data.splits import development, imbalance, premise_groups, prepare, subsample
-
-# tqdm, which transformers imports, misses ipywidgets in a notebook; the book uses plain text bars on purpose.
-warnings.filterwarnings("ignore", message="IProgress not found")
 
 __all__ = [
     "NLI_LABELS",
