@@ -52,7 +52,7 @@ def run_peer(contestant: str, texts: list[str], strength: float, seed: int = 0, 
     """One turn of a contestant in its own process: see `seo_core.peers`. Raises RuntimeError with its last words."""
     library = contestant.split()[0]
     interpreter = os.environ.get(PEERS.get(library, ""), "") or sys.executable
-    environment = dict(os.environ)
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # a notebook's, unknown elsewhere
     if library == "seo_core":  # the package as it runs here, installed or not
         root = str(Path(script.__file__).resolve().parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))

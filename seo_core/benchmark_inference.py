@@ -18,7 +18,6 @@ CPUs differ most in their instructions for small numbers. The record says whethe
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -30,8 +29,9 @@ from pathlib import Path
 
 import numpy as np
 
+from seo_core.cli import guarded, say, settings_parser
 from seo_core.quantization.runners import INPUTS, cpu_support, runner
-from seo_core.settings import RunSettings, load_settings, resolve_path
+from seo_core.settings import RunSettings, resolve_path
 
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
 CONTROL, PLAIN = "control", "control, not fused"
@@ -341,35 +341,25 @@ def latest(*folders, capped: bool = False):
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m seo_core.benchmark_inference",
-                                     description=__doc__.split("\n")[0])
+    parser = settings_parser("seo_core.benchmark_inference", __doc__)
     parser.add_argument("--files", nargs="+", metavar="NAME=PATH[:openvino]",
                         help="exported files (default: all that the chapters kept)")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--seed", type=int, default=0)
-    for name in ("data", "model", "results-dir"):
-        parser.add_argument(f"--{name}", default="default")
     for name in ("batch-size", "threads", "batches", "rounds"):
         parser.add_argument(f"--{name}", type=int)
-    given = parser.parse_args(arguments)
-    try:
-        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
-                                 results_dir=given.results_dir)
+
+    def work(given, settings):
         for text in given.files or ():
             if "=" not in text:
                 raise ValueError(f"--files takes NAME=PATH, got {text!r}")
         changed = {k: v for k in ("batch_size", "threads", "batches", "rounds") if (v := getattr(given, k)) is not None}
-        config = InferenceConfig(**{**asdict(QUICK if given.profile == "quick" else InferenceConfig()), **changed})
+        config = replace(QUICK if given.profile == "quick" else InferenceConfig(), **changed)
         paths = dict(text.split("=", 1) for text in given.files) if given.files else None
-        table = run(settings, paths, config=config, progress=True)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    cpu = cpu_support()
-    print(table.round(2).to_string())
-    print(f"VNNI: {'yes' if cpu['vnni'] else 'no'}, bf16: {'yes' if cpu['bf16'] else 'no'}"
-          + (" (capped by ONEDNN_MAX_CPU_ISA)" if cpu["capped"] else ""))
-    return 0
+        say(run(settings, paths, config=config, progress=True).round(2).to_string())
+        cpu = cpu_support()
+        say(f"VNNI: {'yes' if cpu['vnni'] else 'no'}, bf16: {'yes' if cpu['bf16'] else 'no'}"
+            + (" (capped by ONEDNN_MAX_CPU_ISA)" if cpu["capped"] else ""))
+
+    return guarded(parser, work, arguments)
 
 
 if __name__ == "__main__":

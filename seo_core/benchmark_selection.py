@@ -11,13 +11,14 @@ contestant for each function and size; the contestant "features" is the pass ove
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
+
+from seo_core.cli import guarded, say, settings_parser
 
 EXPERIMENT = "bench_selection"
 SIZES = (10_000, 30_000, 100_000)
@@ -123,30 +124,19 @@ def run(settings, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FU
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
-    from seo_core.settings import load_settings
-
-    parser = argparse.ArgumentParser(prog="python -m seo_core.benchmark_selection",
-                                     description=__doc__.split("\n")[0])
+    parser = settings_parser("seo_core.benchmark_selection", __doc__)
+    parser.set_defaults(profile="cpu", data="embedded")
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS))
     parser.add_argument("--n", type=int, default=1000, help="examples chosen")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--profile", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", default="embedded")
-    for name in ("model", "results-dir"):
-        parser.add_argument(f"--{name}", default="default")
-    given = parser.parse_args(arguments)
-    try:
-        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
-                                 results_dir=given.results_dir)
+
+    def work(given, settings):
         table, path = run(settings, sizes=given.sizes, functions=given.functions, n=given.n, rounds=given.rounds)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(table.to_string(index=False))
-    print(path)
-    return 0
+        say(table.to_string(index=False))
+        say(str(path))
+
+    return guarded(parser, work, arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ stopped and given again.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from seo_core import results
-from seo_core.settings import RunSettings, load_settings, resolve_path, suggest
+from seo_core.cli import guarded, say, settings_parser
+from seo_core.settings import RunSettings, resolve_path, suggest
 from seo_core.studies import (
     BUDGETS,
     Added,
@@ -444,24 +444,12 @@ def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m seo_core.plans", description=__doc__.split("\n")[0])
+    parser = settings_parser("seo_core.plans", __doc__)
     parser.add_argument("experiment", choices=sorted(PLANS))
     parser.add_argument("--arms", nargs="+", metavar="ARM")
     parser.add_argument("--labels", nargs="+", type=int, metavar="N")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--seed", type=int, default=0)
-    for name in ("data", "model", "source", "results-dir"):
-        parser.add_argument(f"--{name}", default="default")
-    given = parser.parse_args(arguments)
-    try:
-        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
-                                 source=given.source, results_dir=given.results_dir)
-        run(given.experiment, settings, arms=given.arms, labels=given.labels,
-            report=lambda text: print(text, flush=True))
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return guarded(parser, lambda given, settings: run(given.experiment, settings, arms=given.arms,
+                                                       labels=given.labels, report=say), arguments)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,15 @@ def test_a_contestant_in_its_own_process_does_what_it_does_here():
     assert len(answer["seconds"]) == 2 and min(answer["seconds"]) > 0
 
 
+def test_a_peer_does_not_inherit_the_notebooks_plotting_backend(monkeypatch, tmp_path):
+    peer = tmp_path / "python"
+    peer.write_text('#!/bin/sh\necho "{\\"backend\\": \\"${MPLBACKEND-its own}\\"}"\n')
+    peer.chmod(0o755)
+    monkeypatch.setenv("SEO_PEER_NLPAUG", str(peer))
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    assert bench.run_peer("nlpaug synonym", ["A text."], 0.1) == {"backend": "its own"}
+
+
 def test_an_absent_peer_is_named_with_its_reason(monkeypatch):
     monkeypatch.setenv("SEO_PEER_NLPAUG", "path/to/nowhere/python")
     monkeypatch.delenv("SEO_PEER_TEXTATTACK", raising=False)

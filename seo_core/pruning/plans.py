@@ -12,21 +12,21 @@ one. A run that has its record is skipped, and one that was stopped goes on from
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from seo_core.cli import guarded, knob, say, settings_parser, with_knobs
 from seo_core.compression import Bench, Made, open_bench
-from seo_core.distillation.plans import cache_folder, edited_pairs, knob, source_pairs
-from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.distillation.plans import cache_folder, edited_pairs, source_pairs
+from seo_core.settings import RunSettings, suggest
 from seo_core.studies import Run, concatenate
 
 PRUNING, ITERATIVE = "09_pruning", "10_adaptive_iterative_pruning"
@@ -320,13 +320,9 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
     if name not in ARMS:
         raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
     experiment, recipe = ARMS[name]
-    known = {f.name for f in fields(Recipe)}
-    for key in knobs or {}:
-        if key not in known:
-            raise ValueError(f"unknown knob {key!r}{suggest(key, known)}")
     if settings.profile == "quick":
         recipe = replace(recipe, **QUICK)
-    recipe = replace(recipe, **(knobs or {}))
+    recipe = with_knobs(recipe, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
     run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True)
     discard_checkpoint(checkpoint(bench, recipe))
@@ -335,31 +331,21 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m seo_core.pruning.plans", description=__doc__.split("\n")[0])
+    parser = settings_parser("seo_core.pruning.plans", __doc__)
     parser.add_argument("arms", nargs="+", metavar="ARM", help=f"base, {', '.join(ARMS)}")
     parser.add_argument("--set", nargs="+", default=[], type=knob, metavar="KNOB=VALUE", help="fields of Recipe")
     parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--seed", type=int, default=0)
-    for name in ("data", "model", "source", "results-dir"):
-        parser.add_argument(f"--{name}", default="default")
-    given = parser.parse_args(arguments)
-    try:
-        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
-                                 source=given.source, results_dir=given.results_dir)
+
+    def work(given, settings):
         bench = open_bench(PRUNING, settings)
         for name in given.arms:
-            run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name,
-                      report=lambda text: print(text, flush=True))
+            run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name, report=say)
             m = run.metrics
-            print(f"{run.record['configuration']:20s} matched and mismatched {100 * m['accuracy_matched']:.2f}%, "
-                  f"{100 * m['accuracy_mismatched']:.2f}%"
-                  + (f", {m['removed']:.1%} removed, {m['size_bytes'] / 1e6:.2f} MB" if "removed" in m else ""),
-                  flush=True)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+            say(f"{run.record['configuration']:20s} matched and mismatched {100 * m['accuracy_matched']:.2f}%, "
+                f"{100 * m['accuracy_mismatched']:.2f}%"
+                + (f", {m['removed']:.1%} removed, {m['size_bytes'] / 1e6:.2f} MB" if "removed" in m else ""))
+
+    return guarded(parser, work, arguments)
 
 
 if __name__ == "__main__":

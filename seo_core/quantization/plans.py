@@ -12,19 +12,19 @@ counts read training text and the source task's, and no label of either. A run t
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from seo_core.cli import guarded, say, settings_parser
 from seo_core.compression import Bench, Made, open_bench
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.export import ExportConfig, export_onnx, library_export
 from seo_core.quantization.runners import OnnxRunner, parity
 from seo_core.quantization.scheme import Scales
-from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.settings import RunSettings, suggest
 from seo_core.studies import Run
 
 EXPERIMENT = "11_quantization"
@@ -160,26 +160,17 @@ def _scales(bench: Bench, model, recipe: Recipe) -> Scales:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m seo_core.quantization.plans",
-                                     description=__doc__.split("\n")[0])
+    parser = settings_parser("seo_core.quantization.plans", __doc__)
     parser.add_argument("arms", nargs="+", choices=[*ARMS, "all"], metavar="ARM", help=f"all, or of {', '.join(ARMS)}")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--seed", type=int, default=0)
-    for name in ("data", "model", "source", "results-dir"):
-        parser.add_argument(f"--{name}", default="default")
-    given = parser.parse_args(arguments)
-    try:
-        settings = load_settings(given.profile, seed=given.seed, data=given.data, model=given.model,
-                                 source=given.source, results_dir=given.results_dir)
+
+    def work(given, settings):
         bench = open_bench(EXPERIMENT, settings)
         for name in ARMS if "all" in given.arms else given.arms:
             run = arm(name, settings, bench=bench)
-            print(f"{name:18s} {run.metrics['size_bytes'] / 1e6:7.2f} MB  matched "
-                  f"{100 * run.metrics['accuracy_matched']:.2f}%", flush=True)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+            say(f"{name:18s} {run.metrics['size_bytes'] / 1e6:7.2f} MB  matched "
+                f"{100 * run.metrics['accuracy_matched']:.2f}%")
+
+    return guarded(parser, work, arguments)
 
 
 if __name__ == "__main__":

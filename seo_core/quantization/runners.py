@@ -14,6 +14,7 @@ told to use the slower exact one there (`session.x64quantprecision`), so that a 
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import os
@@ -47,7 +48,7 @@ class _Tokenizer:
         self.pad_token_id = self.backend_tokenizer.token_to_id("[PAD]") or 0
 
 
-class Runner:
+class Runner(abc.ABC):
     """What both runtimes share. `_run` takes the three arrays (B, T) and returns logits (B, k)."""
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None, threads: int = 2,
@@ -138,11 +139,13 @@ class Runner:
         z = np.exp(z - z.max(axis=1, keepdims=True))
         return z / z.sum(axis=1, keepdims=True)
 
+    @abc.abstractmethod
     def _open(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Loads the file; returns what it says of itself. Raises RunnerError."""
 
+    @abc.abstractmethod
     def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        raise NotImplementedError
+        """Logits (B, k) of one padded batch."""
 
 
 class OnnxRunner(Runner):

@@ -1,0 +1,75 @@
+"""What the package's smaller command lines share: the settings' options, and errors as one line.
+
+    parser = settings_parser("seo_core.plans", __doc__)
+    parser.add_argument("arms", nargs="+")
+    return guarded(parser, lambda given, settings: print(run(given.arms, settings)), arguments)
+
+`python -m seo_core.run` is the large one and has a parser of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+from seo_core.settings import RunSettings, load_settings, suggest
+
+OPTIONS = ("profile", "seed", "data", "model", "source", "results_dir")
+
+
+def settings_parser(module: str, text: str) -> argparse.ArgumentParser:
+    """A parser with the options that make a `RunSettings`; text: a docstring, its first line is shown by --help."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=text.split("\n")[0])
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in OPTIONS[2:]:
+        parser.add_argument(f"--{name.replace('_', '-')}", default="default")
+    return parser
+
+
+def guarded(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace, RunSettings], None],
+            arguments: list[str] | None = None) -> int:
+    """Calls `work(given, settings)`; what it raises on bad input becomes one line on stderr and exit status 1."""
+    given = parser.parse_args(arguments)
+    try:
+        values = {name: getattr(given, name) for name in OPTIONS}
+        work(given, load_settings(values.pop("profile"), **values))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    """Prints a line now, also into a pipe."""
+    print(text, flush=True)
+
+
+def knob(text: str) -> tuple[str, object]:
+    """"epochs=6" -> ("epochs", 6); values are Python literals, anything else is text."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str, "tuple": (tuple, list)}
+
+
+def with_knobs(recipe, knobs: dict | None):
+    """`recipe`, a dataclass, with some fields changed. Raises ValueError for a name it lacks and for a value of
+    another type than the field's."""
+    types = {f.name: str(f.type) for f in fields(recipe)}
+    for name, value in (knobs or {}).items():
+        if name not in types:
+            raise ValueError(f"unknown knob {name!r}{suggest(name, types)}")
+        kind = types[name].split(" |")[0].split("[")[0]
+        if value is None and "None" in types[name]:
+            continue
+        if not isinstance(value, KINDS[kind]) or (kind != "bool" and isinstance(value, bool)):
+            raise ValueError(f"knob {name!r} must be {types[name]}, got {value!r}")
+    return replace(recipe, **(knobs or {}))
