@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+import types
+import typing
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from seo_core.settings import RunSettings, load_settings, suggest
 
@@ -57,19 +59,24 @@ def knob(text: str) -> tuple[str, object]:
         return name, value
 
 
-KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str, "tuple": (tuple, list)}
-
-
 def with_knobs(recipe, knobs: dict | None):
     """`recipe`, a dataclass, with some fields changed. Raises ValueError for a name it lacks and for a value of
     another type than the field's."""
-    types = {f.name: str(f.type) for f in fields(recipe)}
+    known = typing.get_type_hints(type(recipe))
     for name, value in (knobs or {}).items():
-        if name not in types:
-            raise ValueError(f"unknown knob {name!r}{suggest(name, types)}")
-        kind = types[name].split(" |")[0].split("[")[0]
-        if value is None and "None" in types[name]:
-            continue
-        if not isinstance(value, KINDS[kind]) or (kind != "bool" and isinstance(value, bool)):
-            raise ValueError(f"knob {name!r} must be {types[name]}, got {value!r}")
+        if name not in known:
+            raise ValueError(f"unknown knob {name!r}{suggest(name, known)}")
+        if not _fits(value, known[name]):
+            said = str(known[name]) if typing.get_args(known[name]) else known[name].__name__
+            raise ValueError(f"knob {name!r} must be {said}, got {value!r}")
     return replace(recipe, **(knobs or {}))
+
+
+def _fits(value, hint) -> bool:
+    """Whether a value is of a field's type; whole numbers are floats, lists are tuples, True is no number."""
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [typing.get_origin(part) or part for part in parts]
+    if isinstance(value, bool):
+        return bool in kinds
+    wider = {int: (int, float), list: (list, tuple)}.get(type(value), (type(value),))
+    return any(kind in wider for kind in kinds)

@@ -82,8 +82,9 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     logits = predict(model, own.encoded("validation_matched"))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean(logits.argmax(1) == kept) >= 0.97
-    file = export(model, tmp_path / "m.onnx", ExportConfig("int8-static", max_length=bench.settings.max_length),
-                  scales=qat.scales(model))
+    scales = qat.scales(model)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=bench.settings.max_length)
+    file = export(model, tmp_path / "m.onnx", config, scales=scales)
     assert file.stat().st_size == sqd.metrics["size_bytes"]
     assert {"sqd_alpha", "sqd_gap", "sqd_loss_kd"} <= set(sqd.record["series"])
     plain = load_backbone(str(sqd.weights), num_labels=3)[0]
