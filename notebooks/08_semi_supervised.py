@@ -187,8 +187,8 @@ _ = figures_semi.label_points(curves, target="base")
 # What a student can learn is limited by what its teacher says. The left panel shows how much of the pool a fixed threshold keeps, the right
 # one how much of it is right. A threshold can fail in two ways. A teacher that knows its few labels by heart may be *sure*
 # and often wrong: then much is kept and little is cleaned. One that saw more labels fewer times may never reach 0.95: then
-# nothing is kept, and the student is a supervised one: one that trained for fewer epochs than `base` did, since all students have
-# two. The panels say which teacher does what.
+# nothing is kept, and the student is the supervised model once more (with few pairs it trains for as many epochs as that did).
+# The panels say which teacher does what.
 
 # %% mystnb={"figure": {"caption": "Teachers of the reference runs (first seed) on the unlabelled pairs, over a fixed threshold: share kept, and how much of it is right.", "name": "fig-ssl-thresholds"}, "image": {"alt": "Two panels over the threshold with one line for each arm and number of labels: share of the pool that is kept, and share of it that is labelled right."}}
 records = [r for r in results.load_records(folders[2]) if "kept_at_threshold" in r["series"]]

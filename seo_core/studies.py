@@ -147,11 +147,11 @@ class Study:
               after: Callable | None = None, watch: Callable | None = None) -> Run:
         """Trains on the pairs at `rows` of the pool, and what `add()` makes; evaluates, and writes the record.
 
-        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of
-        weights, or a function that returns one. loss(model) returns a loss for `fit`. training: fields of
-        TrainingConfig to change. after(model) returns more metrics. watch: a callback of `fit` whose metrics() and
-        series() go into the record. keep: keeps the weights for `Run.model`. The rows go into the record as the
-        ledger of bought labels. Nothing is called where the record is there already.
+        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of weights,
+        or a function that returns one. loss(model) returns a loss for `fit`. training: fields of TrainingConfig to
+        change (epochs: at least; with few pairs there are more). after(model) returns more metrics. watch: a callback
+        of `fit` whose metrics() and series() go into the record. keep: keeps the weights for `Run.model`. The rows go
+        into the record as the ledger of bought labels. Nothing is called where the record is there already.
         """
         from seo_core.training import TrainingConfig
 
@@ -189,6 +189,8 @@ class Study:
             more = added.examples
             train = concatenate(train, more if isinstance(more, Encoded) else self.encode(more))
             loss = added.loss or loss
+            # where little was added, no fewer steps than a supervised run on as many pairs
+            config = replace(config, epochs=max(config.epochs, self.settings.labelled(len(train)).epochs))
         model = self.start(start)
         if settings.profile == "quick" and start != "scratch":
             _freeze_below(model, QUICK_DEPTH)
