@@ -194,7 +194,8 @@ figures.Table(figures_distillation.against_table(found))
 _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(frame))
 
 # %% [markdown]
-# The two kinds of lines do not compare like with like. A weight set to zero may be picked anywhere, so more of them can go at
+# The two kinds of lines do not compare like with like. Zeros were trained on the labels alone, as in the papers, and units with the unpruned network as
+# teacher (`taylor-60-labels`: without it). A weight set to zero may be picked anywhere, so more of them can go at
 # the same loss; but a removed unit saves bytes and time, and a zero saves neither. Where the line of a score lies on that of `random`, the score has told
 # nothing that training does not make up for.
 #
@@ -207,5 +208,5 @@ _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(fram
 #
 # 1. Prune the word table too (`embeddings=True`). What does it cost, at 50%?
 # 2. Let layers go: `choose(..., kinds=("heads", "neurons", "layers"))`. Which ones are chosen? Is the result faster at equal weights?
-# 3. `random-40` after training is often close to the scores. After how many pairs of training do the scores stop mattering?
+# 3. Train `random-40` and `taylor-40` for one, three and nine epochs. Do the scores stop mattering, and when?
 # 4. Take `multiple=1` in `choose`. Does the network get slower although it is smaller?

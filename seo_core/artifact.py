@@ -26,6 +26,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core.settings import replace_folder
+
 FORMAT = "seo-artifact-1"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
 SUMS = "SHA256SUMS"
@@ -91,8 +93,7 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
         (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
         (partial / SUMS).write_text("".join(f"{_sha256(partial / name)}  {name}\n" for name in FILES))
         _try(partial, len(texts))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        replace_folder(partial, folder)
     except OSError as error:
         raise ArtifactError(f"cannot write the artifact {folder.name}: {error.strerror or error}. Free some space or "
                             "choose another folder (nothing was half-written)") from error
@@ -135,7 +136,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     if timed:
         shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}
     recipe, sources = parameters.get("recipe", {}), [str(found["data"]["name"])]
-    if recipe.get("source_text") or recipe.get("vocabulary"):  # the source task's text was read
+    if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
         sources.append(str(parameters.get("source", "")))
     terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
     made = [f"run {found['configuration']} of {found['experiment']}, profile {found['profile']}, seed {found['seed']}, "
@@ -151,12 +152,17 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
 
 
 def _beside(record: Path, found: dict, experiment: str, configuration: str) -> dict | None:
-    """The newest record of another experiment in the same results folder, profile and seed."""
+    """The newest record of another experiment's configuration in the same results folder and profile, of the same
+    seed, data and backbone, and not taken with the CPU's instructions capped."""
     from seo_core import results
 
-    paths = record.parent.parent.joinpath(experiment).glob(f"{configuration}-*-seed{found['seed']}.json")
-    newest = max(paths, key=lambda path: path.stat().st_mtime, default=None)
-    return results.load_records(newest)[0] if newest else None
+    def key(run):
+        return (run["configuration"], run["seed"], run["data"]["fingerprint"], run["model"]["fingerprint"])
+
+    wanted = (configuration, *key(found)[1:])
+    same = [run for run in results.load_records(record.parent.parent / experiment)
+            if key(run) == wanted and not run["metrics"].get("onednn_capped")]
+    return max(same, key=lambda run: run["provenance"]["finished"], default=None)
 
 
 def load(folder: str | Path, *, threads: int = 2):
@@ -268,7 +274,8 @@ _NAMES = {
     "latency_ms_p50": ("median time of a batch, ms", "{:.1f}"),
     "latency_ms_p95": ("95th percentile of it, ms", "{:.1f}"),
     "batch_size": ("texts in a batch", "{:.0f}"),
-    "unknown_rate": ("unknown tokens, matched set", "{:.3%}"),
+    "unknown_rate_matched": ("unknown tokens, matched set", "{:.3%}"),
+    "unknown_rate_mismatched": ("unknown tokens, mismatched set", "{:.3%}"),
     "threads": ("threads", "{:.0f}"),
 }
 

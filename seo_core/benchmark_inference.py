@@ -256,10 +256,11 @@ def stronger_control(table) -> str:
 
 
 def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *, settings: RunSettings, task,
-           model_info: dict, more: dict | None = None, started: float | None = None) -> list[Path]:
+           model_info: dict, turns=None, more: dict | None = None, started: float | None = None) -> list[Path]:
     """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables.
 
-    more: further metrics of the run as a whole.
+    turns: of `measure`; a contestant's record then has `round_ms`, its milliseconds per batch in each round, so that
+    two of a run can be compared round by round. more: further metrics of the run as a whole.
     """
     from seo_core import results
 
@@ -273,7 +274,9 @@ def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *
                            contestants={name: row.dropna().to_dict() for name, row in table.iterrows()}, **write)]
     for name, contestant in contestants.items():
         if contestant.configuration:
-            paths.append(results.write(EXPERIMENT, contestant.configuration, parameters=parameters,
+            own = turns[turns["contestant"] == name].groupby("round")["ms"].mean() if turns is not None else None
+            series = {} if own is None else {"round": own.index.tolist(), "round_ms": own.tolist()}
+            paths.append(results.write(EXPERIMENT, contestant.configuration, parameters=parameters, series=series,
                                        metrics={**shared, **table.loc[name].dropna().to_dict()}, **write))
     return paths
 
@@ -310,7 +313,7 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
         more = {"other_load": elsewhere.cores(), **_padding(encoded, rows)}
         table = summarize(turns, contestants, baseline=CONTROL)
         table = summarize(turns, contestants, baseline=stronger_control(table))
-        record(table, contestants, config, settings=settings, task=bench.task, started=started, more=more,
+        record(table, contestants, config, settings=settings, task=bench.task, started=started, more=more, turns=turns,
                model_info=model_info(model, settings.model))
     return table
 

@@ -462,7 +462,7 @@ def _measure_study(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None
     where = " · ".join(rows.iloc[0][["profile", "data_name", "model_name"]])
     if contrast.kind == "ratio":
         logs = (values[names[0]] / values[names[1]]).map(math.log)
-        interval = [math.exp(x) for x in results.mean_interval(logs)[:3]]
+        interval = [math.exp(x) for x in (_by_round(rows, values.index, names) or results.mean_interval(logs))[:3]]
     else:
         each = sum(coefficient * values[name] for name, coefficient in contrast.terms)
         interval = [contrast.scale * x for x in
@@ -489,6 +489,17 @@ def _by_example(rows: pd.DataFrame, units, contrast: Contrast) -> results.Interv
         return None
     same_data = len({fingerprint for _, fingerprint in units}) == 1
     return results.paired_difference(sides[0], sides[1], shared_examples=same_data)
+
+
+def _by_round(rows: pd.DataFrame, units, names: list[str]) -> results.Interval | None:
+    """Log ratio of two contestants of one benchmark run, round by round; None unless one run is all there is."""
+    if len(units) > 1 or set(rows["experiment"]) != {"tab3_inference_speed"}:
+        return None
+    paths = [rows.loc[rows["configuration"] == name, "path"].iloc[-1] for name in names]
+    first, second = (results.record_at(path)["series"].get("round_ms") for path in paths)
+    if not first or not second or len(first) != len(second):
+        return None
+    return results.mean_interval([math.log(a / b) for a, b in zip(first, second, strict=True)])
 
 
 _ORDER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, NOT_TESTABLE)  # weakest first

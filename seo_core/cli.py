@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import shlex
 import sys
 import types
 import typing
 from collections.abc import Callable
 from dataclasses import replace
 
-from seo_core.settings import RunSettings, load_settings, suggest
+from seo_core.settings import RunSettings, display_source, load_settings, suggest
 
 OPTIONS = ("profile", "seed", "data", "model", "source", "results_dir")
 
@@ -43,6 +44,19 @@ def guarded(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace,
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def again(module: str, arm: str, settings: RunSettings, knobs: dict | None = None, name: str | None = None) -> str:
+    """The command that makes an arm of a plan; local folders appear as `path/to/<name>`."""
+    words = ["python", "-m", module, arm]
+    if name:
+        words += ["--name", name]
+    if knobs:
+        words += ["--set", *(f"{key}={value!r}" for key, value in sorted(knobs.items()))]
+    words += ["--profile", settings.profile, "--seed", str(settings.seed)]
+    for option in ("data", "model", "source"):
+        words += [f"--{option}", display_source(getattr(settings, option))]
+    return shlex.join(words)
 
 
 def say(text: str) -> None:

@@ -85,6 +85,8 @@ class Bench:
 
     def baseline(self) -> Run:
         """The network that every chapter compresses, fine-tuned on all training pairs in the headline setting."""
+        from filelock import FileLock
+
         from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
         config = TrainingConfig.from_settings(self.settings)
@@ -96,20 +98,24 @@ class Bench:
             discard_checkpoint(checkpoint)
             return Made(model, metrics=found.metrics, series=found.series)
 
-        return self.of(SHARED).record("base", make, {"training": asdict(config)}, keep=True)
+        place = checkpoint_folder(self.settings, f"{SHARED}-base")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_suffix(".lock")):  # a second process waits, and then finds the record
+            return self.of(SHARED).record("base", make, {"training": asdict(config)}, keep=True)
 
     def record(self, configuration: str, make: Callable[[], Made], parameters: dict | None = None, *,
-               keep: bool = False) -> Run:
+               keep: bool = False, again: str | None = None) -> Run:
         """Makes the network, measures it on both official sets and the acceptance half, and writes its record.
 
         `make` is not called where the record (and with keep=True the weights) of these parameters is there already.
+        again: the command that makes it, where it is not that of the chapter.
         """
         everything = {"classes": list(self.task.labels), "evaluation_precision": "auto", **(parameters or {})}
         path = results.record_path(self.experiment, configuration, settings=self.settings, data=self.task,
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem
         if not path.is_file() or (keep and not weights.is_dir()):
-            self._make(configuration, make, everything, weights if keep else None)
+            self._make(configuration, make, everything, weights if keep else None, again)
         return Run(path, results.load_records(path)[0], weights)
 
     @cached_property
@@ -118,7 +124,7 @@ class Bench:
 
         return fingerprint(self.settings.model)
 
-    def _make(self, configuration: str, make, parameters: dict, weights: Path | None) -> None:
+    def _make(self, configuration: str, make, parameters: dict, weights: Path | None, again: str | None) -> None:
         from seo_core.evaluation import classification_metrics, predict
         from seo_core.models import model_info, save
 
@@ -139,9 +145,12 @@ class Bench:
                 metrics.update({key: score[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
         if weights is not None:  # first, so that a record never stands without them
             made.save(weights) if made.save else save(made.model, ground.tokenizer, weights)
+            if made.save is None:
+                metrics["size_bytes"] = (weights / "model.safetensors").stat().st_size
         results.write(self.experiment, configuration, settings=self.settings, data=self.task,
                       model_info=model_info(made.model, self.settings.model), metrics={**made.metrics, **metrics},
-                      series=made.series, parameters=parameters, predictions=logits, labels=labels, started=started)
+                      series=made.series, parameters=parameters, predictions=logits, labels=labels, started=started,
+                      again=again)
 
 
 def open_bench(experiment: str, settings: RunSettings) -> Bench:

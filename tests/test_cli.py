@@ -1,10 +1,12 @@
 """The smaller command lines: settings from options, errors as one line, knobs checked by name and type."""
 
+import shlex
 from dataclasses import dataclass
 
 import pytest
 
 from seo_core import cli
+from seo_core.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,19 @@ def test_knobs_change_fields_of_the_right_type():
     assert cli.with_knobs(Recipe(), given) == Recipe(5, 2, ("neurons",), True)
     assert cli.with_knobs(Recipe(rate=1.0), {"rate": None}) == Recipe()
     assert cli.with_knobs(Recipe(), None) == Recipe()
+
+
+def test_the_command_of_an_arm_is_read_back_as_it_was_given():
+    settings = load_settings("cpu", seed=2, data="/somewhere/mnli")
+    knobs = {"layers": (0, 2), "epochs": 5, "kind": "a b"}
+    words = shlex.split(cli.again("seo_core.nothing", "kd", settings, knobs, "x"))
+    parser = cli.settings_parser("seo_core.nothing", "One line.")
+    parser.add_argument("arms", nargs="+")
+    parser.add_argument("--set", nargs="+", type=cli.knob)
+    parser.add_argument("--name")
+    given = parser.parse_args(words[3:])
+    assert dict(given.set) == knobs and given.name == "x"
+    assert (given.arms, given.seed, given.data) == (["kd"], 2, "path/to/mnli"), "no machine's path"
 
 
 @pytest.mark.parametrize("text, words", [

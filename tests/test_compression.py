@@ -1,5 +1,7 @@
 """The compression chapters' common ground: one baseline, records that are written once, development data apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,25 @@ def test_baseline_is_trained_once_and_shared(bench, monkeypatch):
 
     kept = results.predictions(first.path)["validation_matched"]
     assert np.array_equal(predict(first.model(), encoded, precision="auto").argmax(1), kept)
+
+
+def test_two_at_once_train_one_baseline(bench, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from seo_core import training
+
+    own, trained = replace(bench, settings=replace(bench.settings, seed=5)), []
+
+    def fit(*given, **named):
+        trained.append(1)
+        return original(*given, **named)
+
+    original = training.fit
+    monkeypatch.setattr(training, "fit", fit)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: own.baseline(), range(2))
+    assert first.path == second.path and len(trained) == 1
+    assert first.metrics["size_bytes"] == (first.weights / "model.safetensors").stat().st_size
 
 
 def test_record_measures_what_is_deployed(bench):

@@ -139,9 +139,12 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
 def test_several_teachers_are_baselines_of_few_seeds(bench, monkeypatch, seed, count, expected):
-    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self.settings.seed))
-    mine = replace(bench, settings=replace(bench.settings, seed=seed))
-    assert plans.teachers(mine, plans.Recipe(teachers=count)) == expected
+    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self))
+    mine = open_bench(bench.experiment, replace(bench.settings, seed=seed))
+    found = plans.teachers(mine, plans.Recipe(teachers=count))
+    assert [ground.settings.seed for ground in found] == expected
+    own = [open_bench(bench.experiment, replace(bench.settings, seed=s)).task.fingerprint for s in expected]
+    assert [ground.task.fingerprint for ground in found] == own, "each was trained on its own seed's draw"
 
 
 def test_layers_are_searched_on_development_data(bench, monkeypatch):

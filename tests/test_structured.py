@@ -231,6 +231,14 @@ def test_the_lowest_scores_go_first(network):
     assert removal.units == {"heads": {0: [2], 1: [1]}, "neurons": {}, "layers": []}
 
 
+def test_where_one_layer_is_used_up_the_next_ones_give(network):
+    neurons = [np.linspace(0.1, 0.2, 24), np.linspace(5.0, 6.0, 24)]  # all of layer 0 before any of layer 1
+    found = Importance([np.full(4, 99.0)] * 2, neurons, np.ones(2), "taylor")
+    removal = choose(network, found, 26 * 65 / encoder_weights(network), multiple=8)
+    small = remove(network, **removal.units)
+    assert shapes(small)["neurons"] == [8, 8] and removal.share >= 26 * 65 / encoder_weights(network)
+
+
 def test_more_than_there_is_is_refused(network):
     found = importance(network, "magnitude")
     with pytest.raises(NothingLeft, match="let layers go too"):

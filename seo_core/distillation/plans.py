@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.cli import guarded, knob, say, settings_parser, with_knobs
+from seo_core.cli import again, guarded, knob, say, settings_parser, with_knobs
 from seo_core.compression import Bench, Made, open_bench
 from seo_core.settings import RunSettings, resolve_path, suggest
 from seo_core.studies import Run, concatenate
@@ -169,7 +169,8 @@ def teachers(bench: Bench, recipe: Recipe) -> list:
     """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     own = bench.settings.seed
     seeds = [own, *(s for s in range(recipe.teachers) if s != own)][: recipe.teachers]
-    return [replace(bench, settings=replace(bench.settings, seed=seed)).baseline().model() for seed in seeds]
+    grounds = [bench if s == own else open_bench(bench.experiment, replace(bench.settings, seed=s)) for s in seeds]
+    return [ground.baseline().model() for ground in grounds]
 
 
 def shape(bench: Bench, recipe: Recipe, teacher):
@@ -301,7 +302,17 @@ def make(bench: Bench, recipe: Recipe) -> Made:
         stages.distil(student, last, recipe.epochs, "last")
         made = rounded(bench, recipe, student) if recipe.method == "ptq" else Made(student, tokenizer=bench.tokenizer)
     series = {**stages.results[-1].series, **{f"sqd_{k}": v for k, v in made.series.items()}}
-    return replace(made, metrics={**stages.costs(), **made.metrics}, series=series)
+    return replace(made, metrics={**stages.costs(), **made.metrics, **_words(bench, recipe)}, series=series)
+
+
+def _words(bench: Bench, recipe: Recipe) -> dict[str, float]:
+    """What a vocabulary of its own does not know of the official sets, where the student has one."""
+    from seo_core.compression import OFFICIAL
+    from seo_core.quantization.vocabulary import unknown_rates
+
+    if not recipe.vocabulary:
+        return {}
+    return {"vocabulary": len(bench.tokenizer), **unknown_rates(bench.task, OFFICIAL, bench.tokenizer)}
 
 
 def rounded(bench: Bench, recipe: Recipe, student) -> Made:
@@ -369,7 +380,8 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
     experiment, recipe = recipe_of(name, settings, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
     run = bench.record(recorded_as or name, lambda: make(bench, recipe), keep=True,
-                       parameters={"recipe": asdict(recipe), "recipe_id": recipe.digest})  # what tables tell apart by
+                       parameters={"recipe": asdict(recipe), "recipe_id": recipe.digest},
+                       again=again("seo_core.distillation.plans", name, bench.settings, knobs, recorded_as))
     for stage in STAGES:
         discard_checkpoint(checkpoint(bench, recipe, stage))
     return run

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.cli import guarded, knob, say, settings_parser, with_knobs
+from seo_core.cli import again, guarded, knob, say, settings_parser, with_knobs
 from seo_core.compression import Bench, Made, open_bench
 from seo_core.distillation.plans import cache_folder, edited_pairs, source_pairs
 from seo_core.settings import RunSettings, suggest
@@ -324,7 +324,8 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
         recipe = replace(recipe, **QUICK)
     recipe = with_knobs(recipe, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
-    run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True)
+    run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True,
+                       again=again("seo_core.pruning.plans", name, bench.settings, knobs, recorded_as))
     discard_checkpoint(checkpoint(bench, recipe))
     return run
 

@@ -270,7 +270,7 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
             if len(gone["layers"]) < len(whole) - 1:
                 removed += whole[layer] - sum(cost[k] * len(gone[k][layer]) for k in cost)
                 gone["layers"].append(layer)
-        elif len(gone[kind][layer]) < (heads if kind == "heads" else neurons)[layer] - 1:
+        elif len(gone[kind][layer]) < (heads[layer] - 1 if kind == "heads" else neurons[layer] - multiple):
             gone[kind][layer].append(unit)
             removed += cost[kind]
     gone["neurons"] = [_rounded(g, f, s, multiple) for g, f, s in zip(gone["neurons"], neurons, found.neurons,
@@ -302,10 +302,10 @@ def _ranked(found: Importance, kinds, cost: dict, whole: list[int]) -> list[tupl
 
 
 def _rounded(gone: list[int], neurons: int, scores: np.ndarray, multiple: int) -> list[int]:
-    """`gone` with the lowest-scored neurons added until a multiple is left, or with some put back where fewer are."""
+    """`gone` with the lowest-scored neurons added until a multiple is left."""
     if not gone:
         return gone
-    left = max((neurons - len(gone)) // multiple * multiple, min(multiple, neurons - 1))
+    left = (neurons - len(gone)) // multiple * multiple
     first = sorted(range(neurons), key=lambda n: (scores[n], n))
     return first[: neurons - left]
 

@@ -12,6 +12,7 @@ counts read training text and the source task's, and no label of either. A run t
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -19,12 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seo_core.cli import guarded, say, settings_parser
-from seo_core.compression import Bench, Made, open_bench
+from seo_core.compression import OFFICIAL, Bench, Made, open_bench
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.export import ExportConfig, export_onnx, library_export
 from seo_core.quantization.runners import OnnxRunner, parity
 from seo_core.quantization.scheme import Scales
-from seo_core.settings import RunSettings, suggest
+from seo_core.settings import RunSettings, replace_folder, suggest
 from seo_core.studies import Run
 
 EXPERIMENT = "11_quantization"
@@ -95,18 +96,15 @@ def trimmed(bench: Bench, size: int):
 
 def _make(bench: Bench, recipe: Recipe) -> Deployed:
     from seo_core.evaluation import predict
-    from seo_core.quantization.vocabulary import unknown_rate
+    from seo_core.quantization.vocabulary import unknown_rates
 
     model, own, metrics = bench.baseline().model(), bench, {}
     reference = predict(model, bench.encoded("acceptance"))
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
         small = trimmed(bench, recipe.vocabulary)
         model, own = small.model, replace(bench, tokenizer=small.tokenizer)
-        frame = bench.task["validation_matched"]
-        texts = [text for column in bench.task.texts for text in frame[column]]
-        for name, words in (("", own.tokenizer), ("_baseline", bench.tokenizer)):
-            metrics.update({key + name: value for key, value in unknown_rate(words, texts).items()})
-        metrics["vocabulary"] = model.config.vocab_size
+        metrics = {"vocabulary": model.config.vocab_size,
+                   **unknown_rates(bench.task, OFFICIAL, own.tokenizer, bench.tokenizer)}
     made = deployed(own, model, recipe=recipe)
     agreement = parity(reference, made.runner, own.encoded("acceptance"))
     return replace(made, metrics={**metrics, **made.metrics, **agreement})
@@ -140,13 +138,12 @@ def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales:
                      max_length=bench.settings.max_length)
 
     def save(target: Path) -> None:
-        partial = target.with_name(f".{target.name}.tmp")
+        partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         shutil.copyfile(Path(folder.name) / "model.onnx", partial / "model.onnx")
         bench.tokenizer.backend_tokenizer.save(str(partial / "tokenizer.json"))
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        replace_folder(partial, target)
 
     return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run,
                     tokenizer=bench.tokenizer)

@@ -34,6 +34,19 @@ class Trimmed:
     kept: np.ndarray  # (n,) old ids in ascending order; their positions are the new ids
 
 
+def unknown_rates(task, splits, tokenizer, before=None) -> dict[str, float]:
+    """`unknown_rate` of the texts of some splits of a task: unknown_rate_<split> …, and the same _baseline by `before`,
+    the untrimmed tokenizer. For reporting: nothing may be chosen by it where the splits are the official ones."""
+    found = {}
+    for split in splits:
+        texts = [text for column in task.texts for text in task[split][column]]
+        for end, words in (("", tokenizer), ("_baseline", before)):
+            if words is not None:
+                found.update({f"{key}_{split.removeprefix('validation_')}{end}": value
+                              for key, value in unknown_rate(words, texts).items()})
+    return found
+
+
 def token_counts(*encoded, vocabulary: int | None = None) -> np.ndarray:
     """How often each token id stands in these `Encoded`: (V,) int64."""
     size = vocabulary or 1 + max((int(part.ids.max(initial=0)) for part in encoded), default=0)
