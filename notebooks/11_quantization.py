@@ -228,6 +228,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mism
 # - `control`: torch.onnx.export, ONNX Runtime's graph optimiser, then `quantize_dynamic` per channel; `control-plain`: without the optimiser.
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
+# - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
 # - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
 
 # %%

@@ -19,7 +19,6 @@ CPUs differ most in their instructions for small numbers. The record says whethe
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ import numpy as np
 
 from seo_core.cli import guarded, say, settings_parser
 from seo_core.quantization.runners import INPUTS, cpu_support, runner
-from seo_core.settings import RunSettings, resolve_path
+from seo_core.settings import RunSettings, display_source, resolve_path
 
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
 CONTROL, PLAIN = "control", "control, not fused"
@@ -146,10 +145,11 @@ def files(paths: dict[str, str | Path], *, threads: int) -> dict[str, Contestant
     return found
 
 
-def kept_files(settings: RunSettings) -> dict[str, Path]:
-    """The exported files that chapters kept under this results folder and profile for this seed: configuration -> path
-    (the newest of each)."""
-    return {name: folder / "model.onnx" for name, folder in _kept(settings, "model.onnx").items()}
+def kept_files(settings: RunSettings) -> dict[str, str]:
+    """The exported files that chapters kept under this results folder and profile for this seed: configuration ->
+    path (the newest of each), as `files` takes them."""
+    return {name: str(folder / "model.onnx") + (":openvino" if name.endswith("-openvino") else "")
+            for name, folder in _kept(settings, "model.onnx").items()}
 
 
 def kept_networks(settings: RunSettings, names: Sequence[str] = NETWORKS) -> dict[str, Path]:
@@ -159,11 +159,16 @@ def kept_networks(settings: RunSettings, names: Sequence[str] = NETWORKS) -> dic
 
 
 def _kept(settings: RunSettings, file: str) -> dict[str, Path]:
-    folder, found = resolve_path(settings.results_dir) / settings.profile, {}
-    for path in sorted(folder.glob(f"*/.weights/*/{file}"), key=lambda p: p.stat().st_mtime):
-        if named := re.fullmatch(rf"(.+)-[0-9a-f]{{8}}-seed{settings.seed}", path.parent.name):
-            found[named[1]] = path.parent
-    return found
+    from seo_core import results
+
+    folder, found = resolve_path(settings.results_dir) / settings.profile, []
+    own = (settings.seed, display_source(settings.data), display_source(settings.model))
+    for path in folder.glob(f"*/.weights/*/{file}"):
+        beside = path.parents[2] / f"{path.parent.name}.json"
+        record = results.record_at(beside) if beside.is_file() else None
+        if record and (record["seed"], record["data"]["name"], record["model"]["name"]) == own:
+            found.append((record["provenance"]["finished"], record["configuration"], path.parent))
+    return {name: kept for _, name, kept in sorted(found)}
 
 
 def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> dict[str, Contestant]:

@@ -35,7 +35,7 @@ def bench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(bench):
-    names = ("quant", "static", "vocabulary-words4", "control-plain")
+    names = ("quant", "static", "static-openvino", "vocabulary-words4", "control-plain")
     return {name: plans.arm(name, bench.settings, bench=bench) for name in names}
 
 
@@ -176,20 +176,23 @@ def test_the_benchmark_writes_what_it_measured(bench, runs):
     assert bench_inference.latest(folder, capped=True)[1] is None
     assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
     assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
-    assert bench_inference.kept_files(bench.settings)["quant"] == plans.exported(runs["quant"])
+    kept = bench_inference.kept_files(bench.settings)
+    assert kept["quant"] == str(plans.exported(runs["quant"]))
+    assert kept["static-openvino"] == f"{plans.exported(runs['static-openvino'])}:openvino"
+    assert "static-openvino" in table.index
+    assert bench_inference.kept_files(replace(bench.settings, data="path/to/other")) == {}
     assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
 
 
 def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
-    from seo_core.models import save
+    from seo_core.compression import Made
     from seo_core.pruning import remove
 
     base = bench.start()
     small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
     own = replace(bench.settings, results_dir=str(tmp_path))
-    folder = tmp_path / "quick" / "10_adaptive_iterative_pruning" / ".weights"
-    folder.mkdir(parents=True)
-    save(small, bench.tokenizer, folder / "aip-0a1b2c3d-seed0")
+    place = replace(bench, experiment="10_adaptive_iterative_pruning", settings=own)
+    place.record("aip", lambda: Made(small), keep=True)
     found = bench_inference.kept_networks(own)
     assert list(found) == ["aip"] and bench_inference.kept_files(own) == {}
     contestant = bench_inference.networks(found, tmp_path, threads=1)["aip"]

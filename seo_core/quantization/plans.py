@@ -23,7 +23,7 @@ from seo_core.cli import guarded, say, settings_parser
 from seo_core.compression import OFFICIAL, Bench, Made, open_bench
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.export import ExportConfig, export_onnx, library_export
-from seo_core.quantization.runners import OnnxRunner, parity
+from seo_core.quantization.runners import Runner, parity, runner
 from seo_core.quantization.scheme import Scales
 from seo_core.settings import RunSettings, replace_folder, suggest
 from seo_core.studies import Run
@@ -42,6 +42,7 @@ class Recipe:
     method: str = "mse"  # of static ranges
     vocabulary: int | None = None  # rows of the word table, the most frequent; None: all
     calibration_rows: int = 512  # training texts that give the ranges
+    runtime: str = "onnxruntime"  # that runs the file: onnxruntime | openvino (of ours; standard operators)
 
 
 STATIC, DYNAMIC = Recipe(), Recipe(precision="int8-dynamic")
@@ -57,6 +58,7 @@ ARMS: dict[str, Recipe] = {
     "static-percentile": replace(STATIC, method="percentile"),
     "static-tensor": replace(STATIC, per_channel=False),
     "static-words4": replace(STATIC, embedding_bits=4),
+    "static-openvino": replace(STATIC, runtime="openvino"),  # the benchmark knows it by its name's end
     "vocabulary": replace(STATIC, vocabulary=12_000),
     "vocabulary-words4": replace(STATIC, vocabulary=12_000, embedding_bits=4),
 }
@@ -114,7 +116,7 @@ def _make(bench: Bench, recipe: Recipe) -> Deployed:
 class Deployed(Made):
     """What `Bench.record` takes, with the runner of the exported file."""
 
-    runner: OnnxRunner | None = None
+    runner: Runner | None = None
 
 
 def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales: Scales | None = None,
@@ -131,11 +133,12 @@ def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales:
     else:
         if recipe is not None:
             config = ExportConfig(recipe.precision, recipe.embedding_bits, recipe.per_channel,
+                                  operators="standard" if recipe.runtime == "openvino" else "onnxruntime",
                                   max_length=bench.settings.max_length)
             scales = _scales(bench, model, recipe) if recipe.precision == "int8-static" else None
         export_onnx(model, path, config, scales=scales)
-    run = OnnxRunner(path, tokenizer=bench.tokenizer, labels=bench.task.labels, threads=THREADS,
-                     max_length=bench.settings.max_length)
+    run = runner(path, recipe.runtime if recipe else "onnxruntime", tokenizer=bench.tokenizer,
+                 labels=bench.task.labels, threads=THREADS, max_length=bench.settings.max_length)
 
     def save(target: Path) -> None:
         partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
