@@ -202,23 +202,26 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # - `da-copies`: some of the labelled pairs twice. It sees as many pairs as the arms with edits.
 # - `da`: ADA.
 # - `…-limited`: the same on 2 000 pairs of which eight in ten are entailment and one in ten each neutral and contradiction.
+# - `adatal`: ADA on the labels and the model of TAL ([](07_transfer_active_learning)), which starts from a source task. In `adatal-limited`
+#   TAL buys from a pool of that ratio.
 #
 # All arms of a seed have the same labelled pairs, the same start and the same number of epochs.
 
 # %%
 everything = results.load(results.reference_dir() / "cpu")
 mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC])]
-arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-static-limited", "da-limited"]
+arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-static-limited", "da-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
 figures.Table(figures_adaptive.arm_table(reference))
 
 # %% [markdown]
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that they are known far better than either
-# accuracy. The last row asks what `h-imbalance` asks, for ADA alone: does it gain more on the imbalanced pairs than on the balanced ones?
+# accuracy. The last rows ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced ones?
 
 # %%
 contrasts = [("da", "base"), ("da", "da-copies"), ("da", "da-static"), ("da-limited", "base-limited"),
-             ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base")]
+             ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base"),
+             ("adatal-limited", "base-limited", "adatal", "base")]
 differences = figures_adaptive.differences(reference, contrasts)
 figures.Table(figures_adaptive.difference_table(differences))
 
@@ -238,7 +241,7 @@ figures.Table(figures_adaptive.classes_served(reference))
 
 # %% [markdown]
 # The verdicts on the two claims, by the rules that were fixed before these runs. `h-imbalance` asks for ADA and TAL together, so its
-# runs are those of the whole data module.
+# runs are `adatal` and `adatal-limited`.
 
 # %%
 judged = claims.audit(everything, tuple(c for c in claims.CLAIMS if c.id in ("h-robust", "h-imbalance")))

@@ -402,12 +402,15 @@ def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _studies(rows: pd.DataFrame, wanted: set[str]):
-    """Sets of records that may be compared: same profile, data, model, and same experiment; if no
-    experiment has all configurations, different ones with equal epochs and training rows."""
+    """Sets of records that may be compared: same profile, data, model, and same experiment, and at an equal number of
+    labels where that has all configurations; if no experiment has them all, different ones with equal epochs and
+    training rows."""
     for _, same in rows.groupby(["profile", "data_name", "model_name"], sort=False):
         whole = [g for _, g in same.groupby("experiment") if wanted <= set(g["configuration"])]
+        for group in whole:
+            parts = [g for _, g in group.groupby("labels")] if "labels" in group else []
+            yield from [g for g in parts if wanted <= set(g["configuration"])][::-1] or [group]  # most labels first
         if whole:
-            yield from whole
             continue
         scale = [c for c in ("param_epochs", "param_train_rows") if c in same]
         for _, group in same.groupby(scale, dropna=False) if scale else [((), same)]:

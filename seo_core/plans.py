@@ -287,6 +287,14 @@ def limited(name: str) -> Callable[[Study, int], Run]:
     return arm
 
 
+def ada_and_tal(study: Study, labels: int) -> Run:
+    """ADA and TAL together: TAL's labels from the study's pool, and ADA's edits of them with TAL's model as M(θ)."""
+    tal = active_term(study, labels)
+    return study.of(ADAPTIVE).train("adatal", tal.rows, add=partial(bandit, study, tal.rows, lambda *_: tal),
+                                    loss=transfer_loss, start=partial(source_model, study.settings),
+                                    parameters=ada_parameters())
+
+
 # ---------------------------------------------------------------------------------------------
 # Semi-supervised: labels, and pairs of the pool whose labels nobody looks at
 
@@ -412,7 +420,9 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),
-               **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")}},
+               **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")},
+               "adatal": (ada_and_tal, (2000,)),
+               "adatal-limited": (lambda study, labels: ada_and_tal(study.limited(LIMITED), labels), (2000,))},
     SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
     COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
                "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600)),

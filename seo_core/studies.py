@@ -88,6 +88,7 @@ class Study:
     settings: RunSettings
     task: TaskData
     tokenizer: object = field(repr=False)
+    ratio: tuple[int, ...] | None = None  # of the classes in the pool, where it is not as the data has them
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -126,6 +127,14 @@ class Study:
                 other.__dict__[name] = self.__dict__[name]
         return other
 
+    def limited(self, ratio: Sequence[int]) -> Study:
+        """The same with a pool whose classes stand in `ratio`; the records' names end in "-limited"."""
+        from seo_core.data import imbalance
+
+        frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
+        task = replace(self.task, splits={**self.task.splits, "train": frame})
+        return replace(self, task=task, ratio=tuple(ratio))
+
     def random_rows(self, labels: int) -> np.ndarray:
         """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones.
 
@@ -163,6 +172,8 @@ class Study:
                       "evaluation_precision": "auto", **(parameters or {})}
         if settings.profile == "quick":
             everything["layers_trained"] = QUICK_DEPTH
+        if self.ratio:
+            configuration, everything["ratio"] = f"{configuration}-limited", list(self.ratio)
         path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem

@@ -280,6 +280,15 @@ def test_times_of_one_benchmark_run_are_compared_round_by_round(store):
     assert row["verdict"] == REPRODUCED, "a slow minute hits both, so the ratio is sharp although the times are not"
 
 
+def test_a_contrast_is_taken_at_an_equal_number_of_labels(store):
+    for seed in range(3):
+        store.write("base", seed, accuracy_matched=0.6, labels=2000, parameters={"labels": 2000})
+        store.write("base", seed, accuracy_matched=0.9, labels=8000, parameters={"labels": 8000})
+        store.write("seo", seed, accuracy_matched=0.65 + seed / 1000, labels=2000, parameters={"labels": 2000})
+    row = judged(store.load(), "h-acc")
+    assert row["verdict"] == REPRODUCED, "not against the baseline of four times the labels"
+
+
 def test_recipes_that_are_groups_of_parameters_are_not_pooled(store):
     for seed in range(3):
         for threshold, accuracy in ((1.0, 0.7), (4.0, 0.6)):

@@ -93,6 +93,16 @@ def test_added_examples_are_trained_on_with_their_own_loss(study):
     assert run.metrics["labels"] == 16  # an edit of a bought pair is no further label
 
 
+def test_a_limited_study_has_a_pool_of_the_ratio_and_records_of_its_own(study):
+    rare = study.limited((8, 1, 1))
+    share = rare.pool["label"].value_counts(normalize=True).sort_index().to_numpy()
+    assert share == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+    assert len(rare.encoded) == len(rare.pool) < len(study.pool) == len(study.encoded)
+    run = rare.of("06_active_learning").train("random", rare.random_rows(16))
+    assert run.record["configuration"] == "random-limited" and run.record["parameters"]["ratio"] == [8, 1, 1]
+    assert run.rows.max() < len(rare.pool)
+
+
 def test_extend_measures_more_on_the_same_network(study, run):
     more = study.of("04_adaptive_augmentation").extend(run, "base", lambda model: {"robust_accuracy": 0.5})
     assert more.metrics["robust_accuracy"] == 0.5 and more.record["experiment"] == "04_adaptive_augmentation"
