@@ -49,10 +49,10 @@ from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging
 
 from seo_core import figures, figures_distillation, figures_pruning, load_settings, results
+from seo_core.benchmark_inference import InferenceConfig, batches, eager, measure, summarize
 from seo_core.compression import open_bench
 from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, plans, prune, remove, shapes, sparsity, stored_bytes
-from seo_core.pruning.timing import milliseconds
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 bench = open_bench("09_pruning", settings)
@@ -141,10 +141,13 @@ print("removal is masking, only smaller; the file shrinks by the weights that we
 # [](tab3_inference_speed).
 
 # %% tags=["nbval-ignore-output"]
-times = milliseconds({"baseline": base, "50% zeros": zeros, "40% of the encoder removed": network}, bench.encoded("acceptance"))
-table = pd.DataFrame([(name, median, p95, times["baseline"][0] / median) for name, (median, p95) in times.items()],
-                     columns=["network", "ms, median", "ms, p95", "speed-up"])
-figures.Table(table.round(2))
+config = InferenceConfig(batches=2, rounds=3)
+contestants = {"baseline": base, "50% zeros": zeros, "40% of the encoder removed": network}
+contestants = {name: eager(each, threads=config.threads) for name, each in contestants.items()}
+turns = measure(contestants, batches(bench.encoded("acceptance"), config), config)
+table = summarize(turns, contestants, baseline="baseline")[["latency_ms_p50", "latency_ms_p95", "speed_ratio"]]
+table.columns = ["ms, median", "ms, p95", "speed-up"]
+figures.Table(table.round(2).reset_index(names="network"))
 
 # %% [markdown]
 # ## Training what is left

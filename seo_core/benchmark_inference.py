@@ -113,10 +113,9 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
     kinds = {(False, False): "fp32", (True, True): "control", (True, False): "plain"}  # (int8, fused)
     made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()})
     files = {name: made[kind] for kind, name in kinds.items()}
-    size = _bytes(model, weights)
-    found = {"PyTorch eager fp32": Contestant(_eager(model, None, threads), size)}
+    found = {"PyTorch eager fp32": eager(model, threads=threads, weights=weights)}
     if bf16:
-        found["PyTorch eager bf16"] = Contestant(_eager(model, "bf16", threads), size)
+        found["PyTorch eager bf16"] = eager(model, "bf16", threads=threads, weights=weights)
     found["ONNX Runtime fp32"] = file_contestant(files["fp32"], threads=threads, configuration="base")
     if importlib.util.find_spec("openvino"):
         found["OpenVINO fp32"] = file_contestant(files["fp32"], "openvino", threads=threads)
@@ -185,8 +184,8 @@ def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> di
     return found
 
 
-def _eager(model, precision: str | None, threads: int) -> Callable[[dict], object]:
-    """The stock forward pass in evaluation mode, without gradients; bf16 by autocast."""
+def eager(model, precision: str | None = None, *, threads: int, weights: str | Path | None = None) -> Contestant:
+    """The stock forward pass in evaluation mode, without gradients; precision: None (fp32) or "bf16" (by autocast)."""
     import torch
 
     model.eval()
@@ -197,7 +196,7 @@ def _eager(model, precision: str | None, threads: int) -> Callable[[dict], objec
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             return model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.float().numpy()
 
-    return run
+    return Contestant(run, _bytes(model, weights))
 
 
 def _bytes(model, weights) -> int:

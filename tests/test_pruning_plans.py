@@ -9,7 +9,6 @@ from seo_core.compression import open_bench
 from seo_core.pruning import PruningError, encoder_weights, histograms, plans, remove, weight_shape_overlap
 from seo_core.pruning.aip import split_passes
 from seo_core.pruning.distribution import overlap
-from seo_core.pruning.timing import milliseconds
 from seo_core.settings import load_settings
 
 
@@ -152,13 +151,6 @@ def test_removed_mass_is_what_is_missing(tiny_bert):
     with pytest.raises(PruningError, match="say which with layers"):
         weight_shape_overlap(before, fewer)
     assert weight_shape_overlap(before, fewer, layers=[1])["layer"].tolist() == [2]
-
-
-def test_times_are_taken_in_turn(tiny_bert, toy_pairs):
-    times = milliseconds({"a": tiny_bert(), "b": tiny_bert(layers=1)}, toy_pairs(64), batch_size=32, repeats=3)
-    assert times.keys() == {"a", "b"} and all(0 < median <= p95 for median, p95 in times.values())
-    with pytest.raises(ValueError, match="do not fill a batch"):
-        milliseconds({"a": tiny_bert()}, toy_pairs(8))
 
 
 def test_figures_are_drawn_with_records_and_without(bench, aip):
