@@ -165,10 +165,11 @@ def _beside(record: Path, found: dict, experiment: str, configuration: str) -> d
     return max(same, key=lambda run: run["provenance"]["finished"], default=None)
 
 
-def load(folder: str | Path, *, threads: int = 2):
+def load(folder: str | Path, *, threads: int | None = None):
     """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits.
 
-    Every file is checked against its sha256 first. Raises ArtifactError for what is missing, damaged or foreign.
+    Every file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is
+    missing, damaged or foreign.
     """
     from seo_core.quantization.runners import OnnxRunner, RunnerError
 

@@ -63,7 +63,6 @@ ARMS: dict[str, Recipe] = {
     "vocabulary-words4": replace(STATIC, vocabulary=12_000, embedding_bits=4),
 }
 QUICK_ROWS = 64  # calibration texts under `quick`
-THREADS = 2  # of the runner; for the record's accuracy any number gives the same
 
 
 def arm(name: str, settings: RunSettings, *, bench: Bench | None = None) -> Run:
@@ -138,7 +137,7 @@ def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales:
             scales = _scales(bench, model, recipe) if recipe.precision == "int8-static" else None
         export_onnx(model, path, config, scales=scales)
     run = runner(path, recipe.runtime if recipe else "onnxruntime", tokenizer=bench.tokenizer,
-                 labels=bench.task.labels, threads=THREADS, max_length=bench.settings.max_length)
+                 labels=bench.task.labels, max_length=bench.settings.max_length)
 
     def save(target: Path) -> None:
         partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")

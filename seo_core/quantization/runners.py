@@ -51,10 +51,14 @@ class _Tokenizer:
 class Runner(abc.ABC):
     """What both runtimes share. `_run` takes the three arrays (B, T) and returns logits (B, k)."""
 
-    def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None, threads: int = 2,
-                 max_length: int | None = None):
-        """path: the .onnx file. tokenizer: tokenizer.json or a Hugging Face tokenizer; needed for texts only.
-        labels and max_length: the file's own, if it says them."""
+    def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
+                 threads: int | None = None, max_length: int | None = None):
+        """path: the .onnx file. tokenizer: tokenizer.json or a Hugging Face tokenizer; needed for texts only. labels
+        and max_length: the file's own, if it says them. threads: default $OMP_NUM_THREADS, as of torch, else all cores
+        (two processes that both spin on all of them run at a fraction of their speed)."""
+        if threads is None:
+            given = os.environ.get("OMP_NUM_THREADS", "")
+            threads = int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1
         self.path, self.threads = Path(path), int(threads)
         if self.threads < 1:
             raise RunnerError(f"threads must be 1 or more, got {threads}")
