@@ -261,7 +261,8 @@ def stronger_control(table) -> str:
 
 def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *, settings: RunSettings, task,
            model_info: dict, turns=None, more: dict | None = None, started: float | None = None) -> list[Path]:
-    """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables.
+    """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables (not of
+    a run with the CPU's instructions capped, which is no result of these configurations).
 
     turns: of `measure`; a contestant's record then has `round_ms`, its milliseconds per batch in each round, so that
     two of a run can be compared round by round. more: further metrics of the run as a whole.
@@ -277,7 +278,7 @@ def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *
     paths = [results.write(EXPERIMENT, RECORD, metrics=shared, parameters=parameters,
                            contestants={name: row.dropna().to_dict() for name, row in table.iterrows()}, **write)]
     for name, contestant in contestants.items():
-        if contestant.configuration:
+        if contestant.configuration and not cpu["capped"]:
             own = turns[turns["contestant"] == name].groupby("round")["ms"].mean() if turns is not None else None
             series = {} if own is None else {"round": own.index.tolist(), "round_ms": own.tolist()}
             paths.append(results.write(EXPERIMENT, contestant.configuration, parameters=parameters, series=series,

@@ -184,6 +184,15 @@ def test_the_benchmark_writes_what_it_measured(bench, runs):
     assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
 
 
+def test_a_capped_run_is_no_result_of_the_configurations(bench, runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    contestant = bench_inference.file_contestant(plans.exported(runs["quant"]), threads=1, configuration="quant")
+    paths = bench_inference.record(
+        pd.DataFrame({"latency_ms_p50": [1.0]}, index=["quant"]), {"quant": contestant}, TINY, task=bench.task,
+        settings=replace(bench.settings, results_dir=str(tmp_path)), model_info=runs["quant"].record["model"])
+    assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
+
+
 def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
     from seo_core.compression import Made
     from seo_core.pruning import remove
