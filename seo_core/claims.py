@@ -465,7 +465,8 @@ def _measure_study(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None
     where = " · ".join(rows.iloc[0][["profile", "data_name", "model_name"]])
     if contrast.kind == "ratio":
         logs = (values[names[0]] / values[names[1]]).map(math.log)
-        interval = [math.exp(x) for x in (_by_round(rows, values.index, names) or results.mean_interval(logs))[:3]]
+        timed = contrast.metric == "latency_ms_p50" and _by_round(rows, values.index, names)
+        interval = [math.exp(x) for x in (timed or results.mean_interval(logs))[:3]]
     else:
         each = sum(coefficient * values[name] for name, coefficient in contrast.terms)
         interval = [contrast.scale * x for x in

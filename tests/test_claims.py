@@ -275,9 +275,11 @@ def test_results_of_different_data_or_scale_never_mix(store):
 def test_times_of_one_benchmark_run_are_compared_round_by_round(store):
     for name, ms in (("base", [20.0, 22.0, 30.0]), ("quant", [10.1, 10.9, 15.0])):
         store.write(name, experiment="tab3_inference_speed", latency_ms_p50=sorted(ms)[1],
-                    series={"round": [0, 1, 2], "round_ms": ms})
+                    size_bytes=90.0 if name == "base" else 81.0, series={"round": [0, 1, 2], "round_ms": ms})
     row = judged(store.load(), "h-quant2x")
     assert row["verdict"] == REPRODUCED, "a slow minute hits both, so the ratio is sharp although the times are not"
+    sizes = audit(store.load(), claims.TABLE_CLAIMS).set_index("claim").loc["table-quant-size_mb"]
+    assert "0.900" in sizes["ours"], "bytes are compared as bytes"
 
 
 def test_a_contrast_is_taken_at_an_equal_number_of_labels(store):
