@@ -45,8 +45,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from transformers import AutoModelForSequenceClassification
-from transformers.utils import logging
 
 from seo_core import figures, figures_distillation, figures_pruning, load_settings, results
 from seo_core.benchmark_inference import InferenceConfig, batches, eager, measure, summarize
@@ -56,6 +54,10 @@ from seo_core.pruning import choose, importance, mask, plans, prune, remove, sha
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 bench = open_bench("09_pruning", settings)
+
+from transformers import AutoModelForSequenceClassification
+from transformers.utils import logging
+
 logging.disable_progress_bar()
 
 # %% [markdown]

@@ -48,7 +48,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from transformers.utils import logging
 
 import seo_core
 from seo_core import artifact, figures, figures_distillation, figures_quantization, load_settings, results
@@ -58,6 +57,9 @@ from seo_core.quantization import plans, scheme
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 bench = open_bench("11_quantization", settings)
+
+from transformers.utils import logging
+
 logging.disable_progress_bar()
 base = bench.baseline().model()
 texts, held = bench.encoded("train").take(range(64)), bench.encoded("acceptance").take(range(96))
