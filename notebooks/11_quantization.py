@@ -141,7 +141,8 @@ for title, (precision, bits) in kinds.items():
     files[title] = export_onnx(base, Path(folder.name) / f"{title}.onnx",
                                ExportConfig(precision, bits, max_length=settings.max_length), scales=mine)
 exported = OnnxRunner(files["int8"])
-reports = {"fp32 network": parity(reference, exported, held), "emulated integers": parity(emulate(base, found), exported, held)}
+reports = {"fp32 network": parity(reference, exported, held),
+           "emulated integers": parity(emulate(base, found), exported, bench.comparison())}
 
 # %% tags=["nbval-ignore-output"]
 figures.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
@@ -168,14 +169,14 @@ for title, tokenizer in (("all", bench.tokenizer), ("kept", small.tokenizer)):
 _ = figures_quantization.parts({title: bytes_by_part(path) for title, path in files.items()})
 
 # %% [markdown]
-# **Check.** The integer file says what the integers say, and nearly what the network said. Sums in another order round some activations to the
-# neighbouring integer, so logits differ by a little, and a pair between two classes may change sides: of the 192 pairs of `quick` each is half a percent. One byte for each weight means a quarter of the
+# **Check.** The integer file says what the integers say (on 2 000 pairs, or as many as there are), and nearly what the network said. Sums in another order round some activations to the
+# neighbouring integer, so logits differ by a little, and a pair between two classes may change sides: not more than one in two hundred. One byte for each weight means a quarter of the
 # file, and only where the word table is included. Padding changes nothing. The rate of unknown tokens on the official sets is reported; nothing was chosen by it.
 
 # %%
 size = {title: path.stat().st_size for title, path in files.items()}
 assert reports["emulated integers"]["mean_logit_difference"] < 0.02 * np.abs(reference).mean()
-assert reports["emulated integers"]["agreement"] >= (0.995 if len(held) >= 1000 else 0.98)
+assert reports["emulated integers"]["agreement"] >= 0.995
 assert reports["fp32 network"]["mean_logit_difference"] < 0.2 * np.abs(reference).mean() + 0.02
 assert reports["fp32 network"]["agreement"] > 0.9
 assert errors[32] == 0 < errors[8] < 2 < errors[4] < 15

@@ -159,6 +159,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mi
 # Records of the profile `cpu`. All arms have the same teacher and the same labelled pairs.
 #
 # - `student`: no teacher. `kd-logits`: soft labels. `kd-relations`: and the relations of the last layer.
+# - `kd-logits-no-dropout`: as `kd-logits`, the student without dropout.
 # - `kd-hidden-first`: one epoch on hidden states and relations alone, then as `kd-logits`.
 # - `kd-text`: as `kd-logits`, and with it pairs without labels: the texts of the source task (SNLI), and edits of the training pairs by the
 #   operators of [](03_augmentation). An edit need not keep the label here, since the teacher reads the edited pair.
@@ -170,7 +171,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mi
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
-arms = ["base", "student", "kd-logits", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
+arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
 methods = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(methods))
 

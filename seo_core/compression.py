@@ -70,6 +70,15 @@ class Bench:
         """Token ids of any frame with the task's text columns."""
         return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
 
+    def comparison(self, count: int = 2000) -> Encoded:
+        """Texts on which two computations of one network are compared: the acceptance half, and as many training texts
+        as make it `count`. Labels do not matter here, and of few texts one undecided pair weighs too much."""
+        from seo_core.studies import concatenate
+
+        held = self.encoded("acceptance")
+        more = max(count - len(held), 0)
+        return concatenate(held, self.encoded("train").take(slice(more))) if more else held
+
     def of(self, experiment: str) -> Bench:
         """The same ground for another experiment's records."""
         other = replace(self, experiment=experiment)

@@ -40,6 +40,19 @@ def test_logits_and_gradients_equal_the_stock_forward(tiny_bert, first_token_onl
         torch.testing.assert_close(found["fast"][1][name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_gradients_in_bf16_are_those_in_fp32_but_for_rounding(tiny_bert):
+    model = tiny_bert(dropout=0.0, layers=3).train()
+    batch, labels, found = _batch(rows=12), torch.tensor([0, 1, 2] * 4), {}
+    for dtype in (torch.float32, torch.bfloat16):
+        model.zero_grad()
+        logits = FastBertClassifier(model, dtype=dtype).train()(**batch)
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+        found[dtype] = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    whole, half = found.values()
+    assert torch.nn.functional.cosine_similarity(whole, half, dim=0) > 0.999
+    assert abs(float(half.norm() / whole.norm()) - 1) < 0.02
+
+
 def test_bundled_model_gives_the_stock_logits():
     from seo_core.models import load_backbone
 

@@ -88,6 +88,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     # depth, and what is copied, from the labels alone to all of it
     "student": (DISTILLATION, replace(PLAIN, weight=0.0)),
     "kd-logits": (DISTILLATION, PLAIN),
+    "kd-logits-no-dropout": (DISTILLATION, replace(PLAIN, dropout=0.0)),
     "kd-relations": (DISTILLATION, replace(PLAIN, relations=1.0)),
     "kd-hidden-first": (DISTILLATION, replace(PLAIN, first_epochs=1)),
     "kd-text": (DISTILLATION, replace(PLAIN, source_text=True, augmented=1.0)),
@@ -333,8 +334,8 @@ def calibration(recipe: Recipe):
 def integers(bench: Bench, model, trace: dict) -> Made:
     """A network with step sizes as its exported file: that file is evaluated and weighed, and kept as model.onnx.
 
-    metrics: size_bytes of the file, and how far it is from the network that was trained, on the acceptance half
-    (agreement of classes, max_logit_difference).
+    metrics: size_bytes of the file, and how far it is from the network that was trained, on the texts of
+    `Bench.comparison` (agreement of classes, max_logit_difference).
     """
     from seo_core.quantization import qat
     from seo_core.quantization.export import ExportConfig, export
@@ -344,7 +345,7 @@ def integers(bench: Bench, model, trace: dict) -> Made:
     config = ExportConfig("int8-static", embedding_bits=found.embedding_bits, max_length=bench.settings.max_length)
     file = export(model, Path(folder.name) / EXPORTED, config, scales=found)
     run = OnnxRunner(file)
-    same = parity(model, run, bench.encoded("acceptance"))
+    same = parity(model, run, bench.comparison())
 
     def save(weights: Path):
         return qat.save(model, bench.tokenizer, weights, also=lambda partial: shutil.copy(file, partial / EXPORTED))
