@@ -221,15 +221,20 @@ def _again(study: Study, rows: np.ndarray) -> np.ndarray:
 def adaptive(study: Study, labels: int) -> Run:
     """ADA: the bandit's edits, chosen with the supervised model of the same labels as M(θ)."""
     rows = study.random_rows(labels)
-    return study.of(ADAPTIVE).train("da", rows, add=partial(bandit, study, rows, base), parameters=ada_parameters(),
-                                    after=partial(robustness, study))
+    return study.of(ADAPTIVE).train("da", rows, add=partial(bandit, study, rows, base),
+                                    parameters=ada_parameters(study), after=partial(robustness, study))
 
 
-def ada_parameters() -> dict:
-    """What ADA was run with, for the record."""
+def ada_config(study: Study):
+    """The studies' AdaptiveConfig; two rounds under `quick`."""
     from seo_core.augmentation import AdaptiveConfig
 
-    return {"ada": asdict(AdaptiveConfig(operators=OPERATORS)), "added_share": ADDED}
+    return AdaptiveConfig(operators=OPERATORS, **({"rounds": 2} if study.settings.profile == "quick" else {}))
+
+
+def ada_parameters(study: Study) -> dict:
+    """What ADA was run with, for the record."""
+    return {"ada": asdict(ada_config(study)), "added_share": ADDED}
 
 
 def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
@@ -238,9 +243,9 @@ def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
     series: arm weights by round. metrics: examples_scored, and by class the accuracy on the reward half
     (ada_accuracy_…), the share of the labelled pairs (ada_data_…) and of the added ones (ada_added_…).
     """
-    from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
+    from seo_core.augmentation import AdaptiveDataAugmentation
 
-    ada = AdaptiveDataAugmentation(AdaptiveConfig(operators=OPERATORS), seed=study.settings.seed)
+    ada = AdaptiveDataAugmentation(ada_config(study), seed=study.settings.seed)
     found = ada(study.pool.iloc[rows], teacher(study, len(rows)).model(), study.tokenizer, study.task["reward"],
                 budget=int(ADDED * len(rows)), texts=study.task.texts, max_length=study.settings.max_length)
     series = {"round": sorted(found.log["round"].unique().tolist())}
@@ -257,7 +262,7 @@ def robustness(study: Study, model) -> dict[str, float]:
     """Accuracy on 2 000 pairs of the matched set with typing errors and with synonyms put in."""
     from seo_core.perturbation import robust_accuracy
 
-    frame = study.task["validation_matched"].head(200 if study.settings.profile == "quick" else 2000)
+    frame = study.task["validation_matched"].head(2000)
     return robust_accuracy(model, frame, study.tokenizer, texts=study.task.texts,
                            max_length=study.settings.max_length)
 
@@ -281,7 +286,7 @@ def limited(name: str) -> Callable[[Study, int], Run]:
         if name == "static":
             return train("da-static-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
                 edited(study, study.pool.iloc[rows], int(ADDED * len(rows)), OPERATORS)))
-        return train("da-limited", parameters={**ratio, **ada_parameters()},
+        return train("da-limited", parameters={**ratio, **ada_parameters(study)},
                      add=partial(bandit, study, rows, lambda *_: limited("base")(study, labels)))
 
     return arm
@@ -292,7 +297,7 @@ def ada_and_tal(study: Study, labels: int) -> Run:
     tal = active_term(study, labels)
     return study.of(ADAPTIVE).train("adatal", tal.rows, add=partial(bandit, study, tal.rows, lambda *_: tal),
                                     loss=transfer_loss, start=partial(source_model, study.settings),
-                                    parameters=ada_parameters())
+                                    parameters=ada_parameters(study))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -404,7 +409,7 @@ def data_module(study: Study, labels: int, *, wide: bool = False) -> Run:
     return study.of(COMBINED).train("data-module-wide" if wide else "data-module", tal.rows, add=add,
                                     training={"epochs": 2}, start=partial(source_model, study.settings),
                                     parameters={"unlabelled": "all" if wide else UNLABELLED,
-                                                "self_training": asdict(config), **ada_parameters()})
+                                                "self_training": asdict(config), **ada_parameters(study)})
 
 
 def source(study: Study, labels: int) -> Run:

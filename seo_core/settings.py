@@ -31,7 +31,7 @@ def suggest(name: str, known) -> str:
     return f"{hint} Known: {', '.join(known)}"
 
 
-PAIRS_SEEN = (6000, 192)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
+PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
 
 
 @dataclass(frozen=True)
