@@ -194,6 +194,7 @@ print("each exported file says what the trained network says")
 # Records of the profile `cpu`. The files are ONNX, with 8-bit weights and a 4-bit word table.
 #
 # - `qat`, `sqd-pairs`: the labelled pairs alone, four epochs, without and with a teacher.
+# - `sqd-tiny`: as `sqd-pairs`, with two layers and 8 000 words: a twentieth of the baseline's bytes.
 # - `kd-small`: the recipe `kd` of [](12_distillation) for this shape, in fp32 (its file is safetensors). `kd-ptq`: the same, rounded afterwards with
 #   calibrated ranges.
 # - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
@@ -201,7 +202,7 @@ print("each exported file says what the trained network says")
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
-arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-pairs", "sqd-fixed", "sqd"]
+arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-tiny", "sqd-pairs", "sqd-fixed", "sqd"]
 found = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(found))
 

@@ -83,6 +83,7 @@ RICH = replace(PLAIN, source_text=True, augmented=0.5, first_epochs=2, epochs=4)
 # 7.7 MB in integers with 128 positions, more than three times the speed of the unpruned network as int8-dynamic
 SHAPE = dict(depth=4, neurons=576, vocabulary=12_000, embedding_bits=4)
 SMALL = replace(RICH, **SHAPE)
+TINY = dict(SHAPE, depth=2, vocabulary=8_000)  # 4.5 MB: a twentieth of the baseline, the far end of the curve
 
 ARMS: dict[str, tuple[str, Recipe]] = {
     # depth, and what is copied, from the labels alone to all of it
@@ -105,6 +106,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     # with quantisation, one small shape: on the labelled pairs alone, and with all that helps
     "qat": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="qat")),
     "sqd-pairs": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="sqd")),
+    "sqd-tiny": (JOINT, replace(PLAIN, **TINY, epochs=4, method="sqd")),
     "kd-small": (JOINT, SMALL),
     "kd-ptq": (JOINT, replace(SMALL, method="ptq")),
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
