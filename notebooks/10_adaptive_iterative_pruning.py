@@ -134,6 +134,7 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 #
 # - `aip`: Taylor scores, soft labels; some 200 000 training pairs in all, rejected steps included. `aip-magnitude`, `aip-activation`: other scores.
 # - `aip-labels`: no teacher. `aip-hidden`: hidden states too. `aip-wide`: also the texts of the source task, without their labels.
+# - `aip-patient`: larger steps (15%), and after each a whole pass over the training pairs instead of 0.4.
 # - `aip-T0.5`, `aip-T2`, `aip-T4`: other thresholds, with more room: they may remove up to 90% in 7.5 passes, `aip` up to 60% in 6.5.
 # - **`oneshot`**: as much removed as `aip` did, but at once, and trained for as many pairs. Is the loop worth its trouble?
 # - **`distilled`**: nothing removed, trained for as many pairs with the same teacher. What of the accuracy is due to the longer training?
@@ -158,7 +159,7 @@ figures.Table(none if kept is None else kept.assign(removed=100 * kept["removed"
 # %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with different scores; without records it says not run."}}
 records = {r["configuration"]: r for r in reversed(results.load_records(folders[1]))}
 left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("heads", "neurons")}
-        for name in ("aip", "aip-magnitude", "aip-activation") if name in records}
+        for name in ("aip", "aip-patient", "aip-magnitude", "aip-activation") if name in records}
 _ = figures_pruning.sizes(left)
 
 # %% [markdown]

@@ -86,6 +86,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "aip-activation": (ITERATIVE, replace(AIP, score="activation")),
     "aip-labels": (ITERATIVE, replace(AIP, weight=0.0)),
     "aip-wide": (ITERATIVE, replace(AIP, source_text=True, budget=5.0, recovery=0.25)),
+    "aip-patient": (ITERATIVE, replace(AIP, step=0.15, recovery=1.0, budget=8.0)),  # a whole pass to recover in
     "aip-hidden": (ITERATIVE, replace(AIP, hidden=1.0)),
     **{f"aip-T{t:g}": (ITERATIVE, replace(AIP, threshold=t, target=0.9, budget=7.5)) for t in (0.5, 2.0, 4.0)},
     "oneshot": (ITERATIVE, replace(UNITS, like="aip")),  # as much removed at once, trained as long
