@@ -198,11 +198,12 @@ print("each exported file says what the trained network says")
 # - `kd-small`: the recipe `kd` of [](12_distillation) for this shape, in fp32 (its file is safetensors). `kd-ptq`: the same, rounded afterwards with
 #   calibrated ranges.
 # - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
+# - `sqd-pruned`: the student is what `aip-patient` of [](10_adaptive_iterative_pruning) left of the baseline, and only the last stage is run.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
-arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-tiny", "sqd-pairs", "sqd-fixed", "sqd"]
+arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-tiny", "sqd-pairs", "sqd-fixed", "sqd", "sqd-pruned"]
 found = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(found))
 
@@ -213,7 +214,8 @@ _ = figures_distillation.to_base(found)
 # What each ingredient is worth: differences between two arms, in points.
 
 # %%
-contrasts = [("kd-ptq", "kd-small"), ("sqd-pairs", "qat"), ("sqd-fixed", "kd-ptq"), ("sqd", "sqd-fixed"), ("sqd", "kd-ptq")]
+contrasts = [("kd-ptq", "kd-small"), ("sqd-pairs", "qat"), ("sqd-fixed", "kd-ptq"), ("sqd", "sqd-fixed"), ("sqd", "kd-ptq"),
+             ("sqd-pruned", "sqd")]
 parts = [figures_distillation.against(frame, [name], base).assign(configuration=f"{name} − {base}")
          for name, base in contrasts]
 table = pd.concat(parts).dropna(subset=["difference"])[["configuration", "split", "difference", "low", "high", "seeds"]]

@@ -91,6 +91,21 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     assert not hasattr(plain, "quantizer")
 
 
+def test_a_student_can_be_what_pruning_left(bench, settings):
+    from seo_core.pruning import plans as pruning
+    from seo_core.pruning.structured import shapes
+
+    given = pruning.arm("taylor-40", settings)
+    run = plans.arm("sqd-pairs", settings, {"epochs": 1, "calibration_rows": 16, "neurons": None, "vocabulary": 2400,
+                                            "pruned": "taylor-40"}, bench=bench, recorded_as="sqd-of-pruned")
+    student = qat.load(run.weights)
+    assert shapes(student) == shapes(given.model()) != shapes(bench.baseline().model())
+    assert run.metrics["agreement"] >= 0.97 and run.record["parameters"]["recipe"]["pruned"] == "taylor-40"
+    with pytest.raises(ValueError, match="leave out layers, neurons and heads"):
+        plans.Recipe(pruned="taylor-40", neurons=64)
+    assert "pruned" not in plans.Recipe().knobs  # records of other recipes keep their names
+
+
 def test_texts_without_labels_are_without_labels(bench):
     recipe = plans.Recipe(source_text=True, augmented=0.5)
     found, labelled = plans.reading(bench, plans.unlabelled(bench, recipe)), len(bench.encoded("train"))

@@ -43,6 +43,7 @@ class Recipe:
     layers: tuple[int, ...] | None = None  # or these, from 0
     neurons: int | None = None  # FFN neurons of each layer; None: all
     heads: int | None = None  # heads of each layer; None: all
+    pruned: str | None = None  # instead of all these: what this arm of the chapters on pruning left of the baseline
     vocabulary: int | None = None  # rows of the word table, the most frequent in what is read; None: all
     temperature: float = 2.0
     weight: float = 0.7  # of the soft labels
@@ -70,11 +71,19 @@ class Recipe:
             raise ValueError(f"unknown method {self.method!r}{suggest(self.method, METHODS)}")
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(self.layers))
+        if self.pruned and (self.layers or self.neurons or self.heads):
+            raise ValueError(f"the arm {self.pruned!r} says which units the student has: leave out layers, neurons and "
+                             "heads")
+
+    @property
+    def knobs(self) -> dict:
+        """All fields for a record; `pruned` where it is used, since it came after the first records."""
+        return {name: value for name, value in asdict(self).items() if name != "pruned" or value is not None}
 
     @property
     def digest(self) -> str:
         """8 hex digits over all knobs."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return hashlib.sha256(json.dumps(self.knobs, sort_keys=True).encode()).hexdigest()[:8]
 
 
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
@@ -111,6 +120,8 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "kd-ptq": (JOINT, replace(SMALL, method="ptq")),
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
     "sqd": (JOINT, replace(SMALL, method="sqd")),
+    # the shape that AIP found, which was trained as it shrank, instead of layers and neurons chosen beforehand
+    "sqd-pruned": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="aip-patient", first_epochs=0)),
 }
 QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
@@ -177,11 +188,17 @@ def teachers(bench: Bench, recipe: Recipe) -> list:
 
 
 def shape(bench: Bench, recipe: Recipe, teacher):
-    """The untrained student: the teacher's layers, and of them the most important units."""
+    """The student before training: some of the teacher's layers, and of them the most important units, or what an arm
+    of pruning left (that one has been trained)."""
     from seo_core.distillation.students import narrow, select_layers, spread_layers
 
-    layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
-    student = select_layers(teacher, layers)
+    if recipe.pruned:
+        from seo_core.pruning import plans
+
+        student = plans.arm(recipe.pruned, bench.settings).model()
+    else:
+        layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
+        student = select_layers(teacher, layers)
     if recipe.neurons or recipe.heads:
         student = narrow(student, _few(bench, recipe), neurons=recipe.neurons, heads=recipe.heads)
     if recipe.dropout is not None:
@@ -383,7 +400,7 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
     experiment, recipe = recipe_of(name, settings, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
     run = bench.record(recorded_as or name, lambda: make(bench, recipe), keep=True,
-                       parameters={"recipe": asdict(recipe), "recipe_id": recipe.digest},
+                       parameters={"recipe": recipe.knobs, "recipe_id": recipe.digest},
                        again=again("seo_core.distillation.plans", name, bench.settings, knobs, recorded_as))
     for stage in STAGES:
         discard_checkpoint(checkpoint(bench, recipe, stage))
