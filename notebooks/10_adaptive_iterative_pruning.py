@@ -101,9 +101,7 @@ print(fewer.statement)
 run = plans.arm("aip", settings, bench=bench)
 m = run.metrics
 print(f"{m['steps_accepted']} of {m['steps_tried']} steps accepted, {m['removed']:.1%} of the encoder removed, {m['passes']:.2f} passes")
-rounds = pd.DataFrame({k: run.record["series"][k] for k in ("round", "step", "removed", "accuracy_before_recovery", "accuracy",
-                                                            "accepted", "final")})
-rounds["points"] = 100 * (rounds["accuracy"] - m["accuracy_start"])
+rounds = figures_pruning.rounds(run.record)
 figures.Table(rounds.round(3))
 
 # %% mystnb={"figure": {"caption": "The rounds of this run. With the profile quick the acceptance half has 192 pairs, so that one point is two answers: the figure shows the loop at work, not what it can reach.", "name": "fig-aip-trace"}, "image": {"alt": "Share removed and points to the start over the rounds of this run; accepted steps are filled, rejected ones hollow, the final training is a square."}}
@@ -156,8 +154,15 @@ none = pd.DataFrame([{"configuration": "not run"}])
 figures.Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
     columns={"removed": "encoder removed, %", "size_bytes": "file, MB"}).round(3).reset_index())
 
-# %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with different scores; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "The rounds of `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
 records = {r["configuration"]: r for r in reversed(results.load_records(folders[1]))}
+_ = figures_pruning.trace(figures_pruning.rounds(records.get("aip")), plans.AIP.threshold)
+
+# %% [markdown]
+# What the final training brings back beyond what the last steps had lost was there to be had before: a loop that judges a step after a short recovery
+# stops early. `aip-patient` gives each step a whole pass.
+
+# %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with different scores; without records it says not run."}}
 left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("heads", "neurons")}
         for name in ("aip", "aip-patient", "aip-magnitude", "aip-activation") if name in records}
 _ = figures_pruning.sizes(left)

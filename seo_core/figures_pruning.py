@@ -72,6 +72,17 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
     return figure
 
 
+def rounds(record: Mapping | None) -> pd.DataFrame:
+    """AIP's attempts from its record, for `trace`; empty without one. points: to where the run started."""
+    import pandas as pd
+
+    if record is None:
+        return pd.DataFrame()
+    names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
+    found = pd.DataFrame({name: record["series"][name] for name in names})
+    return found.assign(points=100 * (found["accuracy"] - record["metrics"]["accuracy_start"]))
+
+
 @_styled
 def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
     """AIP's attempts: share removed above, points to the start below; accepted steps filled, rejected ones hollow.

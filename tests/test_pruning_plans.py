@@ -67,6 +67,17 @@ def test_the_trace_is_in_the_record_and_no_checkpoint_stays(bench, aip):
     assert not [p for p in (aip.path.parent.parent / ".checkpoints").glob("*") if p.name.startswith("10_")]
 
 
+def test_the_rounds_of_a_record_are_counted_from_its_start(aip):
+    from seo_core import figures_pruning
+
+    found = figures_pruning.rounds(aip.record)
+    assert found["removed"].iloc[-1] == pytest.approx(aip.metrics["removed"])
+    assert (found["points"] / 100 + aip.metrics["accuracy_start"] - found["accuracy"]).abs().max() < 1e-12
+    for shown, words in ((found, set()), (figures_pruning.rounds(None), {"not run"})):
+        figure = figures_pruning.trace(shown, 1.0)
+        assert words <= {t.get_text() for axes in figure.axes for t in axes.texts}
+
+
 def test_controls_remove_as_much_and_train_as_long(bench, aip, monkeypatch):
     monkeypatch.setitem(plans.ARMS, "aip", (plans.ITERATIVE, plans.replace(plans.AIP, threshold=100.0)))
     oneshot, distilled = (plans.arm(name, bench.settings, bench=bench) for name in ("oneshot", "distilled"))
