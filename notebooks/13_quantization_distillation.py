@@ -165,7 +165,7 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # %% [markdown]
 # ## The arms
 #
-# One small shape for all but `sqd-tiny` and `sqd-aip…`: four layers with 576 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words,
+# One small shape for all but `sqd-tiny` and those that start from a pruned network: four layers with 576 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words,
 # 4 bits a weight. `qat` trains it in integers on the labels alone, `sqd-pairs` by equation (4) on the same pairs, as
 # often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs (development
 # pairs first, then training pairs) on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
@@ -198,12 +198,13 @@ print("each exported file says what the trained network says")
 # - `kd-small`: the recipe `kd` of [](12_distillation) for this shape, in fp32 (its file is safetensors). `kd-ptq`: the same, rounded afterwards with
 #   calibrated ranges.
 # - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
-# - `sqd-aip`, `sqd-aip-patient`: the student is what this arm of [](10_adaptive_iterative_pruning) left of the baseline, and only the last stage is run.
+# - `sqd-aip`, `sqd-aip-patient`, `sqd-taylor-60`: the student is what this arm of [](10_adaptive_iterative_pruning) or [](09_pruning) left of the
+#   baseline, and only the last stage is run.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
-arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-tiny", "sqd-pairs", "sqd-fixed", "sqd", "sqd-aip", "sqd-aip-patient"]
+arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-tiny", "sqd-pairs", "sqd-fixed", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60"]
 found = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(found))
 
@@ -215,7 +216,7 @@ _ = figures_distillation.to_base(found)
 
 # %%
 contrasts = [("kd-ptq", "kd-small"), ("sqd-pairs", "qat"), ("sqd-fixed", "kd-ptq"), ("sqd", "sqd-fixed"), ("sqd", "kd-ptq"),
-             ("sqd-aip", "sqd")]
+             ("sqd-aip", "sqd"), ("sqd-taylor-60", "sqd")]
 parts = [figures_distillation.against(frame, [name], base).assign(configuration=f"{name} − {base}")
          for name, base in contrasts]
 table = pd.concat(parts).dropna(subset=["difference"])[["configuration", "split", "difference", "low", "high", "seeds"]]

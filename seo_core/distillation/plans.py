@@ -120,9 +120,9 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "kd-ptq": (JOINT, replace(SMALL, method="ptq")),
     "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
     "sqd": (JOINT, replace(SMALL, method="sqd")),
-    # the shape that AIP found, which was trained as it shrank, instead of layers and neurons chosen beforehand
+    # what pruning left of the baseline, which has been trained already, instead of layers and neurons chosen beforehand
     **{f"sqd-{pruned}": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned=pruned, first_epochs=0))
-       for pruned in ("aip", "aip-patient")},
+       for pruned in ("aip", "aip-patient", "taylor-60")},
 }
 QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
