@@ -199,7 +199,7 @@ print("each exported file says what the trained network says")
 #   calibrated ranges.
 # - `sqd`: the same recipe, but its last stage is equation (4). `sqd-fixed`: with a constant α.
 # - `sqd-aip`, `sqd-aip-patient`, `sqd-taylor-60`: the student is what this arm of [](10_adaptive_iterative_pruning) or [](09_pruning) left of the
-#   baseline, and only the last stage is run.
+#   baseline, and only the last stage is run; in `sqd-taylor-60` for two epochs instead of four.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]

@@ -122,7 +122,8 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "sqd": (JOINT, replace(SMALL, method="sqd")),
     # what pruning left of the baseline, which has been trained already, instead of layers and neurons chosen beforehand
     **{f"sqd-{pruned}": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned=pruned, first_epochs=0))
-       for pruned in ("aip", "aip-patient", "taylor-60")},
+       for pruned in ("aip", "aip-patient")},
+    "sqd-taylor-60": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-60", first_epochs=0, epochs=2)),
 }
 QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
