@@ -154,6 +154,10 @@ none = pd.DataFrame([{"configuration": "not run"}])
 figures.Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
     columns={"removed": "encoder removed, %", "size_bytes": "file, MB"}).round(3).reset_index())
 
+# %% [markdown]
+# `aip` ends *above* the baseline with half of the encoder gone. That need not be the pruning: it was trained on where the baseline stopped, for longer than that one, and with soft labels.
+# `distilled` is there to tell the two apart, and `taylor-60` of [](09_pruning) removed more at once.
+
 # %% mystnb={"figure": {"caption": "The rounds of `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
 records = {r["configuration"]: r for r in reversed(results.load_records(folders[1]))}
 _ = figures_pruning.trace(figures_pruning.rounds(records.get("aip")), plans.AIP.threshold)

@@ -212,6 +212,9 @@ figures.Table(figures_distillation.against_table(found))
 _ = figures_distillation.to_base(found)
 
 # %% [markdown]
+# `sqd` has a twelfth of the baseline's bytes and loses less than a point on either set, with intervals that exclude a loss of two. It loses no more than `kd`, the
+# three-layer student in fp32 with nine times its bytes.
+#
 # What each ingredient is worth: differences between two arms, in points.
 
 # %%
