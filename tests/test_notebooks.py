@@ -148,6 +148,17 @@ def test_a_chapter_opens_with_its_title(name):
                                            if c.cell_type == "markdown"), re.M), "one title"
 
 
+def test_a_scratch_book_has_nothing_that_the_book_has_no_longer(tmp_path):
+    root, folder = tmp_path / "root", tmp_path / "scratch"
+    record = Path("book") / "reference" / "old.json"
+    for path in (root / record, folder / "_build" / "kept.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    assert (scratch_book(root, folder) / record).is_file()
+    (root / record).unlink()
+    assert not (scratch_book(root, folder) / record).exists() and (folder / "_build" / "kept.json").is_file()
+
+
 def test_the_template_runs(tmp_path):
     book = scratch_book(ROOT, tmp_path)
     assert run_mutated(TEMPLATE, [], book) == ""

@@ -159,12 +159,14 @@ def take_outputs(source: Path, executed: Path) -> bool:
 def scratch_book(root: Path, folder: Path) -> Path:
     """A copy of the book's text, reference results and notebooks in `folder`, without any results.
 
-    With $SEO_BOOK set to it, a test runs chapters without touching _build/results.
+    With $SEO_BOOK set to it, a test runs chapters without touching _build/results. What an earlier copy in `folder` had
+    of text, records and notebooks goes; its own results stay.
     """
     ignore = shutil.ignore_patterns("_static", "_build", ".ipynb_checkpoints")
     for name in ("book", "notebooks"):
         if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=ignore, dirs_exist_ok=True)
+            shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.copytree(root / name, folder / name, ignore=ignore)
     return folder
 
 
