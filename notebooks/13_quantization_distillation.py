@@ -213,7 +213,8 @@ _ = figures_distillation.to_base(found)
 
 # %% [markdown]
 # `sqd` has a twelfth of the baseline's bytes and loses less than a point on either set, with intervals that exclude a loss of two. It loses no more than `kd`, the
-# three-layer student in fp32 with nine times its bytes.
+# three-layer student in fp32 with nine times its bytes. `sqd-taylor-60` starts from six thinner layers instead of four, weighs as much, and its intervals exclude
+# a loss of one point; six layers take more time than four, see [](tab3_inference_speed). `sqd-tiny` shows where it ends: at a twentieth of the bytes, nine points are gone.
 #
 # What each ingredient is worth: differences between two arms, in points.
 

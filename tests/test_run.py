@@ -337,3 +337,21 @@ def test_a_mutation_replaces_the_method_before_the_chapter_imports_it(book):
     assert run_mutated(path, [broken], book) == "AssertionError"
     assert run_mutated(path, [unknown], book) == "AttributeError"
     assert os.environ.get("SEO_BOOK") == before
+
+
+def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
+    from seo_core.runner.manifest import load_manifest
+    from seo_core.runner.notebooks import scratch_book
+    from seo_core.runner.state import Options, signature
+
+    manifest = load_manifest(scratch_book(minibook.ROOT, tmp_path))
+    names = ("12_distillation", "13_quantization_distillation", "03_augmentation")
+    shows = {name: manifest.by_id[name] for name in names}
+
+    def inputs():
+        return {name: signature(manifest, chapter, 0, Options())["inputs"] for name, chapter in shows.items()}
+
+    before = inputs()
+    next((tmp_path / "book" / "reference" / "cpu" / "09_pruning").glob("base-*.json")).unlink()  # of their teacher
+    changed = {name for name, found in inputs().items() if found != before[name]}
+    assert changed == {"12_distillation", "13_quantization_distillation"}

@@ -199,7 +199,8 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
     if chapter.kind == "aggregate":
         reads += sorted(p for p in reference.glob("*") if p.is_dir())
     elif results.parent != reference.resolve():  # what a chapter shows of the committed results
-        reads += [p for name in chapter.outputs for p in sorted(reference.glob(f"*/{name}"))]
+        shown = [chapter, *(manifest.by_id[i] for i in manifest.inputs(chapter))]
+        reads += [p for c in shown for name in c.outputs for p in sorted(reference.glob(f"*/{name}"))]
     return {
         "parameters": digest(json.dumps(options.parameters(seed), sort_keys=True)),
         "notebook": notebook_hash(manifest.notebook(chapter.id)),
