@@ -167,8 +167,8 @@ print("trained in integers, and closer to the teacher than rounding alone")
 #
 # One small shape for all but `sqd-tiny` and those that start from a pruned network: four layers with 576 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words,
 # 4 bits a weight. `qat` trains it in integers on the labels alone, `sqd-pairs` by equation (4) on the same pairs, as
-# often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs (development
-# pairs first, then training pairs) on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
+# often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs, or as many as
+# there are (development pairs first, then training pairs), on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
 
 # %% tags=["nbval-ignore-output"]
 mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]

@@ -100,7 +100,7 @@ def test_a_student_can_be_what_pruning_left(bench, settings):
                                             "pruned": "taylor-40"}, bench=bench, recorded_as="sqd-of-pruned")
     student = qat.load(run.weights)
     assert shapes(student) == shapes(given.model()) != shapes(bench.baseline().model())
-    assert run.metrics["agreement"] >= 0.97 and run.record["parameters"]["recipe"]["pruned"] == "taylor-40"
+    assert run.metrics["agreement"] >= 0.99 and run.record["parameters"]["recipe"]["pruned"] == "taylor-40"
     with pytest.raises(ValueError, match="leave out layers, neurons and heads"):
         plans.Recipe(pruned="taylor-40", neurons=64)
     assert "pruned" not in plans.Recipe().knobs  # records of other recipes keep their names

@@ -197,7 +197,7 @@ def shape(bench: Bench, recipe: Recipe, teacher):
     if recipe.pruned:
         from seo_core.pruning import plans
 
-        student = plans.arm(recipe.pruned, bench.settings).model()
+        student = plans.arm(recipe.pruned, bench.settings, bench=bench).model()
     else:
         layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
         student = select_layers(teacher, layers)
