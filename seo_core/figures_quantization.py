@@ -99,7 +99,7 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
-    figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.9), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(9.4, 6.2), sharey=True)
     titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
     for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
         known = table[table[gain].notna()] if len(table) else table
@@ -117,20 +117,32 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
         if len(known):
             front = tradeoff.pareto(known, cost=cost)
             axes.plot(front[gain], front["accuracy"], "-", color=SOFT, linewidth=1.2, zorder=0, label="not beaten")
-            for number, row in enumerate(front.itertuples()):
-                axes.annotate(row.configuration, (getattr(row, gain), row.accuracy), textcoords="offset points",
-                              xytext=(4, 6 if number % 2 else -12), fontsize=9, color=BLACK)
         else:
             _not_run(axes)
             axes.set_yticks([])
         left, right = axes.get_xlim()
         axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
+        if len(known):
+            _names_above(axes, front["configuration"], front[[gain, "accuracy"]].to_numpy(float))
     panels[0].set_ylabel("accuracy, %, mean of both sets")
     handles = {label: handle for axes in panels for handle, label in
                zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.tight_layout(rect=(0, 0.13, 1, 1))
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=4)
     return figure
+
+
+def _names_above(axes, names, places: np.ndarray, gap: float = 0.075) -> None:
+    """Names the points at `places` (n × 2, by x): slanted, above the frame, `gap` of its width apart or more, each with
+    a line to its point. Beside the points, names of neighbours would lie on each other."""
+    order = np.argsort(places[:, 0])
+    across = axes.transAxes.inverted().transform(axes.transData.transform(places[order]))[:, 0]
+    steps = gap * np.arange(len(order))
+    across = np.minimum(np.maximum.accumulate(across - steps) + steps, 1 - steps[::-1])
+    for name, place, x in zip(np.asarray(names)[order], places[order], across, strict=True):
+        axes.annotate(name, place, xytext=(x, 1.02), textcoords="axes fraction", rotation=40, rotation_mode="anchor",
+                      fontsize=9, color=BLACK, va="center",
+                      arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 3})
 
 
 def _not_run(axes) -> None:

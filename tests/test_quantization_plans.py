@@ -1,5 +1,6 @@
 """Arms of the quantisation chapter, the inference benchmark, the trade-off, and their figures."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -338,3 +339,28 @@ def test_figures_are_cards_that_say_not_run_without_records(frame):
     assert all("the papers: 3.1× smaller, 1.9× faster" in texts[i] for i in (0, 1))
     assert [round(tradeoff.PAPERS[k], 1) for k in ("smaller", "faster")] == [3.1, 1.9]
     plt.close("all")
+
+
+@pytest.mark.parametrize("where", [1.0, 3.9, 19.0])
+def test_names_of_crowded_points_do_not_lie_on_each_other(where):
+    """Ten points within a hundredth of a doubling, at either end of the axis or in the middle."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    many = where * 2 ** np.linspace(0, 0.01, 10)
+    table = pd.DataFrame({"configuration": [f"network-{i}" for i in range(10)], "experiment": "11_quantization",
+                          "accuracy": 73 - many, "smaller": many, "faster": many, "megabytes": 90 / many,
+                          "ms": 90 / many})
+    figure = figures_quantization.size_vs_speed(table)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        names = [t for t in axes.texts if t.get_text().startswith("network-")]
+        corners = [axes.transAxes.transform(t.get_position()) for t in names]
+        assert [t.get_text() for t in names] == list(table["configuration"])
+        tall = names[0].get_fontsize() / 72 * figure.dpi
+        for (x, y), (right, level) in itertools.pairwise(corners):  # lines of text at 40°, a font's height apart
+            assert y == level
+            assert (right - x) * np.sin(np.deg2rad(40)) >= tall
+    plt.close(figure)
