@@ -79,6 +79,8 @@ ARMS: dict[str, tuple[str, Recipe]] = {
        for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
     **{f"taylor-{share}": (PRUNING, replace(UNITS, share=share / 100)) for share in (20, 80)},
     **{f"layers-{share}": (PRUNING, replace(UNITS, share=share / 100, kinds=("layers",))) for share in (33, 50)},
+    # whole layers too: of six, the last goes, of which little was left
+    "taylor-65": (PRUNING, replace(UNITS, share=0.65, kinds=("heads", "neurons", "layers"))),
     "taylor-60-labels": (PRUNING, replace(UNITS, share=0.6, weight=0.0)),  # without a teacher
     "taylor-60-raw": (PRUNING, replace(UNITS, share=0.6, compensate=False)),  # without least squares
     "aip": (ITERATIVE, AIP),

@@ -13,10 +13,12 @@ logits: float32 (B, k). What makes the file fast, on top of integers:
 3. *One quantisation for query, key and value*, and 1 / √(head size) folded into the query's scales and bias.
 4. *Position and segment in one table*, so that embedding is two look-ups and one addition.
 
-Two operator sets: "onnxruntime" has three of ONNX Runtime's own operators (com.microsoft: MatMulIntegerToFloat,
-FusedMatMul, GatherBlockQuantized). Its MultiHeadAttention and SkipLayerNormalization are *not* used: on a CPU they took
-more time than the plain operators that they stand for (ONNX Runtime 1.31.1, three layers in int8, a batch of 32 on one
-thread, one trial: 42 ms of CPU time with both, 26 with neither; SkipLayerNormalization alone cost 11).
+Two operator sets: "onnxruntime" has two of ONNX Runtime's own operators (com.microsoft: MatMulIntegerToFloat,
+FusedMatMul). Its MultiHeadAttention and SkipLayerNormalization are *not* used: on a CPU they took more time than the
+plain operators that they stand for (ONNX Runtime 1.31.1, three layers in int8, a batch of 32 on one thread, one trial:
+42 ms of CPU time with both, 26 with neither; SkipLayerNormalization alone cost 11). Nor is GatherBlockQuantized, which
+looks up 4-bit words: 5.5 ms of the 30 that the four layers of `sqd` took (32 × 40 tokens, one thread); Gather,
+BitwiseAnd and BitShift in its place 0.8, with equal logits to the last bit.
 "standard" has operators of ONNX itself only, static quantisation as QuantizeLinear/DequantizeLinear pairs: what
 OpenVINO and other runtimes read.
 
@@ -42,7 +44,7 @@ from seo_core.quantization.scheme import QuantizationError, Scales
 
 PRECISIONS = ("fp32", "int8-dynamic", "int8-static")
 OPERATORS = ("onnxruntime", "standard")
-OPSET, IR = 21, 10  # the first opset with int4; read by ONNX Runtime 1.20 and OpenVINO 2024.5 and later
+OPSET, IR = 21, 10  # read by ONNX Runtime 1.20 and OpenVINO 2024.5 and later
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 
@@ -297,11 +299,6 @@ class _Graph:
             self.constants[name] = self.numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
-    def tensor(self, name: str, kind: int, shape, raw: bytes) -> str:
-        """A constant of a type that numpy has not (int4)."""
-        self.constants[name] = self.helper.make_tensor(name, kind, shape, raw, raw=True)
-        return name
-
     def ints(self, *values: int) -> str:
         return self.constant("i" + "_".join(map(str, values)), np.array(values, np.int64))
 
@@ -357,18 +354,17 @@ def _words(g: _Graph, n: _Network, ids: str) -> str:
         rows = g("Cast", g("Gather", g.constant("words", q), ids), to=1)
         return g("Mul", rows, g("Gather", g.constant("words_scale", scale[:, None]), ids))
     q, scale = scheme.quantize_blocks(table)  # scale (V, H/b)
+    rows = g("Gather", g.constant("words", scheme.pack_int4(q)), ids)
     if g.fused:
-        from onnx import TensorProto
-
-        words = g.tensor("words", TensorProto.INT4, table.shape, scheme.pack_int4(q).tobytes())
-        return g.fuse("GatherBlockQuantized", words, ids, g.constant("words_scale", scale),
-                      block_size=scheme.INT4_BLOCK)
-    half = n.hidden // 2  # two values a byte, left half of the row in the low bits: no interleaving after the look-up
-    packed = (q[:, :half] + 8).astype(np.uint8) | (q[:, half:] + 8).astype(np.uint8) << 4
-    rows = g("Cast", g("Gather", g.constant("words", packed), ids), to=1)  # in fp32: shifts are not read alike by all
-    high = g("Floor", g("Mul", rows, g.constant("sixteenth", np.float32(1 / 16))))
-    low = g("Sub", rows, g("Mul", high, g.constant("sixteen", np.float32(16))))
-    values = g("Sub", g("Concat", low, high, axis=-1), g.constant("eight", np.float32(8)))
+        low = g("BitwiseAnd", rows, g.constant("fifteen", np.uint8(15)))
+        high = g("BitShift", rows, g.constant("four", np.uint8(4)), direction="RIGHT")
+        both = g("Cast", g("Concat", low, high, axis=-1), to=1)
+    else:  # in fp32: shifts are not read alike by all
+        rows = g("Cast", rows, to=1)
+        high = g("Floor", g("Mul", rows, g.constant("sixteenth", np.float32(1 / 16))))
+        low = g("Sub", rows, g("Mul", high, g.constant("sixteen", np.float32(16))))
+        both = g("Concat", low, high, axis=-1)
+    values = g("Sub", both, g.constant("eight", np.float32(8)))
     blocks = g("Reshape", values, g.ints(0, 0, scale.shape[1], -1))  # (B, T, H/b, b)
     scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), ids))
     return g("Reshape", scaled, g.ints(0, 0, n.hidden))

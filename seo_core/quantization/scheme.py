@@ -158,7 +158,7 @@ def dequantize_rows(q, scale):
 def quantize_blocks(table, block: int = INT4_BLOCK):
     """(V, H) -> int8 (V, H) holding −7 … 7, scales (V, H / block): symmetric per block of a row.
 
-    `block` is a power of two of 16 or more (what GatherBlockQuantized takes) that divides H.
+    `block` is a power of two of 16 or more (below, the scales weigh as much as the values) that divides H.
     """
     rows, hidden = table.shape
     if block < 16 or block & (block - 1) or hidden % block:
@@ -186,15 +186,15 @@ def quantized_table(table, bits: int):
 
 
 def pack_int4(q: np.ndarray) -> np.ndarray:
-    """int8 (V, H) of −8 … 7 -> uint8 (V, H / 2), two's complement, the first value in the low half (ONNX's order)."""
-    low, high = q[:, 0::2].astype(np.uint8) & 15, q[:, 1::2].astype(np.uint8) & 15
-    return low | high << 4
+    """int8 (V, H) of −8 … 7 -> uint8 (V, H / 2): value + 8, the left half of a row in the low bits, the right half in
+    the high ones. Halves and not neighbours, so that nothing has to be interleaved after a look-up."""
+    left, right = np.split((q + 8).astype(np.uint8), 2, axis=1)
+    return left | right << 4
 
 
 def unpack_int4(packed: np.ndarray) -> np.ndarray:
     """uint8 (V, H / 2) -> int8 (V, H): the inverse of `pack_int4`."""
-    both = np.stack([packed & 15, packed >> 4], axis=-1).reshape(len(packed), -1).astype(np.int8)
-    return np.where(both > 7, both - 16, both).astype(np.int8)
+    return np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.int8) - np.int8(8)
 
 
 # ---------------------------------------------------------------------------------------------
