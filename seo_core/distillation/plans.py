@@ -92,6 +92,7 @@ RICH = replace(PLAIN, source_text=True, augmented=0.5, first_epochs=2, epochs=4)
 # 7.7 MB in integers with 128 positions, more than three times the speed of the unpruned network as int8-dynamic
 SHAPE = dict(depth=4, neurons=576, vocabulary=12_000, embedding_bits=4)
 SMALL = replace(RICH, **SHAPE)
+SMALL_PAIRS = replace(PLAIN, **SHAPE, epochs=4)  # the labelled pairs alone: on these the ingredients are compared
 TINY = dict(SHAPE, depth=2, vocabulary=8_000)  # 4.5 MB: a twentieth of the baseline, the far end of the curve
 
 ARMS: dict[str, tuple[str, Recipe]] = {
@@ -112,13 +113,13 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     **{f"kd-weight-{name}": (DISTILLATION, replace(SCREEN, weight=w))
        for name, w in (("low", 0.1), ("middle", 0.5), ("high", 1.0))},
     **{f"kd-temperature-{t}": (DISTILLATION, replace(SCREEN, temperature=float(t))) for t in (1, 2, 5)},
-    # with quantisation, one small shape: on the labelled pairs alone, and with all that helps
-    "qat": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="qat")),
-    "sqd-pairs": (JOINT, replace(PLAIN, **SHAPE, epochs=4, method="sqd")),
+    # with quantisation, one small shape: the ingredients one by one, then with all that is read
+    "qat": (JOINT, replace(SMALL_PAIRS, method="qat")),
+    "kd-small": (JOINT, SMALL_PAIRS),
+    "kd-ptq": (JOINT, replace(SMALL_PAIRS, method="ptq")),
+    "sqd-fixed": (JOINT, replace(SMALL_PAIRS, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
+    "sqd-pairs": (JOINT, replace(SMALL_PAIRS, method="sqd")),
     "sqd-tiny": (JOINT, replace(PLAIN, **TINY, epochs=4, method="sqd")),
-    "kd-small": (JOINT, SMALL),
-    "kd-ptq": (JOINT, replace(SMALL, method="ptq")),
-    "sqd-fixed": (JOINT, replace(SMALL, method="sqd", alpha_low=2.3, alpha_high=2.3)),  # 0.7 / 0.3 of kd
     "sqd": (JOINT, replace(SMALL, method="sqd")),
     # what pruning left of the baseline, which has been trained already, instead of layers and neurons chosen beforehand
     **{f"sqd-{pruned}": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned=pruned, first_epochs=0))
