@@ -23,9 +23,9 @@
 # (**contradiction**). This task is called natural language inference, NLI. It is hard to get right without
 # understanding both sentences, and that is why the papers of this book measure themselves on it.
 #
-# Their data set is MultiNLI {cite}`williams2018`: 392 702 training pairs out of five genres (fiction,
+# Their data set is MultiNLI {cite}`williams2018`: 392 702 training pairs out of five genres (fiction,
 # telephone talk, government reports, magazine articles, travel guides). People were shown a premise and
-# wrote one hypothesis for each answer. It has two validation sets of nearly 10 000 pairs each: *matched*,
+# wrote one hypothesis for each answer. It has two validation sets of nearly 10 000 pairs each: *matched*,
 # from the genres of the training pairs, and *mismatched*, from five others.
 #
 # This chapter looks at the data before any network does: what is dropped and why, how text becomes numbers,
@@ -127,7 +127,7 @@ unseen
 #
 # ## From text to numbers: WordPiece
 #
-# A network reads numbers. A *WordPiece* tokenizer {cite}`wu2016gnmt` has a fixed vocabulary, of 30 522
+# A network reads numbers. A *WordPiece* tokenizer {cite}`wu2016gnmt` has a fixed vocabulary, of 30 522
 # entries in BERT's case {cite}`devlin2019`. A frequent word is one entry. A rare word is cut into pieces,
 # of which all but the first are marked with `##`. So hardly any word is unknown.
 
@@ -317,7 +317,7 @@ print("all checks passed")
 #
 # ## What changes with scale
 #
-# With `data="nyu-mll/multi_nli"` the same cells read all of MultiNLI. 400 000 pairs load, clean and
+# With `data="nyu-mll/multi_nli"` the same cells read all of MultiNLI. 400 000 pairs load, clean and
 # tokenise in about a minute on two cores, in less than 1 GB of memory. The hypothesis-only accuracy rises
 # well above a third, and the texts get longer and far less even in length, so that grouping by length gains
 # more.

@@ -141,8 +141,8 @@ print("above the majority class on both sets, perplexity below 3")
 # ## The reference runs
 #
 # The records below were made with the profile `cpu`: the six-layer MiniLM encoder {cite}`wang2020minilm`, all training
-# pairs of a 34 000-pair subset of MultiNLI that are left after cleaning and the development slice, and three epochs. They are
-# committed with the book, with their commands, so that a reader can compare. Accuracy is lower than with all 392 702 pairs.
+# pairs of a 34 000-pair subset of MultiNLI that are left after cleaning and the development slice, and three epochs. They are
+# committed with the book, with their commands, so that a reader can compare. Accuracy is lower than with all 392 702 pairs.
 # A dash for the minutes means that other work ran on the machine meanwhile: such a time is no cost. The store leaves it
 # out; from these three records, made before it did, the two clock values were removed afterwards. The chapter [](bench_training) measures speed on its own.
 

@@ -192,7 +192,7 @@ _ = figures.gain_intervals(gains["matched"], "difference to the labels alone, po
 #
 # ## What changes with scale
 #
-# Do edited copies add less where there are more labels? Compare the rows of 2 000 and 8 000 labels. On a GPU,
+# Do edited copies add less where there are more labels? Compare the rows of 2 000 and 8 000 labels. On a GPU,
 # `contextual` with a masked language model and MarianMT models for back-translation become affordable: pass their
 # names as `model=`. How fast the operators are is measured in [](bench_augmentation).
 #

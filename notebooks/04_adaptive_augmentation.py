@@ -194,14 +194,14 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 #
 # ## The reference runs
 #
-# With `cpu`: the MiniLM encoder on the MNLI subset, with 2 000 and with 8 000 labelled pairs, and half as many added ones in every arm
+# With `cpu`: the MiniLM encoder on the MNLI subset, with 2 000 and with 8 000 labelled pairs, and half as many added ones in every arm
 # but `base`.
 #
 # - `base`: the labelled pairs alone.
 # - `da-static`: equal shares of the same operators, without filter, rewards or aim; from [](03_augmentation).
 # - `da-copies`: some of the labelled pairs twice. It sees as many pairs as the arms with edits.
 # - `da`: ADA.
-# - `…-limited`: the same on 2 000 pairs of which eight in ten are entailment and one in ten each neutral and contradiction.
+# - `…-limited`: the same on 2 000 pairs of which eight in ten are entailment and one in ten each neutral and contradiction.
 # - `adatal`: ADA on the labels and the model of TAL ([](07_transfer_active_learning)), which starts from a source task. In `adatal-limited`
 #   TAL buys from a pool of that ratio.
 #
@@ -248,7 +248,7 @@ judged = claims.audit(everything, tuple(c for c in claims.CLAIMS if c.id in ("h-
 figures.Table(judged[["claim", "statement", "measured by", "ours", "n", "verdict"]])
 
 # %% [markdown]
-# The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than
+# The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than
 # it would be from a clean start. The comparison is fair, since all arms start from the same weights.
 #
 # ## Exercises

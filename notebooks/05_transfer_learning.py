@@ -156,7 +156,7 @@ _ = figures_semi.development(results.load_series(folders[0]), names)
 # ## What changes with scale
 #
 # Does a source task matter most where target labels are few? Compare the curves at their left and right
-# ends. With all 392 702 pairs of MultiNLI as target there may be little left for SNLI to add. With `profile="gpu"`
+# ends. With all 392 702 pairs of MultiNLI as target there may be little left for SNLI to add. With `profile="gpu"`
 # the same arms start from BERT-base, which has not seen NLI pairs.
 #
 # ## Exercises

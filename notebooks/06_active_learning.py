@@ -92,7 +92,7 @@ print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels tha
 # may be full of near-copies, and the scores of a model that has seen a thousand labels are rough. Last, it takes equal
 # shares of the predicted classes.
 #
-# *Density* is the mean cosine similarity to the ten nearest of at most 1 024 random pool examples. `hybrid` measures it on the vector that the
+# *Density* is the mean cosine similarity to the ten nearest of at most 1 024 random pool examples. `hybrid` measures it on the vector that the
 # classifier reads. That has a catch: the network is trained to put pairs that it is sure of together, so what is uncertain looks sparse there,
 # and the two factors may cancel. `hybrid_text` measures density on weighted means of word embeddings {cite}`arora2017`, which know
 # nothing of the class. None of these choices was tuned.
@@ -228,16 +228,16 @@ both = both[both["configuration"].isin(names)]
 _ = figures_selection.gain_points(efficiency.gains(both))
 
 # %% [markdown]
-# ### Labels needed to match random at 8 000
+# ### Labels needed to match random at 8 000
 #
-# The figure of merit: where does a curve reach, for good, the accuracy that random labels reach at 8 000? Between budgets the curve
+# The figure of merit: where does a curve reach, for good, the accuracy that random labels reach at 8 000? Between budgets the curve
 # is taken as linear in the logarithm of the labels. The interval is a bootstrap over seeds and examples.
 
 # %%
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
 figures.Table(efficiency.match_table(both, matches=matches))
 
-# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8 000 random labels, with 95% intervals; hatched where the arm ends below it.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8 000 labels."}}
+# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
 _ = figures_selection.labels_needed(matches, 8000)
 
 # %%
@@ -249,7 +249,7 @@ print("needs fewer labels than random, interval included:", ", ".join(better) or
 # %% [markdown]
 # ### Where the money went
 #
-# The data map of what each arm chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
+# The data map of what each arm chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
 # after no epoch, although the network was trained on it. The interval of the last column is over pairs.
 
 # %%

@@ -134,7 +134,7 @@ print({name: round(float(s.mean()), 3) for name, s in scores.items()}, f"{len(ag
 # ## The whole data module
 #
 # The arm `data-module` puts the data side of the papers together: TAL buys the labels and gives the teacher; the teacher's soft labels
-# for 8 000 other pairs of the pool, and ADA's edits of the bought pairs, join the training of the final model. `data-module-wide`
+# for 8 000 other pairs of the pool, and ADA's edits of the bought pairs, join the training of the final model. `data-module-wide`
 # takes all that is left of the pool, labelled by the mean of two teachers: TAL's model, and `hybrid`'s, which had the same labels. Under
 # `quick` both are left out; under `cpu` this cell runs the whole study.
 
@@ -185,12 +185,12 @@ there = ((chosen["configuration"] == "random") & (chosen["labels"] == 8000)).any
 matches = efficiency.labels_to_match(chosen) if there else {}
 figures.Table(efficiency.match_table(chosen, matches=matches))
 
-# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8 000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the data module beside a dashed line at 8 000 labels."}}
+# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the data module beside a dashed line at 8\u00a0000 labels."}}
 _ = figures_selection.labels_needed(matches, 8000)
 
 # %% [markdown]
-# And against plain supervised training, which is what "30% less data" is measured against: 5 600 labels are 30% fewer than 8 000, and
-# 4 000 are half. The data module has a source task behind it, so the first lines are not a fair contest for the acquisition
+# And against plain supervised training, which is what "30% less data" is measured against: 5 600 labels are 30% fewer than 8 000, and
+# 4 000 are half. The data module has a source task behind it, so the first lines are not a fair contest for the acquisition
 # function, only for the module as a whole; the lines with `random` are.
 
 # %%

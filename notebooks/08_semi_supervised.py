@@ -154,7 +154,7 @@ figures.Table(pd.DataFrame(rows).round(3))
 #
 # ## The reference runs
 #
-# Records of the profile `cpu`: 500 and 2 000 labelled pairs, and 8 000 more whose labels are hidden.
+# Records of the profile `cpu`: 500 and 2 000 labelled pairs, and 8 000 more whose labels are hidden.
 #
 # - `ssl-fixed`: threshold 0.95, hard labels, no edits: the papers' way as we read it. Control: `base`.
 # - `ssl`: class-wise thresholds, soft targets, student on the edited view. Control: `base`.
@@ -178,7 +178,7 @@ figures.Table(table.round(2) if len(table) else none)
 # An interval that contains zero in a row with twice the labels means that these runs cannot tell the arm from twice the labels; one
 # that lies below zero means that half of the labels were not replaced.
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8 000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms at 500 and 2 000 labels."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms at 500 and 2\u00a0000 labels."}}
 _ = figures_semi.label_points(curves, target="base")
 
 # %% [markdown]
@@ -196,7 +196,7 @@ named = {(f"{r['configuration']}, {r['metrics']['labels']} labels", r["seed"]): 
          if r["configuration"] != "ssl-fixed"}  # which has the teacher of ssl
 _ = figures_semi.thresholds({name: named[name, seed] for name, seed in sorted(named, reverse=True)})
 
-# %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2 000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are seeds.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
+# %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are seeds.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
 rows = [(r["configuration"], name, r["metrics"].get(f"pseudo_kept_{name}"), r["metrics"].get(f"pseudo_accuracy_{name}"))
         for r in records if r["metrics"]["labels"] == 2000 for name in study.task.labels]
 _ = figures_semi.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))

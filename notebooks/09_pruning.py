@@ -209,7 +209,7 @@ _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(fram
 #
 # ## What changes with scale
 #
-# BERT-base has twelve layers of twelve heads and 3 072 neurons, and was not distilled from a larger network as this one was: it has more to spare. Runtimes that
+# BERT-base has twelve layers of twelve heads and 3 072 neurons, and was not distilled from a larger network as this one was: it has more to spare. Runtimes that
 # skip zeros exist for CPUs; with them, and 90% of zeros, {cite:t}`kurtic2022` report real gains.
 #
 # ## Exercises

@@ -130,7 +130,7 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 #
 # Records of the profile `cpu`, with $T = 1$ point.
 #
-# - `aip`: Taylor scores, soft labels; some 200 000 training pairs in all, rejected steps included. `aip-magnitude`, `aip-activation`: other scores.
+# - `aip`: Taylor scores, soft labels; some 200 000 training pairs in all, rejected steps included. `aip-magnitude`, `aip-activation`: other scores.
 # - `aip-labels`: no teacher. `aip-hidden`: hidden states too. `aip-wide`: also the texts of the source task, without their labels.
 # - `aip-patient`: larger steps (15%), and after each a whole pass over the training pairs instead of 0.4.
 # - `aip-T0.5`, `aip-T2`, `aip-T4`: other thresholds, with more room: they may remove up to 90% in 7.5 passes, `aip` up to 60% in 6.5.
@@ -172,7 +172,7 @@ left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("head
 _ = figures_pruning.sizes(left)
 
 # %% [markdown]
-# The threshold was held on 2 000 pairs of the acceptance half, where one standard error is about one point; the official sets have ten times as many. Steps were
+# The threshold was held on 2 000 pairs of the acceptance half, where one standard error is about one point; the official sets have ten times as many. Steps were
 # accepted by the former, so its last value flatters: whoever chooses by a sample takes the luck of the sample along.
 #
 # ## What changes with scale

@@ -148,7 +148,7 @@ reports = {"fp32 network": parity(reference, exported, held),
 figures.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
 
 # %% [markdown]
-# Where are the bytes? With the linear maps alone in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than
+# Where are the bytes? With the linear maps alone in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than
 # any one task needs. Trimming keeps the pieces that training text uses, all single characters and the special tokens; a word whose piece is
 # gone is spelled with shorter ones, so nothing becomes unknown that was not before.
 
@@ -169,7 +169,7 @@ for title, tokenizer in (("all", bench.tokenizer), ("kept", small.tokenizer)):
 _ = figures_quantization.parts({title: bytes_by_part(path) for title, path in files.items()})
 
 # %% [markdown]
-# **Check.** The integer file says what the integers say (on 2 000 pairs, or as many as there are), and nearly what the network said. Sums in another order round some activations to the
+# **Check.** The integer file says what the integers say (on 2 000 pairs, or as many as there are), and nearly what the network said. Sums in another order round some activations to the
 # neighbouring integer, so logits differ by a little, and a pair between two classes may change sides: not more than one in two hundred. One byte for each weight means a quarter of the
 # file, and only where the word table is included. Padding changes nothing. The rate of unknown tokens on the official sets is reported; nothing was chosen by it.
 
@@ -234,7 +234,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mism
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
 # - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
-# - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
+# - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
@@ -252,7 +252,7 @@ figures.Table(figures_distillation.against_table(found).drop(columns=["pairs see
 #
 # ## Exercises
 #
-# 1. Calibrate on 8 texts, and on 2 000. When do the ranges stop changing?
+# 1. Calibrate on 8 texts, and on 2 000. When do the ranges stop changing?
 # 2. The classifier stays in fp32: 3 × 384 weights. What would its quantisation save, and what might it cost?
-# 3. Trim the vocabulary to 5 000 pieces. How many more tokens does a text have, and what does that cost in time?
+# 3. Trim the vocabulary to 5 000 pieces. How many more tokens does a text have, and what does that cost in time?
 # 4. Quantise with blocks of 16 and of 128 values. What happens to the file, and to the error of the table?

@@ -165,9 +165,9 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # %% [markdown]
 # ## The arms
 #
-# One small shape for all but `sqd-tiny` and those that start from a pruned network: four layers with 576 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words,
+# One small shape for all but `sqd-tiny` and those that start from a pruned network: four layers with 576 of their 1 536 FFN neurons, and a vocabulary of at most 12 000 words,
 # 4 bits a weight. `qat` trains it in integers on the labels alone, `sqd-pairs` by equation (4) on the same pairs, as
-# often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs, or as many as
+# often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs, or as many as
 # there are (development pairs first, then training pairs), on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
 
 # %% tags=["nbval-ignore-output"]
@@ -193,10 +193,10 @@ print("each exported file says what the trained network says")
 #
 # Records of the profile `cpu`. The files are ONNX, with 8-bit weights and a 4-bit word table.
 #
-# - One shape (four layers, 576 neurons, 12 000 words) on the labelled pairs alone, four epochs, ingredient by ingredient. `kd-small`: distilled in fp32 (its
+# - One shape (four layers, 576 neurons, 12 000 words) on the labelled pairs alone, four epochs, ingredient by ingredient. `kd-small`: distilled in fp32 (its
 #   file is safetensors). `kd-ptq`: the same, rounded afterwards with calibrated ranges. `qat`: trained in integers, without a teacher. `sqd-fixed`: both at
 #   once with a constant α. `sqd-pairs`: equation (4).
-# - `sqd-tiny`: as `sqd-pairs`, with two layers and 8 000 words: a twentieth of the baseline's bytes.
+# - `sqd-tiny`: as `sqd-pairs`, with two layers and 8 000 words: a twentieth of the baseline's bytes.
 # - `sqd`: the shape of `sqd-pairs` with all that `kd` of [](12_distillation) reads, hidden states first.
 # - `sqd-aip`, `sqd-aip-patient`, `sqd-taylor-60`: the student is what this arm of [](10_adaptive_iterative_pruning) or [](09_pruning) left of the
 #   baseline, and only the last stage is run; in `sqd-taylor-60` for two epochs instead of four.

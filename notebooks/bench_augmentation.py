@@ -142,7 +142,7 @@ print("the same texts for all; the same copies in every process")
 # %% [markdown]
 # ## The reference run
 #
-# The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. In it, `ratio` compares second passes, `ratio_total` first
+# The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. In it, `ratio` compares second passes, `ratio_total` first
 # passes, with nlpaug's way for our word operators, and with a process for each sentence for Apertium.
 
 # %%

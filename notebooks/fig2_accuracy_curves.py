@@ -122,7 +122,7 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 # %% [markdown]
 # ## What changes with scale
 #
-# The papers train BERT-base on 433 000 pairs. The reference records stand on a small encoder and a subset
+# The papers train BERT-base on 433 000 pairs. The reference records stand on a small encoder and a subset
 # of MultiNLI, so their level is lower; what can be compared is the shape, and the order of the
 # configurations. With the profiles `gpu` and `paper` the same page shows BERT-base.
 #

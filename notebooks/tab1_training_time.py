@@ -65,9 +65,9 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 # %% [markdown]
 # ## As good as the baseline
 #
-# The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row shows the smallest number of
+# The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row shows the smallest number of
 # labels with which the technique's mean matched accuracy reaches the baseline's, and what that took. Only numbers of
-# labels that were run are looked at. The development slice (4 000 labels) is the same for all and not counted.
+# labels that were run are looked at. The development slice (4 000 labels) is the same for all and not counted.
 
 # %%
 techniques = {"base": "baseline", "da": "+ data augmentation (ADA)", "tl": "+ transfer learning",

@@ -144,7 +144,7 @@ figures.Table(verdicts[["claim", "statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # **Check.** All nine rows are there; a value of ours stands exactly where a record does; every perplexity
-# of the papers is above 3, which guessing has, and would need wrong answers surer than 1 in 10 000; and the
+# of the papers is above 3, which guessing has, and would need wrong answers surer than 1 in 10 000; and the
 # combined system is not first.
 
 # %%
@@ -181,6 +181,6 @@ figures.Table(figures.standing_on(run))
 # ## Exercises
 #
 # 1. How many pairs must a validation set have for a standard error of 0.25 points at 84% accuracy?
-#    MultiNLI's has 9 815.
+#    MultiNLI's has 9 815.
 # 2. The papers give one number per row, without seeds. Which of the table's differences could be chance?
 # 3. Scale the logits of a trained model by 5. What happens to accuracy, and what to perplexity?

@@ -85,7 +85,7 @@ def test_the_table_of_profiles_is_that_of_the_code():
 
     rows = re.findall(r"^\| (\S[^|]*?) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$",
                       (BOOK / "profiles_and_data.md").read_text(), re.MULTILINE)
-    table = {row[0]: [cell.replace(" ", "") for cell in row[1:]] for row in rows}
+    table = {row[0]: [re.sub(r"\s", "", cell) for cell in row[1:]] for row in rows}
     profiles = [load_settings(name) for name in PROFILES]
     assert [p.profile for p in profiles] == ["quick", "cpu", "gpu", "paper"]
     for words, key in [("learning rate", "learning_rate"), ("batch size", "batch_size"), ("epochs", "epochs"),
@@ -93,6 +93,16 @@ def test_the_table_of_profiles_is_that_of_the_code():
                        ("development slice, in pairs", "development_rows")]:
         assert [float(cell) for cell in table[words]] == [getattr(p, key) for p in profiles], words
     assert table["word embeddings"] == ["frozen" if p.freeze_embeddings else "trained" for p in profiles]
+
+
+@pytest.mark.parametrize("page", [*sorted(BOOK.glob("*.md")), *sorted((BOOK.parent / "notebooks").glob("*.py"))],
+                         ids=lambda page: page.name)
+def test_thousands_do_not_break_at_the_end_of_a_line(page):
+    """Groups of digits are held together by a no-break space (U+00A0); code in backticks is left out."""
+    lines = page.read_text().split("\n")
+    prose = lines if page.suffix == ".md" else [line for line in lines if line.startswith("#")]
+    broken = [line for line in prose if re.search(r"(?<![\d.,])\d{1,3} \d{3}(?!\d)", re.sub(r"`[^`]*`", "", line))]
+    assert not broken, "write U+00A0 between the groups of digits"
 
 
 @pytest.mark.parametrize("plain, rst", [
