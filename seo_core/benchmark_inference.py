@@ -34,7 +34,8 @@ from seo_core.settings import RunSettings, display_source, resolve_path
 
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
 CONTROL, PLAIN = "control", "control, not fused"
-NETWORKS = ("prune", "taylor-40", "taylor-60", "aip", "kd")  # fp32 networks that are timed beside the exported files
+# fp32 networks that are timed beside the exported files
+NETWORKS = ("prune", "taylor-40", "taylor-60", "taylor-65", "aip", "kd")
 
 
 @dataclass(frozen=True)
