@@ -369,10 +369,25 @@ def test_the_word_table_has_whole_unprotected_words_only():
     assert all(re.fullmatch("[a-z]{3,}", w) for w in words)
 
 
+def test_no_neighbour_is_an_opposite_by_wordnet():
+    """Of every word of MiniLM's vocabulary: what is written down in ANTONYMS covers all that WordNet knows of them."""
+    wordnet = pytest.importorskip("nltk.corpus").wordnet
+    if OPERATORS["synonym"].available() is not None:
+        pytest.skip("WordNet is not there")
+    known = {(one.name(), two.name()) for synset in wordnet.all_synsets() for one in synset.lemmas()
+             for two in one.antonyms()}
+    table = neighbours.word_table("bundled")
+    lemmas = {w: {w} | {wordnet.morphy(w, kind) for kind in "nvar"} for w in map(str, table.words)}
+    found = [(w, near) for w, all_near in table.neighbours(list(lemmas)).items() for near, _ in all_near
+             if known & {(a, b) for a in lemmas[w] for b in lemmas[near]}]
+    assert not found
+
+
 @pytest.mark.parametrize("word, other, expected", [
     ("accurately", "inaccurate", True), ("happy", "unhappy", True), ("harmful", "harmless", True),
-    ("car", "cars", False), ("under", "red", False), ("house", "household", False)])
-def test_negated_words_are_no_neighbours(word, other, expected):
+    ("strong", "weaker", True), ("closing", "opened", True), ("divorced", "married", True), ("indoors", "outdoor", True),
+    ("car", "cars", False), ("under", "red", False), ("house", "household", False), ("strong", "stronger", False)])
+def test_opposites_and_negated_words_are_no_neighbours(word, other, expected):
     assert neighbours.opposed(word, other) is neighbours.opposed(other, word) is expected
 
 
