@@ -104,7 +104,8 @@ print("same pairs, same batches; equal functions say the same; the control is a 
 # ## The reference run
 #
 # MiniLM-L6 as fine-tuned in [](09_pruning), batches of 32 pairs, two threads, and the files that the chapters made of it. A file with a vocabulary of its own reads the same
-# pairs by its own tokenizer, so its texts may be longer.
+# pairs by its own tokenizer, so its texts may be longer. The pruned and distilled networks in fp32 (`prune`, `taylor-…`, `aip`, `kd`) are exported on the spot, by the library
+# as *ONNX Runtime fp32* is. The integer files are written by `seo_core.quantization.export`, which already makes a faster file of the unpruned network in fp32: `onnx-fp32`.
 
 # %%
 folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
@@ -114,6 +115,14 @@ figures.Table(figures_quantization.speed_table(latest, judged))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
 _ = figures_quantization.latency_bars(latest)
+
+# %% [markdown]
+# What pruning is worth in time is the factor within one export: the library's file of the small network against the library's file of the baseline, and
+# ours against ours. In the tables and figures that compare everything with *ONNX Runtime fp32*, the factor of an integer file contains that of our exporter.
+
+# %%
+table = bench_inference.by_export(latest).round(2)
+figures.Table(table if len(table) else pd.DataFrame([{"network": claims.NOT_RUN}]))
 
 # %% [markdown]
 # Where and how it was measured. `other_load` is how many cores other processes used meanwhile; the shares of padding are those of the batches as they were

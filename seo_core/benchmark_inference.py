@@ -171,10 +171,14 @@ def _kept(settings: RunSettings, file: str) -> dict[str, Path]:
     return {name: kept for _, name, kept in sorted(found)}
 
 
+OURS = ", our export"  # behind the name of a network in fp32 that `export_onnx` wrote
+
+
 def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> dict[str, Contestant]:
-    """Saved fp32 networks by name, exported to `place` as the baseline is (the library's way), under ONNX Runtime."""
+    """Saved fp32 networks by name under ONNX Runtime, exported to `place` twice: as the baseline is, the library's way,
+    and (name + OURS) by our exporter, to be compared with the baseline's file of chapter 11, onnx-fp32."""
     from seo_core.models import load_backbone
-    from seo_core.quantization.export import library_export
+    from seo_core.quantization.export import ExportConfig, export_onnx, library_export
 
     found = {}
     for name, folder in folders.items():
@@ -182,7 +186,21 @@ def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> di
         model = load_backbone(str(folder), num_labels=len(labels) or 3)[0]
         path = library_export(model, Path(place) / f"network-{name}.onnx")
         found[name] = file_contestant(path, threads=threads, configuration=name)
+        own = export_onnx(model, path.with_stem(f"{path.stem}-ours"), ExportConfig("fp32", embedding_bits=32))
+        found[name + OURS] = file_contestant(own, threads=threads)
     return found
+
+
+def by_export(table, base: str = "ONNX Runtime fp32", ours: str = "onnx-fp32"):
+    """The fp32 networks of `summarize` that were exported both ways: milliseconds, and how many times as fast as the
+    baseline in the same export. What is left of a factor there is the smaller network, not the exporter."""
+    import pandas as pd
+
+    ms = table["latency_ms_p50"].to_dict() if len(table) else {}
+    rows = [{"network": name, "library's export, ms": ms[name], "times as fast": ms[base] / ms[name],
+             "our export, ms": ms[name + OURS], "times as fast, ours": ms[ours] / ms[name + OURS]}
+            for name in NETWORKS if {name, name + OURS, base, ours} <= set(ms)]
+    return pd.DataFrame(rows)
 
 
 def eager(model, precision: str | None = None, *, threads: int, weights: str | Path | None = None) -> Contestant:

@@ -200,19 +200,29 @@ def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
 
     base = bench.start()
     small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
-    own = replace(bench.settings, results_dir=str(tmp_path))
-    place = replace(bench, experiment="10_adaptive_iterative_pruning", settings=own)
+    settings = replace(bench.settings, results_dir=str(tmp_path))
+    place = replace(bench, experiment="10_adaptive_iterative_pruning", settings=settings)
     place.record("aip", lambda: Made(small), keep=True)
-    found = bench_inference.kept_networks(own)
-    assert list(found) == ["aip"] and bench_inference.kept_files(own) == {}
-    contestant = bench_inference.networks(found, tmp_path, threads=1)["aip"]
+    found = bench_inference.kept_networks(settings)
+    assert list(found) == ["aip"] and bench_inference.kept_files(settings) == {}
+    made = bench_inference.networks(found, tmp_path, threads=1)
+    contestant, own = made["aip"], made["aip" + bench_inference.OURS]
     batch = batches(bench.encoded("acceptance"), TINY)[0]
     with torch.inference_mode():
         reference = small.eval()(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
     np.testing.assert_allclose(np.asarray(contestant.run(batch)), reference, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(own.run(batch)), reference, atol=1e-4)
     fewer = sum(p.numel() for p in base.parameters()) - sum(p.numel() for p in small.parameters())
     assert contestant.size_bytes < 4 * sum(p.numel() for p in base.parameters()) - 3.9 * fewer
-    assert contestant.configuration == "aip"
+    assert contestant.configuration == "aip" and not own.configuration  # one record a configuration
+
+
+def test_networks_are_compared_with_the_baseline_in_the_same_export():
+    ms = {"ONNX Runtime fp32": 12.0, "onnx-fp32": 10.0, "aip": 6.0, "aip" + bench_inference.OURS: 4.0, "kd": 3.0}
+    table = bench_inference.by_export(pd.DataFrame({"latency_ms_p50": ms}))
+    assert table.to_dict("records") == [{"network": "aip", "library's export, ms": 6.0, "times as fast": 2.0,
+                                         "our export, ms": 4.0, "times as fast, ours": 2.5}]
+    assert bench_inference.by_export(pd.DataFrame()).empty
 
 
 def test_an_untrained_network_is_timed_without_records_of_configurations(bench, tmp_path):
