@@ -385,7 +385,8 @@ def test_no_neighbour_is_an_opposite_by_wordnet():
 
 @pytest.mark.parametrize("word, other, expected", [
     ("accurately", "inaccurate", True), ("happy", "unhappy", True), ("harmful", "harmless", True),
-    ("strong", "weaker", True), ("closing", "opened", True), ("divorced", "married", True), ("indoors", "outdoor", True),
+    ("strong", "weaker", True), ("closing", "opened", True), ("divorced", "married", True),
+    ("indoors", "outdoor", True),
     ("car", "cars", False), ("under", "red", False), ("house", "household", False), ("strong", "stronger", False)])
 def test_opposites_and_negated_words_are_no_neighbours(word, other, expected):
     assert neighbours.opposed(word, other) is neighbours.opposed(other, word) is expected
