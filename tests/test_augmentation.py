@@ -425,7 +425,7 @@ def test_contextual_says_what_it_needs(monkeypatch, tmp_path):
 
     frame = single("the car stood in the street")
     monkeypatch.setattr(contextual, "absent", lambda: contextual.HOW)
-    with pytest.raises(AugmentationError, match="masked language model is missing"):
+    with pytest.raises(AugmentationError, match="masked language model is missing.*run.*`python -c .*fill-mask"):
         augment(frame, "contextual", texts=["text"])
     network, tokenizer = load_backbone(layers=1)
     network.save_pretrained(tmp_path)
