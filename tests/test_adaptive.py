@@ -368,9 +368,15 @@ def test_an_absent_operator_is_left_out_and_named(trained, reward):
     ({"operators": ("gone",)}, "WordNet is not installed"),
     ({"operators": ("goood",)}, "did you mean 'good'"),
     ({"budget": 0}, "budget must be 1 or more"),
+    ({"budget": 4.5}, "budget must be 1 or more and a whole number, got 4.5"),
     ({"frame": frame_of(5, 3).iloc[:0]}, "frame has no rows"),
-    ({"frame": frame_of(5, 3).assign(label=-1)}, "label -1"),
-    ({"frame": frame_of(5, 3).assign(label=3)}, "model has 3 labels and the rows have 4"),
+    ({"frame": frame_of(5, 3).drop(columns="label")}, "frame has no column 'label'"),
+    ({"frame": frame_of(5, 3).assign(label=-1)}, "frame has label -1 in row 0"),
+    ({"frame": frame_of(5, 3).assign(label=np.nan)}, "frame has label nan in row 0"),
+    ({"frame": frame_of(5, 3).assign(label="yes")}, "frame has label 'yes' in row 0: labels are whole numbers"),
+    ({"frame": frame_of(5, 3).assign(label=3)}, "frame has label 3 in row 0, and the task's labels are 0 to 2"),
+    ({"frame": frame_of(5, 3).assign(label=3).rename(columns={"premise": "sentence"})},
+     "model has 3 labels and the data 4: use a model that was trained on this task"),
 ])
 def test_errors_say_what_to_do(trained, reward, change, words):
     with pytest.raises(package.AugmentationError, match=words):
@@ -380,11 +386,27 @@ def test_errors_say_what_to_do(trained, reward, change, words):
 def test_errors_about_reward_and_teacher(trained, reward, tiny_bert):
     with pytest.raises(package.AugmentationError, match="reward has no rows"):
         ada(trained, reward.iloc[:0])
-    with pytest.raises(package.AugmentationError, match="model has 3 labels and the rows have 2"):
-        ada(trained, reward[reward["label"] < 2], frame_of(40, 3).query("label < 2"))
-    with pytest.raises(package.AugmentationError, match="teacher has 2 labels"):
-        AdaptiveDataAugmentation(AdaptiveConfig(operators=("good",)))(
-            frame_of(9, 3), *trained, reward, budget=3, teacher=tiny_bert(num_labels=2))
+    with pytest.raises(package.AugmentationError, match="reward has label -1 in row 0"):
+        ada(trained, reward.assign(label=-1))
+    for labels in (2, 4):
+        with pytest.raises(package.AugmentationError, match=f"teacher has {labels} labels and the data 3"):
+            AdaptiveDataAugmentation(AdaptiveConfig(operators=("good",)))(
+                frame_of(9, 3), *trained, reward, budget=3, teacher=tiny_bert(num_labels=labels))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0"])
+def test_a_seed_that_is_no_whole_number_is_refused(seed):
+    with pytest.raises(package.AugmentationError, match=f"seed must be 0 or more and a whole number, got {seed!r}"):
+        AdaptiveDataAugmentation(seed=seed)
+
+
+@pytest.mark.parametrize("classes", [(0,), (2,), (0, 1)])
+def test_classes_may_be_absent(trained, reward, classes):
+    frame = frame_of(90, 3)
+    result = ada(trained, reward[reward["label"].isin(classes)], frame[frame["label"].isin(classes)],
+                 operators=("good",), budget=20)
+    assert len(result.frame) == 20 and set(result.frame["label"]) == set(classes)
+    assert result.log[["smoothed", "updated"]].notna().all(axis=None)
 
 
 @pytest.mark.parametrize("change", [

@@ -441,7 +441,7 @@ def test_contextual_says_what_it_needs(monkeypatch, tmp_path):
 
     frame = single("the car stood in the street")
     monkeypatch.setattr(contextual, "absent", lambda: contextual.HOW)
-    with pytest.raises(AugmentationError, match="masked language model is missing"):
+    with pytest.raises(AugmentationError, match="masked language model is missing.*run.*`python -c .*fill-mask"):
         augment(frame, "contextual", texts=["text"])
     network, tokenizer = load_backbone(layers=1)
     network.save_pretrained(tmp_path)
@@ -474,6 +474,14 @@ def test_back_translation_keeps_what_is_guarded(pairs):
         before, after = few[row.side][row.source], getattr(row, row.side)
         assert translation.guarded(before) == translation.guarded(after) and before != after
     pd.testing.assert_frame_equal(copies, augment(few, "back_translation", batch_size=15))
+
+
+@NO_APERTIUM
+def test_back_translation_of_single_texts_does_not_depend_on_the_seed():
+    """It has one way of putting a text; a seed can only draw the side of a pair."""
+    frame = single("the car stood in the street before the house", "the teacher bought a guitar yesterday")
+    first, other = (augment(frame, "back_translation", texts=["text"], seed=seed) for seed in (0, 1))
+    assert len(first) and first.equals(other)
 
 
 def test_a_batch_that_does_not_add_up_is_halved(monkeypatch):
@@ -530,9 +538,10 @@ def test_without_apertium_back_translation_is_absent(monkeypatch):
 # -- wrong input ----------------------------------------------------------------------------------
 
 
-def test_an_unknown_operator_gets_the_nearest_name(pairs):
+@pytest.mark.parametrize("operator", ["synonyms", ["synonym"]])
+def test_an_unknown_operator_gets_the_nearest_name(operator, pairs):
     with pytest.raises(AugmentationError, match="did you mean 'synonym'"):
-        augment(pairs, "synonyms")
+        augment(pairs, operator)
 
 
 @pytest.mark.parametrize("strength", [0, -0.1, 1.01, float("nan"), "0.1", True, None])
@@ -548,6 +557,40 @@ def test_wrong_columns_and_texts_are_named(pairs):
         augment(pairs, "aeda", texts="premise")
     with pytest.raises(AugmentationError, match="'hypothesis' is (None|nan) in row 2"):
         augment(pairs.iloc[:5].astype(object).assign(hypothesis=["a", "b", None, "c", "d"]), "aeda")
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"seed": -1}, "seed must be 0 or more and a whole number, got -1"), ({"seed": 1.5}, "whole number, got 1.5"),
+    ({"seed": "0"}, "whole number, got '0'"), ({"seed": 2**64}, r"seed must be below 2\*\*64"),
+    ({"batch_size": -1}, "batch_size must be 1 or more and a whole number, got -1"),
+    ({"batch_size": 2.5}, "whole number, got 2.5")])
+def test_a_number_that_is_none_is_named(change, message, pairs):
+    with pytest.raises(AugmentationError, match=message):
+        augment(pairs, "aeda", **change)
+
+
+def test_texts_need_a_frame():
+    with pytest.raises(AugmentationError, match="must be a DataFrame with the columns .*not a list: .*pd.DataFrame"):
+        augment(["the car"], "aeda")
+
+
+@pytest.mark.parametrize("label, message", [
+    (None, "no column 'label': give it one of whole numbers .NLI: 0 entailment, 1 neutral, 2 contradiction"),
+    ("neutral", "label 'neutral' in row 0: labels are whole numbers"), (0.5, "label 0.5 in row 0"),
+    (-1, "none of the 300 pairs has one of the labels 0 entailment.*label the pairs first"),
+    (np.nan, "none of the 300 pairs"), (7, "none of the 300 pairs")])
+def test_nli_pairs_without_usable_labels_are_refused(label, message, pairs):
+    frame = pairs.drop(columns="label") if label is None else pairs.assign(label=label)
+    with pytest.raises(AugmentationError, match=message):
+        augment(frame, "aeda")
+
+
+def test_rows_without_a_label_are_left_out_of_nli_pairs_only(pairs):
+    few = pairs.iloc[:6].assign(label=[0, -1, 1, -1, 2, -1])
+    assert augment(few, "aeda").source.tolist() == [0, 2, 4]
+    assert augment(few.assign(label=few.label.where(few.label >= 0)), "aeda").source.tolist() == [0, 2, 4]
+    other = few.rename(columns={"premise": "sentence1", "hypothesis": "sentence2"}).drop(columns="label")
+    assert len(augment(other, "aeda", texts=("sentence1", "sentence2"))) == 6
 
 
 # -- the filter -----------------------------------------------------------------------------------
@@ -571,8 +614,21 @@ def test_a_teacher_that_does_not_fit_is_refused(logits, message):
         label_filter(frame, logits)
 
 
+@pytest.mark.parametrize("labels, message", [
+    ([0, -1], "frame has label -1 in row 1: .*drop rows without one"), ([0, np.nan], "label nan in row 1"),
+    (["0", "1"], "label '0' in row 0: labels are whole numbers"), (None, "frame has no column 'label'"),
+    ([0, 3], "frame has label 3 in row 1, and the task's labels are 0 to 2: correct that label")])
+def test_labels_that_cannot_be_filtered_are_refused(labels, message):
+    frame = pd.DataFrame({"premise": ["p"] * 2, "hypothesis": "h"} | ({} if labels is None else {"label": labels}))
+    with pytest.raises(AugmentationError, match=message):
+        label_filter(frame, np.zeros((2, 3)))
+
+
 def test_the_filter_of_a_two_label_task():
     frame = pd.DataFrame({"sentence": ["a", "b"], "label": [0, 1]})
     assert label_filter(frame, [[1, 0], [1, 0]]).tolist() == [True, False]
     with pytest.raises(AugmentationError, match="3 labels and the data 2"):
         label_filter(frame, np.zeros((2, 3)), labels=2)
+    assert label_filter(frame, [[1, 0, 0], [0, 1, 0]]).all()  # a class may be absent
+    with pytest.raises(AugmentationError, match="teacher has 2 labels and the data 3"):
+        label_filter(frame.assign(label=[0, 2]), np.zeros((2, 2)))

@@ -94,6 +94,21 @@ def test_an_environment_of_ones_own_is_left_alone():
     assert "pip install" not in done.stdout and "python -m seo_core.run book" in done.stdout
 
 
+@pytest.mark.parametrize("target", ["book", "test"])
+def test_wordnet_is_prepared_in_an_environment_of_ones_own_too(target):
+    done = subprocess.run(["make", "-n", target, "PY=python"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "python -m seo_core.run setup --wordnet"
+
+
+def test_preparing_wordnet_installs_nothing(monkeypatch, capsys):
+    from seo_core import run
+
+    monkeypatch.setattr(run.subprocess, "call", None)  # would fail if called
+    monkeypatch.setattr(run.metadata, "version", None)
+    monkeypatch.setattr(run, "_wordnet", lambda: "WordNet: ready")
+    assert run.main(["setup", "--wordnet"]) == 0 and capsys.readouterr().out == "WordNet: ready\n"
+
+
 def test_ci_runs_the_readmes_test_command():
     script = ROOT / ".ci" / "run"
     assert "make test" in script.read_text() and script.stat().st_mode & 0o111

@@ -180,7 +180,13 @@ def test_robust_accuracy_of_a_real_model(tiny_bert, monkeypatch):
     (lambda: typos(frame_of(), texts=("sentence",)), "no column 'sentence' to perturb.*task.texts"),
     (lambda: typos(frame_of(), rate=0), "above 0 and at most 1"),
     (lambda: typos(frame_of(), rate=1.2), "above 0 and at most 1"),
+    (lambda: typos(frame_of(), rate="0.1"), "rate is the share of words .*not '0.1'"),
     (lambda: paraphrase(frame_of(), strength=0), "above 0 and at most 1"),
+    (lambda: paraphrase(frame_of(), seed=-1), "seed must be 0 or more and a whole number, got -1"),
+    (lambda: typos(frame_of(), -1), "seed must be 0 or more and a whole number, got -1"),
+    (lambda: typos(frame_of(), 1.5), "whole number, got 1.5"),
+    (lambda: typos(frame_of(3).astype(object).assign(premise=["a", None, "b"])), "'premise' is (None|nan) in row 1"),
+    (lambda: typos(["a text"]), "must be a DataFrame with the columns"),
     (lambda: robust_accuracy(None, frame_of()[:0], None), "no rows to perturb"),
 ])
 def test_errors_say_what_to_do(call, words):

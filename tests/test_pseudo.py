@@ -299,6 +299,15 @@ def test_views_of_other_lengths_and_unlabelled_rows_are_refused(toy_pairs):
             self_training(_logits(60), wrong, pool)
 
 
+def test_a_teacher_of_another_task_is_named(toy_pairs):
+    labelled, pool = toy_pairs(30, seed=1), _unlabelled(toy_pairs(60, seed=2))
+    with pytest.raises(SelectionError, match="teacher has 2 labels and the labelled rows 3: use a teacher that was"):
+        self_training(_logits(60, k=2), labelled, pool)
+    step = self_training(_logits(60, k=5), labelled, pool, config=SelfTrainingConfig(keep="all"))
+    with pytest.raises(SelectionError, match="targets have 5 labels and the student 3: use a teacher that was"):
+        step.loss(torch.zeros(4, 3), {"rows": torch.arange(4)})
+
+
 def test_a_student_learns_its_teachers_task_from_unlabelled_rows(tiny_bert, toy_pairs):
     """The toy label is a function of one token: a student that never saw a label of the pool finds it."""
     pool, labelled, fresh = toy_pairs(500, seed=2), toy_pairs(12, seed=1), toy_pairs(200, seed=5)

@@ -282,6 +282,12 @@ def test_what_cannot_be_bought_is_said(name, rows, n, message, tiny_bert, toy_pa
             call()
 
 
+@pytest.mark.parametrize("n", [2.5, "2", True, None])
+def test_half_an_example_cannot_be_bought(n, toy_pairs):
+    with pytest.raises(SelectionError, match="must be 1 or more and a whole number, got "):
+        select("random", None, toy_pairs(10), n, _rng())
+
+
 @pytest.mark.parametrize("name", RANKED)
 def test_a_diverged_model_is_named_and_not_ranked(name, tiny_bert, toy_pairs):
     model = tiny_bert()

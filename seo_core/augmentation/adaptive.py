@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seo_core.settings import whole_number
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -291,7 +293,9 @@ class AdaptiveDataAugmentation:
     """D_aug = ADA(D, M(θ), P): a bandit over operator × strength (see the module's text)."""
 
     def __init__(self, config: AdaptiveConfig | None = None, *, seed: int = 0):
-        self.config, self.seed = config or AdaptiveConfig(), seed
+        from seo_core.augmentation import AugmentationError
+
+        self.config, self.seed = config or AdaptiveConfig(), whole_number("seed", seed, 0, AugmentationError)
 
     def __call__(self, frame, model, tokenizer, reward, *, budget: int, texts=("premise", "hypothesis"),
                  max_length: int = 128, teacher=None, progress: bool = False) -> AdaptiveResult:
@@ -302,8 +306,9 @@ class AdaptiveDataAugmentation:
         filter the labels in the place of `model`'s own. Equal arguments and seed give equal rows. Fewer than `budget`
         rows come back only where the candidates ran out; `complete` is False then, and the statement says so.
 
-        Raises AugmentationError: no rows, a budget below 1, labels that are not the model's, an unknown
-        operator, or none whose resources are there.
+        Raises AugmentationError: no rows, a budget that is no whole number from 1 on, rows without a label or with one
+        that the model or the teacher has not (classes may be absent), an unknown operator, or none whose resources are
+        there.
         """
         from tqdm.auto import tqdm
 
@@ -463,21 +468,16 @@ class _Run:
 def _check(frame, reward, budget: int, model, teacher) -> None:
     """Raises AugmentationError for arguments that ADA cannot work with."""
     from seo_core.augmentation import AugmentationError
+    from seo_core.augmentation.core import fitting_labels
 
-    if budget < 1:
-        raise AugmentationError(f"budget must be 1 or more rows, got {budget}")
+    whole_number("budget", budget, 1, AugmentationError)
     for name, rows in (("frame", frame), ("reward", reward)):
         if not len(rows):
             raise AugmentationError(f"{name} has no rows: ADA edits the rows of frame, and rewards an arm by the "
                                     "rows of reward, so pass some of both")
-    least = min(int(f["label"].min()) for f in (frame, reward))
-    labels = max(int(f["label"].max()) for f in (frame, reward)) + 1
-    if least < 0:
-        raise AugmentationError(f"label {least} stands in the rows: drop rows without a label first")
-    for name, network in (("model", model), ("teacher", teacher)):
-        if network is not None and network.config.num_labels != labels:
-            raise AugmentationError(f"the {name} has {network.config.num_labels} labels and the rows have {labels}: "
-                                    f"pass a {name} trained on these labels")
+        fitting_labels(rows, model.config.num_labels, name, "model")
+        if teacher is not None:
+            fitting_labels(rows, teacher.config.num_labels, name, labels=model.config.num_labels)
 
 
 def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:

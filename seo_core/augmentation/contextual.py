@@ -17,7 +17,8 @@ DEFAULT = "google-bert/bert-base-uncased"  # the masked LM where none is named, 
 TOP = 10  # words considered at a mask
 MAX_LENGTH = 256  # tokens of a pair; a mask that truncation cuts off leaves its word as it is
 HOW = ("a masked language model is missing: the bundled encoder has no such head. Pass model='<hub id or folder>', or "
-       f"load {DEFAULT} once where there is a network")
+       "run, where there is a network, "
+       f"`python -c \"from transformers import pipeline; pipeline('fill-mask', '{DEFAULT}')\"`")
 
 
 def absent() -> str | None:

@@ -22,6 +22,7 @@ These rules make label errors rarer; they cannot exclude them. Hence `label_filt
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ import pandas as pd
 from seo_core.augmentation import contextual, edits, translation, wordnet
 from seo_core.augmentation.words import draw, row_keys
 from seo_core.models import ModelError
-from seo_core.settings import suggest
+from seo_core.settings import suggest, whole_number
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 NLI_TEXTS = ("premise", "hypothesis")
@@ -40,11 +41,12 @@ CHUNK = 8192  # rows at a time: bounds memory, and changes no result
 _ALL = frozenset({ENTAILMENT, NEUTRAL, CONTRADICTION})
 _ANY_SIDE = {"premise": _ALL, "hypothesis": _ALL}
 _OTHER_WORD = {"premise": _ALL, "hypothesis": frozenset({NEUTRAL, CONTRADICTION})}
+_THREE = "0 entailment, 1 neutral, 2 contradiction"
 DELETION = {"premise": frozenset({NEUTRAL}), "hypothesis": frozenset({ENTAILMENT})}
 
 
 class AugmentationError(ValueError):
-    """An operator, strength, frame or teacher that cannot be used; the message says what to do."""
+    """An operator, number, frame, label or teacher that cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,12 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
             progress: bool = False) -> pd.DataFrame:
     """Edited copies of the rows of `frame`, at most one a row, in the frame's order.
 
-    frame: (n, …) with the text columns `texts` (one, or two for a pair) and, where there is one, `label`.
+    frame: (n, …) with the text columns `texts` (one, or two for a pair) and, where there is one, `label`. NLI pairs
+    need it, since the label says which side may be edited; those with another (−1, NaN) are left out.
     strength: share of the editable words that is changed, in (0, 1], at least one word; back_translation rewords
-    a text as a whole and takes no notice of it. seed: another one gives other copies. model: for neighbour the
-    checkpoint whose word table is used; for contextual a masked language model (hub id or folder); for
+    a text as a whole and takes no notice of it. seed: another one gives other copies; back_translation has one way of
+    putting a text, so there the seed only draws the side of a pair, and single texts come back the same. model: for
+    neighbour the checkpoint whose word table is used; for contextual a masked language model (hub id or folder); for
     back_translation "apertium" or two MarianMT models with a comma between. batch_size: texts the models see at once.
 
     Returns the columns of `frame` (label and genre as they were) and `source` (int64, position of the row in
@@ -95,13 +99,16 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     seed; where nothing can be changed there, on the other. Rows in which nothing could be changed are left out.
     A copy depends on the seed and its own row (and how often the same row came before), not on the other rows.
 
-    Raises AugmentationError for an unknown operator, a strength outside (0, 1], missing columns, a text that is no
-    text, and a resource that is not there (with the command that brings it).
+    Raises AugmentationError for an unknown operator, a strength outside (0, 1], a seed or batch size that is no whole
+    number, missing columns, a text that is no text, NLI pairs none of which has one of the three labels, and a
+    resource that is not there (with the command that brings it).
     """
     found = _operator(operator)
-    columns = _columns(frame, texts, strength)
-    labels = frame["label"].to_numpy() if "label" in frame else np.full(len(frame), -1)
+    columns = check_texts(frame, texts, seed, strength=strength)
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 1, AugmentationError)
     nli = tuple(texts) == NLI_TEXTS
+    labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
     out: list[tuple[int, int, str]] = []  # row, side, new text
     bar = _bar(len(frame), operator, progress)
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
@@ -141,21 +148,27 @@ def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_si
 
 
 def _operator(name: str) -> Operator:
-    if name not in OPERATORS:
+    if not isinstance(name, str) or name not in OPERATORS:
         raise AugmentationError(f"unknown operator {name!r}{suggest(name, OPERATORS)}")
     return OPERATORS[name]
 
 
-def _columns(frame, texts, strength) -> list[list[str]]:
-    """The text columns as lists; raises AugmentationError for what `augment` cannot work with."""
-    if isinstance(strength, bool) or not isinstance(strength, (int, float, np.floating)) or not 0 < strength <= 1:
-        raise AugmentationError(f"strength is the share of words to change, above 0 and at most 1, not {strength!r}")
+def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> list[list[str]]:
+    """The text columns as lists; raises AugmentationError for a frame, a seed or a share that no edit works with."""
+    for name, value in share.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 < value <= 1:
+            raise AugmentationError(f"{name} is the share of words to change, above 0 and at most 1, not {value!r}")
+    if whole_number("seed", seed, 0, AugmentationError) >= 2**64:
+        raise AugmentationError(f"seed must be below 2**64, got {seed}")
+    if not isinstance(frame, pd.DataFrame):
+        raise AugmentationError(f"frame must be a DataFrame with the columns {texts!r}, not a {type(frame).__name__}: "
+                                "for a list of texts pd.DataFrame({'text': [...]}), with texts=('text',)")
     if isinstance(texts, str) or len(texts) not in (1, 2):
         raise AugmentationError(f"texts names one column or two, as in texts=task.texts, not {texts!r}")
     columns = []
     for name in texts:
         if name not in frame:
-            raise AugmentationError(f"no column {name!r} to augment; there are {', '.join(map(repr, frame.columns))}. "
+            raise AugmentationError(f"no column {name!r} to {doing}; there are {', '.join(map(repr, frame.columns))}. "
                                     "Pass texts=task.texts")
         values = frame[name].tolist()
         wrong = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
@@ -164,6 +177,59 @@ def _columns(frame, texts, strength) -> list[list[str]]:
                                     "seo_core.data, which drops such rows")
         columns.append(values)
     return columns
+
+
+def _nli_labels(frame) -> np.ndarray:
+    """(n,) int64, -1 where there is none; raises AugmentationError where no row of some has one of the three."""
+    if not len(frame):
+        return np.zeros(0, np.int64)
+    labels = labels_of(frame, "frame", missing=True)
+    if not np.isin(labels, list(_ALL)).any():
+        raise AugmentationError(f"none of the {len(labels)} pairs has one of the labels {_THREE}, and the label says "
+                                "which side may be edited: label the pairs first, or rename the columns premise and "
+                                "hypothesis where they are no NLI pairs")
+    return labels
+
+
+def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
+    """(n,) int64: the labels of a frame, whole numbers from 0; with `missing` -1 for a row without one.
+
+    Raises AugmentationError, with `whose` frame it is, for a missing column and for other labels.
+    """
+    if not isinstance(frame, pd.DataFrame) or "label" not in frame:
+        raise AugmentationError(f"{whose} has no column 'label': give it one of whole numbers (NLI: {_THREE})")
+    column = frame["label"]
+    if column.dtype.kind not in "iu" or column.hasnans:
+        values = column.to_numpy(object, copy=True)
+        values[column.isna().to_numpy()] = -1
+    else:
+        values = column.to_numpy()
+    for value in pd.unique(values):
+        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0
+        if not whole or (value < 0 and not missing):
+            row = int(np.flatnonzero(values == value)[0])
+            shown = column.tolist()[row]
+            raise AugmentationError(f"{whose} has label {shown!r} in row {row}: labels are whole numbers, 0 or more "
+                                    f"(NLI: {_THREE}). Number them so, and drop rows without one")
+    return values.astype(np.int64)
+
+
+def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
+                   labels: int | None = None) -> np.ndarray:
+    """(n,) int64: the labels of a frame, if a `model` of k labels can be asked about them; else AugmentationError.
+
+    labels: how many the task has; NLI pairs have three, other frames at least those that are in them.
+    """
+    given = labels_of(frame, whose)
+    top = int(given.max(initial=-1))
+    wanted = labels or (3 if set(NLI_TEXTS) <= set(frame.columns) else None)
+    if wanted and top >= wanted:
+        raise AugmentationError(f"{whose} has label {top} in row {given.argmax()}, and the task's labels are 0 to "
+                                f"{wanted - 1}: correct that label, or drop the row")
+    if k < 2 or top >= k or (wanted and k != wanted):
+        raise AugmentationError(f"the {model} has {k} labels and the data {wanted or max(top + 1, 2)}: use a {model} "
+                                "that was trained on this task")
+    return given
 
 
 def _frame(frame, out, texts, operator) -> pd.DataFrame:
@@ -226,20 +292,16 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
 
     logits: (n, k) of a model trained on the same labels. A label is supported if softmax gives it at least `floor`;
     default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say
-    (premise and hypothesis: three). Raises AugmentationError for logits of another shape, a teacher
-    with another number of labels, or values that are not numbers.
+    (premise and hypothesis: three); without it a teacher with more labels than the rows show passes, since a
+    class may be absent from them. Raises AugmentationError for rows without a label, logits of another shape, a
+    teacher with another number of labels, or values that are not numbers.
     """
     logits = np.asarray(logits, dtype=np.float64)
-    given = frame["label"].to_numpy(np.int64)
     if logits.ndim != 2 or len(logits) != len(frame):
         raise AugmentationError(f"the filter needs logits ({len(frame)}, k), one row for each row of the frame, not "
                                 f"{logits.shape}: predict on the augmented frame itself")
     k = logits.shape[1]
-    wanted = labels or (3 if set(NLI_TEXTS) <= set(frame.columns) else None)
-    if (wanted and k != wanted) or k < 2 or (len(given) and (given.min() < 0 or given.max() >= k)):
-        expected = wanted or (int(given.max()) + 1 if len(given) else 2)
-        raise AugmentationError(f"the teacher has {k} labels and the data {expected}: use a teacher that was trained "
-                                "on this task")
+    given = fitting_labels(frame, k, labels=labels)
     if not np.isfinite(logits).all():
         raise AugmentationError("the teacher's logits are not all finite: its training diverged, train it again")
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seo_core.evaluation import softmax
-from seo_core.settings import suggest
+from seo_core.settings import suggest, whole_number
 
 BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
 
@@ -227,8 +227,7 @@ def _top(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 def _check(pool, n: int) -> None:
     if len(pool) == 0:
         raise SelectionError("the pool is empty: there is nothing left to buy; end the rounds, or give more data")
-    if n < 1:
-        raise SelectionError(f"{n} examples were asked for: n must be 1 or more")
+    whole_number("n, the examples to buy,", n, 1, SelectionError)
     if n > len(pool):
         raise SelectionError(f"{n} examples were asked for and the pool has {len(pool)}: lower n")
 
@@ -390,8 +389,8 @@ def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.G
     """n distinct positions in `pool`, (n,) int64, by an acquisition function or its name.
 
     The function gets a pool whose labels are all -1: what was not bought cannot be seen. Raises SelectionError for
-    an unknown name, an empty pool, n below 1 or above the pool's size, and a function of the caller's own that
-    breaks the contract.
+    an unknown name, an empty pool, n that is no whole number from 1 to the pool's size, and a function of the caller's
+    own that breaks the contract.
     """
     if isinstance(acquisition, str):
         if acquisition not in ACQUISITIONS:

@@ -162,7 +162,7 @@ def soft_target_loss(targets: np.ndarray, weights: np.ndarray | None = None) -> 
     targets q (n, k) and weights w (n,) (default 1) belong to the rows of the training Encoded; batch["rows"] says
     which are in the batch. The mean divides by the batch size, so a weight below 1 lowers a row's pull. With
     one-hot targets and weights of 1 this is the cross-entropy. Raises SelectionError for shapes that do not fit,
-    values that are not finite, or negative weights.
+    values that are not finite, or negative weights; the loss does for a student with another number of labels.
     """
     import torch
 
@@ -175,6 +175,9 @@ def soft_target_loss(targets: np.ndarray, weights: np.ndarray | None = None) -> 
     q, w = torch.from_numpy(targets.astype(np.float32)), torch.from_numpy(weights.astype(np.float32))
 
     def loss(logits, batch):
+        if logits.shape[-1] != q.shape[1]:
+            raise SelectionError(f"the targets have {q.shape[1]} labels and the student {logits.shape[-1]}: use a "
+                                 "teacher that was trained on the student's task")
         rows = batch["rows"].cpu()
         row_loss = -(q[rows].to(logits.device) * torch.log_softmax(logits, dim=-1)).sum(dim=-1)  # (B,)
         return (w[rows].to(logits.device) * row_loss).mean()
@@ -244,7 +247,8 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
     and `strong` are Encoded. With `strong` (the edited view of the same rows in the same order) the student reads
     that view, with labels from the other; with `strong_logits` rows on which the views disagree are left out. The
     labels of `unlabelled` and `strong` are never read and may all be -1. Raises SelectionError for views of
-    different lengths, an unlabelled row among `labelled`, or logits that cannot be used.
+    different lengths, an unlabelled row among `labelled`, a teacher with fewer labels than these, or logits that cannot
+    be used; the loss does for a teacher with more labels than the student.
     """
     config = config or SelfTrainingConfig()
     mean = np.log(np.maximum(soft_labels(logits), 1e-12))  # (n, k): the ensemble as one teacher
@@ -253,8 +257,11 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
         if len(part) != len(unlabelled):
             raise SelectionError(f"{name} has {len(part)} rows, the unlabelled pairs {len(unlabelled)}: pass both for "
                                  "the same rows, in the same order")
-    if len(labelled) == 0 or labelled.labels.min() < 0 or labelled.labels.max() >= k:
+    if len(labelled) == 0 or labelled.labels.min() < 0:
         raise SelectionError(f"the labelled rows need labels from 0 to {k - 1}, one or more rows of them")
+    if labelled.labels.max() >= k:
+        raise SelectionError(f"the teacher has {k} labels and the labelled rows {labelled.labels.max() + 1}: use a "
+                             "teacher that was trained on this task")
     if strong_logits is not None:
         strong_logits = np.log(np.maximum(soft_labels(strong_logits), 1e-12))
     pseudo = _choose(mean, strong_logits, config)
