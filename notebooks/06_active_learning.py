@@ -26,8 +26,11 @@
 #
 # With $U$ the unlabelled pool, $\theta_r$ the model of round $r$ and $a$ an *acquisition function*, a round is
 #
-# $$ B_r = \text{the } n \text{ highest of } \{ a(x; \theta_r) : x \in U \}, \qquad D_{r+1} = D_r \cup \{(x, y) : x \in B_r\},
+# $$ B_r = \underset{x \in U}{\operatorname{arg\,top}_n}\; a(x; \theta_r), \qquad D_{r+1} = D_r \cup \{(x, y) : x \in B_r\},
 # \qquad \theta_{r+1} = \text{train}(D_{r+1}). $$
+#
+# $\operatorname{arg\,top}_n$ stands for the $n$ pairs with the highest values. Some functions below have no such ranking: they *draw* $B_r$, with
+# probabilities that the model gives.
 #
 # The paper compares the result with training on everything. That comparison cannot fail to look good in hours,
 # and it says nothing about the choice. Here the control is **random labels, as many of them**, with the same
@@ -183,8 +186,8 @@ assert list(where) == ["easy", "ambiguous", "hard"] and example.correctness.roun
 print(dict(zip(where.tolist(), example.confidence.round(2).tolist(), strict=True)))
 
 # %% [markdown]
-# The arm `data-map` trains one network, from the same start, on *all* pairs that any arm of this seed bought, and reads the probabilities
-# off after each epoch. So all purchases lie on one map. What every arm bought at random in the first round is trained on and not counted. Its figure
+# The arm `data-map` trains one network, from the same start, on all pairs that a set of arms of this seed bought, and reads the probabilities
+# off after each epoch. So the purchases of these arms lie on one map; its record lists them. What every arm bought at random in the first round is trained on and not counted. Its figure
 # stands with the reference runs below.
 
 # %% [markdown]
@@ -210,7 +213,7 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 # The records below were made with the profile `cpu`: the six-layer MiniLM encoder, first trained on SNLI pairs {cite}`bowman2015` (whose
 # labels are not counted as bought, and are reported in [](07_transfer_active_learning)), then on MultiNLI labels bought
 # in rounds, each budget twice the one before. Every arm has the same first labels, loss and number of epochs. In each round a
-# fresh sample of the pool is scored. Lines are means over the seeds; where arms have different numbers of seeds, the legend says so.
+# fresh sample of the pool is scored. All arms are measured on the same 4 000 pairs of each official set. Lines are means over the seeds; where arms have different numbers of seeds, the legend says so.
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels, for each acquisition function; bands run from the lowest to the highest seed.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels, one for each acquisition function, with random labels as a black dashed line."}}
 folder = results.reference_dir() / "cpu" / "06_active_learning"
@@ -228,10 +231,28 @@ both = both[both["configuration"].isin(names)]
 _ = figures_selection.gain_points(efficiency.gains(both))
 
 # %% [markdown]
+# ### Without a source task: the arm `al`
+#
+# The papers' row "+ active learning" stands alone, without transfer. Our arm for it is `al`: no source task, half of the labels bought at
+# random, and the other half in one round by `hybrid`, with the model of the first half. Its control is `base` of
+# [](05_transfer_learning): as many random labels, the same start. Points on both official sets together:
+
+# %%
+alone = efficiency.label_curves(folder, folder.parent / "05_transfer_learning", metrics=("accuracy_matched", "accuracy_mismatched"))
+alone = efficiency.gains(alone[alone["configuration"].isin(("al", "base"))], target="base")
+figures.Table(efficiency.shown(alone))
+
+# %%
+for r in alone.itertuples():
+    verdict = "better than" if r.low > 0 else "worse than" if r.high < 0 else "not told apart from"
+    print(f"al at {r.labels} labels, seeds {r.seeds}: {verdict} random labels")
+
+# %% [markdown]
 # ### Labels needed to match random at 8 000
 #
 # The figure of merit: where does a curve reach, for good, the accuracy that random labels reach at 8 000? Between budgets the curve
-# is taken as linear in the logarithm of the labels. The interval is a bootstrap over seeds and examples.
+# is taken as linear in the logarithm of the labels. The interval is a bootstrap over seeds and examples. Only seeds that have a run at every
+# budget of an arm count for it.
 
 # %%
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
@@ -249,7 +270,7 @@ print("needs fewer labels than random, interval included:", ", ".join(better) or
 # %% [markdown]
 # ### Where the money went
 #
-# The data map of what each arm chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
+# The data map of what each arm on it chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
 # after no epoch, although the network was trained on it. The interval of the last column is over pairs.
 
 # %%
@@ -262,6 +283,9 @@ _ = figures_selection.data_maps(*maps.map_histograms(records))
 
 # %%
 print("\n".join(maps.map_statements(table)))
+mapped = {arm for record in maps.latest_maps(records) for arm in record["parameters"]["arms"]}
+run_arms = set(curves.loc[curves["labels"] == 8000, "configuration"])
+print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none")
 
 # %% [markdown]
 # How to read it: labels spent on pairs that the network will not learn are lost. A function that buys more of them than random has to make up

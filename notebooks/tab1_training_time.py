@@ -24,9 +24,10 @@
 # source task or rounds of selection cost time of their own, and appear nowhere.
 #
 # So this page asks a question that has an answer: **what does each technique need to be as good as the
-# baseline, when everything is counted?** Everything means the pairs that were trained on in all runs that
+# baseline, when all that its network computes is counted?** That is the pairs that were trained on in all runs that
 # the result needed (teacher, source task, earlier rounds; for TAL also the unlabelled pairs of its second term), and the
-# pairs that were only scored.
+# pairs that were only scored. Two things are left out: making edits, and choosing pairs once they are scored. What they cost is measured in
+# [](bench_augmentation) and in the last table of [](06_active_learning).
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -68,6 +69,9 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 # The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row shows the smallest number of
 # labels with which the technique's mean matched accuracy reaches the baseline's, and what that took. Only numbers of
 # labels that were run are looked at. The development slice (4 000 labels) is the same for all and not counted.
+#
+# "+ active learning" is the arm `al`: no source task, half of the labels bought at random and the other half in one round by `hybrid`
+# ([](06_active_learning)). `tal` trains once on the labels that `hybrid` bought, so `hybrid`'s own last training is not counted for it.
 
 # %%
 techniques = {"base": "baseline", "da": "+ data augmentation (ADA)", "tl": "+ transfer learning",

@@ -1,7 +1,7 @@
 """Benchmark of augmentation: our operators, nlpaug, TextAttack and Apertium take turns on the same texts.
 
     absent = peers()                                          # contestant -> "" or why it cannot run here
-    bench = Contestants(texts, [name for name, why in absent.items() if not why], 0.1, slow_texts=200)
+    bench = Contestants(texts, [name for name, why in absent.items() if not why], 0.1, slow_pairs=100)
     versus(benchmark.interleave(bench.table, rounds=3))
 
 Every contestant runs in a process of its own (`seo_core.peers`), so that all start with empty caches. The first pass
@@ -40,11 +40,11 @@ PATIENCE = 1800  # seconds for one contestant's turn
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
-    """How much each part runs: pairs, texts for the slow ones (a rate needs fewer), rounds, and the teacher's pairs."""
+    """How much each part runs: pairs, pairs for the slow ones (a rate needs fewer), rounds, and the teacher's pairs."""
     if settings.profile == "quick":
-        return {"rounds": rounds or 1, "pairs": 100, "slow_texts": 20, "apertium_texts": 20, "single_texts": 2,
+        return {"rounds": rounds or 1, "pairs": 100, "slow_pairs": 10, "apertium_texts": 20, "single_texts": 2,
                 "teacher_pairs": 192}
-    return {"rounds": rounds or 3, "pairs": 2000, "slow_texts": 200, "apertium_texts": 2000, "single_texts": 20,
+    return {"rounds": rounds or 3, "pairs": 2000, "slow_pairs": 100, "apertium_texts": 2000, "single_texts": 20,
             "teacher_pairs": 8000}
 
 
@@ -114,11 +114,14 @@ def calibrate(operator: str, texts: list[str], target: float) -> float:
 
 
 class Contestants:
-    """The contestants of a run, and the texts that each of them made in its first turn."""
+    """The contestants of a run, and the texts that each of them made in its first turn.
 
-    def __init__(self, texts: list[str], names, strength: float, slow_texts: int):
-        self.texts, self.slow_texts, self.made, self.versions = texts, slow_texts, {}, {}
-        sample = texts[: 2 * max(slow_texts, 100)]
+    texts: premises, then as many hypotheses. TextAttack gets the first `slow_pairs` of either.
+    """
+
+    def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
+        self.texts, self.slow_pairs, self.made, self.versions = texts, slow_pairs, {}, {}
+        sample = self.first(max(2 * slow_pairs, 100))
         self.strengths = {}
         for ours, theirs in (("seo_core synonym", "nlpaug synonym"), ("seo_core eda", "nlpaug swap")):
             if ours not in names:
@@ -130,8 +133,13 @@ class Contestants:
         self.strengths |= {name: strength for name in names if name not in self.strengths}
         self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: self._contestant(name) for name in names}
 
+    def first(self, pairs: int) -> list[str]:
+        """The texts of the first pairs: premises, then hypotheses."""
+        half = len(self.texts) // 2
+        return self.texts[: min(pairs, half)] + self.texts[half : half + min(pairs, half)]
+
     def _contestant(self, name: str) -> Callable[[int], Turn]:
-        texts = self.texts[: self.slow_texts] if name.startswith("textattack") else self.texts
+        texts = self.first(self.slow_pairs) if name.startswith("textattack") else self.texts
 
         def turn(seed: int) -> Turn:
             answer = run_peer(name, texts, self.strengths[name], seed)
@@ -146,7 +154,7 @@ class Contestants:
         import pandas as pd
 
         asked = {TITLES[name]: value for name, value in self.strengths.items()}
-        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.texts[: len(made)], made),
+        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.first(len(made) // 2), made),
                         "labels_kept": kept(made)} for title, made in self.made.items()}
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -196,8 +204,8 @@ def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[i
 
 
 def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callable[[list[str]], float]:
-    """A function of new texts (premises, then hypotheses): of the pairs that the teacher had right before, the share
-    that it has right after. Fewer texts than all: the first pairs' premises only, beside their old hypotheses."""
+    """A function of new texts (premises, then as many hypotheses, of all pairs or the first): of those pairs that the
+    teacher had right before, the share that it has right after."""
     from seo_core.data import encode
     from seo_core.evaluation import predict
 
@@ -205,14 +213,12 @@ def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callabl
         logits = predict(network, encode(copy, tokenizer, texts=texts, max_length=max_length))
         return logits.argmax(1) == copy["label"].to_numpy()
 
-    before, n = right(frame), len(frame)
+    before = right(frame)
 
     def kept(made: list[str]) -> float:
-        copy = frame.head(min(len(made), n)).copy()
-        copy[texts[0]] = made[: len(copy)]
-        if len(made) == 2 * n:
-            copy[texts[1]] = made[n:]
-        mine = before[: len(copy)]
+        half = len(made) // 2
+        copy = frame.head(half).assign(**{texts[0]: made[:half], texts[1]: made[half:]})
+        mine = before[:half]
         return float(right(copy)[mine].mean()) if mine.any() else float("nan")
 
     return kept

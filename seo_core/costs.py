@@ -45,10 +45,12 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
     elif configuration in _BOUGHT:
         earlier = [b for b in BUDGETS if b < labels]
         before = needs(configuration, earlier[-1]) if earlier else needs("random", labels)[:-1]
-    elif configuration == "tal":
-        before = needs("hybrid", labels)
-    elif configuration in ("data-module", "data-module-wide"):
+    elif configuration == "tal":  # the labels of `hybrid`, bought before its last training: that one is not needed
+        before = needs("hybrid", labels)[:-1]
+    elif configuration == "data-module":
         before = needs("tal", labels)
+    elif configuration == "data-module-wide":  # two teachers
+        before = [*needs("hybrid", labels), ("tal", labels)]
     name = "random" if configuration in _BOUGHT and labels == BUDGETS[0] else configuration  # the first is at random
     return [*before, (name, labels)]
 
@@ -75,7 +77,8 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
     frame: `results.load` of the study records. None where one of them has no record.
     """
     frame, found = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
-    for name, budget in needs(configuration, labels):
+    runs = needs(configuration, labels)
+    for name, budget in runs:
         more = _beside(name)
         rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
         if rows.empty:
@@ -83,6 +86,10 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
         for key in ("train_examples", "train_tokens"):
             found[key] += float(rows[key].mean()) * (1 + more)
         found["scored"] += scored(name, budget)
+        if name == "tal" and ("hybrid", budget) not in runs:  # its last purchase
+            found["scored"] += scored("hybrid", budget)
+        if name == "data-module-wide":  # all that it added, by two teachers
+            found["scored"] += 2 * float(rows["added"].mean())
         if "examples_scored" in rows and rows["examples_scored"].notna().any():
             found["scored"] += float(rows["examples_scored"].mean())
     return found

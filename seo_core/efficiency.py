@@ -106,9 +106,10 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 
     curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
-    gives. A configuration is compared over the seeds that it shares with the target; below its smallest budget
-    its curve is the target's. Configurations that share no seed are left out. An
-    empty frame gives an empty dict. Raises EfficiencyError where the target has no run with `at` labels.
+    gives. A configuration is compared over the seeds that have a run at *each* of its budgets and at the goal, so that
+    all points of a curve stand on the same seeds; below its smallest budget its curve is the target's, where the target
+    has these seeds. Configurations without such a seed are left out. An empty frame gives an empty dict. Raises
+    EfficiencyError where the target has no run with `at` labels.
     """
     if curves.empty:
         return {}
@@ -119,27 +120,36 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
                               f"{', '.join(map(str, have)) or 'none'}: pass at= one of them")
     out = {}
     for name in curves["configuration"].unique():
-        seeds = sorted(set(goal["seed"]) & set(curves.loc[curves["configuration"] == name, "seed"]))
+        seeds = _complete(curves[curves["configuration"] == name], goal["seed"])
         if name != target and seeds:
-            out[name] = _match(_with_start(curves, name, target), goal, name, target, at, seeds, resamples, level, seed)
+            own = _with_start(curves, name, target, seeds)
+            out[name] = _match(own, goal, name, target, at, seeds, resamples, level, seed)
     return out
 
 
-def _with_start(curves, name: str, target: str):
-    """The runs of a configuration, led by the target's at budgets below its smallest."""
+def _complete(runs, seeds) -> list[int]:
+    """Those of `seeds` that have a run at every budget of `runs`."""
+    budgets = runs.groupby("seed")["labels"].nunique()
+    return sorted(set(seeds) & set(budgets.index[budgets == runs["labels"].nunique()]))
+
+
+def _with_start(curves, name: str, target: str, seeds: Sequence[int] | None = None):
+    """The runs of a configuration, led by the target's at budgets below its smallest; seeds: which all must have."""
     import pandas as pd
 
     own = curves[curves["configuration"] == name]
-    control = curves[curves["configuration"] == target]
-    return pd.concat([control[control["labels"] < own["labels"].min()], own])
+    start = curves[(curves["configuration"] == target) & (curves["labels"] < own["labels"].min())]
+    if seeds is not None:
+        start = start.groupby("labels").filter(lambda group: set(seeds) <= set(group["seed"]))
+    return pd.concat([start, own])
 
 
 def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
     budgets = sorted(own["labels"].unique())
     runs = [own[own["labels"] == b] for b in budgets] + [goal]
     accuracy, correct = _grid(runs, seeds)  # (budgets + 1, S), and (budgets + 1, S, n) or None
-    mean = np.nanmean(np.where(np.isnan(accuracy).all(1, keepdims=True), -1.0, accuracy), axis=1)
-    labels = crossing(budgets, np.where(mean < 0, np.nan, mean)[:-1], mean[-1])
+    mean = accuracy.mean(axis=1)
+    labels = crossing(budgets, mean[:-1], mean[-1])
     draws = np.array([crossing(budgets, row[:-1], row[-1])
                       for row in _resample(accuracy, correct, resamples, seed)])
     low = high = math.nan
@@ -214,13 +224,18 @@ def _statement(found: Match, name: str, target: str, at: int, budgets, last: flo
         text = (f"{name} needs {atmost}{found.labels:,.0f} labels for {target}'s {100 * found.goal:.2f}% at {at:,} "
                 f"({seeds})")
     if not math.isnan(found.low):
-        text += f"; 95% interval {_bound(found.low, budgets)} to {_bound(found.high, budgets)}"
+        text += f"; 95% interval {_bounds(found.low, found.high, budgets)}"
         text += ", examples only" if found.n == 1 else ""
     return text
 
 
 def _bound(value: float, budgets) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else f"more than {budgets[-1]:,}"
+
+
+def _bounds(low: float, high: float, budgets) -> str:
+    both = _bound(low, budgets)
+    return f"{both} to {_bound(high, budgets)}" if math.isfinite(low) else f"{both} at either end"
 
 
 def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
@@ -240,8 +255,7 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
     for name, match in found.items():
         top = [max(curves.loc[curves["configuration"] == name, "labels"])]
         rows.append({"configuration": name, "labels needed": _bound(match.labels, top),
-                     "95% interval": "—" if math.isnan(match.low) else
-                     f"{_bound(match.low, top)} to {_bound(match.high, top)}",
+                     "95% interval": "—" if math.isnan(match.low) else _bounds(match.low, match.high, top),
                      "labels saved, %": "none" if math.isinf(match.labels) else f"{100 * (1 - match.labels / at):.0f}",
                      "seeds": match.n})
     return pd.DataFrame(rows or [{"configuration": NOT_RUN, "labels needed": "—", "95% interval": "—",

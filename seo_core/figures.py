@@ -274,7 +274,7 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
     """Figure 2: accuracy over training, ours beside the levels the papers converge to.
 
     curves: label of a set of records ("reference", "this run") → their `results.load_series`; a panel
-    per configuration (default: all nine), with "not run" where no set has a curve. Lines are means
+    per configuration (default: all nine), with "no curve" where no set has one. Lines are means
     over seeds, bands run from the lowest to the highest seed.
     """
     import matplotlib.pyplot as plt
@@ -290,7 +290,7 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
     for axes, name in zip(grid.flat, names, strict=False):
         _levels(axes, name)
         if not _draw_runs(axes, curves, name):
-            axes.text(0.5, 0.3, NOT_RUN, transform=axes.transAxes, ha="center", va="center", fontsize=11,
+            axes.text(0.5, 0.3, "no curve", transform=axes.transAxes, ha="center", va="center", fontsize=11,
                       color=VERMILION, style="italic")
         axes.set_title(claims.PAPER_TABLE[name].label if name in claims.PAPER_TABLE else name, fontsize=10)
     low = min([60.0, *(100 * f.loc[f["name"].str.endswith("accuracy"), "value"].min()

@@ -8,10 +8,11 @@ an L2-SP pull towards the weights θ⁰ that the source task left,
 
     L_TL(θ) = −1/|D_t| Σ log p_θ(y | x) + β/2 Σ_i (θ_i − θ⁰_i)²,
 
-the sum over the encoder; the head is new and has nothing to go back to. Li, Grandvalet & Davoine (2018), "Explicit
-Inductive Bias for Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2
-penalty on the head; here the head has AdamW's weight decay. The pull is part of the loss, so it also passes through
-AdamW's scaling of the gradient. Discriminative learning rates are `TrainingConfig.layer_decay`.
+the sum over the encoder. The head is left out and may move freely, also where it is the source's (as in the
+studies, whose two tasks have the same classes). Li, Grandvalet & Davoine (2018), "Explicit Inductive Bias for
+Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2 penalty on the head; here the head
+has AdamW's weight decay. The pull is part of the loss, so it also passes through AdamW's scaling of the gradient.
+Discriminative learning rates are `TrainingConfig.layer_decay`.
 
 `from_scratch` is the contrast: the same architecture with nothing learned.
 """

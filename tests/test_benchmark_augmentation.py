@@ -88,7 +88,24 @@ def test_labels_kept_counts_the_pairs_that_were_right_before(monkeypatch):
     kept = bench.labels_kept(None, None, frame, ("premise", "hypothesis"), max_length=9)
     assert kept([*frame.premise, *frame.hypothesis]) == 1
     assert kept(["cat", "cat", "dog", "dog", "x", "x", "x", "x"]) == pytest.approx(2 / 3)
-    assert kept(["cat"]) == 0 and kept(["dog", "cat"]) == 1
+    assert kept(["cat", "x"]) == 0 and kept(["dog", "cat", "x", "x"]) == 1  # of the first pairs, both texts
+    assert kept(["cat", "dog"]) == 1  # the premise lost its dog, the hypothesis got one
+
+
+def test_the_slow_contestant_edits_premises_and_hypotheses(monkeypatch):
+    texts, seen = [f"premise {i}" for i in range(6)] + [f"hypothesis {i}" for i in range(6)], []
+
+    def run_peer(name, given, strength, seed=0, **options):
+        seen.append(given)
+        return {"texts": [f"{text} x" for text in given], "version": "1", "seconds": (1.0, 1.0)}
+
+    monkeypatch.setattr(bench, "run_peer", run_peer)
+    contestants = bench.Contestants(texts, ["textattack synonym"], 0.1, 2)
+    turn = contestants.table["TextAttack WordNet swap"](0)
+    assert seen[-1] == ["premise 0", "premise 1", "hypothesis 0", "hypothesis 1"] and turn.examples == 4
+    row = contestants.quality(len).loc["TextAttack WordNet swap"]  # `kept` gets the new texts
+    assert row.labels_kept == 4 and row.words_replaced == pytest.approx(0.5)  # "premise 0 x": one word more of two
+    assert contestants.first(99) == texts
 
 
 def test_the_plan_is_small_for_quick():

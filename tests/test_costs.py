@@ -24,13 +24,15 @@ SPEED = Speed(training=200.0, scoring=500.0)
 
 def test_a_round_of_buying_needs_all_rounds_before_and_the_source():
     assert needs("hybrid", 4000) == [("source", 0), ("random", 1000), ("hybrid", 2000), ("hybrid", 4000)]
-    assert needs("tal", 2000) == [("source", 0), ("random", 1000), ("hybrid", 2000), ("tal", 2000)]
+    assert needs("tal", 1000) == [("source", 0), ("tal", 1000)]
     assert needs("data-module", 2000)[-2:] == [("tal", 2000), ("data-module", 2000)]
+    assert needs("data-module-wide", 2000)[-3:] == [("hybrid", 2000), ("tal", 2000), ("data-module-wide", 2000)]
     assert needs("da", 2000) == [("base", 2000), ("da", 2000)]
     assert needs("base", 8000) == [("base", 8000)]
 
 
-@pytest.mark.parametrize("configuration", ["hybrid", "entropy", "tal", "data-module", "da", "ssl", "al", "tl"])
+@pytest.mark.parametrize("configuration", ["hybrid", "entropy", "tal", "data-module", "data-module-wide", "da", "ssl",
+                                           "al", "tl"])
 @pytest.mark.parametrize("labels", [1000, 2000, 4000, 8000])
 def test_no_run_is_counted_twice_and_the_run_itself_is_last(configuration, labels):
     found = needs(configuration, labels)
@@ -49,8 +51,24 @@ def test_the_total_adds_the_source_the_rounds_and_what_was_scored():
 def test_the_unlabelled_pairs_of_tals_term_are_counted():
     frame = pd.concat([FRAME, pd.DataFrame([record("tal", 2000, 0.65)])])
     before, after = total(frame, "hybrid", 2000), total(frame, "tal", 2000)
-    assert after["train_examples"] - before["train_examples"] == 4000 * (1 + 8 / 32)
+    assert after["train_examples"] - before["train_examples"] == 4000 * (8 / 32)
     assert after["scored"] - before["scored"] == 4096
+
+
+def test_tal_is_not_charged_a_training_of_hybrid_that_bought_nothing():
+    """Its labels are those of `hybrid`, chosen by the model of the budget before: that one, and the scoring, count."""
+    assert needs("tal", 4000) == [("source", 0), ("random", 1000), ("hybrid", 2000), ("tal", 4000)]
+    frame = pd.concat([FRAME, pd.DataFrame([record("tal", 4000, 0.68)])])
+    cost = total(frame[~((frame["configuration"] == "hybrid") & (frame["labels"] == 4000))], "tal", 4000)
+    assert cost["train_examples"] == 40_000 + 2000 + 4000 + 8000 * (1 + 8 / 32)
+    assert cost["scored"] == 2 * costs.CANDIDATES + 4096
+
+
+def test_two_teachers_score_all_that_the_wide_module_added():
+    frame = pd.concat([FRAME, pd.DataFrame([record("tal", 4000, 0.68),
+                                            record("data-module-wide", 4000, 0.68, added=28_000.0)])])
+    before = total(frame, "tal", 4000)["scored"]  # the purchase in it is `hybrid`'s, and counts once
+    assert total(frame, "data-module-wide", 4000)["scored"] - before == 2 * 28_000
 
 
 def test_a_run_with_a_second_record_counts_once():

@@ -71,9 +71,10 @@ def test_a_curve_that_stays_below_is_said_to_stay_below():
     match = labels_to_match(curves)["worse"]
     assert match.labels == math.inf and match.high == math.inf and match.reached < 0.01
     assert "does not reach random's 65.00% at 8,000 labels within its 8,000: it ends at 50.00%" in match.statement
+    assert match.statement.endswith("95% interval more than 8,000 at either end")
     assert match_table(curves).iloc[0].to_dict() == {
         "configuration": "worse", "labels needed": "more than 8,000",
-        "95% interval": "more than 8,000 to more than 8,000", "labels saved, %": "none", "seeds": 3}
+        "95% interval": "more than 8,000 at either end", "labels saved, %": "none", "seeds": 3}
 
 
 def test_a_curve_above_from_the_start_needs_at_most_its_first_budget():
@@ -115,6 +116,28 @@ def test_a_missing_run_is_left_out_and_not_filled():
     curves = _curves({"random": RANDOM, "arm": (0.5, 0.6, 0.7, 0.75)}, skip={("arm", 0, 4000), ("arm", 2, 2000)})
     match = labels_to_match(curves)["arm"]
     assert match.low <= match.labels <= match.high and 2000 < match.labels < 4000
+
+
+def test_only_seeds_with_a_run_at_every_budget_count():
+    """A seed that has one good run and no others must not lift a point of the curve, nor the goal."""
+    curves = _curves({"random": RANDOM, "arm": (math.nan, 0.55, 0.6, 0.64)}, predictions=False)
+    lone = (curves["configuration"] == "arm") & (curves["seed"] == 0)
+    curves.loc[lone, "accuracy"] = 0.9
+    curves = curves[~(lone & (curves["labels"] != 4000))]
+    curves.loc[(curves["configuration"] == "random") & (curves["seed"] == 0), "accuracy"] = 0.1
+    match = labels_to_match(curves)["arm"]
+    assert match.n == 2 and match.goal == pytest.approx(0.65) and match.labels == math.inf
+    assert "it ends at 64.00% (2 seeds)" in match.statement
+    assert match_table(curves)["seeds"].tolist() == [2]
+    scattered = curves[~((curves["configuration"] == "arm") & (curves["labels"] != 1000 * 2 ** curves["seed"]))]
+    assert labels_to_match(scattered) == {}  # no seed has the whole curve
+
+
+def test_the_controls_start_is_taken_only_where_it_has_the_same_seeds():
+    curves = _curves({"random": RANDOM, "arm": (math.nan, math.nan, 0.62, 0.7)}, skip={("random", 2, 2000)})
+    curves.loc[(curves["configuration"] == "random") & (curves["labels"] == 2000), "accuracy"] = 0.9
+    match = labels_to_match(curves)["arm"]
+    assert match.n == 3 and 4000 < match.labels < 8000  # from 1 000 straight to 4 000
 
 
 def test_the_interval_covers_the_truth():

@@ -17,7 +17,8 @@ With p = softmax of a teacher's logits (n, k), c the class with the largest p an
 The published rules follow running means during training; here the teacher is fixed while the pool is labelled, so
 the means are those of the whole pool. *Consistency*: the label comes from a weakly changed view (the pair as it is),
 the student sees the strongly changed one (an ADA edit), as in UDA (Xie et al. 2020) and FixMatch (Sohn et al. 2020);
-a row in which the teacher labels the two views differently is left out.
+where the teacher's logits on the strong view are passed too, a row in which it labels the two views differently is
+left out. The arms of the studies do not pass them.
 
 *Soft targets* keep the whole of p (as in distillation, and in Xie et al. 2020, "Noisy Student"), so a row of which
 the teacher is unsure teaches that, and nothing has to be cut off. *Distribution alignment* (Berthelot et al. 2020,
