@@ -57,7 +57,8 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 #   punctuation {cite}`karimi2021aeda` leaves the meaning, so any label survives.
 # - Another *word of the same kind* (a neighbour in the model's word table, or what a masked language model puts into a
 #   gap {cite}`kobayashi2018`) changes the meaning. Only words that do not stand on the other side are exchanged, and none that stands
-#   there is put in. In a hypothesis this would still break an entailment.
+#   there is put in. In a hypothesis this would still break an entailment. In a premise it can break one too, where a label rests on a word that the hypothesis only
+#   implies ("every *dog* barks" and "the spaniel barks"): such copies are left to the filter below.
 # - A *deletion* says less. What says less is entailed by more: a word may go from the hypothesis of an entailment,
 #   and from the premise of a neutral pair. Below "no" or "all" the direction turns round, so a text with such a word loses none.
 
