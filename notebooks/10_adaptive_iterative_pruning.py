@@ -163,8 +163,8 @@ records = {r["configuration"]: r for r in reversed(results.load_records(folders[
 _ = figures_pruning.trace(figures_pruning.rounds(records.get("aip")), plans.AIP.threshold)
 
 # %% [markdown]
-# What the final training brings back beyond what the last steps had lost was there to be had before: a loop that judges a step after a short recovery
-# stops early. `aip-patient` gives each step a whole pass.
+# The final training lifts the accuracy above that of the last accepted step. So the short recovery after each step had not brought back all that training can, and
+# some of the rejected steps may have been judged too early. `aip-patient` gives each step a whole pass before it is judged.
 
 # %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with different scores; without records it says not run."}}
 left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("heads", "neurons")}

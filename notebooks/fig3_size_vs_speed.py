@@ -71,6 +71,9 @@ best = pd.concat([part.assign(front=title) for title, part in front.items()])
 figures.Table(best if len(best) else pd.DataFrame([{"configuration": claims.NOT_RUN}]))
 
 # %% [markdown]
+# Megabytes are those of the file that was timed, which is ONNX. A network without a time has those of the file that its chapter kept: ONNX for integers, safetensors
+# for fp32. The difference is the graph, see [](tab2_model_size).
+#
 # The same with the records of this run. Under `quick` the accuracies are those of a minute's training.
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output"]
@@ -96,8 +99,8 @@ print("the front is its definition; by the papers' numbers their combination bea
 # %% [markdown]
 # ## What changes with scale
 #
-# The baseline here is a network of six layers that was itself distilled from a larger one. BERT-base has more to lose: the same factors cost it less accuracy, which is one reason why the
-# published points in [](claims_audit) reach further.
+# The baseline here is a network of six layers that was itself distilled from a larger one. BERT-base has more to spare: the same factors cost it less accuracy,
+# which is one reason why the published points in [](claims_audit) reach further.
 #
 # ## The records behind this page
 

@@ -22,12 +22,14 @@
 # bell curve, while the pruned weight distribution shows a significant reduction in weights with small magnitudes", and pruning so removes weights
 # "while preserving the overall structure of the weight distribution" {cite}`seollm2024`.
 #
-# The two halves of that sentence pull in opposite directions. A bell curve has its mass in the middle. Taking out the small weights takes out the middle, and what is left has two humps. We
-# measure it: for the weights of a layer that are not zero, each side divided by its own standard deviation, with histograms $p$ before and $q$ after,
+# The two halves of that sentence pull in opposite directions. Most weights of a bell curve lie in its middle. Taking out the small ones takes out the middle, and what is left has two
+# humps. We measure it, layer by layer. Let $w$ be the weights of a layer before pruning, and $v$ those that it has after pruning and the training that follows; zeros are not counted.
+# With histograms $p$ of the one and $q$ of the other, each divided by its own standard deviation,
 #
 # $$ \text{overlap} = \sum_b \min(p_b, q_b), \qquad \text{removed mass} = 1 - \frac{\sum v^2}{\sum w^2}. $$
 #
-# An overlap of 1 is the same shape. The claim `h-weights` is that it is at least 0.9.
+# The **mass** of some weights is the sum of their squares: a small weight has next to none. So a bell curve has most of its *weights* in the middle and most of its *mass*
+# further out. An overlap of 1 is the same shape. The claim `h-weights` is that it is at least 0.9.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -67,7 +69,8 @@ figures.Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed"
                                           "mass of the smallest"]).round(2))
 
 # %% [markdown]
-# **Check.** Removing the smallest half of a bell curve leaves 93% of its mass, and a shape that overlaps with a bell curve by much less than 0.9. Removing at random leaves the shape.
+# **Check.** The smallest half of the weights of a bell curve has 7% of its mass. Removing it leaves a shape that overlaps with a bell curve by much less than 0.9. Removing
+# at random leaves the shape.
 
 # %%
 assert mass[0.5] < 0.08 and by_size[0.5] < 0.8 < 0.99 < at_random[0.5]
@@ -79,7 +82,7 @@ print("small weights carry little mass, and taking them out of a bell curve does
 #
 # Line: before. Area: after pruning and fine-tuning. In each panel the overlap of the shapes, and the mass that is gone.
 
-# %% mystnb={"figure": {"caption": "Weights of each layer before (line) and after pruning (area), in standard deviations before, on the reference records (profile cpu, the first seed of each). Numbers: overlap of the shapes, and change of mass. The records are listed at the end of the page.", "name": "fig-weights-reference"}, "image": {"alt": "A row of small histograms for each way of pruning, a panel for each layer. Zeros leave a gap in the middle of the bell, removed units a lower bell of the same shape. Without records the panel says not run."}}
+# %% mystnb={"figure": {"caption": "Weights of each layer before (line) and after pruning (area), in standard deviations before, on the reference records (profile cpu, the first seed of each). Numbers: overlap of the shapes, and change of mass. The records are listed at the end of the page.", "name": "fig-weights-reference"}, "image": {"alt": "A row of small histograms for each way of pruning, a panel for each layer. Zeros leave a gap in the middle of the bell. Removed units leave a lower bell, in most layers of the same shape; in the last layer hardly anything is left to see. Without records the panel says not run."}}
 reference = results.load_records(*[results.reference_dir() / "cpu" / name for name in folders])
 first = {r["configuration"]: r for r in sorted(reference, key=lambda r: -r["seed"])}
 _ = figures_pruning.weight_distributions({words: first[name] for name, words in NAMES.items() if name in first})
@@ -88,6 +91,22 @@ _ = figures_pruning.weight_distributions({words: first[name] for name, words in 
 figures.Table(figures_pruning.shape_table({name: first[name] for name in NAMES if name in first}))
 
 # %% [markdown]
+# Removing units keeps the shape, but not everywhere. The layer of each network that keeps it least:
+
+# %%
+rows = []
+for name in (n for n in NAMES if n in first and first[n]["series"].get("layer_overlap")):
+    series = first[name]["series"]
+    worst = int(np.argmin(series["layer_overlap"]))
+    rows.append((name, worst + 1, *(series[f"layer_{part}"][worst] for part in ("overlap", "removed_weights", "removed_mass"))))
+table = pd.DataFrame(rows or [(claims.NOT_RUN, *"————")], columns=["configuration", "layer", "overlap", "weights removed", "mass removed"])
+figures.Table(table.round(2))
+
+# %% [markdown]
+# In the last layer of `taylor-60` nine of ten weights are gone, but only a quarter of the mass, and the overlap falls below 0.9. Few units are left there: 16 neurons of
+# 1 536 and 3 heads of 12. Least squares let the 16 take over what they could of the others' outputs (see [](09_pruning)), so the weights that read them became
+# many times as large as weights were before. What is left is then no thinned-out bell, but a narrow one and a few very large weights.
+#
 # Mass can grow where fine-tuning makes the weights that stay larger than they were. The verdict, on the mean overlap over the layers of `prune`:
 
 # %%

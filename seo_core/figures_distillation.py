@@ -76,6 +76,21 @@ def against_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def contrasts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Differences of two configurations each, in points, a row for each (name, base) and official set; or "not run".
+
+    Paired by seed and example, with 95% intervals, as in `against`; pairs that have not been run are left out.
+    """
+    import pandas as pd
+
+    parts = [against(frame, [name], base).assign(configuration=f"{name} − {base}") for name, base in pairs]
+    parts = [known for part in parts if len(known := part.dropna(subset=["difference"]))]  # empty ones have no floats
+    if not parts:
+        return pd.DataFrame([{"configuration": NOT_RUN}])
+    table = pd.concat(parts, ignore_index=True)
+    return table[["configuration", "split", "difference", "low", "high", "seeds"]].round(2)
+
+
 def _not_run(axes) -> None:
     axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
 

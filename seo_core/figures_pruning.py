@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seo_core import results
 from seo_core.figures import BLACK, BLUE, COLOURS, GREEN, LINES, MARKERS, NOT_RUN, SOFT, VERMILION, _styled
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def _not_run(axes) -> None:
 def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """The one-shot arms as points: family, share removed (percent), accuracy (percent, both official sets), seed.
 
-    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>" or
-    "whole layers by taylor".
+    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>",
+    "units and whole layers by <score>" or "whole layers by <score>", as the recipe in the record says.
     The share is of the prunable weights for zeros, of the encoder's for units. The baseline has the family "base".
     """
     import pandas as pd
@@ -37,8 +38,10 @@ def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
         if name == "base":
             rows.append(("base", 0.0, accuracy, row.seed))
         elif units:
-            family = "whole layers by taylor" if units[1] == "layers" else f"units by {units[1]}"
-            rows.append((family, 100 * row.removed, accuracy, row.seed))
+            recipe = results.record_at(row.path)["parameters"]["recipe"]
+            what = {("layers",): "whole layers"}.get(tuple(recipe["kinds"]), "units")
+            what += " and whole layers" if what == "units" and "layers" in recipe["kinds"] else ""
+            rows.append((f"{what} by {recipe['score']}", 100 * row.removed, accuracy, row.seed))
         elif name == "prune-layer" or re.fullmatch(r"prune(-\d+)?", name):
             family = "zeros, within each matrix" if name == "prune-layer" else "zeros, all layers together"
             rows.append((family, 100 * row.sparsity, accuracy, row.seed))
@@ -55,8 +58,8 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
     for number, family in enumerate(sorted(families)):
         found = points[points["family"] == family].groupby(points["removed"].round(0))["accuracy"]
         axes.errorbar(found.mean().index, found.mean(), yerr=[found.mean() - found.min(), found.max() - found.mean()],
-                      marker=MARKERS[number % 7], color=COLOURS[number % 7], linestyle=LINES[number % 4], capsize=3,
-                      linewidth=1.6, label=family)
+                      marker=MARKERS[(number + number // 7) % 7], color=COLOURS[number % 7],
+                      linestyle=LINES[number % 4], capsize=3, linewidth=1.6, label=family)
     base = points[points["family"] == "base"]["accuracy"] if len(points) else ()
     if len(base):
         axes.axhline(base.mean(), color=BLACK, linewidth=1.1)

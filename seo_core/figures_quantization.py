@@ -66,8 +66,8 @@ def parts(files: Mapping[str, Mapping[str, int]]) -> Figure:
 
 @_styled
 def latency_bars(table: pd.DataFrame) -> Figure:
-    """Median milliseconds per batch with a whisker to the 95th percentile; table: of `benchmark_inference.summarize`,
-    or empty: "not run"."""
+    """Median milliseconds per batch with a whisker to the 95th percentile: batches are sorted by length, so that is
+    the time of the longest texts. table: of `benchmark_inference.summarize`, or empty: "not run"."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.4 * max(len(table), 2)))
@@ -83,7 +83,7 @@ def latency_bars(table: pd.DataFrame) -> Figure:
         axes.set(yticks=places, yticklabels=list(table.index), xlim=(0, 1.15 * (median + reach).max()))
     else:
         _not_run(axes)
-    axes.set_xlabel("ms per batch: median, whisker to the 95th percentile")
+    axes.set_xlabel("ms per batch: median, whisker to the 95th percentile (the longest texts)")
     axes.grid(False, axis="y")
     figure.tight_layout()
     return figure

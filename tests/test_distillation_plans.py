@@ -202,6 +202,12 @@ def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     assert table["file, MB"].iloc[2] == f"{sqd.metrics['size_bytes'] / 1e6:.2f}"
     megabytes = table["file, MB"].astype(float).tolist()
     assert megabytes[0] > megabytes[1] > megabytes[2]
+    pairs = [("sqd-pairs", "kd-logits"), ("kd-hidden-first", "kd-logits")]  # the second has not been run
+    compared = figures_distillation.contrasts(frame, pairs)
+    assert compared["configuration"].tolist() == 2 * ["sqd-pairs − kd-logits"]
+    gap = [100 * frame.set_index("configuration").loc[name, "accuracy_matched"] for name in pairs[0]]
+    assert compared["difference"][0] == pytest.approx(gap[0] - gap[1], abs=0.005)
+    assert (compared[["difference", "low", "high"]].round(2) == compared[["difference", "low", "high"]]).to_numpy().all()
     figure = figures_distillation.to_base(found)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["kd-logits", "sqd-pairs"]
 
@@ -209,6 +215,7 @@ def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
 def test_without_records_tables_and_figures_say_so(tmp_path):
     found = figures_distillation.against(results.load(tmp_path), ["base", "kd"])
     assert figures_distillation.against_table(found)["configuration"].tolist() == ["not run"]
+    assert figures_distillation.contrasts(results.load(tmp_path), [("kd", "base")]).to_numpy().tolist() == [["not run"]]
     for figure in (figures_distillation.to_base(found), figures_distillation.sqd_trace({})):
         assert any(t.get_text() == "not run" for axes in figure.axes for t in axes.texts)
 

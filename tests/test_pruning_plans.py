@@ -164,6 +164,19 @@ def test_removed_mass_is_what_is_missing(tiny_bert):
     assert weight_shape_overlap(before, fewer, layers=[1])["layer"].tolist() == [2]
 
 
+def test_points_stand_on_the_line_of_what_was_removed(monkeypatch):
+    kinds = {"taylor-60": ["heads", "neurons"], "taylor-65": ["heads", "neurons", "layers"], "layers-33": ["layers"]}
+    monkeypatch.setattr(figures_pruning.results, "record_at",
+                        lambda path: {"parameters": {"recipe": {"kinds": kinds[path], "score": "taylor"}}})
+    frame = pd.DataFrame({"configuration": list(kinds), "path": list(kinds), "removed": 0.5, "seed": 0,
+                          "accuracy_matched": 0.7, "accuracy_mismatched": 0.8})
+    found = figures_pruning.removed_and_accuracy(frame)
+    assert found["family"].tolist() == ["units by taylor", "units and whole layers by taylor", "whole layers by taylor"]
+    assert found["accuracy"].tolist() == pytest.approx([75, 75, 75])
+    for name, removed in kinds.items():  # as the arms ask for
+        assert list(plans.ARMS[name][1].kinds) == removed
+
+
 def test_figures_are_drawn_with_records_and_without(bench, aip):
     run = plans.arm("prune", bench.settings, bench=bench)
     series = aip.record["series"]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -389,6 +390,12 @@ def test_the_library_route_gives_the_control(spread_bert, toy_pairs, tmp_path):
     assert parity(model.eval(), run, pairs)["max_logit_difference"] < 1e-4
     control = OnnxRunner(library_export(model, tmp_path / "control.onnx", int8=True, fuse=True), threads=1)
     assert parity(model, control, pairs)["agreement"] > 0.8
+    nodes = pytest.importorskip("onnx").load(tmp_path / "control.onnx").graph.node
+    operators = Counter(node.op_type for node in nodes)
+    assert operators["BiasGelu"] == 2 and operators["SkipLayerNormalization"] == 4  # in two layers
+    assert not {"Attention", "QAttention", "MultiHeadAttention"} & set(operators)
+    read = Counter(node.input[0] for node in nodes if node.op_type == "MatMulInteger")
+    assert sorted(read.values())[-2:] == [3, 3]  # query, key and value share one quantisation
     assert control.size_bytes < run.size_bytes
     assert {p.name for p in tmp_path.iterdir()} == {"fp32.onnx", "control.onnx"}
 

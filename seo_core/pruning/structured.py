@@ -13,10 +13,11 @@ What a unit is, and what stands behind its score (d hidden units, s dimensions o
 
 The sum in the Taylor score is the change of the loss, to first order, when the output is set to zero (Michel et al.
 2019, section 4.1, for heads; Molchanov et al. 2017 for neurons). Its *square* (Molchanov et al. 2019; as a Fisher
-information of masks, Kwon et al. 2022) adds up over units whose changes are independent, so that a head compares with
-the 64 neurons that have as many weights. Absolute values do not: within a head they cancel, and heads look cheap. In
-one trial (a network fine-tuned on 8 000 MNLI pairs, 73.9% on 1 000 pairs of the training set; 45% of the encoder
-removed, compensated, not trained) squares left 73.3%, absolute values 66.2%, divided by the mean of their kind 72.8%.
+information of masks, Kwon et al. 2022) adds up in the mean over units whose changes are independent, so that a head
+compares with the 64 neurons that have as many weights. The mean absolute value does not: that of a sum of n independent
+changes grows as √n only, and heads look cheap. In one trial (a network fine-tuned on 8 000 MNLI pairs, 73.9% on 1 000
+pairs of the training set; 45% of the encoder removed, compensated, not trained) squares left 73.3%, absolute values
+66.2%, divided by the mean of their kind 72.8%.
 
 Magnitude and activation have no common unit, so each kind is divided by its own mean per weight. The activation-aware
 scores weigh an output's size by the weights that read it, as Wanda does for single weights (Sun et al. 2024); that of

@@ -10,7 +10,8 @@ logits: float32 (B, k). What makes the file fast, on top of integers:
 1. *Last layer, first token only*, as in `fastpath`: keys and values for every token, the rest for what is read.
 2. *Tokens first*: activations are (T, B, H). The first token is then one contiguous piece, and attention can read a
    head by strides (FusedMatMul) where the usual (B, T, H) needs a copy for each of query, key and value.
-3. *One quantisation for query, key and value*, and 1 / √(head size) folded into the query's scales and bias.
+3. *1 / √(head size)* folded into the query's scales and bias. (What query, key and value read is quantised once for
+   the three; so it is in the library's int8 file.)
 4. *Position and segment in one table*, so that embedding is two look-ups and one addition.
 
 Two operator sets: "onnxruntime" has two of ONNX Runtime's own operators (com.microsoft: MatMulIntegerToFloat,
