@@ -8,9 +8,9 @@
 
 Rules: one process; every contestant runs all batches of a turn before the next one's turn; the same examples and
 lengths; each turn begins with batches that are not timed; a fixed number of threads; milliseconds per batch, median and
-95th percentile over all batches and rounds; bytes of the file that is loaded. The *control* is what two library calls
-make of the baseline: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic`, per channel; with and without the
-library's fusion pass, as either may be the faster one.
+95th percentile over all batches and rounds; bytes of the file that is loaded. The *control* is what library calls
+make of the baseline: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic`, per channel; with the library's
+fusion pass between the two and without it, as either may be the faster one.
 
 CPUs differ most in their instructions for small numbers. The record says whether this one has VNNI (int8) and bf16.
 `ONEDNN_MAX_CPU_ISA=AVX2` shows PyTorch and OpenVINO as they are without; ONNX Runtime does not obey it.
