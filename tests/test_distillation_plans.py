@@ -207,7 +207,8 @@ def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     assert compared["configuration"].tolist() == 2 * ["sqd-pairs − kd-logits"]
     gap = [100 * frame.set_index("configuration").loc[name, "accuracy_matched"] for name in pairs[0]]
     assert compared["difference"][0] == pytest.approx(gap[0] - gap[1], abs=0.005)
-    assert (compared[["difference", "low", "high"]].round(2) == compared[["difference", "low", "high"]]).to_numpy().all()
+    numbers = compared[["difference", "low", "high"]]
+    assert (numbers.round(2) == numbers).to_numpy().all()
     figure = figures_distillation.to_base(found)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["kd-logits", "sqd-pairs"]
 
