@@ -251,7 +251,7 @@ def _iterative(work: _Pruning) -> Made:
                        compensate=r.compensate, seed=work.bench.settings.seed)
     aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.report)
     found = aip(work.base, work.train, work.scoring, work.bench.encoded("acceptance"), loss=work.loss)
-    steps = [row for row in found.trace if not row["final"]]
+    steps = [row for row in found.trace if not row["final"] and row["accuracy"] is not None]
     shape, curves = _distribution(work.base, found.model)
     return Made(found.model, series={**found.series, **_layers(found.model), **curves},
                 metrics={"accuracy_start": found.start, "passes": found.passes,

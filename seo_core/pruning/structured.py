@@ -250,10 +250,7 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
     an unknown kind, NothingLeft where the units do not add up to the share.
     """
     check_share(share, "share")
-    kinds = tuple(kinds)
-    for kind in kinds:
-        if kind not in KINDS:
-            raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+    kinds = check_units(kinds, multiple)
     heads, neurons, size = layer_sizes(model.config)
     total, want = encoder_weights(model), share * encoder_weights(model)
     d = model.config.hidden_size
@@ -282,6 +279,19 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
                           f"{removed / total:.0%} is all there is. Ask for less, or let layers go too")
     return Removal(*({n: sorted(gone[k][n]) for n in left if gone[k][n]} for k in cost), sorted(gone["layers"]),
                    removed / total)
+
+
+def check_units(kinds: Iterable[str], multiple: int) -> tuple[str, ...]:
+    """The kinds as a tuple. Raises PruningError for none, for an unknown one, and for a multiple below 1."""
+    kinds = tuple(kinds)
+    if not kinds:
+        raise PruningError(f"no kinds of units may go: name some of {', '.join(KINDS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+    if multiple < 1:
+        raise PruningError(f"multiple must be 1 or more (1: any number of neurons may stay), got {multiple!r}")
+    return kinds
 
 
 def _ranked(found: Importance, kinds, cost: dict, whole: list[int]) -> list[tuple[str, int, int]]:
