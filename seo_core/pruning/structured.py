@@ -41,6 +41,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
+from seo_core.models import check_fits
 from seo_core.pruning.magnitude import PruningError, check_share
 from seo_core.settings import suggest
 
@@ -114,6 +115,8 @@ def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 
     if score not in SCORES:
         raise PruningError(f"unknown score {score!r}{suggest(score, SCORES)}")
     layers, size = _layers(model), layer_sizes(model.config)[2]
+    if encoded is not None:
+        check_fits(model, encoded)
     if score == "random":
         rng = np.random.default_rng([seed, 83])
         heads, neurons = ([rng.random(n) for n in counts] for counts in shapes(model).values())
@@ -182,6 +185,8 @@ def _captured(model):
 
 
 def _batches(encoded, batch_size: int, device):
+    if batch_size < 1:
+        raise PruningError(f"batch_size must be 1 or more, got {batch_size!r}")
     order = np.argsort(-encoded.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield encoded.batch(order[start : start + batch_size], device)
@@ -332,6 +337,9 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
     matter. Weights are copied bit by bit; the mode and which parameters are frozen are kept. Raises PruningError for
     numbers that are not there and for removing all heads or neurons of a layer, or all layers.
     """
+    if hasattr(model, "quantizer"):
+        raise PruningError("this network has step sizes, which belong to the units that it has: prune first and train "
+                           "in integers afterwards, or take them off with seo_core.quantization.qat.detach(model)")
     stay = _staying(model, heads, neurons, layers)
     size = layer_sizes(model.config)[2]
     config = compact_config(model.config, [len(h) for h, _ in stay.values()], [len(n) for _, n in stay.values()])
@@ -441,6 +449,7 @@ def compensate(model, removal: Removal, encoded, *, batch_size: int = 32, ridge:
     """
     if not len(encoded):
         raise PruningError("compensation is computed on examples: pass some of the training split")
+    check_fits(model, encoded)
     copied, size = copy.deepcopy(model), layer_sizes(model.config)[2]
     stay = _staying(model, removal.heads, removal.neurons, removal.layers)
     todo = [(number, name) for name, cut in (("context", removal.heads), ("active", removal.neurons))
