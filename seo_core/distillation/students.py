@@ -27,6 +27,9 @@ def select_layers(teacher, layers: Sequence[int]):
     Weights are copied, the teacher stays as it is. Raises DistillationError for no layers, a layer that the
     teacher has not, and one named twice.
     """
+    if hasattr(teacher, "quantizer"):
+        raise DistillationError("this network has step sizes, which belong to the layers that it has: take layers of "
+                                "the network before it was trained in integers, or of qat.detach(model)")
     layers, have = [int(n) for n in layers], teacher.config.num_hidden_layers
     if not layers or len(set(layers)) < len(layers) or not all(0 <= n < have for n in layers):
         raise DistillationError(f"layers must be distinct numbers from 0 to {have - 1}, got {layers}: the teacher has "

@@ -111,6 +111,7 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path]) -> dict[t
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
     import tempfile
 
+    _check_steps(model, None)
     paths = {kind: Path(path) for kind, path in paths.items()}
     with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, _silent():
         steps = {kind: Path(folder) / f"{number}.onnx" for number, kind in enumerate(paths)}
@@ -208,11 +209,9 @@ class _Network:
 
 
 def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    about = getattr(model, "config", None)
-    if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
-        raise QuantizationError(f"cannot export {type(model).__name__}: this exporter knows sequence classifiers of "
-                                "type BERT and compact BERT. Use torch.onnx.export for others")
+    check_classifier(model, "export")
+    _check_steps(model, scales if config.precision == "int8-static" else None)
+    about = model.config
     places = getattr(about, "position_embedding_type", None) or "absolute"
     if about.hidden_act != "gelu" or places != "absolute":
         raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and {places} positions: "
@@ -234,10 +233,31 @@ def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
                        positions, about.layer_norm_eps, config, scales if config.precision == "int8-static" else None,
                        {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
                         "max_length": str(positions), "vocabulary": str(len(model.get_input_embeddings().weight)),
-                        "export": json.dumps(asdict(config))})
+                        "export": json.dumps(asdict(config)),
+                        **({} if about.type_vocab_size > 1 else {"segments": "1"})})
     if config.precision == "int8-static":
         _check_scales(network, scales)
     return network
+
+
+def check_classifier(model, verb: str) -> None:
+    """Raises QuantizationError for anything but a BERT or compact BERT sequence classifier."""
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
+        raise QuantizationError(f"cannot {verb} {type(model).__name__}: integers and export here are for sequence "
+                                "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
+
+
+def _check_steps(model, scales: Scales | None) -> None:
+    """Raises QuantizationError where a network has learned step sizes that the file would not have."""
+    if not hasattr(model, "quantizer"):
+        return
+    from seo_core.quantization import qat
+
+    if scales is None or not scales.close(qat.scales(model)):
+        raise QuantizationError("this network was trained in integers, and its step sizes would be lost: export it as "
+                                "int8-static with scales=qat.scales(model), or take them off first with "
+                                "seo_core.quantization.qat.detach(model)")
 
 
 def linear_maps(model) -> list[str]:
