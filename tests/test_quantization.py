@@ -528,6 +528,16 @@ def test_what_the_cpu_has_is_said(monkeypatch):
     assert cpu_support() == {"vnni": False, "bf16": False, "capped": True}
 
 
+@pytest.mark.parametrize("isa, capped", [("avx2_vnni", True), ("AVX512_CORE_VNNI", True), ("AVX2_VNNI_2", True),
+                                         ("AVX512_CORE_BF16", False), ("AVX512_CORE_AMX", False), ("", False)])
+def test_instructions_below_bf16_count_as_capped(monkeypatch, isa, capped):
+    from seo_core import fastpath
+
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert cpu_support()["capped"] == capped and fastpath.has_bf16("cpu") != capped
+
+
 def test_the_file_says_what_it_is(spread_bert, tmp_path):
     run = OnnxRunner(export_onnx(spread_bert(), tmp_path / "m.onnx", ExportConfig("int8-dynamic")))
     about = run.session.get_modelmeta().custom_metadata_map

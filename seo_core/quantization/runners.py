@@ -272,8 +272,7 @@ def parity(model, run: Runner, encoded) -> dict[str, float]:
 def cpu_support() -> dict[str, bool]:
     """Which instructions for small numbers this CPU has: vnni (int8) and bf16, and whether they are capped by
     ONEDNN_MAX_CPU_ISA (which PyTorch and OpenVINO obey, ONNX Runtime not)."""
-    from seo_core.results import machine
+    from seo_core.results import machine, onednn_capped
 
     sets = " ".join(machine()["instruction_sets"])
-    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
-    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": capped}
+    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": onednn_capped()}
