@@ -181,6 +181,30 @@ def test_unknown_names_are_answered_with_known_ones(settings):
     assert plans.knob("layers=(0, 2)") == ("layers", (0, 2)) and plans.knob("method=ptq") == ("method", "ptq")
 
 
+@pytest.mark.parametrize("knobs, words", [
+    ({"temperature": -1.0}, "temperature must be above 0"), ({"alpha_low": -1.0}, "alpha_low and alpha_high must be 0"),
+    ({"embedding_bits": 3}, "embedding_bits must be one of"), ({"teachers": 0}, "teachers must be 1 or more"),
+    ({"dropout": 2.0}, "dropout must be 0 or more and below 1"), ({"depth": 0}, "depth must be 1 or more"),
+    ({"error": float("nan")}, "error must be 0 or more"), ({"layers": (1, 1)}, "layers must be distinct numbers"),
+    ({"learning_rate": 0.0}, "learning_rate must be above 0"), ({"augmented": float("inf")}, "augmented must be 0 or"),
+    ({"calibration_rows": 0}, "must be 1 or more"), ({"depth": 9}, "the teacher has 6 layers, and .* to have 9"),
+    ({"layers": (0, 6)}, "the teacher has 6 layers"), ({"pruned": "tailor-60"}, "did you mean 'taylor-60'"),
+])
+def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words):
+    with pytest.raises(ValueError, match=words):
+        plans.recipe_of("kd", load_settings("quick"), knobs)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["search-layers", "--set", "foo=3"], "unknown knob 'foo'"), (["search-layers", "--set", "rows=0"], "1 or more"),
+    (["kd", "sqd", "--name", "mine"], "--name mine is for one arm"), (["kd", "kd-txt"], "unknown arm 'kd-txt'"),
+])
+def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(plans, "open_bench", None)
+    assert plans.main(arguments) == 1
+    assert words in capsys.readouterr().err
+
+
 def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys):
     common = ["--profile", "quick", "--results-dir", settings.results_dir]
     assert plans.main(["nothing", *common]) == 1
