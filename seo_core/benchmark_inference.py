@@ -112,7 +112,7 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
 
     folder, bf16 = Path(folder), has_bf16("cpu")
     kinds = {(False, False): "fp32", (True, True): "control", (True, False): "plain"}  # (int8, fused)
-    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()})
+    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()}, untrained=True)
     files = {name: made[kind] for kind, name in kinds.items()}
     found = {"PyTorch eager fp32": eager(model, threads=threads, weights=weights)}
     if bf16:

@@ -58,8 +58,11 @@ def load_backbone(model: str = "bundled", *, num_labels: int = 3, layers: int | 
         config.label2id = {name: i for i, name in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), _quiet():  # fork: the caller's random stream stays as it was
         torch.manual_seed(seed)
-        network = _explain(model, lambda: AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True))
+        network, found = _explain(model, lambda: AutoModelForSequenceClassification.from_pretrained(
+            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True))
+    wrong = [*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])]
+    if any(name.startswith(("classifier.", "score.")) for name in wrong):
+        network.fresh_head = True  # until it is fitted
     return network, load_tokenizer(model)
 
 

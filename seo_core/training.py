@@ -265,6 +265,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
         examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
         other_load=elsewhere.cores())
     _call(callbacks, "end", state)
+    run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
     return state.result
 

@@ -68,21 +68,25 @@ class ExportConfig:
                                         f"got {getattr(self, name)!r}")
 
 
-def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
+def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None,
+                untrained: bool = False) -> Path:
     """Writes `model` (a BERT or compact BERT sequence classifier) as ONNX to `path`, whole or not at all.
 
     scales: of calibration or quantisation-aware training; needed for "int8-static", whose weights are quantised with
-    them, otherwise unused. Raises QuantizationError for a network or a configuration that cannot be exported.
+    them, otherwise unused. untrained: also a network whose head was never fitted (it says nothing, but its times and
+    bytes are those of a trained one). Raises QuantizationError for what cannot be exported.
     """
     import onnx
 
-    config = config or ExportConfig()
+    config, path = config or ExportConfig(), Path(path)
+    if path.is_dir():
+        raise QuantizationError(f"{path} is a folder: give the file's name too, such as model.onnx")
+    _check_fitted(model, untrained)
     network = _read(model, config, scales)
     graph = _Graph(config.operators == "onnxruntime")
     _classifier(graph, network)
     proto = graph.finish(network)
     onnx.checker.check_model(proto)
-    path = Path(path)
     partial = path.with_name(f".{path.name}.tmp")
     try:
         partial.write_bytes(proto.SerializeToString())
@@ -97,20 +101,23 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
 export = export_onnx  # by its short name, `seo_core.quantization.export.export`
 
 
-def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False) -> Path:
+def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False,
+                   untrained: bool = False) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
     `onnxruntime.quantization.quantize_dynamic`, per channel. A network with sizes of its own in each layer
     cannot be fused (the optimiser knows one number of heads), so fuse=True is for uniform ones.
     """
-    return library_exports(model, {(int8, fuse): path})[int8, fuse]
+    return library_exports(model, {(int8, fuse): path}, untrained=untrained)[int8, fuse]
 
 
-def library_exports(model, paths: dict[tuple[bool, bool], str | Path]) -> dict[tuple[bool, bool], Path]:
+def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
+                    untrained: bool = False) -> dict[tuple[bool, bool], Path]:
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
     import tempfile
 
+    _check_fitted(model, untrained)
     _check_steps(model, None)
     paths = {kind: Path(path) for kind, path in paths.items()}
     with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, _silent():
@@ -246,6 +253,13 @@ def check_classifier(model, verb: str) -> None:
     if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
         raise QuantizationError(f"cannot {verb} {type(model).__name__}: integers and export here are for sequence "
                                 "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
+
+
+def _check_fitted(model, untrained: bool) -> None:
+    """Raises QuantizationError for a network of `load_backbone` whose head is still random."""
+    if getattr(model, "fresh_head", False) and not untrained:
+        raise QuantizationError("this network's head is random, it was never fitted: train it before exporting, or "
+                                "pass untrained=True where only its time and size matter")
 
 
 def _check_steps(model, scales: Scales | None) -> None:
