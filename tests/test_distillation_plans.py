@@ -91,6 +91,26 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     assert not hasattr(plain, "quantizer")
 
 
+@pytest.mark.filterwarnings("ignore:.*were cut")
+def test_an_integer_student_is_packed_with_the_times_of_its_benchmark(bench, sqd, tmp_path):
+    from seo_core import artifact
+
+    timed = dict(settings=bench.settings, data=bench.task, model_info=sqd.record["model"])
+    written = {"batch_size": 32, "threads": 2, "latency_ms_p95": 9.0}
+    results.write("tab3_inference_speed", "sqd-pairs", metrics={**written, "latency_ms_p50": 6.25}, **timed)
+    results.write("tab3_inference_speed", "sqd-pairs", parameters={"onednn_capped": True}, **timed,
+                  metrics={**written, "latency_ms_p50": 777.0, "onednn_capped": 1})  # no result of this configuration
+    folder = artifact.pack(sqd.path, tmp_path / "art")
+    card, base = (folder / "README.md").read_text(), bench.baseline().metrics["accuracy_matched"]
+    for words in ("| median time of a batch, ms | 6.2 |", "| threads | 2 |", f"matched set | {base:.2%} |",
+                  f"Times on {sqd.record['provenance']['machine']['cpu']}"):
+        assert words in card
+    frame, found = bench.task["validation_matched"], artifact.load(folder)
+    texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
+    kept = results.predictions(sqd.path)["validation_matched"]
+    assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
+
+
 def test_a_student_can_be_what_pruning_left(bench, settings):
     from seo_core.pruning import plans as pruning
     from seo_core.pruning.structured import shapes
