@@ -220,7 +220,11 @@ def _like(bench: Bench, recipe: Recipe) -> Recipe:
 
 
 def _zeros(work: _Pruning) -> Made:
-    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept."""
+    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept.
+
+    removed_mass is here the share of Σ w² that the zeros took, all layers together, before fine-tuning; of units
+    (`_distribution`) it is the mean over the layers of what is missing after training. The two do not compare.
+    """
     import copy
 
     from seo_core.pruning.magnitude import KeepMasks, prune, sparsity, stored_bytes
@@ -306,7 +310,10 @@ def weights(base, model) -> dict[str, float]:
 
 
 def _distribution(base, model) -> tuple[dict[str, float], dict[str, list]]:
-    """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went."""
+    """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went.
+
+    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass.
+    """
     from seo_core.pruning.distribution import histograms, weight_shape_overlap
 
     if model.config.num_hidden_layers != base.config.num_hidden_layers:
