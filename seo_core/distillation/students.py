@@ -67,7 +67,7 @@ def narrow(model, text, *, neurons: int | None = None, heads: int | None = None,
     """
     from seo_core.pruning.structured import Removal, compensate, importance, remove
 
-    if min(neurons or 1, heads or 1) < 1:
+    if any(width is not None and width < 1 for width in (neurons, heads)):
         raise DistillationError(f"a layer keeps 1 neuron and 1 head or more, got neurons={neurons}, heads={heads}")
     found, gone = importance(model, score, text), {}
     for kind, keep in (("heads", heads), ("neurons", neurons)):

@@ -31,6 +31,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import numbers
 import os
 import shutil
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class AIPConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if not (isinstance(self.threshold, (int, float)) and math.isfinite(self.threshold) and self.threshold >= 0):
+        if not (isinstance(self.threshold, numbers.Real) and math.isfinite(self.threshold) and self.threshold >= 0):
             raise PruningError(f"threshold T must be 0 or more points of accuracy, got {self.threshold!r}")
         if self.score not in SCORES:
             raise PruningError(f"unknown score {self.score!r}{suggest(self.score, SCORES)}")

@@ -257,6 +257,9 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
     check_share(share, "share")
     kinds = check_units(kinds, multiple)
     heads, neurons, size = layer_sizes(model.config)
+    if [*map(len, found.heads)] != heads or [*map(len, found.neurons)] != neurons or len(found.layers) != len(heads):
+        raise PruningError("these scores are those of another network: take importance(model) of the one that is "
+                           "pruned, after every removal anew")
     total, want = encoder_weights(model), share * encoder_weights(model)
     d = model.config.hidden_size
     cost = {"heads": size * (4 * d + 3), "neurons": 2 * d + 1}
@@ -360,8 +363,9 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
         new, _, _ = _renamed(name, place)
         if new:
             small.get_parameter(new).requires_grad_(parameter.requires_grad)
-    if getattr(model, "random_weights", False):
-        small.random_weights = True
+    for mark in ("random_weights", "fresh_head"):
+        if getattr(model, mark, False):
+            setattr(small, mark, True)
     return small.train(model.training)
 
 
@@ -391,6 +395,9 @@ def _staying(model, heads, neurons, layers) -> dict[int, tuple[list[int], list[i
     """Layer -> (heads, neurons) that stay, in order, for the layers that stay."""
     have = shapes(model)
     count = len(have["heads"])
+    for kind, wanted in (("heads", heads), ("neurons", neurons)):
+        if not isinstance(wanted or {}, Mapping):
+            raise PruningError(f"{kind} are given by layer, such as {kind}={{0: [1, 2]}}, got {wanted!r}")
     gone = _numbers(layers, count, "layer", "the network")
     if len(gone) == count:
         raise PruningError(f"all {count} layers would go: keep one")
