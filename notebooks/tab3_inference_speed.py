@@ -63,7 +63,8 @@ bench = open_bench("tab3_inference_speed", small)
 network, texts = bench.start(), bench.encoded("train").take(range(64))
 folder, scales = tempfile.TemporaryDirectory(), calibrate(network, texts)
 paths = {"static": ExportConfig(max_length=settings.max_length), "first token off": ExportConfig(first_token_only=False)}
-paths = {name: export_onnx(network, Path(folder.name) / f"{name}.onnx", config, scales=scales) for name, config in paths.items()}
+paths = {name: export_onnx(network, Path(folder.name) / f"{name}.onnx", config, scales=scales, untrained=True)
+         for name, config in paths.items()}
 quick = profile == "quick"  # otherwise: the trained baseline, and all files that the chapters kept
 config = bench_inference.QUICK if quick else InferenceConfig()
 table = bench_inference.run(small, paths if quick else None, config=config, train=not quick, bench=bench)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import numbers
 import os
 import shutil
 from collections.abc import Sequence
@@ -79,6 +80,15 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     Raises ArtifactError where something is missing, cannot be written, or the pieces do not fit together.
     """
     folder, model = Path(folder), Path(model)
+    folder = folder if folder.name else folder.resolve()
+    try:
+        _check_words("labels", labels)
+        _check_words("texts", texts, most=2)
+    except ValueError as error:
+        raise ArtifactError(str(error)) from None
+    for key, value in (card.metrics if card else {}).items():
+        if not isinstance(value, numbers.Real):
+            raise ArtifactError(f"the card's metrics are numbers, and {key!r} is {value!r}: say it in made= or limits=")
     if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
     if not model.is_file():
@@ -94,6 +104,8 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
         (partial / SUMS).write_text("".join(f"{_sha256(partial / name)}  {name}\n" for name in FILES))
         _try(partial, len(texts))
         replace_folder(partial, folder)
+    except ArtifactError as error:  # which names the folder by its temporary name
+        raise ArtifactError(str(error).replace(partial.name, folder.name)) from error
     except OSError as error:
         raise ArtifactError(f"cannot write the artifact {folder.name}: {error.strerror or error}. Free some space or "
                             "choose another folder (nothing was half-written)") from error
@@ -165,6 +177,13 @@ def _beside(record: Path, found: dict, experiment: str, configuration: str) -> d
     return max(same, key=lambda run: run["provenance"]["finished"], default=None)
 
 
+def _check_words(name: str, given, most: int | None = None) -> None:
+    """Raises ValueError unless `given` is a list of texts, one or more."""
+    words = list(given) if isinstance(given, (list, tuple)) else []
+    if not words or not all(isinstance(w, str) and w for w in words) or len(words) > (most or len(words)):
+        raise ValueError(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
+
+
 def load(folder: str | Path, *, threads: int | None = None):
     """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits.
 
@@ -177,7 +196,7 @@ def load(folder: str | Path, *, threads: int | None = None):
     config = check(folder)
     try:
         return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
-                          max_length=config["max_length"], threads=threads)
+                          max_length=config["max_length"], threads=threads, columns=len(config["texts"]))
     except RunnerError as error:
         raise ArtifactError(f"the artifact {folder.name} is whole but cannot be run: {error}") from error
 
@@ -205,8 +224,10 @@ def check(folder: str | Path) -> dict:
         if config["format"] != FORMAT:
             raise ArtifactError(f"the artifact {folder.name} has format {config['format']!r}, this version of seo_core "
                                 f"reads {FORMAT!r}: update one of them")
-        if not (config["labels"] and config["texts"] and int(config["max_length"]) > 0):
-            raise ValueError("empty")
+        _check_words("labels", config["labels"])
+        _check_words("texts", config["texts"], most=2)
+        if type(config["max_length"]) is not int or config["max_length"] < 1:
+            raise ValueError(f"max_length is {config['max_length']!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"the artifact {folder.name} has no usable config.json ({error}): export it again"
                             ) from error
@@ -228,6 +249,9 @@ def _write_tokenizer(tokenizer, path: Path) -> None:
     else:
         from tokenizers import Tokenizer
 
+        if not hasattr(tokenizer, "backend_tokenizer"):
+            raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
+                                "tokenizer.json or a fast Hugging Face tokenizer")
         copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
         copy.no_padding()
@@ -244,12 +268,13 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
         about = session.get_modelmeta().custom_metadata_map
         pad_id = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[PAD]")
+        positions, export = int(about.get("max_length", 512)), json.loads(about.get("export", "{}"))
     except Exception as error:  # both libraries raise what they like
         raise ArtifactError(f"the model or its tokenizer cannot be loaded: {str(error).splitlines()[0][:200]}"
                             ) from error
     sha, dirty = commit()
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
-            "max_length": int(about.get("max_length", 512)), "export": json.loads(about.get("export", "{}")),
+            "max_length": positions, "export": export,
             "metrics": dict(card.metrics) if card else {}, "commit": sha + ("+changes" if dirty else "")}
 
 
@@ -262,7 +287,7 @@ def _try(folder: Path, columns: int) -> None:
                             "tokenizer that belongs to the model (trimming makes a new one)")
     text = "A man sleeps."
     classes = found.probabilities([text if columns == 1 else (text, text)]).shape[1]
-    if classes != len(found.labels):
+    if classes != len(found.labels):  # where the file does not say it
         raise ArtifactError(f"the model has {classes} classes and {len(found.labels)} labels were given: "
                             "pass the labels of the task it was trained on")
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from seo_core.cli import guarded, say, settings_parser
-from seo_core.quantization.runners import INPUTS, cpu_support, runner
+from seo_core.quantization.runners import INPUTS, RunnerError, cpu_support, runner
 from seo_core.settings import RunSettings, display_source, resolve_path
 
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
@@ -112,7 +112,7 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
 
     folder, bf16 = Path(folder), has_bf16("cpu")
     kinds = {(False, False): "fp32", (True, True): "control", (True, False): "plain"}  # (int8, fused)
-    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()})
+    made = library_exports(model, {kind: folder / f"{name}.onnx" for kind, name in kinds.items()}, untrained=True)
     files = {name: made[kind] for kind, name in kinds.items()}
     found = {"PyTorch eager fp32": eager(model, threads=threads, weights=weights)}
     if bf16:
@@ -137,12 +137,16 @@ def file_contestant(path: str | Path, runtime: str = "onnxruntime", *, threads: 
 
 def files(paths: dict[str, str | Path], *, threads: int) -> dict[str, Contestant]:
     """Exported files by name; "path:openvino" runs one under OpenVINO. The name is the configuration's id."""
-    found = {}
-    for name, given in paths.items():
-        path, _, runtime = str(given).partition(":") if str(given).endswith(":openvino") else (given, "", "")
-        found[name] = file_contestant(resolve_path(path), runtime or "onnxruntime", threads=threads,
-                                      configuration=name)
-    return found
+    return {name: file_contestant(resolve_path(path), runtime, threads=threads, configuration=name)
+            for name, (path, runtime) in ((name, _where(given)) for name, given in paths.items())}
+
+
+def _where(given: str | Path) -> tuple[str, str]:
+    """(path, runtime) of what `files` takes. Raises RunnerError where there is no such file."""
+    path, runtime = str(given).removesuffix(":openvino"), "openvino" if str(given).endswith(":openvino") else ""
+    if not resolve_path(path).is_file():
+        raise RunnerError(f"no model file {Path(path).name} in {Path(path).parent}: export one first")
+    return path, runtime or "onnxruntime"
 
 
 def kept_files(settings: RunSettings) -> dict[str, str]:
@@ -317,6 +321,8 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
     from seo_core.training import _Elsewhere
 
     config = config or (QUICK if settings.profile == "quick" else InferenceConfig())
+    for given in (paths or {}).values():  # before anything is trained
+        _where(given)
     bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
     base = bench.baseline() if train else None
     model = base.model() if train else bench.start()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 import shlex
 import sys
 import types
@@ -84,6 +85,21 @@ def with_knobs(recipe, knobs: dict | None):
             said = str(known[name]) if typing.get_args(known[name]) else known[name].__name__
             raise ValueError(f"knob {name!r} must be {said}, got {value!r}")
     return replace(recipe, **(knobs or {}))
+
+
+def check_least(recipe, *, above: bool = False, **least: float) -> None:
+    """Raises ValueError for a field that is below its least value (above: or equals it), or not finite; None passes."""
+    for name, low in least.items():
+        value = getattr(recipe, name)
+        if value is not None and not (low < value < math.inf if above else low <= value < math.inf):
+            raise ValueError(f"{name} must be {f'above {low}' if above else f'{low} or more'}, got {value!r}")
+
+
+def one_name(arms: list[str], name: str | None) -> None:
+    """Raises ValueError where several arms would be recorded under one name."""
+    if name and len(arms) > 1:
+        raise ValueError(f"--name {name} is for one arm, and {', '.join(arms)} would all be recorded as it: run them "
+                         "one by one")
 
 
 def _fits(value, hint) -> bool:

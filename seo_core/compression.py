@@ -164,8 +164,9 @@ class Bench:
 
 def open_bench(experiment: str, settings: RunSettings) -> Bench:
     """Loads the data and the tokenizer of a compression chapter. Raises DataError, ModelError."""
-    from seo_core.models import load_tokenizer
+    from seo_core.models import check_max_length, load_tokenizer
 
+    check_max_length(settings.model, settings.max_length)
     if settings.profile == "quick":
         settings = replace(settings, train_rows=min(settings.train_rows or QUICK_ROWS, QUICK_ROWS))
     return Bench(experiment, settings, prepare(settings), load_tokenizer(settings.model))

@@ -24,13 +24,18 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     """Logits (n, k) float32 for n encoded examples, in their order.
 
     Batches are made of examples of like length, so that little is spent on padding. `precision` is
-    "fp32", "bf16" or "auto" (bf16 where the hardware computes it). The model's mode is restored.
+    "fp32", "bf16" or "auto" (bf16 where the hardware computes it). The model's mode is restored. Raises ModelError for
+    texts that the network cannot read (`models.check_fits`).
     """
     import torch
     from tqdm.auto import tqdm
 
     from seo_core.fastpath import compute_dtype, forward_module
+    from seo_core.models import check_fits
 
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
+    check_fits(model, encoded)
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
     was_training = model.training

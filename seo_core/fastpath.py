@@ -27,7 +27,6 @@ The measured contribution of each is in the chapter `bench_training`.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -241,11 +240,12 @@ def compute_dtype(precision: str, device) -> torch.dtype:
 
 def has_bf16(device) -> bool:
     """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
+    from seo_core.results import onednn_capped
+
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
-    if device.type != "cpu" or capped:
+    if device.type != "cpu" or onednn_capped():
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

@@ -82,7 +82,7 @@ def rounds(record: Mapping | None) -> pd.DataFrame:
     if record is None:
         return pd.DataFrame()
     names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
-    found = pd.DataFrame({name: record["series"][name] for name in names})
+    found = pd.DataFrame({name: record["series"][name] for name in names}, dtype=float)
     return found.assign(points=100 * (found["accuracy"] - record["metrics"]["accuracy_start"]))
 
 
@@ -96,11 +96,12 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
-    for axes, values, words in ((above, 100 * rounds["removed"] if len(rounds) else (), "encoder weights\nremoved, %"),
-                                (below, rounds["points"] if len(rounds) else (), "points to\nthe start")):
+    for axes, column, words in ((above, "removed", "encoder weights\nremoved, %"),
+                                (below, "points", "points to\nthe start")):
         if not len(rounds):
             _not_run(axes)
             continue
+        values = rounds[column].astype(float) * (100 if column == "removed" else 1)
         accepted, final = rounds["accepted"].astype(bool), rounds["final"].astype(bool)
         axes.plot(rounds["round"][accepted], values[accepted], color=BLUE, linewidth=1.3, zorder=1)
         for mine, marker, colour, face, label in (
@@ -112,7 +113,7 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
         axes.set_ylabel(words)
     if len(rounds):
         above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-        above.set_ylim(0, 112 * rounds["removed"].max())
+        above.set_ylim(0, 112 * rounds["removed"].max() or 1)
         below.axhline(0, color=SOFT, linewidth=0.9)
         if threshold is not None:
             below.axhline(-threshold, color=BLACK, linewidth=1.1, linestyle=":")

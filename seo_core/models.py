@@ -40,10 +40,9 @@ def load_backbone(model: str = "bundled", *, num_labels: int = 3, layers: int | 
     fails its checksum or has fewer layers than asked.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
-    folder = model_folder(model)
-    config = _explain(model, lambda: AutoConfig.from_pretrained(folder))
+    folder, config = model_folder(model), backbone_config(model)
     have = config.num_hidden_layers
     if layers is not None:
         if not 1 <= layers <= have:
@@ -59,8 +58,11 @@ def load_backbone(model: str = "bundled", *, num_labels: int = 3, layers: int | 
         config.label2id = {name: i for i, name in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), _quiet():  # fork: the caller's random stream stays as it was
         torch.manual_seed(seed)
-        network = _explain(model, lambda: AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True))
+        network, found = _explain(model, lambda: AutoModelForSequenceClassification.from_pretrained(
+            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True))
+    wrong = [*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])]
+    if any(name.startswith(("classifier.", "score.")) for name in wrong):
+        network.fresh_head = True  # until it is fitted
     return network, load_tokenizer(model)
 
 
@@ -96,6 +98,46 @@ def model_folder(model: str = "bundled") -> str:
         raise ModelError(f"model folder {model!r} does not exist. Give a folder written by save_pretrained, "
                          "a hub id such as 'google-bert/bert-base-uncased', or 'bundled'")
     return model
+
+
+def backbone_config(model: str = "bundled"):
+    """A checkpoint's configuration, without its weights. Raises ModelError where it cannot be had."""
+    from transformers import AutoConfig
+
+    folder = model_folder(model)
+    return _explain(model, lambda: AutoConfig.from_pretrained(folder))
+
+
+def check_max_length(model: str, max_length: int) -> None:
+    """Raises ModelError where texts may be longer than the checkpoint has learned positions."""
+    config = backbone_config(model)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and "roberta" in config.model_type:
+        positions -= config.pad_token_id + 1  # its first positions are those of padding
+    if positions and getattr(config, "position_biased_input", True) and max_length > positions:
+        raise ModelError(f"max_length is {max_length} and model {model!r} has {positions} positions: set max_length to "
+                         f"{positions} or less")
+
+
+def check_fits(model, encoded) -> None:
+    """Raises ModelError for an Encoded with texts longer than the network has positions, with token ids that its word
+    table lacks, or with pairs where it knows one segment."""
+    import torch
+
+    rows = {name.rpartition(".")[2]: table.num_embeddings - (0 if table.padding_idx is None or "position" not in name
+                                                             else table.padding_idx + 1)
+            for name, table in model.named_modules() if isinstance(table, torch.nn.Embedding)}
+    lengths, positions = encoded.lengths, rows.get("position_embeddings")
+    if positions is not None and lengths.max(initial=0) > positions:
+        raise ModelError(f"{int((lengths > positions).sum())} of {len(encoded)} texts have more than {positions} "
+                         f"tokens, the positions of the network: encode them with max_length={positions} or less")
+    words, top = rows.get("word_embeddings"), max(encoded.ids.max(initial=0), encoded.pad_id)
+    if words is not None and len(encoded) and top >= words:
+        raise ModelError(f"token id {top} is beyond the {words} rows of the network's word table: encode the texts "
+                         "with the tokenizer that belongs to it")
+    if rows.get("token_type_embeddings", 2) < 2 and (encoded.first < lengths).any():
+        raise ModelError("the network knows one segment, and these are pairs of texts: encode single texts, or take a "
+                         "backbone with type_vocab_size=2")
 
 
 def check_sha256(path: Path, expected: str) -> None:

@@ -253,6 +253,12 @@ def machine() -> dict:
     return {**_fixed_machine(), **({"gpu": gpu} if gpu else {})}
 
 
+def onednn_capped() -> bool:
+    """Whether ONEDNN_MAX_CPU_ISA holds oneDNN below products in bf16 (AVX2_VNNI_2 only converts it)."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in (
+        "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+
+
 def _threads() -> int:
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -266,8 +266,9 @@ class Study:
 def open_study(experiment: str, settings: RunSettings) -> Study:
     """Loads the data and the tokenizer of a chapter's study. The pool is all of train, whatever train_rows says
     (under `quick`, its train_rows, in small batches and long steps). Raises DataError, ModelError."""
-    from seo_core.models import load_tokenizer
+    from seo_core.models import check_max_length, load_tokenizer
 
+    check_max_length(settings.model, settings.max_length)
     if settings.profile == "quick":
         settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
     whole = settings if settings.profile == "quick" else replace(settings, train_rows=None)

@@ -128,13 +128,19 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on interruption, and a
     second call goes on where the first one was, to the very same weights.
 
-    Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run.
+    Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
+    ModelError for texts that the network cannot read.
     """
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
+    from seo_core.models import check_fits
+
+    for part in (train, development):
+        if part is not None:
+            check_fits(model, part)
     accelerator = Accelerator()
     set_seed(config.seed)
     if config.freeze_embeddings:
@@ -259,6 +265,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
         examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
         other_load=elsewhere.cores())
     _call(callbacks, "end", state)
+    run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
     return state.result
 

@@ -126,6 +126,42 @@ def test_p_is_the_accuracy_on_the_acceptance_half(tiny_bert, toy_pairs):
         aip(model, toy_pairs(32), toy_pairs(48))
 
 
+@pytest.mark.parametrize("acceptance, measure, words", [
+    (lambda pairs: pairs, None, "60 of 60 acceptance pairs have the label −1"),
+    (None, lambda network: float("nan"), "P of the network that came in is nan"),
+])
+def test_a_p_that_cannot_be_measured_is_refused(tiny_bert, toy_pairs, acceptance, measure, words):
+    pairs = toy_pairs(60)
+    pairs.labels[:] = -1
+    with pytest.raises(PruningError, match=words):
+        AdaptiveIterativePruning(CONFIG, training=TRAINING)(
+            tiny_bert(), toy_pairs(32), toy_pairs(48), acceptance and acceptance(pairs), measure=measure)
+
+
+def test_without_training_pairs_it_does_not_start(tiny_bert, toy_pairs):
+    with pytest.raises(PruningError, match="no training pairs"):
+        AdaptiveIterativePruning(CONFIG)(tiny_bert(), toy_pairs(0), toy_pairs(48), measure=lambda network: 0.8)
+
+
+def test_a_step_larger_than_the_units_can_give_is_halved(run, tmp_path):
+    found, model = run(lambda left: 0.8, tmp_path, kinds=("heads",), step=0.5)
+    steps = [(row["step"], row["accuracy"] is not None) for row in found.trace if not row["final"]]
+    assert steps[0] == (0.5, False) and steps[1] == (0.25, True) and steps[-1][0] == 0.0625  # half of it: the floor
+    assert 0.25 <= found.removed < 0.5 and "1 of 1 steps accepted" in found.statement
+    assert found.series["accuracy"][0] is None and found.series["removed"][0] == 0
+    again, _ = run(lambda left: 1 / 0, tmp_path, model=model, kinds=("heads",), step=0.5)
+    assert again.trace == found.trace
+
+
+def test_where_no_step_fits_it_says_so(run):
+    found, model = run(lambda left: 0.8, kinds=("heads",), step=0.5, floor=0.4)
+    assert found.model is model and found.unchanged and found.passes == 0
+    assert "no step, down to 50.0% of the encoder, could be removed as heads" in found.statement
+    from seo_core import figures_pruning
+
+    figures_pruning.trace(found.trace_table, 1.0)
+
+
 def test_layers_can_go_too(run):
     found, _ = run(lambda left: 0.8, kinds=("layers",), step=0.5, target=0.9)
     assert found.model.config.num_hidden_layers == 1
@@ -136,6 +172,8 @@ def test_layers_can_go_too(run):
     ({"threshold": -1}, "threshold T must be 0 or more"), ({"threshold": float("nan")}, "threshold T"),
     ({"score": "tailor"}, "did you mean 'taylor'"), ({"kinds": ("head",)}, "did you mean 'heads'"),
     ({"step": 1.0}, "step must be 0 or more and below 1"), ({"target": 0}, "target must be above 0"),
+    ({"kinds": ()}, "name some of heads"), ({"multiple": 0}, "multiple must be 1 or more"),
+    ({"recovery": float("nan")}, "recovery must be 0 or more passes"),
     ({"floor": 0.5}, "floor 0.5 is above the first step"), ({"budget": 1.0}, "does not hold one recovery"),
 ])
 def test_bad_configurations_are_refused(changes, words):

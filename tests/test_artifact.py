@@ -149,6 +149,48 @@ def test_what_is_foreign_is_said_to_be(folder, tmp_path):
         seo_core.load(folder)
 
 
+@pytest.mark.parametrize("change, words", [
+    ({"labels": 3}, "labels must be a list of one or more texts, got 3"), ({"labels": ["yes", ""]}, "labels must be"),
+    ({"labels": ["yes", "no"]}, "model.onnx has 3 classes and 2 labels"), ({"texts": list("abc")}, "one or two texts"),
+    ({"max_length": 10**6}, "max_length is 1000000, and model.onnx has 64 positions"),
+    ({"max_length": "64"}, "max_length is '64'"),
+])
+def test_a_configuration_that_does_not_fit_is_refused(folder, change, words):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    _resign(folder)
+    with pytest.raises(ArtifactError, match=words):
+        seo_core.load(folder)
+
+
+def test_too_few_positions_for_any_text_are_said(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_length": 2}))
+    _resign(folder)
+    with pytest.raises(RuntimeError, match="max_length 2 leaves no room beside 3 special tokens"):
+        seo_core.load(folder).predict(PAIRS)
+
+
+def test_single_texts_and_pairs_are_not_mistaken_for_each_other(folder, model, tokenizer, tmp_path):
+    with pytest.raises(RuntimeError, match="reads pairs of texts, and single ones were given"):
+        seo_core.load(folder).predict(["A man sleeps."])
+    single = artifact.save(tmp_path / "single", tmp_path / "m.onnx", tokenizer, labels=LABELS, texts=("text",))
+    with pytest.raises(RuntimeError, match="reads single texts, and pairs were given"):
+        seo_core.load(single).predict(PAIRS)
+    assert len(seo_core.load(single).predict(["A man sleeps."])) == 1
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"labels": (1, 2, 3)}, "labels must be a list"), ({"labels": ()}, "labels must be a list"),
+    ({"tokenizer": None}, "NoneType is none"), ({"card": Card(metrics={"speed": "fast"})}, "metrics are numbers"),
+    ({"labels": ("yes", "no")}, "the artifact new is whole but cannot be run"),
+])
+def test_what_cannot_be_an_artifact_is_refused(folder, tokenizer, tmp_path, change, words):
+    with pytest.raises(ArtifactError, match=words):
+        artifact.save(tmp_path / "new", tmp_path / "m.onnx", **{"tokenizer": tokenizer, "labels": LABELS, **change})
+    assert not (tmp_path / "new").exists()
+
+
 def test_long_texts_are_cut_and_that_is_said(folder):
     found, long = seo_core.load(folder), ("a man sleeps on the grass " * 30, "a person rests")
     with pytest.warns(UserWarning, match="1 of 2 texts have more than 64 tokens and were cut"):

@@ -20,6 +20,7 @@ from seo_core.distillation import (
     even_layers,
     hard_loss,
     hidden_loss,
+    narrow,
     relation_loss,
     search_layers,
     select_layers,
@@ -296,6 +297,8 @@ def test_requests_that_cannot_be_met_are_refused(tiny_bert, toy_pairs, tmp_path)
         Distillation(student, pairs, targets=targets, config=INNER)
     with pytest.raises(DistillationError, match=r"\(8, 3\)"):
         Distillation(student, pairs, targets=targets[:5])
+    with pytest.raises(ValueError, match="relation_heads must be 1 or more"):
+        replace(INNER, relation_heads=0)
     with pytest.raises(DistillationError, match="5 relation heads"):
         Distillation(student, pairs, targets=targets, teacher=student, config=replace(INNER, relation_heads=5))
     with pytest.raises(DistillationError, match="the teacher has 2 layers, and layer 4"):
@@ -328,6 +331,9 @@ def test_selected_layers_are_the_teachers(tiny_bert, toy_pairs):
     for wrong in ([], [0, 0], [4], [-1]):
         with pytest.raises(DistillationError, match="distinct numbers from 0 to 3"):
             select_layers(teacher, wrong)
+    for width in ({"neurons": 0}, {"heads": 0}):
+        with pytest.raises(DistillationError, match="a layer keeps 1 neuron and 1 head or more"):
+            narrow(teacher, pairs, **width)
 
 
 def test_layers_of_a_compact_network_keep_their_own_sizes(tiny_bert, toy_pairs):

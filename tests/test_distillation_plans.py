@@ -91,6 +91,26 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
     assert not hasattr(plain, "quantizer")
 
 
+@pytest.mark.filterwarnings("ignore:.*were cut")
+def test_an_integer_student_is_packed_with_the_times_of_its_benchmark(bench, sqd, tmp_path):
+    from seo_core import artifact
+
+    timed = dict(settings=bench.settings, data=bench.task, model_info=sqd.record["model"])
+    written = {"batch_size": 32, "threads": 2, "latency_ms_p95": 9.0}
+    results.write("tab3_inference_speed", "sqd-pairs", metrics={**written, "latency_ms_p50": 6.25}, **timed)
+    results.write("tab3_inference_speed", "sqd-pairs", parameters={"onednn_capped": True}, **timed,
+                  metrics={**written, "latency_ms_p50": 777.0, "onednn_capped": 1})  # no result of this configuration
+    folder = artifact.pack(sqd.path, tmp_path / "art")
+    card, base = (folder / "README.md").read_text(), bench.baseline().metrics["accuracy_matched"]
+    for words in ("| median time of a batch, ms | 6.2 |", "| threads | 2 |", f"matched set | {base:.2%} |",
+                  f"Times on {sqd.record['provenance']['machine']['cpu']}"):
+        assert words in card
+    frame, found = bench.task["validation_matched"], artifact.load(folder)
+    texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
+    kept = results.predictions(sqd.path)["validation_matched"]
+    assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
+
+
 def test_a_student_can_be_what_pruning_left(bench, settings):
     from seo_core.pruning import plans as pruning
     from seo_core.pruning.structured import shapes
@@ -179,6 +199,30 @@ def test_unknown_names_are_answered_with_known_ones(settings):
     with pytest.raises(ValueError, match="unknown method"):
         plans.Recipe(method="kq")
     assert plans.knob("layers=(0, 2)") == ("layers", (0, 2)) and plans.knob("method=ptq") == ("method", "ptq")
+
+
+@pytest.mark.parametrize("knobs, words", [
+    ({"temperature": -1.0}, "temperature must be above 0"), ({"alpha_low": -1.0}, "alpha_low and alpha_high must be 0"),
+    ({"embedding_bits": 3}, "embedding_bits must be one of"), ({"teachers": 0}, "teachers must be 1 or more"),
+    ({"dropout": 2.0}, "dropout must be 0 or more and below 1"), ({"depth": 0}, "depth must be 1 or more"),
+    ({"error": float("nan")}, "error must be 0 or more"), ({"layers": (1, 1)}, "layers must be distinct numbers"),
+    ({"learning_rate": 0.0}, "learning_rate must be above 0"), ({"augmented": float("inf")}, "augmented must be 0 or"),
+    ({"calibration_rows": 0}, "must be 1 or more"), ({"depth": 9}, "the teacher has 6 layers, and .* to have 9"),
+    ({"layers": (0, 6)}, "the teacher has 6 layers"), ({"pruned": "tailor-60"}, "did you mean 'taylor-60'"),
+])
+def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words):
+    with pytest.raises(ValueError, match=words):
+        plans.recipe_of("kd", load_settings("quick"), knobs)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["search-layers", "--set", "foo=3"], "unknown knob 'foo'"), (["search-layers", "--set", "rows=0"], "1 or more"),
+    (["kd", "sqd", "--name", "mine"], "--name mine is for one arm"), (["kd", "kd-txt"], "unknown arm 'kd-txt'"),
+])
+def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(plans, "open_bench", None)
+    assert plans.main(arguments) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys):

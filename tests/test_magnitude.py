@@ -57,6 +57,8 @@ def test_an_impossible_sparsity_is_refused(tiny_bert, share):
 
 
 def test_unknown_scope_and_foreign_masks(tiny_bert):
+    with pytest.raises(PruningError, match="not Linear: pass the whole network"):
+        prune(torch.nn.Linear(2, 2), 0.5)
     with pytest.raises(PruningError, match="did you mean 'global'"):
         prune(tiny_bert(), 0.5, scope="globel")
     with pytest.raises(PruningError, match="does not fit this network"):

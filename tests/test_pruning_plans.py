@@ -123,6 +123,26 @@ def test_the_command_line_says_what_is_wrong(capsys):
     assert "did you mean 'quick'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments, words", [(["prune", "pruned"], "unknown arm 'pruned'"),
+                                              (["prune", "aip", "--name", "mine"], "--name mine is for one arm")])
+def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(plans, "open_bench", None)
+    assert plans.main(arguments) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arm, knobs, words", [
+    ("prune", {"share": 1.5}, "share must be 0 or more and below 1"), ("prune", {"scope": "x"}, "unknown scope 'x'"),
+    ("taylor-40", {"score": "x"}, "unknown score 'x'"), ("aip", {"threshold": -1.0}, "threshold T must be 0 or more"),
+    ("oneshot", {"like": "zzz"}, "like names an arm, and 'zzz' is none"), ("aip", {"kinds": ()}, "name some of heads"),
+    ("taylor-40", {"temperature": 0.0}, "temperature must be above 0"), ("aip", {"recovery": -1.0}, "recovery must be"),
+    ("taylor-40", {"epochs": float("nan")}, "epochs must be 0 or more"),
+])
+def test_a_value_out_of_range_is_refused_before_anything_is_trained(arm, knobs, words):
+    with pytest.raises(ValueError, match=words):
+        plans.recipe_of(arm, load_settings("quick"), knobs)
+
+
 @pytest.mark.parametrize("passes, rows, epochs", [(0.25, 25, 1), (1, 100, 1), (2.5, 125, 2), (3, 100, 3),
                                                   (0.001, 1, 1)])
 def test_passes_are_whole_epochs_of_equal_length(passes, rows, epochs):

@@ -307,6 +307,46 @@ def test_step_sizes_are_not_lost_in_silence(integer_bert, tmp_path):
     assert type(forward_module(model, torch.float32)) is FastBertClassifier
 
 
+def test_steps_that_were_learned_are_exported_or_nothing_is(integer_bert, toy_pairs, tmp_path):
+    from seo_core.distillation import DistillationError, select_layers
+    from seo_core.pruning import PruningError, remove
+    from seo_core.quantization import ExportConfig, export_onnx, library_export
+
+    (model, _), path = integer_bert(), tmp_path / "m.onnx"
+    own = qat.scales(model)
+    other = Scales({k: (2 * s, z) for k, (s, z) in own.activation.items()}, own.weight, own.embedding_bits)
+    for call in (lambda: export_onnx(model, path, ExportConfig("fp32")), lambda: library_export(model, path),
+                 lambda: export_onnx(model, path, scales=other)):
+        with pytest.raises(QuantizationError, match=r"would be lost: export it as int8-static with scales=qat.scales"):
+            call()
+    with pytest.raises(PruningError, match="prune first"):
+        remove(model, layers=[0])
+    with pytest.raises(DistillationError, match="before it was trained in integers"):
+        select_layers(model, [0])
+    assert not path.exists()
+    config = ExportConfig(embedding_bits=own.embedding_bits)
+    export_onnx(model, path, config, scales=Scales.load(own.save(tmp_path / "s.safetensors")))
+    export_onnx(qat.detach(model), path, ExportConfig("fp32"))
+
+
+@pytest.mark.parametrize("kind", ["DistilBertForSequenceClassification", "RobertaForSequenceClassification",
+                                  "BertForMaskedLM"])
+def test_other_networks_are_refused_before_they_are_calibrated(toy_pairs, kind):
+    import transformers
+
+    from seo_core.distillation import SynergisticQuantizationDistillation
+
+    made = getattr(transformers, kind)
+    small = dict(vocab_size=100, num_labels=3, max_position_embeddings=64, num_hidden_layers=1, num_attention_heads=2)
+    model = made(made.config_class(**small, **({"dim": 32, "hidden_dim": 32, "n_layers": 1, "n_heads": 2}
+                                               if kind.startswith("Dis") else {"hidden_size": 32})))
+    pairs = toy_pairs(8)
+    for call in (lambda: calibrate(model, pairs), lambda: SynergisticQuantizationDistillation()(
+            model, pairs, np.zeros((8, 3), np.float32), training=TrainingConfig())):
+        with pytest.raises(QuantizationError, match=f"cannot calibrate {kind}"):
+            call()
+
+
 def test_scales_of_another_network_are_refused(tiny_bert, integer_bert):
     model, _ = integer_bert()
     found = qat.scales(model)

@@ -473,6 +473,34 @@ def test_a_trimmed_network_comes_back_from_its_folder(bundled, tmp_path):
     encoded = encode(frame_of(TEXTS), words)
     np.testing.assert_array_equal(encoded.ids, encode(frame_of(TEXTS), small.tokenizer).ids)
     np.testing.assert_allclose(predict(back, encoded), predict(small.model, encoded), atol=1e-6)
+    code = f"""
+import numpy as np
+import pandas as pd
+from seo_core.data import encode
+from seo_core.evaluation import predict
+from seo_core.models import load_backbone
+model, words = load_backbone({str(tmp_path / "small")!r})
+np.save({str(tmp_path / "out.npy")!r}, predict(model, encode(pd.DataFrame({frame_of(TEXTS).to_dict("list")!r}), words)))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), predict(small.model, encoded), atol=1e-6)
+
+
+def test_a_head_that_was_never_fitted_is_exported_only_on_request(bundled, toy_pairs, tmp_path):
+    from seo_core.models import load_backbone, save
+    from seo_core.pruning import remove
+    from seo_core.training import TrainingConfig, fit
+
+    model, path = bundled[0], tmp_path / "m.onnx"
+    for call in (lambda: export_onnx(model, path, ExportConfig("fp32")), lambda: library_export(model, path),
+                 lambda: export_onnx(remove(model, heads={0: [0]}), path, ExportConfig("fp32"))):
+        with pytest.raises(QuantizationError, match="head is random, it was never fitted"):
+            call()
+    export_onnx(model, path, ExportConfig("fp32"), untrained=True)
+    fit(model, toy_pairs(4), config=TrainingConfig(epochs=1), progress=False)
+    export_onnx(model, path, ExportConfig("fp32"))
+    back = load_backbone(str(save(model, bundled[1], tmp_path / "kept")))[0]
+    export_onnx(back, path, ExportConfig("fp32"))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -488,8 +516,9 @@ def test_bad_files_and_bad_texts_are_refused(spread_bert, tmp_path):
     with pytest.raises(RunnerError, match="runtime must be one of"):
         runner(tmp_path / "bad.onnx", "tensorrt")
     path = export_onnx(spread_bert(), tmp_path / "m.onnx", ExportConfig("fp32"))
-    with pytest.raises(RunnerError, match="threads"):
-        OnnxRunner(path, threads=0)
+    for threads in (0, "x", 1.5):
+        with pytest.raises(RunnerError, match="threads must be a whole number"):
+            OnnxRunner(path, threads=threads)
     with pytest.raises(RunnerError, match="no tokenizer"):
         OnnxRunner(path).predict(["text"])
     (tmp_path / "tokenizer.json").write_text("{}")
@@ -506,6 +535,49 @@ def test_a_foreign_onnx_file_is_named_as_such(tmp_path):
     save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)]), tmp_path / "m.onnx")
     with pytest.raises(RunnerError, match="it is no exported BERT classifier"):
         OnnxRunner(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("key, value", [("labels", "a,b,c"), ("labels", "[1, 2, 3]"), ("max_length", "many"),
+                                        ("vocabulary", "bert"), ("export", "yes")])
+def test_what_a_file_says_of_itself_is_checked(key, value, spread_bert, tmp_path):
+    import onnx
+
+    path = export_onnx(spread_bert(), tmp_path / "m.onnx", ExportConfig("fp32", operators="standard"))
+    proto = onnx.load(str(path))
+    next(entry for entry in proto.metadata_props if entry.key == key).value = value
+    onnx.save(proto, str(path))
+    with pytest.raises(RunnerError, match=f"m.onnx says {key}=.* not what this package writes"):
+        runner(path, "openvino" if key == "export" and pytest.importorskip("openvino") else "onnxruntime")
+
+
+def test_a_file_with_one_segment_takes_no_pairs(toy_pairs, tmp_path):
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from seo_core.models import ModelError
+
+    model = BertForSequenceClassification(BertConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=64, type_vocab_size=1, num_labels=3)).eval()
+    run, pairs = OnnxRunner(export_onnx(model, tmp_path / "m.onnx", ExportConfig("fp32", 32))), toy_pairs(4)
+    with pytest.raises(RunnerError, match="m.onnx knows one segment"):
+        run.logits(pairs)
+    with pytest.raises(ModelError, match="the network knows one segment"):
+        predict(model, pairs)
+    pairs.first = pairs.lengths.astype(np.int32)
+    assert parity(model, run, pairs)["max_logit_difference"] < 1e-5
+
+
+def test_nothing_to_run_and_nowhere_to_write_are_said(spread_bert, toy_pairs, tmp_path):
+    model = spread_bert()
+    run = OnnxRunner(export_onnx(model, tmp_path / "m.onnx", ExportConfig("fp32")))
+    with pytest.raises(RunnerError, match="no texts to compare"):
+        parity(model, run, toy_pairs(0))
+    with pytest.raises(RunnerError, match="batch_size must be 1 or more"):
+        run.logits(toy_pairs(4), batch_size=0)
+    with pytest.raises(ValueError, match="batch_size must be 1 or more"):
+        predict(model, toy_pairs(4), batch_size=0)
+    with pytest.raises(QuantizationError, match="is a folder: give the file's name too"):
+        export_onnx(model, "", ExportConfig("fp32"))
 
 
 def test_an_exported_file_runs_in_a_process_without_torch(spread_bert, toy_pairs, tmp_path):
@@ -533,6 +605,16 @@ def test_what_the_cpu_has_is_said(monkeypatch):
     assert cpu_support()["capped"]
     monkeypatch.setattr("seo_core.results.machine", lambda: {"instruction_sets": ["avx2"]})
     assert cpu_support() == {"vnni": False, "bf16": False, "capped": True}
+
+
+@pytest.mark.parametrize("isa, capped", [("avx2_vnni", True), ("AVX512_CORE_VNNI", True), ("AVX2_VNNI_2", True),
+                                         ("AVX512_CORE_BF16", False), ("AVX512_CORE_AMX", False), ("", False)])
+def test_instructions_below_bf16_count_as_capped(monkeypatch, isa, capped):
+    from seo_core import fastpath
+
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert cpu_support()["capped"] == capped and fastpath.has_bf16("cpu") != capped
 
 
 def test_the_file_says_what_it_is(spread_bert, tmp_path):

@@ -374,3 +374,12 @@ def test_names_of_crowded_points_do_not_lie_on_each_other(where):
             assert y == level
             assert (right - x) * np.sin(np.deg2rad(40)) >= tall
     plt.close(figure)
+
+
+def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch):
+    from seo_core import benchmark_inference, compression
+    from seo_core.quantization import RunnerError
+
+    monkeypatch.setattr(compression, "open_bench", None)
+    with pytest.raises(RunnerError, match="no model file absent.onnx"):
+        benchmark_inference.run(load_settings("quick"), {"mine": f"{tmp_path}/absent.onnx:openvino"})

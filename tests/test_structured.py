@@ -103,6 +103,7 @@ def test_mode_and_frozen_parameters_are_kept(network):
     ({"heads": {0: [-1]}}, "layer 0 has no head -1"),
     ({"neurons": {2: [0]}}, "the network has no layer 2"),
     ({"layers": [7]}, "the network has no layer 7"),
+    ({"heads": [0, 1]}, r"heads are given by layer, such as heads=\{0: \[1, 2\]\}"),
 ])
 def test_impossible_removals_are_refused(network, gone, words):
     with pytest.raises(PruningError, match=words):
@@ -247,6 +248,13 @@ def test_more_than_there_is_is_refused(network):
         choose(network, found, 1.0)
     with pytest.raises(PruningError, match="did you mean 'heads'"):
         choose(network, found, 0.1, kinds=("head",))
+    with pytest.raises(PruningError, match="name some of heads, neurons, layers"):
+        choose(network, found, 0.1, kinds=())
+    with pytest.raises(PruningError, match="multiple must be 1 or more"):
+        choose(network, found, 0.1, multiple=0)
+    with pytest.raises(PruningError, match="scores are those of another network"):
+        choose(remove(network, layers=[0]), found, 0.1)
+    assert choose(network, found, np.float32(0.5)).units == choose(network, found, 0.5).units
 
 
 @pytest.mark.parametrize("score", SCORES)

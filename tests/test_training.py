@@ -235,3 +235,33 @@ def test_sst2_trains_above_the_majority_class(real_data):
     accuracy = classification_metrics(predict(model, coded["validation"]), coded["validation"].labels)["accuracy"]
     majority = np.bincount(coded["validation"].labels).max() / len(coded["validation"])
     assert accuracy > majority + 0.15, f"{accuracy:.3f} in {time.time() - began:.0f} s"
+
+
+def test_texts_that_the_network_cannot_read_are_refused(tiny_bert, toy_pairs):
+    from seo_core.evaluation import predict
+    from seo_core.models import ModelError
+    from seo_core.pruning import importance
+    from seo_core.quantization import calibrate
+
+    model, long, foreign = tiny_bert(), toy_pairs(6), toy_pairs(6)
+    long.ids, long.offsets = np.ones(600, np.int32), np.arange(0, 601, 100)
+    foreign.ids[3] = 100
+    config = TrainingConfig(epochs=1, freeze_embeddings=False)
+    for pairs, words in ((long, "6 of 6 texts have more than 64 tokens, the positions of the network"),
+                         (foreign, "token id 100 is beyond the 100 rows")):
+        for call in (lambda p: predict(model, p), lambda p: fit(model, p, config=config), lambda p: calibrate(model, p),
+                     lambda p: fit(model, toy_pairs(6), config=config, development=p),
+                     lambda p: importance(model, "activation", p)):
+            with pytest.raises(ModelError, match=words):
+                call(pairs)
+
+
+def test_a_bench_and_a_study_know_the_backbones_positions():
+    from seo_core.compression import open_bench
+    from seo_core.models import ModelError
+    from seo_core.settings import load_settings
+    from seo_core.studies import open_study
+
+    for opened in (open_bench, open_study):
+        with pytest.raises(ModelError, match="max_length is 5000 and model 'bundled' has 512 positions"):
+            opened("09_pruning", load_settings("quick", max_length=5000))

@@ -109,6 +109,8 @@ class DistillationConfig:
             raise ValueError(f"weight must be in [0, 1], got {self.weight!r}: the labels have the rest")
         if min(self.logits, self.hidden, self.relations) < 0 or not self.logits + self.hidden + self.relations > 0:
             raise ValueError("logits, hidden and relations must be 0 or more, and one of them above 0")
+        if self.relation_heads < 1:
+            raise ValueError(f"relation_heads must be 1 or more, got {self.relation_heads!r}")
 
 
 def even_layers(student: int, teacher: int) -> tuple[tuple[int, int], ...]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.cli import again, guarded, knob, say, settings_parser, with_knobs
+from seo_core.cli import again, check_least, guarded, knob, one_name, say, settings_parser, with_knobs
 from seo_core.compression import Bench, Made, open_bench
 from seo_core.settings import RunSettings, resolve_path, suggest
 from seo_core.studies import Run, concatenate
@@ -74,6 +74,16 @@ class Recipe:
         if self.pruned and (self.layers or self.neurons or self.heads):
             raise ValueError(f"the arm {self.pruned!r} says which units the student has: leave out layers, neurons and "
                              "heads")
+        check_least(self, depth=1, neurons=1, heads=1, vocabulary=1, epochs=1, batch_size=1, teachers=1)
+        check_least(self, first_epochs=0, augmented=0)
+        check_least(self, above=True, learning_rate=0)
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 or more and below 1, got {self.dropout!r}")
+        if self.layers is not None and (not self.layers or len(set(self.layers)) < len(self.layers)):
+            raise ValueError(f"layers must be distinct numbers from 0, one or more, got {self.layers!r}")
+        last_stage(self), calibration(self), joint(self)
+        if self.first_epochs:
+            first_stage(self)
 
     @property
     def knobs(self) -> dict:
@@ -84,6 +94,38 @@ class Recipe:
     def digest(self) -> str:
         """8 hex digits over all knobs."""
         return hashlib.sha256(json.dumps(self.knobs, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def first_stage(recipe: Recipe):
+    """What the first stage copies. Raises ValueError, as the next three do, for values out of range."""
+    from seo_core.distillation.losses import DistillationConfig
+
+    return DistillationConfig(logits=0.0, hidden=recipe.first_hidden, relations=recipe.first_relations)
+
+
+def last_stage(recipe: Recipe):
+    """What the last stage of `kd` and `ptq` copies."""
+    from seo_core.distillation.losses import DistillationConfig
+
+    return DistillationConfig(temperature=recipe.temperature, weight=recipe.weight, hidden=recipe.hidden,
+                              relations=recipe.relations)
+
+
+def calibration(recipe: Recipe):
+    """How first ranges are chosen: by least squared error, on all of the texts given."""
+    from seo_core.quantization.calibration import CalibrationConfig
+
+    return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits)
+
+
+def joint(recipe: Recipe):
+    """The last stage of `sqd`, and of `qat`, where α is 0."""
+    from seo_core.distillation.losses import DistillationConfig
+    from seo_core.distillation.sqd import SQDConfig
+
+    alpha = (0.0, 0.0) if recipe.method == "qat" else (recipe.alpha_low, recipe.alpha_high)
+    parts = DistillationConfig(temperature=recipe.temperature, hidden=recipe.hidden, relations=recipe.relations)
+    return SQDConfig(*alpha, error=recipe.error, distillation=parts, calibration=calibration(recipe))
 
 
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
@@ -282,14 +324,10 @@ class _Stages:
 
     def join(self, student):
         """SQD, or QAT where α is 0; returns the SQDResult."""
-        from seo_core.distillation.losses import DistillationConfig
-        from seo_core.distillation.sqd import SQDConfig, SynergisticQuantizationDistillation
+        from seo_core.distillation.sqd import SynergisticQuantizationDistillation
 
         r = self.recipe
-        alpha = (0.0, 0.0) if r.method == "qat" else (r.alpha_low, r.alpha_high)
-        parts = DistillationConfig(temperature=r.temperature, hidden=r.hidden, relations=r.relations)
-        sqd = SynergisticQuantizationDistillation(SQDConfig(*alpha, error=r.error, distillation=parts,
-                                                            calibration=calibration(r)))
+        sqd = SynergisticQuantizationDistillation(joint(r))
         inner = bool(r.hidden or r.relations)
         found = sqd(student, self.train, self.targets, training=self._config(r.epochs),
                     teacher=self.teachers[0] if inner else None, text=_few(self.bench, r),
@@ -310,22 +348,17 @@ class _Stages:
 
 def make(bench: Bench, recipe: Recipe) -> Made:
     """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
-    from seo_core.distillation.losses import DistillationConfig
-
     stages = _Stages(bench, recipe)
     student = shape(bench, recipe, stages.teachers[0])
     if recipe.first_epochs and recipe.method != "qat":
-        first = DistillationConfig(logits=0.0, hidden=recipe.first_hidden, relations=recipe.first_relations)
-        stages.distil(student, first, recipe.first_epochs, "first")
+        stages.distil(student, first_stage(recipe), recipe.first_epochs, "first")
     if recipe.vocabulary:
         student, bench = stages.trim(student), stages.bench
     if recipe.method in ("qat", "sqd"):
-        joint = stages.join(student)
-        made = integers(bench, joint.model, joint.trace)
+        found = stages.join(student)
+        made = integers(bench, found.model, found.trace)
     else:
-        last = DistillationConfig(temperature=recipe.temperature, weight=recipe.weight, hidden=recipe.hidden,
-                                  relations=recipe.relations)
-        stages.distil(student, last, recipe.epochs, "last")
+        stages.distil(student, last_stage(recipe), recipe.epochs, "last")
         made = rounded(bench, recipe, student) if recipe.method == "ptq" else Made(student, tokenizer=bench.tokenizer)
     series = {**stages.results[-1].series, **{f"sqd_{k}": v for k, v in made.series.items()}}
     return replace(made, metrics={**stages.costs(), **made.metrics, **_words(bench, recipe)}, series=series)
@@ -347,13 +380,6 @@ def rounded(bench: Bench, recipe: Recipe, student) -> Made:
     from seo_core.quantization.calibration import calibrate
 
     return integers(bench, qat.attach(student, calibrate(student, _few(bench, recipe), calibration(recipe))), {})
-
-
-def calibration(recipe: Recipe):
-    """How first ranges are chosen: by least squared error, on all of the texts given."""
-    from seo_core.quantization.calibration import CalibrationConfig
-
-    return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits)
 
 
 def integers(bench: Bench, model, trace: dict) -> Made:
@@ -391,7 +417,25 @@ def recipe_of(name: str, settings: RunSettings, knobs: dict | None = None) -> tu
     experiment, recipe = ARMS[name]
     if settings.profile == "quick":
         recipe = replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()})
-    return experiment, with_knobs(recipe, knobs)
+    recipe = with_knobs(recipe, knobs)
+    _check_shape(recipe, settings)
+    return experiment, recipe
+
+
+def _check_shape(recipe: Recipe, settings: RunSettings) -> None:
+    """Raises ValueError for layers that the settings' network lacks, and for an unknown arm of pruning."""
+    from seo_core.models import backbone_config
+    from seo_core.pruning import plans as pruning
+
+    if recipe.pruned:
+        if recipe.pruned not in (known := ["base", *pruning.ARMS]):
+            raise ValueError(f"pruned names an arm of pruning, and {recipe.pruned!r} is none"
+                             f"{suggest(recipe.pruned, known)}")
+        return
+    have, wanted = settings.layers or backbone_config(settings.model).num_hidden_layers, recipe.layers or ()
+    if recipe.layers is None and recipe.depth > have or not all(0 <= n < have for n in wanted):
+        raise ValueError(f"the teacher has {have} layers, and the student is to have "
+                         f"{f'those at {wanted}' if wanted else recipe.depth}: take fewer, counted from 0")
 
 
 def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
@@ -411,6 +455,18 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
     for stage in STAGES:
         discard_checkpoint(checkpoint(bench, recipe, stage))
     return run
+
+
+@dataclass(frozen=True)
+class Search:
+    """What can be said to `search` on the command line."""
+
+    count: int = 3
+    rows: int = 4000
+    candidates: tuple | None = None
+
+    def __post_init__(self):
+        check_least(self, count=1, rows=1)
 
 
 def search(bench: Bench, *, count: int = 3, rows: int = 4000, candidates: Iterable | None = None,
@@ -447,13 +503,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
 
     def work(given, settings):
+        one_name(given.arms, given.name)
         for name in given.arms:
-            if name != "search-layers":
+            if name == "search-layers":
+                with_knobs(Search(), dict(given.set))
+            else:
                 recipe_of(name, settings, dict(given.set))
         bench = open_bench(DISTILLATION, settings)
         for name in given.arms:
             if name == "search-layers":
-                say(f"best: {search(bench, report=say, **dict(given.set)).layers}")
+                chosen = with_knobs(Search(), dict(given.set))
+                say(f"best: {search(bench, report=say, **vars(chosen)).layers}")
                 continue
             run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name)
             size = run.metrics.get("size_bytes")

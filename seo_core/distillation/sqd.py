@@ -53,7 +53,7 @@ class SQDConfig:
                              f"{self.alpha_high!r}")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing!r}")
-        if self.error < 0:
+        if not 0 <= self.error < math.inf:
             raise ValueError(f"error must be 0 or more, got {self.error!r}")
 
 

@@ -27,6 +27,9 @@ def select_layers(teacher, layers: Sequence[int]):
     Weights are copied, the teacher stays as it is. Raises DistillationError for no layers, a layer that the
     teacher has not, and one named twice.
     """
+    if hasattr(teacher, "quantizer"):
+        raise DistillationError("this network has step sizes, which belong to the layers that it has: take layers of "
+                                "the network before it was trained in integers, or of qat.detach(model)")
     layers, have = [int(n) for n in layers], teacher.config.num_hidden_layers
     if not layers or len(set(layers)) < len(layers) or not all(0 <= n < have for n in layers):
         raise DistillationError(f"layers must be distinct numbers from 0 to {have - 1}, got {layers}: the teacher has "
@@ -64,7 +67,7 @@ def narrow(model, text, *, neurons: int | None = None, heads: int | None = None,
     """
     from seo_core.pruning.structured import Removal, compensate, importance, remove
 
-    if min(neurons or 1, heads or 1) < 1:
+    if any(width is not None and width < 1 for width in (neurons, heads)):
         raise DistillationError(f"a layer keeps 1 neuron and 1 head or more, got neurons={neurons}, heads={heads}")
     found, gone = importance(model, score, text), {}
     for kind, keep in (("heads", heads), ("neurons", neurons)):

@@ -16,11 +16,11 @@ accuracy on the acceptance half of the development slice in points, and δ the s
     P(θ') ≥ P(θ_0) − T:   θ_{k+1} = θ'                accepted
     otherwise:            θ_{k+1} = θ_k, δ ← δ / 2     rolled back to the snapshot
 
-until δ is below its floor, `target` is reached, or the passes over the training pairs are used up. Units are scored on
-the network as it is now, on the reward half. Then the rest of the passes go into one longer training of what is left,
-kept if it too holds the threshold; so runs that stop early and late have trained alike. T is compared with the
-*starting* network, so losses do not add up over the steps. A T that no step keeps returns the original network,
-untouched, and says so.
+until δ is below its floor, `target` is reached, or the passes over the training pairs are used up. A step that is more
+than the units can give is halved too, and costs no passes. Units are scored on the network as it is now, on the reward
+half. Then the rest of the passes go into one longer training of what is left, kept if it too holds the threshold; so
+runs that stop early and late have trained alike. T is compared with the *starting* network, so losses do not add up
+over the steps. A T that no step keeps returns the original network, untouched, and says so.
 
 Steps are transactions: a step works on a copy, and what was accepted is written to `checkpoint_dir` whole before the
 next begins. A killed run goes on from there, and within a step from the checkpoints of `fit`.
@@ -31,6 +31,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import numbers
 import os
 import shutil
 from collections.abc import Callable
@@ -42,9 +43,9 @@ import numpy as np
 
 from seo_core.pruning.magnitude import PruningError, check_share
 from seo_core.pruning.structured import (
-    KINDS,
     SCORES,
     NothingLeft,
+    check_units,
     choose,
     compensate,
     encoder_weights,
@@ -81,26 +82,31 @@ class AIPConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if not (isinstance(self.threshold, (int, float)) and math.isfinite(self.threshold) and self.threshold >= 0):
+        if not (isinstance(self.threshold, numbers.Real) and math.isfinite(self.threshold) and self.threshold >= 0):
             raise PruningError(f"threshold T must be 0 or more points of accuracy, got {self.threshold!r}")
         if self.score not in SCORES:
             raise PruningError(f"unknown score {self.score!r}{suggest(self.score, SCORES)}")
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+        check_units(self.kinds, self.multiple)
         for name in ("step", "floor", "target"):
             if check_share(getattr(self, name), name) == 0:
                 raise PruningError(f"{name} must be above 0")
         if self.floor > self.step:
             raise PruningError(f"the floor {self.floor} is above the first step {self.step}: no step would be tried")
-        if self.recovery < 0 or self.final < 0 or self.budget < self.recovery + self.final:
+        for name in ("recovery", "final", "budget"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise PruningError(f"{name} must be 0 or more passes over the training pairs, got "
+                                   f"{getattr(self, name)!r}")
+        if self.budget < self.recovery + self.final:
             raise PruningError(f"a budget of {self.budget} passes does not hold one recovery ({self.recovery}) and the "
                                f"final training ({self.final}): raise it, or shorten these")
 
 
 @dataclass
 class AIPResult:
-    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it."""
+    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it.
+
+    The accuracies of a step that was more than there is to remove are None: nothing was removed or measured.
+    """
 
     model: object
     start: float  # P(θ_0), a fraction
@@ -153,6 +159,11 @@ class AdaptiveIterativePruning:
         """
         if measure is None and (acceptance is None or not len(acceptance)):
             raise PruningError("AIP needs the acceptance half of the development slice to measure P, or measure=")
+        if measure is None and (acceptance.labels < 0).any():
+            raise PruningError(f"P is measured on labels, and {int((acceptance.labels < 0).sum())} of "
+                               f"{len(acceptance)} acceptance pairs have the label −1: pass labelled ones, or measure=")
+        if not len(train):
+            raise PruningError("AIP trains after each step, and there are no training pairs: pass some")
         measure = measure or (lambda network: _accuracy(network, acceptance))
         run = _Run(self, model, train, scoring, loss, measure)
         run.restore()
@@ -172,7 +183,7 @@ class _Run:
         self.scoring = scoring.take(rng.permutation(len(scoring))[: self.config.score_rows]) if scoring else None
         self.weights = encoder_weights(model)
         self.start: float | None = None  # P(θ_0)
-        self.step, self.passes, self.exhausted, self.done = self.config.step, 0.0, False, False
+        self.step, self.passes, self.done = self.config.step, 0.0, False
         self.trace: list[dict] = []
 
     # what stands: share removed, P
@@ -188,21 +199,17 @@ class _Run:
     def goes_on(self) -> bool:
         """Whether another step is to be tried."""
         config = self.config
-        return not (self.exhausted or self.done or self.step < config.floor - 1e-9
+        return not (self.done or self.step < config.floor - 1e-9
                     or self.removed >= config.target - 1e-9
                     or self.passes + config.recovery + config.final > config.budget + 1e-9)
 
     def attempt(self) -> None:
         """One step: removes, recovers, measures, and keeps or forgets it."""
-        config, number = self.config, len(self.trace) + 1
-        left = encoder_weights(self.model)
-        wanted = min(self.step, config.target - self.removed) * self.weights / left
-        found = importance(self.model, config.score, self.scoring, seed=config.seed)
-        try:
-            removal = choose(self.model, found, wanted, kinds=config.kinds, multiple=config.multiple)
-        except NothingLeft:
-            self.exhausted = True
+        config, removal = self.config, self._choice()
+        if removal is None:
+            self.save()
             return
+        number = len(self.trace) + 1
         source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
         candidate = remove(source, **removal.units)
         before = self.measure(candidate)
@@ -212,6 +219,19 @@ class _Run:
         if not self.trace[-1]["accepted"]:
             self.step /= 2
         self.save()
+
+    def _choice(self):
+        """The units of this step; one that is more than there is to remove is noted and halved. None: at the floor."""
+        config, left = self.config, encoder_weights(self.model)
+        found = importance(self.model, config.score, self.scoring, seed=config.seed)
+        while self.step >= config.floor - 1e-9:
+            wanted = min(self.step, config.target - self.removed) * self.weights / left
+            try:
+                return choose(self.model, found, wanted, kinds=config.kinds, multiple=config.multiple)
+            except NothingLeft:
+                self._note(self.model, accuracy=None)
+                self.step /= 2
+        return None
 
     def finish(self) -> None:
         """The longer training of what was accepted; nothing where nothing was."""
@@ -228,17 +248,25 @@ class _Run:
 
     def _judge(self, candidate, number: int, before: float, *, final: bool) -> None:
         after = self.measure(candidate)
-        accepted = within(after, self.start, self.config.threshold)
-        row = {"round": number, "final": final, "step": 0.0 if final else self.step,
-               "removed": 1 - encoder_weights(candidate) / self.weights, "accuracy_before_recovery": before,
-               "accuracy": after, "points": 100 * (after - self.start), "accepted": accepted,
-               "passes": self.passes, **shapes(candidate)}
-        self.trace.append(row)
-        if accepted:
+        self._note(candidate, after, before, final=final)
+        row = self.trace[-1]
+        if row["accepted"]:
             self.model = candidate
         self.report(f"round {number}: {'final training' if final else f'step {self.step:.3f}'}, "
                     f"{row['removed']:.1%} removed, {row['points']:+.2f} points, "
-                    f"{'accepted' if accepted else 'rolled back'}")
+                    f"{'accepted' if row['accepted'] else 'rolled back'}")
+
+    def _note(self, network, accuracy: float | None, before: float | None = None, *, final: bool = False) -> None:
+        """A row of the trace; accuracy None: of a step that was more than there is to remove."""
+        fits = accuracy is not None
+        self.trace.append({
+            "round": len(self.trace) + 1, "final": final, "step": 0.0 if final else self.step,
+            "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
+            "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
+            "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
+            **shapes(network)})
+        if not fits:
+            self.report(f"round {len(self.trace)}: step {self.step:.3f} is more than there is to remove, halved")
 
     def _rows(self) -> np.ndarray:
         """The training pairs of this recovery: the next ones of an endless row of permutations."""
@@ -277,6 +305,9 @@ class _Run:
         path = self.folder / "state.json" if self.folder else None
         if path is None or not path.is_file():
             self.start = self.measure(self.original)
+            if not math.isfinite(self.start):
+                raise PruningError(f"P of the network that came in is {self.start}, and no step can be compared with "
+                                   "it: check measure=, or train the network again")
             return
         from transformers import AutoModelForSequenceClassification
 
@@ -324,12 +355,13 @@ class _Run:
                 shutil.rmtree(path, ignore_errors=True)
 
     def result(self) -> AIPResult:
-        config, tried = self.config, sum(not row["final"] for row in self.trace)
+        config, steps = self.config, [row for row in self.trace if not row["final"]]
         said = f"T = {config.threshold:g} point{'s' if config.threshold != 1 else ''}"
-        kept = sum(row["accepted"] and not row["final"] for row in self.trace)
+        kept, tried = sum(row["accepted"] for row in steps), sum(row["accuracy"] is not None for row in steps)
         if not kept:
-            why = ("there was nothing to remove" if not tried else
-                   f"none of {tried} steps, down to {self.trace[-1]['step']:.1%} of the encoder, stayed within T")
+            down = f"down to {steps[-1]['step']:.1%} of the encoder," if steps else ""
+            why = (f"none of {tried} steps, {down} stayed within T" if tried else
+                   f"no step, {down} could be removed as {' and '.join(config.kinds)}")
             statement = f"{said}: {why}. The original network is returned unchanged."
         else:
             statement = (f"{said}: {kept} of {tried} steps accepted, {self.removed:.1%} of the "

@@ -20,6 +20,7 @@ is the only reading under which a pruned file is smaller; such a file has to be 
 from __future__ import annotations
 
 import math
+import numbers
 import zlib
 
 import numpy as np
@@ -36,13 +37,15 @@ class PruningError(ValueError):
 
 def check_share(value: float, name: str = "sparsity") -> float:
     """The value if it is a share in [0, 1); otherwise PruningError."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not (math.isfinite(value) and 0 <= value < 1):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not (math.isfinite(value) and 0 <= value < 1):
         raise PruningError(f"{name} must be 0 or more and below 1 (0.5 removes half), got {value!r}")
     return float(value)
 
 
 def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter]:
     """Name -> weight matrix that magnitude pruning looks at: the linear maps below the head, and the word table."""
+    if not hasattr(model, "base_model_prefix"):
+        raise PruningError(f"a transformers model is pruned here, not {type(model).__name__}: pass the whole network")
     base = getattr(model, model.base_model_prefix)
     prefix = f"{model.base_model_prefix}."
     found = {f"{prefix}{name}.weight": module.weight for name, module in base.named_modules()

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.cli import again, guarded, knob, say, settings_parser, with_knobs
+from seo_core.cli import again, check_least, guarded, knob, one_name, say, settings_parser, with_knobs
 from seo_core.compression import Bench, Made, open_bench
 from seo_core.distillation.plans import cache_folder, edited_pairs, source_pairs
+from seo_core.pruning.magnitude import SCOPES, check_share
 from seo_core.settings import RunSettings, suggest
 from seo_core.studies import Run, concatenate
 
@@ -66,6 +67,29 @@ class Recipe:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         if self.weight == 0 and (self.source_text or self.augmented):
             raise ValueError("texts without labels teach nothing without soft labels: set weight above 0")
+        check_share(self.share, "share")
+        if self.scope not in SCOPES:
+            raise ValueError(f"unknown scope {self.scope!r}{suggest(self.scope, SCOPES)}")
+        check_least(self, epochs=0, augmented=0, score_rows=0)
+        check_least(self, above=True, learning_rate=0, recovery_rate=0)
+        copied(self), iterations(self)
+
+
+def copied(recipe: Recipe):
+    """What is learned from the unpruned network. Raises ValueError, as the next one does, for values out of range."""
+    from seo_core.distillation.losses import DistillationConfig
+
+    return DistillationConfig(temperature=recipe.temperature, weight=recipe.weight, hidden=recipe.hidden)
+
+
+def iterations(recipe: Recipe, **others):
+    """The recipe as an AIPConfig; others: fields that the recipe does not have."""
+    from seo_core.pruning.aip import AIPConfig
+
+    r = recipe
+    return AIPConfig(threshold=r.threshold, score=r.score, kinds=r.kinds, step=r.step, floor=r.floor, target=r.target,
+                     recovery=r.recovery, final=r.epochs if r.method == "aip" else 0, budget=r.budget,
+                     learning_rate=r.recovery_rate, score_rows=r.score_rows, compensate=r.compensate, **others)
 
 
 PAPERS = Recipe(method="magnitude", share=0.5, weight=0.0)  # zeros, then fine-tuning on the labels
@@ -152,15 +176,14 @@ class _Pruning:
 
     def loss(self, model, rows):
         """A loss for `fit` on the pairs at `rows`: labels, soft labels and hidden states, as the recipe says."""
-        from seo_core.distillation.losses import Distillation, DistillationConfig
+        from seo_core.distillation.losses import Distillation
         from seo_core.training import classification_loss
 
         r = self.recipe
         if not (r.weight or r.hidden):
             return classification_loss
-        config = DistillationConfig(temperature=r.temperature, weight=r.weight, hidden=r.hidden)
         return Distillation(model, self.train.take(rows), targets=self.targets[rows] if r.weight else None,
-                            teacher=self.base if r.hidden else None, config=config)
+                            teacher=self.base if r.hidden else None, config=copied(r))
 
     def config(self, **changes):
         """The settings' TrainingConfig with the recipe's rate."""
@@ -192,12 +215,16 @@ def make(bench: Bench, recipe: Recipe, report: Callable[[str], None] = lambda te
 def _like(bench: Bench, recipe: Recipe) -> Recipe:
     """The recipe with the share that the arm it is `like` removed, that arm's texts, and as many passes."""
     other = arm(recipe.like, bench.settings, bench=bench)
-    copied = {k: other.record["parameters"]["recipe"][k] for k in ("source_text", "augmented", "weight", "hidden")}
-    return replace(recipe, share=min(other.metrics["removed"], 0.999), epochs=other.metrics["passes"], **copied)
+    same = {k: other.record["parameters"]["recipe"][k] for k in ("source_text", "augmented", "weight", "hidden")}
+    return replace(recipe, share=min(other.metrics["removed"], 0.999), epochs=other.metrics["passes"], **same)
 
 
 def _zeros(work: _Pruning) -> Made:
-    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept."""
+    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept.
+
+    removed_mass is here the share of Σ w² that the zeros took, all layers together, before fine-tuning; of units
+    (`_distribution`) it is the mean over the layers of what is missing after training. The two do not compare.
+    """
     import copy
 
     from seo_core.pruning.magnitude import KeepMasks, prune, sparsity, stored_bytes
@@ -242,16 +269,12 @@ def _units(work: _Pruning) -> Made:
 
 def _iterative(work: _Pruning) -> Made:
     """AIP."""
-    from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig
+    from seo_core.pruning.aip import AdaptiveIterativePruning
 
-    r = work.recipe
-    config = AIPConfig(threshold=r.threshold, score=r.score, kinds=r.kinds, step=r.step, floor=r.floor, target=r.target,
-                       recovery=r.recovery, final=r.epochs, budget=r.budget, learning_rate=r.recovery_rate,
-                       final_learning_rate=work.config().learning_rate, score_rows=r.score_rows,
-                       compensate=r.compensate, seed=work.bench.settings.seed)
+    config = iterations(work.recipe, final_learning_rate=work.config().learning_rate, seed=work.bench.settings.seed)
     aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.report)
     found = aip(work.base, work.train, work.scoring, work.bench.encoded("acceptance"), loss=work.loss)
-    steps = [row for row in found.trace if not row["final"]]
+    steps = [row for row in found.trace if not row["final"] and row["accuracy"] is not None]
     shape, curves = _distribution(work.base, found.model)
     return Made(found.model, series={**found.series, **_layers(found.model), **curves},
                 metrics={"accuracy_start": found.start, "passes": found.passes,
@@ -287,7 +310,10 @@ def weights(base, model) -> dict[str, float]:
 
 
 def _distribution(base, model) -> tuple[dict[str, float], dict[str, list]]:
-    """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went."""
+    """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went.
+
+    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass.
+    """
     from seo_core.pruning.distribution import histograms, weight_shape_overlap
 
     if model.config.num_hidden_layers != base.config.num_hidden_layers:
@@ -308,6 +334,19 @@ def _layers(model) -> dict[str, list]:
 # Arms
 
 
+def recipe_of(name: str, settings: RunSettings, knobs: dict | None = None) -> tuple[str, Recipe]:
+    """An arm's experiment and recipe, `knobs` changed; short under `quick`. Raises ValueError for unknown names."""
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
+    experiment, recipe = ARMS[name]
+    if settings.profile == "quick":
+        recipe = replace(recipe, **QUICK)
+    recipe = with_knobs(recipe, knobs)
+    if recipe.like is not None and recipe.like not in ARMS:
+        raise ValueError(f"like names an arm, and {recipe.like!r} is none{suggest(recipe.like, ARMS)}")
+    return experiment, recipe
+
+
 def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
         recorded_as: str | None = None, report: Callable[[str], None] = lambda text: None) -> Run:
     """Makes an arm, or finds its record, and returns it; its weights are kept.
@@ -320,12 +359,7 @@ def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: B
 
     if name == "base":
         return (bench or open_bench(PRUNING, settings)).of(PRUNING).baseline()
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
-    experiment, recipe = ARMS[name]
-    if settings.profile == "quick":
-        recipe = replace(recipe, **QUICK)
-    recipe = with_knobs(recipe, knobs)
+    experiment, recipe = recipe_of(name, settings, knobs)
     bench = (bench or open_bench(experiment, settings)).of(experiment)
     run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True,
                        again=again("seo_core.pruning.plans", name, bench.settings, knobs, recorded_as))
@@ -341,6 +375,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
 
     def work(given, settings):
+        one_name(given.arms, given.name)
+        for name in given.arms:
+            if name != "base":
+                recipe_of(name, settings, dict(given.set))
         bench = open_bench(PRUNING, settings)
         for name in given.arms:
             run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name, report=say)

@@ -42,6 +42,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
+from seo_core.models import check_fits
 from seo_core.pruning.magnitude import PruningError, check_share
 from seo_core.settings import suggest
 
@@ -115,6 +116,8 @@ def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 
     if score not in SCORES:
         raise PruningError(f"unknown score {score!r}{suggest(score, SCORES)}")
     layers, size = _layers(model), layer_sizes(model.config)[2]
+    if encoded is not None:
+        check_fits(model, encoded)
     if score == "random":
         rng = np.random.default_rng([seed, 83])
         heads, neurons = ([rng.random(n) for n in counts] for counts in shapes(model).values())
@@ -183,6 +186,8 @@ def _captured(model):
 
 
 def _batches(encoded, batch_size: int, device):
+    if batch_size < 1:
+        raise PruningError(f"batch_size must be 1 or more, got {batch_size!r}")
     order = np.argsort(-encoded.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield encoded.batch(order[start : start + batch_size], device)
@@ -251,11 +256,11 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
     an unknown kind, NothingLeft where the units do not add up to the share.
     """
     check_share(share, "share")
-    kinds = tuple(kinds)
-    for kind in kinds:
-        if kind not in KINDS:
-            raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+    kinds = check_units(kinds, multiple)
     heads, neurons, size = layer_sizes(model.config)
+    if [*map(len, found.heads)] != heads or [*map(len, found.neurons)] != neurons or len(found.layers) != len(heads):
+        raise PruningError("these scores are those of another network: take importance(model) of the one that is "
+                           "pruned, after every removal anew")
     total, want = encoder_weights(model), share * encoder_weights(model)
     d = model.config.hidden_size
     cost = {"heads": size * (4 * d + 3), "neurons": 2 * d + 1}
@@ -283,6 +288,19 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
                           f"{removed / total:.0%} is all there is. Ask for less, or let layers go too")
     return Removal(*({n: sorted(gone[k][n]) for n in left if gone[k][n]} for k in cost), sorted(gone["layers"]),
                    removed / total)
+
+
+def check_units(kinds: Iterable[str], multiple: int) -> tuple[str, ...]:
+    """The kinds as a tuple. Raises PruningError for none, for an unknown one, and for a multiple below 1."""
+    kinds = tuple(kinds)
+    if not kinds:
+        raise PruningError(f"no kinds of units may go: name some of {', '.join(KINDS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
+    if multiple < 1:
+        raise PruningError(f"multiple must be 1 or more (1: any number of neurons may stay), got {multiple!r}")
+    return kinds
 
 
 def _ranked(found: Importance, kinds, cost: dict, whole: list[int]) -> list[tuple[str, int, int]]:
@@ -323,6 +341,9 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
     matter. Weights are copied bit by bit; the mode and which parameters are frozen are kept. Raises PruningError for
     numbers that are not there and for removing all heads or neurons of a layer, or all layers.
     """
+    if hasattr(model, "quantizer"):
+        raise PruningError("this network has step sizes, which belong to the units that it has: prune first and train "
+                           "in integers afterwards, or take them off with seo_core.quantization.qat.detach(model)")
     stay = _staying(model, heads, neurons, layers)
     size = layer_sizes(model.config)[2]
     config = compact_config(model.config, [len(h) for h, _ in stay.values()], [len(n) for _, n in stay.values()])
@@ -343,8 +364,9 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
         new, _, _ = _renamed(name, place)
         if new:
             small.get_parameter(new).requires_grad_(parameter.requires_grad)
-    if getattr(model, "random_weights", False):
-        small.random_weights = True
+    for mark in ("random_weights", "fresh_head"):
+        if getattr(model, mark, False):
+            setattr(small, mark, True)
     return small.train(model.training)
 
 
@@ -374,6 +396,9 @@ def _staying(model, heads, neurons, layers) -> dict[int, tuple[list[int], list[i
     """Layer -> (heads, neurons) that stay, in order, for the layers that stay."""
     have = shapes(model)
     count = len(have["heads"])
+    for kind, wanted in (("heads", heads), ("neurons", neurons)):
+        if not isinstance(wanted or {}, Mapping):
+            raise PruningError(f"{kind} are given by layer, such as {kind}={{0: [1, 2]}}, got {wanted!r}")
     gone = _numbers(layers, count, "layer", "the network")
     if len(gone) == count:
         raise PruningError(f"all {count} layers would go: keep one")
@@ -432,6 +457,7 @@ def compensate(model, removal: Removal, encoded, *, batch_size: int = 32, ridge:
     """
     if not len(encoded):
         raise PruningError("compensation is computed on examples: pass some of the training split")
+    check_fits(model, encoded)
     copied, size = copy.deepcopy(model), layer_sizes(model.config)[2]
     stay = _staying(model, removal.heads, removal.neurons, removal.layers)
     todo = [(number, name) for name, cut in (("context", removal.heads), ("active", removal.neurons))

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from seo_core.quantization import scheme
-from seo_core.quantization.export import linear_maps
+from seo_core.quantization.export import check_classifier, linear_maps
 from seo_core.quantization.scheme import QuantizationError, Scales
 
 METHODS = ("minmax", "percentile", "mse")
@@ -50,14 +50,16 @@ class CalibrationConfig:
             raise QuantizationError(f"percentile must be above 50 and at most 100, got {self.percentile!r}")
         if self.examples < 1 or self.batch_size < 1:
             raise QuantizationError("examples and batch_size must be 1 or more")
+        scheme.check_bits(self.embedding_bits)
 
 
 def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales:
     """Scales of `model` (BERT or compact BERT classifier) from the texts `encoded`, whose labels are not read.
 
-    Raises QuantizationError for an empty calibration set and for activations that are not finite.
+    Raises QuantizationError for another network, an empty calibration set, and activations that are not finite.
     """
     config = config or CalibrationConfig()
+    check_classifier(model, "calibrate")
     if len(encoded) == 0:
         raise QuantizationError("the calibration set is empty: pass some hundred training texts, "
                                 "such as bench.encoded('train')")
@@ -126,6 +128,9 @@ def observed_maps(model) -> dict[str, bool]:
 
 def _observe(model, encoded, batch_size: int, observer) -> None:
     """Runs `model` over the texts and calls observer(name, values) with the real inputs of each linear map."""
+    from seo_core.models import check_fits
+
+    check_fits(model, encoded)
     device, was_training = next(model.parameters()).device, model.training
     mask, hooks = {}, []
 

@@ -69,21 +69,25 @@ class ExportConfig:
                                         f"got {getattr(self, name)!r}")
 
 
-def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None) -> Path:
+def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None,
+                untrained: bool = False) -> Path:
     """Writes `model` (a BERT or compact BERT sequence classifier) as ONNX to `path`, whole or not at all.
 
     scales: of calibration or quantisation-aware training; needed for "int8-static", whose weights are quantised with
-    them, otherwise unused. Raises QuantizationError for a network or a configuration that cannot be exported.
+    them, otherwise unused. untrained: also a network whose head was never fitted (it says nothing, but its times and
+    bytes are those of a trained one). Raises QuantizationError for what cannot be exported.
     """
     import onnx
 
-    config = config or ExportConfig()
+    config, path = config or ExportConfig(), Path(path)
+    if path.is_dir():
+        raise QuantizationError(f"{path} is a folder: give the file's name too, such as model.onnx")
+    _check_fitted(model, untrained)
     network = _read(model, config, scales)
     graph = _Graph(config.operators == "onnxruntime")
     _classifier(graph, network)
     proto = graph.finish(network)
     onnx.checker.check_model(proto)
-    path = Path(path)
     partial = path.with_name(f".{path.name}.tmp")
     try:
         partial.write_bytes(proto.SerializeToString())
@@ -98,20 +102,24 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
 export = export_onnx  # by its short name, `seo_core.quantization.export.export`
 
 
-def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False) -> Path:
+def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False,
+                   untrained: bool = False) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
     `onnxruntime.quantization.quantize_dynamic`, per channel. A network with sizes of its own in each layer
     cannot be fused (the optimiser knows one number of heads), so fuse=True is for uniform ones.
     """
-    return library_exports(model, {(int8, fuse): path})[int8, fuse]
+    return library_exports(model, {(int8, fuse): path}, untrained=untrained)[int8, fuse]
 
 
-def library_exports(model, paths: dict[tuple[bool, bool], str | Path]) -> dict[tuple[bool, bool], Path]:
+def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
+                    untrained: bool = False) -> dict[tuple[bool, bool], Path]:
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
     import tempfile
 
+    _check_fitted(model, untrained)
+    _check_steps(model, None)
     paths = {kind: Path(path) for kind, path in paths.items()}
     with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, _silent():
         steps = {kind: Path(folder) / f"{number}.onnx" for number, kind in enumerate(paths)}
@@ -209,11 +217,9 @@ class _Network:
 
 
 def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    about = getattr(model, "config", None)
-    if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
-        raise QuantizationError(f"cannot export {type(model).__name__}: this exporter knows sequence classifiers of "
-                                "type BERT and compact BERT. Use torch.onnx.export for others")
+    check_classifier(model, "export")
+    _check_steps(model, scales if config.precision == "int8-static" else None)
+    about = model.config
     places = getattr(about, "position_embedding_type", None) or "absolute"
     if about.hidden_act != "gelu" or places != "absolute":
         raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and {places} positions: "
@@ -235,10 +241,38 @@ def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
                        positions, about.layer_norm_eps, config, scales if config.precision == "int8-static" else None,
                        {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
                         "max_length": str(positions), "vocabulary": str(len(model.get_input_embeddings().weight)),
-                        "export": json.dumps(asdict(config))})
+                        "export": json.dumps(asdict(config)),
+                        **({} if about.type_vocab_size > 1 else {"segments": "1"})})
     if config.precision == "int8-static":
         _check_scales(network, scales)
     return network
+
+
+def check_classifier(model, verb: str) -> None:
+    """Raises QuantizationError for anything but a BERT or compact BERT sequence classifier."""
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
+        raise QuantizationError(f"cannot {verb} {type(model).__name__}: integers and export here are for sequence "
+                                "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
+
+
+def _check_fitted(model, untrained: bool) -> None:
+    """Raises QuantizationError for a network of `load_backbone` whose head is still random."""
+    if getattr(model, "fresh_head", False) and not untrained:
+        raise QuantizationError("this network's head is random, it was never fitted: train it before exporting, or "
+                                "pass untrained=True where only its time and size matter")
+
+
+def _check_steps(model, scales: Scales | None) -> None:
+    """Raises QuantizationError where a network has learned step sizes that the file would not have."""
+    if not hasattr(model, "quantizer"):
+        return
+    from seo_core.quantization import qat
+
+    if scales is None or not scales.close(qat.scales(model)):
+        raise QuantizationError("this network was trained in integers, and its step sizes would be lost: export it as "
+                                "int8-static with scales=qat.scales(model), or take them off first with "
+                                "seo_core.quantization.qat.detach(model)")
 
 
 def linear_maps(model) -> list[str]:

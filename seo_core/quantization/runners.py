@@ -52,24 +52,43 @@ class Runner(abc.ABC):
     """What both runtimes share. `_run` takes the three arrays (B, T) and returns logits (B, k)."""
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
-                 threads: int | None = None, max_length: int | None = None):
+                 threads: int | None = None, max_length: int | None = None, columns: int | None = None):
         """path: the .onnx file. tokenizer: tokenizer.json or a Hugging Face tokenizer; needed for texts only. labels
-        and max_length: the file's own, if it says them. threads: default $OMP_NUM_THREADS, as of torch, else all cores
+        and max_length: the file's own, if it says them. columns: 1 for a model of single texts, 2 for one of pairs;
+        None takes either. threads: default $OMP_NUM_THREADS, as of torch, else all cores
         (two processes that both spin on all of them run at a fraction of their speed)."""
         if threads is None:
             given = os.environ.get("OMP_NUM_THREADS", "")
             threads = int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1
-        self.path, self.threads = Path(path), int(threads)
-        if self.threads < 1:
-            raise RunnerError(f"threads must be 1 or more, got {threads}")
+        if not isinstance(threads, (int, np.integer)) or threads < 1:
+            raise RunnerError(f"threads must be a whole number, 1 or more, got {threads!r}")
+        self.path, self.threads, self.columns, self.classes = Path(path), int(threads), columns, None
         if not self.path.is_file():
             raise RunnerError(f"no model file {self.path.name} in {self.path.parent}: export one first")
         about = self._open()
-        written = json.loads(about.get("labels", "null"))
-        self.labels = tuple(labels or written or ())
-        self.max_length = int(max_length or about.get("max_length", 0)) or 512
-        self.rows = int(about["vocabulary"]) if "vocabulary" in about else None  # of the word table
+        own = self._said(about, "max_length", int)
+        self.labels = tuple(labels or self._said(about, "labels", list) or ())
+        self.max_length = max_length or own or 512
+        self.rows = self._said(about, "vocabulary", int)  # of the word table
+        self.segments = self._said(about, "segments", int)  # 1 where it is not 2
+        if own and self.max_length > own:
+            raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {own} positions: take "
+                              f"{own} or less")
+        if self.labels and self.classes and len(self.labels) != self.classes:
+            raise RunnerError(f"{self.path.name} has {self.classes} classes and {len(self.labels)} labels were given: "
+                              "pass the labels of the task it was trained on")
         self.tokenizer = _Tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
+
+    def _said(self, about: dict[str, str], key: str, kind: type):
+        """What the file says of itself under `key`, None where it says nothing. Raises RunnerError for other kinds."""
+        value = None
+        with contextlib.suppress(ValueError):
+            value = json.loads(about.get(key, "null"))
+        fits = isinstance(value, kind) and (kind is not list or all(isinstance(name, str) for name in value))
+        if key in about and not fits:
+            raise RunnerError(f"{self.path.name} says {key}={about[key]!r} of itself, which is not what this package "
+                              "writes: export it again, or take that entry out of the file's metadata")
+        return value
 
     @property
     def size_bytes(self) -> int:
@@ -81,6 +100,8 @@ class Runner(abc.ABC):
 
         Raises RunnerError where one has more tokens than the file has positions.
         """
+        if batch_size < 1:
+            raise RunnerError(f"batch_size must be 1 or more, got {batch_size!r}")
         lengths = encoded.lengths
         if len(encoded) and lengths.max() > self.max_length:
             raise RunnerError(f"{int((lengths > self.max_length).sum())} of {len(encoded)} texts have more than "
@@ -105,6 +126,8 @@ class Runner(abc.ABC):
         if self.rows is not None and top >= self.rows:
             raise RunnerError(f"token id {top} is beyond the {self.rows} rows of {self.path.name}'s word table: encode "
                               "the texts with the tokenizer that belongs to the model")
+        if self.segments is not None and batch["token_type_ids"].max(initial=0) >= self.segments:
+            raise RunnerError(f"{self.path.name} knows one segment, and these are pairs of texts: give single texts")
         return self._run({name: np.ascontiguousarray(batch[name], np.int64) for name in INPUTS})
 
     def encode(self, texts: Sequence, *, truncate: bool = True):
@@ -116,9 +139,16 @@ class Runner(abc.ABC):
         if self.tokenizer is None:
             raise RunnerError("this runner has no tokenizer: pass tokenizer=path/to/tokenizer.json")
         pairs = _columns(texts)
+        if self.columns and len(texts) and len(pairs) != self.columns:
+            raise RunnerError("this model reads pairs of texts, and single ones were given: give pairs (text, text)"
+                              if self.columns == 2 else
+                              "this model reads single texts, and pairs were given: give a list of texts")
         columns = [f"text {i}" for i in range(len(pairs))]
         frame = pd.DataFrame(dict(zip(columns, pairs, strict=True)), dtype=object)
-        encoded = encode(frame, self.tokenizer, texts=columns, max_length=self.max_length)
+        try:
+            encoded = encode(frame, self.tokenizer, texts=columns, max_length=self.max_length)
+        except ValueError as error:
+            raise RunnerError(str(error)) from error
         full = np.flatnonzero(encoded.lengths >= self.max_length)
         if len(full):
             whole = encode(frame.iloc[full], self.tokenizer, texts=columns, max_length=100 * self.max_length)
@@ -168,6 +198,7 @@ class OnnxRunner(Runner):
         except Exception as error:  # the library's own exceptions share no base
             raise RunnerError(_cannot(self.path, "ONNX Runtime", error)) from error
         self._names = [i.name for i in self.session.get_inputs()]
+        self.classes = _known(self.session.get_outputs()[0].shape)
         return _check(self.path, self._names, self.session.get_modelmeta().custom_metadata_map)
 
     def _run(self, batch):
@@ -199,10 +230,11 @@ class OpenVinoRunner(Runner):
         except Exception as error:  # RuntimeError or the library's own
             raise RunnerError(_cannot(self.path, "OpenVINO", error)) from error
         self.request, self._names = compiled.create_infer_request(), [i.any_name for i in compiled.inputs]
+        self.classes = _known([d.get_length() if d.is_static else None for d in compiled.outputs[0].partial_shape])
         about = {}
         with contextlib.suppress(Exception):  # where the framework's metadata is not passed on
             about = {k: v.astype(str) for k, v in model.get_rt_info("framework").astype(dict).items()}
-        if json.loads(about.get("export", "{}")).get("operators", "standard") != "standard":
+        if (self._said(about, "export", dict) or {}).get("operators", "standard") != "standard":
             raise RunnerError(f"{self.path.name} has ONNX Runtime's own operators, some of which OpenVINO takes for "
                               "others: export with operators='standard'")
         return _check(self.path, self._names, about)
@@ -231,6 +263,11 @@ def _columns(texts: Sequence) -> list[list[str]]:
     return [list(column) for column in zip(*pairs, strict=True)]
 
 
+def _known(shape) -> int | None:
+    """The number of classes in a shape (B, k), if it is fixed there."""
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+
+
 def _check(path: Path, names: list[str], about: dict[str, str]) -> dict[str, str]:
     if not set(names) <= set(INPUTS) or "input_ids" not in names:
         raise RunnerError(f"{path.name} takes {', '.join(names)}, not {', '.join(INPUTS)}: it is no exported "
@@ -253,6 +290,8 @@ def parity(model, run: Runner, encoded) -> dict[str, float]:
     accuracy_torch, accuracy_exported, agreement (share of equal classes), max_logit_difference and
     mean_logit_difference. model: any that `evaluation.predict` takes, or its logits (n, k).
     """
+    if len(encoded) == 0:
+        raise RunnerError("no texts to compare on: pass some, such as bench.comparison()")
     if isinstance(model, np.ndarray):
         reference = model
     else:
@@ -272,8 +311,7 @@ def parity(model, run: Runner, encoded) -> dict[str, float]:
 def cpu_support() -> dict[str, bool]:
     """Which instructions for small numbers this CPU has: vnni (int8) and bf16, and whether they are capped by
     ONEDNN_MAX_CPU_ISA (which PyTorch and OpenVINO obey, ONNX Runtime not)."""
-    from seo_core.results import machine
+    from seo_core.results import machine, onednn_capped
 
     sets = " ".join(machine()["instruction_sets"])
-    capped = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE")
-    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": capped}
+    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": onednn_capped()}

@@ -36,6 +36,12 @@ class QuantizationError(ValueError):
     """A quantisation or export that cannot be done as asked; the message says what can."""
 
 
+def check_bits(bits: int) -> None:
+    """Raises QuantizationError for a word table of another number of bits than EMBEDDING_BITS."""
+    if bits not in EMBEDDING_BITS:
+        raise QuantizationError(f"embedding_bits must be one of {EMBEDDING_BITS}, got {bits!r}")
+
+
 @dataclass(frozen=True)
 class Scales:
     """Everything a statically quantised network needs beside its weights.
@@ -50,8 +56,7 @@ class Scales:
     embedding_bits: int = 8  # of the word table: 32 | 8 | 4
 
     def __post_init__(self):
-        if self.embedding_bits not in EMBEDDING_BITS:
-            raise QuantizationError(f"embedding_bits must be one of {EMBEDDING_BITS}, got {self.embedding_bits!r}")
+        check_bits(self.embedding_bits)
         for name, (scale, zero) in self.activation.items():
             if not (np.isfinite(scale) and scale > 0 and int(zero) == zero and 0 <= zero <= ACTIVATION_MAX):
                 raise QuantizationError(f"activation of {name!r}: scale must be above 0 and the zero point a whole "
@@ -59,6 +64,15 @@ class Scales:
         for name, scale in self.weight.items():
             if np.ndim(scale) != 1 or not np.all(np.isfinite(scale)) or not np.all(np.asarray(scale) > 0):
                 raise QuantizationError(f"weight of {name!r}: scales must be (out,), finite and above 0")
+
+    def close(self, other: Scales) -> bool:
+        """Whether both quantise alike, but for what going through logarithms and files rounds."""
+        pairs = [(*each, *other.activation.get(name, (0, -1))) for name, each in self.activation.items()]
+        return (self.embedding_bits == other.embedding_bits and self.activation.keys() == other.activation.keys()
+                and self.weight.keys() == other.weight.keys()
+                and all(z == w and np.isclose(s, t, rtol=1e-5, atol=0) for s, z, t, w in pairs)
+                and all(scale.shape == other.weight[name].shape and np.allclose(scale, other.weight[name], 1e-5, 0)
+                        for name, scale in self.weight.items()))
 
     def save(self, path: str | Path) -> Path:
         """Writes the scales as safetensors: weights as tensors, the rest as JSON metadata; whole or not at all."""
