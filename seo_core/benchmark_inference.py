@@ -19,6 +19,7 @@ CPUs differ most in their instructions for small numbers. The record says whethe
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -28,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.cli import guarded, say, settings_parser
+from seo_core.cli import again, guarded, say, settings_parser
 from seo_core.quantization.runners import INPUTS, RunnerError, cpu_support, runner
 from seo_core.settings import RunSettings, display_source, resolve_path
 
@@ -283,12 +284,13 @@ def stronger_control(table) -> str:
 
 
 def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *, settings: RunSettings, task,
-           model_info: dict, turns=None, more: dict | None = None, started: float | None = None) -> list[Path]:
+           model_info: dict, turns=None, more: dict | None = None, started: float | None = None,
+           command: str | None = None) -> list[Path]:
     """Writes the benchmark's record, and one for each contestant that is a configuration of the papers' tables (not of
     a run with the CPU's instructions capped, which is no result of these configurations).
 
     turns: of `measure`; a contestant's record then has `round_ms`, its milliseconds per batch in each round, so that
-    two of a run can be compared round by round. more: further metrics of the run as a whole.
+    two of a run can be compared round by round. more: further metrics of the run as a whole. command: that repeats it.
     """
     from seo_core import results
 
@@ -297,7 +299,7 @@ def record(table, contestants: dict[str, Contestant], config: InferenceConfig, *
               "has_vnni": int(cpu["vnni"]), "has_bf16": int(cpu["bf16"]), "onednn_capped": int(cpu["capped"])}
     parameters = {"inference": asdict(config), "contestants": sorted(contestants),
                   "onednn_capped": cpu["capped"]}
-    write = dict(settings=settings, data=task, model_info=model_info, started=started)
+    write = dict(settings=settings, data=task, model_info=model_info, started=started, again=command)
     paths = [results.write(EXPERIMENT, RECORD, metrics=shared, parameters=parameters,
                            contestants={name: row.dropna().to_dict() for name, row in table.iterrows()}, **write)]
     for name, contestant in contestants.items():
@@ -344,8 +346,20 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
         table = summarize(turns, contestants, baseline=CONTROL)
         table = summarize(turns, contestants, baseline=stronger_control(table))
         record(table, contestants, config, settings=settings, task=bench.task, started=started, more=more, turns=turns,
-               model_info=model_info(model, settings.model))
+               model_info=model_info(model, settings.model),
+               command=_command(settings, config) if paths is None else None)
     return table
+
+
+def _command(settings: RunSettings, config: InferenceConfig) -> str:
+    """The command line of a run on the files that were kept."""
+    usual = QUICK if settings.profile == "quick" else InferenceConfig()
+    said = again("seo_core.benchmark_inference", None, settings)
+    for name in ("batch_size", "threads", "batches", "rounds"):
+        if (value := getattr(config, name)) != getattr(usual, name):
+            said += f" --{name.replace('_', '-')} {value}"
+    capped = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return f"ONEDNN_MAX_CPU_ISA={capped} {said}" if capped else said
 
 
 def _padding(encoded, rows: np.ndarray) -> dict[str, float]:

@@ -47,9 +47,10 @@ def guarded(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace,
     return 0
 
 
-def again(module: str, arm: str, settings: RunSettings, knobs: dict | None = None, name: str | None = None) -> str:
-    """The command that makes an arm of a plan; local folders appear as `path/to/<name>`."""
-    words = ["python", "-m", module, arm]
+def again(module: str, arm: str | None, settings: RunSettings, knobs: dict | None = None,
+          name: str | None = None) -> str:
+    """The command that makes an arm of a plan (None: what the module makes); local folders as `path/to/<name>`."""
+    words = ["python", "-m", module, *([arm] if arm else [])]
     if name:
         words += ["--name", name]
     if knobs:

@@ -235,6 +235,7 @@ def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys)
 
 def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     frame = results.load(settings.results_dir)
+    frame = frame[frame["experiment"] != "tab3_inference_speed"]
     found = figures_distillation.against(frame, ["base", "kd-logits", "sqd-pairs", "kd-hidden-first"])
     assert list(found["configuration"].unique()) == ["base", "kd-logits", "sqd-pairs"]  # what has no record is left out
     row = found[(found["configuration"] == "kd-logits") & (found["split"] == "matched")].iloc[0]

@@ -252,6 +252,16 @@ def test_a_machine_without_bf16_or_openvino_has_fewer_contestants(tiny_bert, tmp
     assert set(found) == {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN}
 
 
+def test_a_record_says_with_which_options_it_was_measured(monkeypatch):
+    said = load_settings("cpu", source="path/to/snli", seed=1)
+    config = replace(InferenceConfig(), rounds=2)
+    command = bench_inference._command(said, config)
+    assert "-m seo_core.benchmark_inference --profile cpu --seed 1" in command
+    assert "--source path/to/snli" in command and command.endswith("--rounds 2")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert bench_inference._command(said, config).startswith("ONEDNN_MAX_CPU_ISA=AVX2 python -m")
+
+
 def test_the_command_line_says_what_is_wrong(capsys):
     assert bench_inference.main(["--files", "no-path"]) == 1
     assert "NAME=PATH" in capsys.readouterr().err
