@@ -166,7 +166,7 @@ shown = times.round(2).reset_index(names=f"times as fast as {fp32}")
 figures.Table(shown if len(runs) == 2 else pd.DataFrame([{"run": claims.NOT_RUN}]))
 
 # %% [markdown]
-# PyTorch and OpenVINO fall back, most of all int8 under OpenVINO. The int8 files under ONNX Runtime are as far ahead as before.
+# There is no bf16 then, neither in PyTorch nor in OpenVINO. OpenVINO falls back in fp32 too, and most of all in int8. The int8 files under ONNX Runtime are as far ahead as before.
 #
 # ## The papers' table and ours
 #
