@@ -96,7 +96,8 @@ def test_an_environment_of_ones_own_is_left_alone():
 
 @pytest.mark.parametrize("target", ["book", "test"])
 def test_wordnet_is_prepared_in_an_environment_of_ones_own_too(target):
-    done = subprocess.run(["make", "-n", target, "PY=python"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(["make", "-n", "--no-print-directory", target, "PY=python"], cwd=ROOT, capture_output=True,
+                          text=True, check=True)
     assert done.stdout.splitlines()[0] == "python -m seo_core.run setup --wordnet"
 
 
