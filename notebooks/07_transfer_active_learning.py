@@ -69,7 +69,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %%
 study = open_study("07_transfer_active_learning", settings)
 start = study.start(plans.source_model(study.settings))  # θ_s: learned on the source task
-unlabelled = study.sealed.take(range(200))
+unlabelled = study.sealed.take(range(100))
 batch = study.encoded.batch(range(16)) | {"rows": torch.arange(16)}
 logits = torch.zeros(16, 3)  # an undecided model: its cross-entropy is log 3
 config = TransferActiveConfig(l2_sp=0.0)

@@ -74,7 +74,7 @@ def decayed(study: Study, labels: int) -> Run:
 
 ACTIVE = "06_active_learning"
 CANDIDATES = 8000  # unlabelled pairs scored in a round; under `quick`:
-QUICK_CANDIDATES = 512
+QUICK_CANDIDATES = 256
 BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work, not tuned here
 
 
@@ -163,7 +163,8 @@ def active_term(study: Study, labels: int) -> Run:
     from seo_core.selection import TransferActiveConfig, TransferActiveLearning
 
     bought = acquire("hybrid")(study, labels)
-    tal = TransferActiveLearning(TransferActiveConfig(l2_sp=BETA), seed=study.settings.seed)
+    few = {"unlabelled_rows": QUICK_UNLABELLED} if study.settings.profile == "quick" else {}
+    tal = TransferActiveLearning(TransferActiveConfig(l2_sp=BETA, **few), seed=study.settings.seed)
     unlabelled = study.sealed.take(np.setdiff1d(np.arange(len(study.pool)), bought.rows))
     return study.of(COMBINED).train("tal", bought.rows, start=partial(source_model, study.settings), keep=True,
                                     loss=lambda model: tal.loss(model, unlabelled),
@@ -226,10 +227,12 @@ def adaptive(study: Study, labels: int) -> Run:
 
 
 def ada_config(study: Study):
-    """The studies' AdaptiveConfig; two rounds under `quick`."""
+    """The studies' AdaptiveConfig. `quick`: two short rounds, without the seconds that translators take to start."""
     from seo_core.augmentation import AdaptiveConfig
 
-    return AdaptiveConfig(operators=OPERATORS, **({"rounds": 2} if study.settings.profile == "quick" else {}))
+    if study.settings.profile == "quick":
+        return AdaptiveConfig(rounds=2, trial=8)
+    return AdaptiveConfig(operators=OPERATORS)
 
 
 def ada_parameters(study: Study) -> dict:

@@ -163,6 +163,9 @@ def _acquisitions():
 def test_only_quick_studies_change_the_profiles_settings():
     quick = load_settings("quick", train_rows=40, development_rows=16, evaluation_rows=8)
     assert open_study("05_transfer_learning", quick).settings.batch_size == studies.QUICK_BATCH < quick.batch_size
+    assert open_study("05_transfer_learning", quick).settings.layers == 3
+    assert open_study("05_transfer_learning", replace(quick, layers=2)).settings.layers == 2
+    assert open_study("04_adaptive_augmentation", quick).settings.layers is None
     other = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
     assert open_study("05_transfer_learning", other).settings == other
     assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
