@@ -58,7 +58,8 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # - Another *word of the same kind* (a neighbour in the model's word table, or what a masked language model puts into a
 #   gap {cite}`kobayashi2018`) changes the meaning. Only words that do not stand on the other side are exchanged, and none that stands
 #   there is put in. In a hypothesis this would still break an entailment. In a premise it can break one too, where a label rests on a word that the hypothesis only
-#   implies ("every *dog* barks" and "the spaniel barks"): such copies are left to the filter below.
+#   implies ("every *dog* barks" and "the spaniel barks"): such copies are left to the filter below. Opposites such as *strong* and *weak* stand
+#   close together in a word table; a list keeps `neighbour` from exchanging them.
 # - A *deletion* says less. What says less is entailed by more: a word may go from the hypothesis of an entailment,
 #   and from the premise of a neutral pair. Below "no" or "all" the direction turns round, so a text with such a word loses none.
 
@@ -168,6 +169,8 @@ figures.Table(pd.DataFrame(rows).round(3))
 # copies in place of edited ones, at equal numbers, so that more steps are not taken for better data; the others name their operator.
 # Differences to `base` are in points, paired by seed and example, with 95% intervals; the robust accuracy, of which no
 # predictions are kept, is paired by seed.
+#
+# The runs with 2 000 labels are older than the list of opposites above: in them `neighbour`, alone or in a mixture, could still put *weak* for *strong*.
 
 # %%
 folders = [results.reference_dir() / "cpu" / name

@@ -205,6 +205,8 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # - `adatal`: ADA on the labels and the model of TAL ([](07_transfer_active_learning)), which starts from a source task. In `adatal-limited`
 #   TAL buys from a pool of that ratio.
 #
+# The runs with 2 000 labels are older than the list of opposites in [](03_augmentation): an edit could still put *weak* for *strong*.
+#
 # All arms of a seed have the same number of epochs, and all but the two `adatal` arms the same start and, within each
 # setting, the same labelled pairs. `adatal` differs in both: it has the labels that TAL bought, and starts from a network that has seen the labels of the
 # source task (how many, [](05_transfer_learning) says).

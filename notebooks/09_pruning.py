@@ -203,7 +203,7 @@ _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(fram
 # %% [markdown]
 # With `taylor-60` three fifths of the encoder are gone in one cut. After least squares and three passes with the unpruned network as teacher, neither interval shows a
 # loss, and both exclude one of a point. The cut is not even: the first layers keep most of their neurons, the last two keep sixteen each. With `taylor-65` the last layer goes as a
-# whole. Whole layers alone are too coarse a unit: `layers-50` removes less than `taylor-60` and loses more than two points.
+# whole; over three seeds its two intervals hold zero, and exclude a loss of one point. Whole layers alone are too coarse a unit: `layers-50` removes less than `taylor-60` and loses more than two points.
 #
 # The two kinds of lines do not compare like with like. Zeros were trained on the labels alone, as in the papers, and units with the unpruned network as
 # teacher (`taylor-60-labels`: without it). A weight set to zero may be picked anywhere, so more of them can go at

@@ -164,7 +164,8 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mi
 # - `kd-hidden-first`: one epoch on hidden states and relations alone, then as `kd-logits`.
 # - `kd-text`: as `kd-logits`, and with it pairs without labels: the texts of the source task (SNLI), and edits of the training pairs by the
 #   operators of [](03_augmentation). An edit need not keep the label here, since the teacher reads the edited pair.
-# - `kd`: hidden states first, all texts, more epochs.
+# - `kd`: hidden states first, all texts, more epochs. The edits of its first two seeds are older than the list of opposites in [](03_augmentation), and
+#   could still exchange two of these.
 # - `kd-depth-…`, `kd-first-layers`, `kd-first-and-last`, `kd-width-…`: other shapes, distilled as `kd-logits`.
 #
 # Differences to the baseline are in points, paired by seed and example, with 95% intervals.
