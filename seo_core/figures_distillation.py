@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPLITS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched"}
-COLUMNS = ("configuration", "split", "accuracy", "difference", "low", "high", "seeds", "parameters", "megabytes",
-           "pairs")
+COLUMNS = ("configuration", "split", "accuracy", "difference", "low", "high", "seeds", "paired", "parameters",
+           "megabytes", "pairs")
 
 
 def against(frame: pd.DataFrame, configurations: Sequence[str], base: str = "base") -> pd.DataFrame:
     """Each configuration beside the baseline, a row for each official set; those without records are left out.
 
     frame: of `results.load`. accuracy in percent (mean over seeds); difference, low, high: points to `base`, paired by
-    seed and example, with the 95% interval (`claims.measure`; NaN for one seed without predictions); parameters in
-    millions; megabytes of the exported file, where one was measured; pairs: training pairs seen, repeats counted.
+    seed and example, with the 95% interval (`claims.measure`; NaN for one seed without predictions); seeds: of the
+    accuracy; paired: those that both have, of the difference; parameters in millions; megabytes of the exported file,
+    where one was measured; pairs: training pairs seen, repeats counted.
     """
     import pandas as pd
 
@@ -42,7 +43,8 @@ def against(frame: pd.DataFrame, configurations: Sequence[str], base: str = "bas
                 contrast = claims.Contrast(metric, ((name, 1.0), (base, -1.0)), "difference", 1, scale=100.0)
                 found = claims.measure(frame, contrast, profiles)
             gap = found[:3] if found else (math.nan,) * 3
-            rows.append((name, split, 100 * mine[metric].mean(), *gap, mine["seed"].nunique(), *sizes))
+            counts = mine["seed"].nunique(), found.n if found else 0
+            rows.append((name, split, 100 * mine[metric].mean(), *gap, *counts, *sizes))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -79,7 +81,8 @@ def against_table(found: pd.DataFrame) -> pd.DataFrame:
 def contrasts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Differences of two configurations each, in points, a row for each (name, base) and official set; or "not run".
 
-    Paired by seed and example, with 95% intervals, as in `against`; pairs that have not been run are left out.
+    Paired by seed and example, with 95% intervals, as in `against`; seeds: those that both have. Pairs that have not
+    been run are left out.
     """
     import pandas as pd
 
@@ -88,6 +91,7 @@ def contrasts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataF
     if not parts:
         return pd.DataFrame([{"configuration": NOT_RUN}])
     table = pd.concat(parts, ignore_index=True)
+    table["seeds"] = table["paired"]
     return table[["configuration", "split", "difference", "low", "high", "seeds"]].round(2)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -252,6 +253,10 @@ def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     assert compared["configuration"].tolist() == 2 * ["sqd-pairs − kd-logits"]
     gap = [100 * frame.set_index("configuration").loc[name, "accuracy_matched"] for name in pairs[0]]
     assert compared["difference"][0] == pytest.approx(gap[0] - gap[1], abs=0.005)
+    again = frame[frame["configuration"] == "sqd-pairs"].assign(seed=settings.seed + 1)
+    more = pd.concat([frame, again], ignore_index=True)
+    assert figures_distillation.contrasts(more, pairs)["seeds"].tolist() == [1, 1]  # the one that both have
+    assert figures_distillation.against(more, ["sqd-pairs"])["seeds"].tolist() == [2, 2]  # of its accuracy
     numbers = compared[["difference", "low", "high"]]
     assert (numbers.round(2) == numbers).to_numpy().all()
     figure = figures_distillation.to_base(found)
