@@ -232,8 +232,15 @@ contrasts = [("kd-ptq", "kd-small"), ("sqd-fixed", "kd-ptq"), ("sqd-pairs", "sqd
 figures.Table(figures_distillation.contrasts(frame, contrasts))
 
 # %% [markdown]
-# `kd-ptq` − `kd-small` is what rounding costs; `sqd-fixed` − `kd-ptq` is what training in integers brings back, if anything, and
-# `sqd-pairs` − `sqd-fixed` what an α that follows the gap adds; `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. An interval that contains zero means that these runs do not show a difference.
+# An interval that contains zero means that these runs do not show a difference; all of these have one seed.
+#
+# - `kd-ptq` − `kd-small` is what rounding costs: nothing that shows. Eight bits are enough for this network where the ranges are chosen by least squared error.
+# - So training in integers has nothing to win back: `sqd-fixed` − `kd-ptq` contains zero on the matched set, and is negative on the mismatched. An α that follows
+#   the gap brings some of it back (`sqd-pairs` − `sqd-fixed`, on the matched set).
+# - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is as good on the matched set
+#   and better on the mismatched one, and it is simpler.
+# - What is worth something is the teacher (`sqd-pairs` − `qat`: almost a point), hidden states first and more text (`sqd` − `sqd-pairs`: more than a point), and
+#   a start that was thinned by importance (`sqd-taylor-65` − `sqd`: more than half a point; on the mismatched set the interval reaches zero).
 
 # %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]

@@ -21,6 +21,10 @@ The gap is how far the quantised student is behind its teacher on the labelled p
 mean of CE(θ_q) − CE(θ_t); gap_0 = ln k − CE(θ_t) is what it is for a student that knows nothing. A student at chance
 listens to its teacher with α_high, one that has caught up with α_low. α is a number, not a variable: no gradient
 passes through it. With α_low = α_high it is the constant of the paper's equation.
+
+Measured (real MNLI, four layers, labelled pairs alone, one seed): no better than the same student distilled in fp32
+and rounded afterwards with calibrated ranges (`kd-ptq`; matched +0.14 [-0.22, 0.50] points, mismatched -0.54 [-0.92,
+-0.17]), and 0.9 points better than training in integers without a teacher (`qat`).
 """
 
 from __future__ import annotations
