@@ -23,8 +23,8 @@ listens to its teacher with α_high, one that has caught up with α_low. α is a
 passes through it. With α_low = α_high it is the constant of the paper's equation.
 
 Measured (real MNLI, four layers, labelled pairs alone, one seed): no better than the same student distilled in fp32
-and rounded afterwards with calibrated ranges (`kd-ptq`; matched +0.14 [-0.22, 0.50] points, mismatched -0.54 [-0.92,
--0.17]), and 0.9 points better than training in integers without a teacher (`qat`).
+and rounded afterwards with calibrated ranges (`kd-ptq`; matched +0.14 [−0.22, 0.50] points, mismatched −0.54 [−0.92,
+−0.17]), and 0.9 points better than training in integers without a teacher (`qat`).
 """
 
 from __future__ import annotations

@@ -24,6 +24,10 @@ over the steps. A T that no step keeps returns the original network, untouched, 
 
 Steps are transactions: a step works on a copy, and what was accepted is written to `checkpoint_dir` whole before the
 next begins. A killed run goes on from there, and within a step from the checkpoints of `fit`.
+
+Measured (real MNLI, T = 1, one seed): 52% of the encoder removed, 0.6 and 0.5 points above the baseline, from which
+it was trained on for twice as many pairs again. The same share removed at once and trained for as many (`oneshot`) is
+not told apart from it: aip − oneshot −0.41 [−0.93, 0.08] points matched, −0.26 [−0.78, 0.24] mismatched.
 """
 
 from __future__ import annotations
