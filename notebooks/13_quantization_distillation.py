@@ -234,11 +234,11 @@ figures.Table(figures_distillation.contrasts(frame, contrasts))
 # %% [markdown]
 # An interval that contains zero means that these runs do not show a difference; all of these have one seed.
 #
-# - `kd-ptq` − `kd-small` is what rounding costs: nothing that shows. Eight bits are enough for this network where the ranges are chosen by least squared error.
+# - `kd-ptq` − `kd-small` is what rounding costs: nothing that shows. Eight bits, and four for the words, are enough for this network where the ranges are chosen by least squared error.
 # - So training in integers has nothing to win back: `sqd-fixed` − `kd-ptq` contains zero on the matched set, and is negative on the mismatched. An α that follows
 #   the gap brings some of it back (`sqd-pairs` − `sqd-fixed`, on the matched set).
-# - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is as good on the matched set
-#   and better on the mismatched one, and it is simpler.
+# - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is not told apart from it on the
+#   matched set, is better on the mismatched one, and is simpler.
 # - What is worth something is the teacher (`sqd-pairs` − `qat`: almost a point), hidden states first and more text (`sqd` − `sqd-pairs`: more than a point), and
 #   a start that was thinned by importance (`sqd-taylor-65` − `sqd`: more than half a point; on the mismatched set the interval reaches zero).
 
