@@ -36,7 +36,8 @@ from seo_core.settings import RunSettings, display_source, resolve_path
 EXPERIMENT, RECORD = "tab3_inference_speed", "inference_speed"
 CONTROL, PLAIN = "control", "control, not fused"
 # fp32 networks that are timed beside the exported files
-NETWORKS = ("prune", "taylor-40", "taylor-60", "taylor-65", "aip", "kd")
+NETWORKS = ("prune", *(f"taylor-{share}" for share in (20, 40, 60, 65, 80)), "aip", "aip-T2", "kd",
+            *(f"kd-depth-{depth}" for depth in (1, 2, 4)))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FAMILIES = {"09_pruning": "pruning", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
+FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 
 
@@ -89,12 +89,27 @@ def latency_bars(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of `tradeoff.points` by method, the baseline first; methods without a row are left out.
+
+    Weights set to zero and units cut out are two methods, although one chapter makes both.
+    """
+    if table.empty:
+        return {}
+    zeros, base = table["configuration"].str.fullmatch(r"prune(-\w+)?"), table["configuration"] == "base"
+    found = {"baseline": table[base], "weights at zero": table[zeros]}
+    found |= {family: table[(table["experiment"] == experiment) & ~zeros & ~base]
+              for experiment, family in FAMILIES.items()}
+    return {family: mine for family, mine in found.items() if len(mine)}
+
+
 @_styled
 def size_vs_speed(table: pd.DataFrame) -> Figure:
     """Figure 3: accuracy over how much smaller and how much faster; fronts, and the papers' factors.
 
-    table: of `tradeoff.points`. Circles and the like are configurations, by family; the line joins those that no other
-    beats. Dotted: what the papers claim for their combination. "not run" where nothing was measured.
+    table: of `tradeoff.points`. Circles and the like are configurations, by method. Each method has its curve: from the
+    baseline along those that no other of the method beats. The wide line joins those that no other beats at all.
+    Dotted: what the papers claim for their combination. "not run" where nothing was measured.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter
@@ -103,20 +118,20 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
     titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
     for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
         known = table[table[gain].notna()] if len(table) else table
-        groups = {"baseline": known[known["configuration"] == "base"] if len(known) else known}
-        groups |= {family: known[(known["experiment"] == experiment) & (known["configuration"] != "base")]
-                   for experiment, family in FAMILIES.items() if len(known)}
-        for number, (family, mine) in enumerate(groups.items()):
-            if len(mine):
-                axes.plot(mine[gain], mine["accuracy"], MARKERS[number - 1], color=COLOURS[number - 1], markersize=7,
-                          label=family)
+        for number, (family, mine) in enumerate(families(known).items()):
+            colour = COLOURS[number - 1]
+            if family != "baseline":
+                own = known.index.isin(mine.index) | (known["configuration"] == "base")
+                curve = tradeoff.pareto(known[own], cost=cost)
+                axes.plot(curve[gain], curve["accuracy"], LINES[number % 4], color=colour, linewidth=1.4)
+            axes.plot(mine[gain], mine["accuracy"], MARKERS[number - 1], color=colour, markersize=7, label=family)
         axes.axvline(tradeoff.PAPERS[gain], color=VERMILION, linestyle=":", linewidth=1.4,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
         if len(known):
             front = tradeoff.pareto(known, cost=cost)
-            axes.plot(front[gain], front["accuracy"], "-", color=SOFT, linewidth=1.2, zorder=0, label="not beaten")
+            axes.plot(front[gain], front["accuracy"], "-", color=GRID, linewidth=6, zorder=0, label="not beaten by any")
         else:
             _not_run(axes)
             axes.set_yticks([])

@@ -170,6 +170,9 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     # five layers, fewer units: the bytes that are saved go to words, which take no time
     "sqd-taylor-65": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-65", first_epochs=0, epochs=3,
                                      vocabulary=14_000)),
+    # 5 MB: towards a twentieth of the baseline, by pruning instead of by two layers
+    "sqd-taylor-80": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-80", first_epochs=0, epochs=3,
+                                     vocabulary=8_000)),
 }
 QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
 
