@@ -59,9 +59,9 @@ figures.Table(papers.assign(**{f"on the front, {cost}": papers["configuration"].
 #
 # Each point is a network of the reference runs: accuracy is the mean of both official sets, size that of the file that is loaded, speed that of the benchmark of [](tab3_inference_speed),
 # both compared with the baseline's fp32 file as the library exports it, under ONNX Runtime (`static-openvino`: under OpenVINO). Part of an integer file's factor is our exporter, which makes
-# the unpruned fp32 network faster too: that is the triangle nearest to the baseline, `onnx-fp32`. The dotted lines are the papers' factors.
+# the unpruned fp32 network faster too: that is the diamond nearest to the baseline, `onnx-fp32`. The dotted lines are the papers' factors.
 
-# %% mystnb={"figure": {"caption": "Accuracy of the compressed networks over how many times smaller (left) and faster (right) they are than the baseline (reference runs, means over the seeds, logarithmic axes). The line joins those that no other beats; dotted: the papers' combined system.", "name": "fig-size-speed"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors with a line along the best points and a dotted vertical line at the papers' factor of 3.1 and 1.9; without records both say not run."}}
+# %% mystnb={"figure": {"caption": "Accuracy of the compressed networks over how many times smaller (left) and faster (right) they are than the baseline (reference runs, means over the seeds, logarithmic axes). Thin lines: the curve of each method, from the baseline along the best that it gives at each size or speed. Wide and grey: what no network of any method beats. Dotted: the papers' combined system.", "name": "fig-size-speed"}, "image": {"alt": "Two plots of accuracy over size and speed factors: marks for the networks, a thin line for each method, a wide grey line along the best of all, and a dotted vertical line at the papers' factor of 3.1 and 1.9; without records both say not run."}}
 _ = figures_quantization.size_vs_speed(points)
 
 # %%

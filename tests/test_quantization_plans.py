@@ -361,6 +361,32 @@ def test_figures_are_cards_that_say_not_run_without_records(frame):
     plt.close("all")
 
 
+def test_each_method_has_its_curve_from_the_baseline_along_what_it_does_best():
+    """Zeros are a method of their own; what another of the same method beats is a mark, not a corner of the curve."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [("base", "09_pruning", 73, 90, 9), ("prune", "09_pruning", 72, 90, 9),
+            ("prune-layer", "09_pruning", 71, 90, 9),
+            ("taylor-40", "09_pruning", 72.5, 60, 6), ("random-40", "09_pruning", 70, 60, 6),
+            ("taylor-80", "09_pruning", 70.5, 50, 4), ("static", "11_quantization", 72.9, 23, 3)]
+    table = pd.DataFrame(rows, columns=["configuration", "experiment", "accuracy", "megabytes", "ms"])
+    table = table.assign(smaller=90 / table["megabytes"], faster=9 / table["ms"])
+    found = {family: list(mine["configuration"]) for family, mine in figures_quantization.families(table).items()}
+    assert found == {"baseline": ["base"], "weights at zero": ["prune", "prune-layer"],
+                     "units pruned": ["taylor-40", "random-40", "taylor-80"], "quantisation": ["static"]}
+    assert figures_quantization.families(table[:0]) == {}
+    figure = figures_quantization.size_vs_speed(table)
+    for axes, gain in zip(figure.axes, ("smaller", "faster"), strict=True):
+        lines = [sorted(zip(*line.get_data(), strict=True)) for line in axes.lines]
+        for corners in (["base", "taylor-40", "taylor-80"], ["base", "static"]):
+            chosen = table.set_index("configuration").loc[corners]
+            assert sorted(zip(chosen[gain], chosen["accuracy"], strict=True)) in lines
+    plt.close(figure)
+
+
 @pytest.mark.parametrize("where", [1.0, 3.9, 19.0])
 def test_names_of_crowded_points_do_not_lie_on_each_other(where):
     """Ten points within a hundredth of a doubling, at either end of the axis or in the middle."""
