@@ -216,6 +216,7 @@ everything = results.load(results.reference_dir() / "cpu")
 mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC])]
 arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-static-limited", "da-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
+print(figures.absent(reference, arms))
 figures.Table(figures_adaptive.arm_table(reference))
 
 # %% [markdown]

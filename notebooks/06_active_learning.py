@@ -219,6 +219,7 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 folder = results.reference_dir() / "cpu" / "06_active_learning"
 curves = efficiency.label_curves(folder)
 curves = curves[curves["configuration"].isin(names)]
+print(figures.absent(curves, names))
 _ = figures_selection.label_curves(curves, metric="matched accuracy")
 
 # %% [markdown]

@@ -194,6 +194,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", 
 
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
+print(figures.absent(frame, mine))
 found = figures_distillation.against(frame, ["base", *mine])
 figures.Table(figures_distillation.against_table(found))
 

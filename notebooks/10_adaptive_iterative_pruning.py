@@ -141,6 +141,7 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10_adaptive_iterative_pruning")]
 frame = results.load(*folders)
 arms = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+print(figures.absent(frame, arms))
 against = figures_distillation.against(frame, ["base", *arms])
 figures.Table(figures_distillation.against_table(against))
 

@@ -174,6 +174,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mi
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
+print(figures.absent(frame, mine))
 methods = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(methods))
 
@@ -199,7 +200,11 @@ figures.Table(figures_distillation.contrasts(frame, contrasts))
 # %%
 shapes = ["base", "kd-depth-4", "kd-logits", "kd-first-layers", "kd-first-and-last", "kd-depth-2", "kd-depth-1", "kd-width-512",
           "kd-width-6-heads"]
-figures.Table(figures_distillation.against_table(figures_distillation.against(frame, shapes)))
+shaped = figures_distillation.against(frame, shapes)
+figures.Table(figures_distillation.against_table(shaped))
+
+# %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
+_ = figures_distillation.to_base(shaped)
 
 # %% [markdown]
 # `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `plans.search` tries all choices by a short

@@ -204,13 +204,14 @@ print("each exported file says what the trained network says")
 # - `sqd`: the shape of `sqd-pairs` with all that `kd` of [](12_distillation) reads, hidden states first.
 # - `sqd-aip`, `sqd-aip-patient`, `sqd-taylor-60`: the student is what this arm of [](10_adaptive_iterative_pruning) or [](09_pruning) left of the
 #   baseline, and only the last stage is run; in `sqd-taylor-60` for two epochs instead of four.
-# - `sqd-taylor-65`: likewise, from the five layers of `taylor-65`, with 14 000 words, for three epochs.
+# - `sqd-taylor-65`: likewise, from the five layers of `taylor-65`, with 14 000 words, for three epochs. `sqd-taylor-80`: from `taylor-80`, with 8 000.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs", "sqd-tiny", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60",
-        "sqd-taylor-65"]
+        "sqd-taylor-65", "sqd-taylor-80"]
+print(figures.absent(frame, mine))
 found = figures_distillation.against(frame, arms)
 figures.Table(figures_distillation.against_table(found))
 
@@ -228,7 +229,8 @@ _ = figures_distillation.to_base(found)
 
 # %%
 contrasts = [("kd-ptq", "kd-small"), ("sqd-fixed", "kd-ptq"), ("sqd-pairs", "sqd-fixed"), ("sqd-pairs", "kd-ptq"), ("sqd-pairs", "kd-small"),
-             ("sqd-pairs", "qat"), ("sqd", "sqd-pairs"), ("sqd-aip", "sqd"), ("sqd-taylor-60", "sqd"), ("sqd-taylor-65", "sqd")]
+             ("sqd-pairs", "qat"), ("sqd", "sqd-pairs"), ("sqd-aip", "sqd"), ("sqd-taylor-60", "sqd"), ("sqd-taylor-65", "sqd"),
+             ("sqd-taylor-80", "sqd-taylor-65"), ("sqd-taylor-80", "sqd-tiny")]
 figures.Table(figures_distillation.contrasts(frame, contrasts))
 
 # %% [markdown]

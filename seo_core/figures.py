@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib.util
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -597,6 +598,13 @@ def curves_shown(frame: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     metric = "final_development_accuracy"
     rows = frame[frame[metric].notna()] if metric in frame else frame.iloc[:0]
     return series[series["path"].isin(claims.one_setting(rows)["path"])]
+
+
+def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
+    """Which of the configurations have no record in a frame of `results.load`, as a line of text."""
+    there = set(frame["configuration"]) if len(frame) else set()
+    missing = [name for name in configurations if name not in there]
+    return f"{NOT_RUN}: {', '.join(missing)}" if missing else "all of these have records"
 
 
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:

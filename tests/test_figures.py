@@ -167,6 +167,13 @@ def test_tables_name_the_records_they_stand_on():
     assert figures.standing_on(frame.assign(dirty=True))["commit"].str.endswith("(changed)").all()
 
 
+def test_arms_without_a_record_are_named():
+    frame = pd.DataFrame({"configuration": ["base", "kd", "kd"]})
+    assert figures.absent(frame, ["base", "kd"]) == "all of these have records"
+    assert figures.absent(frame, ["sqd", "base", "qat"]) == "not run: sqd, qat"
+    assert figures.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "not run: kd"  # no record at all
+
+
 def test_record_and_contestant_tables_cope_with_what_is_missing():
     frame = results.load("_build/results")
     table = figures.record_table(frame)
