@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seo_core.evaluation import predict
 from seo_core.pruning import KeepMasks, PruningError, masks_by_magnitude, prune, sparsity, stored_bytes
 from seo_core.pruning.magnitude import apply, matrices
 from seo_core.training import TrainingConfig, fit
@@ -42,9 +43,19 @@ def test_exactly_the_smallest_share_goes(network, share, scope, embeddings):
 
 def test_the_head_biases_and_norms_are_left_alone(network):
     names = set(matrices(network))
-    assert "bert.pooler.dense.weight" in names and "bert.encoder.layer.1.output.dense.weight" in names
-    assert not any("classifier" in n or "LayerNorm" in n or n.endswith("bias") or "embeddings" in n for n in names)
+    assert "bert.encoder.layer.1.output.dense.weight" in names and len(names) == 2 * 6
+    assert not any(part in n for n in names for part in ("classifier", "pooler", "LayerNorm", "bias", "embeddings"))
     assert "bert.embeddings.word_embeddings.weight" in matrices(network, embeddings=True)
+
+
+def test_a_small_pooler_is_not_the_first_to_go(tiny_bert, toy_pairs):
+    """It is the only way to the classifier: without it every pair gets the same logits."""
+    model = tiny_bert()
+    with torch.no_grad():
+        model.bert.pooler.dense.weight.mul_(0.1)  # smaller than the encoder's, as one that has hardly been trained
+    prune(model, 0.6)
+    assert model.bert.pooler.dense.weight.all()
+    assert predict(model, toy_pairs()).std(axis=0).min() > 1e-6
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, math.nan, "half", True])
