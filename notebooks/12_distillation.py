@@ -207,6 +207,17 @@ figures.Table(figures_distillation.against_table(shaped))
 _ = figures_distillation.to_base(shaped)
 
 # %% [markdown]
+# Half of the layers cost two and a half points, a third of them less than a point, two thirds nine. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
+# passes, but single heads and neurons removed by their importance, for instance with `taylor-65` and `taylor-80` of [](09_pruning):
+
+# %%
+pairs = [("kd-depth-4", "kd-logits"), ("kd-depth-2", "kd-logits"), ("taylor-65", "kd-logits"), ("taylor-80", "kd-logits"), ("taylor-80", "kd-depth-2")]
+figures.Table(figures_distillation.contrasts(frame, pairs))
+
+# %% [markdown]
+# `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. How a student is cut out of its teacher matters more
+# here than anything else in this chapter. [](13_quantization_distillation) makes use of that.
+#
 # `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `plans.search` tries all choices by a short
 # distillation each, scored on the reward half of the development slice.
 #

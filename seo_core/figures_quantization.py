@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
+CONTROLS = {"oneshot": "units pruned", "distilled": "distillation"}  # of AIP, by another method
 
 
 @_styled
@@ -92,15 +93,15 @@ def latency_bars(table: pd.DataFrame) -> Figure:
 def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of `tradeoff.points` by method, the baseline first; methods without a row are left out.
 
-    Weights set to zero and units cut out are two methods, although one chapter makes both.
+    Weights set to zero and units cut out are two methods, although one chapter makes both; AIP's controls are not AIP.
     """
     if table.empty:
         return {}
-    zeros, base = table["configuration"].str.fullmatch(r"prune(-\w+)?"), table["configuration"] == "base"
-    found = {"baseline": table[base], "weights at zero": table[zeros]}
-    found |= {family: table[(table["experiment"] == experiment) & ~zeros & ~base]
-              for experiment, family in FAMILIES.items()}
-    return {family: mine for family, mine in found.items() if len(mine)}
+    family = table["configuration"].map(CONTROLS).fillna(table["experiment"].map(FAMILIES))
+    family[table["configuration"].str.fullmatch(r"prune(-\w+)?")] = "weights at zero"
+    family[table["configuration"] == "base"] = "baseline"
+    names = ("baseline", "weights at zero", *FAMILIES.values())
+    return {name: table[family == name] for name in names if (family == name).any()}
 
 
 @_styled

@@ -371,12 +371,14 @@ def test_each_method_has_its_curve_from_the_baseline_along_what_it_does_best():
     rows = [("base", "09_pruning", 73, 90, 9), ("prune", "09_pruning", 72, 90, 9),
             ("prune-layer", "09_pruning", 71, 90, 9),
             ("taylor-40", "09_pruning", 72.5, 60, 6), ("random-40", "09_pruning", 70, 60, 6),
-            ("taylor-80", "09_pruning", 70.5, 50, 4), ("static", "11_quantization", 72.9, 23, 3)]
+            ("taylor-80", "09_pruning", 70.5, 50, 4), ("aip", "10_adaptive_iterative_pruning", 74, 65, 5),
+            ("distilled", "10_adaptive_iterative_pruning", 74, 90, 9), ("static", "11_quantization", 72.9, 23, 3)]
     table = pd.DataFrame(rows, columns=["configuration", "experiment", "accuracy", "megabytes", "ms"])
     table = table.assign(smaller=90 / table["megabytes"], faster=9 / table["ms"])
     found = {family: list(mine["configuration"]) for family, mine in figures_quantization.families(table).items()}
     assert found == {"baseline": ["base"], "weights at zero": ["prune", "prune-layer"],
-                     "units pruned": ["taylor-40", "random-40", "taylor-80"], "quantisation": ["static"]}
+                     "units pruned": ["taylor-40", "random-40", "taylor-80"], "AIP": ["aip"],
+                     "quantisation": ["static"], "distillation": ["distilled"]}
     assert figures_quantization.families(table[:0]) == {}
     figure = figures_quantization.size_vs_speed(table)
     for axes, gain in zip(figure.axes, ("smaller", "faster"), strict=True):
