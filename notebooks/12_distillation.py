@@ -207,7 +207,7 @@ figures.Table(figures_distillation.against_table(shaped))
 _ = figures_distillation.to_base(shaped)
 
 # %% [markdown]
-# Half of the layers cost two and a half points, a third of them less than a point, two thirds nine. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
+# Half of the layers cost two and a half points, a third of them less than a point, two thirds nine; with one layer of six left it is twenty. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
 # passes, but single heads and neurons removed by their importance, for instance with `taylor-65` and `taylor-80` of [](09_pruning):
 
 # %%

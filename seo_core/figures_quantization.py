@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
+DEEPEST = 10  # points below the baseline where Figure 3's axis ends: what lies further down would flatten all the rest
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation"}  # of AIP, by another method
 
 
@@ -110,11 +111,13 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
 
     table: of `tradeoff.points`. Circles and the like are configurations, by method. Each method has its curve: from the
     baseline along those that no other of the method beats. The wide line joins those that no other beats at all.
-    Dotted: what the papers claim for their combination. "not run" where nothing was measured.
+    Dotted: what the papers claim for their combination. "not run" where nothing was measured. The axis ends `DEEPEST`
+    points below the baseline; who lies lower is named there, with its accuracy.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
+    floor = table.loc[table["configuration"] == "base", "accuracy"].min() - DEEPEST if len(table) else np.nan
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 6.2), sharey=True)
     titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
     for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
@@ -138,6 +141,13 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
             axes.set_yticks([])
         left, right = axes.get_xlim()
         axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
+        lower = known[known["accuracy"] < floor] if len(known) else known  # none without a baseline
+        if len(lower):
+            axes.set_ylim(bottom=floor)
+            below = "\n".join(f"{name}: {value:.1f}%" for name, value in zip(lower["configuration"], lower["accuracy"],
+                                                                            strict=True))
+            axes.text(0.64, 0.02, f"lower than shown:\n{below}", transform=axes.transAxes, ha="center", color=BLACK,
+                      fontsize=9)
         if len(known):
             _names_above(axes, front["configuration"], front[[gain, "accuracy"]].to_numpy(float))
     panels[0].set_ylabel("accuracy, %, mean of both sets")

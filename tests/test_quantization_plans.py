@@ -389,6 +389,26 @@ def test_each_method_has_its_curve_from_the_baseline_along_what_it_does_best():
     plt.close(figure)
 
 
+@pytest.mark.parametrize("baseline", [True, False])
+def test_what_lies_far_below_the_baseline_is_named_and_not_drawn(baseline):
+    """One network near chance would squeeze the ones that matter into a line; without a baseline all are drawn."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    gain = [1.0, 2.0, 4.0, 5.0]
+    table = pd.DataFrame({"configuration": ["base" if baseline else "quant", "kd", "kd-depth-2", "kd-depth-1"],
+                          "experiment": "12_distillation", "accuracy": [73.0, 72.0, 63.5, 52.83], "smaller": gain,
+                          "faster": gain, "megabytes": 90 / np.array(gain), "ms": 90 / np.array(gain)})
+    figure = figures_quantization.size_vs_speed(table)
+    for axes in figure.axes:
+        texts, bottom = [t.get_text() for t in axes.texts], axes.get_ylim()[0]
+        assert ("lower than shown:\nkd-depth-1: 52.8%" in texts) == baseline
+        assert 62 < bottom <= 63.5 if baseline else bottom < 52.83
+    plt.close(figure)
+
+
 @pytest.mark.parametrize("where", [1.0, 3.9, 19.0])
 def test_names_of_crowded_points_do_not_lie_on_each_other(where):
     """Ten points within a hundredth of a doubling, at either end of the axis or in the middle."""
