@@ -79,7 +79,7 @@ figures.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for n
 # %% [markdown]
 # Pruning is about the encoder. More than half of a small BERT's weights are its word table, which pruning leaves alone: a
 # smaller table is a matter of vocabulary and of bits, see [](11_quantization). Left alone, too, is the *pooler*, the one map between encoder and
-# classifier. Its weights are by far the smallest, so a ranking over the whole network takes them first. Nothing leads around it: a network
+# classifier. Its weights are by far the smallest (the last column is the mean size of a weight in the matrices), so a ranking over the whole network takes them first. Nothing leads around it: a network
 # without pooler has one answer to all pairs, and masks that hold it at zero keep training from mending that.
 #
 # ## Zeros
@@ -189,7 +189,7 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", 
 #
 # Records of the profile `cpu`; all arms start from the same baseline.
 #
-# - `prune`, `prune-layer`: half of the weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
+# - `prune`, `prune-layer`: half of the encoder's weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
 # - `magnitude-…`, `taylor-…`, `activation-…`: so many percent of the encoder's weights removed as units, by score; `random-…` is the contrast.
 # - `layers-33`, `layers-50`: two and three of six layers, by Taylor score.
 # - `taylor-65`: 65% by Taylor score, with heads, neurons *and* whole layers as units. It has its own mark in the figure.
@@ -203,12 +203,12 @@ print(figures.absent(frame, mine))
 found = figures_distillation.against(frame, ["base", *mine])
 figures.Table(figures_distillation.against_table(found))
 
-# %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the prunable weights, units among the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
+# %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
 _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(frame))
 
 # %% [markdown]
-# Up to 60% of the encoder the line by Taylor score stays at or above the baseline. Above it is not the pruning's merit: these networks were trained on for three passes with a teacher
-# ([](10_adaptive_iterative_pruning) has the control). With `taylor-60` three fifths are gone in one cut. After least squares and three passes with the unpruned network as teacher, neither interval shows a
+# Up to 60% of the encoder the line by Taylor score stays at or above the baseline. Above it need not be the pruning's merit: these networks were trained on for three passes with a teacher.
+# In [](10_adaptive_iterative_pruning) a network of which nothing was removed gains more than a point by twice that training. With `taylor-60` three fifths are gone in one cut. After least squares and three passes with the unpruned network as teacher, neither interval shows a
 # loss, and both exclude one of a point. The cut is not even: the first layers keep most of their neurons, the last two keep sixteen each. With `taylor-65` the last layer goes as a
 # whole; over three seeds its two intervals hold zero, and exclude a loss of one point. Whole layers alone are too coarse a unit: `layers-50` removes less than `taylor-60` and loses more than two points.
 #
@@ -220,13 +220,15 @@ pairs = [*((f"{score}-60", "random-60") for score in scored), *(("taylor-60", f"
 figures.Table(figures_distillation.contrasts(frame, pairs))
 
 # %% [markdown]
-# It does. The Taylor score is worth two points against units drawn at random, and most of that against either of the other two. Of these, magnitude is better than chance, and
-# the activation-aware score is not told apart from it. A score that looks at the loss knows something that training afterwards does not make up for. `taylor-80`, which has half of the
-# weights that `random-60` has left, is not told apart from that one either.
+# In these runs of one seed, with one random draw of units, it does. The Taylor score is worth two points against the random draw, a point and a half against the activation-aware score,
+# and about one against magnitude. Magnitude is better than the random draw, the activation-aware score is not told apart from it. A score that looks at the loss knows something that training
+# afterwards does not make up for: `taylor-80` has half of the encoder weights that `random-60` has left, and is not told apart from it either.
+#
+# Zeros cost about a point where half of the weights are gone, two with seventy percent, and more than seventeen with ninety: what is left then no longer recovers in three passes.
 #
 # The two kinds of lines do not compare like with like. Zeros were trained on the labels alone, as in the papers, and units with the unpruned network as
-# teacher (`taylor-60-labels`: without it). A weight set to zero may be picked anywhere, so more of them can go at
-# the same loss; but a removed unit saves bytes and time, and a zero saves neither.
+# teacher (`taylor-60-labels`: without it). A weight set to zero may be picked anywhere, so one would expect more of them to go at
+# the same loss. And a removed unit saves bytes and time; a zero saves neither.
 #
 # ## What changes with scale
 #

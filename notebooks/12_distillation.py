@@ -191,7 +191,8 @@ contrasts = [("kd-logits", "student"), ("kd-logits-no-dropout", "kd-logits"), ("
 figures.Table(figures_distillation.contrasts(frame, contrasts))
 
 # %% [markdown]
-# An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without.
+# An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without. The teacher's logits are worth less than a point
+# (`kd-logits` − `student`), text and hidden states twice that.
 # `kd` reads four times as many pairs as `kd-logits`, more than half of them without a label, and loses less than half as much.
 # Over three seeds it loses about a point on either set, and its intervals exclude a loss of two; they do not exclude one of one.
 #
@@ -208,15 +209,15 @@ _ = figures_distillation.to_base(shaped)
 
 # %% [markdown]
 # Half of the layers cost two and a half points, a third of them less than a point, two thirds nine; with one layer of six left it is twenty. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
-# passes, but single heads and neurons removed by their importance, for instance with `taylor-65` and `taylor-80` of [](09_pruning):
+# passes, but heads and neurons removed by their importance, with least squares before the training, as `taylor-65` (which also gave up one whole layer) and `taylor-80` of [](09_pruning):
 
 # %%
 pairs = [("kd-depth-4", "kd-logits"), ("kd-depth-2", "kd-logits"), ("taylor-65", "kd-logits"), ("taylor-80", "kd-logits"), ("taylor-80", "kd-depth-2")]
 figures.Table(figures_distillation.contrasts(frame, pairs))
 
 # %% [markdown]
-# `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. How a student is cut out of its teacher matters more
-# here than anything else in this chapter. [](13_quantization_distillation) makes use of that.
+# `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
+# is worth most: `taylor-65` has two and a half points more than `kd-logits`, where text and hidden states bring `kd` one and a half. [](13_quantization_distillation) makes use of that.
 #
 # `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `plans.search` tries all choices by a short
 # distillation each, scored on the reward half of the development slice.
@@ -240,7 +241,7 @@ _ = figures_distillation.to_base(swept)
 #
 # The teacher here has six layers and was itself distilled; there is less to leave out than in BERT-base, where half of the layers
 # cost DistilBERT 2.3 points on MNLI and TinyBERT none {cite}`sanh2019,jiao2020`. Both of these distilled on a general corpus
-# first, with more than a thousand times the text that is used here. More text is what a student can use most.
+# first, with more than a thousand times the text that is used here, and text without labels is cheap.
 #
 # ## Exercises
 #

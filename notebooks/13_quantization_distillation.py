@@ -205,6 +205,8 @@ print("each exported file says what the trained network says")
 # - `sqd-aip`, `sqd-aip-patient`, `sqd-taylor-60`: the student is what this arm of [](10_adaptive_iterative_pruning) or [](09_pruning) left of the
 #   baseline, and only the last stage is run; in `sqd-taylor-60` for two epochs instead of four.
 # - `sqd-taylor-65`: likewise, from the five layers of `taylor-65`, with 14 000 words, for three epochs. `sqd-taylor-80`: from `taylor-80`, with 8 000.
+#
+# `sqd`, `sqd-taylor-60` and the first two seeds of `sqd-taylor-65` read edits that are older than the list of opposites in [](03_augmentation), which could still exchange two of these.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
@@ -219,15 +221,15 @@ figures.Table(figures_distillation.against_table(found))
 _ = figures_distillation.to_base(found)
 
 # %% [markdown]
-# `sqd` has a twelfth of the baseline's bytes and loses less than a point on either set, with intervals that exclude a loss of two. It loses no more than `kd`, the
+# `sqd` has a twelfth of the baseline's bytes and loses less than a point on either set, with intervals that exclude a loss of two. It is not shown to lose more than `kd`, the
 # three-layer student in fp32 with nine times its bytes. `sqd-taylor-60` and `sqd-taylor-65` start from a network that was thinned by its units' importance and trained
-# again, instead of from four layers with the same number of neurons each. They weigh as much as `sqd` and their intervals exclude a loss of one point,
+# again, instead of from four layers with the same number of neurons each. They weigh about as much as `sqd`, and their intervals exclude a loss of one point,
 # those of `sqd-taylor-65` over three seeds. What the layers cost in time
 # stands in [](tab3_inference_speed): six take more than four of the same weight, and `sqd-taylor-65` has five.
 #
-# At a twentieth of the baseline's bytes it shows most what a student is cut from. `sqd-tiny`, two layers of the baseline, loses nine points. `sqd-taylor-80`, a fifth of the
-# encoder's weights picked by importance, has as many bytes and loses one and a half to two. (It also read more text. What text
-# and hidden states first are worth together stands below: little more than a point.) Beside `taylor-80` in fp32, twelve times its size, it is not shown to lose anything.
+# At a twentieth of the baseline's bytes it shows most what a student is cut from. `sqd-tiny`, two layers with 576 neurons each, loses nine points. `sqd-taylor-80` has as many
+# weights, a fifth of the encoder, picked by importance out of all six layers. It loses one and a half to two points, and takes twice the time. (It also read more text, and `taylor-80` had been trained
+# before. What text and hidden states first are worth together stands below: little more than a point.) Beside `taylor-80` in fp32, twelve times its size, it is not shown to lose anything.
 #
 # What each ingredient is worth: differences between two arms, in points.
 
@@ -243,7 +245,7 @@ figures.Table(figures_distillation.contrasts(frame, contrasts))
 #
 # - `kd-ptq` − `kd-small` is what rounding costs: nothing that shows. Eight bits, and four for the words, are enough for this network where the ranges are chosen by least squared error.
 # - So training in integers has nothing to win back: `sqd-fixed` − `kd-ptq` contains zero on the matched set, and is negative on the mismatched. An α that follows
-#   the gap brings some of it back (`sqd-pairs` − `sqd-fixed`, on the matched set).
+#   the gap is better than a constant one on the matched set (`sqd-pairs` − `sqd-fixed`); on the mismatched, where something was lost, it is not shown to be.
 # - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is not told apart from it on the
 #   matched set, is better on the mismatched one, and is simpler.
 # - What is worth something is the teacher (`sqd-pairs` − `qat`: almost a point), hidden states first and more text (`sqd` − `sqd-pairs`: more than a point), and

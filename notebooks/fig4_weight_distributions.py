@@ -107,7 +107,7 @@ figures.Table(table.round(2))
 # 1 536 and 3 heads of 12. Least squares let the 16 take over what they could of the others' outputs (see [](09_pruning)), so the weights that read them became
 # many times as large as weights were before. What is left is then no thinned-out bell, but a narrow one and a few very large weights.
 #
-# Mass can grow where fine-tuning makes the weights that stay larger than they were. The verdict, on the mean overlap over the layers of `prune`:
+# Mass can also grow, where least squares or training makes the weights that stay larger than they were: in the first layer of `taylor-80`, which is not drawn here, it does. The verdict, on the mean overlap over the layers of `prune`:
 
 # %%
 frame = results.load(*[results.reference_dir() / "cpu" / name for name in folders])

@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib.util
 import math
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":")
+DEEPEST = 10  # points below the baseline where `end_axis` ends the axis: what lies lower would flatten all the rest
 CARD, GRID, SOFT = "#FCFCFA", "#D8D8D4", "#5A5A56"
 
 
@@ -604,7 +606,20 @@ def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
     """Which of the configurations have no record in a frame of `results.load`, as a line of text."""
     there = set(frame["configuration"]) if len(frame) else set()
     missing = [name for name in configurations if name not in there]
-    return f"{NOT_RUN}: {', '.join(missing)}" if missing else "all of these have records"
+    return f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
+
+
+def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
+    """Ends the axis of accuracies `DEEPEST` points below the baseline, if some are lower; their names, for a label.
+
+    accuracies: in percent, by name. baseline: in percent, or NaN for none: then nothing is cut off. Lines to what is
+    lower run out of the frame.
+    """
+    lower = accuracies[accuracies < baseline - DEEPEST]
+    if lower.empty:
+        return ""
+    axes.set_ylim(bottom=baseline - DEEPEST)
+    return "\n" + textwrap.fill("below the frame: " + ", ".join(f"{k} {v:.1f}%" for k, v in lower.items()), 60)
 
 
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seo_core import results
-from seo_core.figures import BLACK, BLUE, COLOURS, GREEN, LINES, MARKERS, NOT_RUN, SOFT, VERMILION, _styled
+from seo_core.figures import BLACK, BLUE, COLOURS, GREEN, LINES, MARKERS, NOT_RUN, SOFT, VERMILION, _styled, end_axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,10 @@ def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
 
 @_styled
 def share_and_accuracy(points: pd.DataFrame) -> Figure:
-    """Accuracy over the share of weights removed, a line for each family of `removed_and_accuracy`; mean over seeds."""
+    """Accuracy over the share of weights removed, a line for each family of `removed_and_accuracy`; mean over seeds.
+
+    The axis of accuracies is that of `figures.end_axis`.
+    """
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.2))
@@ -60,8 +63,11 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
         axes.errorbar(found.mean().index, found.mean(), yerr=[found.mean() - found.min(), found.max() - found.mean()],
                       marker=MARKERS[(number + number // 7) % 7], color=COLOURS[number % 7],
                       linestyle=LINES[number % 4], capsize=3, linewidth=1.6, label=family)
-    base = points[points["family"] == "base"]["accuracy"] if len(points) else ()
+    base, below = points[points["family"] == "base"]["accuracy"] if len(points) else (), ""
     if len(base):
+        means = points.groupby([points["family"], points["removed"].round(0)])["accuracy"].mean()
+        below = end_axis(axes, means.set_axis([f"{family} ({removed:.0f}%)" for family, removed in means.index]),
+                         base.mean())
         axes.axhline(base.mean(), color=BLACK, linewidth=1.1)
         axes.axhline(base.mean() - 1, color=BLACK, linewidth=0.9, linestyle=":")
         axes.text(0.99, base.mean(), "baseline", ha="right", va="bottom", fontsize=9,
@@ -70,7 +76,7 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     else:
         _not_run(axes)
-    axes.set(xlabel="weights removed, %", ylabel="accuracy, %")
+    axes.set(xlabel=f"weights removed, %{below}", ylabel="accuracy, %")
     figure.tight_layout()
     return figure
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seo_core import claims, tradeoff
-from seo_core.figures import BLACK, COLOURS, GRID, LINES, MARKERS, NOT_RUN, SOFT, VERMILION, _styled
+from seo_core.figures import BLACK, COLOURS, GRID, LINES, MARKERS, NOT_RUN, SOFT, VERMILION, _styled, end_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
-DEEPEST = 10  # points below the baseline where Figure 3's axis ends: what lies further down would flatten all the rest
-CONTROLS = {"oneshot": "units pruned", "distilled": "distillation"}  # of AIP, by another method
+PLAIN = "integers without SQD"
+CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
+METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 
 
 @_styled
@@ -94,15 +96,15 @@ def latency_bars(table: pd.DataFrame) -> Figure:
 def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of `tradeoff.points` by method, the baseline first; methods without a row are left out.
 
-    Weights set to zero and units cut out are two methods, although one chapter makes both; AIP's controls are not AIP.
+    Weights set to zero and units cut out are two methods, although one chapter makes both; AIP's controls are not AIP,
+    and SQD's are not SQD.
     """
     if table.empty:
         return {}
     family = table["configuration"].map(CONTROLS).fillna(table["experiment"].map(FAMILIES))
     family[table["configuration"].str.fullmatch(r"prune(-\w+)?")] = "weights at zero"
     family[table["configuration"] == "base"] = "baseline"
-    names = ("baseline", "weights at zero", *FAMILIES.values())
-    return {name: table[family == name] for name in names if (family == name).any()}
+    return {name: table[family == name] for name in ("baseline", *METHODS[:-1]) if (family == name).any()}
 
 
 @_styled
@@ -111,24 +113,25 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
 
     table: of `tradeoff.points`. Circles and the like are configurations, by method. Each method has its curve: from the
     baseline along those that no other of the method beats. The wide line joins those that no other beats at all.
-    Dotted: what the papers claim for their combination. "not run" where nothing was measured. The axis ends `DEEPEST`
-    points below the baseline; who lies lower is named there, with its accuracy.
+    Dotted: what the papers claim for their combination. "not run" where nothing was measured. The axis of accuracies is
+    that of `figures.end_axis`.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter
 
-    floor = table.loc[table["configuration"] == "base", "accuracy"].min() - DEEPEST if len(table) else np.nan
+    baseline = table.loc[table["configuration"] == "base", "accuracy"].min() if len(table) else np.nan
+    styles = dict(zip(METHODS, zip((*COLOURS[:6], SOFT, BLACK), (*MARKERS[:6], "p", "X"), strict=True), strict=True))
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 6.2), sharey=True)
     titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
     for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
         known = table[table[gain].notna()] if len(table) else table
-        for number, (family, mine) in enumerate(families(known).items()):
-            colour = COLOURS[number - 1]
-            if family != "baseline":
-                own = known.index.isin(mine.index) | (known["configuration"] == "base")
-                curve = tradeoff.pareto(known[own], cost=cost)
-                axes.plot(curve[gain], curve["accuracy"], LINES[number % 4], color=colour, linewidth=1.4)
-            axes.plot(mine[gain], mine["accuracy"], MARKERS[number - 1], color=colour, markersize=7, label=family)
+        for family, mine in families(known).items():
+            colour, marker = styles[family]
+            if family not in ("baseline", PLAIN):
+                own = tradeoff.pareto(mine, cost=cost).sort_values(gain, kind="stable")
+                x, y = ([*known.loc[known["configuration"] == "base", k], *own[k]] for k in (gain, "accuracy"))
+                axes.plot(x, y, LINES[METHODS.index(family) % 4], color=colour, linewidth=1.4)
+            axes.plot(mine[gain], mine["accuracy"], marker, color=colour, markersize=7, label=family)
         axes.axvline(tradeoff.PAPERS[gain], color=VERMILION, linestyle=":", linewidth=1.4,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
@@ -141,14 +144,8 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
             axes.set_yticks([])
         left, right = axes.get_xlim()
         axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
-        lower = known[known["accuracy"] < floor] if len(known) else known  # none without a baseline
-        if len(lower):
-            axes.set_ylim(bottom=floor)
-            below = "\n".join(f"{name}: {value:.1f}%" for name, value in zip(lower["configuration"], lower["accuracy"],
-                                                                            strict=True))
-            axes.text(0.64, 0.02, f"lower than shown:\n{below}", transform=axes.transAxes, ha="center", color=BLACK,
-                      fontsize=9)
         if len(known):
+            axes.set_xlabel(title + end_axis(axes, known.set_index("configuration")["accuracy"], baseline))
             _names_above(axes, front["configuration"], front[[gain, "accuracy"]].to_numpy(float))
     panels[0].set_ylabel("accuracy, %, mean of both sets")
     handles = {label: handle for axes in panels for handle, label in

@@ -169,9 +169,9 @@ def test_tables_name_the_records_they_stand_on():
 
 def test_arms_without_a_record_are_named():
     frame = pd.DataFrame({"configuration": ["base", "kd", "kd"]})
-    assert figures.absent(frame, ["base", "kd"]) == "all of these have records"
-    assert figures.absent(frame, ["sqd", "base", "qat"]) == "not run: sqd, qat"
-    assert figures.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "not run: kd"  # no record at all
+    assert figures.absent(frame, ["base", "kd"]) == "every arm of this chapter has a record"
+    assert figures.absent(frame, ["sqd", "base", "qat"]) == "arms without a record: sqd, qat"
+    assert figures.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "arms without a record: kd"
 
 
 def test_record_and_contestant_tables_cope_with_what_is_missing():

@@ -170,7 +170,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     # five layers, fewer units: the bytes that are saved go to words, which take no time
     "sqd-taylor-65": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-65", first_epochs=0, epochs=3,
                                      vocabulary=14_000)),
-    # 4.7 MB, as `sqd-tiny`, but cut out by importance
+    # as many weights as `sqd-tiny`, but picked by importance out of all layers
     "sqd-taylor-80": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-80", first_epochs=0, epochs=3,
                                      vocabulary=8_000)),
 }

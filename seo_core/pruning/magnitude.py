@@ -10,10 +10,10 @@ below a threshold, then train what is left. With weights w and sparsity s the ma
     m_i = 1 if |w_i| is not among the ⌊s n⌋ smallest, else 0;    w ← m ⊙ w.
 
 scope="global" ranks all weights together, scope="layer" within each matrix. Pruned are the weight matrices of the
-encoder; biases, LayerNorm, the head and (unless `embeddings`) the word table are left alone. The pooler counts as part
-of the head. In the bundled network its weights are the smallest of all: a global ranking took nearly all of it at 50%
-and the whole matrix at 60%. No residual goes around it, so the network then gives one answer to everything, and masks
-that hold it at zero keep training from mending that.
+encoder; biases, LayerNorm, the head (the pooler counts as part of it) and, unless `embeddings`, the word table are left
+alone. In the bundled network the pooler's weights are the smallest of all: a global ranking would take nearly all of it
+at 50% and the whole matrix at 60%. No residual goes around it, so the network then gives one answer to everything, and
+masks that hold it at zero keep training from mending that.
 
 **A zero that is stored takes as much room as any other number.** The saved file has the size it had, and a dense matrix
 product takes the time it took. `stored_bytes` says what the same weights take when zeros are left out or packed, which
