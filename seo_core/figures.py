@@ -603,10 +603,11 @@ def curves_shown(frame: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
 
 
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
-    """Which of the configurations have no record in a frame of `results.load`, as a line of text."""
+    """Which of the configurations have no record in a frame of `results.load`, as lines of text."""
     there = set(frame["configuration"]) if len(frame) else set()
     missing = [name for name in configurations if name not in there]
-    return f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
+    text = f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
+    return textwrap.fill(text, 80, break_on_hyphens=False)
 
 
 def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:

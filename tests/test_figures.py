@@ -172,6 +172,8 @@ def test_arms_without_a_record_are_named():
     assert figures.absent(frame, ["base", "kd"]) == "every arm of this chapter has a record"
     assert figures.absent(frame, ["sqd", "base", "qat"]) == "arms without a record: sqd, qat"
     assert figures.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "arms without a record: kd"
+    many = figures.absent(frame, [f"sqd-taylor-{n}" for n in range(20)]).split("\n")
+    assert max(map(len, many)) <= 80 and sum("sqd-taylor-7" in line for line in many) == 1  # no name is torn
 
 
 def test_record_and_contestant_tables_cope_with_what_is_missing():
