@@ -165,8 +165,8 @@ pairs = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"), ("a
 figures.Table(figures_distillation.contrasts(frame, pairs))
 
 # %% [markdown]
-# Against `distilled`, half of the encoder costs `aip` about half a point (on the mismatched set the interval reaches zero), and `oneshot` nothing that shows. So the threshold is kept with ease
-# because what it is measured by, the baseline, had not been trained to the end.
+# Against `distilled`, half of the encoder costs `aip` about half a point (on the mismatched set the interval reaches zero), and `oneshot` nothing that shows. So a threshold that is measured
+# from a baseline which had not been trained to the end is easy to keep.
 #
 # In these runs of one seed the loop is not shown to be worth it. `oneshot` removed as much in one cut, was trained for as many pairs, and ends no lower than `aip`;
 # `taylor-60` of [](09_pruning) removed more, was trained for half as many pairs, and is not told apart from `aip` either. What the loop has and the single cut has not is the
