@@ -57,6 +57,7 @@ run: book
 
 test: $(ENVIRONMENT)
 	$(PY) -m ruff check .
+	$(RUN) sync --check
 	$(PY) -m pytest tests
 	$(PY) -m pytest --nbval --nbval-current-env notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
 

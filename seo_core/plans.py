@@ -336,9 +336,14 @@ def semi(name: str) -> Callable[[Study, int], Run]:
         return study.of(SEMI).train(
             name, teacher.rows, add=add, training={"epochs": 2},
             start=partial(source_model, study.settings) if source else "pretrained",
-            parameters={"unlabelled": UNLABELLED, "self_training": asdict(config)})
+            parameters={"unlabelled": unlabelled_size(study), "self_training": asdict(config)})
 
     return arm
+
+
+def unlabelled_size(study: Study) -> int:
+    """How many pairs self-training labels itself."""
+    return QUICK_UNLABELLED if study.settings.profile == "quick" else UNLABELLED
 
 
 def pseudo(study: Study, teachers: Sequence[Run], config, *, strong: bool, size: int | None = None) -> Added:
@@ -346,7 +351,7 @@ def pseudo(study: Study, teachers: Sequence[Run], config, *, strong: bool, size:
     from seo_core.selection.pseudo import quality, self_training, soft_labels, teacher_logits
 
     rows = teachers[0].rows
-    chosen = study.candidates(rows, 1, size or (QUICK_UNLABELLED if study.settings.profile == "quick" else UNLABELLED))
+    chosen = study.candidates(rows, 1, size or unlabelled_size(study))
     unlabelled = study.sealed.take(chosen)
     members = teacher_logits([t.model() for t in teachers], unlabelled)  # (teachers, n, k)
     logits = members[0] if len(members) == 1 else np.log(soft_labels(members))  # (n, k)
@@ -411,7 +416,7 @@ def data_module(study: Study, labels: int, *, wide: bool = False) -> Run:
 
     return study.of(COMBINED).train("data-module-wide" if wide else "data-module", tal.rows, add=add,
                                     training={"epochs": 2}, start=partial(source_model, study.settings),
-                                    parameters={"unlabelled": "all" if wide else UNLABELLED,
+                                    parameters={"unlabelled": "all" if wide else unlabelled_size(study),
                                                 "self_training": asdict(config), **ada_parameters(study)})
 
 

@@ -5,6 +5,7 @@
     list                      the chapters and whether they are complete
     render                    render what was run (--committed: what is committed)
     sync                      bring notebooks and their .py together, write the table of contents
+                              (--check: write nothing, fail if something is out of step)
     refresh [NAME …]          run under `quick` and commit-ready: take the outputs into notebooks/
     lab                       JupyterLab on the book
     setup                     install the bundled model, prepare WordNet, say what is missing
@@ -68,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
     rendering.add_argument("--committed", action="store_true", help="render the committed notebooks instead")
     rendering.add_argument("--output", metavar="DIR", help="where to (default: _build/html)")
     rendering.add_argument("--force", action="store_true", help="even if nothing changed")
-    command("sync", "bring notebooks and their .py together; write the table of contents")
+    syncing = command("sync", "bring notebooks and their .py together; write the table of contents")
+    syncing.add_argument("--check", action="store_true", help="write nothing; fail if a pair is out of step")
     refresh = command("refresh", "run chapters under `quick` and take the outputs into notebooks/")
     refresh.add_argument("names", nargs="*", metavar="NAME", help="chapter ids (default: all)")
     refresh.add_argument("--force", action="store_true", help="run even what is complete")
@@ -285,8 +287,14 @@ def _render_tree(manifest, tree, output: Path, force: bool) -> None:
 
 
 def _sync(given: argparse.Namespace) -> int:
-    from seo_core.runner.notebooks import sync
+    from seo_core.runner.notebooks import out_of_step, sync
 
+    if given.check:
+        if stale := out_of_step(_manifest()):
+            raise RunnerError("out of step: " + ", ".join(stale) + "\nrun `python -m seo_core.run sync` and look at "
+                              "what it changes")
+        _say("everything is in step")
+        return 0
     for line in sync(_manifest()) or ["everything is in step"]:
         _say(line)
     return 0

@@ -256,8 +256,14 @@ def test_refresh_takes_outputs_and_sync_keeps_the_pair(book):
     pair = path.with_suffix(".py")
     pair.write_text(pair.read_text().replace("1000 + 111", "2000 + 111"))
     os.utime(pair, (time.time() + 5, time.time() + 5))
+    before = path.read_bytes()
+    assert "out of step: notebooks/numbers.ipynb" in cli("sync", "--check", cwd=book, check=1).stderr
+    assert path.read_bytes() == before
     assert "numbers.ipynb updated" in cli("sync", cwd=book, check=0).stdout
     assert "2000 + 111" in path.read_text() and "value 1000" in text_of(path)
+    assert "everything is in step" in cli("sync", "--check", cwd=book, check=0).stdout
+    pair.unlink()
+    assert "notebooks/numbers.ipynb" in cli("sync", "--check", cwd=book, check=1).stderr
 
 
 def test_read_only_results_are_one_clear_error(book):

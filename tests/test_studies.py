@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from seo_core import plans, results, studies
@@ -169,6 +170,22 @@ def test_only_quick_studies_change_the_profiles_settings():
     other = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
     assert open_study("05_transfer_learning", other).settings == other
     assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_model_with_fewer_layers_than_the_quick_studies_take_is_trained_whole(tmp_path, layers):
+    from seo_core.models import load_backbone, save
+
+    save(*load_backbone("bundled", layers=layers), tmp_path / "small")
+    settings = load_settings("quick", model=str(tmp_path / "small"), train_rows=200, development_rows=32,
+                             evaluation_rows=16, results_dir=str(tmp_path / "results"))
+    for chapter, arm in (("05_transfer_learning", "tl"), ("06_active_learning", "hybrid"),
+                         ("07_transfer_active_learning", "tal")):
+        study = open_study(chapter, settings)
+        assert study.settings.layers == layers
+        labels = study.budgets[1]
+        ran = plans.run(chapter, settings, arms=[arm], labels=[labels])[0]
+        assert ran.metrics["labels"] == labels and np.isfinite(ran.metrics["accuracy_matched"])
 
 
 def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):

@@ -129,6 +129,24 @@ def sync(manifest: Manifest) -> list[str]:
     return done
 
 
+def out_of_step(manifest: Manifest) -> list[str]:
+    """Names of the notebooks whose .py has other cells (or is missing), and book/_toc.yml where it is not the
+    manifest's. Nothing is written."""
+    import jupytext
+
+    root, found = manifest.folder, []
+    toc = root / "book" / "_toc.yml"
+    if not toc.is_file() or toc.read_text(encoding="utf-8") != manifest.toc_text():
+        found.append("book/_toc.yml")
+    for path in sorted([*(root / "notebooks").glob("*.ipynb"), *(root / "book" / "templates").glob("*.ipynb")]):
+        pair = path.with_suffix(".py")
+        cells = [[(c.cell_type, c.source, c.metadata.get("tags", []), c.metadata.get("mystnb")) for c in notebook.cells]
+                 for notebook in ([read(path), jupytext.read(pair)] if pair.is_file() else [read(path)])]
+        if len(cells) == 1 or cells[0] != cells[1]:
+            found.append(path.relative_to(root).as_posix())
+    return found
+
+
 def take_outputs(source: Path, executed: Path) -> bool:
     """Copy the outputs of an executed notebook into its committed source; True if anything changed.
 
