@@ -46,9 +46,12 @@ def base(study: Study, labels: int) -> Run:
     return study.of(TRANSFER).train("base", study.random_rows(labels), keep=True)
 
 
+FROM_SCRATCH = dict(start="scratch", training={"freeze_embeddings": False})  # a random word table has to be trained
+
+
 def scratch(study: Study, labels: int) -> Run:
     """The same architecture from new weights, word table trained too."""
-    return study.train("scratch", study.random_rows(labels), start="scratch", training={"freeze_embeddings": False})
+    return study.train("scratch", study.random_rows(labels), **FROM_SCRATCH)
 
 
 def bought_once(study: Study, labels: int) -> Run:
@@ -92,7 +95,7 @@ def acquire(strategy: str, *, scratch: bool = False) -> Callable[[Study, int], R
     scored by the model of the round before. scratch: the same from new weights and without a source task.
     """
     suffix = "-scratch" if scratch else ""
-    common = dict(start="scratch", training={"freeze_embeddings": False}) if scratch else dict(loss=transfer_loss)
+    common = FROM_SCRATCH if scratch else dict(loss=transfer_loss)
 
     def arm(study: Study, labels: int) -> Run:
         start = common if scratch else {**common, "start": partial(source_model, study.settings)}
@@ -158,17 +161,21 @@ def data_map(study: Study, labels: int) -> Run:
                                   parameters={"arms": list(found), "bought": labels})
 
 
-def active_term(study: Study, labels: int) -> Run:
-    """TAL: the labels that `hybrid` bought, trained on with the whole of equation (2); λ = 0 is `hybrid` itself."""
+def active_term(study: Study, labels: int, *, scratch: bool = False) -> Run:
+    """TAL: the labels that `hybrid` bought, trained on with the whole of equation (2); λ = 0 is `hybrid` itself.
+
+    scratch: from new weights, labels bought by such models too, and no pull, since there is nothing to pull back to.
+    """
     from seo_core.selection import TransferActiveConfig, TransferActiveLearning
 
-    bought = acquire("hybrid")(study, labels)
+    bought = acquire("hybrid", scratch=scratch)(study, labels)
     few = {"unlabelled_rows": QUICK_UNLABELLED} if study.settings.profile == "quick" else {}
-    tal = TransferActiveLearning(TransferActiveConfig(l2_sp=BETA, **few), seed=study.settings.seed)
+    tal = TransferActiveLearning(TransferActiveConfig(l2_sp=0.0 if scratch else BETA, **few), seed=study.settings.seed)
     unlabelled = study.sealed.take(np.setdiff1d(np.arange(len(study.pool)), bought.rows))
-    return study.of(COMBINED).train("tal", bought.rows, start=partial(source_model, study.settings), keep=True,
+    start = FROM_SCRATCH if scratch else dict(start=partial(source_model, study.settings), keep=True)
+    return study.of(COMBINED).train("tal-scratch" if scratch else "tal", bought.rows,
                                     loss=lambda model: tal.loss(model, unlabelled),
-                                    parameters={"tal": asdict(tal.config)})
+                                    parameters={"tal": asdict(tal.config)}, **start)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -438,7 +445,7 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
                "adatal-limited": (lambda study, labels: ada_and_tal(study.limited(LIMITED), labels), (2000,))},
     SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
     COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
-               "tal-scratch": (acquire("hybrid", scratch=True), (8000,)), "data-module": (data_module, (4000, 5600)),
+               "tal-scratch": (partial(active_term, scratch=True), (8000,)), "data-module": (data_module, (4000, 5600)),
                "data-module-wide": (partial(data_module, wide=True), (4000,))},
 }
 

@@ -188,6 +188,20 @@ def test_a_model_with_fewer_layers_than_the_quick_studies_take_is_trained_whole(
         assert ran.metrics["labels"] == labels and np.isfinite(ran.metrics["accuracy_matched"])
 
 
+def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_no_pull(study):
+    study = study.of("07_transfer_active_learning")
+    labels = study.budgets[1]
+    tal = plans.run("07_transfer_active_learning", study.settings, arms=["tal-scratch"], labels=[labels],
+                    study=study)[0]
+    control = plans.acquire("hybrid", scratch=True)(study, labels)  # has its record already
+    assert (tal.rows == control.rows).all() and control.record["configuration"] == "hybrid-scratch"
+    assert set(tal.rows) != set(plans.acquire("hybrid")(study, labels).rows)
+    for run in (tal, control):
+        assert run.record["parameters"]["start"] == "scratch"
+        assert run.record["parameters"]["training"]["freeze_embeddings"] is False
+    assert tal.record["parameters"]["tal"]["l2_sp"] == 0 < tal.record["parameters"]["tal"]["lam"]
+
+
 def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):
     model = tiny_bert(layers=3)
     studies._freeze_below(model, 2)
