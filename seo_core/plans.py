@@ -283,7 +283,7 @@ def robust_base(study: Study, labels: int) -> Run:
 
 
 def limited(name: str) -> Callable[[Study, int], Run]:
-    """The imbalanced setting, 8:1:1: "base", "static" or "ada" on `labels` pairs with rare classes."""
+    """The imbalanced setting, 8:1:1: "base", "copies", "static" or "ada" on `labels` pairs with rare classes."""
     def arm(study: Study, labels: int) -> Run:
         from seo_core.data import imbalance
 
@@ -293,6 +293,9 @@ def limited(name: str) -> Callable[[Study, int], Run]:
         train, ratio = partial(study.of(ADAPTIVE).train, rows=rows), {"ratio": list(LIMITED)}
         if name == "base":
             return train("base-limited", parameters=ratio, keep=True)
+        if name == "copies":
+            return train("da-copies-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
+                study.pool.iloc[_again(study, rows)]))
         if name == "static":
             return train("da-static-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
                 edited(study, study.pool.iloc[rows], int(ADDED * len(rows)), OPERATORS)))
@@ -440,7 +443,7 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
     STATIC: {"static": (static("static"), (2000, 8000)), "copies": (static("copies"), (2000, 8000)),
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),
-               **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "static", "ada")},
+               **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "copies", "static", "ada")},
                "adatal": (ada_and_tal, (2000,)),
                "adatal-limited": (lambda study, labels: ada_and_tal(study.limited(LIMITED), labels), (2000,))},
     SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},

@@ -79,6 +79,8 @@ SCHEMA: dict[str, Field] = {
     "model.name": Field("text", True, "`bundled`, a hub id, or `path/to/<folder>`"),
     "model.fingerprint": Field("text", True, "hash of its weights"),
     "model.parameters": Field("count", True, "number of weights"),
+    "model.start_fingerprint": Field("text", False, "hash of the weights that training began from, where a study made "
+                                     "these first (the source task's network)"),
     "metrics": Field("numbers", True, "flat, finite numbers; accuracies, precision, recall and F1 are "
                                       "fractions (0–1), sizes bytes, latencies milliseconds per batch. "
                                       "What was not measured is absent, never null"),

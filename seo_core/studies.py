@@ -194,7 +194,7 @@ class Study:
     def _run(self, configuration, rows, add, start, loss, config, settings, parameters, weights, after,
              watch) -> None:
         from seo_core.evaluation import classification_metrics, evaluate, predict
-        from seo_core.models import model_info, save
+        from seo_core.models import fingerprint, model_info, save
         from seo_core.training import classification_loss, fit
 
         started, train = time.time(), self.encoded.take(rows)
@@ -218,10 +218,13 @@ class Study:
         metrics = {**found.metrics, **accuracy, "labels": len(rows), "added": len(train) - len(rows),
                    "accuracy_development": development["accuracy"], **(added.metrics if added else {}),
                    **(after(model) if after else {}), **(watch.metrics() if watch else {})}
+        info = model_info(model, self.settings.model)
+        if start not in ("pretrained", "scratch"):
+            info["start_fingerprint"] = fingerprint(str(start))
         if weights is not None:  # first, so that a record never stands without them
             save(model, self.tokenizer, weights)
         results.write(self.experiment, configuration, settings=settings, data=self.task,
-                      model_info=model_info(model, self.settings.model), metrics=metrics,
+                      model_info=info, metrics=metrics,
                       series={**found.series, **(added.series if added else {}), **(watch.series() if watch else {})},
                       parameters=parameters,
                       predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},

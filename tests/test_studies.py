@@ -188,6 +188,15 @@ def test_a_model_with_fewer_layers_than_the_quick_studies_take_is_trained_whole(
         assert ran.metrics["labels"] == labels and np.isfinite(ran.metrics["accuracy_matched"])
 
 
+def test_a_record_names_the_weights_that_training_began_from(study, run):
+    from seo_core.models import fingerprint
+
+    first = plans.acquire("random")(study, 32).record["model"]
+    assert first["start_fingerprint"] == fingerprint(str(studies.source_model(study.settings)))
+    assert first["start_fingerprint"] != first["fingerprint"]
+    assert "start_fingerprint" not in run.record["model"]
+
+
 def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_no_pull(study):
     study = study.of("07_transfer_active_learning")
     labels = study.budgets[1]
