@@ -17,6 +17,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from seo_core import results
 
 if TYPE_CHECKING:
@@ -478,21 +480,26 @@ def _measure_study(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None
 
 
 def _by_example(rows: pd.DataFrame, units, contrast: Contrast) -> results.Interval | None:
-    """Hierarchical bootstrap where every record kept which examples it got right."""
+    """Hierarchical bootstrap where every record kept which examples it got right: of each example's sum of
+    coefficient × right or wrong, whose positive terms are one side and the negative ones the other."""
     split = _PAIRED.get(contrast.metric)
-    if split is None or [c for _, c in contrast.terms] != [1.0, -1.0]:
+    if split is None:
         return None
     by_key = rows.set_index(["configuration", "seed", "data_fingerprint"])["path"]
-    sides = []
-    for name, _ in contrast.terms:
+    sides = {True: 0.0, False: 0.0}
+    sizes = set()
+    for name, coefficient in contrast.terms:
         kept = [results.predictions(by_key.loc[[(name, *unit)]].iloc[-1]).get(split) for unit in units]
         if any(k is None for k in kept) or len({len(k) for k in kept}) > 1:
             return None
-        sides.append(kept)
-    if len(sides[0][0]) != len(sides[1][0]):
+        sizes.add(len(kept[0]))
+        if len(sizes) > 1:
+            return None
+        sides[coefficient > 0] = sides[coefficient > 0] + abs(coefficient) * np.stack(kept)
+    if any(np.ndim(side) == 0 for side in sides.values()):
         return None
     same_data = len({fingerprint for _, fingerprint in units}) == 1
-    return results.paired_difference(sides[0], sides[1], shared_examples=same_data)
+    return results.paired_difference(sides[True], sides[False], shared_examples=same_data)
 
 
 def _by_round(rows: pd.DataFrame, units, names: list[str]) -> results.Interval | None:

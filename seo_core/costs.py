@@ -4,7 +4,8 @@
 
 "Training time" of a technique here is that of every run it needed: the teacher, the source task, the rounds
 before, the pairs that were only scored. It is counted in pairs and tokens, and turned into seconds with the
-throughput of a quiet machine (chapter `bench_training`), since the studies themselves ran two at a time.
+throughput of a quiet machine (chapter `bench_training`), since the studies themselves ran two at a time. Training is
+taken to cost in proportion to tokens: a source task with shorter pairs is cheaper by as much.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CANDIDATES = UNLABELLED = 8000  # pairs scored in a round of buying, and pseudo-labelled (see seo_core.plans)
+QUICK = 256  # both, and TAL's unlabelled pairs, under `quick`
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Pairs a second on a quiet machine: trained on, and only scored."""
+    """Pairs of the target's data a second on a quiet machine: trained on, and only scored."""
 
     training: float
     scoring: float
@@ -58,8 +60,10 @@ def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
 _BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald", "hybrid_text")
 
 
-def scored(configuration: str, labels: int) -> int:
+def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
+    if profile == "quick":
+        return scored(configuration, labels) // UNLABELLED * QUICK if configuration != "tal" else QUICK
     if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
         return UNLABELLED
     if configuration == "tal":  # for the density weights of its term
@@ -85,9 +89,10 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
             return None
         for key in ("train_examples", "train_tokens"):
             found[key] += float(rows[key].mean()) * (1 + more)
-        found["scored"] += scored(name, budget)
+        profile = str(rows["profile"].iloc[-1]) if "profile" in rows else "cpu"
+        found["scored"] += scored(name, budget, profile)
         if name == "tal" and ("hybrid", budget) not in runs:  # its last purchase
-            found["scored"] += scored("hybrid", budget)
+            found["scored"] += scored("hybrid", budget, profile)
         if name == "data-module-wide":  # all that it added, by two teachers
             found["scored"] += 2 * float(rows["added"].mean())
         if "examples_scored" in rows and rows["examples_scored"].notna().any():
@@ -111,9 +116,9 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop_duplicates(keys, keep="last") if keys else frame
 
 
-def seconds(cost: dict[str, float], speed: Speed) -> float:
-    """Quiet seconds of a `total`."""
-    return cost["train_examples"] / speed.training + cost["scored"] / speed.scoring
+def seconds(cost: dict[str, float], speed: Speed, pair_tokens: float) -> float:
+    """Quiet seconds of a `total`; pair_tokens: tokens in a pair of the data that `speed` was measured on."""
+    return cost["train_tokens"] / pair_tokens / speed.training + cost["scored"] / speed.scoring
 
 
 def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int, speed: Speed,
@@ -132,7 +137,9 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     if known.empty or ("base", labels) not in means.index:
         return pd.DataFrame({"configuration": list(configurations.values()), "labels": "not run"},
                             index=pd.Index(list(configurations), name="id"))
-    target, baseline = means.loc[("base", labels), "mean"], seconds(total(known, "base", labels), speed)
+    target, cost = means.loc[("base", labels), "mean"], total(known, "base", labels)
+    pair_tokens = cost["train_tokens"] / cost["train_examples"]
+    baseline = seconds(cost, speed, pair_tokens)
     rows = []
     for name, title in configurations.items():
         row = {"configuration": title, "seeds": "—", "labels": "not run", "accuracy, %": "—", "pairs trained on": "—",
@@ -149,7 +156,7 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
                         "accuracy, %": f"{100 * good.loc[first, 'mean']:.2f}"})
             cost = total(known, name, int(first))
             if cost is not None:
-                time = seconds(cost, speed)
+                time = seconds(cost, speed, pair_tokens)
                 row.update({"pairs trained on": f"{cost['train_examples']:.0f}",
                             "tokens": f"{cost['train_tokens']:.0f}", "pairs scored": f"{cost['scored']:.0f}",
                             "minutes, quiet": f"{time / 60:.1f}", "of the baseline's": f"{time / baseline:.2f}"})

@@ -40,7 +40,7 @@ class Match(NamedTuple):
     """Labels needed to reach the goal, with a 95% interval. math.inf: not within the budgets.
 
     n: seeds behind it. reached: share of the resamples that reach the goal. goal: the control's accuracy.
-    statement: the result as a sentence.
+    statement: the result as a sentence. top: the largest budget that was run.
     """
 
     labels: float
@@ -50,6 +50,7 @@ class Match(NamedTuple):
     reached: float
     goal: float
     statement: str
+    top: int
 
 
 def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profile: str | None = None) -> pd.DataFrame:
@@ -134,11 +135,15 @@ def _complete(runs, seeds) -> list[int]:
 
 
 def _with_start(curves, name: str, target: str, seeds: Sequence[int] | None = None):
-    """The runs of a configuration, led by the target's at budgets below its smallest; seeds: which all must have."""
+    """The runs of a configuration, led by those of the target's same seeds at budgets below its smallest.
+
+    seeds: which all must have a budget for it to be taken.
+    """
     import pandas as pd
 
     own = curves[curves["configuration"] == name]
-    start = curves[(curves["configuration"] == target) & (curves["labels"] < own["labels"].min())]
+    start = curves[(curves["configuration"] == target) & (curves["labels"] < own["labels"].min())
+                   & curves["seed"].isin(own["seed"])]
     if seeds is not None:
         start = start.groupby("labels").filter(lambda group: set(seeds) <= set(group["seed"]))
     return pd.concat([start, own])
@@ -159,7 +164,7 @@ def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
         low = ordered[math.floor(tail * (len(draws) - 1))]
         high = ordered[math.ceil((1 - tail) * (len(draws) - 1))]
     reached = float(np.isfinite(draws).mean()) if len(draws) else float(math.isfinite(labels))
-    found = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "")
+    found = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
     return found._replace(statement=_statement(found, name, target, at, budgets, float(mean[-2])))
 
 
@@ -253,13 +258,20 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
         found = {}
     rows = []
     for name, match in found.items():
-        top = [max(curves.loc[curves["configuration"] == name, "labels"])]
+        top = [match.top]
         rows.append({"configuration": name, "labels needed": _bound(match.labels, top),
                      "95% interval": "—" if math.isnan(match.low) else _bounds(match.low, match.high, top),
-                     "labels saved, %": "none" if math.isinf(match.labels) else f"{100 * (1 - match.labels / at):.0f}",
+                     "labels saved, %": _saved(match, at),
                      "seeds": match.n})
     return pd.DataFrame(rows or [{"configuration": NOT_RUN, "labels needed": "—", "95% interval": "—",
                                   "labels saved, %": "—", "seeds": 0}])
+
+
+def _saved(match: Match, at: int) -> str:
+    """In percent; where the curve ended below the goal before `at` labels, all that is known is a bound."""
+    if math.isfinite(match.labels):
+        return f"{100 * (1 - match.labels / at):.0f}"
+    return "none" if match.top >= at else f"less than {100 * (1 - match.top / at):.0f}"
 
 
 def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:

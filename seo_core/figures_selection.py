@@ -34,22 +34,26 @@ def _empty(axes) -> None:
 
 
 @_styled
-def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy") -> Figure:
+def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy", *,
+                 shared: bool = True) -> Figure:
     """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
 
-    curves: `efficiency.label_curves`. The control is black and dashed; below its smallest budget an arm's curve
-    begins at the control's last point, a run that both share. The number of seeds stands in the legend.
+    curves: `efficiency.label_curves`. The control is black and dashed. shared: below its smallest budget an arm's curve
+    begins at the control's last point, of the arm's seeds, a run that both share. The number of seeds stands in the
+    legend.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     figure, axes = plt.subplots(figsize=(8, 4.4))
     names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
-    control = _means(curves[curves["configuration"] == target])
     for number, name in enumerate(names):
-        points = _means(curves[curves["configuration"] == name])
+        own = curves[curves["configuration"] == name]
+        points = _means(own)
         seeds = [p[4] for p in points]
-        points = [p for p in control if p[0] < points[0][0]][-1:] + points
+        if shared:
+            control = curves[(curves["configuration"] == target) & curves["seed"].isin(own["seed"])]
+            points = [p for p in _means(control) if p[0] < points[0][0]][-1:] + points
         labels, mean, low, high, _ = zip(*points, strict=True)
         colour = BLACK if name == target else COLOURS[(number - 1) % 6]
         axes.plot(labels, 100 * np.array(mean), "--" if name == target else LINES[(number // 6) % 4], color=colour,
@@ -116,7 +120,8 @@ def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, n
 def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
     """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the target's labels. "not run" without any.
 
-    A bar with a hatch ends at the budget without having reached the target; so may an interval (an arrow).
+    A bar with a hatch ends at the arm's largest budget without having reached the target; so may an interval (an
+    arrow).
     """
     import matplotlib.pyplot as plt
 
@@ -124,15 +129,16 @@ def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
     limit = 1.15 * at
     for place, match in enumerate(matches.values()):
         reached = math.isfinite(match.labels)
-        axes.barh(-place, match.labels if reached else at, color=SKY if reached else GRID, height=0.6,
+        axes.barh(-place, match.labels if reached else match.top, color=SKY if reached else GRID, height=0.6,
                   hatch="" if reached else "//", edgecolor=CARD)
         if not math.isnan(match.low):
-            high = match.high if math.isfinite(match.high) else limit
-            low = match.low if math.isfinite(match.low) else limit
+            end = limit if match.top >= at else match.top + (limit - at)
+            high = match.high if math.isfinite(match.high) else end
+            low = match.low if math.isfinite(match.low) else end
             axes.plot([low, high], [-place, -place], color=BLACK, linewidth=1.5, marker="|", markersize=8)
             if not math.isfinite(match.high):
-                axes.plot([limit], [-place], marker=">", color=BLACK, markersize=6, clip_on=False)
-        words = f"{match.labels:,.0f}" if reached else "not reached"
+                axes.plot([end], [-place], marker=">", color=BLACK, markersize=6, clip_on=False)
+        words = f"{match.labels:,.0f}" if reached else f"not reached with {match.top:,}"
         axes.annotate(f"{words}, {_seeds([match.n])}", (0, -place), xytext=(6, 0), textcoords="offset points",
                       va="center", fontsize=9)
     axes.axvline(at, color=SOFT, linestyle="--", linewidth=1.2)

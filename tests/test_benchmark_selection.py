@@ -89,6 +89,28 @@ def test_an_arm_is_drawn_from_the_controls_first_budget():
     pytest.importorskip("matplotlib").use("Agg")
     import matplotlib.pyplot as plt
 
-    lines = {line.get_label().split(" ")[0]: line for line in figures_selection.label_curves(_curves()).axes[0].lines}
+    def drawn(curves, **options):
+        figure = figures_selection.label_curves(curves, **options)
+        return {line.get_label().split(" ")[0]: line for line in figure.axes[0].lines}
+
+    lines = drawn(_curves())
     assert lines["badge"].get_xdata()[0] == 1000 and lines["badge"].get_ydata()[0] == lines["random"].get_ydata()[0]
+    assert drawn(_curves(), shared=False)["badge"].get_xdata()[0] == 2000
+    one = _curves()
+    one = one[(one["configuration"] == "random") | (one["seed"] == 1)]
+    start = one[(one["configuration"] == "random") & (one["labels"] == 1000) & (one["seed"] == 1)]["accuracy"].iloc[0]
+    assert drawn(one)["badge"].get_ydata()[0] == pytest.approx(100 * start)
+    plt.close("all")
+
+
+def test_a_bar_ends_where_its_arm_ends():
+    pytest.importorskip("matplotlib").use("Agg")
+    import matplotlib.pyplot as plt
+
+    curves = _curves(("random", "short", "long"))
+    curves = curves[(curves["configuration"] != "short") | (curves["labels"] < 8000)]
+    curves.loc[curves["configuration"] != "random", "accuracy"] -= 0.2
+    axes = figures_selection.labels_needed(efficiency.labels_to_match(curves), 8000).axes[0]
+    assert sorted(bar.get_width() for bar in axes.patches) == [4000, 8000]
+    assert any("not reached with 4,000" in text.get_text() for text in axes.texts)
     plt.close("all")

@@ -43,7 +43,9 @@ def test_the_total_adds_the_source_the_rounds_and_what_was_scored():
     cost = total(FRAME, "hybrid", 4000)
     assert cost["train_examples"] == 40_000 + 2000 + 4000 + 8000
     assert cost["scored"] == 2 * costs.CANDIDATES  # the first thousand is bought blindly
-    assert seconds(cost, SPEED) == pytest.approx(54_000 / 200 + 16_000 / 500)
+    tokens = cost["train_tokens"] / cost["train_examples"]
+    assert seconds(cost, SPEED, tokens) == pytest.approx(54_000 / 200 + 16_000 / 500)
+    assert seconds(cost, SPEED, 2 * tokens) == pytest.approx(27_000 / 200 + 16_000 / 500)  # half as long on average
     assert total(FRAME, "da", 2000) == {"train_examples": 10_000, "train_tokens": 400_000, "scored": 2500.0}
     assert total(FRAME, "tal", 4000) is None  # one of its runs has no record
 
@@ -69,6 +71,23 @@ def test_two_teachers_score_all_that_the_wide_module_added():
                                             record("data-module-wide", 4000, 0.68, added=28_000.0)])])
     before = total(frame, "tal", 4000)["scored"]  # the purchase in it is `hybrid`'s, and counts once
     assert total(frame, "data-module-wide", 4000)["scored"] - before == 2 * 28_000
+
+
+def test_short_pairs_of_a_source_task_are_cheaper_by_their_tokens():
+    frame = FRAME.copy()
+    frame.loc[frame["configuration"] == "source", "train_tokens"] /= 2
+    table = to_reach(frame, {"base": "baseline", "tl": "transfer"}, labels=8000, speed=SPEED)
+    assert table.loc["tl", "of the baseline's"] == f"{(4000 + 40_000 / 2) / 16_000:.2f}"
+    assert table.loc["tl", "pairs trained on"] == "44000"
+
+
+@pytest.mark.parametrize("name", ["ssl", "hybrid", "tal", "bald", "base"])
+def test_a_quick_run_scores_a_quick_number_of_pairs(name):
+    from seo_core import plans
+
+    assert plans.QUICK_CANDIDATES == plans.QUICK_UNLABELLED == costs.QUICK
+    times = {"bald": 5, "base": 0}.get(name, 1)
+    assert costs.scored(name, 2000, "quick") == times * costs.QUICK
 
 
 def test_a_run_with_a_second_record_counts_once():

@@ -77,6 +77,22 @@ def test_a_curve_that_stays_below_is_said_to_stay_below():
         "95% interval": "more than 8,000 at either end", "labels saved, %": "none", "seeds": 3}
 
 
+def test_a_curve_that_was_not_run_up_to_the_goals_labels_bounds_what_is_saved():
+    curves = _curves({"random": RANDOM, "short": (0.5, 0.52, 0.55, math.nan)})
+    match = labels_to_match(curves)["short"]
+    assert match.top == 4000 and match.labels == math.inf
+    row = match_table(curves).iloc[0]
+    assert row["labels needed"] == "more than 4,000" and row["labels saved, %"] == "less than 50"
+
+
+def test_a_borrowed_first_budget_is_of_the_arms_own_seeds():
+    curves = _curves({"random": RANDOM, "arm": (math.nan, 0.6, 0.7, 0.75)}, noise=0.02,
+                     skip=[("arm", seed, labels) for seed in (1, 2) for labels in BUDGETS])
+    table = efficiency.plateau_table(curves).set_index("configuration")
+    first = curves[(curves["configuration"] == "random") & (curves["seed"] == 0)]["accuracy"].iloc[0]
+    assert table.loc["arm", "accuracy, %"].startswith(f"{100 * first:.1f} → ")
+
+
 def test_a_curve_above_from_the_start_needs_at_most_its_first_budget():
     match = labels_to_match(_curves({"random": RANDOM, "great": (0.8, 0.85, 0.9, 0.9)}))["great"]
     assert match.labels == 1000 and "needs at most 1,000 labels" in match.statement

@@ -96,6 +96,14 @@ def test_a_contrast_of_contrasts_and_a_single_seed(records):
     assert table.loc[0, "points"] == "−11.00" and table.loc[0, "interval says"] == "one seed: no interval"
 
 
+def test_a_contrast_of_contrasts_pairs_by_example(records):
+    frame = results.load(records)
+    found = fa.differences(frame, [("da", "base", "da-static", "base")], ["accuracy_matched"]).iloc[0]
+    plain = fa.differences(frame, [("da", "da-static")], ["accuracy_matched"]).iloc[0]  # the same number, by arithmetic
+    assert found[["difference", "low", "high"]].tolist() == pytest.approx(plain[["difference", "low", "high"]].tolist())
+    assert found["seeds"] == 3 and found["low"] < found["high"]
+
+
 def test_tables_for_reading(records):
     frame = results.load(records)
     table = fa.difference_table(fa.differences(frame, [("da", "base"), ("base", "da")], ["accuracy_matched"]))
