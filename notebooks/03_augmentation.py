@@ -180,6 +180,8 @@ curves = {title: efficiency.label_curves(*folders, metrics=(metric,)) for title,
 static = {title: c[c.configuration.str.fullmatch("base|da-(?!.*limited).*")] for title, c in curves.items()}
 means = {title: 100 * c.groupby(["labels", "configuration"]).accuracy.mean() for title, c in static.items()}
 means = pd.DataFrame(means).round(2).reset_index()
+if len(means):
+    means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size().to_numpy()
 figures.Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
 
 # %%
@@ -190,7 +192,7 @@ for title, table in gains.items():
         interval = "(one seed: no interval)" if pd.isna(r.low) else f"[{r.low:+.2f}, {r.high:+.2f}] seeds {r.seeds}"
         print(f"  {r.configuration:20s} {r.labels:5d} labels {r.difference:+6.2f} {interval}")
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}}
 _ = figures.gain_intervals(gains["matched"], "difference to the labels alone, points of accuracy")
 
 # %% [markdown]
@@ -220,9 +222,17 @@ best = sorted(set(edits.loc[edits["low"] > 0, "configuration"]))
 print("better than unchanged copies, interval included:", ", ".join(best) or "none" if len(edits) else "not run yet")
 
 # %% [markdown]
-# With one seed an interval holds the spread of examples only, and a second seed may turn the verdict. An arm that gains on `base`, but not on
-# `da-copies`, does not help by its edits: its gain is that of more steps, which
-# unchanged copies give as well. A likely reason, which was not tested here: an edit changes a word or two of a pair, so it says little that the pair
+# With one seed an interval holds the spread of examples only, and a second seed may turn the verdict. So may another run of the control: the single
+# operators have one seed, and are compared with the copies of that seed alone. How far the copies of different seeds lie apart:
+
+# %%
+for title, c in static.items():
+    for n, runs in c[c["configuration"] == "da-copies"].groupby("labels"):
+        print(f"da-copies, {n} labels, {title:10s} " + ", ".join(f"seed {r.seed}: {100 * r.accuracy:.2f}" for r in runs.itertuples()))
+
+# %% [markdown]
+# An arm that gains on `base`, but not on `da-copies`, is not shown to help by its edits: unchanged copies, and the steps that come with them, gain as
+# much. A likely reason, which was not tested here: an edit changes a word or two of a pair, so it says little that the pair
 # did not say, and where the rules let a wrong label through it says something false.
 #
 # ## What changes with scale

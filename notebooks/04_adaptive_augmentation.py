@@ -214,7 +214,8 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # %%
 everything = results.load(results.reference_dir() / "cpu")
 mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC])]
-arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-static-limited", "da-limited", "adatal", "adatal-limited"]
+arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-copies-limited", "da-static-limited", "da-limited",
+        "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
 print(figures.absent(reference, arms))
 figures.Table(figures_adaptive.arm_table(reference))
@@ -227,18 +228,26 @@ figures.Table(figures_adaptive.arm_table(reference))
 
 # %%
 contrasts = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"),
-             ("da", "da-static"), ("da-limited", "base-limited"),
-             ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base"),
+             ("da", "da-static"), ("da-limited", "base-limited"), ("da-copies-limited", "base-limited"),
+             ("da-limited", "da-copies-limited"), ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base"),
              ("adatal-limited", "base-limited", "adatal", "base")]
 differences = figures_adaptive.differences(reference, contrasts)
 figures.Table(figures_adaptive.difference_table(differences))
 
-# %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
+# %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
 _ = figures_adaptive.forest(differences)
 
 # %% [markdown]
+# The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for:
+
+# %%
+kinds = figures_adaptive.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
+                                     metrics=tuple(figures_adaptive.KINDS))
+figures.Table(figures_adaptive.difference_table(kinds))
+
+# %% [markdown]
 # What the intervals of the two accuracies say, in words. `da` and `da-static` are worth their edits only where they are better than
-# `da-copies`, which has as many steps and no edits.
+# `da-copies`, which has as many steps and no edits; the same holds for the imbalanced arms and `da-copies-limited`.
 
 # %%
 rows = differences[differences["metric"].isin(["accuracy_matched", "accuracy_mismatched"])]
@@ -263,7 +272,7 @@ served = figures_adaptive.classes_served(reference)
 figures.Table(served)
 
 # %% [markdown]
-# One reason why ADA may fall behind `da-static` is the filter. It keeps an edited pair only if $M(\theta)$ gives its label at least the
+# Where ADA falls behind `da-static`, one reason may be the filter. It keeps an edited pair only if $M(\theta)$ gives its label at least the
 # probability of a guess.
 # $M(\theta)$ was trained on the very pairs that ADA is to help with. If it has not learned a rare class, it drops what was made for that class,
 # however much of it the aim asks for, and the rows go to the classes that pass. `da-static` has no filter: it edits each class by its share of

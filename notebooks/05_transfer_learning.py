@@ -145,12 +145,24 @@ matches = efficiency.labels_to_match(curves, target="base", at=int(top)) if len(
 for name in {"tl-l2sp"} & set(matches):
     print(matches[name].statement)
 
+# %% [markdown]
+# Most of that is the source task's. What the two protections add to it shows against `tl`, the plain network of the same start:
+
+# %%
+protected = efficiency.gains(curves[curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])], target="tl")
+figures.Table(efficiency.shown(protected))
+
+# %%
+print(efficiency.verdicts(protected))
+
 # %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}}
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "tl-decay": "source task, rates by layer"}
 _ = figures_semi.development(results.load_series(folders[0]), names)
 
 # %% [markdown]
-# An interval without zero means that the arm differs from `base` by more than seeds and examples explain. What `scratch` lacks
+# An interval without zero means that the arm differs from its control by more than examples and the seeds of the target's training explain.
+# There is one source network for all seeds, here and in every chapter that starts from it: how much of a gain is the luck of that one
+# network, no interval says. Nor was `base` ever trained for as many steps as the source task took. What `scratch` lacks
 # against `base` is the part of transfer that the paper's baseline has already. Note that the checkpoint of `base` has itself seen pairs of SNLI and
 # MultiNLI in its contrastive pre-training {cite}`reimers2019sbert`, which may make the step from `base` to `tl` smaller
 # than it would be for a plain language model.

@@ -86,7 +86,7 @@ print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels tha
 # | `bald` | the highest $H(\bar p) - \overline{H(p)}$ over five passes with dropout on: what the passes disagree about {cite}`houlsby2011bald,gal2017` |
 # | `badge` | k-means++ {cite}`arthur2007` over the gradients of the last layer, $(p - e_{\hat y}) \otimes h$: unsure *and* different from each other {cite}`ash2020badge` |
 # | `hybrid` | ours: uncertainty × density, without outliers, drawn at random in proportion |
-# | `hybrid_text` | ours too: the same with the margin as uncertainty, and density measured on words |
+# | `hybrid_text` | ours too: the same with the margin as uncertainty, density measured on words, and a sharper draw, by the square |
 #
 # Why functions of our own? On a pool gathered from several sources, the examples that a model is most unsure of are to a
 # large part *collective outliers*, which it will not learn from {cite}`karamcheti2021`. So `hybrid` first leaves
@@ -231,6 +231,15 @@ both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mi
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
 _ = figures_selection.gain_points(efficiency.gains(both))
 
+# %%
+figures.Table(efficiency.shown(efficiency.gains(both)))
+
+# %%
+print(efficiency.verdicts(efficiency.gains(both)))
+
+# %% [markdown]
+# With one seed the interval holds the spread of examples only, and a second seed may turn the verdict.
+
 # %% [markdown]
 # ### Without a source task: the arm `al`
 #
@@ -244,9 +253,7 @@ alone = efficiency.gains(alone[alone["configuration"].isin(("al", "base"))], tar
 figures.Table(efficiency.shown(alone))
 
 # %%
-for r in alone.itertuples():
-    verdict = "better than" if r.low > 0 else "worse than" if r.high < 0 else "not told apart from"
-    print(f"al at {r.labels} labels, seeds {r.seeds}: {verdict} random labels")
+print(efficiency.verdicts(alone))
 
 # %% [markdown]
 # ### Labels needed to match random at 8 000
@@ -290,8 +297,9 @@ run_arms = set(curves.loc[curves["labels"] == 8000, "configuration"])
 print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none")
 
 # %% [markdown]
-# How to read it: labels spent on pairs that the network will not learn are lost. A function that buys more of them than random has to make up
-# for that with the rest of its purchase. Where a function buys no more of them than random and is still no better, the
+# How to read it: labels spent on pairs that the network will not learn may be lost, and a function that buys more of them than random has to make up
+# for that with the rest of its purchase. This share alone does not decide: compare the functions that bought more hard pairs than random with
+# their accuracies above. Where a function buys no more of them than random and is still no better, the
 # reason must be another, such as a purchase that is less like the test set.
 #
 # The encoder has seen NLI pairs in its contrastive pre-training, and more in the source task, so the low end of these

@@ -164,7 +164,7 @@ figures.Table(pd.DataFrame(rows).round(3))
 #   aligned, no edits. Control: `tl-l2sp`, the supervised run from the same start.
 #
 # A technique that gets more from a label is worth as much as more labels. So each arm stands beside its control twice: with the *same* number of
-# labels, and with *twice* as many. Differences are in points, paired by seed and example, with 95% intervals.
+# labels, and with *twice* as many. Differences are in points on the matched set, paired by seed and example, with 95% intervals.
 #
 # **No arm controls for the number of steps.** A student that keeps many pairs takes more steps than its controls, and more steps help by
 # themselves: see the unchanged copies in [](03_augmentation). So a gain here is that of pseudo-labels *and* steps. Pairs seen in
@@ -189,8 +189,12 @@ none = pd.DataFrame([{"compared": efficiency.NOT_RUN}])
 figures.Table(table.round(2) if len(table) else none)
 
 # %% [markdown]
-# An interval that contains zero in a row with twice the labels means that these runs cannot tell the arm from twice the labels; one
-# that lies below zero means that half of the labels were not replaced.
+# In words, first with the same number of labels, then against twice as many. There, "not told apart" means that these runs cannot tell the
+# arm from twice the labels, and "worse" that half of the labels were not replaced.
+
+# %%
+for few, words in ((True, "the same number of labels"), (False, "twice the labels")):
+    print(f"Against {words}:", efficiency.verdicts(table[(table["labels saved, %"] == 0) == few]), sep="\n")
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms at 500 and 2\u00a0000 labels."}}
 _ = figures_semi.label_points(curves, target="base")

@@ -151,7 +151,8 @@ figures.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
 # %% [markdown]
 # The verdict on augmentation needs one more look. Its arm trains on half as many pairs again as its baseline, so it takes more steps.
 # `da-copies` takes as many, with unchanged copies in place of edits ([](03_augmentation)). If the copies gain as much, the gain is that of
-# the steps. The semi-supervised arm takes more steps too, and has no such control ([](08_semi_supervised)).
+# the steps. The semi-supervised arm takes more steps too, and so do those with a source task, which is trained on before; neither has such a control
+# ([](08_semi_supervised), [](05_transfer_learning)).
 
 # %%
 contrasts = [("da", "base"), ("da-copies", "base"), ("da", "da-copies")]

@@ -465,6 +465,8 @@ def _measure_study(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None
         return None
     names = [name for name, _ in contrast.terms]
     where = " · ".join(rows.iloc[0][["profile", "data_name", "model_name"]])
+    if "labels" in rows and rows["labels"].nunique() == 1 and rows["labels"].notna().all():
+        where += f" · {rows['labels'].iloc[0]:.0f} labels"
     if contrast.kind == "ratio":
         logs = (values[names[0]] / values[names[1]]).map(math.log)
         timed = contrast.metric == "latency_ms_p50" and _by_round(rows, values.index, names)

@@ -318,6 +318,24 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
     return pd.DataFrame(rows, columns=["compared", "labels saved, %", "difference", "low", "high", "seeds"])
 
 
+def verdicts(table: pd.DataFrame) -> str:
+    """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
+
+    One line each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
+    """
+    if table.empty:
+        return NOT_RUN
+    lines = {"better": [], "worse": [], "not told apart": [], "one seed, no interval": []}
+    for row in table.itertuples():
+        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,} labels"
+        side = ("one seed, no interval" if math.isnan(row.low) else "better" if row.low > 0
+                else "worse" if row.high < 0 else "not told apart")
+        lines[side].append(name + " (one seed)" * (row.seeds == 1))
+    empty = lines.pop("one seed, no interval")
+    text = [f"{side}: {', '.join(names) or 'none'}" for side, names in lines.items()]
+    return "\n".join(text + [f"one seed, no interval: {', '.join(empty)}"] * bool(empty))
+
+
 def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
                   tolerance: float = 0.01) -> pd.DataFrame:
     """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase.

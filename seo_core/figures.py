@@ -421,7 +421,10 @@ def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
 
 @_styled
 def gain_intervals(table: pd.DataFrame, label: str) -> Figure:
-    """Points with intervals around a line at zero, one for each row of `efficiency.gains`; "not run" without rows."""
+    """Points with intervals around a line at zero, one for each row of `efficiency.gains`; "not run" without rows.
+
+    A hollow point has one seed: its interval, where there is one, holds the spread of examples only.
+    """
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.36 * max(len(table), 2)))
@@ -429,7 +432,10 @@ def gain_intervals(table: pd.DataFrame, label: str) -> Figure:
     if len(table):
         value = table["difference"].to_numpy(float)
         reach = np.nan_to_num(np.abs([value - table["low"], table["high"] - value]))
-        axes.errorbar(value, places, xerr=reach, fmt="o", color=BLUE, ecolor=BLACK, capsize=3, linewidth=1.2)
+        for one, fill in ((True, CARD), (False, BLUE)):
+            mine = (table["seeds"] == 1).to_numpy() == one
+            axes.errorbar(value[mine], places[mine], xerr=reach[:, mine], fmt="o", color=BLUE, markerfacecolor=fill,
+                          ecolor=BLACK, capsize=3, linewidth=1.2)
     else:
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=VERMILION, style="italic")
     names = [f"{row.configuration}, {row.labels} labels" for row in table.itertuples()]

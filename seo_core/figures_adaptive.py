@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seo_core import claims
-from seo_core.figures import BLACK, COLOURS, LINES, MARKERS, NOT_RUN, SOFT, _styled
+from seo_core.figures import BLACK, CARD, COLOURS, LINES, MARKERS, NOT_RUN, SOFT, _styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "f1_macro": "macro F1",
            "robust_accuracy": "perturbed"}
+KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
 
 
 def weights_by_round(records: list[dict]) -> pd.DataFrame:
@@ -173,14 +174,14 @@ def difference_table(found: pd.DataFrame) -> pd.DataFrame:
 
     rows = list(found.itertuples())
     return pd.DataFrame({"labels": found["labels"], "contrast": found["contrast"],
-                         "metric": [METRICS.get(m, m) for m in found["metric"]], "points": list(map(text, rows)),
+                         "metric": [(METRICS | KINDS).get(m, m) for m in found["metric"]], "points": list(map(text, rows)),
                          "seeds": found["seeds"], "interval says": list(map(verdict, rows))})
 
 
 @_styled
 def forest(found: pd.DataFrame) -> Figure:
     """`differences` as points with their 95% intervals; a row for each contrast and number of labels, a panel for
-    each metric, no effect as a line."""
+    each metric, no effect as a line. A hollow point has one seed."""
     import matplotlib.pyplot as plt
 
     if found.empty:
@@ -197,7 +198,8 @@ def forest(found: pd.DataFrame) -> Figure:
             mine = found[(found["metric"] == metric) & (found["labels"] == labels) & (found["contrast"] == contrast)]
             for row in mine.itertuples():
                 axes.plot([row.low, row.high], [-place] * 2, color=COLOURS[0], linewidth=2)
-                axes.plot(row.difference, -place, "o", color=COLOURS[0], markersize=6)
+                axes.plot(row.difference, -place, "o", color=COLOURS[0], markersize=6,
+                          markerfacecolor=CARD if row.seeds == 1 else COLOURS[0])
         axes.axvline(0, color=BLACK, linewidth=0.9)
         axes.set(title=METRICS.get(metric, metric), xlabel="points")
     names = [f"{contrast}, {labels} labels".replace(") − (", ")\n− (") for labels, contrast in rows]
