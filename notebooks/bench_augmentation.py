@@ -144,13 +144,13 @@ print("the same texts for all; the same copies in every process")
 # %% [markdown]
 # ## The reference run
 #
-# The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. In it, `ratio` compares second passes, `ratio_total` first
-# passes, with nlpaug's way for our word operators, and with a process for each sentence for Apertium.
+# The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. "Cold" is the first pass, with the time to fill
+# the caches in it; "warm" the second. The ratios are to nlpaug's way for our word operators, and to a process for each sentence for Apertium.
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
 shown = figures.contestant_table(reference)
-figures.Table(shown)
+figures.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
 # %% [markdown]
 # Which of these comparisons are at equal work? A row is named where its share of replaced words, or of kept labels, differs from that of

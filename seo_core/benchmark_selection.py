@@ -85,7 +85,8 @@ def cost_table(records: list[dict]):
     """Contestants of the benchmark's records, printed for a page; one row, "not run yet", where there are none."""
     import pandas as pd
 
-    rows = [{"function": name.split()[0], "pool": int(v["pool"]), "seconds": round(v["seconds"], 1),
+    rows = [{"function": name.split()[0], "pool": int(v["pool"]), "texts": record["data"]["name"],
+             "tokens a pair": round(record["metrics"]["tokens_per_pair"], 1), "seconds": round(v["seconds"], 1),
              "pairs per second": round(v["examples_per_second"]),
              "seconds for choosing": round(v["choosing_seconds"], 1) if "choosing_seconds" in v else "—",
              "exponent": f"{v['exponent']:.2f}" if "exponent" in v else "—",
@@ -118,8 +119,16 @@ def run(settings, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FU
                          metrics={"rounds": rounds, "other_load": elsewhere.cores(),
                                   "tokens_per_pair": float(pool.lengths.mean()), "pairs": len(task["train"])},
                          parameters={"sizes": list(sizes), "functions": list(functions), "n": n},
-                         contestants=as_contestants(table))
+                         contestants=as_contestants(table), again=_command(settings, sizes, functions, n, rounds))
     return table, path
+
+
+def _command(settings, sizes, functions, n, rounds) -> str:
+    from seo_core.settings import display_source
+
+    return " ".join(["python -m seo_core.benchmark_selection --profile", settings.profile, "--seed", str(settings.seed),
+                     "--data", display_source(settings.data), "--model", display_source(settings.model),
+                     "--sizes", *map(str, sizes), "--functions", *functions, "--n", str(n), "--rounds", str(rounds)])
 
 
 def main(arguments: list[str] | None = None) -> int:

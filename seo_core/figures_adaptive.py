@@ -174,7 +174,8 @@ def difference_table(found: pd.DataFrame) -> pd.DataFrame:
 
     rows = list(found.itertuples())
     return pd.DataFrame({"labels": found["labels"], "contrast": found["contrast"],
-                         "metric": [(METRICS | KINDS).get(m, m) for m in found["metric"]], "points": list(map(text, rows)),
+                         "metric": [(METRICS | KINDS).get(m, m) for m in found["metric"]],
+                         "points": list(map(text, rows)),
                          "seeds": found["seeds"], "interval says": list(map(verdict, rows))})
 
 

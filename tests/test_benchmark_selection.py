@@ -37,7 +37,9 @@ def test_the_record_has_a_contestant_per_function_and_size_and_the_page_shows_it
     contestants = bench.as_contestants(bench.summarize(_turns()))
     assert set(contestants) == {"features 1000", "features 10000", "badge 1000", "badge 10000", "features"}
     assert contestants["features"]["examples_per_second"] == pytest.approx(500)
-    table = bench.cost_table([{"contestants": contestants, "metrics": {"other_load": 0.5}, "path": "r.json"}])
+    table = bench.cost_table([{"contestants": contestants, "metrics": {"other_load": 0.5, "tokens_per_pair": 39.94},
+                               "path": "r.json", "data": {"name": "path/to/mnli"}}])
+    assert set(table["texts"]) == {"path/to/mnli"} and set(table["tokens a pair"]) == {39.9}
     assert len(table) == 4 and set(table["quiet machine"]) == {"no"}
     assert bench.cost_table([]).iloc[0, 0] == "not run yet"
 
@@ -51,6 +53,8 @@ def test_one_command_measures_and_writes_the_record(tmp_path, capsys, monkeypatc
     record, = results.load_records(tmp_path)
     assert record["experiment"] == "bench_selection" and record["parameters"]["sizes"] == [40, 80]
     assert {"features", "badge 80", "hybrid 40"} <= set(record["contestants"])
+    assert record["provenance"]["command"].startswith("python -m seo_core.benchmark_selection --profile quick --seed 0 "
+                                                      "--data embedded --model bundled --sizes 40 80 --functions ")
     assert "seconds" in capsys.readouterr().out
     assert bench.main(["--functions", "entropie", "--sizes", "40", "--results-dir", str(tmp_path)]) == 1
     assert "did you mean 'entropy'" in capsys.readouterr().err
