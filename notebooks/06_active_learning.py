@@ -229,13 +229,14 @@ _ = figures_selection.label_curves(curves, metric="matched accuracy")
 # %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, with 95% intervals. With one seed the interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a dashed zero line, one for each acquisition function and number of labels."}}
 both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mismatched"))
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
-_ = figures_selection.gain_points(efficiency.gains(both))
+gained = efficiency.gains(both)
+_ = figures_selection.gain_points(gained)
 
 # %%
-figures.Table(efficiency.shown(efficiency.gains(both)))
+figures.Table(efficiency.shown(gained))
 
 # %%
-print(efficiency.verdicts(efficiency.gains(both)))
+print(efficiency.verdicts(gained))
 
 # %% [markdown]
 # With one seed the interval holds the spread of examples only, and a second seed may turn the verdict.

@@ -327,7 +327,7 @@ def verdicts(table: pd.DataFrame) -> str:
         return NOT_RUN
     lines = {"better": [], "worse": [], "not told apart": [], "one seed, no interval": []}
     for row in table.itertuples():
-        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,} labels"
+        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,}"
         side = ("one seed, no interval" if math.isnan(row.low) else "better" if row.low > 0
                 else "worse" if row.high < 0 else "not told apart")
         lines[side].append(name + " (one seed)" * (row.seeds == 1))

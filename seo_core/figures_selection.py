@@ -108,6 +108,8 @@ def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, n
         axes.set_title(name.replace("_", " "))
     for axes in grid[-1]:
         axes.set_xlabel("density")
+        axes.ticklabel_format(axis="x", useOffset=False)  # densities close to 1 differ in the fifth digit
+        axes.locator_params(axis="x", nbins=3)
     for axes in grid[:, 0]:
         axes.set_ylabel(f"uncertainty, {unit}")
     handles, words = grid.flat[0].get_legend_handles_labels()

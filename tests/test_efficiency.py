@@ -82,8 +82,8 @@ def test_verdicts_put_intervals_into_words():
                           ("d", 1000, 0.1, math.nan, math.nan, 1)],
                          columns=["configuration", "labels", "difference", "low", "high", "seeds"])
     assert efficiency.verdicts(table).splitlines() == [
-        "better: a at 1,000 labels", "worse: b at 2,000 labels (one seed)", "not told apart: c at 1,000 labels",
-        "one seed, no interval: d at 1,000 labels (one seed)"]
+        "better: a at 1,000", "worse: b at 2,000 (one seed)", "not told apart: c at 1,000",
+        "one seed, no interval: d at 1,000 (one seed)"]
     assert efficiency.verdicts(table[:1]).splitlines()[1] == "worse: none"
     assert efficiency.verdicts(table[:0]) == efficiency.NOT_RUN
     compared = efficiency.compare(_curves({"random": RANDOM, "arm": (0.6, 0.7, 0.8, 0.9)}),

@@ -204,8 +204,10 @@ def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
         return [NOT_RUN]
     base, said = table[table["arm"] == control].iloc[0], []
     for _, row in others.iterrows():
-        verdict = "more" if row["low"] > 0 else "fewer" if row["high"] < 0 else "no clear difference in"
-        said.append(f"{row['arm']}: {verdict} hard-to-learn pairs than {control}, {row['hard']:.1f}% against "
+        side = "more" if row["low"] > 0 else "fewer" if row["high"] < 0 else ""
+        verdict = (f"{side} hard-to-learn pairs than {control}" if side
+                   else f"no clear difference from {control} in hard-to-learn pairs")
+        said.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against "
                     f"{base['hard']:.1f}% ({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to "
                     f"{row['high']:+.1f}); never given their label: {row['never right']:.1f}% against "
                     f"{base['never right']:.1f}% ({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
