@@ -444,6 +444,7 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
              **{name: (static(name, (name,)), (2000,)) for name in OPERATORS}},
     ADAPTIVE: {"base": (robust_base, (2000, 8000)), "da": (adaptive, (2000, 8000)),
                **{f"limited-{name}": (limited(name), (2000,)) for name in ("base", "copies", "static", "ada")},
+               "random-limited": (lambda study, labels: acquire("random")(study.limited(LIMITED), labels), (2000,)),
                "adatal": (ada_and_tal, (2000,)),
                "adatal-limited": (lambda study, labels: ada_and_tal(study.limited(LIMITED), labels), (2000,))},
     SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
