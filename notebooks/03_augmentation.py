@@ -169,8 +169,6 @@ figures.Table(pd.DataFrame(rows).round(3))
 # copies in place of edited ones, at equal numbers, so that more steps are not taken for better data; the others name their operator.
 # Differences to `base` are in points, paired by seed and example, with 95% intervals; the robust accuracy, of which no
 # predictions are kept, is paired by seed.
-#
-# The runs with 2 000 labels are older than the list of opposites above: in them `neighbour`, alone or in a mixture, could still put *weak* for *strong*.
 
 # %%
 folders = [results.reference_dir() / "cpu" / name
@@ -237,7 +235,8 @@ for title, c in static.items():
 #
 # ## What changes with scale
 #
-# Do edited copies add less where there are more labels? Compare the rows of 2 000 and 8 000 labels. On a GPU,
+# Do edited copies add less where there are more labels? In these runs they do, and so do unchanged ones: with 8 000 labels no arm is told apart from
+# the labels alone, in the rows above. On a GPU,
 # `contextual` with a masked language model and MarianMT models for back-translation become affordable: pass their
 # names as `model=`. How fast the operators are is measured in [](bench_augmentation).
 #

@@ -205,32 +205,34 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # - `adatal`: ADA on the labels and the model of TAL ([](07_transfer_active_learning)), which starts from a source task. In `adatal-limited`
 #   TAL buys from a pool of that ratio.
 #
-# The runs with 2 000 labels are older than the list of opposites in [](03_augmentation): an edit could still put *weak* for *strong*.
+# - `random`: as many random labels, from the same start as `adatal`; in `random-limited` from a pool of that ratio. They are its controls.
 #
-# All arms of a seed have the same number of epochs, and all but the two `adatal` arms the same start and, within each
+# All arms of a seed have the same number of epochs, and all but the `adatal` and `random` arms the same start and, within each
 # setting, the same labelled pairs. `adatal` differs in both: it has the labels that TAL bought, and starts from a network that has seen the labels of the
 # source task (how many, [](05_transfer_learning) says).
 
 # %%
 everything = results.load(results.reference_dir() / "cpu")
-mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC])]
+source = everything["configuration"].isin(["random", "random-limited"]) & (everything.get("labels") == 2000)
+mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC]) | source]
 arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-copies-limited", "da-static-limited", "da-limited",
-        "adatal", "adatal-limited"]
+        "random", "random-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
 print(figures.absent(reference, arms))
 figures.Table(figures_adaptive.arm_table(reference))
 
 # %% [markdown]
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that they are known far better than either
-# accuracy. The last rows ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced
-# ones? In the row with `adatal` the source task is part of the gain, since the `base` arms have none: the row cannot say what of it is
-# ADA's, TAL's or the source task's.
+# accuracy. Rows with four arms ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced
+# ones? Where `adatal` stands beside `base`, the source task is part of the gain, since the `base` arms have none. How much of it is the source
+# task's alone, the same row with `random` in its place shows, and what ADA and TAL add to that, the rows of `adatal` against `random`.
 
 # %%
 contrasts = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"),
              ("da", "da-static"), ("da-limited", "base-limited"), ("da-copies-limited", "base-limited"),
              ("da-limited", "da-copies-limited"), ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base"),
-             ("adatal-limited", "base-limited", "adatal", "base")]
+             ("adatal-limited", "base-limited", "adatal", "base"), ("random-limited", "base-limited", "random", "base"),
+             ("adatal", "random"), ("adatal-limited", "random-limited"), ("adatal-limited", "random-limited", "adatal", "random")]
 differences = figures_adaptive.differences(reference, contrasts)
 figures.Table(figures_adaptive.difference_table(differences))
 
@@ -295,6 +297,18 @@ if starved.empty:
 # %%
 judged = claims.audit(everything, tuple(c for c in claims.CLAIMS if c.id in ("h-robust", "h-imbalance")))
 figures.Table(judged[["claim", "statement", "measured by", "ours", "n", "verdict", "note"]])
+
+# %% [markdown]
+# That rule compares with baselines that have no source task. Whose gain it is, only the control can say, which was added later and changes no verdict:
+# how much more is gained on imbalanced pairs than on balanced ones
+
+# %%
+whose = {"by ADA, TAL and the source task": ("adatal-limited", "base-limited", "adatal", "base"),
+         "by the source task alone": ("random-limited", "base-limited", "random", "base"),
+         "by ADA and TAL beyond it": ("adatal-limited", "random-limited", "adatal", "random")}
+for words, contrast in whose.items():
+    for r in figures_adaptive.differences(reference, [contrast], ["accuracy_matched"]).itertuples():
+        print(f"{words:32s} {r.difference:+6.2f} [{r.low:+.2f}, {r.high:+.2f}] points, seeds {r.seeds}")
 
 # %% [markdown]
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than

@@ -280,8 +280,7 @@ print("needs fewer labels than random, interval included:", ", ".join(better) or
 # ### Where the money went
 #
 # The data map of what each arm on it chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
-# after no epoch, although the network was trained on it. The interval of the last column is over pairs. What `hybrid` bought on this map comes from an earlier run of the same seed than
-# its curve above.
+# after no epoch, although the network was trained on it. The interval of the last column is over pairs.
 
 # %%
 records = results.load_records(folder)

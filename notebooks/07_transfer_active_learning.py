@@ -265,6 +265,11 @@ figures.Table(efficiency.shown(choosing))
 print(efficiency.verdicts(choosing))
 
 # %% [markdown]
+# In the two epochs that all runs with so many labels get, these networks learn little of the task, and the scores of one that has learned little
+# rank the pool by little more than chance. So this control is a weak one: it cannot show that choosing does not pay from a clean
+# start, only that it did not pay here.
+
+# %% [markdown]
 # ## What changes with scale
 #
 # With all of MultiNLI there is nothing left to buy, no need of a source task, and
