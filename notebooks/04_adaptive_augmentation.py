@@ -274,12 +274,12 @@ served = figures_adaptive.classes_served(reference)
 figures.Table(served)
 
 # %% [markdown]
-# Where ADA falls behind `da-static`, one reason may be the filter. It keeps an edited pair only if $M(\theta)$ gives its label at least the
+# What may hold ADA back on imbalanced pairs is its filter. It keeps an edited pair only if $M(\theta)$ gives its label at least the
 # probability of a guess.
 # $M(\theta)$ was trained on the very pairs that ADA is to help with. If it has not learned a rare class, it drops what was made for that class,
 # however much of it the aim asks for, and the rows go to the classes that pass. `da-static` has no filter: it edits each class by its share of
 # the labels. So on imbalanced pairs ADA can starve the class that needs it most. The classes that got less than half of
-# their share:
+# their share, and where the rows of each imbalanced run went:
 
 # %%
 known = served[served["class"] != "—"]
@@ -289,6 +289,9 @@ for _, r in starved.iterrows():
           f"{r['of the added rows, %']}% of the added rows; the model is right on {r['accuracy, %']}% of it")
 if starved.empty:
     print("none" if len(known) else "not run yet")
+shares = {c: c.removeprefix("ada_added_") for c in reference if c.startswith("ada_added_")}
+for _, run in reference[reference["configuration"] == "da-limited"].iterrows():
+    print(f"   seed {run['seed']}: " + ", ".join(f"{name} {100 * run[c]:.0f}%" for c, name in shares.items()))
 
 # %% [markdown]
 # The verdicts on the two claims, by the rules that were fixed before these runs. `h-imbalance` asks for ADA and TAL together, so its

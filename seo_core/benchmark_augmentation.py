@@ -121,15 +121,14 @@ class Contestants:
 
     def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
         self.texts, self.slow_pairs, self.made, self.versions = texts, slow_pairs, {}, {}
-        sample = self.first(max(2 * slow_pairs, 100))
         self.strengths = {}
         for ours, theirs in (("seo_core synonym", "nlpaug synonym"), ("seo_core eda", "nlpaug swap")):
             if ours not in names:
                 continue
             rate = strength  # of all words, where no peer says what it makes of the number
             if theirs in names:
-                rate = replaced(sample, run_peer(theirs, sample, strength, once=True)["texts"])
-            self.strengths[ours] = calibrate(ours.split()[1], sample, rate)
+                rate = replaced(texts, run_peer(theirs, texts, strength, once=True)["texts"])
+            self.strengths[ours] = calibrate(ours.split()[1], texts, rate)
         self.strengths |= {name: strength for name in names if name not in self.strengths}
         self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: self._contestant(name) for name in names}
 
