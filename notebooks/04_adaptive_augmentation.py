@@ -208,8 +208,9 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # - `random`: as many random labels, from the same start as `adatal`; in `random-limited` from a pool of that ratio. They are its controls.
 #
 # All arms of a seed have the same number of epochs, and all but the `adatal` and `random` arms the same start and, within each
-# setting, the same labelled pairs. `adatal` differs in both: it has the labels that TAL bought, and starts from a network that has seen the labels of the
-# source task (how many, [](05_transfer_learning) says).
+# setting, the same labelled pairs. `adatal` and `random-limited` differ in both, `random` in the start only, from a network that has seen the labels of the source
+# task (how many, [](05_transfer_learning) says). The two `random` arms have the pull of TAL towards that start, and no second term and no edits, so they take two thirds of the steps of
+# `adatal`.
 
 # %%
 everything = results.load(results.reference_dir() / "cpu")
@@ -222,8 +223,8 @@ print(figures.absent(reference, arms))
 figures.Table(figures_adaptive.arm_table(reference))
 
 # %% [markdown]
-# Differences are paired: the same seed and the same evaluation pairs on both sides, so that they are known far better than either
-# accuracy. Rows with four arms ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced
+# Differences are paired: the same seed and the same evaluation pairs on both sides, so that what both sides share drops out. (The ± above
+# holds the spread of seeds only; the intervals of the two accuracies here hold that of seeds and examples.) Rows with four arms ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced
 # ones? Where `adatal` stands beside `base`, the source task is part of the gain, since the `base` arms have none. How much of it is the source
 # task's alone, the same row with `random` in its place shows, and what ADA and TAL add to that, the rows of `adatal` against `random`.
 
@@ -240,7 +241,9 @@ figures.Table(figures_adaptive.difference_table(differences))
 _ = figures_adaptive.forest(differences)
 
 # %% [markdown]
-# The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for:
+# The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for. As for macro F1 and
+# `perturbed`, of which no predictions are kept, the interval holds the spread of three seeds only and not that of the examples: it may be far too narrow by
+# chance, and one such row of many that excludes zero says little.
 
 # %%
 kinds = figures_adaptive.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
@@ -305,12 +308,12 @@ figures.Table(judged[["claim", "statement", "measured by", "records", "ours", "n
 # Of several numbers of labels the rule takes the one with most seeds, and of these the largest. For the other one see the rows `perturbed` above, and
 # whether `da` beats `da-copies` there too.
 #
-# `h-imbalance` compares with baselines that have no source task. Whose gain it is, only the control can say, which was added later and changes no verdict:
-# how much more is gained on imbalanced pairs than on balanced ones
+# `h-imbalance` compares with baselines that have no source task. Whose gain it is, only a control can say; it is no part of the rule and changes no verdict. How
+# much more is gained on imbalanced pairs than on balanced ones:
 
 # %%
 whose = {"by ADA, TAL and the source task": ("adatal-limited", "base-limited", "adatal", "base"),
-         "by the source task alone": ("random-limited", "base-limited", "random", "base"),
+         "by random labels after that task": ("random-limited", "base-limited", "random", "base"),
          "by ADA and TAL beyond it": ("adatal-limited", "random-limited", "adatal", "random")}
 matched = differences[differences["metric"] == "accuracy_matched"].set_index("contrast")
 for words, (a, b, c, d) in whose.items():
@@ -319,7 +322,8 @@ for words, (a, b, c, d) in whose.items():
 
 # %% [markdown]
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than
-# it would be from a clean start. The comparison is fair, since all arms start from the same weights.
+# it would be from a clean start. Comparisons among the arms without a source task are fair in this, since all of these start from the same
+# weights; `adatal` and `random` start from the source network, which came from them too.
 #
 # ## Exercises
 #

@@ -146,7 +146,8 @@ for name in {"tl-l2sp"} & set(matches):
     print(matches[name].statement)
 
 # %% [markdown]
-# Most of that is the source task's. What the two protections add to it shows against `tl`, the plain network of the same start:
+# At 8 000 labels, the only number that `tl` was run with, nearly all of that comes with the source task. What the two protections add to it shows
+# against `tl`, the plain network of the same start:
 
 # %%
 protected = efficiency.gains(curves[curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])], target="tl")
@@ -160,7 +161,7 @@ names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "
 _ = figures_semi.development(results.load_series(folders[0]), names)
 
 # %% [markdown]
-# An interval without zero means that the arm differs from its control by more than examples and the seeds of the target's training explain.
+# An interval without zero means that the arm differs from its control by more than examples and the seeds of the target's training explain; with one seed, it holds the examples only.
 # There is one source network for all seeds, here and in every chapter that starts from it: how much of a gain is the luck of that one
 # network, no interval says. Nor was `base` ever trained for as many steps as the source task took. What `scratch` lacks
 # against `base` is the part of transfer that the paper's baseline has already. Note that the checkpoint of `base` has itself seen pairs of SNLI and

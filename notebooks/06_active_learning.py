@@ -110,7 +110,7 @@ bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) fo
 print({name: len(set(positions)) for name, positions in bought.items()})
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(describe(logits, density, bought).round(3), index=True)
+figures.Table(describe(logits, density, bought).round(5), index=True)
 
 # %% [markdown]
 # The table says where the money goes: how unsure the model is of the purchase, how typical the purchase is, which share of
@@ -239,7 +239,8 @@ figures.Table(efficiency.shown(gained))
 print(efficiency.verdicts(gained))
 
 # %% [markdown]
-# With one seed the interval holds the spread of examples only, and a second seed may turn the verdict.
+# With one seed the interval holds the spread of examples only, and a second seed may turn the verdict. And of twenty such intervals about one excludes
+# zero by chance alone: one that does so narrowly is no finding.
 
 # %% [markdown]
 # ### Without a source task: the arm `al`
@@ -320,8 +321,8 @@ figures.Table(efficiency.plateau_table(development[shared]))
 # Choosing is not free: somebody has to run the model over the pool, and then choose. The benchmark
 # `python -m seo_core.benchmark_selection` measures both for growing pools. `features` is the pass alone. No function builds a
 # matrix of all pairs of the pool: BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either, because inner products of
-# rank-one matrices factorise, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$. An exponent of 1
-# means that cost grows in proportion to the pool, 2 that it grows with its square.
+# rank-one matrices factorise, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$. An exponent of 1 means that cost grows in proportion to the pool, 2 that it grows with its square. A pool larger than the
+# set repeats its pairs. Choosing is the call minus `features`, each timed once, so a few seconds of it are within the noise.
 
 # %%
 figures.Table(benchmark_selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))

@@ -265,9 +265,8 @@ figures.Table(efficiency.shown(choosing))
 print(efficiency.verdicts(choosing))
 
 # %% [markdown]
-# In the two epochs that all runs with so many labels get, these networks learn little of the task, and the scores of one that has learned little
-# rank the pool by little more than chance. So this control is a weak one: it cannot show that choosing does not pay from a clean
-# start, only that it did not pay here.
+# Networks this close to guessing have scores that may rank the pool hardly better than chance, which was not measured. So this control is a weak
+# one: with one seed no gain could be shown, and one of up to half a point is not excluded.
 
 # %% [markdown]
 # ## What changes with scale

@@ -166,8 +166,7 @@ figures.Table(pd.DataFrame(rows).round(3))
 # A technique that gets more from a label is worth as much as more labels. So each arm stands beside its control twice: with the *same* number of
 # labels, and with *twice* as many. Differences are in points on the matched set, paired by seed and example, with 95% intervals.
 #
-# **No arm controls for the number of steps.** A student that keeps many pairs takes more steps than its controls, and more steps help by
-# themselves: see the unchanged copies in [](03_augmentation). So a gain here is that of pseudo-labels *and* steps. Pairs seen in
+# **No arm controls for the number of steps.** A student that keeps many pairs takes more steps than its controls, and with 2 000 labels more steps helped by themselves: see the unchanged copies in [](03_augmentation). So a gain here is that of pseudo-labels *and* steps. Pairs seen in
 # training, repeats included (mean over the seeds; the teacher's own training comes on top):
 
 # %%
@@ -190,7 +189,8 @@ figures.Table(table.round(2) if len(table) else none)
 
 # %% [markdown]
 # In words, first with the same number of labels, then against twice as many. There, "not told apart" means that these runs cannot tell the
-# arm from twice the labels, and "worse" that half of the labels were not replaced.
+# arm from twice the labels, and "worse" that half of the labels were not replaced. The verdict says
+# only as much as the control gains by its second half: where the curve below is flat, as good as twice the labels is no achievement.
 
 # %%
 for few, words in ((True, "the same number of labels"), (False, "twice the labels")):

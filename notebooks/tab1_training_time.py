@@ -86,7 +86,8 @@ figures.Table(table)
 # it saves labels of the target, not labels as such. And its training is paid once, while it may serve many targets;
 # here it is counted in full.
 #
-# The same with the records of this run. Under `quick` the counts are those of a short demonstration.
+# The same with the records of this run. Under `quick` the counts are those of a short demonstration, and the minutes, which
+# assume pairs of the benchmark's length, say nothing.
 
 # %% tags=["nbval-ignore-output"]
 quick_labels = int(run["labels"].max()) if "labels" in run and run["labels"].notna().any() else 0

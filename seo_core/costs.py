@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seo_core.studies import BUDGETS
+from seo_core.studies import BUDGETS, QUICK_BUDGETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,30 +30,30 @@ class Speed:
     scoring: float
 
 
-def needs(configuration: str, labels: int) -> list[tuple[str, int]]:
+def needs(configuration: str, labels: int, budgets: tuple[int, ...] = BUDGETS) -> list[tuple[str, int]]:
     """The runs, as (configuration, labels), without which this one could not have been made; itself is last.
 
-    The order is that of making them, each once.
+    The order is that of making them, each once. budgets: of the study's rounds.
     """
     before: list[tuple[str, int]] = []
     if configuration in ("da", "ssl", "ssl-fixed"):
         before = [("base", labels)]  # the teacher
     elif configuration == "ssl-source":
-        before = needs("random", labels)
+        before = needs("random", labels, budgets)
     elif configuration == "al":
         before = [("base", labels // 2)]
     elif configuration in ("tl", "tl-decay", "random"):
         before = [("source", 0)]
     elif configuration in _BOUGHT:
-        earlier = [b for b in BUDGETS if b < labels]
-        before = needs(configuration, earlier[-1]) if earlier else needs("random", labels)[:-1]
+        earlier = [b for b in budgets if b < labels]
+        before = needs(configuration, earlier[-1], budgets) if earlier else needs("random", labels)[:-1]
     elif configuration == "tal":  # the labels of `hybrid`, bought before its last training: that one is not needed
-        before = needs("hybrid", labels)[:-1]
+        before = needs("hybrid", labels, budgets)[:-1]
     elif configuration == "data-module":
-        before = needs("tal", labels)
+        before = needs("tal", labels, budgets)
     elif configuration == "data-module-wide":  # two teachers
-        before = [*needs("hybrid", labels), ("tal", labels)]
-    name = "random" if configuration in _BOUGHT and labels == BUDGETS[0] else configuration  # the first is at random
+        before = [*needs("hybrid", labels, budgets), ("tal", labels)]
+    name = "random" if configuration in _BOUGHT and labels == budgets[0] else configuration  # the first is at random
     return [*before, (name, labels)]
 
 
@@ -62,17 +62,17 @@ _BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald", "
 
 def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
-    if profile == "quick":
-        return scored(configuration, labels) // UNLABELLED * QUICK if configuration != "tal" else QUICK
+    quick = profile == "quick"
+    candidates, unlabelled = (QUICK, QUICK) if quick else (CANDIDATES, UNLABELLED)
     if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
-        return UNLABELLED
+        return unlabelled
     if configuration == "tal":  # for the density weights of its term
         from seo_core.selection import TransferActiveConfig
 
-        return TransferActiveConfig.unlabelled_rows
+        return QUICK if quick else TransferActiveConfig.unlabelled_rows
     if configuration in _BOUGHT:
-        return CANDIDATES * (5 if configuration == "bald" else 1) * (labels > BUDGETS[0])
-    return CANDIDATES if configuration == "al" else 0
+        return candidates * (5 if configuration == "bald" else 1) * (labels > (QUICK_BUDGETS if quick else BUDGETS)[0])
+    return candidates if configuration == "al" else 0
 
 
 def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, float] | None:
@@ -81,7 +81,8 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
     frame: `results.load` of the study records. None where one of them has no record.
     """
     frame, found = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
-    runs = needs(configuration, labels)
+    profile = str(frame["profile"].iloc[-1]) if "profile" in frame and len(frame) else "cpu"
+    runs = needs(configuration, labels, QUICK_BUDGETS if profile == "quick" else BUDGETS)
     for name, budget in runs:
         more = _beside(name)
         rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
@@ -89,7 +90,6 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
             return None
         for key in ("train_examples", "train_tokens"):
             found[key] += float(rows[key].mean()) * (1 + more)
-        profile = str(rows["profile"].iloc[-1]) if "profile" in rows else "cpu"
         found["scored"] += scored(name, budget, profile)
         if name == "tal" and ("hybrid", budget) not in runs:  # its last purchase
             found["scored"] += scored("hybrid", budget, profile)
@@ -117,7 +117,10 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds(cost: dict[str, float], speed: Speed, pair_tokens: float) -> float:
-    """Quiet seconds of a `total`; pair_tokens: tokens in a pair of the data that `speed` was measured on."""
+    """Quiet seconds of a `total`; pair_tokens: tokens in a pair of the data that `speed` was measured on.
+
+    `to_reach` takes those of the baseline, which is right where the benchmark and the studies had the same data.
+    """
     return cost["train_tokens"] / pair_tokens / speed.training + cost["scored"] / speed.scoring
 
 

@@ -90,6 +90,16 @@ def test_a_quick_run_scores_a_quick_number_of_pairs(name):
     assert costs.scored(name, 2000, "quick") == times * costs.QUICK
 
 
+def test_the_rounds_of_a_quick_run_are_counted_too():
+    assert needs("hybrid", 96, (64, 96, 128)) == [("source", 0), ("random", 64), ("hybrid", 96)]
+    rows = [record("source", 0, 0.5, train_examples=256), record("random", 64, 0.4, train_examples=128),
+            record("hybrid", 96, 0.4, train_examples=192), record("tal", 96, 0.4, train_examples=192)]
+    frame = pd.DataFrame(rows).assign(profile="quick")
+    assert total(frame, "hybrid", 96)["train_examples"] == 256 + 128 + 192
+    assert total(frame, "hybrid", 96)["scored"] == costs.QUICK
+    assert total(frame, "tal", 96)["scored"] == 2 * costs.QUICK
+
+
 def test_a_run_with_a_second_record_counts_once():
     twice = pd.concat([FRAME, FRAME[(FRAME["configuration"] == "base") & (FRAME["seed"] == 0)]])
     assert total(twice, "base", 8000) == total(FRAME, "base", 8000)
