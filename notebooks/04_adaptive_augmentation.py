@@ -41,6 +41,7 @@ results_dir: str = "default"  # where the records go
 
 # %%
 import numpy as np
+import pandas as pd
 import torch
 
 from seo_core import claims, figures, figures_adaptive, load_settings, plans, results
@@ -224,21 +225,15 @@ figures.Table(figures_adaptive.arm_table(reference))
 
 # %% [markdown]
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that what both sides share drops out. (The ± above
-# holds the spread of seeds only; the intervals of the two accuracies here hold that of seeds and examples.) Rows with four arms ask what `h-imbalance` asks, for ADA alone and for ADA and TAL: is more gained on imbalanced pairs than on balanced
-# ones? Where `adatal` stands beside `base`, the source task is part of the gain, since the `base` arms have none. How much of it is the source
-# task's alone, the same row with `random` in its place shows, and what ADA and TAL add to that, the rows of `adatal` against `random`.
+# holds the spread of seeds only; the intervals of the two accuracies here hold that of seeds and examples.) First the balanced labels:
 
 # %%
-contrasts = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"),
-             ("da", "da-static"), ("da-limited", "base-limited"), ("da-copies-limited", "base-limited"),
-             ("da-limited", "da-copies-limited"), ("da-limited", "da-static-limited"), ("da-limited", "base-limited", "da", "base"),
-             ("adatal-limited", "base-limited", "adatal", "base"), ("random-limited", "base-limited", "random", "base"),
-             ("adatal", "random"), ("adatal-limited", "random-limited"), ("adatal-limited", "random-limited", "adatal", "random")]
-differences = figures_adaptive.differences(reference, contrasts)
-figures.Table(figures_adaptive.difference_table(differences))
+pairs = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"), ("da", "da-static")]
+balanced = figures_adaptive.differences(reference, pairs)
+figures.Table(figures_adaptive.difference_table(balanced))
 
 # %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
-_ = figures_adaptive.forest(differences)
+_ = figures_adaptive.forest(balanced)
 
 # %% [markdown]
 # The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for. As for macro F1 and
@@ -251,11 +246,31 @@ kinds = figures_adaptive.differences(reference, [("da", "base"), ("da", "da-copi
 figures.Table(figures_adaptive.difference_table(kinds))
 
 # %% [markdown]
+# Next the imbalanced labels, and ADA with TAL. Rows with four arms ask what `h-imbalance` asks: is more gained on imbalanced pairs than on balanced
+# ones? Where `adatal` stands beside `base`, the source task is part of the gain, since the `base` arms have none. How much random labels after
+# that task gain, the same row with `random` in its place shows, and what ADA and TAL add to that, the rows of `adatal` against `random`.
+
+# %%
+whose = {"by ADA": ("da-limited", "base-limited", "da", "base"),
+         "by ADA, TAL and the source task": ("adatal-limited", "base-limited", "adatal", "base"),
+         "by random labels after that task": ("random-limited", "base-limited", "random", "base"),
+         "by ADA and TAL beyond it": ("adatal-limited", "random-limited", "adatal", "random")}
+rare = [("da-copies-limited", "base-limited"), ("da-limited", "base-limited"), ("da-limited", "da-copies-limited"),
+        ("da-limited", "da-static-limited"), ("adatal", "random"), ("adatal-limited", "random-limited"), *whose.values()]
+accuracies = ("accuracy_matched", "accuracy_mismatched")
+imbalanced = figures_adaptive.differences(reference, rare, accuracies)
+figures.Table(figures_adaptive.difference_table(imbalanced))
+
+# %% mystnb={"figure": {"caption": "The same for the imbalanced setting, 8:1:1, and for ADA with TAL: accuracies only, intervals paired by seed and example.", "name": "fig-ada-imbalanced"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each official set."}}
+_ = figures_adaptive.forest(imbalanced)
+
+# %% [markdown]
 # What the intervals of the two accuracies say, in words. `da` and `da-static` are worth their edits only where they are better than
 # `da-copies`, which has as many steps and no edits; the same holds for the imbalanced arms and `da-copies-limited`.
 
 # %%
-rows = differences[differences["metric"].isin(["accuracy_matched", "accuracy_mismatched"])]
+differences = pd.concat([balanced, imbalanced], ignore_index=True)
+rows = differences[differences["metric"].isin(accuracies)]
 signs = {"above zero": rows["low"] > 0, "below zero": rows["high"] < 0,
          "contains zero": (rows["low"] <= 0) & (rows["high"] >= 0)}
 for words, mine in signs.items():
@@ -312,9 +327,6 @@ figures.Table(judged[["claim", "statement", "measured by", "records", "ours", "n
 # much more is gained on imbalanced pairs than on balanced ones:
 
 # %%
-whose = {"by ADA, TAL and the source task": ("adatal-limited", "base-limited", "adatal", "base"),
-         "by random labels after that task": ("random-limited", "base-limited", "random", "base"),
-         "by ADA and TAL beyond it": ("adatal-limited", "random-limited", "adatal", "random")}
 matched = differences[differences["metric"] == "accuracy_matched"].set_index("contrast")
 for words, (a, b, c, d) in whose.items():
     for _, r in matched[matched.index == f"({a} − {b}) − ({c} − {d})"].iterrows():

@@ -17,6 +17,7 @@ only.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -321,7 +322,7 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
 def verdicts(table: pd.DataFrame) -> str:
     """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
 
-    One line each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
+    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
     """
     if table.empty:
         return NOT_RUN
@@ -333,7 +334,8 @@ def verdicts(table: pd.DataFrame) -> str:
         lines[side].append(name + " (one seed)" * (row.seeds == 1))
     empty = lines.pop("one seed, no interval")
     text = [f"{side}: {', '.join(names) or 'none'}" for side, names in lines.items()]
-    return "\n".join(text + [f"one seed, no interval: {', '.join(empty)}"] * bool(empty))
+    text += [f"one seed, no interval: {', '.join(empty)}"] * bool(empty)
+    return "\n".join(textwrap.fill(line, 90, subsequent_indent="   ") for line in text)
 
 
 def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,

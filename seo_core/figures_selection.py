@@ -136,7 +136,7 @@ def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
         if not math.isnan(match.low):
             end = limit if match.top >= at else match.top + (limit - at)
             high = match.high if math.isfinite(match.high) else end
-            low = match.low if math.isfinite(match.low) else end
+            low = match.low if math.isfinite(match.low) else match.top
             axes.plot([low, high], [-place, -place], color=BLACK, linewidth=1.5, marker="|", markersize=8)
             if not math.isfinite(match.high):
                 axes.plot([end], [-place], marker=">", color=BLACK, markersize=6, clip_on=False)
