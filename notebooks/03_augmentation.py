@@ -177,9 +177,8 @@ metrics = {"matched": "accuracy_matched", "mismatched": "accuracy_mismatched", "
 curves = {title: efficiency.label_curves(*folders, metrics=(metric,)) for title, metric in metrics.items()}
 static = {title: c[c.configuration.str.fullmatch("base|da-(?!.*limited).*")] for title, c in curves.items()}
 means = {title: 100 * c.groupby(["labels", "configuration"]).accuracy.mean() for title, c in static.items()}
+means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size()
 means = pd.DataFrame(means).round(2).reset_index()
-if len(means):
-    means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size().to_numpy()
 figures.Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
 
 # %%

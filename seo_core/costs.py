@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from seo_core.plans import CANDIDATES, QUICK_CANDIDATES, QUICK_UNLABELLED, UNLABELLED
 from seo_core.studies import BUDGETS, QUICK_BUDGETS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CANDIDATES = UNLABELLED = 8000  # pairs scored in a round of buying, and pseudo-labelled (see seo_core.plans)
-QUICK = 256  # both, and TAL's unlabelled pairs, under `quick`
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,13 @@ _BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald", "
 def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
     quick = profile == "quick"
-    candidates, unlabelled = (QUICK, QUICK) if quick else (CANDIDATES, UNLABELLED)
+    candidates, unlabelled = (QUICK_CANDIDATES, QUICK_UNLABELLED) if quick else (CANDIDATES, UNLABELLED)
     if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
         return unlabelled
     if configuration == "tal":  # for the density weights of its term
         from seo_core.selection import TransferActiveConfig
 
-        return QUICK if quick else TransferActiveConfig.unlabelled_rows
+        return QUICK_UNLABELLED if quick else TransferActiveConfig.unlabelled_rows
     if configuration in _BOUGHT:
         return candidates * (5 if configuration == "bald" else 1) * (labels > (QUICK_BUDGETS if quick else BUDGETS)[0])
     return candidates if configuration == "al" else 0
