@@ -319,7 +319,9 @@ figures.Table(efficiency.plateau_table(development[shared]))
 # ## What choosing costs
 #
 # Choosing is not free: somebody has to run the model over the pool, and then choose. The benchmark
-# `python -m seo_core.benchmark_selection` measures both for growing pools. `features` is the pass alone. No function builds a
+# `python -m seo_core.benchmark_selection` measures both for growing pools. `features` is the pass alone; `predict` is plain inference, and the
+# column *of inference* gives the seconds of every call over those of `predict` on the same pool; `fit` is an epoch of training, for [](tab1_training_time).
+# No function builds a
 # matrix of all pairs of the pool: BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either, because inner products of
 # rank-one matrices factorise, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$. An exponent of 1 means that cost grows in proportion to the pool, 2 that it grows with its square. A pool larger than the
 # set repeats its pairs. Choosing is the call minus `features`, each timed once, so a few seconds of it are within the noise.

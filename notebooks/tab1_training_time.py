@@ -55,9 +55,8 @@ figures.Table(papers.rename(columns={"label": "configuration", "training_hours":
 # ## From pairs to minutes
 #
 # Counts of pairs do not depend on what else the machine does. Seconds do, and the studies were run two at a
-# time. So minutes below are counts divided by the throughput of the benchmarks: [](bench_training) for training, and
-# the pool-scoring benchmark of [](06_active_learning) for scoring. Whether the machine was quiet during the latter stands in its
-# table there; if it was not, the minutes for scoring are on the high side. A pair of the source task is shorter than one of the target, so
+# time, on several machines. So minutes below are counts divided by the throughput of one benchmark, in which one quiet machine trained and scored
+# (see the table in [](06_active_learning)). A pair of the source task is shorter than one of the target, so
 # training is counted by its tokens: a pair of the benchmark's length is the unit.
 
 # %%

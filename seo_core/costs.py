@@ -4,7 +4,7 @@
 
 "Training time" of a technique here is that of every run it needed: the teacher, the source task, the rounds
 before, the pairs that were only scored. It is counted in pairs and tokens, and turned into seconds with the
-throughput of a quiet machine (chapter `bench_training`), since the studies themselves ran two at a time. Training is
+throughput of a quiet machine (`benchmark_selection`), since the studies themselves ran two at a time. Training is
 taken to cost in proportion to tokens: a source task with shorter pairs is cheaper by as much.
 """
 
@@ -166,19 +166,15 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
 
 
 def quiet_speed(contestants: pd.DataFrame) -> Speed:
-    """Throughput from the benchmark records (`results.load_contestants`): our loop's training, and pool scoring.
+    """Throughput of training and of scoring, from the latest record of `benchmark_selection` that has both.
 
-    Both on the same data, since a pair's cost grows with its length. Raises LookupError naming the benchmark that
-    has not been run.
+    contestants: `results.load_contestants`. From one record, since a ratio of two machines' speeds is no cost. Raises
+    LookupError naming the benchmark that has not been run.
     """
-    def latest(experiment: str, name: str, data: str | None = None):
-        rows = contestants[(contestants["experiment"] == experiment) & (contestants["contestant"] == name)]
-        rows = rows if data is None else rows[rows["data_name"] == data]
-        if rows.empty:
-            raise LookupError(f"no record of {experiment} with {name!r}{f' on {data}' if data else ''}: run that "
-                              "benchmark on a quiet machine, and put its record beside the others")
-        return rows.sort_values("finished").iloc[-1]
-
-    training = latest("bench_training", "seo_core")
-    scoring = latest("bench_selection", "features", training["data_name"])
-    return Speed(float(training["examples_per_second"]), float(scoring["examples_per_second"]))
+    rows = contestants[contestants["experiment"] == "bench_selection"]
+    for _, run in reversed(list(rows.groupby("finished"))):
+        speed = run.set_index("contestant")["examples_per_second"]
+        if {"fit", "features"} <= set(speed.index):
+            return Speed(float(speed["fit"]), float(speed["features"]))
+    raise LookupError("no record of bench_selection with 'fit' and 'features': run `python -m "
+                      "seo_core.benchmark_selection` on a quiet machine, and put its record beside the others")

@@ -17,6 +17,21 @@ def test_turns_are_interleaved_and_measured(tiny_bert, toy_pairs):
         bench.measure(tiny_bert(), toy_pairs(60), sizes=(61,))
 
 
+def test_training_is_timed_once_and_leaves_the_model_as_it_was(tiny_bert, toy_pairs):
+    model = tiny_bert()
+    before = model.classifier.weight.detach().clone()
+    turns = bench.measure(model, toy_pairs(60), sizes=(20, 60), functions=("fit", "predict", "features"), n=5)
+    assert list(zip(turns["pool"], turns["function"], strict=True)) == [
+        (20, "fit"), (20, "predict"), (20, "features"), (60, "predict"), (60, "features")]
+    assert (model.classifier.weight == before).all()
+    contestants = bench.as_contestants(bench.summarize(turns))
+    assert contestants["fit"]["pool"] == 20 and contestants["features"]["pool"] == 60
+    assert "choosing_seconds" not in contestants["predict 60"]
+    table = bench.cost_table([{"contestants": contestants, "metrics": {"other_load": 0.0, "tokens_per_pair": 8.0},
+                               "path": "r.json", "data": {"name": "m"}}]).set_index(["function", "pool"])
+    assert table.loc[("predict", 60), "of inference"] == "1.00" and float(table.loc[("fit", 20), "of inference"]) > 0
+
+
 def _turns():
     rows = [("features", size, r, size / 1000 * (1 + r), 1e9) for size in (1000, 10_000) for r in range(3)]
     rows += [("badge", size, r, size / 1000 * (1 + r) + (size / 1000) ** 2, 2e9 + r)
