@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import results
-from seo_core.cli import guarded, say, settings_parser
+from seo_core.cli import again, guarded, say, settings_parser
 from seo_core.settings import RunSettings, resolve_path, suggest
 from seo_core.studies import (
     BUDGETS,
@@ -471,6 +471,8 @@ def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = 
     for name in arms or plan:
         function, budgets = plan[name]
         for budget in labels or quick or budgets:
+            command = f"{again('seo_core.plans', experiment, settings)} --arms {name} --labels {budget}"
+            study = study.of(study.experiment, again=command)
             runs.append(function(study, budget))
             report(f"{name:16s} {budget:6d} labels  matched {100 * runs[-1].metrics['accuracy_matched']:.2f}%")
     return runs

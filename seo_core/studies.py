@@ -92,6 +92,7 @@ class Study:
     task: TaskData
     tokenizer: object = field(repr=False)
     ratio: tuple[int, ...] | None = None  # of the classes in the pool, where it is not as the data has them
+    again: str | None = None  # the command that makes its records; None: the chapter's
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -122,9 +123,9 @@ class Study:
         """Token ids of any frame with the task's text columns."""
         return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
 
-    def of(self, experiment: str) -> Study:
-        """The same ground for another experiment's runs: what chapters share is trained once."""
-        other = replace(self, experiment=experiment)
+    def of(self, experiment: str, **changes) -> Study:
+        """The same ground for another experiment's runs: what chapters share is trained once, and encoded once."""
+        other = replace(self, experiment=experiment, **changes)
         for name in ("encoded", "sealed", "acceptance", "_fingerprint"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
@@ -228,7 +229,7 @@ class Study:
                       series={**found.series, **(added.series if added else {}), **(watch.series() if watch else {})},
                       parameters=parameters,
                       predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
-                      labels={s: d["labels"] for s, d in details.items()}, started=started,
+                      labels={s: d["labels"] for s, d in details.items()}, started=started, again=self.again,
                       labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
 
     def extend(self, run: Run, configuration: str, after: Callable) -> Run:
@@ -243,7 +244,7 @@ class Study:
             splits = [s for s in self.task.splits if s in kept]
             results.write(self.experiment, configuration, settings=settings, data=self.task,
                           model_info=run.record["model"], metrics={**run.metrics, **after(model)},
-                          series=run.record["series"], parameters=parameters, started=started,
+                          series=run.record["series"], parameters=parameters, started=started, again=self.again,
                           predictions={**{s: kept[s].astype(np.int64) for s in splits}, "bought": run.rows},
                           labels={s: self.task[s]["label"].to_numpy(np.int64) for s in splits},
                           labels_used=run.record["data"]["labels_used"])
@@ -357,7 +358,8 @@ def record_source(study: Study) -> Run:
         metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
                                     precision="auto")
         results.write(study.experiment, "source", settings=settings, data=study.task, started=started,
-                      model_info=model_info(model, settings.model), parameters={"labels": 0}, labels_used=0,
+                      again=study.again, model_info=model_info(model, settings.model), parameters={"labels": 0},
+                      labels_used=0,
                       metrics={**metrics, "train_examples": SOURCE_EPOCHS * len(train), "labels": 0,
                                "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()), "source_labels": len(train)},
                       predictions={s: d["logits"] for s, d in details.items()},

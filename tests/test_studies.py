@@ -233,6 +233,14 @@ def test_an_unknown_arm_or_chapter_names_the_nearest(study):
         plans.run("06_active_learnin", study.settings)
 
 
+def test_a_record_names_the_command_that_makes_it(study, tmp_path):
+    settings = replace(study.settings, results_dir=str(tmp_path), source="embedded")
+    plans.run("05_transfer_learning", settings, arms=["tl"], labels=[32], study=replace(study, settings=settings))
+    tl, = results.load_records(tmp_path)
+    assert tl["provenance"]["command"] == ("python -m seo_core.plans 05_transfer_learning --profile quick --seed 0 "
+                                           "--data embedded --model bundled --source embedded --arms tl --labels 32")
+
+
 def test_the_command_line_reports_errors_in_one_line(capsys):
     assert plans.main(["05_transfer_learning", "--profile", "quick", "--data", "no/such/folder"]) == 1
     message = capsys.readouterr().err.strip()
