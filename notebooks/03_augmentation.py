@@ -229,8 +229,8 @@ for title, c in static.items():
         print(f"da-copies, {n} labels, {title:10s} " + ", ".join(f"seed {r.seed}: {100 * r.accuracy:.2f}" for r in runs.itertuples()))
 
 # %% [markdown]
-# No arm is better than unchanged copies here. With 2 000 labels `da-static`, the edited arm with three seeds, is worse than they are on the matched
-# set; on the other sets, and with 8 000 labels, it is not told apart from them. The single operators look worse on the mismatched set, but there
+# No arm is better than unchanged copies here. With 2 000 labels `da-static`, the edited arm with three seeds, is worse than they are on the matched
+# set; on the other sets, and with 8 000 labels, it is not told apart from them. The single operators look worse on the mismatched set, but there
 # the copies of seed 0, which they are compared with, lie more than three points above those of the other seeds. An arm that gains on `base`, but not on `da-copies`, is not shown to help by its edits:
 # repeating the pairs as they are did no worse. A likely reason, which was not tested here: an edit changes a word or two of a pair, so it says
 # little that the pair did not say, and where the rules let a wrong label through it says something false.

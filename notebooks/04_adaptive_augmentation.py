@@ -213,9 +213,9 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # task (how many, [](05_transfer_learning) says). The two `random` arms have the pull of TAL towards that start, as the `adatal` arms have, and no edits, so they take two thirds of the steps
 # of `adatal`. TAL's second term acts in none of the four: the `adatal` arms have it in $M(\theta)$ alone, the model that chooses their edits.
 #
-# **ADA reads labels that its controls do not.** The reward half has 2 000 pairs here, so `da` with 2 000 labels has looked at 4 000, and `base`,
-# `da-static` and `da-copies` at 2 000. Trained on instead, these labels are worth no less: `base` with 4 000 labels is at 60.31% in the table of
-# [](05_transfer_learning), above `da` with 2 000 in the one that follows.
+# **ADA reads labels that its controls do not.** The reward half has 2 000 pairs here, so `da` with 2 000 labels has looked at 4 000, and `base`,
+# `da-static` and `da-copies` at 2 000. Trained on instead, these labels are worth no less: `base` with 4 000 labels is at 60.31% in the table of
+# [](05_transfer_learning), above `da` with 2 000 in the one that follows.
 
 # %%
 everything = results.load(results.reference_dir() / "cpu")
@@ -284,8 +284,8 @@ for words, mine in signs.items():
         print(f"   {r.contrast}, {r.labels} labels, {r.metric.removeprefix('accuracy_')}, seeds {r.seeds}{note}")
 
 # %% [markdown]
-# In short, no gain of ADA is shown here. With 2 000 balanced labels `da` is better than `base`, but so are unchanged copies, and ADA is not told apart
-# from these; it is better than `da-static` on the matched set, where `da-static` is worse than copies. With 8 000 nothing is told apart. With
+# In short, no gain of ADA is shown here. With 2 000 balanced labels `da` is better than `base`, but so are unchanged copies, and ADA is not told apart
+# from these; it is better than `da-static` on the matched set, where `da-static` is worse than copies. With 8 000 nothing is told apart. With
 # imbalanced labels `da-limited` is told apart neither from `da-copies-limited` nor from `da-static-limited`, and the `adatal` arms not from random labels
 # with the same start.
 #

@@ -171,8 +171,8 @@ _ = figures_semi.development(results.load_series(folders[0]), names)
 #
 # ## What changes with scale
 #
-# A source task matters most where target labels are few: with 500 of them `tl-l2sp` gains 15.4 points on `base`, with 8 000 it gains 2.8. Part of
-# that needs no target label at all: `source` alone is about where `base` is with 2 000. With all 392 702 pairs of MultiNLI as target there may be little left for SNLI to add. With `profile="gpu"`
+# A source task matters most where target labels are few: with 500 of them `tl-l2sp` gains 15.4 points on `base`, with 8 000 it gains 2.8. Part of
+# that needs no target label at all: `source` alone is about where `base` is with 2 000. With all 392 702 pairs of MultiNLI as target there may be little left for SNLI to add. With `profile="gpu"`
 # the same arms start from BERT-base, which has not seen NLI pairs.
 #
 # ## Exercises
