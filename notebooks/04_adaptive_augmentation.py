@@ -58,7 +58,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 #
 # $D$ is a number of labelled pairs drawn at random from the pool. $M(\theta)$ is the baseline model of this book trained on
 # just these pairs. $P$ is measured on the *reward* half of the {term}`development slice`, which is never trained on. Its labels
-# count in the label budget of every record.
+# count in the label budget of every record, though most arms make no use of them (more on that at the reference runs).
 
 # %%
 study = open_study(plans.ADAPTIVE, settings)
@@ -196,22 +196,26 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # ## The reference runs
 #
 # With `cpu`: the MiniLM encoder on the MNLI subset, with 2 000 and with 8 000 labelled pairs, and half as many added ones in every arm
-# but `base`. All arms are measured on the same 4 000 pairs of each official set.
+# but `base` and `random`. All arms are measured on the same 4 000 pairs of each official set.
 #
 # - `base`: the labelled pairs alone, so the fewest steps.
-# - `da-static`: equal shares of the same operators, without filter, rewards or aim; from [](03_augmentation).
+# - `da-static`: equal shares of the same operators, at the lower of ADA's two strengths, without filter, rewards or aim; from
+#   [](03_augmentation).
 # - `da-copies`: some of the labelled pairs twice. It sees as many pairs as the arms with edits, and is their control.
 # - `da`: ADA.
 # - `…-limited`: the same on 2 000 pairs of which eight in ten are entailment and one in ten each neutral and contradiction.
 # - `adatal`: ADA on the labels and the model of TAL ([](07_transfer_active_learning)), which starts from a source task. In `adatal-limited`
 #   TAL buys from a pool of that ratio.
-#
 # - `random`: as many random labels, from the same start as `adatal`; in `random-limited` from a pool of that ratio. They are its controls.
 #
 # All arms of a seed have the same number of epochs, and all but the `adatal` and `random` arms the same start and, within each
 # setting, the same labelled pairs. `adatal` and `random-limited` differ in both, `random` in the start only, from a network that has seen the labels of the source
-# task (how many, [](05_transfer_learning) says). The two `random` arms have the pull of TAL towards that start, and no second term and no edits, so they take two thirds of the steps of
-# `adatal`.
+# task (how many, [](05_transfer_learning) says). The two `random` arms have the pull of TAL towards that start, as the `adatal` arms have, and no edits, so they take two thirds of the steps
+# of `adatal`. TAL's second term acts in none of the four: the `adatal` arms have it in $M(\theta)$ alone, the model that chooses their edits.
+#
+# **ADA reads labels that its controls do not.** The reward half has 2 000 pairs here, so `da` with 2 000 labels has looked at 4 000, and `base`,
+# `da-static` and `da-copies` at 2 000. Trained on instead, these labels are worth no less: `base` with 4 000 labels is at 60.31% in the table of
+# [](05_transfer_learning), above `da` with 2 000 in the one that follows.
 
 # %%
 everything = results.load(results.reference_dir() / "cpu")
@@ -236,8 +240,8 @@ figures.Table(figures_adaptive.difference_table(balanced))
 _ = figures_adaptive.forest(balanced)
 
 # %% [markdown]
-# The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for. As for macro F1 and
-# `perturbed`, of which no predictions are kept, the interval holds the spread of three seeds only and not that of the examples: it may be far too narrow by
+# The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for. As for macro F1, which is
+# no mean over examples, and `perturbed`, of which no predictions are kept, the interval holds the spread of three seeds only and not that of the examples: it may be far too narrow by
 # chance, and one such row of many that excludes zero says little.
 
 # %%
@@ -280,6 +284,11 @@ for words, mine in signs.items():
         print(f"   {r.contrast}, {r.labels} labels, {r.metric.removeprefix('accuracy_')}, seeds {r.seeds}{note}")
 
 # %% [markdown]
+# In short, no gain of ADA is shown here. With 2 000 balanced labels `da` is better than `base`, but so are unchanged copies, and ADA is not told apart
+# from these; it is better than `da-static` on the matched set, where `da-static` is worse than copies. With 8 000 nothing is told apart. With
+# imbalanced labels `da-limited` is told apart neither from `da-copies-limited` nor from `da-static-limited`, and the `adatal` arms not from random labels
+# with the same start.
+#
 # Which arms earned the weight, and which classes got the rows:
 
 # %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}}
@@ -292,6 +301,9 @@ served = figures_adaptive.classes_served(reference)
 figures.Table(served)
 
 # %% [markdown]
+# The rewards hardly tell the arms apart. In the last round the mean weights are 7% to 15%, where an even share is 11%, and with either number of
+# labels each of the three seeds has another best arm. So what ADA adds is not far from equal shares.
+#
 # What may hold ADA back on imbalanced pairs is its filter. It keeps an edited pair only if $M(\theta)$ gives its label at least the
 # probability of a guess.
 # $M(\theta)$ was trained on the very pairs that ADA is to help with. If it has not learned a rare class, it drops what was made for that class,
@@ -333,6 +345,9 @@ for words, (a, b, c, d) in whose.items():
         print(f"{words:32s} {r['difference']:+6.2f} [{r['low']:+.2f}, {r['high']:+.2f}] points, seeds {r['seeds']}")
 
 # %% [markdown]
+# Nearly all of it comes with the source task; what ADA and TAL add is not told apart from zero. It is so much because `base-limited` has learned next
+# to nothing: it answers entailment to 98% of the matched pairs or more, in every seed.
+#
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so a model of 2 000 labels may be better here than
 # it would be from a clean start. Comparisons among the arms without a source task are fair in this, since all of these start from the same
 # weights; `adatal` and `random` start from the source network, which came from them too.
@@ -341,7 +356,7 @@ for words, (a, b, c, d) in whose.items():
 #
 # 1. Use `AdaptiveConfig(temperature=0.005)`. How far apart do the weights drift, and do two seeds agree on the best arm?
 # 2. Plant an operator that breaks labels: `OPERATORS["mixed"] = dataclasses.replace(OPERATORS["aeda"], name="mixed", edit=lambda job:
-#    job.texts[1:] + job.texts[:1])` puts the text of another pair in. Does its weight fall? Does it fall without the filter
+#    job.texts[1:] + job.texts[:1])` puts the text of another pair in; name it in `AdaptiveConfig(operators=...)`. Does its weight fall? Does it fall without the filter
 #    (`floor=0`)?
 # 3. Replace `seo_core.augmentation.adaptive.calibration` by a function that returns 1. What do the rewards look like now, and why are
 #    nearly all of them on one side of 0 for a model that is sure of itself?
