@@ -177,13 +177,14 @@ curves = efficiency.label_curves(*folders).replace({"configuration": {"random": 
 curves = curves[curves["configuration"].isin([*controls, *controls.values()])]
 seen = results.load(*folders).replace({"configuration": {"random": "tl-l2sp"}})
 if len(seen):
-    seen = seen[seen["configuration"].isin([*controls, *controls.values()]) & seen["labels"].isin([500, 1000, 2000, 4000])]
+    seen = seen[seen["configuration"].isin([*controls, *controls.values()]) & seen["labels"].isin([500, 1000, 2000, 4000, 8000])]
     seen = seen.pivot_table(index="configuration", columns="labels", values="train_examples")
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
 figures.Table(seen, index=True) if len(seen) else print("not run yet")
 
 # %%
 pairs = [((arm, n), (control, more)) for arm, control in controls.items() for n in (500, 2000) for more in (n, 2 * n)]
+pairs.append((("ssl", 8000), ("base", 8000)))
 table = efficiency.compare(curves, pairs)
 none = pd.DataFrame([{"compared": efficiency.NOT_RUN}])
 figures.Table(table.round(2) if len(table) else none)

@@ -447,7 +447,8 @@ PLANS: dict[str, dict[str, tuple[Callable, tuple[int, ...]]]] = {
                "random-limited": (lambda study, labels: acquire("random")(study.limited(LIMITED), labels), (2000,)),
                "adatal": (ada_and_tal, (2000,)),
                "adatal-limited": (lambda study, labels: ada_and_tal(study.limited(LIMITED), labels), (2000,))},
-    SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl", "ssl-source")},
+    SEMI: {name: (semi(name), (500, 2000)) for name in ("ssl-fixed", "ssl-source")} | {
+        "ssl": (semi("ssl"), (500, 2000, 8000))},  # 8 000: for Table 1 and Figure 2
     COMBINED: {"tal": (active_term, BUDGETS), "random-scratch": (acquire("random", scratch=True), (8000,)),
                "tal-scratch": (partial(active_term, scratch=True), (8000,)), "data-module": (data_module, (4000, 5600)),
                "data-module-wide": (partial(data_module, wide=True), (4000,))},
