@@ -180,6 +180,15 @@ for given in (record["parameters"]["plan"] for record in reference):
 # it takes a word only in its commonest reading, and reads WordNet's files by bisection instead of building a view of all of them. A process of
 # Apertium loads its dictionaries before it translates; one batch loads them once.
 #
+# ## What the papers report
+#
+# None of the papers gives a time for making edits. Their training hours *fall* with augmentation, from 48 to 43 ([](tab1_training_time)).
+#
+# ## What changes with scale
+#
+# All rates are per text. The cold start is paid once, so the more texts there are, the closer a whole run comes to the warm rate. With a larger network
+# an epoch takes longer, and the share of the time that goes into edits shrinks.
+#
 # ## Exercises
 #
 # 1. Give all contestants twice the texts. Which rates change, and why is "cold" the one that gains?

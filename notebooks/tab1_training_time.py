@@ -69,7 +69,8 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 #
 # The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row shows the smallest number of
 # labels with which the technique's mean matched accuracy reaches the baseline's, and what that took. Only numbers of
-# labels that were run are looked at. The development slice (4 000 labels) is the same for all and not counted.
+# labels that were run are looked at; a row whose technique was run with few of them may overstate what it needs. "Reaches" is said of means: whether a difference
+# is more than chance, the intervals in the chapters of the techniques say. The development slice (4 000 labels) is the same for all and not counted.
 #
 # "+ active learning" is the arm `al`: no source task, half of the labels bought at random and the other half in one round by `hybrid`
 # ([](06_active_learning)). `tal` trains once on the labels that `hybrid` bought, so `hybrid`'s own last training is not counted for it.
