@@ -153,6 +153,10 @@ reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmen
 shown = figures.contestant_table(reference)
 figures.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
+# %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}}
+if "ratio" in shown:
+    _ = figures.ratio_bars(shown.set_index("contestant"), "speed of the second pass, relative to its baseline", log=True)
+
 # %% [markdown]
 # Which of these comparisons are at equal work? A row is named where its share of replaced words, or of kept labels, differs from that of
 # nlpaug's row in its group by more than one point in a hundred. Read its speed ratio with that in mind.
