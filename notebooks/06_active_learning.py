@@ -74,7 +74,7 @@ print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels tha
 # %% [markdown]
 # ## What the model says of the pool
 #
-# One pass gives everything that the functions need: the logits, and the vector that the classifier reads. With
+# One pass (five for `bald`) gives what the functions need: the logits, and the vector that the classifier reads. With
 # $p$ the softmax of the logits and $p_{(1)} \ge p_{(2)} \ge \dots$ its sorted values:
 #
 # | function | what it takes |
@@ -115,6 +115,9 @@ figures.Table(describe(logits, density, bought).round(5), index=True)
 # %% [markdown]
 # The table says where the money goes: how unsure the model is of the purchase, how typical the purchase is, which share of
 # it lies in the outlying tenth of the pool (a random purchase has about 10% there), and how lopsided it is by predicted class.
+# Under `quick` it shows how to read it and no more: the network has hardly learned, so every entropy is close to $\log 3 = 1.099$ and nearly all
+# pairs get the same class.
+#
 # Do uncertainty and density go together? The rank correlation, in both spaces:
 
 # %% tags=["nbval-ignore-output"]
@@ -212,8 +215,15 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 #
 # The records below were made with the profile `cpu`: the six-layer MiniLM encoder, first trained on SNLI pairs {cite}`bowman2015` (whose
 # labels are not counted as bought, and are reported in [](07_transfer_active_learning)), then on MultiNLI labels bought
-# in rounds, each budget twice the one before. Every arm has the same first labels, loss and number of epochs. In each round a
-# fresh sample of the pool is scored. All arms are measured on the same 4 000 pairs of each official set. Lines are means over the seeds; where arms have different numbers of seeds, the legend says so.
+# in rounds, each budget twice the one before. Every arm has the same first labels, loss and number of epochs. All arms are measured on the same
+# 4 000 pairs of each official set.
+#
+# In each round a fresh sample of 8 000 pairs of the pool is scored. **So the last round, which buys 4 000 labels, takes every second pair that it
+# scored**; the rounds before take one in four and one in eight. However good a ranking is, it cannot choose much in the last one, and a difference to random at 8 000
+# labels is likely to be small. Choosing from more pairs was not tried.
+#
+# Lines are means over the seeds; where arms have different numbers of seeds, the legend says so. A line of fewer seeds than random's is not to be held
+# against the black one, whose mean stands on other seeds too: the differences below it are paired by seed.
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels, for each acquisition function; bands run from the lowest to the highest seed.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels, one for each acquisition function, with random labels as a black dashed line."}}
 folder = results.reference_dir() / "cpu" / "06_active_learning"
@@ -226,7 +236,7 @@ _ = figures_selection.label_curves(curves, metric="matched accuracy")
 # The same at equal labels, as differences to random, paired by seed and example, on both official sets together. An interval that
 # holds zero means: no difference could be shown.
 
-# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, with 95% intervals. With one seed the interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a dashed zero line, one for each acquisition function and number of labels."}}
+# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, with 95% intervals; blue above zero, orange below. With one seed the interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a dashed zero line, one for each acquisition function and number of labels."}}
 both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mismatched"))
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
 gained = efficiency.gains(both)
@@ -247,7 +257,7 @@ print(efficiency.verdicts(gained))
 #
 # The papers' row "+ active learning" stands alone, without transfer. Our arm for it is `al`: no source task, half of the labels bought at
 # random, and the other half in one round by `hybrid`, with the model of the first half. Its control is `base` of
-# [](05_transfer_learning): as many random labels, the same start. Points on both official sets together:
+# [](05_transfer_learning): as many random labels, the same start. Its round takes half of what it scored, like the last one above. Points on both official sets together:
 
 # %%
 alone = efficiency.label_curves(folder, folder.parent / "05_transfer_learning", metrics=("accuracy_matched", "accuracy_mismatched"))
@@ -268,7 +278,7 @@ print(efficiency.verdicts(alone))
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
 figures.Table(efficiency.match_table(both, matches=matches))
 
-# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
+# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it. An arrow: the interval has no upper end within the labels that were bought.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
 _ = figures_selection.labels_needed(matches, 8000)
 
 # %%
@@ -276,8 +286,14 @@ for match in matches.values():
     print(match.statement)
 better = [name for name, match in matches.items() if match.high < 8000]
 print("needs fewer labels than random, interval included:", ", ".join(better) or "none" if matches else "not run yet")
+for name, match in matches.items():
+    if abs(match.reached - 0.975) < 0.01:  # the standard error of such a share is a third of a point
+        print(f"at the border: {name} reaches it in {100 * match.reached:.1f}% of the resamples; from 97.5% on its interval has an upper end")
 
 # %% [markdown]
+# At the border the draws of the bootstrap decide, and another seed of them may turn the verdict. So an arm may be better than random at 8 000 labels by a narrow
+# interval and yet not be on this list: that is one result, close to the line, and not two.
+#
 # ### Where the money went
 #
 # The data map of what each arm on it chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
@@ -301,14 +317,16 @@ print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none"
 # How to read it: labels spent on pairs that the network will not learn may be lost, and a function that buys more of them than random has to make up
 # for that with the rest of its purchase. This share alone does not decide: compare the functions that bought more hard pairs than random with
 # their accuracies above. Where a function buys no more of them than random and is still no better, the
-# reason must be another, such as a purchase that is less like the test set.
+# reason must be another: a last round that takes half of what it scored, as above, or a purchase that is less like the test set. These runs do not tell which.
 #
 # The encoder has seen NLI pairs in its contrastive pre-training, and more in the source task, so the low end of these
 # curves is not that of a model that has to learn the task from nothing. [](07_transfer_active_learning) has a control without any of it.
 #
 # ### Would the rule have stopped?
 #
-# The papers' rule on the development curves of these runs, with a window of one round and a gain of one point:
+# The papers' rule on the development curves of these runs, with a window of one round and a gain of one point. The accuracies are those of a
+# development slice of 2 000 pairs, so each has a standard error of about a point for a single run: as large as the gain that the rule asks for. Where it stops,
+# the values after the stop show what stopping would have given away:
 
 # %%
 development = efficiency.label_curves(folder, metrics=("accuracy_development",))
@@ -334,12 +352,12 @@ figures.Table(benchmark_selection.cost_table(results.load_records(results.refere
 #
 # ## What changes with scale
 #
-# With `profile="gpu"` the same study runs with BERT-base on all of MultiNLI. The pool is then ten times as large, and the same
-# budgets are a smaller share of it: a function can be choosier, for better or worse.
+# With `profile="gpu"` the same study runs with BERT-base on all of MultiNLI. The pool is then more than ten times as large, but a round scores 8 000
+# pairs there too (`plans.CANDIDATES`), so a function is no choosier. It would be with more candidates, for better or worse, and at the cost of scoring them.
 #
 # ## Exercises
 #
 # 1. `select` takes any function `f(model, pool, n, rng)`. Write one that buys the *least* uncertain pairs. Where does it lie in the figure?
-# 2. Switch off the parts of `hybrid` one by one: `HybridConfig(outliers=0)`, `beta=0`, `balance=False`. With all of them off, what is left?
+# 2. Switch off the parts of `hybrid` one by one: `HybridConfig(outliers=0)`, `hardest=0`, `beta=0`, `balance=False`. With all four off, what is left?
 # 3. Plant label noise with `load_nli("embedded", noise=0.2)`. What share of each purchase is mislabelled?
 # 4. Which genres does `entropy` buy? Compare the purchase's genres with the pool's.

@@ -94,7 +94,9 @@ figures.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
 # %% [markdown]
 # An arm may also differ from its baseline in more than its name says. Augmentation, semi-supervised learning and transfer all take more training
 # steps than the baseline; only for augmentation is there a control with as many, unchanged copies, and [](tab4_accuracy_perplexity)
-# sets the two side by side.
+# sets the two side by side. The verdict on `h-imbalance` has the same weakness: the arms with TAL start from a source task that their baselines lack.
+# [](04_adaptive_augmentation) sets random labels after that task beside them, and says what is left of the gain for ADA and TAL.
+# `h-data` is a claim about the combined system. How many labels the data module alone saves, and against which control, is in [](07_transfer_active_learning).
 
 # %% [markdown]
 # ### This run

@@ -95,6 +95,8 @@ for name, rows in known[~known["configuration"].isin(reference_curves["configura
 #
 # First and last accuracy on the development slice, and the gap: last training minus last development
 # accuracy, in points; "not run" where there is no curve. Mean ± half of the 95% interval over seeds; one seed has no interval.
+# Gaps of different rows do not compare: the rows differ in labels and epochs, pruning and distillation go on from a network that was trained already, and
+# augmentation counts near-copies of its labels as training pairs.
 
 # %%
 reference_ends = figures.curve_ends(reference)
@@ -134,8 +136,8 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 # ## What changes with scale
 #
 # The papers train BERT-base on 433 000 pairs. The reference records stand on a small encoder and a subset
-# of MultiNLI, so their level is lower; what can be compared is the shape, and the order of the
-# configurations. With the profiles `gpu` and `paper` the same page shows BERT-base.
+# of MultiNLI, so their level is lower; what can be compared is the shape; the order of the
+# configurations only among rows with the same number of labels and epochs. With the profiles `gpu` and `paper` the same page shows BERT-base.
 #
 # ## The records behind this page
 #

@@ -83,7 +83,7 @@ figures.Table(figures.comparison_table({title: run}, "accuracy_matched", "accura
 #
 # It is 1 if every right class gets probability one, and $k$ if the model spreads its probability evenly. It
 # can be above $k$ only for a model that is confidently wrong. So for three classes, anything above 3 is
-# worse than guessing.
+# worse than guessing. Our rows stand on different numbers of labels here too, and do not rank the techniques:
 
 # %%
 sets_perplexity = figures.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)

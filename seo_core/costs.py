@@ -126,9 +126,10 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
              metric: str = "accuracy_matched") -> pd.DataFrame:
     """What each configuration needs to be as good as `base` with so many labels, on the mean over its seeds.
 
-    configurations: id -> title. One row each: seeds, labels at which the mean first reaches the target, its accuracy,
-    pairs trained on and scored, tokens, quiet minutes, and minutes over the baseline's. "not reached" with the best
-    accuracy found, "not run" without records. Only budgets that were run are looked at: nothing is interpolated.
+    configurations: id -> title. One row each: the numbers of labels that were run, seeds, labels at which the mean
+    first reaches the target, its accuracy, pairs trained on and scored, tokens, quiet minutes, and minutes over the
+    baseline's. "not reached" with the best accuracy found, "not run" without records. Only budgets that were run are
+    looked at: nothing is interpolated.
     """
     import pandas as pd
 
@@ -143,10 +144,13 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     baseline = seconds(cost, speed, pair_tokens)
     rows = []
     for name, title in configurations.items():
-        row = {"configuration": title, "seeds": "—", "labels": "not run", "accuracy, %": "—", "pairs trained on": "—",
-               "tokens": "—", "pairs scored": "—", "minutes, quiet": "—", "of the baseline's": "—"}
+        row = {"configuration": title, "labels run": "—", "seeds": "—", "labels": "not run", "accuracy, %": "—",
+               "pairs trained on": "—", "tokens": "—", "pairs scored": "—", "minutes, quiet": "—",
+               "of the baseline's": "—"}
         mine = means.loc[name] if name in means.index.get_level_values(0) else means.iloc[:0]
         good = mine[mine["mean"] >= target] if len(mine) else mine
+        if len(mine):
+            row["labels run"] = ", ".join(f"{budget:.0f}" for budget in mine.index)
         if len(mine) and good.empty:
             best = mine["mean"].idxmax()
             row.update({"labels": f"not reached with {best:.0f}", "seeds": f"{mine.loc[best, 'size']:.0f}",

@@ -395,10 +395,11 @@ def reference_curves(records: list[dict]) -> Figure:
 
 
 @_styled
-def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
+def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
     """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names.
 
-    A line stands at 1, the contestant that the others are compared with.
+    A line stands at 1, the contestant that the others are compared with. log: a logarithmic axis, with bars from that
+    line, where ratios lie orders of magnitude apart.
     """
     import matplotlib.pyplot as plt
 
@@ -406,14 +407,17 @@ def ratio_bars(table: pd.DataFrame, label: str) -> Figure:
     ratio = table["ratio"].to_numpy(float)
     reach = [ratio - table.get("ratio_low", table["ratio"]), table.get("ratio_high", table["ratio"]) - ratio]
     places = np.arange(len(table))[::-1]
-    axes.barh(places, ratio, color=SKY, height=0.62, xerr=np.maximum(np.nan_to_num(reach), 0),
-              error_kw={"capsize": 3, "ecolor": BLACK})
+    axes.barh(places, ratio - log, left=1 if log else 0, color=SKY, height=0.62,
+              xerr=np.maximum(np.nan_to_num(reach), 0), error_kw={"capsize": 3, "ecolor": BLACK})
     axes.axvline(1, color=BLACK, linewidth=1.1, linestyle="--")
     ends = ratio + np.maximum(np.nan_to_num(reach[1]), 0)
     for place, value, end in zip(places, ratio, ends, strict=True):
-        axes.annotate(f"{value:.2f}", (end, place), xytext=(5, 0), textcoords="offset points", va="center",
-                      fontsize=9)
+        axes.annotate(f"{value:.3g}" if log else f"{value:.2f}", (end, place), xytext=(5, 0),
+                      textcoords="offset points", va="center", fontsize=9)
     axes.set(yticks=places, yticklabels=table.index, xlabel=label, xlim=(0, 1.12 * max(1, ends.max())))
+    if log:
+        axes.set(xscale="log", xlim=(0.5 * min(1, ratio.min()), 4 * max(1, ends.max())))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(False, axis="y")
     figure.tight_layout()
     return figure

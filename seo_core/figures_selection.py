@@ -137,7 +137,9 @@ def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
             end = limit if match.top >= at else match.top + (limit - at)
             high = match.high if math.isfinite(match.high) else end
             low = match.low if math.isfinite(match.low) else match.top
-            axes.plot([low, high], [-place, -place], color=BLACK, linewidth=1.5, marker="|", markersize=8)
+            axes.plot([low, high], [-place, -place], color=BLACK, linewidth=1.5)
+            ends = [x for x in (match.low, match.high) if math.isfinite(x)]  # an open end has an arrow and no bar
+            axes.plot(ends, [-place] * len(ends), "|", color=BLACK, markersize=8)
             if not math.isfinite(match.high):
                 axes.plot([end], [-place], marker=">", color=BLACK, markersize=6, clip_on=False)
         words = f"{match.labels:,.0f}" if reached else f"not reached with {match.top:,}"

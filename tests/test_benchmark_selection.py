@@ -132,4 +132,7 @@ def test_a_bar_ends_where_its_arm_ends():
     axes = figures_selection.labels_needed(efficiency.labels_to_match(curves), 8000).axes[0]
     assert sorted(bar.get_width() for bar in axes.patches) == [4000, 8000]
     assert any("not reached with 4,000" in text.get_text() for text in axes.texts)
+    bars = [x for line in axes.lines if line.get_marker() == "|" for x in line.get_xdata()]
+    arrows = [line for line in axes.lines if line.get_marker() == ">"]
+    assert len(bars) == 0 and len(arrows) == 2, "an interval without an upper end has an arrow and no bar there"
     plt.close("all")

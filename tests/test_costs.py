@@ -111,6 +111,8 @@ def test_a_technique_is_measured_at_the_first_budget_that_reaches_the_baselines_
     assert table.loc["base", "of the baseline's"] == "1.00" and table.loc["base", "seeds"] == "2"
     assert table.loc["tl", "labels"] == "2000" and table.loc["tl", "pairs trained on"] == "44000"
     assert table.loc["tl", "of the baseline's"] == f"{44_000 / 16_000:.2f}"
+    assert table.loc["tl", "labels run"] == table.loc["da", "labels run"] == "2000, 8000"
+    assert table.loc["ssl", "labels run"] == "—"
     assert table.loc["da", "labels"] == "not reached with 8000" and table.loc["da", "tokens"] == "—"
     assert table.loc["ssl", "labels"] == "not run"
 

@@ -63,6 +63,8 @@ def drawn():
         "ratio_bars": figures.ratio_bars(pd.DataFrame(
             {"ratio": [1.5, 1.0, 0.4], "ratio_low": [1.4, 1.0, 0.4], "ratio_high": [1.6, 1.0, math.nan]},
             index=["ours", "theirs", "third"]), "speed"),
+        "ratio_bars, far apart": figures.ratio_bars(pd.DataFrame({"ratio": [155.0, 1.0, 0.022]},
+                                                                 index=["ours", "theirs", "third"]), "speed", log=True),
         "by_genre": figures.by_genre({"matched": {"fiction": (0.7, 50)}, "mismatched": {"oup": (1.0, 3)}}),
     }
 
@@ -75,6 +77,15 @@ def test_every_figure_is_an_opaque_light_card_with_readable_text(book):
         assert not any(str(book) in t.get_text() for t in texts(figure)), name
         figure.savefig(book / "figure.png")
         assert (book / "figure.png").stat().st_size > 5000, name
+
+
+def test_bars_on_a_logarithmic_axis_begin_at_the_baseline_and_end_at_their_ratio():
+    ratios = [155.0, 1.0, 0.022]
+    axes = figures.ratio_bars(pd.DataFrame({"ratio": ratios}, index=list("abc")), "speed", log=True).axes[0]
+    assert axes.get_xscale() == "log"
+    for bar, ratio in zip(axes.patches, ratios, strict=True):
+        assert sorted([bar.get_x(), bar.get_x() + bar.get_width()]) == pytest.approx(sorted([1, ratio]))
+    assert [t.get_text() for t in axes.texts] == ["155", "1", "0.022"]
 
 
 def test_text_stays_inside_its_figure():
