@@ -34,7 +34,7 @@ import pandas as pd
 from seo_core.augmentation import contextual, edits, translation, wordnet
 from seo_core.augmentation.words import MissingResource, draw, row_keys
 from seo_core.models import ModelError
-from seo_core.settings import suggest, whole_number
+from seo_core.settings import is_number, suggest, whole_number
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 NLI_TEXTS = ("premise", "hypothesis")
@@ -163,7 +163,7 @@ def _operator(name: str) -> Operator:
 def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> list[list[str]]:
     """The text columns as lists; raises AugmentationError for a frame, a seed or a share that no edit works with."""
     for name, value in share.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 < value <= 1:
+        if not (is_number(value) and 0 < value <= 1):
             raise AugmentationError(f"{name} is the share of words to change, above 0 and at most 1, not {value!r}")
     if whole_number("seed", seed, 0, AugmentationError) >= 2**64:
         raise AugmentationError(f"seed must be below 2**64, got {seed}")
@@ -314,7 +314,7 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
     class may be absent from them. Raises AugmentationError for rows without a label, logits of another shape, a
     teacher with another number of labels, values that are not numbers, or a floor outside [0, 1].
     """
-    if floor is not None and (isinstance(floor, bool) or not isinstance(floor, numbers.Real) or not 0 <= floor <= 1):
+    if floor is not None and not (is_number(floor) and 0 <= floor <= 1):
         raise AugmentationError(f"floor is a probability between 0 and 1, not {floor!r}")
     logits = np.asarray(logits, dtype=np.float64)
     if logits.ndim != 2 or len(logits) != len(frame):
