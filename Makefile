@@ -23,7 +23,7 @@ ARGS ?=
 VENV := .venv
 STAMP := $(VENV)/.installed
 ifdef PY
-ENVIRONMENT := wordnet
+ENVIRONMENT :=
 else
 PY := $(VENV)/bin/python
 ENVIRONMENT := $(STAMP)
@@ -37,7 +37,7 @@ TORCH_PIN := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 help:
 	@sed -n 's/^# \{0,1\}//; 2,13p' Makefile
 
-environment: $(ENVIRONMENT)
+environment: wordnet
 
 $(STAMP): constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours: make … PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -47,21 +47,21 @@ $(STAMP): constraints.txt pyproject.toml
 	$(VENV)/bin/python -m seo_core.run setup
 	@touch $(STAMP)
 
-wordnet:
+wordnet: $(ENVIRONMENT)  # every time: it may have been installed, or a network found, since the last one
 	@$(PY) -m seo_core.run setup --wordnet
 
-book: $(ENVIRONMENT)
+book: wordnet
 	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --jobs $(JOBS) $(ARGS)
 
 run: book
 
-test: $(ENVIRONMENT)
+test: wordnet
 	$(PY) -m ruff check .
 	$(RUN) sync --check
 	$(PY) -m pytest tests
 	$(PY) -m pytest --nbval --nbval-current-env notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-lab: $(ENVIRONMENT)
+lab: wordnet
 	$(RUN) lab $(ARGS)
 
 clean:

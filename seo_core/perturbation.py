@@ -42,7 +42,7 @@ def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence
     missing column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on.
     """
     from seo_core.augmentation import words
-    from seo_core.augmentation.core import check_texts
+    from seo_core.augmentation.core import as_before, check_texts
 
     check_texts(frame, texts, seed, "perturb", rate=rate)
     out = frame.copy()
@@ -58,7 +58,7 @@ def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence
         for i, b in zip(chosen, bits, strict=True):
             part = 2 * found.place[i] + 1
             found.parts[found.row[i]][part] = mistype(found.parts[found.row[i]][part], int(b))
-        out[name] = pd.array(["".join(parts) for parts in found.parts], dtype=frame[name].dtype)
+        out[name] = as_before(["".join(parts) for parts in found.parts], frame[name].dtype)
     return out
 
 
@@ -107,7 +107,7 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("prem
     command that brings it), for NLI pairs without labels, and as `typos` does.
     """
     from seo_core.augmentation import augment
-    from seo_core.augmentation.core import check_texts
+    from seo_core.augmentation.core import as_before, check_texts
 
     check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
@@ -115,7 +115,7 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("prem
     for name in texts:
         values = out[name].to_numpy(object, copy=True)
         values[edited["source"].to_numpy(np.int64)] = edited[name].to_numpy(object)
-        out[name] = pd.array(values, dtype=frame[name].dtype)
+        out[name] = as_before(values, frame[name].dtype)
     return out.set_axis(frame.index)
 
 

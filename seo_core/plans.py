@@ -188,17 +188,33 @@ LIMITED = (8, 1, 1)  # the imbalanced setting: entailment, neutral, contradictio
 
 
 def edited(study: Study, frame: pd.DataFrame, budget: int, operators: Sequence[str]) -> pd.DataFrame:
-    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback."""
+    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback.
+
+    Raises StudyError where none can.
+    """
     from seo_core.augmentation import OPERATORS as KNOWN
     from seo_core.augmentation import augment
 
     usable, parts = [name for name in operators if KNOWN[name].available() is None], []
+    if not usable:
+        raise StudyError(" ".join(f"{name} cannot be used here. {KNOWN[name].available()}" for name in operators))
     for number, name in enumerate(usable):
         share = budget // len(usable) + (number < budget % len(usable))
         copies = augment(frame, name, strength=STRENGTH, seed=study.settings.seed, texts=study.task.texts)
         order = np.random.default_rng([study.settings.seed, 71, number]).permutation(len(copies))
         parts.append(copies.iloc[np.resize(order, share)])
     return pd.concat(parts, ignore_index=True)
+
+
+def absent(operators: Sequence[str]) -> dict:
+    """For a record's parameters: which of these operators were not there; nothing where all were.
+
+    So a record made without one does not stand for the run with it, once its resource is installed.
+    """
+    from seo_core.augmentation import OPERATORS as KNOWN
+
+    missing = [name for name in operators if KNOWN[name].available() is not None]
+    return {"operators_absent": missing} if missing else {}
 
 
 STRENGTH = 0.1  # share of the words that may be edited; the lower of ADA's two
@@ -217,7 +233,8 @@ def static(name: str, operators: Sequence[str] = OPERATORS) -> Callable[[Study, 
 
         return study.of(STATIC).train(f"da-{name}", rows, add=add, after=partial(robustness, study),
                                       parameters={"operators": list(operators), "strength": STRENGTH,
-                                                  "added_share": ADDED})
+                                                  "added_share": ADDED,
+                                                  **absent(() if name == "copies" else operators)})
 
     return arm
 
@@ -244,7 +261,8 @@ def ada_config(study: Study):
 
 def ada_parameters(study: Study) -> dict:
     """What ADA was run with, for the record."""
-    return {"ada": asdict(ada_config(study)), "added_share": ADDED}
+    config = ada_config(study)
+    return {"ada": asdict(config), "added_share": ADDED, **absent(config.operators)}
 
 
 def bandit(study: Study, rows: np.ndarray, teacher: Callable) -> Added:
@@ -297,8 +315,8 @@ def limited(name: str) -> Callable[[Study, int], Run]:
             return train("da-copies-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
                 study.pool.iloc[_again(study, rows)]))
         if name == "static":
-            return train("da-static-limited", parameters={**ratio, "added_share": ADDED}, add=lambda: Added(
-                edited(study, study.pool.iloc[rows], int(ADDED * len(rows)), OPERATORS)))
+            return train("da-static-limited", parameters={**ratio, "added_share": ADDED, **absent(OPERATORS)},
+                         add=lambda: Added(edited(study, study.pool.iloc[rows], int(ADDED * len(rows)), OPERATORS)))
         return train("da-limited", parameters={**ratio, **ada_parameters(study)},
                      add=partial(bandit, study, rows, lambda *_: limited("base")(study, labels)))
 
@@ -346,7 +364,8 @@ def semi(name: str) -> Callable[[Study, int], Run]:
         return study.of(SEMI).train(
             name, teacher.rows, add=add, training={"epochs": 2},
             start=partial(source_model, study.settings) if source else "pretrained",
-            parameters={"unlabelled": unlabelled_size(study), "self_training": asdict(config)})
+            parameters={"unlabelled": unlabelled_size(study), "self_training": asdict(config),
+                        **absent(VIEWS if name == "ssl" else ())})
 
     return arm
 
@@ -372,13 +391,16 @@ def pseudo(study: Study, teachers: Sequence[Run], config, *, strong: bool, size:
     return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics=metrics, series=series)
 
 
+VIEWS = ("synonym", "neighbour", "eda", "aeda")  # operators of the strong view
+
+
 def strong_view(study: Study, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFrame:
     """The pairs at `chosen`, edited as the teacher's class allows; unchanged where no operator finds a word."""
     from seo_core.augmentation import OPERATORS as KNOWN
     from seo_core.augmentation import augment
 
     frame = study.pool.iloc[chosen].reset_index(drop=True).assign(label=classes)
-    usable = [name for name in ("synonym", "neighbour", "eda", "aeda") if KNOWN[name].available() is None]
+    usable = [name for name in VIEWS if KNOWN[name].available() is None]
     which = np.random.default_rng([study.settings.seed, 79]).integers(len(usable), size=len(frame))
     for number, name in enumerate(usable):
         mine = np.flatnonzero(which == number)
@@ -459,8 +481,9 @@ def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = 
         labels: Iterable[int] | None = None, report: Callable = lambda text: None,
         study: Study | None = None) -> list[Run]:
     """Runs the chapter's arms (default: all) at their label budgets (default: the plan's; under `quick` the largest
-    quick budget) and returns them. `report` gets one line per run. study: the chapter's, where it is open already.
-    Raises StudyError for an unknown name."""
+    quick budget) and returns them. An arm of one operator that is not here is left out where it was not named. `report`
+    gets one line per run. study: the chapter's, where it is open already. Raises StudyError for an unknown name, and
+    for a named arm whose operator is not here."""
     if experiment not in PLANS:
         raise StudyError(f"no plan for {experiment!r}{suggest(experiment, PLANS)}")
     plan = PLANS[experiment]
@@ -470,6 +493,10 @@ def run(experiment: str, settings: RunSettings, *, arms: Iterable[str] | None = 
     study, runs = study or open_study(experiment, settings), []
     quick = (study.budgets[-1],) if settings.profile == "quick" else None
     for name in arms or plan:
+        left_out = absent([name]) if arms is None and name in OPERATORS else {}
+        if left_out:
+            report(f"{name:16s} left out: its resource is not here")
+            continue
         function, budgets = plan[name]
         for budget in labels or quick or budgets:
             command = f"{again('seo_core.plans', experiment, settings)} --arms {name} --labels {budget}"

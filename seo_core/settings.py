@@ -32,6 +32,11 @@ def suggest(name: str, known) -> str:
     return f"{hint} Known: {', '.join(known)}"
 
 
+def is_number(value) -> bool:
+    """Whether `value` is a real number: no bool, no text (NaN and infinity are numbers)."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def whole_number(name: str, value, least: int, error: type[ValueError] = SettingsError) -> int:
     """`value` as an int; raises `error` unless it is a whole number (no float, no bool) of `least` or more."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:

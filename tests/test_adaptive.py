@@ -371,6 +371,7 @@ def test_an_absent_operator_is_left_out_and_named(trained, reward):
     ({"budget": 4.5}, "budget must be 1 or more and a whole number, got 4.5"),
     ({"frame": frame_of(5, 3).iloc[:0]}, "frame has no rows"),
     ({"frame": frame_of(5, 3).drop(columns="label")}, "frame has no column 'label'"),
+    ({"frame": frame_of(5, 3).drop(columns="hypothesis")}, "no column 'hypothesis' to read from frame"),
     ({"frame": frame_of(5, 3).assign(label=-1)}, "frame has label -1 in row 0"),
     ({"frame": frame_of(5, 3).assign(label=np.nan)}, "frame has label nan in row 0"),
     ({"frame": frame_of(5, 3).assign(label="yes")}, "frame has label 'yes' in row 0: labels are whole numbers"),
@@ -386,6 +387,10 @@ def test_errors_say_what_to_do(trained, reward, change, words):
 def test_errors_about_reward_and_teacher(trained, reward, tiny_bert):
     with pytest.raises(package.AugmentationError, match="reward has no rows"):
         ada(trained, reward.iloc[:0])
+    with pytest.raises(package.AugmentationError, match="no column 'hypothesis' to read from reward"):
+        ada(trained, reward.drop(columns="hypothesis"))
+    with pytest.raises(package.AugmentationError, match="'premise' is nan in row 0, not a text"):
+        ada(trained, reward.assign(premise=np.nan))
     with pytest.raises(package.AugmentationError, match="reward has label -1 in row 0"):
         ada(trained, reward.assign(label=-1))
     for labels in (2, 4):
@@ -412,7 +417,8 @@ def test_classes_may_be_absent(trained, reward, classes):
 @pytest.mark.parametrize("change", [
     {"operators": ()}, {"strengths": ()}, {"strengths": (0.0,)}, {"strengths": (0.1, 1.5)}, {"temperature": 0},
     {"exploration": 1.1}, {"focus": -0.1}, {"rounds": 0}, {"prior": 0}, {"share_prior": 0}, {"trial": 0},
-    {"passes": -1}, {"operators": ("eda", "eda")}])
+    {"passes": -1}, {"operators": ("eda", "eda")}, {"operators": "eda"}, {"strengths": (True,)},
+    {"strengths": ("0.1",)}, {"temperature": float("nan")}, {"rounds": 1.5}, {"floor": 1.5}, {"floor": float("nan")}])
 def test_bad_configuration(change):
     with pytest.raises(ValueError):
         AdaptiveConfig(**change)

@@ -419,7 +419,8 @@ def masked_lm(tmp_path_factory):
     torch.manual_seed(0)
     tokenizer = load_tokenizer()
     network = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1,
-                                         num_attention_heads=2, intermediate_size=16, initializer_range=1.0))
+                                         num_attention_heads=2, intermediate_size=16, initializer_range=1.0,
+                                         max_position_embeddings=64))
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
@@ -433,6 +434,12 @@ def test_contextual_fills_words_and_is_the_same_in_any_batch(pairs, masked_lm):
     for row in copies.itertuples():
         difference = changed_words(few[row.side][row.source], getattr(row, row.side))
         assert difference and not [word for word in difference if protected(word)]
+
+
+def test_contextual_cuts_a_text_to_what_its_model_can_read(masked_lm):
+    frame = single("guitar teacher " * 100, "the teacher bought a guitar")
+    copies = augment(frame, "contextual", model=masked_lm, texts=["text"], strength=0.3)
+    assert len(copies) == 2 and copies.text[0].endswith("guitar teacher " * 50)
 
 
 def test_contextual_says_what_it_needs(monkeypatch, tmp_path):
@@ -510,7 +517,8 @@ def test_marian_models_take_batches_and_keep_the_order(monkeypatch):
     class Tokenizer:
         def __call__(self, texts, **options):
             self.batches.append(len(texts))
-            return {"texts": texts}
+            lengths = np.array([len(text.split()) for text in texts])
+            return {"texts": texts, "attention_mask": np.arange(options["max_length"]) < lengths[:, None]}
 
         def batch_decode(self, made, **options):
             return made
@@ -520,12 +528,59 @@ def test_marian_models_take_batches_and_keep_the_order(monkeypatch):
             return [f"well, {text}" for text in texts]
 
     Tokenizer.batches = []
-    monkeypatch.setattr(translation, "_marian_model", lambda name: (Tokenizer(), Network()))
-    frame = single("the car", "the very long road", "house")
+    monkeypatch.setattr(translation, "_marian_model", lambda name: (Tokenizer(), Network(), 10))
+    frame = single("the car", "the very long road", "", "house", "long " * 10)
     copies = augment(frame, "back_translation", texts=["text"], model="out,back", batch_size=2)
-    assert copies.text.tolist() == [f"well, well, {text}" for text in frame.text] and Tokenizer.batches == [2, 1, 2, 1]
+    assert copies.text.tolist() == [f"well, well, {frame.text[i]}" for i in (0, 1, 3)]  # none of nothing, none cut
+    assert copies.source.tolist() == [0, 1, 3] and Tokenizer.batches == [2, 2, 2, 1]
     with pytest.raises(AugmentationError, match="two MarianMT models"):
         augment(frame, "back_translation", texts=["text"], model="one")
+
+
+def marian(folder, seed: int) -> str:
+    """A random MarianMT model of one layer with a tokenizer of 40 pieces."""
+    import json
+
+    import sentencepiece
+    import torch
+    from transformers import MarianConfig, MarianMTModel, MarianTokenizer
+
+    folder.mkdir()
+    lines = ["the car stood in the street", "a doctor bought three guitars", "nobody saw the river"] * 20
+    for side in ("source", "target"):
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=str(folder / side),
+                                                 vocab_size=40, hard_vocab_limit=False, minloglevel=2)
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "source.spm"))
+    known = [pieces.id_to_piece(i) for i in range(pieces.get_piece_size())]
+    known = ["</s>", "<unk>", *(p for p in known if p not in ("<unk>", "<s>", "</s>")), "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(known)}))
+    pad = len(known) - 1
+    torch.manual_seed(seed)
+    MarianMTModel(MarianConfig(
+        vocab_size=len(known), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, pad_token_id=pad, eos_token_id=0,
+        decoder_start_token_id=pad, max_position_embeddings=32, init_std=1.0)).save_pretrained(folder)
+    files = (str(folder / name) for name in ("source.spm", "target.spm", "vocab.json"))
+    MarianTokenizer(*files).save_pretrained(folder)
+    return str(folder)
+
+
+def test_marian_models_by_path(tmp_path):
+    pytest.importorskip("sentencepiece")
+    models = ",".join(marian(tmp_path / name, seed) for seed, name in enumerate(("out", "back")))
+    frame = single("the car stood in the street", "a doctor bought a guitar", "", "the river", "שלום 😀", "car " * 500)
+    one, three = (augment(frame, "back_translation", texts=["text"], model=models, batch_size=n) for n in (1, 3))
+    pd.testing.assert_frame_equal(one, three)
+    assert len(one) and not {2, 5} & set(one.source)  # a blank text, and one that is too long to be translated whole
+
+
+def test_a_translation_model_that_cannot_be_loaded_is_named(tmp_path):
+    frame = single("the car")
+    with pytest.raises(AugmentationError, match="'/no/where' of a translation model does not exist"):
+        augment(frame, "back_translation", texts=["text"], model="/no/where,/no/where")
+    with pytest.raises(AugmentationError, match=f"cannot load the translation model '{tmp_path}': .*local folder"):
+        augment(frame, "back_translation", texts=["text"], model=f"{tmp_path},{tmp_path}")
 
 
 def test_without_apertium_back_translation_is_absent(monkeypatch):
@@ -548,6 +603,40 @@ def test_an_unknown_operator_gets_the_nearest_name(operator, pairs):
 def test_strength_is_checked(strength, pairs):
     with pytest.raises(AugmentationError, match="strength"):
         augment(pairs, "aeda", strength=strength)
+
+
+def test_texts_of_categories_stay_texts(pairs):
+    """A new text is none of the column's categories, and would come out missing."""
+    frame = pairs.iloc[:20].astype({"premise": "category"})
+    copies = augment(frame, "aeda", seed=1)
+    expected = augment(pairs.iloc[:20], "aeda", seed=1)
+    assert copies.premise.tolist() == expected.premise.tolist() and copies.hypothesis.equals(expected.hypothesis)
+
+
+def test_the_sides_of_a_pair_may_be_named_in_any_order(pairs):
+    copies = augment(pairs, "neighbour", texts=("hypothesis", "premise"), strength=1.0)
+    assert (copies.side == "premise")[copies.label == 0].all() and "hypothesis" in set(copies.side)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"texts": None}, "one column or two"), ({"texts": 3}, "one column or two"),
+    ({"texts": ("premise", "premise")}, "one column or two"), ({"model": None}, "a hub id or a folder, not None")])
+def test_arguments_of_the_wrong_kind_are_named(wrong, message, pairs):
+    with pytest.raises(AugmentationError, match=message):
+        augment(pairs, "neighbour", **wrong)
+
+
+@pytest.mark.parametrize("name", ["premise", "label"])
+def test_a_column_that_is_there_twice_is_named(name, pairs):
+    with pytest.raises(AugmentationError, match=f"more than one column '{name}'"):
+        augment(pd.concat([pairs, pairs[[name]]], axis=1), "aeda")
+
+
+def test_a_missing_resource_is_one_message(monkeypatch, pairs):
+    monkeypatch.setattr(translation, "apertium_pair", lambda: None)
+    with pytest.raises(AugmentationError) as caught:
+        augment(pairs, "back_translation")
+    assert caught.value.__suppress_context__ and caught.value.__cause__ is None
 
 
 def test_wrong_columns_and_texts_are_named(pairs):
@@ -616,12 +705,20 @@ def test_a_teacher_that_does_not_fit_is_refused(logits, message):
 
 @pytest.mark.parametrize("labels, message", [
     ([0, -1], "frame has label -1 in row 1: .*drop rows without one"), ([0, np.nan], "label nan in row 1"),
-    (["0", "1"], "label '0' in row 0: labels are whole numbers"), (None, "frame has no column 'label'"),
+    (["0", "1"], "label '0' in row 0: labels are whole numbers"),
+    ([1e30, 1], "label 1e[+]30 in row 0"), (None, "frame has no column 'label'"),
     ([0, 3], "frame has label 3 in row 1, and the task's labels are 0 to 2: correct that label")])
 def test_labels_that_cannot_be_filtered_are_refused(labels, message):
     frame = pd.DataFrame({"premise": ["p"] * 2, "hypothesis": "h"} | ({} if labels is None else {"label": labels}))
     with pytest.raises(AugmentationError, match=message):
         label_filter(frame, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("floor", [float("nan"), -0.1, 1.1, "0.5", True])
+def test_a_floor_is_a_probability(floor):
+    frame = pd.DataFrame({"premise": ["p"], "hypothesis": "h", "label": [0]})
+    with pytest.raises(AugmentationError, match="floor is a probability between 0 and 1"):
+        label_filter(frame, np.zeros((1, 3)), floor=floor)
 
 
 def test_the_filter_of_a_two_label_task():

@@ -84,8 +84,9 @@ def test_make_installs_torch_first_and_is_a_thin_face():
     torch = pins(SECTIONS[1])["torch"]
     assert f"torch=={torch}" in commands[0] and "[train,book,test,export]" in commands[1]
     assert commands[2].endswith("seo_core.run setup")
-    assert '-m seo_core.run book --profile cpu --seeds 0 1 2 --data "some where"' in commands[3]
-    assert len(commands) == 4
+    assert commands[3].endswith("seo_core.run setup --wordnet")
+    assert '-m seo_core.run book --profile cpu --seeds 0 1 2 --data "some where"' in commands[4]
+    assert len(commands) == 5
 
 
 def test_an_environment_of_ones_own_is_left_alone():
@@ -99,6 +100,14 @@ def test_wordnet_is_prepared_in_an_environment_of_ones_own_too(target):
     done = subprocess.run(["make", "-n", "--no-print-directory", target, "PY=python"], cwd=ROOT, capture_output=True,
                           text=True, check=True)
     assert done.stdout.splitlines()[0] == "python -m seo_core.run setup --wordnet"
+
+
+@pytest.mark.parametrize("target", ["book", "test", "lab"])
+def test_wordnet_is_looked_for_each_time(target):
+    """Where it was not to be had when the environment was made, it may be by now."""
+    done = subprocess.run(["make", "-n", "-o", ".venv/.installed", target], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert "pip install" not in done.stdout and "python -m seo_core.run setup --wordnet\n" in done.stdout
 
 
 def test_preparing_wordnet_installs_nothing(monkeypatch, capsys):

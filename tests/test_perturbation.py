@@ -110,6 +110,11 @@ def test_equal_seeds_equal_texts_and_the_rest_stays(make):
     assert (parts.iloc[shared][list(TEXTS)] == first.iloc[shared][list(TEXTS)]).all(axis=None)
 
 
+def test_texts_of_categories_stay_texts():
+    frame = pd.DataFrame({"premise": ["the teacher bought guitars"], "hypothesis": ["somebody bought guitars"]})
+    assert typos(frame.astype("category")).to_numpy().tolist() == typos(frame).to_numpy().tolist()
+
+
 def test_paraphrases_use_synonyms(monkeypatch):
     """With a planted synonym operator: which rows change, and where."""
     def augment(frame, operator, *, strength, seed, texts):

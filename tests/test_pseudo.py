@@ -135,6 +135,8 @@ def test_logits_that_are_not_finite_are_refused(bad):
 def test_bad_arguments_are_refused():
     with pytest.raises(SelectionError, match="threshold must be between 0 and 1"):
         pseudo_label(_logits(), threshold=95)
+    with pytest.raises(SelectionError, match="threshold must be between 0 and 1, got '0.9'"):
+        pseudo_label(_logits(), threshold="0.9")
     with pytest.raises(SelectionError, match="did you mean 'flexmatch'"):
         adaptive_pseudo_label(_logits(), rule="flexmach")
     with pytest.raises(SelectionError, match="both views of the same rows"):

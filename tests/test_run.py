@@ -345,6 +345,19 @@ def test_a_mutation_replaces_the_method_before_the_chapter_imports_it(book):
     assert os.environ.get("SEO_BOOK") == before
 
 
+def test_a_chapter_runs_again_when_an_operators_resource_has_come(monkeypatch):
+    from dataclasses import replace
+
+    from seo_core.augmentation import OPERATORS
+    from seo_core.runner.state import operators_hash
+
+    before = operators_hash()
+    for name, changes in (("contextual", False), ("neighbour", True)):
+        other = "gone" if OPERATORS[name].available() is None else None
+        monkeypatch.setitem(OPERATORS, name, replace(OPERATORS[name], absent=lambda other=other: other))
+        assert (operators_hash() != before) is changes
+
+
 def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
     from seo_core.runner.manifest import load_manifest
     from seo_core.runner.notebooks import scratch_book

@@ -312,6 +312,17 @@ def test_a_model_that_sees_no_difference_still_gets_n_distinct_examples(name, ca
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(SelectionError, match="did you mean 'entropy'"):
         select("entropie", None, None, 1, _rng())
+    with pytest.raises(SelectionError, match="unknown acquisition None"):
+        select(None, None, None, 1, _rng())
+
+
+def test_a_pool_a_generator_or_a_model_of_the_wrong_kind_is_named(tiny_bert, toy_pairs):
+    with pytest.raises(SelectionError, match="must be an Encoded, as seo_core.data.encode returns it, not a list"):
+        select("entropy", tiny_bert(), ["a text"], 1, _rng())
+    with pytest.raises(SelectionError, match=r"np.random.default_rng\(seed\), not 0"):
+        select("random", None, toy_pairs(10), 1, 0)
+    with pytest.raises(SelectionError, match="the model has one label"):
+        select("margin", tiny_bert(num_labels=1), toy_pairs(10), 1, _rng())
 
 
 @pytest.mark.parametrize("answer", [[0, 0, 1], [0, 1], [0, 1, 99], [-1, 0, 1]])
@@ -321,7 +332,8 @@ def test_an_acquisition_of_ones_own_is_held_to_the_contract(answer, toy_pairs):
 
 
 @pytest.mark.parametrize("wrong", [dict(outliers=1.0), dict(hardest=-0.1), dict(beta=-1.0), dict(neighbours=0),
-                                   dict(anchors=0), dict(space="words"), dict(uncertainty="bald")])
+                                   dict(anchors=0), dict(space="words"), dict(uncertainty="bald"),
+                                   dict(beta=float("nan")), dict(neighbours=1.5)])
 def test_hybrid_config_refuses_nonsense(wrong):
     with pytest.raises(ValueError):
         HybridConfig(**wrong)
@@ -351,6 +363,10 @@ def test_plateau_refuses_nonsense():
         plateau([1.0], window=0)
     with pytest.raises(SelectionError):
         plateau([1.0], tolerance=-1)
+    with pytest.raises(SelectionError, match="tolerance"):
+        plateau([1.0], tolerance=float("nan"))
+    with pytest.raises(SelectionError, match="window"):
+        plateau([1.0], window=1.5)
 
 
 def test_describe_says_what_was_bought():

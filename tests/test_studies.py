@@ -226,6 +226,29 @@ def _load(study):
     return load_backbone(study.settings.model, layers=1, seed=study.settings.seed)[0]
 
 
+def test_what_was_not_there_is_left_out_and_makes_a_record_of_its_own(study, monkeypatch):
+    from seo_core.augmentation import OPERATORS
+
+    labels, lines = study.budgets[0], []
+    monkeypatch.setattr(plans, "robustness", lambda study, model: {})
+    arms = {name: plans.PLANS[plans.STATIC][name] for name in ("static", "eda", "aeda")}
+    monkeypatch.setitem(plans.PLANS, plans.STATIC, arms)
+    gone = {name: replace(OPERATORS[name], absent=lambda: "It comes with a command.") for name in ("synonym", "eda")}
+    with monkeypatch.context() as without:
+        for name, operator in gone.items():
+            without.setitem(OPERATORS, name, operator)
+        before = plans.run(plans.STATIC, study.settings, labels=[labels], study=study, report=lines.append)
+        assert [run.record["configuration"] for run in before] == ["da-static", "da-aeda"]
+        assert lines[1] == "eda              left out: its resource is not here"
+        assert before[0].record["parameters"]["operators_absent"][:2] == ["synonym", "eda"]
+        with pytest.raises(StudyError, match="eda cannot be used here. It comes with a command"):
+            plans.run(plans.STATIC, study.settings, labels=[labels], study=study, arms=["eda"])
+    for name in gone:
+        monkeypatch.setitem(OPERATORS, name, replace(OPERATORS["aeda"], name=name))
+    after = plans.run(plans.STATIC, study.settings, labels=[labels], study=study, arms=["static"])[0]
+    assert after.path != before[0].path and "synonym" not in after.record["parameters"].get("operators_absent", ())
+
+
 def test_an_unknown_arm_or_chapter_names_the_nearest(study):
     with pytest.raises(StudyError, match="did you mean 'random'"):
         plans.run("06_active_learning", study.settings, arms=["rnadom"])

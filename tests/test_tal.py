@@ -264,12 +264,25 @@ def test_the_loop_ends_on_a_plateau(tiny_bert, toy_pairs):
     assert found.stopped and found.series["labels"] == [8, 16] and len(found.ledger) == 16
 
 
-@pytest.mark.parametrize("budgets, message", [((), "rise"), ((0, 5), "rise"), ((5, 5), "rise"), ((8, 4), "rise"),
-                                              ((5, 61), "pool has 60")])
+@pytest.mark.parametrize("budgets, message", [((), "rise"), ((0, 5), "1 or more and a whole number, got 0"),
+                                              ((5, 5), "rise"), ((8, 4), "rise"),
+                                              ((5, 61), "pool has 60"), ((5, 7.5), "whole number, got 7.5")])
 def test_budgets_that_make_no_sense(tiny_bert, toy_pairs, budgets, message):
     with pytest.raises(SelectionError, match=message):
         TransferActiveLearning(PLAIN).run(toy_pairs(60), budgets, make_model=tiny_bert, config=CONFIG,
                                           development=toy_pairs(5))
+
+
+def test_what_would_fail_after_the_last_round_is_said_before_the_first(tiny_bert, toy_pairs):
+    def run(rows, development):
+        TransferActiveLearning().run(toy_pairs(60), (8, rows), make_model=None, config=CONFIG, development=development)
+
+    with pytest.raises(SelectionError, match="all 60 labels.*lower the last budget, or set lam=0"):
+        run(60, toy_pairs(5))
+    with pytest.raises(SelectionError, match="development slice is empty"):
+        run(16, toy_pairs(0))
+    with pytest.raises(SelectionError, match="seed must be 0 or more"):
+        TransferActiveLearning(seed=-1)
 
 
 @pytest.mark.parametrize("unlabelled", [None, 0])
@@ -280,7 +293,8 @@ def test_a_term_without_unlabelled_pairs_is_refused(tiny_bert, toy_pairs, unlabe
 
 
 @pytest.mark.parametrize("wrong", [dict(lam=-1.0), dict(lam=float("nan")), dict(l2_sp=-1.0), dict(unlabelled_batch=0),
-                                   dict(acquisition="entropie"), dict(window=0)])
+                                   dict(acquisition="entropie"), dict(window=0), dict(window=1.5), dict(tolerance=-1.0),
+                                   dict(tolerance=float("nan")), dict(lam="0.1")])
 def test_config_refuses_nonsense(wrong):
     with pytest.raises(ValueError):
         TransferActiveConfig(**wrong)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seo_core.settings import whole_number
+from seo_core.settings import is_number, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,21 +58,20 @@ class AdaptiveConfig:
     passes: int = 20  # further rounds, at most, where the filter left too few rows
 
     def __post_init__(self):
-        if not self.operators or not self.strengths:
-            raise ValueError("operators and strengths must each name at least one: their products are the arms")
+        if isinstance(self.operators, str) or not self.operators or not self.strengths:
+            raise ValueError("operators and strengths are tuples of at least one each: their products are the arms")
         for name in ("operators", "strengths"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name} names one twice: {getattr(self, name)}")
-        if not all(0 < s <= 1 for s in self.strengths):
+        if not all(is_number(s) and 0 < s <= 1 for s in self.strengths):
             raise ValueError(f"strengths must be above 0 and at most 1, got {self.strengths}")
-        if self.temperature <= 0:
+        if not (is_number(self.temperature) and 0 < self.temperature < math.inf):
             raise ValueError(f"temperature must be above 0, got {self.temperature!r}")
-        for name in ("exploration", "focus"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}")
+        for name, value in (("exploration", self.exploration), ("focus", self.focus), ("floor", self.floor or 0.0)):
+            if not (is_number(value) and 0 <= value <= 1):
+                raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
         for name, least in (("rounds", 1), ("prior", 1), ("share_prior", 1), ("trial", 1), ("passes", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)!r}")
+            whole_number(name, getattr(self, name), least, ValueError)
 
 
 @dataclass(frozen=True)
@@ -306,13 +305,13 @@ class AdaptiveDataAugmentation:
         filter the labels in the place of `model`'s own. Equal arguments and seed give equal rows. Fewer than `budget`
         rows come back only where the candidates ran out; `complete` is False then, and the statement says so.
 
-        Raises AugmentationError: no rows, a budget that is no whole number from 1 on, rows without a label or with one
-        that the model or the teacher has not (classes may be absent), an unknown operator, or none whose resources are
-        there.
+        Raises AugmentationError: no rows, a budget that is no whole number from 1 on, rows without a text, without a
+        label or with one that the model or the teacher has not (classes may be absent), an unknown operator, or none
+        whose resources are there.
         """
         from tqdm.auto import tqdm
 
-        _check(frame, reward, budget, model, teacher)
+        _check(frame, reward, budget, model, teacher, texts)
         arms, absent = _open_arms(self.config)
         run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)
         rounds = min(self.config.rounds, budget)
@@ -465,10 +464,10 @@ class _Run:
                               len(frame) == self.budget)
 
 
-def _check(frame, reward, budget: int, model, teacher) -> None:
+def _check(frame, reward, budget: int, model, teacher, texts) -> None:
     """Raises AugmentationError for arguments that ADA cannot work with."""
     from seo_core.augmentation import AugmentationError
-    from seo_core.augmentation.core import fitting_labels
+    from seo_core.augmentation.core import check_texts, fitting_labels
 
     whole_number("budget", budget, 1, AugmentationError)
     for name, rows in (("frame", frame), ("reward", reward)):
@@ -476,6 +475,7 @@ def _check(frame, reward, budget: int, model, teacher) -> None:
             raise AugmentationError(f"{name} has no rows: ADA edits the rows of frame, and rewards an arm by the "
                                     "rows of reward, so pass some of both")
         fitting_labels(rows, model.config.num_labels, name, "model")
+        check_texts(rows, texts, 0, f"read from {name}")
         if teacher is not None:
             fitting_labels(rows, teacher.config.num_labels, name, labels=model.config.num_labels)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from seo_core.augmentation.words import FUNCTION, PROTECTED, choose, draw, split
+from seo_core.augmentation.words import FUNCTION, PROTECTED, MissingResource, choose, draw, first_line, split
 
 DEFAULT = "google-bert/bert-base-uncased"  # the masked LM where none is named, if it is in the hub's cache
 TOP = 10  # words considered at a mask
@@ -32,7 +32,7 @@ def absent() -> str | None:
 def contextual(job) -> list[str | None]:
     """The texts with chosen words filled in by the model; protected words, names and words of both sides stay."""
     if job.model == "bundled" and absent():
-        raise LookupError(HOW)
+        raise MissingResource(HOW)
     tokenizer, network, candidates = _masked_lm(DEFAULT if job.model == "bundled" else job.model)
     words = split(job.texts)
     beside = [set() if job.others is None else {w.lower() for w in parts[1::2]}
@@ -65,8 +65,9 @@ def _fill(tokenizer, network, candidates, masked: list[str], others):
     """For each text its masks in order: (TOP,) words and their probabilities, likeliest first."""
     import torch
 
+    length = min(MAX_LENGTH, tokenizer.model_max_length, network.config.max_position_embeddings)
     inputs = tokenizer(masked, others, return_tensors="pt", padding=True, truncation="longest_first",
-                       max_length=MAX_LENGTH)
+                       max_length=length)
     token_ids, words = candidates  # (c,)
     with torch.inference_mode():
         logits = network(**inputs).logits  # (B, T, V)
@@ -105,12 +106,12 @@ def _masked_lm(name: str):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         with _quiet():
             network, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
-    except (OSError, ValueError, ModelError) as error:
-        raise LookupError(f"cannot load the masked language model {name!r}: {str(error).strip().splitlines()[0]}. "
-                          f"{HOW[0].upper()}{HOW[1:]}") from error
+    except (OSError, ValueError, KeyError, ImportError, ModelError) as error:
+        raise MissingResource(f"cannot load the masked language model {name!r}: {first_line(error)}. "
+                              f"{HOW[0].upper()}{HOW[1:]}") from error
     if tokenizer.mask_token is None or any("predictions" in k or "lm_head" in k for k in report["missing_keys"]):
-        raise LookupError(f"model {name!r} has no masked-LM head: give a checkpoint that was trained as one, such as "
-                          f"{DEFAULT}")
+        raise MissingResource(f"model {name!r} has no masked-LM head: give a checkpoint that was trained as one, such "
+                              f"as {DEFAULT}")
     vocabulary = tokenizer.get_vocab()
     mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
     whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch

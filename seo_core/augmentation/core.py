@@ -25,15 +25,16 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
-from seo_core.augmentation.words import draw, row_keys
+from seo_core.augmentation.words import MissingResource, draw, row_keys
 from seo_core.models import ModelError
-from seo_core.settings import suggest, whole_number
+from seo_core.settings import is_number, suggest, whole_number
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 NLI_TEXTS = ("premise", "hypothesis")
@@ -100,14 +101,16 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     A copy depends on the seed and its own row (and how often the same row came before), not on the other rows.
 
     Raises AugmentationError for an unknown operator, a strength outside (0, 1], a seed or batch size that is no whole
-    number, missing columns, a text that is no text, NLI pairs none of which has one of the three labels, and a
-    resource that is not there (with the command that brings it).
+    number, missing or repeated columns, a text that is no text, NLI pairs none of which has one of the three labels,
+    and a resource that is not there (with the command that brings it).
     """
     found = _operator(operator)
     columns = check_texts(frame, texts, seed, strength=strength)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1, AugmentationError)
-    nli = tuple(texts) == NLI_TEXTS
+    if not isinstance(model, (str, Path)):
+        raise AugmentationError(f"model is a hub id or a folder, not {model!r}")
+    nli = set(texts) == set(NLI_TEXTS)
     labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
     out: list[tuple[int, int, str]] = []  # row, side, new text
     bar = _bar(len(frame), operator, progress)
@@ -121,7 +124,8 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
                 mine = rows[((first + turn) % len(columns)) == side]
                 if nli:
                     mine = mine[np.isin(labels[mine], list(found.labels[name]))]
-                new = _edit(found, columns, side, mine, labels, keys, strength, model, batch_size, nli)
+                new = _edit(found, columns, side, mine, labels, keys, strength, str(model), batch_size,
+                            name if nli else "")
                 done += [(int(row), side, text) for row, text in zip(mine, new, strict=True) if text is not None]
             out += done
             left = ~np.isin(rows, [row for row, _, _ in done])
@@ -131,20 +135,23 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     return _frame(frame, sorted(out), tuple(texts), operator)
 
 
-def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_size, nli) -> list[str | None]:
-    """The operator on one side of some rows, its missing resources as AugmentationError."""
+def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_size, column) -> list[str | None]:
+    """The operator on one side of some rows, its missing resources as AugmentationError.
+
+    column: which side of an NLI pair it is, "" for other texts.
+    """
     if not len(rows):
         return []
     own = [columns[side][row] for row in rows]
     others = [columns[1 - side][row] for row in rows] if len(columns) == 2 else None
     deletable = np.full(len(rows), others is None)  # single texts as in EDA; pairs of another kind not at all
-    if nli:
-        deletable = np.isin(labels[rows], list(DELETION[NLI_TEXTS[side]]))
+    if column:
+        deletable = np.isin(labels[rows], list(DELETION[column]))
     job = edits.Job(own, others, deletable, draw(keys[rows], 13, side), strength, model, batch_size, False)
     try:
         return operator.edit(job)
-    except (LookupError, ModelError) as error:
-        raise AugmentationError(f"operator {operator.name!r} cannot be used here. {error}") from error
+    except (MissingResource, ModelError) as error:
+        raise AugmentationError(f"operator {operator.name!r} cannot be used here. {error}") from None
 
 
 def _operator(name: str) -> Operator:
@@ -156,17 +163,20 @@ def _operator(name: str) -> Operator:
 def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> list[list[str]]:
     """The text columns as lists; raises AugmentationError for a frame, a seed or a share that no edit works with."""
     for name, value in share.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 < value <= 1:
+        if not (is_number(value) and 0 < value <= 1):
             raise AugmentationError(f"{name} is the share of words to change, above 0 and at most 1, not {value!r}")
     if whole_number("seed", seed, 0, AugmentationError) >= 2**64:
         raise AugmentationError(f"seed must be below 2**64, got {seed}")
     if not isinstance(frame, pd.DataFrame):
         raise AugmentationError(f"frame must be a DataFrame with the columns {texts!r}, not a {type(frame).__name__}: "
                                 "for a list of texts pd.DataFrame({'text': [...]}), with texts=('text',)")
-    if isinstance(texts, str) or len(texts) not in (1, 2):
+    if isinstance(texts, str) or not isinstance(texts, Sequence) or len(set(texts)) != len(texts) or len(
+            texts) not in (1, 2):
         raise AugmentationError(f"texts names one column or two, as in texts=task.texts, not {texts!r}")
     columns = []
     for name in texts:
+        if list(frame.columns).count(name) > 1:
+            raise AugmentationError(f"there is more than one column {name!r} to {doing}: drop or rename all but one")
         if name not in frame:
             raise AugmentationError(f"no column {name!r} to {doing}; there are {', '.join(map(repr, frame.columns))}. "
                                     "Pass texts=task.texts")
@@ -196,8 +206,10 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
 
     Raises AugmentationError, with `whose` frame it is, for a missing column and for other labels.
     """
-    if not isinstance(frame, pd.DataFrame) or "label" not in frame:
-        raise AugmentationError(f"{whose} has no column 'label': give it one of whole numbers (NLI: {_THREE})")
+    there = list(frame.columns).count("label") if isinstance(frame, pd.DataFrame) else 0
+    if there != 1:
+        number = "more than one" if there else "no"
+        raise AugmentationError(f"{whose} has {number} column 'label': give it one of whole numbers (NLI: {_THREE})")
     column = frame["label"]
     if column.dtype.kind not in "iu" or column.hasnans:
         values = column.to_numpy(object, copy=True)
@@ -205,7 +217,7 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
     else:
         values = column.to_numpy()
     for value in pd.unique(values):
-        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0
+        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and value < 2**63
         if not whole or (value < 0 and not missing):
             row = int(np.flatnonzero(values == value)[0])
             shown = column.tolist()[row]
@@ -240,11 +252,17 @@ def _frame(frame, out, texts, operator) -> pd.DataFrame:
     for number, name in enumerate(texts):
         values = copies[name].to_numpy(object, copy=True)
         values[side == number] = [text for _, s, text in out if s == number]
-        copies[name] = pd.array(values, dtype=frame[name].dtype) if len(values) else copies[name]
+        if len(values):
+            copies[name] = as_before(values, frame[name].dtype)
     copies["source"] = source
     copies["operator"] = operator
     copies["side"] = np.array(texts, dtype=object)[side] if len(side) else np.zeros(0, object)
     return copies
+
+
+def as_before(values, dtype):
+    """New texts (n,) as the column they came from: of its dtype, but for categories, which no new text is one of."""
+    return pd.array(values, dtype="str" if isinstance(dtype, pd.CategoricalDtype) else dtype)
 
 
 def changes(frame: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
@@ -294,8 +312,10 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
     default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say
     (premise and hypothesis: three); without it a teacher with more labels than the rows show passes, since a
     class may be absent from them. Raises AugmentationError for rows without a label, logits of another shape, a
-    teacher with another number of labels, or values that are not numbers.
+    teacher with another number of labels, values that are not numbers, or a floor outside [0, 1].
     """
+    if floor is not None and not (is_number(floor) and 0 <= floor <= 1):
+        raise AugmentationError(f"floor is a probability between 0 and 1, not {floor!r}")
     logits = np.asarray(logits, dtype=np.float64)
     if logits.ndim != 2 or len(logits) != len(frame):
         raise AugmentationError(f"the filter needs logits ({len(frame)}, k), one row for each row of the frame, not "

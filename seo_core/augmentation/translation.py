@@ -13,11 +13,22 @@ import subprocess
 from collections import Counter
 from functools import lru_cache
 
-from seo_core.augmentation.words import MODALS, NEGATION, NUMBERS, QUANTIFIERS, TIME, split
+from seo_core.augmentation.words import (
+    MODALS,
+    NEGATION,
+    NUMBERS,
+    QUANTIFIERS,
+    TIME,
+    MissingResource,
+    first_line,
+    split,
+)
+from seo_core.settings import resolve_path
 
 PAIRS = (("eng-spa", "spa-eng"), ("en-es", "es-en"), ("eng-cat", "cat-eng"), ("en-ca", "ca-en"))
 HOW = ("Apertium with English and Spanish is missing: apt-get install apertium apertium-eng-spa, or pass MarianMT "
-       "models: model='Helsinki-NLP/opus-mt-en-es,Helsinki-NLP/opus-mt-es-en'")
+       "models: model='Helsinki-NLP/opus-mt-en-es,Helsinki-NLP/opus-mt-es-en' (their tokenizers need pip install "
+       "sentencepiece)")
 BATCH = 2000  # texts a pass of Apertium: starting it costs about as long as translating a hundred
 SECONDS = 600  # of one pass, before it is given up
 _NEGATIONS = frozenset({"no", "not", "nor", "none", "nobody", "nothing", "nowhere", "never", "neither", "without",
@@ -49,7 +60,7 @@ def back_translation(job) -> list[str | None]:
     if job.model in ("bundled", "apertium"):
         pair = apertium_pair()
         if pair is None:
-            raise LookupError(HOW)
+            raise MissingResource(HOW)
         back = _apertium_round(texts, pair, job.batch_size or BATCH)
     else:
         back = _marian_round(texts, job.model, job.batch_size or 32)
@@ -82,7 +93,7 @@ def apertium(texts: list[str], mode: str) -> list[str]:
     """The texts translated in one process, in order; "" for a text that did not come back as one paragraph.
 
     A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add
-    up, the batch is halved until the text at fault stands alone. Raises LookupError if Apertium itself fails.
+    up, the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails.
     """
     asked = [i for i, text in enumerate(texts) if text.strip()]
     out = [""] * len(texts)
@@ -105,45 +116,65 @@ def _paragraphs(texts: list[str], mode: str) -> list[str]:
         done = subprocess.run(["apertium", "-u", mode], input="\n\n".join(texts) + "\n", capture_output=True,
                               text=True, encoding="utf-8", errors="replace", timeout=SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
-        raise LookupError(f"Apertium could not translate with the mode {mode}: {error}") from error
+        raise MissingResource(f"Apertium could not translate with the mode {mode}: {error}") from error
     if done.returncode:
-        raise LookupError(f"Apertium could not translate with the mode {mode}: {done.stderr.strip()[-200:]}")
+        raise MissingResource(f"Apertium could not translate with the mode {mode}: {done.stderr.strip()[-200:]}")
     return [" ".join(text.split()) for text in re.split(r"\n\s*\n", done.stdout.strip())]
 
 
 def _marian_round(texts: list[str], models: str, batch: int) -> list[str]:
     names = [name.strip() for name in models.split(",")]
     if len(names) != 2:
-        raise LookupError(f"back_translation needs two MarianMT models, out and back, with a comma between them, not "
-                          f"{models!r}; or model='apertium'")
+        raise MissingResource("back_translation needs two MarianMT models, out and back, with a comma between them, "
+                              f"not {models!r}; or model='apertium'")
     for name in names:
         texts = _marian(texts, name, batch)
     return texts
 
 
 def _marian(texts: list[str], name: str, batch: int) -> list[str]:
-    """Greedy translation (n,) -> (n,), longest texts first so that a batch has little padding."""
+    """Greedy translation (n,) -> (n,), longest texts first so that a batch has little padding.
+
+    "" for a blank text, from which the model would make something up, and for one that is too long for it, of which
+    it would translate the beginning.
+    """
     import torch
 
-    tokenizer, network = _marian_model(name)
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    tokenizer, network, limit = _marian_model(name)
+    order = sorted((i for i, text in enumerate(texts) if text.strip()), key=lambda i: -len(texts[i]))
     out = [""] * len(texts)
     with torch.inference_mode():
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True)
+            inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True,
+                               max_length=limit)
             made = network.generate(**inputs, num_beams=1, do_sample=False)
-            for i, text in zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True), strict=True):
-                out[i] = " ".join(text.split())
+            whole = (inputs["attention_mask"].sum(1) < limit).tolist()
+            for i, text, kept in zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True), whole, strict=True):
+                out[i] = " ".join(text.split()) if kept else ""
     return out
 
 
 @lru_cache(maxsize=2)
 def _marian_model(name: str):
+    """Tokenizer, model, and the number of tokens that a text has to stay below."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+    from seo_core.models import _quiet
+
+    folder = resolve_path(name)
+    if name.startswith((".", "/", "~")) and not folder.is_dir():
+        raise MissingResource(f"the folder {name!r} of a translation model does not exist: give one that "
+                              "save_pretrained wrote, a hub id, or model='apertium'")
+    source = str(folder) if folder.is_dir() else name
     try:
-        return AutoTokenizer.from_pretrained(name), AutoModelForSeq2SeqLM.from_pretrained(name).eval()
-    except (OSError, ValueError, ImportError) as error:
-        raise LookupError(f"cannot load the translation model {name!r}: {str(error).strip().splitlines()[0]}. Load it "
-                          "once where there is a network, give a local folder, or use model='apertium'") from error
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            network = AutoModelForSeq2SeqLM.from_pretrained(source).eval()
+    except ImportError as error:
+        raise MissingResource(f"the tokenizer of {name!r} cannot be loaded ({first_line(error)}): pip install "
+                              "sentencepiece, or use model='apertium'") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise MissingResource(f"cannot load the translation model {name!r}: {first_line(error)}. Load it once where "
+                              "there is a network, give a local folder, or use model='apertium'") from error
+    return tokenizer, network, min(tokenizer.model_max_length, network.config.max_position_embeddings)

@@ -24,7 +24,7 @@ from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
-from seo_core.augmentation.words import FUNCTION, PROTECTED
+from seo_core.augmentation.words import FUNCTION, PROTECTED, MissingResource
 
 DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
@@ -122,10 +122,10 @@ def absent() -> str | None:
 
 
 def synonyms(words) -> dict[str, tuple[str, ...]]:
-    """word -> its synonyms in the same form, perhaps none; words are lower case. Raises LookupError without WordNet."""
+    """word -> its synonyms in the same form, perhaps none; words are lower case. Raises MissingResource without it."""
     folder = find()
     if folder is None:
-        raise LookupError(HOW)
+        raise MissingResource(HOW)
     lexicon = _lexicon(str(folder), folder)
     return {word: lexicon.synonyms(word) for word in words}
 

@@ -19,6 +19,15 @@ from functools import lru_cache
 import numpy as np
 
 
+class MissingResource(LookupError):
+    """Something that an operator needs is not here; the message says what brings it."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, without the full stop: libraries go on for pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 

@@ -184,6 +184,16 @@ def environment_hash() -> str:
     return digest(*versions)
 
 
+def operators_hash() -> str:
+    """Hash of the names of the augmentation operators whose resources are here: WordNet or Apertium may come later.
+
+    `contextual` does not count: no chapter runs it, and a run may itself bring its model into the hub's cache.
+    """
+    from seo_core.augmentation import OPERATORS
+
+    return digest(*(name for name, o in OPERATORS.items() if name != "contextual" and o.available() is None))
+
+
 def results_folder(options: Options, root: Path) -> Path:
     """<results_dir>/<profile>, absolute."""
     return (root / Path(options.settings().results_dir).expanduser()).resolve() / options.profile
@@ -209,6 +219,7 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
         "model": source_hash(settings.model, root),
         "inputs": records_hash(*reads),
         "environment": environment_hash(),
+        "operators": operators_hash(),
     }
 
 

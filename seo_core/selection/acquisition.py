@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seo_core.evaluation import softmax
-from seo_core.settings import suggest, whole_number
+from seo_core.settings import is_number, suggest, whole_number
 
 BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
 
@@ -60,8 +60,10 @@ class HybridConfig:
                 raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}")
         if not (0 <= self.outliers < 1 and 0 <= self.hardest < 1):
             raise ValueError(f"outliers and hardest are shares in [0, 1), got {self.outliers!r} and {self.hardest!r}")
-        if self.beta < 0 or self.neighbours < 1 or self.anchors < 1:
-            raise ValueError("beta must be 0 or more, neighbours and anchors 1 or more")
+        if not (is_number(self.beta) and 0 <= self.beta < np.inf):
+            raise ValueError(f"beta must be 0 or more, got {self.beta!r}")
+        for name in ("neighbours", "anchors"):
+            whole_number(name, getattr(self, name), 1, ValueError)
 
 
 # A classifier is trained to put pairs that it is sure of together, so in its own space density and uncertainty may
@@ -82,13 +84,16 @@ def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, d
     One pass in batches of like length, at the speed of `seo_core.evaluation.predict`: bf16 where the hardware
     computes it (precision "auto"), through the fast forward pass where the architecture is known to it.
     dropout: leaves dropout on, with masks drawn from `seed` (Monte-Carlo dropout). The model's mode and torch's
-    random stream are left as they were. Raises SelectionError for logits that are not finite.
+    random stream are left as they were. Raises SelectionError for logits that are not finite, and for a model of one
+    label.
     """
     import torch
     from tqdm.auto import tqdm
 
     from seo_core.fastpath import compute_dtype, forward_module
 
+    if model.config.num_labels < 2:
+        raise SelectionError("the model has one label, so there is nothing to be unsure of: pass a classifier")
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
     was_training = model.training
@@ -225,6 +230,9 @@ def _top(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _check(pool, n: int) -> None:
+    if not hasattr(pool, "offsets"):
+        raise SelectionError("the pool must be an Encoded, as seo_core.data.encode returns it, not a "
+                             f"{type(pool).__name__}")
     if len(pool) == 0:
         raise SelectionError("the pool is empty: there is nothing left to buy; end the rounds, or give more data")
     whole_number("n, the examples to buy,", n, 1, SelectionError)
@@ -389,14 +397,16 @@ def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.G
     """n distinct positions in `pool`, (n,) int64, by an acquisition function or its name.
 
     The function gets a pool whose labels are all -1: what was not bought cannot be seen. Raises SelectionError for
-    an unknown name, an empty pool, n that is no whole number from 1 to the pool's size, and a function of the caller's
-    own that breaks the contract.
+    an unknown name, a pool that is empty or no Encoded, n that is no whole number from 1 to the pool's size, an rng
+    that is no Generator, and a function of the caller's own that breaks the contract.
     """
-    if isinstance(acquisition, str):
-        if acquisition not in ACQUISITIONS:
+    if not callable(acquisition):
+        if not isinstance(acquisition, str) or acquisition not in ACQUISITIONS:
             raise SelectionError(f"unknown acquisition {acquisition!r}{suggest(acquisition, ACQUISITIONS)}")
         acquisition = ACQUISITIONS[acquisition]
     _check(pool, n)
+    if not isinstance(rng, np.random.Generator):
+        raise SelectionError(f"rng must be a generator, as in np.random.default_rng(seed), not {rng!r}")
     picked = np.asarray(acquisition(model, without_labels(pool), n, rng))
     if picked.shape != (n,) or len(np.unique(picked)) != n or picked.min() < 0 or picked.max() >= len(pool):
         raise SelectionError(f"the acquisition function returned no {n} distinct positions in a pool of {len(pool)}: "
@@ -437,8 +447,9 @@ def plateau(curve, *, window: int = 3, tolerance: float = 0.005) -> bool:
     `tolerance` (0.005 is half a point of accuracy). False while there are `window` values or fewer. Values that are
     not finite count as no progress. Raises SelectionError for a window below 1 or a negative tolerance.
     """
-    if window < 1 or tolerance < 0:
-        raise SelectionError(f"window must be 1 or more and tolerance 0 or more, got {window} and {tolerance}")
+    whole_number("window", window, 1, SelectionError)
+    if not (is_number(tolerance) and tolerance >= 0):
+        raise SelectionError(f"tolerance must be 0 or more, got {tolerance!r}")
     values = np.asarray(list(curve), dtype=float)
     if len(values) <= window:
         return False

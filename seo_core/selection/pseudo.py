@@ -36,6 +36,7 @@ import numpy as np
 
 from seo_core.evaluation import softmax
 from seo_core.selection.acquisition import SelectionError
+from seo_core.settings import is_number
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = 
     until they match to 1e-4). Raises SelectionError for logits that are not finite, a temperature of 0 or
     less, and a prior that is not k positive shares.
     """
-    if not temperature > 0:
+    if not (is_number(temperature) and temperature > 0):
         raise SelectionError(f"temperature must be above 0, got {temperature!r}")
     members = np.asarray(logits, dtype=np.float64)
     members = members[None] if members.ndim == 2 else members
@@ -347,5 +348,5 @@ def _probabilities(logits) -> np.ndarray:
 
 
 def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if not (is_number(value) and 0 <= value <= 1):
         raise SelectionError(f"{name} must be between 0 and 1, got {value!r}")

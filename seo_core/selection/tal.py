@@ -41,7 +41,7 @@ from seo_core.selection.acquisition import (
     select,
     without_labels,
 )
-from seo_core.settings import suggest
+from seo_core.settings import is_number, suggest, whole_number
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class TransferActiveConfig:
     tolerance: float = 0.005  # what counts as a gain: half a point of development accuracy
 
     def __post_init__(self):
-        if not (np.isfinite(self.lam) and self.lam >= 0 and np.isfinite(self.l2_sp) and self.l2_sp >= 0):
-            raise ValueError(f"lam and l2_sp must be finite and 0 or more, got {self.lam!r} and {self.l2_sp!r}")
+        for name in ("lam", "l2_sp", "tolerance"):
+            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) < np.inf):
+                raise ValueError(f"{name} must be finite and 0 or more, got {getattr(self, name)!r}")
         for name in ("unlabelled_batch", "unlabelled_rows", "neighbours", "anchors", "window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+            whole_number(name, getattr(self, name), 1, ValueError)
         if self.acquisition not in ACQUISITIONS:
             raise ValueError(f"unknown acquisition {self.acquisition!r}{suggest(self.acquisition, ACQUISITIONS)}")
 
@@ -134,7 +134,7 @@ class TransferActiveLearning:
 
     def __init__(self, config: TransferActiveConfig | None = None, *, seed: int = 0):
         self.config = config or TransferActiveConfig()
-        self.seed = seed
+        self.seed = whole_number("seed", seed, 0, SelectionError)
 
     def select(self, model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
         """n positions in `pool`, (n,) int64, ranked by `model`, which must not have been trained with L_AL.
@@ -214,16 +214,22 @@ class TransferActiveLearning:
         head, always the same. config: a TrainingConfig, or a function from the number of labels to one. development:
         the slice whose accuracy decides about the plateau. callback(round, model, ledger) is called with each
         ranking model. The first budget is bought at random, each later one by the model of the round before. Raises
-        SelectionError for budgets that do not rise or exceed the pool.
+        SelectionError for budgets that do not rise or exceed the pool, or leave L_AL nothing, and for no development
+        example.
         """
         from seo_core.evaluation import predict
         from seo_core.training import fit
 
-        budgets = list(budgets)
-        if not budgets or budgets[0] < 1 or any(a >= b for a, b in zip(budgets, budgets[1:], strict=False)):
+        budgets = [whole_number("a budget", budget, 1, SelectionError) for budget in budgets]
+        if not budgets or any(a >= b for a, b in zip(budgets, budgets[1:], strict=False)):
             raise SelectionError(f"budgets must rise from 1 or more, got {budgets}")
         if budgets[-1] > len(pool):
             raise SelectionError(f"{budgets[-1]} labels are to be bought and the pool has {len(pool)}: lower them")
+        if self.config.lam > 0 and budgets[-1] == len(pool):
+            raise SelectionError(f"all {len(pool)} labels of the pool are to be bought, so that no unlabelled example "
+                                 "is left for L_AL: lower the last budget, or set lam=0")
+        if not len(development):
+            raise SelectionError("the development slice is empty: its accuracy decides when the purchase ends")
         config_of = config if callable(config) else lambda labels: config
         rng, result = np.random.default_rng([self.seed, 59]), TransferActiveResult(None, Ledger(pool))
         ledger, series = result.ledger, result.series
