@@ -70,13 +70,13 @@ _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 def protected(word: str) -> bool:
     """Whether no operator may edit, insert or delete this word: negation, opposites, numbers, quantifiers, modals,
     words of time, and everything capitalised or with a digit in it (names and amounts)."""
-    return (not word.islower() and word != word.lower()) or word in PROTECTED or word.endswith(("n't", "n’t")) or (
-        not word.isalpha() and any(c.isdigit() for c in word))
+    return (not word.islower() and word != word.lower()) or word in PROTECTED or (
+        not word.isalpha() and (word.endswith(("n't", "n’t")) or any(c.isdigit() for c in word)))
 
 
 def _splitter(texts: list[str]):
     """The splitting function for these texts: it knows the combining marks that occur in them."""
-    characters = set("".join(texts))
+    characters = set("".join(text for text in texts if not text.isascii()))
     return _pattern("".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))).split
 
 
