@@ -284,11 +284,12 @@ def test_the_first_sense_is_nltks():
         pytest.skip("NLTK cannot read WordNet here: run python -m seo_core.run setup")
     assert nltk
     lexicon = wordnet._lexicon(str(wordnet.find()), wordnet.find())
-    words = [w for w in (line.partition(b" ")[0].decode() for line in lexicon.index["noun"]) if w.isalpha()]
+    nouns = {line.partition(b"%1")[0].decode() for line in lexicon.lines if b"%1" in line}
+    words = sorted(noun for noun in nouns if noun.isalpha())
     for lemma in np.random.default_rng(0).choice(words, 150):
         senses = [s for s in reference.synsets(str(lemma), "n") if lemma in [n.lower() for n in s.lemma_names()]]
-        line = lexicon.entry(lemma.encode(), "noun").split()
-        assert lexicon._synset("noun", int(line[-int(line[2])])) == [n.encode() for n in senses[0].lemma_names()]
+        first = wordnet._first(lexicon.senses(lemma.encode())["noun"])
+        assert lexicon._synset("noun", first) == [n.encode() for n in senses[0].lemma_names()]
 
 
 @NO_WORDNET
