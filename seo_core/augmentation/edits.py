@@ -151,7 +151,7 @@ def _vowel(word: str) -> bool:
 
 def _delete(words, chosen: np.ndarray) -> set[int]:
     """Takes the chosen words out, each with a space beside it; a text keeps at least one word. Returns the rows."""
-    left, changed = np.bincount(words.row, minlength=len(words)), set()
+    left, changed = np.bincount(words.row, minlength=len(words)).tolist(), set()
     for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
         if left[row] < 2:
             continue
