@@ -203,6 +203,20 @@ def test_odd_texts_pass(name):
 
 
 @NEEDS["synonym"]
+@pytest.mark.parametrize(("name", "first", "second"), [
+    ("synonym", "An automobile stopped beside the huge building, and the tired driver quickly left.",
+     "Don't eat an apple before the long meeting of the 3.5 commissions."),
+    ("eda", "A car stopped beside the huge building, and the machine tired driver quickly left.",
+     "Don't an apple before the long meeting of the 3.5."),
+    ("aeda", "A ; car : stopped beside the ! huge building, and the tired : driver quickly left.",
+     "Don't ? eat an , apple before the long ! meeting : of the 3.5 committees.")])
+def test_a_seed_gives_the_copies_it_always_gave(name, first, second):  # records of experiments rest on that
+    texts = single("A car stopped beside the huge building, and the tired driver quickly left.",
+                   "Don't eat an apple before the long meeting of the 3.5 committees.")
+    assert augment(texts, name, strength=0.3, seed=7, texts=["text"]).text.tolist() == [first, second]
+
+
+@NEEDS["synonym"]
 def test_a_text_without_replaceable_word_is_left_out():
     assert augment(single("He is not here.", "The car is here."), "synonym", texts=["text"]).source.tolist() == [1]
 
