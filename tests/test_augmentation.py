@@ -203,6 +203,20 @@ def test_odd_texts_pass(name):
 
 
 @NEEDS["synonym"]
+@pytest.mark.parametrize(("name", "first", "second"), [
+    ("synonym", "An automobile stopped beside the huge building, and the tired driver quickly left.",
+     "Don't eat an apple before the long meeting of the 3.5 commissions."),
+    ("eda", "A car stopped beside the huge building, and the machine tired driver quickly left.",
+     "Don't an apple before the long meeting of the 3.5."),
+    ("aeda", "A ; car : stopped beside the ! huge building, and the tired : driver quickly left.",
+     "Don't ? eat an , apple before the long ! meeting : of the 3.5 committees.")])
+def test_a_seed_gives_the_copies_it_always_gave(name, first, second):  # records of experiments rest on that
+    texts = single("A car stopped beside the huge building, and the tired driver quickly left.",
+                   "Don't eat an apple before the long meeting of the 3.5 committees.")
+    assert augment(texts, name, strength=0.3, seed=7, texts=["text"]).text.tolist() == [first, second]
+
+
+@NEEDS["synonym"]
 def test_a_text_without_replaceable_word_is_left_out():
     assert augment(single("He is not here.", "The car is here."), "synonym", texts=["text"]).source.tolist() == [1]
 
@@ -284,11 +298,12 @@ def test_the_first_sense_is_nltks():
         pytest.skip("NLTK cannot read WordNet here: run python -m seo_core.run setup")
     assert nltk
     lexicon = wordnet._lexicon(str(wordnet.find()), wordnet.find())
-    words = [w for w in (line.partition(b" ")[0].decode() for line in lexicon.index["noun"]) if w.isalpha()]
+    nouns = {line.partition(b"%1")[0].decode() for line in lexicon.lines if b"%1" in line}
+    words = sorted(noun for noun in nouns if noun.isalpha())
     for lemma in np.random.default_rng(0).choice(words, 150):
         senses = [s for s in reference.synsets(str(lemma), "n") if lemma in [n.lower() for n in s.lemma_names()]]
-        line = lexicon.entry(lemma.encode(), "noun").split()
-        assert lexicon._synset("noun", int(line[-int(line[2])])) == [n.encode() for n in senses[0].lemma_names()]
+        first = wordnet._first(lexicon.senses(lemma.encode())["noun"])
+        assert lexicon._synset("noun", first) == [n.encode() for n in senses[0].lemma_names()]
 
 
 @NO_WORDNET

@@ -112,27 +112,26 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
         raise AugmentationError(f"model is a hub id or a folder, not {model!r}")
     nli = set(texts) == set(NLI_TEXTS)
     labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
-    out: list[tuple[int, int, str]] = []  # row, side, new text
+    made, sides = np.full(len(frame), None, object), np.zeros(len(frame), np.int64)  # each row's new text, and its side
     bar = _bar(len(frame), operator, progress)
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
     for start in range(0, len(frame), CHUNK):
         rows = np.arange(start, min(start + CHUNK, len(frame)))
         first = (draw(keys[rows], 0) % np.uint64(len(columns))).astype(np.int64)
         for turn in range(len(columns)):
-            done = []
             for side, name in enumerate(texts):
                 mine = rows[((first + turn) % len(columns)) == side]
                 if nli:
                     mine = mine[np.isin(labels[mine], list(found.labels[name]))]
                 new = _edit(found, columns, side, mine, labels, keys, strength, str(model), batch_size,
                             name if nli else "")
-                done += [(int(row), side, text) for row, text in zip(mine, new, strict=True) if text is not None]
-            out += done
-            left = ~np.isin(rows, [row for row, _, _ in done])
+                made[mine], sides[mine] = new, side
+            left = pd.isna(made[rows])
             rows, first = rows[left], first[left]
         bar.update(len(frame[start : start + CHUNK]))
     bar.close()
-    return _frame(frame, sorted(out), tuple(texts), operator)
+    source = np.flatnonzero(pd.notna(made))
+    return _frame(frame, source, sides[source], made[source], tuple(texts), operator)
 
 
 def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_size, column) -> list[str | None]:
@@ -142,8 +141,8 @@ def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_si
     """
     if not len(rows):
         return []
-    own = [columns[side][row] for row in rows]
-    others = [columns[1 - side][row] for row in rows] if len(columns) == 2 else None
+    own = [columns[side][row] for row in rows.tolist()]
+    others = [columns[1 - side][row] for row in rows.tolist()] if len(columns) == 2 else None
     deletable = np.full(len(rows), others is None)  # single texts as in EDA; pairs of another kind not at all
     if column:
         deletable = np.isin(labels[rows], list(DELETION[column]))
@@ -244,14 +243,12 @@ def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
     return given
 
 
-def _frame(frame, out, texts, operator) -> pd.DataFrame:
-    """The copies: rows of `frame` with one text exchanged, and where they come from."""
-    source = np.array([row for row, _, _ in out], np.int64)
-    side = np.array([side for _, side, _ in out], np.int64)
+def _frame(frame, source, side, made, texts, operator) -> pd.DataFrame:
+    """The copies: the rows `source` of `frame`, the text on their `side` exchanged for the one `made`."""
     copies = frame.iloc[source].reset_index(drop=True)
     for number, name in enumerate(texts):
         values = copies[name].to_numpy(object, copy=True)
-        values[side == number] = [text for _, s, text in out if s == number]
+        values[side == number] = made[side == number]
         if len(values):
             copies[name] = as_before(values, frame[name].dtype)
     copies["source"] = source

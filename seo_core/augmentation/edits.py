@@ -14,6 +14,7 @@ from seo_core.augmentation.words import NEGATION, QUANTIFIERS, choose, draw, spl
 
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
 DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
+ARTICLES = {"a", "an", "A", "An", "aN", "AN"}
 CHANCES = 4  # neighbours are computed for chosen words only, so some turn out to have none
 SWAP, DELETE, INSERT = range(3)
 
@@ -35,10 +36,9 @@ class Job:
 def synonym(job: Job) -> list[str | None]:
     """Replaces words by WordNet synonyms (Zhang et al. 2015, Wei & Zou 2019)."""
     words = split(job.texts)
-    table = wordnet.synonyms(words.vocabulary)
-    allowed = words.spread(np.array([bool(table[word]) for word in words.vocabulary], bool)) & words.editable()
-    chosen = choose(allowed, words, job.keys, job.strength, 1)
-    return _replace(words, chosen, table, job.keys)
+    found, many = _synonyms(words, slice(None))
+    chosen = choose(words.spread(many > 0), words, job.keys, job.strength, 1)
+    return _replace(words, chosen, _pick(words, chosen, found, many, job.keys))
 
 
 def neighbour(job: Job) -> list[str | None]:
@@ -59,7 +59,12 @@ def neighbour(job: Job) -> list[str | None]:
         if not alone.any():
             break
         allowed[chosen[alone]] = False  # a word without neighbours gives its turn to another word of its text
-    return _replace(words, chosen, {w: tuple(n for n, _ in found) for w, found in near.items()}, job.keys, beside)
+    picks = draw(job.keys[words.row[chosen]], 9, words.place[chosen]).tolist()
+    new = []
+    for row, word, pick in zip(words.row[chosen].tolist(), words.ids[chosen].tolist(), picks, strict=True):
+        fit = [w for w, _ in near[words.vocabulary[word]] if beside is None or w not in beside[row]]
+        new.append(fit[pick % len(fit)] if fit else None)
+    return _replace(words, chosen, new)
 
 
 def eda(job: Job) -> list[str | None]:
@@ -67,22 +72,22 @@ def eda(job: Job) -> list[str | None]:
     where the label survives that, or a synonym of a word of the text inserted at a random place."""
     words = split(job.texts)
     edit = (draw(job.keys, 3) % np.uint64(3)).astype(np.int64)  # (n,)
-    turning = [w.lower() in DOWNWARD or w.endswith(("n't", "n’t")) for w in words.vocabulary]
-    fixed = words.spread(np.array(turning, bool))
-    upward = np.bincount(words.row[fixed], minlength=len(words)) == 0  # (n,): here less said is entailed by more
-    edit[(edit == DELETE) & ~(job.deletable & (upward | (job.others is None)))] = SWAP
+    deletable = job.deletable
+    if job.others is not None:
+        turning = [w.lower() in DOWNWARD or w.endswith(("n't", "n’t")) for w in words.vocabulary]
+        fixed = words.spread(np.array(turning, bool))
+        deletable = deletable & (np.bincount(words.row[fixed], minlength=len(words)) == 0)  # less said is entailed
+    edit[(edit == DELETE) & ~deletable] = SWAP
     allowed = words.editable()
     first = choose(allowed & (edit == DELETE)[words.row], words, job.keys, job.strength, 4)
     follows = np.zeros(len(allowed), bool)  # swappable: the next word of the text may move as well
     follows[:-1] = allowed[1:] & (words.row[1:] == words.row[:-1])
     pairs = choose(allowed & follows & (edit == SWAP)[words.row], words, job.keys, job.strength, 5)
-    sources = np.flatnonzero(allowed & (edit == INSERT)[words.row])
-    table = wordnet.synonyms({words.vocabulary[i] for i in words.ids[sources]})
-    sources = sources[[bool(table[words.vocabulary[i]]) for i in words.ids[sources]]]
-    marked = np.zeros(len(allowed), bool)
-    marked[sources] = True
-    sources = choose(marked, words, job.keys, job.strength, 6)
-    changed = _delete(words, first) | _swap(words, pairs) | _insert(words, sources, table, job.keys)
+    inserting = allowed & (edit == INSERT)[words.row]
+    found, many = _synonyms(words, inserting)
+    sources = choose(inserting & words.spread(many > 0), words, job.keys, job.strength, 6)
+    new = _pick(words, sources, found, many, job.keys)
+    changed = _delete(words, first) | _swap(words, pairs) | _insert(words, sources, new, job.keys)
     return _joined(words, changed)
 
 
@@ -105,21 +110,34 @@ def _joined(words, changed: set[int]) -> list[str | None]:
     return ["".join(parts) if row in changed else None for row, parts in enumerate(words.parts)]
 
 
-def _replace(words, chosen: np.ndarray, table: dict, keys: np.ndarray, beside=None) -> list[str | None]:
-    """The texts with the chosen words replaced by candidates of `table`, none of which stands `beside`."""
-    picks = draw(keys[words.row[chosen]], 9, words.place[chosen]).tolist()
+def _synonyms(words, at) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """Over the vocabulary: the synonyms of the words that stand `at` these positions (of others none), and how many.
+
+    Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has.
+    """
+    used = np.flatnonzero(np.bincount(words.ids[at])).tolist()
+    table = wordnet.synonyms(words.vocabulary[i] for i in used)
+    found = [table.get(word, ()) for word in words.vocabulary]
+    return found, np.fromiter(map(len, found), np.uint64, len(found))
+
+
+def _pick(words, chosen: np.ndarray, found: list[tuple[str, ...]], many: np.ndarray, keys: np.ndarray) -> list[str]:
+    """For each of the chosen words one that was `found` for it."""
+    ids = words.ids[chosen]
+    picks = draw(keys[words.row[chosen]], 9, words.place[chosen]) % many[ids]
+    return [found[word][pick] for word, pick in zip(ids.tolist(), picks.tolist(), strict=True)]
+
+
+def _replace(words, chosen: np.ndarray, new: list[str | None]) -> list[str | None]:
+    """The texts with the chosen words replaced by the new ones; where that is None, the word stays."""
     changed = set()
-    for row, place, word, pick in zip(words.row[chosen].tolist(), words.place[chosen].tolist(),
-                                      words.ids[chosen].tolist(), picks, strict=True):
-        candidates = table[words.vocabulary[word]]
-        if beside is not None:
-            candidates = [c for c in candidates if c not in beside[row]]
-        if not candidates:
+    for row, at, word in zip(words.row[chosen].tolist(), (2 * words.place[chosen] + 1).tolist(), new, strict=True):
+        if word is None:
             continue
-        parts, at = words.parts[row], 2 * place + 1
-        parts[at] = candidates[pick % len(candidates)]
-        if place and parts[at - 1] == " " and parts[at - 2].lower() in ("a", "an"):
-            parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(parts[at]) else "")
+        parts = words.parts[row]
+        parts[at] = word
+        if parts[at - 1] == " " and parts[at - 2] in ARTICLES:  # at - 2 before the first word: a gap, thus no article
+            parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(word) else "")
         changed.add(row)
     return _joined(words, changed)
 
@@ -133,7 +151,7 @@ def _vowel(word: str) -> bool:
 
 def _delete(words, chosen: np.ndarray) -> set[int]:
     """Takes the chosen words out, each with a space beside it; a text keeps at least one word. Returns the rows."""
-    left, changed = np.bincount(words.row, minlength=len(words)), set()
+    left, changed = np.bincount(words.row, minlength=len(words)).tolist(), set()
     for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
         if left[row] < 2:
             continue
@@ -161,14 +179,12 @@ def _swap(words, chosen: np.ndarray) -> set[int]:
     return changed
 
 
-def _insert(words, chosen: np.ndarray, table: dict, keys: np.ndarray) -> set[int]:
-    """Puts a synonym of each chosen word before a random word of the same text. Returns the rows."""
+def _insert(words, chosen: np.ndarray, new: list[str], keys: np.ndarray) -> set[int]:
+    """Puts the new word of each chosen one before a random word of the same text. Returns the rows."""
     counts = np.bincount(words.row, minlength=len(words)).astype(np.uint64)
     row = words.row[chosen]
-    picks = draw(keys[row], 9, words.place[chosen]).tolist()
-    before = (draw(keys[row], 10, words.place[chosen]) % np.maximum(counts[row], np.uint64(1))).tolist()
-    sources = [table[words.vocabulary[word]] for word in words.ids[chosen].tolist()]
-    for r, place, found, pick in zip(row.tolist(), before, sources, picks, strict=True):
+    before = (draw(keys[row], 10, words.place[chosen]) % counts[row]).tolist()
+    for r, place, word in zip(row.tolist(), before, new, strict=True):
         parts = words.parts[r]
-        parts[2 * place + 1] = f"{found[pick % len(found)]} {parts[2 * place + 1]}"
+        parts[2 * place + 1] = f"{word} {parts[2 * place + 1]}"
     return set(row.tolist())

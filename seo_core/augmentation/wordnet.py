@@ -1,8 +1,8 @@
 """WordNet (Miller 1995): where its files are, and synonyms of many words at once.
 
 NLTK downloads the files, and is the reference that the tests compare with. The look-up itself reads the files, because
-NLTK builds a view of the whole data base before the first word: here an index of the single-word lemmas is read once
-a process, and a synset is parsed only when one of its words is asked for. Every word is looked up once.
+NLTK builds a view of the whole data base before the first word: here the sorted list of senses is read once a process
+and searched by bisection, and a synset is parsed only when one of its words is asked for. Every word is looked up once.
 
 A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all
 (part of speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the
@@ -127,7 +127,7 @@ def synonyms(words) -> dict[str, tuple[str, ...]]:
     if folder is None:
         raise MissingResource(HOW)
     lexicon = _lexicon(str(folder), folder)
-    return {word: lexicon.synonyms(word) for word in words}
+    return {word: lexicon[word] for word in words}
 
 
 @lru_cache(maxsize=2)
@@ -135,14 +135,12 @@ def _lexicon(name: str, folder) -> _Lexicon:
     return _Lexicon(folder)
 
 
-class _Lexicon:
-    """WordNet's sorted index files as lists of lines, searched by bisection, and the words looked up so far."""
+class _Lexicon(dict):
+    """word -> its synonyms, looked up when a word is asked for the first time."""
 
     def __init__(self, folder):
         self.folder = folder
-        self.known: dict[str, tuple[str, ...]] = {}
-        self.index = {pos: self._read(f"index.{pos}").rstrip().split(b"\n") for pos in POS}
-        self.counts = self._read("index.sense").rstrip().split(b"\n")
+        self.lines = self._read("index.sense").rstrip().split(b"\n")
         self.irregular = {pos: dict(re.findall(rb"^([a-z]+) ([a-z]+)", self._read(f"{pos}.exc"), re.M)) for pos in POS}
         self.irregular_bases = {pos: set(table.values()) for pos, table in self.irregular.items()}
         self.data: dict[str, bytes] = {}
@@ -150,62 +148,49 @@ class _Lexicon:
     def _read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
 
-    def entry(self, lemma: bytes, pos: str) -> bytes | None:
-        """The lemma's line in the index of a part of speech, or None."""
-        at = bisect_left(self.index[pos], lemma + b" ")
-        line = self.index[pos][at] if at < len(self.index[pos]) else b""
-        return line if line.startswith(lemma + b" ") else None
+    def senses(self, lemma: bytes) -> dict[str, list[bytes]]:
+        """part of speech -> lines of the lemma's senses: "lemma%kind:file:id:head:id offset number count"."""
+        at, found = bisect_left(self.lines, lemma + b"%"), {}
+        end = bisect_left(self.lines, lemma + b"&", at, min(at + MOST_SENSES, len(self.lines)))  # "&" follows "%"
+        for line in self.lines[at:end]:
+            found.setdefault(_KINDS[line[len(lemma) + 1]], []).append(line)
+        return found
 
-    def count(self, lemma: bytes, pos: str) -> int:
-        """How often WordNet's authors met the lemma as that part of speech in their texts."""
-        total = 0
-        for kind in _KINDS[pos]:
-            start = lemma + kind
-            at = bisect_left(self.counts, start)
-            end = bisect_left(self.counts, start + b"\xff", at, min(at + MOST_SENSES, len(self.counts)))
-            for line in self.counts[at:end]:
-                total += int(line[line.rindex(b" ") :])
-        return total
-
-    def synonyms(self, word: str) -> tuple[str, ...]:
-        if word not in self.known:
-            plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()
-            self.known[word] = () if not plain or word in FUNCTION or word in PROTECTED else self._synonyms(word)
-        return self.known[word]
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()
+        self[word] = () if not plain or word in FUNCTION or word in PROTECTED else self._synonyms(word)
+        return self[word]
 
     def _synonyms(self, word: str) -> tuple[str, ...]:
         readings = self._readings(word.encode())
-        if not readings:
+        weights = [_count(senses) + 0.5 for _, _, _, senses in readings]
+        if not readings or max(weights) <= SHARE * sum(weights):
             return ()
-        counts = [self.count(lemma, pos) + 0.5 for lemma, pos, _, _ in readings] if len(readings) > 1 else [1]
-        if max(counts) <= SHARE * sum(counts):
-            return ()
-        lemma, pos, form, line = readings[counts.index(max(counts))]
-        others = self.first_sense(lemma, pos, line) if form is not None else []
-        if not others:
-            return ()
+        lemma, pos, form, senses = readings[weights.index(max(weights))]
+        others = self.first_sense(lemma, pos, senses) if form is not None else []
         if len(others) > 1:
-            others = [w for w in others if self.count(w.encode(), pos)] or others
+            others = [w for w in others if _count(self.senses(w.encode()).get(pos, ()))] or others
         formed = (self._form(other, pos, form) for other in others)
         return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FUNCTION and w not in PROTECTED))
 
     def _readings(self, word: bytes):
-        """(base form, part of speech, how it was inflected, its line in the index) that the word may be.
+        """(base form, part of speech, how it was inflected, its senses) that the word may be.
 
         How: None for an irregular form.
         """
-        found = [(word, pos, "", line) for pos in POS if (line := self.entry(word, pos))]
-        found += [(table[word], pos, None, b"") for pos, table in self.irregular.items() if word in table]
-        for end, base, readings in _ENDINGS.get(word[-1:], ()):
+        found = [(word, pos, "", senses) for pos, senses in self.senses(word).items()]
+        for pos, table in self.irregular.items():
+            if base := table.get(word):
+                found.append((base, pos, None, self.senses(base).get(pos, ())))
+        for end, base, form, kinds in _ENDINGS.get(word[-1:], ()):
             if word.endswith(end) and (lemma := word[: -len(end)] + base):  # "ing" alone is no form of a word
-                found += [(lemma, pos, form, line) for pos, form in readings
-                          if word not in self.irregular[pos] and (line := self.entry(lemma, pos))]
+                found += [(lemma, pos, form, senses) for pos, senses in self.senses(lemma).items()
+                          if pos in kinds and word not in self.irregular[pos]]
         return found
 
-    def first_sense(self, lemma: bytes, pos: str, line: bytes) -> list[str]:
-        """The single words of the first synset in a lemma's line, itself left out; none if it is a name there."""
-        fields = line.split()
-        words = self._synset(pos, int(fields[-int(fields[2])]))
+    def first_sense(self, lemma: bytes, pos: str, senses: list[bytes]) -> list[str]:
+        """The single words of the first of a lemma's senses, itself left out; none if it is a name there."""
+        words = self._synset(pos, _first(senses))
         if len(words) < 2 or lemma not in words:
             return []
         return [w.decode() for w in words if w != lemma and w.isalpha() and w.islower() and len(w) > 2]
@@ -237,11 +222,23 @@ class _Lexicon:
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
 
 
-_KINDS = {"noun": (b"%1",), "verb": (b"%2",), "adj": (b"%3", b"%5"), "adv": (b"%4",)}  # 5: satellites
-MOST_SENSES = 100  # no word has as many in one part of speech
-_S = (("noun", "s"), ("verb", "s"))
-_ENDINGS = {  # last letter -> ending, what the base form has instead, and what the ending may mean
-    b"s": ((b"ies", b"y", _S), (b"ses", b"s", _S), (b"xes", b"x", _S), (b"zes", b"z", _S), (b"ches", b"ch", _S),
-           (b"shes", b"sh", _S), (b"s", b"", _S)),
-    b"d": ((b"ied", b"y", (("verb", "ed"),)), (b"ed", b"e", (("verb", "ed"),)), (b"ed", b"", (("verb", "ed"),))),
-    b"g": ((b"ing", b"e", (("verb", "ing"),)), (b"ing", b"", (("verb", "ing"),)))}
+MOST_SENSES = 200  # no word has as many
+
+
+def _first(senses) -> int:
+    """Where the synset of the first of a lemma's senses starts in its file."""
+    return next(int(offset) for _, offset, number, _ in map(bytes.split, senses) if number == b"1")
+
+
+def _count(senses) -> int:
+    """How often WordNet's authors met these senses in their texts."""
+    return sum(int(line[line.rindex(b" ") :]) for line in senses if not line.endswith(b" 0"))
+
+
+_KINDS = dict(zip(b"12345", (*POS, "adj"), strict=True))  # 5: satellites
+_S, _V = ("noun", "verb"), ("verb",)
+_ENDINGS = {  # last letter -> ending, what the base form has instead, the form it may mark, and of what
+    b"s": ((b"ies", b"y", "s", _S), (b"ses", b"s", "s", _S), (b"xes", b"x", "s", _S), (b"zes", b"z", "s", _S),
+           (b"ches", b"ch", "s", _S), (b"shes", b"sh", "s", _S), (b"s", b"", "s", _S)),
+    b"d": ((b"ied", b"y", "ed", _V), (b"ed", b"e", "ed", _V), (b"ed", b"", "ed", _V)),
+    b"g": ((b"ing", b"e", "ing", _V), (b"ing", b"", "ing", _V))}
