@@ -5,7 +5,7 @@
 The pools are embedded pairs, or those of `--data`, from the beginning again where there are fewer than the size asks
 for; the model is the profile's, untrained, whose cost is that of a trained one. The turns are interleaved (size by
 size, function by function, again). A turn's seconds are those of the whole call. `features` is the pass over the pool
-alone, `predict` plain inference on it, `fit` an epoch of training, on the smallest pool only. Memory is the peak of the
+alone, `predict` plain inference on it, `fit` an epoch of training, on the smallest pool and after all others. Memory is the peak of the
 process during the turn, model and pool included. One record is written, with a contestant for each function and size;
 the contestants "features" and "fit" are those of the largest pool that they had, for `costs.quiet_speed`.
 """
@@ -45,8 +45,9 @@ def measure(model, pool, *, sizes: Sequence[int] = SIZES, functions: Sequence[st
 
     if max(sizes) > len(pool):
         raise ValueError(f"the largest size is {max(sizes)} and the pool has {len(pool)} examples: make it larger")
-    turns = [(r, size, name) for r in range(rounds) for size in sizes for name in functions
-             if name != "fit" or size == min(sizes)]
+    turns = [(r, size, name) for r in range(rounds) for size in sizes for name in functions if name != "fit"]
+    # last, since the memory that training leaves behind would be counted for the others
+    turns += [(r, min(sizes), "fit") for r in range(rounds) if "fit" in functions]
     training, rows = replace(training or TrainingConfig(), epochs=1), []
     features(model, pool.take(range(min(256, len(pool)))))  # kernels are compiled outside the clock
     for number, size, name in tqdm(turns, desc="selection", unit="turn", disable=not progress):

@@ -22,7 +22,7 @@ def test_training_is_timed_once_and_leaves_the_model_as_it_was(tiny_bert, toy_pa
     before = model.classifier.weight.detach().clone()
     turns = bench.measure(model, toy_pairs(60), sizes=(20, 60), functions=("fit", "predict", "features"), n=5)
     assert list(zip(turns["pool"], turns["function"], strict=True)) == [
-        (20, "fit"), (20, "predict"), (20, "features"), (60, "predict"), (60, "features")]
+        (20, "predict"), (20, "features"), (60, "predict"), (60, "features"), (20, "fit")]
     assert (model.classifier.weight == before).all()
     contestants = bench.as_contestants(bench.summarize(turns))
     assert contestants["fit"]["pool"] == 20 and contestants["features"]["pool"] == 60
