@@ -5,9 +5,10 @@
 The pools are embedded pairs, or those of `--data`, from the beginning again where there are fewer than the size asks
 for; the model is the profile's, untrained, whose cost is that of a trained one. The turns are interleaved (size by
 size, function by function, again). A turn's seconds are those of the whole call. `features` is the pass over the pool
-alone, `predict` plain inference on it, `fit` an epoch of training, on the smallest pool and after all others. Memory is the peak of the
-process during the turn, model and pool included. One record is written, with a contestant for each function and size;
-the contestants "features" and "fit" are those of the largest pool that they had, for `costs.quiet_speed`.
+alone, `predict` plain inference on it, `fit` an epoch of training, on the smallest pool and after all others. Memory is
+the peak of the process during the turn, model and pool included. One record is written, with a contestant for each
+function and size; the contestants "features" and "fit" are those of the largest pool that they had, for
+`costs.quiet_speed`.
 """
 
 from __future__ import annotations
