@@ -158,7 +158,7 @@ figures.Table(pd.DataFrame(rows).round(3))
 #
 # Records of the profile `cpu`: a few labelled pairs (how many, the tables say), and 8 000 more whose labels are hidden. All arms are measured on the same 4 000
 # pairs of each official set. In all three arms the labelled pairs are repeated until they are about a fifth of an epoch, where they are less.
-# Only `ssl` was run with 8 000 labels, for the tables that compare techniques at that number; its teachers there are not the very runs of `base` in
+# Only `ssl` was run with 8 000 labels, for the tables that compare techniques at that number; its teachers there are not the very runs of `base` in
 # the tables, but were trained anew from the same labels and seeds, on another processor.
 #
 # - `ssl-fixed`: threshold 0.95, hard labels, no edits: the papers' way as we read it. Control: `base`.
