@@ -68,7 +68,7 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 #
 # The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row shows the smallest number of
 # labels with which the technique's mean matched accuracy reaches the baseline's, and what that took. Only numbers of
-# labels that were run are looked at, those of the second column; where they are few, the technique may need less than its row says. "Reaches" is said of means: whether a difference
+# labels that were run are looked at, those of the last column; where they are few, the technique may need less than its row says. "Reaches" is said of means: whether a difference
 # is more than chance, the intervals in the chapters of the techniques say. The development slice (4 000 labels) is the same for all and not counted.
 #
 # "+ active learning" is the arm `al`: no source task, half of the labels bought at random and the other half in one round by `hybrid`
@@ -140,7 +140,7 @@ print("every cost is complete; fewer minutes only with fewer tokens trained on")
 # ## What changes with scale
 #
 # With all of MultiNLI there is no need to save labels, and the source task is small beside the target. With few
-# labels it is the other way round. The table's last column depends on that, and not on the techniques alone.
+# labels it is the other way round. The column *of the baseline's* depends on that, and not on the techniques alone.
 #
 # ## The records behind this page
 

@@ -126,9 +126,9 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
              metric: str = "accuracy_matched") -> pd.DataFrame:
     """What each configuration needs to be as good as `base` with so many labels, on the mean over its seeds.
 
-    configurations: id -> title. One row each: the numbers of labels that were run, seeds, labels at which the mean
-    first reaches the target, its accuracy, pairs trained on and scored, tokens, quiet minutes, and minutes over the
-    baseline's. "not reached" with the best accuracy found, "not run" without records. Only budgets that were run are
+    configurations: id -> title. One row each: seeds, labels at which the mean first reaches the target, its accuracy,
+    pairs trained on and scored, tokens, quiet minutes, minutes over the baseline's, and all numbers of labels that were
+    run. "not reached" with the best accuracy found, "not run" without records. Only budgets that were run are
     looked at: nothing is interpolated.
     """
     import pandas as pd
@@ -144,9 +144,8 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     baseline = seconds(cost, speed, pair_tokens)
     rows = []
     for name, title in configurations.items():
-        row = {"configuration": title, "labels run": "—", "seeds": "—", "labels": "not run", "accuracy, %": "—",
-               "pairs trained on": "—", "tokens": "—", "pairs scored": "—", "minutes, quiet": "—",
-               "of the baseline's": "—"}
+        row = {"configuration": title, "seeds": "—", "labels": "not run", "accuracy, %": "—", "pairs trained on": "—",
+               "tokens": "—", "pairs scored": "—", "minutes, quiet": "—", "of the baseline's": "—", "labels run": "—"}
         mine = means.loc[name] if name in means.index.get_level_values(0) else means.iloc[:0]
         good = mine[mine["mean"] >= target] if len(mine) else mine
         if len(mine):
