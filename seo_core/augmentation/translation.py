@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import warnings
 from collections import Counter
 from functools import lru_cache
 
@@ -148,7 +149,7 @@ def _marian(texts: list[str], name: str, batch: int) -> list[str]:
             rows = order[start : start + batch]
             inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True,
                                max_length=limit)
-            made = network.generate(**inputs, num_beams=1, do_sample=False)
+            made = network.generate(**inputs, num_beams=1, do_sample=False, max_length=limit)  # the default may be 20
             whole = (inputs["attention_mask"].sum(1) < limit).tolist()
             for i, text, kept in zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True), whole, strict=True):
                 out[i] = " ".join(text.split()) if kept else ""
@@ -168,7 +169,8 @@ def _marian_model(name: str):
                               "save_pretrained wrote, a hub id, or model='apertium'")
     source = str(folder) if folder.is_dir() else name
     try:
-        with _quiet():
+        with _quiet(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*sacremoses")  # it straightens quotation marks, no more
             tokenizer = AutoTokenizer.from_pretrained(source)
             network = AutoModelForSeq2SeqLM.from_pretrained(source).eval()
     except ImportError as error:
