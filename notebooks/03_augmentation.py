@@ -37,6 +37,7 @@ seed: int = 0  # of the edits, the labelled pairs, and the training
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import pandas as pd
@@ -47,7 +48,7 @@ from seo_core.augmentation.words import split
 from seo_core.data import generate
 from seo_core.evaluation import predict
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
 # %% [markdown]
 # ## The operators

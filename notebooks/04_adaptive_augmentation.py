@@ -38,6 +38,7 @@ seed: int = 0  # labelled pairs, edits, order of the examples, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import numpy as np
@@ -51,7 +52,7 @@ from seo_core.perturbation import typos
 from seo_core.selection import features
 from seo_core.studies import open_study
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
 # %% [markdown]
 # ## Data, model and performance

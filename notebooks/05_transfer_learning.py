@@ -39,6 +39,7 @@ seed: int = 0  # of the labelled pairs, the new weights, and the order of traini
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import pandas as pd
@@ -48,7 +49,7 @@ from seo_core.studies import open_study, source_model
 from seo_core.training import TrainingConfig, fit
 from seo_core.transfer import distance, l2_sp, load_source, movement, with_l2_sp
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 study = open_study("05_transfer_learning", settings)
 print(f"pool of {len(study.pool)} pairs; source task: {settings.source.rstrip('/').split('/')[-1]}")
 

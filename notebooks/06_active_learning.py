@@ -42,6 +42,7 @@ seed: int = 0  # first labels, ties and draws of the acquisition functions, orde
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import numpy as np
@@ -52,7 +53,7 @@ from seo_core import benchmark_selection, efficiency, figures, figures_selection
 from seo_core.selection import density_scores, describe, features, maps, plateau, select, text_vectors
 from seo_core.studies import BUDGETS, open_study
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
 # %% [markdown]
 # ## The pool, and the first labels

@@ -45,6 +45,7 @@ seed: int = 0  # first labels, draws of the acquisition function, unlabelled bat
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 from dataclasses import replace
@@ -58,7 +59,7 @@ from seo_core import efficiency, figures, figures_selection, load_settings, plan
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, features
 from seo_core.studies import open_study
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
 # %% [markdown]
 # ## The loss

@@ -37,6 +37,7 @@ seed: int = 0  # of the labelled pairs, the unlabelled ones, the edits, and trai
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import numpy as np
@@ -55,7 +56,7 @@ from seo_core.selection.pseudo import (
 )
 from seo_core.studies import open_study
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 study = open_study("08_semi_supervised", settings)
 
 # %% [markdown]

@@ -12,6 +12,7 @@ import jupytext
 import nbformat
 import pytest
 
+from seo_core.plans import PLANS
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import checks, machine_paths, run_mutated, scratch_book
 from seo_core.runner.plan import STANDARD
@@ -64,6 +65,13 @@ def test_pair_is_in_step(name):
     assert header["notebook_metadata_filter"] == "kernelspec,jupytext,-all"
     allowed = {"tags", "mystnb", "lines_to_next_cell"}
     assert all(set(c.metadata) <= allowed for c in notebook.cells)
+
+
+@pytest.mark.parametrize("name", [n for n in CHAPTERS if n in PLANS])
+def test_a_chapter_with_a_study_takes_a_source_task_of_the_readers_own(name):
+    first, *others = code(read(name))
+    assert 'source: str = "default"' in first.source
+    assert sum("load_settings(" in c.source and "source=source" in c.source for c in others) == 1
 
 
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])
