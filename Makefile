@@ -2,7 +2,7 @@
 #
 #   make book                     run every chapter under `quick`, render _build/html/index.html
 #   make test                     ruff, pytest, nbval, the notebook checks, the book build
-#   make run PROFILE=cpu DATA=path/to/mnli SEEDS="0 1 2"
+#   make run PROFILE=cpu DATA=path/to/mnli SOURCE=path/to/snli SEEDS="0 1 2"
 #   make lab                      JupyterLab, notebooks paired with their .py
 #   make clean                    remove _build (the results in _build/results stay)
 #
@@ -15,6 +15,7 @@ TORCH_INDEX ?=
 PROFILE ?= quick
 DATA ?= default
 MODEL ?= default
+SOURCE ?= default
 SEED ?= 0
 SEEDS ?= $(SEED)
 JOBS ?= 1
@@ -51,7 +52,8 @@ wordnet: $(ENVIRONMENT)  # every time: it may have been installed, or a network 
 	@$(PY) -m seo_core.run setup --wordnet
 
 book: wordnet
-	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --jobs $(JOBS) $(ARGS)
+	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --source "$(SOURCE)" \
+		--jobs $(JOBS) $(ARGS)
 
 run: book
 

@@ -37,6 +37,7 @@ seed: int = 0  # of the baseline, the order of training, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import copy
@@ -52,7 +53,7 @@ from seo_core.compression import open_bench
 from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, plans, prune, remove, shapes, sparsity, stored_bytes
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("09_pruning", settings)
 
 from transformers import AutoModelForSequenceClassification

@@ -43,6 +43,7 @@ seed: int = 0  # of the baseline, the order of training, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 from dataclasses import replace
@@ -54,7 +55,7 @@ from seo_core import figures, figures_distillation, figures_pruning, load_settin
 from seo_core.compression import open_bench
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights, plans
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("10_adaptive_iterative_pruning", settings)
 
 # %% [markdown]

@@ -41,6 +41,7 @@ seed: int = 0  # of the baseline
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import tempfile
@@ -55,7 +56,7 @@ from seo_core.compression import open_bench
 from seo_core.evaluation import predict
 from seo_core.quantization import plans, scheme
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("11_quantization", settings)
 
 from transformers.utils import logging

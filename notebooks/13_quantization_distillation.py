@@ -44,6 +44,7 @@ seed: int = 0  # of the teacher, the order of the pairs, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
 import numpy as np
@@ -65,7 +66,7 @@ from seo_core.quantization import qat, scheme
 from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("13_quantization_distillation", settings)
 
 # %% [markdown]

@@ -277,11 +277,15 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def command(experiment: str, settings: RunSettings) -> str:
-    """The command that runs the experiment again; local folders appear as `path/to/<name>`."""
+def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:
+    """The command that runs the experiment again; local folders appear as `path/to/<name>`.
+
+    source: whether the chapter has a source task, and so the option.
+    """
     return shlex.join(["python", "-m", "seo_core.run", "chapter", experiment, "--profile", settings.profile,
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
-                       "--model", display_source(settings.model)])
+                       "--model", display_source(settings.model),
+                       *(["--source", display_source(settings.source)] if source else [])])
 
 
 def _time(value) -> str:

@@ -88,6 +88,8 @@ def _run_options(sub: argparse.ArgumentParser) -> None:
                      help="one or more seeds; the first one's chapters become the pages")
     sub.add_argument("--data", default="default", help="embedded, a hub id, or a local path")
     sub.add_argument("--model", default="default", help="bundled, a hub id, or a local folder")
+    sub.add_argument("--source", default="default",
+                     help="the source task, for the chapters that have one: embedded, a hub id, or a local path")
     sub.add_argument("--results-dir", default="default", metavar="DIR", help="default: _build/results")
     sub.add_argument("--jobs", type=int, default=1, metavar="N",
                      help="chapters at once (benchmarks run alone)")
@@ -147,7 +149,7 @@ def _options(given: argparse.Namespace, root: Path):
     from seo_core.runner.state import Options
 
     values = {"profile": given.profile, "data": given.data, "model": given.model,
-              "results_dir": given.results_dir}
+              "source": given.source, "results_dir": given.results_dir}
     seeds = [s for text in given.seeds for s in text.replace(",", " ").split()]
     extra = {}
     for pair in given.parameters:
@@ -161,7 +163,7 @@ def _options(given: argparse.Namespace, root: Path):
         else:
             extra[key] = yaml.safe_load(value)
     shown: dict[str, str] = {}
-    for key in ("data", "model", "results_dir"):
+    for key in ("data", "model", "source", "results_dir"):
         values[key] = _local(key, values[key], root, shown)
     try:
         numbers = tuple(dict.fromkeys(int(s) for s in seeds))
@@ -191,7 +193,7 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
         if looks_local:
             raise UsageError(f"--{key} {value}: no such file or folder")
         return value
-    if key == "data" and value == "embedded" or key == "model" and value == "bundled":
+    if key in ("data", "source") and value == "embedded" or key == "model" and value == "bundled":
         return value
     try:
         relative = os.path.relpath(path.resolve(), root)
@@ -215,7 +217,7 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
     from seo_core.runner.state import Tree
 
     options = _options(given, manifest.folder)
-    plan.check_parameters(manifest, chapters, options.extra)
+    plan.check_parameters(manifest, chapters, options.optional)
     outcome = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
     if not outcome.ok:
         names = ", ".join(map(str, outcome.failed))

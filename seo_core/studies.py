@@ -95,6 +95,11 @@ class Study:
     again: str | None = None  # the command that makes its records; None: the chapter's
 
     @property
+    def command(self) -> str:
+        """The command that makes its records, source task included."""
+        return self.again or results.command(self.experiment, self.settings, source=True)
+
+    @property
     def pool(self) -> pd.DataFrame:
         """The training pairs, labels included: what a teacher or an oracle sees, not a selection function."""
         return self.task["train"]
@@ -229,7 +234,7 @@ class Study:
                       series={**found.series, **(added.series if added else {}), **(watch.series() if watch else {})},
                       parameters=parameters,
                       predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
-                      labels={s: d["labels"] for s, d in details.items()}, started=started, again=self.again,
+                      labels={s: d["labels"] for s, d in details.items()}, started=started, again=self.command,
                       labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
 
     def extend(self, run: Run, configuration: str, after: Callable) -> Run:
@@ -244,7 +249,7 @@ class Study:
             splits = [s for s in self.task.splits if s in kept]
             results.write(self.experiment, configuration, settings=settings, data=self.task,
                           model_info=run.record["model"], metrics={**run.metrics, **after(model)},
-                          series=run.record["series"], parameters=parameters, started=started, again=self.again,
+                          series=run.record["series"], parameters=parameters, started=started, again=self.command,
                           predictions={**{s: kept[s].astype(np.int64) for s in splits}, "bought": run.rows},
                           labels={s: self.task[s]["label"].to_numpy(np.int64) for s in splits},
                           labels_used=run.record["data"]["labels_used"])
@@ -358,7 +363,7 @@ def record_source(study: Study) -> Run:
         metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
                                     precision="auto")
         results.write(study.experiment, "source", settings=settings, data=study.task, started=started,
-                      again=study.again, model_info=model_info(model, settings.model), parameters={"labels": 0},
+                      again=study.command, model_info=model_info(model, settings.model), parameters={"labels": 0},
                       labels_used=0,
                       metrics={**metrics, "train_examples": SOURCE_EPOCHS * len(train), "labels": 0,
                                "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()), "source_labels": len(train)},

@@ -27,8 +27,10 @@ folder = resolve_path(settings.results_dir) / settings.profile / "numbers"
 folder.mkdir(parents=True, exist_ok=True)
 _ = (folder / f"base-00000000-seed{seed}.json").write_text(json.dumps({"seed": seed, "value": value}))"""
 
-NUMBERS = [PARAMETERS + "\noffset: int = 0  # only this chapter has it", SETTINGS,
-           "value = 1000 + 111 * seed + offset\nprint('value', value)\nprint('data', settings.data)",
+NUMBERS = [PARAMETERS + "\noffset: int = 0  # only this chapter has it\nsource: str = 'default'",
+           SETTINGS.replace("results_dir)", "results_dir, source=source)"),
+           "value = 1000 + 111 * seed + offset\nprint('value', value)",
+           "print('data', settings.data)\nprint('source', settings.source)",
            "import sys, warnings\nwarnings.warn('a warning with a path: ' + sys.prefix)",
            "import os\nprint('working in', os.getcwd())", RECORD, "assert value >= 1000"]
 

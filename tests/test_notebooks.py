@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = load_manifest(ROOT)
 CHAPTERS = [c.id for c in MANIFEST.chapters]
 TEMPLATE = ROOT / "book" / "templates" / "chapter_template.ipynb"
+STUDIES = [c.id for c in MANIFEST.chapters if c.id in PLANS or re.search("prun|quanti|distil", c.id)]
 MAX_LINES = 10  # of a code cell, without imports, comments and empty lines
 MAX_CHECK_LINES = 15  # of a checked cell, which asserts several things
 MAX_IGNORED = 0.30  # share of cells with output that nbval does not compare, over the whole book
@@ -67,7 +68,7 @@ def test_pair_is_in_step(name):
     assert all(set(c.metadata) <= allowed for c in notebook.cells)
 
 
-@pytest.mark.parametrize("name", [n for n in CHAPTERS if n in PLANS])
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_chapter_with_a_study_takes_a_source_task_of_the_readers_own(name):
     first, *others = code(read(name))
     assert 'source: str = "default"' in first.source

@@ -127,6 +127,8 @@ def test_seeds_run_the_techniques_once_each_and_the_rest_once(book):
     (("chapter", "numbers", "-p", "offset=many"), "must be int"),
     (("book", "--seed", "one"), "whole number"),
     (("book", "--data", "./absent.csv"), "no such file"),
+    (("chapter", "numbers", "--source", "./absent"), "--source ./absent: no such file"),
+    (("chapter", "times", "--source", "embedded"), "unknown parameter 'source'"),
     (("render", "--profile", "cpuu"), "'cpu'"),
 ])
 def test_unknown_names_are_refused_with_the_nearest(book, words, hint, capsys, monkeypatch):
@@ -208,6 +210,14 @@ def test_from_outside_the_clone_with_local_data(book, tmp_path):
     (elsewhere / "my data" / "train.csv").write_text("premise,hypothesis,label\na,b,0\n")
     done = cli("chapter", "numbers", "--book", book, "--data", "my data", cwd=elsewhere, check=0)
     assert "running … (data changed)" in done.stdout
+    words = ("chapter", "numbers", "table", "--book", book, "--source", "other data")
+    (elsewhere / "my data").rename(elsewhere / "other data")
+    cli(*words, cwd=elsewhere, check=0)  # to the chapter that has one; the table has none
+    notebook = staged(book, "numbers").read_text()
+    assert "path/to/other data" in notebook and "elsewhere" not in notebook
+    (elsewhere / "other data" / "train.csv").write_text("premise,hypothesis,label\na,b,1\n")
+    assert "running … (source changed)" in cli(*words, cwd=elsewhere, check=0).stdout
+    assert "up to date" in cli(*words[:-2], "-p", "source=other data", cwd=elsewhere, check=0).stdout
     assert "no book" in cli("list", "--book", elsewhere, cwd=elsewhere, check=2).stderr
 
 

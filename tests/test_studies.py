@@ -256,7 +256,10 @@ def test_an_unknown_arm_or_chapter_names_the_nearest(study):
         plans.run("06_active_learnin", study.settings)
 
 
-def test_a_record_names_the_command_that_makes_it(study, tmp_path):
+def test_a_record_names_the_command_that_makes_it(study, run, tmp_path):
+    command = run.record["provenance"]["command"]
+    assert command.startswith(f"python -m seo_core.run chapter {study.experiment} --profile")
+    assert command.endswith(" --data embedded --model bundled --source embedded")
     settings = replace(study.settings, results_dir=str(tmp_path), source="embedded")
     plans.run("05_transfer_learning", settings, arms=["tl"], labels=[32], study=replace(study, settings=settings))
     tl, = results.load_records(tmp_path)

@@ -211,9 +211,9 @@ class _Worker:
 
 
 def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
-    """The parameters to pass: the standard ones, and of the extra ones those the chapter has."""
+    """The parameters to pass: the standard ones, and of the others those the chapter has."""
     parameters = options.parameters(task.seed)
-    if not options.extra:
+    if not options.optional:
         return parameters
     from papermill import inspect_notebook
 

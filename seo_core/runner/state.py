@@ -35,6 +35,7 @@ class Options:
     seeds: tuple[int, ...] = (0,)
     data: str = "default"
     model: str = "default"
+    source: str = "default"  # goes to the chapters that have a source task
     results_dir: str = "default"
     extra: dict = field(default_factory=dict)  # further parameters, from -p key=value
     shown: dict = field(default_factory=dict)  # local path -> how pages write it
@@ -42,13 +43,18 @@ class Options:
     def settings(self, seed: int | None = None) -> RunSettings:
         """The run settings that the chapters will load (raises SettingsError)."""
         return load_settings(self.profile, seed=self.seeds[0] if seed is None else seed, data=self.data,
-                             model=self.model, results_dir=self.results_dir)
+                             model=self.model, source=self.source, results_dir=self.results_dir)
 
     def parameters(self, seed: int) -> dict:
         """The papermill parameters of one chapter run; those left at "default" are not passed."""
         named = {"data": self.data, "model": self.model, "results_dir": self.results_dir}
         return {"profile": self.profile, "seed": seed,
-                **{k: v for k, v in named.items() if v != "default"}, **self.extra}
+                **{k: v for k, v in named.items() if v != "default"}, **self.optional}
+
+    @property
+    def optional(self) -> dict:
+        """The parameters that only some chapters have."""
+        return {**({} if self.source == "default" else {"source": self.source}), **self.extra}
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
         "code": code_hash(),
         "data": source_hash(settings.data, root),
         "model": source_hash(settings.model, root),
+        "source": source_hash(settings.source, root),
         "inputs": records_hash(*reads),
         "environment": environment_hash(),
         "operators": operators_hash(),
