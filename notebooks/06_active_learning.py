@@ -149,12 +149,13 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 #
 # Now the labels are bought and a new model is trained from the same start on all labels so far. `plans.run` does this for
 # every arm and every budget, writes a record for each, and skips what has one. Under `quick` it is a single round of the
-# papers' choice: a demonstration with a hundred pairs, whose accuracy says nothing about the method.
+# papers' choice and of ours, from which the next chapter goes on: a demonstration with a hundred pairs, whose accuracy says
+# nothing about the method.
 # Under `cpu` it is the whole study.
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = plans.run(plans.ACTIVE, settings, arms=["entropy"] if quick else None,
+runs = plans.run(plans.ACTIVE, settings, arms=["entropy", "hybrid"] if quick else None,
                  labels=[study.budgets[1]] if quick else None, report=print, study=study)
 
 # %% [markdown]
