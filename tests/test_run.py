@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -141,6 +144,25 @@ def test_unknown_names_are_refused_with_the_nearest(book, words, hint, capsys, m
 def test_a_parameter_of_one_chapter_reaches_it(book):
     cli("book", "--no-render", "-p", "offset=7", cwd=book, check=0)
     assert "value 1007" in text_of(staged(book, "numbers"))
+
+
+def test_a_terminal_shows_where_a_chapter_is_and_a_file_does_not(book):
+    edit(book, "numbers", "assert value >= 1000", "import time; time.sleep(2); assert value >= 1000")
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (24, 120))
+    with subprocess.Popen([sys.executable, "-m", "seo_core.run", "chapter", "numbers"], cwd=book, stderr=theirs,
+                          stdout=subprocess.PIPE, text=True, env=minibook.environment()) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 4096):
+                shown += part
+        lines = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0 and "chapters" not in lines and "done in" in lines
+    assert re.search(r"chapters 0/1 00:\d\d, numbers-seed0: cell (\d+) of \1, working in", shown.decode())
+    assert "numbers-seed0: starting" in shown.decode()
+    assert cli("chapter", "numbers", "--force", cwd=book, check=0).stderr == ""
 
 
 def test_failing_chapter(built):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.runner.state import Options, Tree, commit, signature, stale, write_text
+from seo_core.runner.state import Options, Tree, commit, read_json, signature, stale, write_text
 from seo_core.settings import suggest
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
@@ -100,24 +100,38 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
         say=print) -> Outcome:
     """Run the chapters that are not complete and stage the first seed's notebooks.
 
-    Prints a line per task with `say`. Raises KeyboardInterrupt after stopping its workers.
+    Prints a line per task with `say`; on a terminal a bar below says where the running chapters are. Raises
+    KeyboardInterrupt after stopping its workers.
     """
+    from tqdm import tqdm
+
     tree = Tree(manifest.folder, options.profile)
     batch = tasks(manifest, chapters, options.seeds)
     _make_kernel(tree)
     outcome = Outcome()
     running: dict[Task, _Worker] = {}
     waiting = list(batch)
+    bar = tqdm(total=len(batch), desc="chapters", disable=None, leave=False,  # None: only on a terminal
+               bar_format="{desc} {n}/{total} {elapsed}{postfix}")
+
+    def tell(text: str) -> None:
+        with bar.external_write_mode(sys.stdout):
+            say(text)
+
     try:
         while waiting or running:
-            _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, say)
-            _collect(running, outcome, tree, options, batch, say)
+            _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, tell)
+            _collect(running, outcome, tree, options, batch, tell)
             if running:
+                bar.n = len(batch) - len(waiting) - len(running)
+                bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in running.values()))
                 time.sleep(0.2)
     except BaseException:
         for worker in running.values():
             worker.stop()
         raise
+    finally:
+        bar.close()
     return outcome
 
 
@@ -173,6 +187,16 @@ def _line(batch: list[Task], task: Task, text: str) -> str:
     return f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}"
 
 
+def progress(notebook: dict) -> str:
+    """How far papermill is in a notebook that it saved on the way: "cell 7 of 20, <last printed line>"."""
+    cells = notebook.get("cells", [])
+    done = sum(c["metadata"].get("papermill", {}).get("status") == "completed" for c in cells)
+    printed = [line for c in cells for o in c.get("outputs", []) if o.get("name") == "stdout"
+               for line in "".join(o["text"]).splitlines() if line.strip()]
+    cell = f"cell {min(done + 1, len(cells))} of {len(cells)}"
+    return f"{cell}, {printed[-1].strip()[:60]}" if printed else cell
+
+
 class _Worker:
     """A chapter running in a process of its own (see worker.py)."""
 
@@ -183,6 +207,7 @@ class _Worker:
                "signature": now, "commit": commit(manifest.folder)}
         self.log = tree.sidecar(task.chapter.id, task.seed, "log")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE,
@@ -190,6 +215,14 @@ class _Worker:
                 env=_environment(manifest.folder, tree, jobs))
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
+
+    def where(self) -> str:
+        """How far the chapter is: its cell, and the line that was printed last. Papermill saves as it goes."""
+        with contextlib.suppress(OSError):
+            saved = self.partial.stat().st_mtime_ns
+            if saved > self.seen:
+                self.seen, self.shown = saved, progress(read_json(self.partial))
+        return f"{self.partial.stem}: {self.shown}"
 
     def result(self) -> dict:
         """The worker's outcome; a worker that died without one is a failure."""

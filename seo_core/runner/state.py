@@ -78,6 +78,10 @@ class Tree:
         """The executed notebook of a chapter and seed (the first seed's is copied into the book)."""
         return self.staging / "seeds" / str(seed) / "notebooks" / f"{name}.ipynb"
 
+    def partial(self, name: str, seed: int) -> Path:
+        """The notebook of a chapter and seed while it runs, as papermill saves it on the way."""
+        return self.state / "partial" / f"{name}-seed{seed}.ipynb"
+
     def staged(self, name: str) -> Path:
         """The notebook of a chapter in the tree that is rendered."""
         return self.staging / "notebooks" / f"{name}.ipynb"

@@ -53,7 +53,7 @@ def execute(job: dict) -> dict:
     tree = Tree(Path(job["root"]), job["profile"])
     name, seed = job["id"], job["seed"]
     with lock(tree.sidecar(name, seed, "lock"), f"chapter {name} (seed {seed})"):
-        partial = tree.state / "partial" / f"{name}-seed{seed}.ipynb"
+        partial = tree.partial(name, seed)
         partial.parent.mkdir(parents=True, exist_ok=True)
         cwd = tree.staging / "notebooks"
         cwd.mkdir(parents=True, exist_ok=True)
