@@ -29,7 +29,7 @@ _ = (folder / f"base-00000000-seed{seed}.json").write_text(json.dumps({"seed": s
 
 NUMBERS = [PARAMETERS + "\noffset: int = 0  # only this chapter has it\nsource: str = 'default'",
            SETTINGS.replace("results_dir)", "results_dir, source=source)"),
-           "value = 1000 + 111 * seed + offset\nprint('value', value)",
+           "value = 1000 + 111 * seed + offset\nprint('value', value)\n"
            "print('data', settings.data)\nprint('source', settings.source)",
            "import sys, warnings\nwarnings.warn('a warning with a path: ' + sys.prefix)",
            "import os\nprint('working in', os.getcwd())", RECORD, "assert value >= 1000"]
