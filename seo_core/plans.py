@@ -56,9 +56,12 @@ def scratch(study: Study, labels: int) -> Run:
 
 def bought_once(study: Study, labels: int) -> Run:
     """Active learning alone, without a source task: half of the labels at random, the other half by `hybrid`."""
-    before = base(study, labels // 2)
-    rows = np.concatenate([before.rows, buy(study, "hybrid", before, labels, 1)])
-    return study.of(ACTIVE).train("al", rows)
+
+    def rows() -> np.ndarray:
+        before = base(study, labels // 2)
+        return np.concatenate([before.rows, buy(study, "hybrid", before, labels, 1)])
+
+    return study.of(ACTIVE).train("al", rows, labels=labels)
 
 
 def transfer(study: Study, labels: int) -> Run:
@@ -102,10 +105,13 @@ def acquire(strategy: str, *, scratch: bool = False) -> Callable[[Study, int], R
         begin = study.budgets[0]
         if strategy == "random" or labels == begin:
             return study.of(ACTIVE).train(f"random{suffix}", study.random_rows(labels), keep=True, **start)
-        rounds = [b for b in study.budgets if b < labels]
-        before = arm(study, rounds[-1])
-        rows = np.concatenate([before.rows, buy(study, strategy, before, labels, len(rounds))])
-        return study.of(ACTIVE).train(f"{strategy}{suffix}", rows, keep=True, **start)
+
+        def rows() -> np.ndarray:  # called where the run is still to be made
+            rounds = [b for b in study.budgets if b < labels]
+            before = arm(study, rounds[-1])
+            return np.concatenate([before.rows, buy(study, strategy, before, labels, len(rounds))])
+
+        return study.of(ACTIVE).train(f"{strategy}{suffix}", rows, labels=labels, keep=True, **start)
 
     return arm
 

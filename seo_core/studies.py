@@ -159,8 +159,9 @@ class Study:
         left = np.setdiff1d(np.arange(len(self.pool)), bought)
         return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
 
-    def train(self, configuration: str, rows: Sequence[int], *, add: Callable[[], Added] | None = None,
-              start: str | Path | Callable = "pretrained", loss: Callable | None = None,
+    def train(self, configuration: str, rows: Sequence[int] | Callable, *, labels: int | None = None,
+              add: Callable[[], Added] | None = None, start: str | Path | Callable = "pretrained",
+              loss: Callable | None = None,
               parameters: dict | None = None, keep: bool = False, training: dict | None = None,
               after: Callable | None = None, watch: Callable | None = None) -> Run:
         """Trains on the pairs at `rows` of the pool, and what `add()` makes; evaluates, and writes the record.
@@ -169,14 +170,15 @@ class Study:
         or a function that returns one. loss(model) returns a loss for `fit`. training: fields of TrainingConfig to
         change (epochs: at least; with few pairs there are more). after(model) returns more metrics. watch: a callback
         of `fit` whose metrics() and series() go into the record. keep: keeps the weights for `Run.model`. The rows go
-        into the record as the ledger of bought labels. Nothing is called where the record is there already.
+        into the record as the ledger of bought labels. Where they are costly to find, `rows` is a function that
+        returns so many `labels`. Nothing is called where the record is there already.
         """
         from seo_core.training import TrainingConfig
 
-        rows = np.asarray(rows, np.int64)
-        settings = self.settings.labelled(len(rows))
+        labels = len(rows) if labels is None else labels
+        settings = self.settings.labelled(labels)
         config = TrainingConfig.from_settings(settings, **(training or {}))
-        everything = {"labels": len(rows), "classes": list(self.task.labels), "training": asdict(config),
+        everything = {"labels": labels, "classes": list(self.task.labels), "training": asdict(config),
                       "start": start if start in ("pretrained", "scratch") else "source",
                       "evaluation_precision": "auto", **(parameters or {})}
         if settings.profile == "quick":
@@ -187,7 +189,10 @@ class Study:
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem
         if not path.is_file() or (keep and not weights.is_dir()):
-            self._run(configuration, rows, add, start() if callable(start) else start, loss, config, settings,
+            found = np.asarray(rows() if callable(rows) else rows, np.int64)
+            if len(found) != labels:
+                raise StudyError(f"{configuration}: {labels} labels were to be bought, and {len(found)} were")
+            self._run(configuration, found, add, start() if callable(start) else start, loss, config, settings,
                       everything, weights if keep else None, after, watch)
         return Run(path, results.load_records(path)[0], weights)
 

@@ -70,6 +70,20 @@ def test_a_run_that_has_its_record_is_not_repeated(study, run, monkeypatch):
     assert again.record == run.record
 
 
+def test_costly_rows_are_found_once_and_counted(study):
+    calls = []
+
+    def rows():
+        calls.append(1)
+        return study.random_rows(16)
+
+    first = study.train("costly", rows, labels=16)
+    again = study.train("costly", rows, labels=16)
+    assert len(calls) == 1 and again.record == first.record and (again.rows == study.random_rows(16)).all()
+    with pytest.raises(StudyError, match="costly: 17 labels were to be bought, and 16 were"):
+        study.train("costly", rows, labels=17)
+
+
 def test_weights_that_were_not_kept_are_an_error_that_says_how(study):
     with pytest.raises(StudyError, match="keep=True"):
         study.train("unkept", study.random_rows(16)).model()
