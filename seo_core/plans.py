@@ -59,7 +59,8 @@ def bought_once(study: Study, labels: int) -> Run:
 
     def rows() -> np.ndarray:
         before = base(study, labels // 2)
-        return np.concatenate([before.rows, buy(study, "hybrid", before, labels, 1)])
+        bought = buy(study, "hybrid", before, labels, 1)
+        return np.concatenate([before.rows, bought])
 
     return study.of(ACTIVE).train("al", rows, labels=labels)
 
@@ -109,7 +110,8 @@ def acquire(strategy: str, *, scratch: bool = False) -> Callable[[Study, int], R
         def rows() -> np.ndarray:  # called where the run is still to be made
             rounds = [b for b in study.budgets if b < labels]
             before = arm(study, rounds[-1])
-            return np.concatenate([before.rows, buy(study, strategy, before, labels, len(rounds))])
+            bought = buy(study, strategy, before, labels, len(rounds))
+            return np.concatenate([before.rows, bought])
 
         return study.of(ACTIVE).train(f"{strategy}{suffix}", rows, labels=labels, keep=True, **start)
 
@@ -121,9 +123,10 @@ def buy(study: Study, strategy: str, before: Run, labels: int, number: int) -> n
     from seo_core.selection import select
 
     size = QUICK_CANDIDATES if study.settings.profile == "quick" else CANDIDATES
+    model = before.model()  # first: where it has to be trained again, its rows are known only then
     candidates = study.candidates(before.rows, number, size)
     rng = np.random.default_rng([study.settings.seed, 59, number])
-    picked = select(strategy, before.model(), study.sealed.take(candidates), labels - len(before.rows), rng)
+    picked = select(strategy, model, study.sealed.take(candidates), labels - len(before.rows), rng)
     return candidates[picked]
 
 

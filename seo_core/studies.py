@@ -52,6 +52,7 @@ class Run:
     path: Path
     record: dict
     weights: Path | None = None
+    make: Callable[[], None] | None = field(default=None, repr=False)  # trains it anew, weights kept
 
     @property
     def metrics(self) -> dict:
@@ -64,9 +65,14 @@ class Run:
         return results.predictions(self.path)["bought"].astype(np.int64)
 
     def model(self):
-        """The trained network. Raises StudyError where its weights were not kept."""
+        """The trained network; trained again where the record is there and its weights are gone.
+
+        Raises StudyError where they were not kept.
+        """
         from seo_core.models import load_backbone
 
+        if self.make and not self.weights.is_dir():
+            self.make()
         if self.weights is None or not self.weights.is_dir():
             raise StudyError(f"the weights of {self.path.stem} were not kept: train it with keep=True")
         return load_backbone(str(self.weights), num_labels=len(self.record["parameters"]["classes"]))[0]
@@ -169,7 +175,8 @@ class Study:
         start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of weights,
         or a function that returns one. loss(model) returns a loss for `fit`. training: fields of TrainingConfig to
         change (epochs: at least; with few pairs there are more). after(model) returns more metrics. watch: a callback
-        of `fit` whose metrics() and series() go into the record. keep: keeps the weights for `Run.model`. The rows go
+        of `fit` whose metrics() and series() go into the record. keep: keeps the weights for `Run.model`, which trains
+        again where they are gone: so a committed record is enough, until a network is asked for. The rows go
         into the record as the ledger of bought labels. Where they are costly to find, `rows` is a function that
         returns so many `labels`. Nothing is called where the record is there already.
         """
@@ -188,13 +195,17 @@ class Study:
         path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
                                    model_fingerprint=self._fingerprint, parameters=everything)
         weights = path.parent / ".weights" / path.stem
-        if not path.is_file() or (keep and not weights.is_dir()):
+
+        def make() -> None:
             found = np.asarray(rows() if callable(rows) else rows, np.int64)
             if len(found) != labels:
                 raise StudyError(f"{configuration}: {labels} labels were to be bought, and {len(found)} were")
             self._run(configuration, found, add, start() if callable(start) else start, loss, config, settings,
                       everything, weights if keep else None, after, watch)
-        return Run(path, results.load_records(path)[0], weights)
+
+        if not path.is_file():
+            make()
+        return Run(path, results.load_records(path)[0], weights, make if keep else None)
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -258,7 +269,7 @@ class Study:
                           predictions={**{s: kept[s].astype(np.int64) for s in splits}, "bought": run.rows},
                           labels={s: self.task[s]["label"].to_numpy(np.int64) for s in splits},
                           labels_used=run.record["data"]["labels_used"])
-        return Run(path, results.load_records(path)[0], run.weights)
+        return Run(path, results.load_records(path)[0], run.weights, run.make)
 
     def start(self, start: str | Path = "pretrained"):
         """A network to train: "pretrained", "scratch", or a folder of weights (its head is kept)."""

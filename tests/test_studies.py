@@ -1,5 +1,6 @@
 """Studies: what arms share, what a record holds, and that a stopped study goes on."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_costly_rows_are_found_once_and_counted(study):
     assert len(calls) == 1 and again.record == first.record and (again.rows == study.random_rows(16)).all()
     with pytest.raises(StudyError, match="costly: 17 labels were to be bought, and 16 were"):
         study.train("costly", rows, labels=17)
+
+
+def test_a_record_is_enough_until_its_network_is_asked_for(study, monkeypatch):
+    first = study.train("lost", study.random_rows(24), keep=True)
+    shutil.rmtree(first.weights)
+    with monkeypatch.context() as patch:
+        patch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
+        again = study.train("lost", study.random_rows(24), keep=True)
+        assert again.record == first.record
+    assert again.model() is not None and first.weights.is_dir()
 
 
 def test_weights_that_were_not_kept_are_an_error_that_says_how(study):
