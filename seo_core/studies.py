@@ -261,6 +261,7 @@ class Study:
                                    model_fingerprint=self._fingerprint, parameters=parameters)
         if not path.is_file():
             started, model = time.time(), run.model()
+            run = replace(run, record=results.load_records(run.path)[0])  # trained again if its weights were gone
             kept = results.predictions(run.path)
             splits = [s for s in self.task.splits if s in kept]
             results.write(self.experiment, configuration, settings=settings, data=self.task,
