@@ -44,7 +44,7 @@ results_dir: str = "default"  # where the record goes
 # %%
 import pandas as pd
 
-from seo_core import figures_data, load_settings
+from seo_core import figures, load_settings
 from seo_core.data import development, load_nli, subsample
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
@@ -115,7 +115,7 @@ pd.DataFrame({"pairs": {split: len(frame) for split, frame in task.splits.items(
 # %% mystnb={"figure": {"caption": "Training pairs by genre and label.", "name": "fig-data-genres"}, "image": {"alt": "Horizontal bars, one for each genre of the training pairs, each divided into the three labels in nearly equal parts."}}
 named = task["train"]["genre"].replace("", "(unknown)")
 by_genre = pd.crosstab(named, task["train"]["label"])
-_ = figures_data.genres(by_genre, task.labels)
+_ = figures.genres(by_genre, task.labels)
 
 # %%
 unseen = {split: sorted(set(task[split]["genre"]) - set(task["train"]["genre"])) for split in task.evaluation}
@@ -132,7 +132,7 @@ unseen
 # of which all but the first are marked with `##`. So hardly any word is unknown.
 
 # %%
-from seo_core.models import load_tokenizer
+from seo_core.models.backbone import load_tokenizer
 
 tokenizer = load_tokenizer(settings.model)
 for text in ("An animal sleeps.", "The photographer overslept.", "Untranslatability!", "na\u00efve caf\u00e9s"):
@@ -160,7 +160,7 @@ for word, number, kind in zip(words, batch["input_ids"][0], batch["token_type_id
 encoded = {split: encode(task[split], tokenizer, texts=task.texts, max_length=512)
            for split in ("train", *task.evaluation)}
 tokens = {split: code.lengths for split, code in encoded.items()}
-_ = figures_data.lengths(tokens, settings.max_length)
+_ = figures.lengths(tokens, settings.max_length)
 
 # %%
 pd.DataFrame({split: {"mean": n.mean(), "median": float(pd.Series(n).median()), "longest": n.max(),
@@ -233,7 +233,7 @@ table = baselines(task)
 table.round(1)
 
 # %% mystnb={"figure": {"caption": "What word counts alone can do. The line is the share of the most frequent class.", "name": "fig-data-baselines"}, "image": {"alt": "Accuracy of three baselines on the validation sets: majority class and hypothesis only near one third on generated data, TF-IDF n-grams of both texts well above."}}
-_ = figures_data.baselines(table)
+_ = figures.baselines(table)
 
 # %% [markdown]
 # These accuracies go into the results store, one record each, where the networks of later chapters can be compared

@@ -40,9 +40,10 @@ results_dir: str = "default"  # where the record goes
 import time
 
 from seo_core import figures, load_settings, results
+from seo_core.analysis import tables
 from seo_core.data import encode, prepare
 from seo_core.evaluation import evaluate
-from seo_core.models import load_backbone, model_info
+from seo_core.models.backbone import load_backbone, model_info
 from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
 started = time.time()
@@ -148,7 +149,7 @@ print("above the majority class on both sets, perplexity below 3")
 
 # %%
 reference = results.reference_dir() / "cpu" / "02_baseline"
-figures.Table(figures.record_table(results.load(reference)))
+tables.Table(tables.record_table(results.load(reference)))
 
 # %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
 _ = figures.reference_curves(results.load_records(reference))

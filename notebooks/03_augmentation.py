@@ -42,7 +42,9 @@ source: str = "default"  # the source task: embedded | hub id | local path; defa
 # %%
 import pandas as pd
 
-from seo_core import efficiency, figures, load_settings, plans, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import efficiency, tables
+from seo_core.arms import registry
 from seo_core.augmentation import DELETION, OPERATORS, augment, changes, label_filter, protected, survivors
 from seo_core.augmentation.words import split
 from seo_core.data import generate
@@ -66,7 +68,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 #   and from the premise of a neutral pair. Below "no" or "all" the direction turns round, so a text with such a word loses none.
 
 # %%
-figures.Table(survivors())
+tables.Table(survivors())
 
 # %% [markdown]
 # Negation, opposites, numbers, quantifiers, modals, words of time, and names are never edited, inserted or deleted:
@@ -95,7 +97,7 @@ for name, operator in OPERATORS.items():
 # %%
 pairs = generate(400, seed=1)
 copies = augment(pairs, "neighbour", strength=0.1, seed=settings.seed)
-figures.Table(changes(pairs, copies).head(6))
+tables.Table(changes(pairs, copies).head(6))
 
 # %% [markdown]
 # Here are the other operators, where they are ready, on the same pairs. Synonyms of WordNet are taken from the commonest
@@ -105,7 +107,7 @@ figures.Table(changes(pairs, copies).head(6))
 # %% tags=["nbval-ignore-output"]
 ready = [name for name in ("synonym", "back_translation", "eda", "aeda") if OPERATORS[name].available() is None]
 shown = [changes(pairs, augment(pairs.head(60), name, seed=settings.seed)).iloc[[3, 11]] for name in ready]
-figures.Table(pd.concat(shown))
+tables.Table(pd.concat(shown))
 
 # %% [markdown]
 # **Check.** With `neighbour`, words that stand on both sides stay, nothing is put in that stands on the other side, the hypothesis
@@ -129,19 +131,19 @@ print("shared words, protected words and entailed hypotheses are as they were")
 # supervised model that the study below compares with.
 
 # %% tags=["nbval-ignore-output"]
-study = plans.open_study("03_augmentation", settings)
+study = registry.open_study("03_augmentation", settings)
 labels = study.budgets[0] if profile == "quick" else 2000
-base = plans.base(study, labels)
+base = registry.base(study, labels)
 labelled = study.pool.iloc[base.rows].reset_index(drop=True)
 edited = augment(labelled, "neighbour", strength=0.5, seed=settings.seed, texts=study.task.texts)
 kept = label_filter(edited, predict(base.model(), study.encode(edited)))
-figures.Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mean"]).round(2).reset_index())
+tables.Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mean"]).round(2).reset_index())
 
 # %% [markdown]
 # Some that were dropped. A weak teacher also drops what was right:
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(changes(labelled, edited[~kept]).head(4))
+tables.Table(changes(labelled, edited[~kept]).head(4))
 
 # %% [markdown]
 # ## The effect
@@ -152,10 +154,10 @@ figures.Table(changes(labelled, edited[~kept]).head(4))
 
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["static"], labels=[labels]) if profile == "quick" else {}
-runs = [base, *plans.run("03_augmentation", settings, study=study, **quick)]
+runs = [base, *registry.run("03_augmentation", settings, study=study, **quick)]
 names = ["labels", "added", "accuracy_matched", "accuracy_mismatched", "robust_accuracy"]
 rows = [{"configuration": run.record["configuration"], **{n: run.metrics.get(n) for n in names}} for run in runs]
-figures.Table(pd.DataFrame(rows).round(3))
+tables.Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]
 # ## What the papers report
@@ -181,7 +183,7 @@ static = {title: c[c.configuration.str.fullmatch("base|da-(?!.*limited).*")] for
 means = {title: 100 * c.groupby(["labels", "configuration"]).accuracy.mean() for title, c in static.items()}
 means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size()
 means = pd.DataFrame(means).round(2).reset_index()
-figures.Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
+tables.Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
 
 # %%
 gains = {title: efficiency.gains(c, target="base") for title, c in static.items()}

@@ -45,12 +45,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from seo_core import claims, figures, figures_adaptive, load_settings, plans, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts, tables, verdicts
+from seo_core.arms import registry
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import mean_gradient
-from seo_core.perturbation import typos
+from seo_core.augmentation.perturbation import typos
+from seo_core.lab.ground import open_study
 from seo_core.selection import features
-from seo_core.studies import open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
@@ -62,10 +64,10 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # count in the label budget of every record, though most arms make no use of them (more on that at the reference runs).
 
 # %%
-study = open_study(plans.ADAPTIVE, settings)
+study = open_study(registry.ADAPTIVE, settings)
 labels = study.budgets[1]
 frame = study.pool.iloc[study.random_rows(labels)].reset_index(drop=True)
-base = plans.base(study, labels)
+base = registry.base(study, labels)
 network = base.model()
 reward = study.task["reward"]
 print(f"{len(frame)} labelled pairs, {len(reward)} pairs of the reward half")
@@ -133,17 +135,17 @@ for i in found.frame.groupby("operator").head(1).index:
 
 # %% tags=["nbval-ignore-output"]
 last = found.log[found.log["round"] == found.log["round"].max()]
-figures.Table(last.drop(columns="round").round(3))
+tables.Table(last.drop(columns="round").round(3))
 
 # %% mystnb={"figure": {"caption": "Weight of each arm by round in this run. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "Lines of arm weights over four rounds, starting from one point and drifting apart a little."}}
-_ = figures_adaptive.arm_weights(found.log)
+_ = figures.arm_weights(found.log)
 
 # %% [markdown]
 # The other half of the budget's choice is *where*. Half of the rows go to the classes as they stand in $D$, the other half by the model's
 # error rate on the reward half; within a class, rows of a genre with more errors are more likely to be drawn.
 
 # %% mystnb={"figure": {"caption": "Where the added rows went in this run: share of the data and of the added rows, by class and genre. Beside each name the accuracy on the reward half; the worst stands on top.", "name": "fig-ada-where"}, "image": {"alt": "Two panels of paired markers, one for classes and one for genres: the share of each in the data and in the added rows."}}
-_ = figures_adaptive.where_rows_went(found.groups)
+_ = figures.where_rows_went(found.groups)
 
 # %% [markdown]
 # **Check.** The weights are what the rewards and the filter say, they are not all equal, the rows are as many as were asked
@@ -174,7 +176,7 @@ for old, new in zip(sample["premise"], typos(sample, seed=0, rate=0.3)["premise"
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = plans.run(plans.ADAPTIVE, settings, arms=["da"] if quick else None, labels=[labels] if quick else None,
+runs = registry.run(registry.ADAPTIVE, settings, arms=["da"] if quick else None, labels=[labels] if quick else None,
                  report=print, study=study)
 
 # %% [markdown]
@@ -182,7 +184,7 @@ runs = plans.run(plans.ADAPTIVE, settings, arms=["da"] if quick else None, label
 # `cpu` it is the whole study below.
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (base, *runs)))))
+tables.Table(contrasts.arm_table(results.load(*(run.path for run in (base, *runs)))))
 
 # %% [markdown]
 # ## What the papers report
@@ -221,12 +223,12 @@ figures.Table(figures_adaptive.arm_table(results.load(*(run.path for run in (bas
 # %%
 everything = results.load(results.reference_dir() / "cpu")
 source = everything["configuration"].isin(["random", "random-limited"]) & (everything.get("labels") == 2000)
-mine = everything[everything["experiment"].isin([plans.ADAPTIVE, plans.STATIC]) | source]
+mine = everything[everything["experiment"].isin([registry.ADAPTIVE, registry.STATIC]) | source]
 arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-copies-limited", "da-static-limited", "da-limited",
         "random", "random-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
-print(figures.absent(reference, arms))
-figures.Table(figures_adaptive.arm_table(reference))
+print(tables.absent(reference, arms))
+tables.Table(contrasts.arm_table(reference))
 
 # %% [markdown]
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that what both sides share drops out. (The ± above
@@ -234,11 +236,11 @@ figures.Table(figures_adaptive.arm_table(reference))
 
 # %%
 pairs = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"), ("da", "da-static")]
-balanced = figures_adaptive.differences(reference, pairs)
-figures.Table(figures_adaptive.difference_table(balanced))
+balanced = contrasts.differences(reference, pairs)
+tables.Table(contrasts.difference_table(balanced))
 
 # %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
-_ = figures_adaptive.forest(balanced)
+_ = figures.forest(balanced)
 
 # %% [markdown]
 # The two kinds of perturbed text one by one. Typing errors are what no operator makes, synonyms what one of them trains for. As for macro F1, which is
@@ -246,9 +248,9 @@ _ = figures_adaptive.forest(balanced)
 # chance, and one such row of many that excludes zero says little.
 
 # %%
-kinds = figures_adaptive.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
-                                     metrics=tuple(figures_adaptive.KINDS))
-figures.Table(figures_adaptive.difference_table(kinds))
+kinds = contrasts.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
+                                     metrics=tuple(contrasts.KINDS))
+tables.Table(contrasts.difference_table(kinds))
 
 # %% [markdown]
 # Next the imbalanced labels, and ADA with TAL. Rows with four arms ask what `h-imbalance` asks: is more gained on imbalanced pairs than on balanced
@@ -263,11 +265,11 @@ whose = {"by ADA": ("da-limited", "base-limited", "da", "base"),
 rare = [("da-copies-limited", "base-limited"), ("da-limited", "base-limited"), ("da-limited", "da-copies-limited"),
         ("da-limited", "da-static-limited"), ("adatal", "random"), ("adatal-limited", "random-limited"), *whose.values()]
 accuracies = ("accuracy_matched", "accuracy_mismatched")
-imbalanced = figures_adaptive.differences(reference, rare, accuracies)
-figures.Table(figures_adaptive.difference_table(imbalanced))
+imbalanced = contrasts.differences(reference, rare, accuracies)
+tables.Table(contrasts.difference_table(imbalanced))
 
 # %% mystnb={"figure": {"caption": "The same for the imbalanced setting, 8:1:1, and for ADA with TAL: accuracies only, intervals paired by seed and example.", "name": "fig-ada-imbalanced"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each official set."}}
-_ = figures_adaptive.forest(imbalanced)
+_ = figures.forest(imbalanced)
 
 # %% [markdown]
 # What the intervals of the two accuracies say, in words. `da` and `da-static` are worth their edits only where they are better than
@@ -293,13 +295,13 @@ for words, mine in signs.items():
 # Which arms earned the weight, and which classes got the rows:
 
 # %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}}
-records = [r for r in results.load_records(results.reference_dir() / "cpu" / plans.ADAPTIVE)
+records = [r for r in results.load_records(results.reference_dir() / "cpu" / registry.ADAPTIVE)
            if r["configuration"] == "da"]
-_ = figures_adaptive.arm_weights(figures_adaptive.weights_by_round(records))
+_ = figures.arm_weights(contrasts.weights_by_round(records))
 
 # %%
-served = figures_adaptive.classes_served(reference)
-figures.Table(served)
+served = contrasts.classes_served(reference)
+tables.Table(served)
 
 # %% [markdown]
 # The rewards hardly tell the arms apart. In the last round the mean weights are 7% to 15%, where an even share is 11%, and with either number of
@@ -329,8 +331,8 @@ for _, run in reference[reference["configuration"] == "da-limited"].iterrows():
 # runs are `adatal` and `adatal-limited`. The claim on accuracy (+1.8 points) is judged in [](tab4_accuracy_perplexity).
 
 # %%
-judged = claims.audit(everything, tuple(c for c in claims.CLAIMS if c.id in ("h-robust", "h-imbalance")))
-figures.Table(judged[["claim", "statement", "measured by", "records", "ours", "n", "verdict", "note"]])
+judged = verdicts.audit(everything, tuple(c for c in verdicts.CLAIMS if c.id in ("h-robust", "h-imbalance")))
+tables.Table(judged[["claim", "statement", "measured by", "records", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # Of several numbers of labels the rule takes the one with most seeds, and of these the largest. For the other one see the rows `perturbed` above, and

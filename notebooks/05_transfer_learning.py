@@ -44,8 +44,10 @@ source: str = "default"  # the source task: embedded | hub id | local path; defa
 # %%
 import pandas as pd
 
-from seo_core import efficiency, figures, figures_semi, load_settings, plans, results
-from seo_core.studies import open_study, source_model
+from seo_core import figures, load_settings, results
+from seo_core.analysis import efficiency, tables
+from seo_core.arms import registry
+from seo_core.lab.ground import open_study, source_model
 from seo_core.training import TrainingConfig, fit
 from seo_core.transfer import distance, l2_sp, load_source, movement, with_l2_sp
 
@@ -65,12 +67,12 @@ print(f"pool of {len(study.pool)} pairs; source task: {settings.source.rstrip('/
 
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["base", "source", "tl"], labels=[64]) if profile == "quick" else {}
-runs = plans.run("05_transfer_learning", settings, study=study, **quick)
+runs = registry.run("05_transfer_learning", settings, study=study, **quick)
 bought = next(run.metrics["source_labels"] for run in runs if run.record["configuration"] == "source")
 rows = [(run.record["configuration"], run.metrics["labels"], run.metrics["accuracy_matched"]) for run in runs]
 table = pd.DataFrame(rows, columns=["configuration", "labels", "accuracy, matched"]).round(3)
 table["source labels"] = bought * table["configuration"].isin(["source", "tl", "tl-decay"])
-figures.Table(table)
+tables.Table(table)
 
 # %% [markdown]
 # ## Staying near the source
@@ -87,10 +89,10 @@ for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), 
     config = TrainingConfig.from_settings(settings, epochs=1, batch_size=8, layer_decay=decay)
     fit(network, pairs, config=config, loss=with_l2_sp(network, beta), progress=False)
     moved[name], networks[name] = movement(network, reference), network
-figures.Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
+tables.Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
 
 # %% mystnb={"figure": {"caption": "How far each layer has moved from the source weights (Euclidean distance) after the same steps on the target, by the three ways of training.", "name": "fig-transfer-movement"}, "image": {"alt": "Three lines over the layers from embeddings to pooler: with one rate every layer moves, with falling rates the lower layers move little, with the pull all layers move less."}}
-_ = figures_semi.movement(moved)
+_ = figures.movement(moved)
 
 # %% [markdown]
 # **Check.** The pull is its formula; it is nothing at the source weights, so it can only act once training has moved; and it
@@ -128,10 +130,10 @@ curves = curves[curves["configuration"].isin(["scratch", "base", "source", "tl",
 means = curves.groupby(["configuration", "labels"])["accuracy"].agg(["mean", "min", "max", "size"])
 means[["mean", "min", "max"]] = (100 * means[["mean", "min", "max"]]).round(2)
 none = pd.DataFrame([{"configuration": efficiency.NOT_RUN}])
-figures.Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
+tables.Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds). The point of `tl` lies under that of `tl-l2sp`.", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels for the arms of this chapter; arms that were run at one number of labels are single points."}}
-_ = figures_semi.label_points(curves[curves["labels"] > 0], target="base")
+_ = figures.label_points(curves[curves["labels"] > 0], target="base")
 
 # %% [markdown]
 # Differences to `base` at equal target labels, in points, paired by seed and example, with 95% intervals:
@@ -153,14 +155,14 @@ for name in {"tl-l2sp"} & set(matches):
 
 # %%
 protected = efficiency.gains(curves[curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])], target="tl")
-figures.Table(efficiency.shown(protected))
+tables.Table(efficiency.shown(protected))
 
 # %%
 print(efficiency.verdicts(protected))
 
 # %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}}
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "tl-decay": "source task, rates by layer"}
-_ = figures_semi.development(results.load_series(folders[0]), names)
+_ = figures.development(results.load_series(folders[0]), names)
 
 # %% [markdown]
 # An interval without zero means that the arm differs from its control by more than examples and the seeds of the target's training explain; with one seed, it holds the examples only.

@@ -49,9 +49,12 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from seo_core import benchmark_selection, efficiency, figures, figures_selection, load_settings, plans, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import efficiency, tables
+from seo_core.arms import registry
+from seo_core.bench import selection
+from seo_core.lab.ground import BUDGETS, open_study
 from seo_core.selection import density_scores, describe, features, maps, plateau, select, text_vectors
-from seo_core.studies import BUDGETS, open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
@@ -67,8 +70,8 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 
 # %%
 study = open_study("06_active_learning", settings)
-first = plans.acquire("random")(study, study.budgets[0])
-candidates = study.candidates(first.rows, 1, 96 if profile == "quick" else plans.CANDIDATES)
+first = registry.acquire("random")(study, study.budgets[0])
+candidates = study.candidates(first.rows, 1, 96 if profile == "quick" else registry.CANDIDATES)
 sealed = study.sealed.take(candidates)
 print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels that can be seen: {(sealed.labels >= 0).sum()}")
 
@@ -111,7 +114,7 @@ bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) fo
 print({name: len(set(positions)) for name, positions in bought.items()})
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(describe(logits, density, bought).round(5), index=True)
+tables.Table(describe(logits, density, bought).round(5), index=True)
 
 # %% [markdown]
 # The table says where the money goes: how unsure the model is of the purchase, how typical the purchase is, which share of
@@ -128,7 +131,7 @@ for space, values in (("what the classifier reads", density), ("words", words)):
     print(f"{space:26s} {scipy.stats.spearmanr(entropies, values).statistic:+.2f}")
 
 # %% mystnb={"figure": {"caption": "The scored pairs by density and entropy, and what each function bought in this run. Density is that of the vector which the classifier reads.", "name": "fig-al-bought"}, "image": {"alt": "Eight small scatter plots of the same grey cloud of pairs. Entropy buys along the upper edge, random and hybrid all over the cloud, hybrid not at its sparse left end."}}
-_ = figures_selection.bought_map(entropies, density, bought)
+_ = figures.bought_map(entropies, density, bought)
 
 # %% [markdown]
 # **Check.** `entropy` buys exactly the pairs of highest entropy, here computed by SciPy; `hybrid` buys nothing in
@@ -155,7 +158,7 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = plans.run(plans.ACTIVE, settings, arms=["entropy", "hybrid"] if quick else None,
+runs = registry.run(registry.ACTIVE, settings, arms=["entropy", "hybrid"] if quick else None,
                  labels=[study.budgets[1]] if quick else None, report=print, study=study)
 
 # %% [markdown]
@@ -231,8 +234,8 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 folder = results.reference_dir() / "cpu" / "06_active_learning"
 curves = efficiency.label_curves(folder)
 curves = curves[curves["configuration"].isin(names) & curves["labels"].isin(BUDGETS)]  # other chapters bought more
-print(figures.absent(curves, names))
-_ = figures_selection.label_curves(curves, metric="matched accuracy")
+print(tables.absent(curves, names))
+_ = figures.label_curves(curves, metric="matched accuracy")
 
 # %% [markdown]
 # The same at equal labels, as differences to random, paired by seed and example, on both official sets together. An interval that
@@ -242,10 +245,10 @@ _ = figures_selection.label_curves(curves, metric="matched accuracy")
 both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mismatched"))
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
 gained = efficiency.gains(both)
-_ = figures_selection.gain_points(gained)
+_ = figures.gain_points(gained)
 
 # %%
-figures.Table(efficiency.shown(gained))
+tables.Table(efficiency.shown(gained))
 
 # %%
 print(efficiency.verdicts(gained))
@@ -264,7 +267,7 @@ print(efficiency.verdicts(gained))
 # %%
 alone = efficiency.label_curves(folder, folder.parent / "05_transfer_learning", metrics=("accuracy_matched", "accuracy_mismatched"))
 alone = efficiency.gains(alone[alone["configuration"].isin(("al", "base"))], target="base")
-figures.Table(efficiency.shown(alone))
+tables.Table(efficiency.shown(alone))
 
 # %%
 print(efficiency.verdicts(alone))
@@ -278,10 +281,10 @@ print(efficiency.verdicts(alone))
 
 # %%
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
-figures.Table(efficiency.match_table(both, matches=matches))
+tables.Table(efficiency.match_table(both, matches=matches))
 
 # %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it. An arrow: the interval has no upper end within the labels that were bought.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
-_ = figures_selection.labels_needed(matches, 8000)
+_ = figures.labels_needed(matches, 8000)
 
 # %%
 for match in matches.values():
@@ -303,15 +306,15 @@ for name, match in matches.items():
 
 # %%
 records = results.load_records(folder)
-table = maps.map_table(records)
-figures.Table(maps.map_page(table))
+table = efficiency.map_table(records)
+tables.Table(efficiency.map_page(table))
 
 # %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}}
-_ = figures_selection.data_maps(*maps.map_histograms(records))
+_ = figures.data_maps(*efficiency.map_histograms(records))
 
 # %%
-print("\n".join(maps.map_statements(table)))
-mapped = {arm for record in maps.latest_maps(records) for arm in record["parameters"]["arms"]}
+print("\n".join(efficiency.map_statements(table)))
+mapped = {arm for record in efficiency.latest_maps(records) for arm in record["parameters"]["arms"]}
 run_arms = set(curves.loc[curves["labels"] == 8000, "configuration"])
 print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none")
 
@@ -333,13 +336,13 @@ print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none"
 # %%
 development = efficiency.label_curves(folder, metrics=("accuracy_development",))
 shared = development["configuration"].isin(names) & development["labels"].isin(BUDGETS)
-figures.Table(efficiency.plateau_table(development[shared]))
+tables.Table(efficiency.plateau_table(development[shared]))
 
 # %% [markdown]
 # ## What choosing costs
 #
 # Choosing is not free: somebody has to run the model over the pool, and then choose. The benchmark
-# `python -m seo_core.benchmark_selection` measures both for growing pools. `features` is the pass alone; `predict` is plain inference, and the
+# `python -m seo_core.bench.selection` measures both for growing pools. `features` is the pass alone; `predict` is plain inference, and the
 # column *of inference* gives the seconds of every call over those of `predict` on the same pool; `fit` is an epoch of training, for [](tab1_training_time).
 # No function builds a
 # matrix of all pairs of the pool: BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either, because inner products of
@@ -347,7 +350,7 @@ figures.Table(efficiency.plateau_table(development[shared]))
 # set repeats its pairs. Choosing is the call minus `features`, each timed once, so a few seconds of it are within the noise.
 
 # %%
-figures.Table(benchmark_selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))
+tables.Table(selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))
 
 # %% [markdown]
 # BALD makes five passes instead of one. [](tab1_training_time) counts what scoring adds to the cost of a result.

@@ -55,9 +55,11 @@ import scipy.special
 import scipy.stats
 import torch
 
-from seo_core import efficiency, figures, figures_selection, load_settings, plans, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import efficiency, tables
+from seo_core.arms import registry
+from seo_core.lab.ground import open_study
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, features
-from seo_core.studies import open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 
@@ -69,7 +71,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 
 # %%
 study = open_study("07_transfer_active_learning", settings)
-start = study.start(plans.source_model(study.settings))  # θ_s: learned on the source task
+start = study.start(registry.source_model(study.settings))  # θ_s: learned on the source task
 unlabelled = study.sealed.take(range(100))
 batch = study.encoded.batch(range(16)) | {"rows": torch.arange(16)}
 logits = torch.zeros(16, 3)  # an undecided model: its cross-entropy is log 3
@@ -103,7 +105,7 @@ print("without the pull λ = 0 is the cross-entropy; the term is an entropy and 
 
 # %% tags=["nbval-ignore-output"]
 labels = study.budgets[1]
-without, with_term = plans.acquire("hybrid")(study, labels), plans.active_term(study, labels)
+without, with_term = registry.acquire("hybrid")(study, labels), registry.active_term(study, labels)
 for name, run in (("λ = 0", without), ("with the term", with_term)):
     print(f"{name:14s} {labels} labels, matched {100 * run.metrics['accuracy_matched']:.1f}%")
 
@@ -143,7 +145,7 @@ print({name: round(float(s.mean()), 3) for name, s in scores.items()}, f"{len(ag
 
 # %% tags=["nbval-ignore-output"]
 if profile != "quick":
-    plans.run("07_transfer_active_learning", settings, report=print, study=study)
+    registry.run("07_transfer_active_learning", settings, report=print, study=study)
 
 # %% [markdown]
 # ## What the papers report
@@ -172,11 +174,11 @@ if len(seen):
     seen = seen[seen["configuration"].isin(arms)]
     seen = seen.pivot_table(index="configuration", columns="labels", values="train_examples")
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
-figures.Table(seen, index=True) if len(seen) else print("not run yet")
+tables.Table(seen, index=True) if len(seen) else print("not run yet")
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here; they stand below.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of random labels, the hybrid purchase, TAL with its second term, the data module and the supervised baseline over the number of labels."}}
 curves = efficiency.label_curves(*folders)
-_ = figures_selection.label_curves(curves[curves["configuration"].isin(arms)], metric="matched accuracy", shared=False)
+_ = figures.label_curves(curves[curves["configuration"].isin(arms)], metric="matched accuracy", shared=False)
 
 # %% [markdown]
 # ### What the term adds
@@ -187,7 +189,7 @@ _ = figures_selection.label_curves(curves[curves["configuration"].isin(arms)], m
 # %%
 both = efficiency.label_curves(*folders, metrics=("accuracy_matched", "accuracy_mismatched"))
 term = efficiency.gains(both[both["configuration"].isin(("hybrid", "tal"))], target="hybrid")
-figures.Table(efficiency.shown(term))
+tables.Table(efficiency.shown(term))
 
 # %%
 print(efficiency.verdicts(term))
@@ -206,10 +208,10 @@ print(efficiency.verdicts(term))
 chosen = both[both["configuration"].isin(("random", "hybrid", "tal", *MODULES))]
 there = ((chosen["configuration"] == "random") & (chosen["labels"] == 8000)).any()
 matches = efficiency.labels_to_match(chosen) if there else {}
-figures.Table(efficiency.match_table(chosen, matches=matches))
+tables.Table(efficiency.match_table(chosen, matches=matches))
 
 # %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it, at the most labels that it was run with. An arrow: the interval has no upper end within these labels.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the two data modules beside a dashed line at 8\u00a0000 labels; the modules' bars end at the labels they were run with."}}
-_ = figures_selection.labels_needed(matches, 8000)
+_ = figures.labels_needed(matches, 8000)
 
 # %% [markdown]
 # And against plain supervised training, which is what "30% less data" is measured against: 5 600 labels are 30% fewer than 8 000, and
@@ -222,7 +224,7 @@ pairs = [((arm, few), (control, 8000)) for control in ("base", "random") for arm
 pairs += [((arm, few), ("random", few)) for arm in (*MODULES, "tal") for few in (4000, 5600)]
 pairs += [((arm, few), ("tal", few)) for arm in MODULES for few in (4000, 5600)]  # the very same labels
 table = efficiency.compare(both, pairs)
-figures.Table(efficiency.shown(table))
+tables.Table(efficiency.shown(table))
 
 # %%
 for row in table.itertuples():
@@ -269,7 +271,7 @@ scratch = both[both["configuration"].str.endswith("-scratch")]
 levels = scratch[scratch["labels"] == scratch["labels"].max()].groupby("configuration")["accuracy"].mean()
 print("\n".join(f"{name}: {100 * level:.1f}% on both official sets" for name, level in levels.items()) or "not run yet")
 choosing = efficiency.gains(scratch, target="random-scratch")
-figures.Table(efficiency.shown(choosing))
+tables.Table(efficiency.shown(choosing))
 
 # %%
 print(efficiency.verdicts(choosing))

@@ -43,8 +43,11 @@ source: str = "default"  # the source task: embedded | hub id | local path; defa
 import numpy as np
 import pandas as pd
 
-from seo_core import efficiency, figures, figures_semi, load_settings, plans, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import efficiency, tables
+from seo_core.arms import registry
 from seo_core.evaluation import softmax
+from seo_core.lab.ground import open_study
 from seo_core.selection.pseudo import (
     adaptive_pseudo_label,
     class_thresholds,
@@ -54,7 +57,6 @@ from seo_core.selection.pseudo import (
     soft_labels,
     teacher_logits,
 )
-from seo_core.studies import open_study
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 study = open_study("08_semi_supervised", settings)
@@ -75,7 +77,7 @@ found = {"fixed 0.95": pseudo_label(logits), "flexmatch": adaptive_pseudo_label(
          "freematch": adaptive_pseudo_label(logits)}
 rows = [(name, *p.thresholds.round(2), *p.kept.round(2), (p.labels == truth[p.rows]).mean()) for name, p in found.items()]
 columns = ["rule", *(f"{what} {c}" for what in ("threshold", "kept") for c in ("sure", "less", "unsure")), "right"]
-figures.Table(pd.DataFrame(rows, columns=columns).round(2))
+tables.Table(pd.DataFrame(rows, columns=columns).round(2))
 
 # %% [markdown]
 # **Check.** The class that the teacher finds easy has the highest bar. Of the class it finds hard, the adaptive rules keep many times
@@ -102,16 +104,16 @@ print("the bar is highest for the easy class, and the hard class is learned too"
 # every label is −1.
 
 # %% tags=["nbval-ignore-output"]
-labels, size = (64, plans.QUICK_UNLABELLED) if profile == "quick" else (2000, plans.UNLABELLED)
-teacher = plans.base(study, labels)
+labels, size = (64, registry.QUICK_UNLABELLED) if profile == "quick" else (2000, registry.UNLABELLED)
+teacher = registry.base(study, labels)
 chosen = study.candidates(teacher.rows, 1, size)
 pool, labelled = study.sealed.take(chosen), study.encoded.take(teacher.rows)
 weak = teacher_logits(teacher.model(), pool)  # (1, n, k)
 metrics, series = quality(weak, adaptive_pseudo_label(weak[0]), study.encoded.labels[chosen], study.task.labels)
-figures.Table(pd.DataFrame(series).round(3))
+tables.Table(pd.DataFrame(series).round(3))
 
 # %% mystnb={"figure": {"caption": "This run's teacher on the unlabelled pairs: what a fixed threshold keeps, and how much of it is right.", "name": "fig-ssl-teacher"}, "image": {"alt": "Two panels over the threshold: the share of the pool that is kept falls, and the share of right labels among the kept changes."}}
-_ = figures_semi.thresholds({f"{labels} labels": series})
+_ = figures.thresholds({f"{labels} labels": series})
 
 # %% [markdown]
 # ## A round of self-training
@@ -120,7 +122,7 @@ _ = figures_semi.thresholds({f"{labels} labels": series})
 # [](03_augmentation).
 
 # %% tags=["nbval-ignore-output"]
-view = study.encode(plans.strong_view(study, chosen, weak[0].argmax(axis=1)))
+view = study.encode(registry.strong_view(study, chosen, weak[0].argmax(axis=1)))
 step = self_training(weak, labelled, pool, strong=view)
 print(f"{len(labelled)} labelled pairs and {len(step.pseudo)} of {len(pool)} unlabelled ones; an epoch has {len(step.train)}")
 print("thresholds", dict(zip(study.task.labels, step.pseudo.thresholds.round(2).tolist(), strict=True)))
@@ -143,10 +145,10 @@ print("no label of an unlabelled pair is read")
 
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["ssl"], labels=[labels]) if profile == "quick" else {}
-runs = [teacher, *plans.run("08_semi_supervised", settings, study=study, **quick)]
+runs = [teacher, *registry.run("08_semi_supervised", settings, study=study, **quick)]
 names = ["labels", "accuracy_matched", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r.record["configuration"], **{n: r.metrics.get(n) for n in names}} for r in runs]
-figures.Table(pd.DataFrame(rows).round(3))
+tables.Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]
 # ## What the papers report
@@ -183,14 +185,14 @@ if len(seen):
     seen = seen[seen["configuration"].isin([*controls, *controls.values()]) & seen["labels"].isin([500, 1000, 2000, 4000, 8000])]
     seen = seen.pivot_table(index="configuration", columns="labels", values="train_examples")
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
-figures.Table(seen, index=True) if len(seen) else print("not run yet")
+tables.Table(seen, index=True) if len(seen) else print("not run yet")
 
 # %%
 pairs = [((arm, n), (control, more)) for arm, control in controls.items() for n in (500, 2000) for more in (n, 2 * n)]
 pairs.append((("ssl", 8000), ("base", 8000)))
 table = efficiency.compare(curves, pairs)
 none = pd.DataFrame([{"compared": efficiency.NOT_RUN}])
-figures.Table(table.round(2) if len(table) else none)
+tables.Table(table.round(2) if len(table) else none)
 
 # %% [markdown]
 # In words, first with the same number of labels, then against twice as many. There, "not told apart" means that these runs cannot tell the
@@ -207,10 +209,10 @@ for few, words in ((True, "the same number of labels"), (False, "twice the label
 
 # %%
 copies = efficiency.label_curves(*folders, results.reference_dir() / "cpu" / "03_augmentation")
-figures.Table(efficiency.shown(efficiency.compare(copies, [(("ssl", n), ("da-copies", n)) for n in (2000, 8000)])))
+tables.Table(efficiency.shown(efficiency.compare(copies, [(("ssl", n), ("da-copies", n)) for n in (2000, 8000)])))
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms."}}
-_ = figures_semi.label_points(curves, target="base")
+_ = figures.label_points(curves, target="base")
 
 # %% [markdown]
 # ## Why
@@ -226,18 +228,18 @@ _ = figures_semi.label_points(curves, target="base")
 records = [r for r in results.load_records(folders[2]) if "kept_at_threshold" in r["series"]]
 named = {(f"{r['configuration']}, {r['metrics']['labels']} labels", r["seed"]): r["series"] for r in records
          if r["configuration"] != "ssl-fixed"}  # which has the teacher of ssl
-_ = figures_semi.thresholds({name: named[name, seed] for name, seed in sorted(named, reverse=True)})
+_ = figures.thresholds({name: named[name, seed] for name, seed in sorted(named, reverse=True)})
 
 # %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are the seeds that kept these numbers: three of `ssl`, two of `ssl-source`; `ssl-fixed` kept no pair.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
 rows = [(r["configuration"], name, r["metrics"].get(f"pseudo_kept_{name}"), r["metrics"].get(f"pseudo_accuracy_{name}"))
         for r in records if r["metrics"]["labels"] == 2000 for name in study.task.labels]
-_ = figures_semi.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))
+_ = figures.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))
 
 # %%
 names = ["teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r["configuration"], "labels": r["metrics"]["labels"], "seed": r["seed"],
          **{n: r["metrics"].get(n) for n in names}} for r in results.load_records(folders[2])]
-figures.Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"]).round(3) if rows else pd.DataFrame([{"configuration": efficiency.NOT_RUN}]))
+tables.Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"]).round(3) if rows else pd.DataFrame([{"configuration": efficiency.NOT_RUN}]))
 
 # %% [markdown]
 # `train_examples` counts the student's pairs, repeats included; the teacher's training comes on top. What that is against simply

@@ -47,11 +47,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seo_core import figures, figures_distillation, figures_pruning, load_settings, results
-from seo_core.benchmark_inference import InferenceConfig, batches, eager, measure
-from seo_core.compression import open_bench
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts, tables
+from seo_core.arms import pruning
+from seo_core.bench.inference import InferenceConfig, batches, eager, measure
 from seo_core.evaluation import predict
-from seo_core.pruning import choose, importance, mask, plans, prune, remove, shapes, sparsity, stored_bytes
+from seo_core.lab.bench import open_bench
+from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("09_pruning", settings)
@@ -74,7 +76,7 @@ parts = {"word table": base.bert.embeddings.word_embeddings, "encoder": base.ber
 counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 magnitudes = {name: np.concatenate([p.detach().abs().numpy().ravel() for p in part.parameters() if p.dim() == 2]).mean()
               for name, part in parts.items()}
-figures.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for name, n in counts.items()],
+tables.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for name, n in counts.items()],
                            columns=["part", "weights, M", "MB in fp32", "mean |w|, matrices"]).round(3))
 
 # %% [markdown]
@@ -91,7 +93,7 @@ figures.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for n
 zeros = copy.deepcopy(base)
 masks = prune(zeros, 0.5)
 stored = {name: stored_bytes(network, gzip=False) for name, network in (("before", base), ("after", zeros))}
-sizes = {name: plans.file_bytes(network) for name, network in (("before", base), ("after", zeros))}
+sizes = {name: pruning.file_bytes(network) for name, network in (("before", base), ("after", zeros))}
 print(f"weights that are zero: {sparsity(zeros)['share']:.1%} of the linear maps, {sparsity(zeros)['share_of_all']:.1%} of all")
 print(f"file:   {sizes['before'] / 1e6:.2f} MB before, {sizes['after'] / 1e6:.2f} MB after")
 print(f"packed: {stored['before']['bitmap'] / 1e6:.2f} MB before, {stored['after']['bitmap'] / 1e6:.2f} MB after")
@@ -121,7 +123,7 @@ removals = {name: choose(base, found, 0.4) for name, found in scores.items()}
 small = {name: remove(base, **removal.units) for name, removal in removals.items()}
 
 # %% mystnb={"figure": {"caption": "What is left of each layer when 40% of the encoder's weights go, by score (under quick: a briefly trained network).", "name": "fig-pruning-shapes"}, "image": {"alt": "Bars for each layer: heads on the left, feed-forward neurons on the right, before pruning and after it by each of the three scores."}}
-_ = figures_pruning.sizes({"before": shapes(base), **{name: shapes(network) for name, network in small.items()}})
+_ = figures.sizes({"before": shapes(base), **{name: shapes(network) for name, network in small.items()}})
 
 # %% [markdown]
 # **Check.** What was removed counts nothing and what stays is untouched: the small network's logits are those of the large one with the
@@ -132,7 +134,7 @@ _ = figures_pruning.sizes({"before": shapes(base), **{name: shapes(network) for 
 gone, network = removals["taylor"], small["taylor"]
 masked = mask(base, heads=gone.heads, neurons=gone.neurons)
 assert np.abs(predict(network, reward) - predict(masked, reward)).max() < 1e-4
-saved, fewer = sizes["before"] - plans.file_bytes(network), sum(p.numel() for p in base.parameters()) - sum(
+saved, fewer = sizes["before"] - pruning.file_bytes(network), sum(p.numel() for p in base.parameters()) - sum(
     p.numel() for p in network.parameters())
 assert abs(saved / (4 * fewer) - 1) < 0.01 and fewer / counts["encoder"] >= 0.4
 assert sizes["after"] == sizes["before"] and 0.49 < sparsity(zeros)["share"] < 0.51
@@ -156,7 +158,7 @@ turns = measure(contestants, batches(bench.encoded("acceptance"), config), confi
 means = turns.groupby(["contestant", "round"])["ms"].mean().unstack("round").loc[list(contestants)]
 table = pd.DataFrame({"ms, median": means.median(axis=1), "lowest": means.min(axis=1), "highest": means.max(axis=1)})
 table["speed-up"] = table.loc["baseline", "ms, median"] / table["ms, median"]
-figures.Table(table.round(2).reset_index(names="network"))
+tables.Table(table.round(2).reset_index(names="network"))
 
 # %% [markdown]
 # ## Training what is left
@@ -167,13 +169,13 @@ figures.Table(table.round(2).reset_index(names="network"))
 # [](12_distillation). Under `quick` each trains for a quarter of an epoch.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+mine = [name for name, (experiment, _) in pruning.ARMS.items() if experiment == bench.experiment]
 names = ["prune", "taylor-40"] if profile == "quick" else mine
-runs = {"base": bench.baseline(), **{name: plans.arm(name, settings, bench=bench) for name in names}}
+runs = {"base": bench.baseline(), **{name: pruning.arm(name, settings, bench=bench) for name in names}}
 rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
          100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
          run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
-figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
+tables.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
                                           "file, MB"]).round(2))
 
 # %% [markdown]
@@ -200,12 +202,12 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", 
 
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
-print(figures.absent(frame, mine))
-found = figures_distillation.against(frame, ["base", *mine])
-figures.Table(figures_distillation.against_table(found))
+print(tables.absent(frame, mine))
+found = contrasts.against(frame, ["base", *mine])
+tables.Table(contrasts.against_table(found))
 
 # %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
-_ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(frame))
+_ = figures.share_and_accuracy(tables.removed_and_accuracy(frame))
 
 # %% [markdown]
 # Up to 60% of the encoder the line by Taylor score stays at or above the baseline. Above it need not be the pruning's merit: these networks were trained on for three passes with a teacher.
@@ -218,7 +220,7 @@ _ = figures_pruning.share_and_accuracy(figures_pruning.removed_and_accuracy(fram
 # %%
 scored = ("taylor", "magnitude", "activation")
 pairs = [*((f"{score}-60", "random-60") for score in scored), *(("taylor-60", f"{score}-60") for score in scored[1:])]
-figures.Table(figures_distillation.contrasts(frame, pairs))
+tables.Table(contrasts.contrasts(frame, pairs))
 
 # %% [markdown]
 # In these runs of one seed, with one random draw of units, it does. The Taylor score is worth two points against the random draw, a point and a half against the activation-aware score,
@@ -231,7 +233,7 @@ figures.Table(figures_distillation.contrasts(frame, pairs))
 # teacher. `taylor-60-labels` is without it:
 
 # %%
-figures.Table(figures_distillation.contrasts(frame, [("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]))
+tables.Table(contrasts.contrasts(frame, [("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]))
 
 # %% [markdown]
 # A weight set to zero may be picked anywhere, so one would expect more of them to go at the same loss. Here it is not so, teacher or no teacher: with sixty percent of the weights removed as units the

@@ -51,9 +51,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from seo_core import figures, figures_distillation, figures_pruning, load_settings, results
-from seo_core.compression import open_bench
-from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights, plans
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts, tables
+from seo_core.arms import pruning
+from seo_core.lab.bench import open_bench
+from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("10_adaptive_iterative_pruning", settings)
@@ -73,10 +75,10 @@ start, train, reward = bench.start(), bench.encoded("train"), bench.encoded("rew
 config = AIPConfig(threshold=1.0, score="magnitude", step=0.2, floor=0.04, recovery=0, final=0, compensate=False)
 found = AdaptiveIterativePruning(config)(start, train, reward, measure=marks)
 columns = ["round", "step", "removed", "points", "accepted"]
-figures.Table(found.trace_table[columns].round(3))
+tables.Table(found.trace_table[columns].round(3))
 
 # %% mystnb={"figure": {"caption": "The loop on a made-up measure that drops when more than 30% of the encoder is gone: it goes forward in large steps, back, and forward in smaller ones.", "name": "fig-aip-made-up"}, "image": {"alt": "Share of the encoder removed over the rounds: accepted steps rise towards 30 percent, steps beyond it are marked as rolled back; below, the points lost at each round and the threshold."}}
-_ = figures_pruning.trace(found.trace_table, config.threshold)
+_ = figures.trace(found.trace_table, config.threshold)
 print(found.statement)
 
 # %% [markdown]
@@ -99,14 +101,14 @@ print(fewer.statement)
 # labels beside the labels. The run saves itself after every round. If it is killed, the same call goes on where it was.
 
 # %% tags=["nbval-ignore-output"]
-run = plans.arm("aip", settings, bench=bench)
+run = pruning.arm("aip", settings, bench=bench)
 m = run.metrics
 print(f"{m['steps_accepted']} of {m['steps_tried']} steps accepted, {m['removed']:.1%} of the encoder removed, {m['passes']:.2f} passes")
-rounds = figures_pruning.rounds(run.record)
-figures.Table(rounds.round(3))
+rounds = tables.rounds(run.record)
+tables.Table(rounds.round(3))
 
 # %% mystnb={"figure": {"caption": "The rounds of this run. With the profile quick the acceptance half has 192 pairs, so that one point is two answers: the figure shows the loop at work, not what it can reach.", "name": "fig-aip-trace"}, "image": {"alt": "Share removed and points to the start over the rounds of this run; accepted steps are filled, rejected ones hollow, the final training is a square."}}
-_ = figures_pruning.trace(rounds, run.record["parameters"]["recipe"]["threshold"])
+_ = figures.trace(rounds, run.record["parameters"]["recipe"]["threshold"])
 
 # %% [markdown]
 # **Check.** Every decision follows from the rule, and what is reported as removed is gone from the network that was kept.
@@ -141,19 +143,19 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10_adaptive_iterative_pruning")]
 frame = results.load(*folders)
-arms = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
-print(figures.absent(frame, arms))
-against = figures_distillation.against(frame, ["base", *arms])
-figures.Table(figures_distillation.against_table(against))
+arms = [name for name, (experiment, _) in pruning.ARMS.items() if experiment == bench.experiment]
+print(tables.absent(frame, arms))
+against = contrasts.against(frame, ["base", *arms])
+tables.Table(contrasts.against_table(against))
 
 # %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}}
-_ = figures_distillation.to_base(against)
+_ = figures.to_base(against)
 
 # %%
 cut = frame[frame["configuration"].isin(arms)] if len(frame) else frame
 kept = cut.groupby("configuration")[["removed", "passes", "size_bytes", "accuracy_development"]].mean() if len(cut) else None
 none = pd.DataFrame([{"configuration": "not run"}])
-figures.Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
+tables.Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
     columns={"removed": "encoder removed, %", "size_bytes": "file, MB"}).round(3).reset_index())
 
 # %% [markdown]
@@ -163,7 +165,7 @@ figures.Table(none if kept is None else kept.assign(removed=100 * kept["removed"
 # %%
 pairs = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"), ("aip-patient", "aip"), ("aip", "taylor-60"),
          ("aip-T2", "aip"), ("aip-T2", "taylor-65")]
-figures.Table(figures_distillation.contrasts(frame, pairs))
+tables.Table(contrasts.contrasts(frame, pairs))
 
 # %% [markdown]
 # Against `distilled`, half of the encoder costs `aip` about half a point (on the mismatched set the interval reaches zero), and `oneshot` nothing that shows. So a threshold that is measured
@@ -178,7 +180,7 @@ figures.Table(figures_distillation.contrasts(frame, pairs))
 
 # %% mystnb={"figure": {"caption": "The rounds of `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
 records = {r["configuration"]: r for r in reversed(results.load_records(folders[1]))}
-_ = figures_pruning.trace(figures_pruning.rounds(records.get("aip")), plans.AIP.threshold)
+_ = figures.trace(tables.rounds(records.get("aip")), pruning.AIP.threshold)
 
 # %% [markdown]
 # The final training lifts the accuracy above that of the last accepted step. So the short recovery after each step had not brought back all that training can, and
@@ -186,7 +188,7 @@ _ = figures_pruning.trace(figures_pruning.rounds(records.get("aip")), plans.AIP.
 # final training of three passes brought it back to the start. `aip-patient` would give each step a whole pass before it is judged.
 
 # %% mystnb={"figure": {"caption": "The rounds of `aip-T2` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-two-points"}, "image": {"alt": "Share removed and points to the start over the rounds of the run with a threshold of two points; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
-_ = figures_pruning.trace(figures_pruning.rounds(records.get("aip-T2")), plans.ARMS["aip-T2"][1].threshold)
+_ = figures.trace(tables.rounds(records.get("aip-T2")), pruning.ARMS["aip-T2"][1].threshold)
 
 # %% [markdown]
 # With either threshold a later layer keeps fewer neurons: of 1 536, the first keeps 1 152 (`aip`) and 960 (`aip-T2`), the last 48 and 16.
@@ -194,7 +196,7 @@ _ = figures_pruning.trace(figures_pruning.rounds(records.get("aip-T2")), plans.A
 # %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with other thresholds and scores; without records it says not run."}}
 left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("heads", "neurons")}
         for name in ("aip", "aip-T2", "aip-patient", "aip-magnitude", "aip-activation") if name in records}
-_ = figures_pruning.sizes(left)
+_ = figures.sizes(left)
 
 # %% [markdown]
 # The threshold was held on 2 000 pairs of the acceptance half, where one standard error is about one point; the official sets have ten times as many. Steps were

@@ -51,10 +51,13 @@ import numpy as np
 import pandas as pd
 
 import seo_core
-from seo_core import artifact, figures, figures_distillation, figures_quantization, load_settings, results
-from seo_core.compression import open_bench
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts, tables
+from seo_core.arms import quantization
+from seo_core.deploy import artifact
 from seo_core.evaluation import predict
-from seo_core.quantization import plans, scheme
+from seo_core.lab.bench import open_bench
+from seo_core.quantization import scheme
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
 bench = open_bench("11_quantization", settings)
@@ -82,7 +85,7 @@ for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{
         back = scheme.dequantize_weight(scheme.quantize_weight(w, scale), scale)
         rows.append((name.removeprefix("bert.encoder."), way, float(scale.min()), float(scale.max()),
                      100 * float(np.linalg.norm(back - w) / np.linalg.norm(w))))
-figures.Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", "error, %"]).round(4))
+tables.Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", "error, %"]).round(4))
 
 # %% [markdown]
 # The error is that of the whole matrix, relative to its size. The word table is rounded row by row in the same way. With 4 bits
@@ -112,7 +115,7 @@ chosen = {method: found.activation[name] for method, found in scales.items()}
 values = values_read(base, texts, name)
 
 # %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 64 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
-_ = figures_quantization.ranges(values, chosen)
+_ = figures.ranges(values, chosen)
 
 # %% [markdown]
 # `minmax` clips nothing, `percentile` leaves 0.01% of the values outside, and `mse` takes the range with the least mean squared error
@@ -123,7 +126,7 @@ _ = figures_quantization.ranges(values, chosen)
 reference = predict(base, held)
 found = {method: predict(emulate(base, s), held) for method, s in scales.items()}
 gaps = [(m, 100 * float((z.argmax(1) == reference.argmax(1)).mean()), float(np.abs(z - reference).mean())) for m, z in found.items()]
-figures.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean distance of logits"]).round(3))
+tables.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean distance of logits"]).round(3))
 
 # %% [markdown]
 # ## The file
@@ -146,7 +149,7 @@ reports = {"fp32 network": parity(reference, exported, held),
            "emulated integers": parity(emulate(base, found), exported, bench.comparison())}
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
+tables.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
 
 # %% [markdown]
 # Where are the bytes? With the linear maps alone in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than
@@ -167,7 +170,7 @@ for title, tokenizer in (("all", bench.tokenizer), ("kept", small.tokenizer)):
           f"{unknown_rate(tokenizer, words)['tokens_per_text']:.2f} tokens a text")
 
 # %% mystnb={"figure": {"caption": "Bytes of the exported file by what they are for (profile of this run: the generator's sentences need few words, so the last bar is shorter than on real text).", "name": "fig-quantization-bytes"}, "image": {"alt": "Stacked bars in megabytes for five files: fp32, int8 with words in fp32, int8, int8 with words in 4 bits, and the same with fewer words. In the second bar most of the bytes are the word table."}}
-_ = figures_quantization.parts({title: bytes_by_part(path) for title, path in files.items()})
+_ = figures.parts({title: bytes_by_part(path) for title, path in files.items()})
 
 # %% [markdown]
 # **Check.** The integer file says what the integers say (on 2 000 pairs, or as many as there are), and nearly what the network said. Sums in another order round some activations to the
@@ -212,11 +215,11 @@ print(artifact.RECIPE)
 # runs add the control, `quantize_dynamic` of ONNX Runtime's own tools. All are evaluated as files. The size of `base` is that of its checkpoint (safetensors).
 
 # %% tags=["nbval-ignore-output"]
-names = ["quant", "static"] if profile == "quick" else list(plans.ARMS)
-runs = {name: plans.arm(name, settings, bench=bench) for name in names}
+names = ["quant", "static"] if profile == "quick" else list(quantization.ARMS)
+runs = {name: quantization.arm(name, settings, bench=bench) for name in names}
 rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
          100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": bench.baseline(), **runs}.items()]
-figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
+tables.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
 
 # %% [markdown]
 # ## What the papers report
@@ -238,8 +241,8 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mism
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
-found = figures_distillation.against(frame, ["base", *plans.ARMS] if "quant" in set(frame["configuration"]) else [])
-figures.Table(figures_distillation.against_table(found).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
+found = contrasts.against(frame, ["base", *quantization.ARMS] if "quant" in set(frame["configuration"]) else [])
+tables.Table(contrasts.against_table(found).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
 
 # %% [markdown]
 # An interval that contains 0 does not show a loss; it does not show that there is none either. Read the files' bytes beside it: that

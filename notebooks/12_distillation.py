@@ -44,12 +44,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from seo_core import figures, figures_distillation, load_settings, results
-from seo_core.compression import open_bench
-from seo_core.distillation import Distillation, DistillationConfig, cached_logits, plans, select_layers
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts as contrasts_module
+from seo_core.analysis import tables
+from seo_core.arms import distillation
+from seo_core.distillation import Distillation, DistillationConfig, cached_logits, select_layers
 from seo_core.distillation.losses import relation_loss, soft_loss
 from seo_core.evaluation import predict
-from seo_core.models import count_parameters
+from seo_core.lab.bench import open_bench
+from seo_core.models.backbone import count_parameters
 from seo_core.training import TrainingConfig, fit
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
@@ -64,7 +67,7 @@ bench = open_bench("12_distillation", settings)
 # %% mystnb={"figure": {"caption": "One teacher's answer at three temperatures.", "name": "fig-soft-labels"}, "image": {"alt": "Bars of the probabilities of three classes at temperatures 1, 2 and 5: the higher the temperature, the more even the bars, their order stays."}}
 teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), bench.task.labels
 soft = {f"τ = {t}": torch.softmax(teacher_logits / t, -1)[0].numpy() for t in (1, 2, 5)}
-_ = figures_distillation.softened(soft, labels)
+_ = figures.softened(soft, labels)
 for name, values in soft.items():
     print(name, {label: round(float(value), 3) for label, value in zip(labels, values, strict=True)})
 
@@ -103,7 +106,7 @@ shapes = {"teacher": teacher, **{f"layers {chosen}": select_layers(teacher, chos
                                  for chosen in ((0, 2, 4), (0, 3), (0,)) if len(chosen) <= teacher.config.num_hidden_layers // 2}}
 rows = [(name, network.config.num_hidden_layers, count_parameters(network) / 1e6, count_parameters(network.bert.encoder) / 1e6)
         for name, network in shapes.items()]
-figures.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these in the encoder, M"]).round(2))
+tables.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these in the encoder, M"]).round(2))
 
 # %% [markdown]
 # ## Distilling
@@ -113,7 +116,7 @@ figures.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of
 
 # %% tags=["nbval-ignore-output"]
 pairs, student = bench.encoded("train").take(range(160)), select_layers(teacher, [0, 2, 4])
-targets = cached_logits(teacher, pairs, plans.cache_folder(settings))  # (n, k)
+targets = cached_logits(teacher, pairs, distillation.cache_folder(settings))  # (n, k)
 loss = Distillation(student, pairs, targets=targets, config=DistillationConfig(temperature=2.0, weight=1.0))
 before = predict(student, pairs, precision="auto")
 fit(student, pairs, config=TrainingConfig.from_settings(settings, epochs=2), loss=loss, progress=False)
@@ -126,7 +129,7 @@ print(f"KL to the teacher on these pairs: {divergence[0]:.3f} before, {divergenc
 # having seen a label. The teacher's weights are what they were.
 
 # %%
-again = cached_logits(teacher, pairs, plans.cache_folder(settings))
+again = cached_logits(teacher, pairs, distillation.cache_folder(settings))
 assert np.array_equal(again, targets) and targets.shape == (160, len(labels))
 assert divergence[1] < divergence[0]
 fresh = bench.baseline().model().state_dict()
@@ -141,12 +144,12 @@ print("closer to the teacher, without labels")
 # to compare.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+mine = [name for name, (experiment, _) in distillation.ARMS.items() if experiment == bench.experiment]
 names = ["student", "kd-logits"] if profile == "quick" else mine
-runs = {"base": bench.baseline(), **{name: plans.arm(name, settings, bench=bench) for name in names}}
+runs = {"base": bench.baseline(), **{name: distillation.arm(name, settings, bench=bench) for name in names}}
 rows = [(name, run.record["model"]["parameters"] / 1e6, 100 * run.metrics["accuracy_matched"],
          100 * run.metrics["accuracy_mismatched"], run.metrics["train_examples"]) for name, run in runs.items()]
-figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
+tables.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
 
 # %% [markdown]
 # ## What the papers report
@@ -175,12 +178,12 @@ figures.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mi
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
-print(figures.absent(frame, mine))
-methods = figures_distillation.against(frame, arms)
-figures.Table(figures_distillation.against_table(methods))
+print(tables.absent(frame, mine))
+methods = contrasts_module.against(frame, arms)
+tables.Table(contrasts_module.against_table(methods))
 
 # %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}}
-_ = figures_distillation.to_base(methods)
+_ = figures.to_base(methods)
 
 # %% [markdown]
 # An interval that reaches a dotted line means that a loss of so many points cannot be excluded. Which of two arms is better cannot be read from whether their intervals
@@ -189,7 +192,7 @@ _ = figures_distillation.to_base(methods)
 # %%
 contrasts = [("kd-logits", "student"), ("kd-logits-no-dropout", "kd-logits"), ("kd-relations", "kd-logits"), ("kd-hidden-first", "kd-logits"),
              ("kd-text", "kd-logits"), ("kd", "kd-logits")]
-figures.Table(figures_distillation.contrasts(frame, contrasts))
+tables.Table(contrasts_module.contrasts(frame, contrasts))
 
 # %% [markdown]
 # An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without. The teacher's logits are worth less than a point
@@ -202,11 +205,11 @@ figures.Table(figures_distillation.contrasts(frame, contrasts))
 # %%
 shapes = ["base", "kd-depth-4", "kd-logits", "kd-first-layers", "kd-first-and-last", "kd-depth-2", "kd-depth-1", "kd-width-512",
           "kd-width-6-heads"]
-shaped = figures_distillation.against(frame, shapes)
-figures.Table(figures_distillation.against_table(shaped))
+shaped = contrasts_module.against(frame, shapes)
+tables.Table(contrasts_module.against_table(shaped))
 
 # %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
-_ = figures_distillation.to_base(shaped)
+_ = figures.to_base(shaped)
 
 # %% [markdown]
 # Half of the layers cost two and a half points, a third of them less than a point, two thirds nine; with one layer of six left it is twenty. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
@@ -214,7 +217,7 @@ _ = figures_distillation.to_base(shaped)
 
 # %%
 pairs = [("kd-depth-4", "kd-logits"), ("kd-depth-2", "kd-logits"), ("taylor-65", "kd-logits"), ("taylor-80", "kd-logits"), ("taylor-80", "kd-depth-2")]
-figures.Table(figures_distillation.contrasts(frame, pairs))
+tables.Table(contrasts_module.contrasts(frame, pairs))
 
 # %% [markdown]
 # `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
@@ -229,11 +232,11 @@ figures.Table(figures_distillation.contrasts(frame, pairs))
 
 # %%
 sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)), *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
-swept = figures_distillation.against(frame, sweeps)
-figures.Table(figures_distillation.against_table(swept))
+swept = contrasts_module.against(frame, sweeps)
+tables.Table(contrasts_module.against_table(swept))
 
 # %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs).", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}}
-_ = figures_distillation.to_base(swept)
+_ = figures.to_base(swept)
 
 # %% [markdown]
 # The claim on the weight needs the middle one to beat both ends: its verdict stands in [](claims_audit).

@@ -51,17 +51,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from seo_core import figures, figures_distillation, load_settings, results
-from seo_core.compression import open_bench
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts as contrasts_module
+from seo_core.analysis import tables
+from seo_core.arms import distillation
 from seo_core.distillation import (
     SQDConfig,
     SynergisticQuantizationDistillation,
     cached_logits,
-    plans,
     select_layers,
     sqd,
 )
 from seo_core.evaluation import predict
+from seo_core.lab.bench import open_bench
 from seo_core.quantization import qat, scheme
 from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
@@ -79,7 +81,7 @@ bench = open_bench("13_quantization_distillation", settings)
 # %% mystnb={"figure": {"caption": "The same values with two step sizes, 16 integers each.", "name": "fig-two-steps"}, "image": {"alt": "Two staircases along the diagonal: the fine one follows it closely and is cut off at both ends, the coarse one reaches the ends in large steps."}}
 x = np.linspace(-3, 3, 601, dtype=np.float32)
 curves = {f"step {s}": s * (np.clip(np.rint(x / s) + 8, 0, 15) - 8) for s in (0.15, 0.4)}
-_ = figures_distillation.rounding(x, curves)
+_ = figures.rounding(x, curves)
 print({name: f"mean squared error {np.mean((y - x) ** 2):.3f}" for name, y in curves.items()})
 
 # %% [markdown]
@@ -142,20 +144,20 @@ config = SQDConfig(alpha_low=1.0, alpha_high=4.0)
 gaps = np.linspace(-0.5, 1.5, 9)
 alphas = [sqd.alpha_of(gap, 0.6, config) for gap in gaps]
 assert alphas == sorted(alphas) and alphas[0] == 1.0 and alphas[-1] == 4.0 and len(set(alphas)) > 3
-figures.Table(pd.DataFrame({"gap, nats": gaps, "α": alphas}).round(2))
+tables.Table(pd.DataFrame({"gap, nats": gaps, "α": alphas}).round(2))
 
 # %% [markdown]
 # ## SQD
 
 # %% tags=["nbval-ignore-output"]
-targets = cached_logits(teacher, pairs, plans.cache_folder(settings))
+targets = cached_logits(teacher, pairs, distillation.cache_folder(settings))
 training = TrainingConfig.from_settings(settings, epochs=3)
 joint = SynergisticQuantizationDistillation(config)(student, pairs, targets, training=training)
 ends = {name: (round(series[0], 3), round(series[-1], 3)) for name, series in joint.trace.items()}
 print("first and last of the run:", ends)
 
 # %% mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}} tags=["nbval-ignore-output"]
-_ = figures_distillation.sqd_trace({"this run": joint.trace})
+_ = figures.sqd_trace({"this run": joint.trace})
 
 # %% [markdown]
 # **Check.** The student came closer to its teacher, in integers. The steps it was trained with are those that are handed to the export.
@@ -176,12 +178,12 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # there are (development pairs first, then training pairs), on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in plans.ARMS.items() if experiment == bench.experiment]
+mine = [name for name, (experiment, _) in distillation.ARMS.items() if experiment == bench.experiment]
 names = ["sqd-pairs"] if profile == "quick" else mine
-runs = {name: plans.arm(name, settings, bench=bench) for name in names}
+runs = {name: distillation.arm(name, settings, bench=bench) for name in names}
 names = ["size_bytes", "agreement", "accuracy_matched", "accuracy_mismatched", "train_examples"]
 rows = [{"arm": name, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
-figures.Table(pd.DataFrame(rows).round(4))
+tables.Table(pd.DataFrame(rows).round(4))
 
 # %%
 assert all(run.metrics.get("agreement", 1.0) >= 0.995 for run in runs.values())
@@ -214,12 +216,12 @@ folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_disti
 frame = results.load(*folders)
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs", "sqd-tiny", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60",
         "sqd-taylor-65", "sqd-taylor-80"]
-print(figures.absent(frame, mine))
-found = figures_distillation.against(frame, arms)
-figures.Table(figures_distillation.against_table(found))
+print(tables.absent(frame, mine))
+found = contrasts_module.against(frame, arms)
+tables.Table(contrasts_module.against_table(found))
 
 # %% mystnb={"figure": {"caption": "Small students against the uncompressed baseline (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-sqd-methods"}, "image": {"alt": "Points with intervals for each way of making the small integer student, on the matched and the mismatched set, left of the line at zero where the baseline is."}}
-_ = figures_distillation.to_base(found)
+_ = figures.to_base(found)
 
 # %% [markdown]
 # `sqd` has a twelfth of the baseline's bytes and loses less than a point on either set, with intervals that exclude a loss of two. It is not shown to lose more than `kd`, the
@@ -239,7 +241,7 @@ contrasts = [("kd-ptq", "kd-small"), ("sqd-fixed", "kd-ptq"), ("sqd-pairs", "sqd
              ("sqd-pairs", "qat"), ("sqd", "sqd-pairs"), ("sqd-aip", "sqd"), ("sqd-taylor-60", "sqd"), ("sqd-taylor-65", "sqd"),
              ("sqd-taylor-80", "sqd-taylor-65"), ("sqd-taylor-80", "sqd-tiny"),
              ("sqd-taylor-80", "taylor-80")]
-figures.Table(figures_distillation.contrasts(frame, contrasts))
+tables.Table(contrasts_module.contrasts(frame, contrasts))
 
 # %% [markdown]
 # An interval that contains zero means that these runs do not show a difference; all of these have one seed.
@@ -255,7 +257,7 @@ figures.Table(figures_distillation.contrasts(frame, contrasts))
 # %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]
 first = [r for r in records if r["seed"] == min(s["seed"] for s in records)][:1]
-_ = figures_distillation.sqd_trace({f"sqd, seed {r['seed']}": {k.removeprefix("sqd_"): v for k, v in r["series"].items()
+_ = figures.sqd_trace({f"sqd, seed {r['seed']}": {k.removeprefix("sqd_"): v for k, v in r["series"].items()
                                                               if k.startswith("sqd_")} for r in first})
 
 # %% [markdown]

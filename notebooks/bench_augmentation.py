@@ -51,11 +51,13 @@ rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, 
 import time
 from dataclasses import replace
 
-from seo_core import benchmark, figures, load_settings, results
-from seo_core import benchmark_augmentation as bench
+from seo_core import figures, load_settings, results
+from seo_core.analysis import tables
+from seo_core.bench import augmentation as bench
+from seo_core.bench import turns as turns_module
+from seo_core.bench.peers import seo_core as ours
 from seo_core.data import encode, prepare
-from seo_core.models import load_backbone, model_info
-from seo_core.peers import seo_core as ours
+from seo_core.models.backbone import load_backbone, model_info
 from seo_core.training import TrainingConfig, fit
 
 started = time.time()
@@ -96,11 +98,11 @@ for name, why in absent.items():
 ready = [name for name, why in absent.items() if not why]
 contestants = bench.Contestants(texts, ready, 0.1, plan["slow_pairs"])
 table = {**contestants.table, **bench.apertium_contestants(texts[: plan["apertium_texts"]], plan["single_texts"])}
-turns = benchmark.interleave(table, rounds=plan["rounds"], progress=False)
+turns = turns_module.interleave(table, rounds=plan["rounds"], progress=False)
 versus = bench.versus(turns)
 titles = {"examples_per_second_total": "texts/s, cold", "examples_per_second": "texts/s, warm", "ratio_total": "ratio, cold",
           "ratio": "ratio, warm", "baseline": "compared with"}
-figures.Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
+tables.Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}}
 _ = figures.ratio_bars(versus, "speed of the second pass, relative to its baseline")
@@ -119,13 +121,13 @@ config = TrainingConfig.from_settings(settings, epochs=1 if profile == "quick" e
 fit(network, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config, progress=False)
 kept = bench.labels_kept(network, tokenizer, pairs, task.texts, max_length=settings.max_length)
 quality = contestants.quality(kept)
-figures.Table(quality.round(3), index=True)
+tables.Table(quality.round(3), index=True)
 
 # %%
 measured = versus.drop(columns=["compared", "baseline"]).join(quality)
 record = results.write(
     "bench_augmentation", "augmentation_speed", settings=settings, data=task,
-    model_info=model_info(network, settings.model), contestants=benchmark.as_contestants(measured),
+    model_info=model_info(network, settings.model), contestants=turns_module.as_contestants(measured),
     metrics={f"speed_ratio {name}": row.ratio for name, row in versus.iterrows() if name != row.baseline},
     parameters={"plan": plan, "versions": contestants.versions}, started=started)
 
@@ -150,8 +152,8 @@ print("the same texts for all; the same copies in every process")
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
-shown = figures.contestant_table(reference)
-figures.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
+shown = tables.contestant_table(reference)
+tables.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
 # %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}}
 if "ratio" in shown:

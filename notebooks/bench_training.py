@@ -40,14 +40,17 @@ from dataclasses import replace
 
 import pandas as pd
 
-from seo_core import benchmark, figures, load_settings, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import tables
+from seo_core.bench import training
+from seo_core.bench import turns as turns_module
 from seo_core.data import encode, prepare
-from seo_core.models import load_backbone, model_info
+from seo_core.models.backbone import load_backbone, model_info
 from seo_core.training import TrainingConfig
 
 started = time.time()
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
-plan = benchmark.plan(settings, rounds=rounds)
+plan = training.plan(settings, rounds=rounds)
 plan
 
 # %% [markdown]
@@ -80,11 +83,11 @@ print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on a
 
 # %% tags=["nbval-ignore-output"]
 config = TrainingConfig.from_settings(settings, epochs=1)
-ablation = benchmark.ablation(train.take(range(plan["ablation_pairs"])), config, model=settings.model,
+ablation = training.ablation(train.take(range(plan["ablation_pairs"])), config, model=settings.model,
                               layers=settings.layers)
-pieces = benchmark.interleave(ablation, rounds=plan["rounds"], progress=False)
-parts = benchmark.summarize(pieces, baseline="all")
-figures.Table(parts.round(2), index=True)
+pieces = turns_module.interleave(ablation, rounds=plan["rounds"], progress=False)
+parts = turns_module.summarize(pieces, baseline="all")
+tables.Table(parts.round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}}
 _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
@@ -98,13 +101,13 @@ _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 # %% tags=["nbval-ignore-output"]
 make = dict(model=settings.model, layers=settings.layers)
 contestants = {
-    "Trainer, tuned": benchmark.trainer_contestant(train, config, tokenizer, development=development, **make),
-    "seo_core": benchmark.fit_contestant(train, config, development=development, **make),
-    "Trainer, as run_glue": benchmark.trainer_contestant(train.take(range(plan["stock_pairs"])), config, tokenizer,
+    "Trainer, tuned": training.trainer_contestant(train, config, tokenizer, development=development, **make),
+    "seo_core": training.fit_contestant(train, config, development=development, **make),
+    "Trainer, as run_glue": training.trainer_contestant(train.take(range(plan["stock_pairs"])), config, tokenizer,
                                                          tuned=False, **make)}
-turns = benchmark.interleave(contestants, rounds=plan["rounds"], progress=False)
-versus = benchmark.summarize(turns, baseline="Trainer, tuned")
-figures.Table(versus.round(3), index=True)
+turns = turns_module.interleave(contestants, rounds=plan["rounds"], progress=False)
+versus = turns_module.summarize(turns, baseline="Trainer, tuned")
+tables.Table(versus.round(3), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}}
 _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
@@ -113,7 +116,7 @@ _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 record = results.write(
     "bench_training", "training_speed", settings=settings, data=task, model_info=model_info(network, settings.model),
     metrics={"speed_ratio": versus.ratio["seo_core"], "speed_ratio_total": versus.ratio_total["seo_core"]},
-    contestants={**benchmark.as_contestants(versus), **benchmark.as_contestants(parts, "without ")},
+    contestants={**turns_module.as_contestants(versus), **turns_module.as_contestants(parts, "without ")},
     parameters={"plan": plan, "training": config.__dict__}, started=started)
 
 # %% [markdown]
@@ -133,7 +136,7 @@ print("equal examples:", sorted(set(turns.contestant)))
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
-figures.Table(figures.contestant_table(reference))
+tables.Table(tables.contestant_table(reference))
 
 # %% [markdown]
 # ## Where the time goes

@@ -45,7 +45,17 @@ model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
 # %%
-from seo_core import claims, figures, load_settings, results
+from seo_core import load_settings, results
+from seo_core.analysis import (
+    contradictions as contradictions_module,
+)
+from seo_core.analysis import (
+    papers,
+    tables,
+)
+from seo_core.analysis import (
+    verdicts as verdicts_module,
+)
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load()
@@ -57,9 +67,9 @@ reference = results.load()
 # the code runs.
 
 # %%
-verdicts = claims.audit(reference)
-counts = verdicts["verdict"].value_counts().reindex(claims.VERDICTS, fill_value=0)
-figures.Table(counts.rename("claims").to_frame(), index=True)
+verdicts = verdicts_module.audit(reference)
+counts = verdicts["verdict"].value_counts().reindex(verdicts_module.VERDICTS, fill_value=0)
+tables.Table(counts.rename("claims").to_frame(), index=True)
 
 # %% [markdown]
 # SEO-LLM and SEC:
@@ -67,20 +77,20 @@ figures.Table(counts.rename("claims").to_frame(), index=True)
 # %%
 columns = ["claim", "statement", "source", "claimed", "ours", "n", "verdict"]
 seo = verdicts["claim"].str.startswith("h-")
-figures.Table(verdicts.loc[seo, columns])
+tables.Table(verdicts.loc[seo, columns])
 
 # %% [markdown]
 # TKD-NLP and Optimized BERT:
 
 # %%
-figures.Table(verdicts.loc[~seo, columns])
+tables.Table(verdicts.loc[~seo, columns])
 
 # %% [markdown]
 # How each is measured (the metric, and the configurations that are compared), with the reason where a claim
 # cannot be tested as it is stated:
 
 # %%
-figures.Table(verdicts[["claim", "measured by", "records", "note"]])
+tables.Table(verdicts[["claim", "measured by", "records", "note"]])
 
 # %% [markdown]
 # ### Every cell of the tables
@@ -88,8 +98,8 @@ figures.Table(verdicts[["claim", "measured by", "records", "note"]])
 # Tables 1 to 4 of SEO-LLM and SEC, each cell as a ratio or difference to its baseline:
 
 # %%
-cells = claims.audit(reference, claims.TABLE_CLAIMS)
-figures.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
+cells = verdicts_module.audit(reference, verdicts_module.TABLE_CLAIMS)
+tables.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # An arm may also differ from its baseline in more than its name says. Augmentation, semi-supervised learning and transfer all take more training
@@ -106,10 +116,10 @@ figures.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
-mine = claims.audit(run, claims.CLAIMS + claims.TABLE_CLAIMS, profiles=(settings.profile,))
-mine = mine[mine["ours"] != claims.NOT_RUN]
+mine = verdicts_module.audit(run, verdicts_module.CLAIMS + verdicts_module.TABLE_CLAIMS, profiles=(settings.profile,))
+mine = mine[mine["ours"] != verdicts_module.NOT_RUN]
 print(f"{len(run)} records, {len(mine)} claims with records of all their configurations")
-figures.Table(mine[columns])
+tables.Table(mine[columns])
 
 # %% [markdown]
 # ## The eleven contradictions
@@ -120,10 +130,10 @@ figures.Table(mine[columns])
 # %%
 from IPython.display import Markdown, display
 
-contradictions = claims.contradictions()
+contradictions = contradictions_module.contradictions()
 for c in contradictions:
     display(Markdown(f"**{c.number}. {c.title}.** {c.text} *({c.source})*"))
-    display(figures.Table(figures.steps_table(c)))
+    display(tables.Table(tables.steps_table(c)))
 
 # %% [markdown]
 # ## Higher references
@@ -137,7 +147,7 @@ for c in contradictions:
 # quantize; none of them adds data optimization.
 
 # %%
-figures.Table(claims.higher_references().drop(columns="cite"))
+tables.Table(papers.higher_references().drop(columns="cite"))
 
 # %% [markdown]
 # The papers' combined system has 136 MB, 1.9 times the speed and 86.2%. XtremeDistil l12-h384, a public
@@ -150,11 +160,11 @@ figures.Table(claims.higher_references().drop(columns="cite"))
 
 # %%
 assert [c.number for c in contradictions] == list(range(1, 12)) and all(c.holds for c in contradictions)
-assert set(verdicts["verdict"]) <= set(claims.VERDICTS) and len(verdicts) == 31
-assert verdicts.loc[verdicts["verdict"] == claims.NOT_TESTABLE, "note"].str.len().min() > 20
-without = verdicts["ours"] == claims.NOT_RUN
-assert set(verdicts.loc[without, "verdict"]) <= {claims.NOT_RUN, claims.NOT_TESTABLE}
-made_up = [claims.verdict(e, e - 0.5, e + 0.5, 1.7, 1) for e in (1.5, 0.9, 0.3, -1.0)]
+assert set(verdicts["verdict"]) <= set(verdicts_module.VERDICTS) and len(verdicts) == 31
+assert verdicts.loc[verdicts["verdict"] == verdicts_module.NOT_TESTABLE, "note"].str.len().min() > 20
+without = verdicts["ours"] == verdicts_module.NOT_RUN
+assert set(verdicts.loc[without, "verdict"]) <= {verdicts_module.NOT_RUN, verdicts_module.NOT_TESTABLE}
+made_up = [verdicts_module.verdict(e, e - 0.5, e + 0.5, 1.7, 1) for e in (1.5, 0.9, 0.3, -1.0)]
 assert made_up == ["reproduced", "partly", "not reproduced", "not reproduced"]
 print("11 contradictions hold; 31 claims, each with a verdict; the rule gives", ", ".join(made_up))
 
@@ -162,10 +172,10 @@ print("11 contradictions hold; 31 claims, each with a verdict; the rule gives", 
 # ## The records behind this page
 
 # %%
-figures.Table(figures.standing_on(reference))
+tables.Table(tables.standing_on(reference))
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures.standing_on(run))
+tables.Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## What changes with scale

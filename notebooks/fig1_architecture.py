@@ -35,7 +35,8 @@ model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
 # %%
-from seo_core import claims, figures, load_settings
+from seo_core import figures, load_settings
+from seo_core.analysis import papers, tables
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 
@@ -60,7 +61,7 @@ _ = figures.architecture()
 # %%
 from IPython.display import Math, display
 
-for equation in claims.EQUATIONS:
+for equation in papers.EQUATIONS:
     display(Math(equation.latex + rf"\qquad\text{{({equation.number}: {equation.defines})}}"))
 
 # %% [markdown]
@@ -76,7 +77,7 @@ for equation in claims.EQUATIONS:
 
 # %%
 structure = figures.structure()
-figures.Table(structure[["component", "module", "symbol", "state"]])
+tables.Table(structure[["component", "module", "symbol", "state"]])
 
 # %% [markdown]
 # Notebooks use the techniques, these use training and evaluation, and those the data and the models;
@@ -84,7 +85,7 @@ figures.Table(structure[["component", "module", "symbol", "state"]])
 
 # %%
 imports = figures.dependencies()
-figures.Table(imports)
+tables.Table(imports)
 
 # %% [markdown]
 # **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not

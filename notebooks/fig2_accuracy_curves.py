@@ -36,16 +36,19 @@ model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
 # %%
-from seo_core import claims, figures, load_settings, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import papers as papers_module
+from seo_core.analysis import tables
+from seo_core.analysis import verdicts as verdicts_module
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference_folder = results.reference_dir() / "cpu"
 reference = results.load(reference_folder)
-reference_curves = figures.curves_shown(reference, results.load_series(reference_folder))
+reference_curves = tables.curves_shown(reference, results.load_series(reference_folder))
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
-run_curves = figures.curves_shown(run, results.matching(results.load_series(settings.results_dir), settings))
+run_curves = tables.curves_shown(run, results.matching(results.load_series(settings.results_dir), settings))
 print(f"this run: {len(run)} records of the profile {settings.profile}")
 
 # %% [markdown]
@@ -61,9 +64,9 @@ import pandas as pd
 papers = pd.DataFrame([
     {"configuration": curve.label, "start": curve.start, "train, end": curve.train,
      "validation, end": curve.validation, "gap, points": curve.train - curve.validation,
-     "table": claims.PAPER_TABLE[name].accuracy}
-    for name, curve in claims.FIGURE_2.items()])
-figures.Table(papers)
+     "table": papers_module.PAPER_TABLE[name].accuracy}
+    for name, curve in papers_module.FIGURE_2.items()])
+tables.Table(papers)
 
 # %% [markdown]
 # ## Ours beside theirs
@@ -85,7 +88,7 @@ _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})
 # training has no curve either:
 
 # %%
-known = reference[reference["configuration"].isin(claims.PAPER_TABLE)]
+known = reference[reference["configuration"].isin(papers_module.PAPER_TABLE)]
 for name, rows in known[~known["configuration"].isin(reference_curves["configuration"])].groupby("configuration"):
     labels = ", ".join(f"{n:.0f}" for n in sorted(rows["labels"].dropna().unique())) if "labels" in rows else ""
     print(f"{name}: {len(rows)} records; labels: {labels or 'not a study of labels'}")
@@ -99,12 +102,12 @@ for name, rows in known[~known["configuration"].isin(reference_curves["configura
 # augmentation counts near-copies of its labels as training pairs.
 
 # %%
-reference_ends = figures.curve_ends(reference)
-reference_ends["labels"] = figures.labels_behind(reference, "final_development_accuracy")
-figures.Table(reference_ends)
+reference_ends = tables.curve_ends(reference)
+reference_ends["labels"] = tables.labels_behind(reference, "final_development_accuracy")
+tables.Table(reference_ends)
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures.curve_ends(run))
+tables.Table(tables.curve_ends(run))
 
 # %% [markdown]
 # ## The two claims
@@ -113,20 +116,20 @@ figures.Table(figures.curve_ends(run))
 # of epochs.
 
 # %%
-curve_claims = tuple(c for c in claims.CLAIMS if c.id in ("h-conv", "h-gap"))
-verdicts = claims.audit(reference, curve_claims)
-figures.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+curve_claims = tuple(c for c in verdicts_module.CLAIMS if c.id in ("h-conv", "h-gap"))
+verdicts = verdicts_module.audit(reference, curve_claims)
+tables.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # **Check.** Every configuration has its row, with a number or "not run", never with neither; where there
 # are reference curves of the baseline they rise; and the papers' own gaps are what the claim `h-gap` says.
 
 # %%
-assert list(reference_ends.index) == list(claims.PAPER_TABLE)
+assert list(reference_ends.index) == list(papers_module.PAPER_TABLE)
 for name, row in reference_ends.iterrows():
     has_curve = (reference_curves.query("name == 'development_accuracy'")["configuration"] == name).any()
-    assert (row["last, %"] != claims.NOT_RUN) == has_curve, name
-base = claims.one_setting(reference[reference["configuration"] == "base"])
+    assert (row["last, %"] != verdicts_module.NOT_RUN) == has_curve, name
+base = verdicts_module.one_setting(reference[reference["configuration"] == "base"])
 if len(base):
     assert (base["final_development_accuracy"] > base["first_development_accuracy"]).all()
 assert papers["gap, points"].round(6).tolist() == [2.0, 2.5, 1.0]
@@ -144,13 +147,13 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 # The reference records:
 
 # %%
-figures.Table(figures.standing_on(reference[reference["configuration"].isin(claims.PAPER_TABLE)]))
+tables.Table(tables.standing_on(reference[reference["configuration"].isin(papers_module.PAPER_TABLE)]))
 
 # %% [markdown]
 # The records of this run:
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures.standing_on(run))
+tables.Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## Exercises

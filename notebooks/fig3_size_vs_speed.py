@@ -34,7 +34,9 @@ results_dir: str = "default"  # where the records are
 import numpy as np
 import pandas as pd
 
-from seo_core import claims, figures, figures_quantization, load_settings, results, tradeoff
+from seo_core import figures, load_settings, results
+from seo_core.analysis import papers as papers_module
+from seo_core.analysis import tables, tradeoff, verdicts
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 points = tradeoff.points(results.load(results.reference_dir() / "cpu"))
@@ -46,10 +48,10 @@ run = tradeoff.points(results.matching(results.load(settings.results_dir), setti
 # From their tables 2 to 4. Rows without a size are those that do not change the model.
 
 # %%
-papers = pd.DataFrame([(name, row.accuracy, row.size_mb, row.latency_ms) for name, row in claims.PAPER_TABLE.items() if row.size_mb],
+papers = pd.DataFrame([(name, row.accuracy, row.size_mb, row.latency_ms) for name, row in papers_module.PAPER_TABLE.items() if row.size_mb],
                       columns=["configuration", "accuracy", "megabytes", "ms"])
 fronts = {cost: list(tradeoff.pareto(papers, cost=cost)["configuration"]) for cost in ("megabytes", "ms")}
-figures.Table(papers.assign(**{f"on the front, {cost}": papers["configuration"].isin(front) for cost, front in fronts.items()}))
+tables.Table(papers.assign(**{f"on the front, {cost}": papers["configuration"].isin(front) for cost, front in fronts.items()}))
 
 # %% [markdown]
 # By these numbers the combination is smaller, faster *and* more accurate than everything else, the baseline included: there is no trade-off left. Compare the last table of
@@ -62,13 +64,13 @@ figures.Table(papers.assign(**{f"on the front, {cost}": papers["configuration"].
 # the unpruned fp32 network faster too: that is the diamond nearest to the baseline, `onnx-fp32`. The dotted lines are the papers' factors.
 
 # %% mystnb={"figure": {"caption": "Accuracy of the compressed networks over how many times smaller (left) and faster (right) they are than the baseline (reference runs, means over the seeds, logarithmic axes). Thin lines: the curve of each method, from the baseline along the best that it gives at each size or speed; none for the integer students without SQD. Wide and grey: what no network of any method beats. Dotted: the papers' combined system. Networks that lose more than ten points are named below the axis.", "name": "fig-size-speed"}, "image": {"alt": "Two plots of accuracy over size and speed factors: marks for the networks, a thin line for each method, a wide grey line along the best of all, and a dotted vertical line at the papers' factor of 3.1 and 1.9; without records both say not run."}}
-_ = figures_quantization.size_vs_speed(points)
+_ = figures.size_vs_speed(points)
 
 # %%
 columns = ["configuration", "accuracy", "megabytes", "smaller", "ms", "faster", "seeds"]
 front = {title: tradeoff.pareto(points, cost=cost)[columns].round(2) for title, cost in (("size", "megabytes"), ("speed", "ms"))}
 best = pd.concat([part.assign(front=title) for title, part in front.items()])
-figures.Table(best if len(best) else pd.DataFrame([{"configuration": claims.NOT_RUN}]))
+tables.Table(best if len(best) else pd.DataFrame([{"configuration": verdicts.NOT_RUN}]))
 
 # %% [markdown]
 # Megabytes are those of the file that was timed, which is ONNX. A network without a time has those of the file that its chapter kept: ONNX for integers, safetensors
@@ -91,7 +93,7 @@ figures.Table(best if len(best) else pd.DataFrame([{"configuration": claims.NOT_
 # The same with the records of this run. Under `quick` the accuracies are those of a minute's training.
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output"]
-_ = figures_quantization.size_vs_speed(run)
+_ = figures.size_vs_speed(run)
 
 # %% [markdown]
 # **Check.** The front is what its definition says, tested on random points against the definition itself; and the papers' own table has one point on it.
@@ -120,7 +122,7 @@ print("the front is its definition; by the papers' numbers their combination bea
 
 # %%
 reference = results.load(results.reference_dir() / "cpu")
-figures.Table(figures.standing_on(reference[reference["experiment"].isin([*tradeoff.CHAPTERS, tradeoff.SPEED])]))
+tables.Table(tables.standing_on(reference[reference["experiment"].isin([*tradeoff.CHAPTERS, tradeoff.SPEED])]))
 
 # %% [markdown]
 # ## Exercises

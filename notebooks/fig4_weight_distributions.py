@@ -42,7 +42,9 @@ results_dir: str = "default"  # where the records are
 import numpy as np
 import pandas as pd
 
-from seo_core import claims, figures, figures_pruning, load_settings, results
+from seo_core import figures, load_settings, results
+from seo_core.analysis import tables
+from seo_core.analysis import verdicts as verdicts_module
 from seo_core.pruning.distribution import overlap
 from seo_core.settings import display_source, resolve_path
 
@@ -65,7 +67,7 @@ by_size = {s: overlap(bell, bell[np.abs(bell) > cuts[s]]) for s in shares}
 at_random = {s: overlap(bell, bell[: round((1 - s) * len(bell))]) for s in shares}
 mass = {s: float((bell[np.abs(bell) <= cuts[s]] ** 2).sum() / (bell**2).sum()) for s in shares}
 rows = [(f"{s:.0%}", by_size[s], at_random[s], f"{mass[s]:.1%}") for s in shares]
-figures.Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed", "overlap, random ones removed",
+tables.Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed", "overlap, random ones removed",
                                           "mass of the smallest"]).round(2))
 
 # %% [markdown]
@@ -85,10 +87,10 @@ print("small weights carry little mass, and taking them out of a bell curve does
 # %% mystnb={"figure": {"caption": "Weights of each layer before (line) and after pruning (area), in standard deviations before, on the reference records (profile cpu, the first seed of each). Numbers: overlap of the shapes, and change of mass. The records are listed at the end of the page.", "name": "fig-weights-reference"}, "image": {"alt": "A row of small histograms for each way of pruning, a panel for each layer. Zeros leave a gap in the middle of the bell. Removed units leave a lower bell, in most layers of the same shape; in the last layer hardly anything is left to see. Without records the panel says not run."}}
 reference = results.load_records(*[results.reference_dir() / "cpu" / name for name in folders])
 first = {r["configuration"]: r for r in sorted(reference, key=lambda r: -r["seed"])}
-_ = figures_pruning.weight_distributions({words: first[name] for name, words in NAMES.items() if name in first})
+_ = figures.weight_distributions({words: first[name] for name, words in NAMES.items() if name in first})
 
 # %%
-figures.Table(figures_pruning.shape_table({name: first[name] for name in NAMES if name in first}))
+tables.Table(tables.shape_table({name: first[name] for name in NAMES if name in first}))
 
 # %% [markdown]
 # Removing units keeps the shape, but not everywhere. The layer of each network that keeps it least:
@@ -99,8 +101,8 @@ for name in (n for n in NAMES if n in first and first[n]["series"].get("layer_ov
     series = first[name]["series"]
     worst = int(np.argmin(series["layer_overlap"]))
     rows.append((name, worst + 1, *(series[f"layer_{part}"][worst] for part in ("overlap", "removed_weights", "removed_mass"))))
-table = pd.DataFrame(rows or [(claims.NOT_RUN, *"————")], columns=["configuration", "layer", "overlap", "weights removed", "mass removed"])
-figures.Table(table.round(2))
+table = pd.DataFrame(rows or [(verdicts_module.NOT_RUN, *"————")], columns=["configuration", "layer", "overlap", "weights removed", "mass removed"])
+tables.Table(table.round(2))
 
 # %% [markdown]
 # In the last layer of `taylor-60` nine of ten weights are gone, but only a quarter of the mass, and the overlap falls below 0.9. Few units are left there: 16 neurons of
@@ -111,8 +113,8 @@ figures.Table(table.round(2))
 
 # %%
 frame = results.load(*[results.reference_dir() / "cpu" / name for name in folders])
-verdicts = claims.audit(frame, tuple(c for c in claims.CLAIMS if c.id == "h-weights"))
-figures.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+verdicts = verdicts_module.audit(frame, tuple(c for c in verdicts_module.CLAIMS if c.id == "h-weights"))
+tables.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # ## This run
@@ -122,7 +124,7 @@ figures.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-weights-run"}, "image": {"alt": "Histograms of each layer's weights before and after pruning, as in the figure above, for the records of this run."}}
 mine = results.load_records(*[resolve_path(settings.results_dir) / settings.profile / name for name in folders])
 here = {r["configuration"]: r for r in mine if r["seed"] == seed and r["data"]["name"] == display_source(settings.data)}
-_ = figures_pruning.weight_distributions({words: here[name] for name, words in NAMES.items() if name in here})
+_ = figures.weight_distributions({words: here[name] for name, words in NAMES.items() if name in here})
 
 # %% [markdown]
 # ## What changes with scale
@@ -134,7 +136,7 @@ _ = figures_pruning.weight_distributions({words: here[name] for name, words in N
 
 # %%
 shown = frame[frame["configuration"].isin(list(NAMES))] if len(frame) else frame
-figures.Table(figures.standing_on(shown))
+tables.Table(tables.standing_on(shown))
 
 # %% [markdown]
 # ## Exercises

@@ -37,7 +37,10 @@ import math
 
 import pandas as pd
 
-from seo_core import claims, figures, figures_adaptive, load_settings, results
+from seo_core import load_settings, results
+from seo_core.analysis import contrasts as contrasts_module
+from seo_core.analysis import papers, tables
+from seo_core.analysis import verdicts as verdicts_module
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load(results.reference_dir() / "cpu")
@@ -56,14 +59,14 @@ sets = {"reference (cpu)": reference}
 # below, where both sides have the same labels.
 
 # %%
-accuracy = figures.comparison_table(sets, "accuracy_matched", "accuracy")
-accuracy["mismatched, " + "reference (cpu)"] = figures.comparison_table(
+accuracy = tables.comparison_table(sets, "accuracy_matched", "accuracy")
+accuracy["mismatched, " + "reference (cpu)"] = tables.comparison_table(
     sets, "accuracy_mismatched", None)["reference (cpu)"]
-accuracy["labels"] = figures.labels_behind(reference, "accuracy_matched")
-shown = claims.one_setting(reference[reference["accuracy_matched"].notna()]).drop_duplicates("configuration")
+accuracy["labels"] = tables.labels_behind(reference, "accuracy_matched")
+shown = verdicts_module.one_setting(reference[reference["accuracy_matched"].notna()]).drop_duplicates("configuration")
 drawn = shown.set_index("configuration")["param_evaluation_rows"].map(lambda n: "all" if pd.isna(n) else f"{n:,.0f}")
 accuracy["pairs of each set"] = drawn.reindex(accuracy.index).fillna("—")
-figures.Table(accuracy)
+tables.Table(accuracy)
 
 # %% [markdown]
 # The same for the records of this run. With the profile `quick` they are a short run on generated sentences,
@@ -72,7 +75,7 @@ figures.Table(accuracy)
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
 title = f"this run ({settings.profile})"
-figures.Table(figures.comparison_table({title: run}, "accuracy_matched", "accuracy"))
+tables.Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 
 # %% [markdown]
 # ## Perplexity
@@ -86,11 +89,11 @@ figures.Table(figures.comparison_table({title: run}, "accuracy_matched", "accura
 # worse than guessing. Our rows stand on different numbers of labels here too, and do not rank the techniques:
 
 # %%
-sets_perplexity = figures.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)
-figures.Table(sets_perplexity)
+sets_perplexity = tables.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)
+tables.Table(sets_perplexity)
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures.comparison_table({title: run}, "perplexity", "perplexity", scale=1, digits=3))
+tables.Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1, digits=3))
 
 # %% [markdown]
 # ### What the papers' values would need
@@ -102,13 +105,13 @@ figures.Table(figures.comparison_table({title: run}, "perplexity", "perplexity",
 
 # %%
 rows = []
-for row in claims.PAPER_TABLE.values():
+for row in papers.PAPER_TABLE.values():
     entropy, wrong = math.log(row.perplexity), 1 - row.accuracy / 100
     rows.append({"configuration": row.label, "accuracy, %": row.accuracy, "perplexity": row.perplexity,
                  "mean cross-entropy": round(entropy, 3), "loss per wrong answer": round(entropy / wrong, 1),
                  "probability of the true class": f"{math.exp(-entropy / wrong):.0e}"})
 needed = pd.DataFrame(rows)
-figures.Table(needed)
+tables.Table(needed)
 
 # %% [markdown]
 # A network that is right in five cases of six and, in the sixth, gives the truth less than two chances in a
@@ -121,10 +124,10 @@ figures.Table(needed)
 # two,
 
 # %%
-a = claims.PAPER_TABLE["base"].accuracy / 100
+a = papers.PAPER_TABLE["base"].accuracy / 100
 calibrated = math.exp(-(a * math.log(a) + (1 - a) * math.log((1 - a) / 2)))
 print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f}; guessing: 3.00; the papers: "
-      f"{claims.PAPER_TABLE['base'].perplexity}")
+      f"{papers.PAPER_TABLE['base'].perplexity}")
 
 # %% [markdown]
 # ## The table against the text
@@ -133,8 +136,8 @@ print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f}; guessing: 3.00; the 
 # table's own values:
 
 # %%
-order = claims.paper_table().sort_values("accuracy", ascending=False)[["label", "accuracy", "perplexity"]]
-figures.Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10)), index=True)
+order = papers.paper_table().sort_values("accuracy", ascending=False)[["label", "accuracy", "perplexity"]]
+tables.Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10)), index=True)
 
 # %% [markdown]
 # ## What each cell claims, and what we find
@@ -144,9 +147,9 @@ figures.Table(order.rename(columns={"label": "configuration"}).assign(rank=range
 # interval reaches the claimed value. Where it contains zero as well, these runs settle nothing, and the column `note` says so.
 
 # %%
-cells = tuple(c for c in claims.TABLE_CLAIMS if c.id.endswith("-accuracy"))
-verdicts = claims.audit(reference, cells)
-figures.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
+cells = tuple(c for c in verdicts_module.TABLE_CLAIMS if c.id.endswith("-accuracy"))
+verdicts = verdicts_module.audit(reference, cells)
+tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # The verdict on augmentation needs one more look. Its arm trains on half as many pairs again as its baseline, so it takes more steps.
@@ -156,8 +159,8 @@ figures.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
 
 # %%
 contrasts = [("da", "base"), ("da-copies", "base"), ("da", "da-copies")]
-steps = figures_adaptive.differences(reference, contrasts, metrics=("accuracy_matched",))
-figures.Table(figures_adaptive.difference_table(steps))
+steps = contrasts_module.differences(reference, contrasts, metrics=("accuracy_matched",))
+tables.Table(contrasts_module.difference_table(steps))
 
 # %%
 for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
@@ -170,11 +173,11 @@ for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
 # combined system is not first.
 
 # %%
-assert list(accuracy.index) == list(claims.PAPER_TABLE)
+assert list(accuracy.index) == list(papers.PAPER_TABLE)
 known = reference.dropna(subset="accuracy_matched") if "accuracy_matched" in reference else reference[:0]
-recorded = set(known["configuration"]) & set(claims.PAPER_TABLE)
-assert set(accuracy.index[accuracy["reference (cpu)"] != claims.NOT_RUN]) == recorded
-assert all(row.perplexity > claims.SETTING["classes"] for row in claims.PAPER_TABLE.values())
+recorded = set(known["configuration"]) & set(papers.PAPER_TABLE)
+assert set(accuracy.index[accuracy["reference (cpu)"] != verdicts_module.NOT_RUN]) == recorded
+assert all(row.perplexity > papers.SETTING["classes"] for row in papers.PAPER_TABLE.values())
 assert needed["probability of the true class"].astype(float).max() < 1e-4
 assert list(order.index[:3]) == ["tl", "da", "seo"]
 for name in ("perplexity", "cross_entropy"):
@@ -194,10 +197,10 @@ print("nine rows; the papers' perplexity is worse than guessing; the combination
 # ## The records behind this page
 
 # %%
-figures.Table(figures.standing_on(reference[reference["configuration"].isin(claims.PAPER_TABLE)]))
+tables.Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
 
 # %% tags=["nbval-ignore-output"]
-figures.Table(figures.standing_on(run))
+tables.Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## Exercises

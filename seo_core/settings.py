@@ -10,40 +10,13 @@ and names the nearest one that exists.
 
 from __future__ import annotations
 
-import difflib
-import numbers
 import os
-import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from seo_core.checks import SettingsError, suggest
+
 DEFAULT = "default"  # parameter value meaning "what the profile says"
-
-
-class SettingsError(ValueError):
-    """An unknown profile, key or value; the message says which exist."""
-
-
-def suggest(name: str, known) -> str:
-    """'; did you mean X?' for the nearest of `known`, and the list of them all."""
-    known = sorted(map(str, known))
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(known)}"
-
-
-def is_number(value) -> bool:
-    """Whether `value` is a real number: no bool, no text (NaN and infinity are numbers)."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def whole_number(name: str, value, least: int, error: type[ValueError] = SettingsError) -> int:
-    """`value` as an int; raises `error` unless it is a whole number (no float, no bool) of `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise error(f"{name} must be {least} or more and a whole number, got {value!r}")
-    return int(value)
-
-
 PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
 
 
@@ -159,17 +132,6 @@ def _check(settings: RunSettings) -> None:
             raise SettingsError(f"setting {field.name!r} must be above 0, got {value!r}")
     if settings.seed < 0:
         raise SettingsError(f"setting 'seed' must be 0 or more, got {settings.seed}")
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Gives the finished folder `new` the name `target`. One that has the name is moved aside first and removed last:
-    a kill leaves the old one or the new one under that name or beside it, never half of either."""
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def book_root(start: str | Path | None = None) -> Path:

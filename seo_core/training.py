@@ -9,7 +9,7 @@ weight decay, dynamic padding, length-grouped batches, bf16 where the hardware c
 protocol is the same loop with `load_settings("paper")`: AdamW, 2e-5, batch 32, 20 epochs.
 
 Where a step's time goes, and what each trick brings, is measured in the chapter `bench_training`; the
-forward pass that makes most of the difference is `seo_core.fastpath`.
+forward pass that makes most of the difference is `seo_core.models.fastpath`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
-from seo_core.fastpath import compute_dtype, forward_module
+from seo_core.machine import _Elsewhere
+from seo_core.models.fastpath import compute_dtype, forward_module
 
 
 class TrainingError(RuntimeError):
@@ -136,7 +137,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-    from seo_core.models import check_fits
+    from seo_core.models.backbone import check_fits
 
     for part in (train, development):
         if part is not None:
@@ -147,7 +148,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
         if getattr(model, "random_weights", False):
             raise TrainingError("this model's word table is random, and freezing it would leave it so: train with "
                                 "freeze_embeddings=False")
-        from seo_core.models import freeze_embeddings
+        from seo_core.models.backbone import freeze_embeddings
 
         freeze_embeddings(model)
     model.to(accelerator.device).train()
@@ -268,25 +269,6 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
     return state.result
-
-
-class _Elsewhere:
-    """How busy other processes keep the machine, from the kernel's own counters."""
-
-    def __init__(self):
-        self.wall, (self.busy, self.own) = time.perf_counter(), self._seconds()
-
-    @staticmethod
-    def _seconds() -> tuple[float, float]:
-        import psutil
-
-        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
-        return sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), own.user + own.system
-
-    def cores(self) -> float:
-        """Mean number of cores that others used since this object was made, 0 or more."""
-        busy, own = self._seconds()
-        return max(0.0, (busy - self.busy) - (own - self.own)) / max(time.perf_counter() - self.wall, 1e-9)
 
 
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:

@@ -107,7 +107,7 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
     import torch
 
     if isinstance(model, str | Path):
-        from seo_core.models import load_backbone
+        from seo_core.models.backbone import load_backbone
 
         model, _ = load_backbone(str(model), num_labels=num_labels, labels=labels, layers=layers)
     with torch.random.fork_rng(devices=[]):
@@ -123,7 +123,7 @@ def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str
     The head is the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where
     the number of `labels` differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does.
     """
-    from seo_core.models import load_backbone, model_folder
+    from seo_core.models.backbone import load_backbone, model_folder
 
     if labels is None:
         from transformers import AutoConfig

@@ -223,7 +223,7 @@ def test_config_takes_its_values_from_the_settings():
 def test_sst2_trains_above_the_majority_class(real_data):
     from seo_core.data import encode, load_task, subsample
     from seo_core.evaluation import classification_metrics, predict
-    from seo_core.models import load_backbone
+    from seo_core.models.backbone import load_backbone
 
     task = subsample(load_task(real_data("sst2"), text="sentence", label="label"), train_rows=1500,
                      evaluation_rows=400, seed=0)
@@ -239,7 +239,7 @@ def test_sst2_trains_above_the_majority_class(real_data):
 
 def test_texts_that_the_network_cannot_read_are_refused(tiny_bert, toy_pairs):
     from seo_core.evaluation import predict
-    from seo_core.models import ModelError
+    from seo_core.models.backbone import ModelError
     from seo_core.pruning import importance
     from seo_core.quantization import calibrate
 
@@ -257,10 +257,10 @@ def test_texts_that_the_network_cannot_read_are_refused(tiny_bert, toy_pairs):
 
 
 def test_a_bench_and_a_study_know_the_backbones_positions():
-    from seo_core.compression import open_bench
-    from seo_core.models import ModelError
+    from seo_core.lab.bench import open_bench
+    from seo_core.lab.ground import open_study
+    from seo_core.models.backbone import ModelError
     from seo_core.settings import load_settings
-    from seo_core.studies import open_study
 
     for opened in (open_bench, open_study):
         with pytest.raises(ModelError, match="max_length is 5000 and model 'bundled' has 512 positions"):

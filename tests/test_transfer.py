@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from seo_core.training import TrainingConfig, TrainingError, classification_loss, fit, layer_depths, make_optimizer
+from seo_core.training import (
+    TrainingConfig,
+    TrainingError,
+    classification_loss,
+    fit,
+    layer_depths,
+    make_optimizer,
+)
 from seo_core.transfer import distance, from_scratch, l2_sp, load_source, movement, with_l2_sp
 
 CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
@@ -215,7 +222,7 @@ def test_a_random_word_table_is_not_frozen(tiny_bert, toy_pairs):
 
 
 def test_a_source_model_comes_back_with_or_without_its_head(tmp_path):
-    from seo_core.models import load_backbone, save
+    from seo_core.models.backbone import load_backbone, save
 
     model, tokenizer = load_backbone(num_labels=3, labels=("yes", "maybe", "no"), layers=1)
     _moved(model, 0.01)

@@ -73,11 +73,11 @@ print("the second arm is better: yes")
 # %% [markdown]
 # ## What the papers report
 #
-# Their numbers beside ours (`seo_core.claims`), and the verdict.
+# Their numbers beside ours (`seo_core.analysis.verdicts`), and the verdict.
 #
 # ## What changes with scale
 #
-# The committed reference results (`seo_core.results.load`).
+# The committed reference results (`seo_core.results.frames.load`).
 #
 # ## Exercises
 #

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seo_core.settings import is_number, whole_number
+from seo_core.checks import is_number, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -483,7 +483,7 @@ def _check(frame, reward, budget: int, model, teacher, texts) -> None:
 def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:
     """The arms whose operators can run here, and operator -> reason for the others."""
     from seo_core.augmentation import OPERATORS, AugmentationError
-    from seo_core.settings import suggest
+    from seo_core.checks import suggest
 
     for name in config.operators:
         if name not in OPERATORS:

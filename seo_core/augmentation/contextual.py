@@ -99,7 +99,7 @@ def _masked_lm(name: str):
     """Tokenizer, model, and the whole words it may fill in: token ids (c,) and words."""
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    from seo_core.models import ModelError, _quiet, model_folder
+    from seo_core.models.backbone import ModelError, _quiet, model_folder
 
     try:
         folder = model_folder(name)

@@ -33,8 +33,8 @@ import pandas as pd
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
 from seo_core.augmentation.words import MissingResource, draw, row_keys
-from seo_core.models import ModelError
-from seo_core.settings import is_number, suggest, whole_number
+from seo_core.checks import is_number, suggest, whole_number
+from seo_core.models.backbone import ModelError
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 NLI_TEXTS = ("premise", "hypothesis")

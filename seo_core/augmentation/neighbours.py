@@ -154,9 +154,9 @@ def word_table(model: str = "bundled") -> WordTable:
 
 def _checkpoint(model: str) -> tuple[dict[str, int], np.ndarray]:
     """Vocabulary and word table (V, d), straight from the files where they lie in a folder."""
-    from seo_core import models
+    from seo_core.models import backbone
 
-    folder = Path(models.model_folder(model))
+    folder = Path(backbone.model_folder(model))
     if (folder / "tokenizer.json").is_file():
         from safetensors import safe_open
         from tokenizers import Tokenizer
@@ -167,5 +167,5 @@ def _checkpoint(model: str) -> tuple[dict[str, int], np.ndarray]:
                     if name.endswith(_TABLES) and weights.get_slice(name).get_dtype() in ("F32", "F16"):
                         vocabulary = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
                         return vocabulary, weights.get_tensor(name).astype(np.float32)
-    network, tokenizer = models.load_backbone(model)
+    network, tokenizer = backbone.load_backbone(model)
     return tokenizer.get_vocab(), network.get_input_embeddings().weight.detach().float().numpy()

@@ -161,7 +161,7 @@ def _marian_model(name: str):
     """Tokenizer, model, and the number of tokens that a text has to stay below."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from seo_core.models import _quiet
+    from seo_core.models.backbone import _quiet
 
     folder = resolve_path(name)
     if name.startswith((".", "/", "~")) and not folder.is_dir():

@@ -24,6 +24,8 @@ REASONS = (
     "duplicate with another label",
     "premise also in an evaluation split",
 )
+
+
 _SPACES = re.compile(r"[^\S ]|  |^ | $")  # any white space that folding would change
 
 
@@ -214,3 +216,8 @@ def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
                 digest.update(b"\x1e")
         digest.update(np.ascontiguousarray(frame["label"], dtype="<i8").tobytes())
     return digest.hexdigest()
+
+
+def premise_groups(frame: pd.DataFrame, text: str) -> np.ndarray:
+    """(n,) int: rows with the same normalised first text share a number, counted from 0."""
+    return pd.factorize(np.array([premise_key(p) for p in frame[text]], dtype=object))[0]

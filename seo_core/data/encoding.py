@@ -14,6 +14,14 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
+
+def concatenate(first: Encoded, second: Encoded) -> Encoded:
+    """The examples of `first`, then those of `second`."""
+    return Encoded(np.concatenate([first.ids, second.ids]),
+                   np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+                   np.concatenate([first.first, second.first]), np.concatenate([first.labels, second.labels]),
+                   first.pad_id)
+
 _ENCODE_ROWS = 10_000
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seo_core.checks import SettingsError
 from seo_core.data import cleaning, readers
 from seo_core.data.readers import Chunk, DataError, Wanted
-from seo_core.settings import SettingsError, display_source, resolve_path
+from seo_core.settings import display_source, resolve_path
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 NLI_TEXTS = ("premise", "hypothesis")
@@ -263,7 +264,7 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]
 
 def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]]) -> None:
     """Give a tenth of the training premises to validation_matched, and say so in the counts."""
-    from seo_core.data.splits import premise_groups
+    from seo_core.data.cleaning import premise_groups
 
     train = splits["train"]
     group = premise_groups(train, NLI_TEXTS[0])

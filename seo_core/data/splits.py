@@ -14,14 +14,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seo_core.data.cleaning import premise_key
+from seo_core.data.cleaning import premise_groups
 from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
-
-
-def premise_groups(frame: pd.DataFrame, text: str) -> np.ndarray:
-    """(n,) int: rows with the same normalised first text share a number, counted from 0."""
-    return pd.factorize(np.array([premise_key(p) for p in frame[text]], dtype=object))[0]
 
 
 def development(task, rows: int, seed: int = 0):

@@ -30,7 +30,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seo_core.fastpath import Collect, FastBertClassifier, compute_dtype, supports
+from seo_core.models.fastpath import Collect, FastBertClassifier, compute_dtype, supports
 
 
 class DistillationError(ValueError):

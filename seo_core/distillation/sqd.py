@@ -37,7 +37,7 @@ import numpy as np
 import torch
 
 from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
-from seo_core.fastpath import Collect
+from seo_core.models.fastpath import Collect
 
 
 @dataclass(frozen=True)

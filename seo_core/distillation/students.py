@@ -5,7 +5,7 @@
     student = narrow(student, text, neurons=512)                  # fewer FFN neurons, the most used ones
 
 A student with whole layers left out is a plain BERT. One whose layers have sizes of their own is a compact BERT
-(`seo_core.compact`). Sanh et al. 2019 (DistilBERT) take every second layer of the teacher.
+(`seo_core.models.compact`). Sanh et al. 2019 (DistilBERT) take every second layer of the teacher.
 """
 
 from __future__ import annotations

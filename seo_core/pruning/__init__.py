@@ -10,7 +10,14 @@ that within an accuracy threshold; distribution.py compares weight histograms; p
 
 from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig, AIPResult
 from seo_core.pruning.distribution import histograms, weight_shape_overlap
-from seo_core.pruning.magnitude import KeepMasks, PruningError, masks_by_magnitude, prune, sparsity, stored_bytes
+from seo_core.pruning.magnitude import (
+    KeepMasks,
+    PruningError,
+    masks_by_magnitude,
+    prune,
+    sparsity,
+    stored_bytes,
+)
 from seo_core.pruning.structured import (
     Importance,
     NothingLeft,

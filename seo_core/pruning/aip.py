@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seo_core.checks import suggest
 from seo_core.pruning.magnitude import PruningError, check_share
 from seo_core.pruning.structured import (
     SCORES,
@@ -57,7 +58,6 @@ from seo_core.pruning.structured import (
     remove,
     shapes,
 )
-from seo_core.settings import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -315,7 +315,7 @@ class _Run:
             return
         from transformers import AutoModelForSequenceClassification
 
-        from seo_core.models import _quiet
+        from seo_core.models.backbone import _quiet
 
         try:
             state = json.loads(path.read_text())
@@ -343,7 +343,7 @@ class _Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if snapshot and not (self.folder / snapshot).is_dir():
-                from seo_core.models import save
+                from seo_core.models.backbone import save
 
                 save(self.model, None, self.folder / snapshot)
             state = {"identity": self._identity(), "snapshot": snapshot, "start": self.start, "step": self.step,

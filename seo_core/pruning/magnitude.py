@@ -29,7 +29,7 @@ import zlib
 import numpy as np
 import torch
 
-from seo_core.settings import suggest
+from seo_core.checks import suggest
 
 SCOPES = ("global", "layer")
 

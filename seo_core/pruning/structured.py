@@ -41,10 +41,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from seo_core.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
-from seo_core.models import check_fits
+from seo_core.checks import suggest
+from seo_core.models.backbone import check_fits
+from seo_core.models.compact import CompactBertForSequenceClassification, compact_config
+from seo_core.models.compact_config import layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
-from seo_core.settings import suggest
 
 SCORES = ("magnitude", "taylor", "activation", "random")
 KINDS = ("heads", "neurons", "layers")

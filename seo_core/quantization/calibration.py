@@ -128,7 +128,7 @@ def observed_maps(model) -> dict[str, bool]:
 
 def _observe(model, encoded, batch_size: int, observer) -> None:
     """Runs `model` over the texts and calls observer(name, values) with the real inputs of each linear map."""
-    from seo_core.models import check_fits
+    from seo_core.models.backbone import check_fits
 
     check_fits(model, encoded)
     device, was_training = next(model.parameters()).device, model.training

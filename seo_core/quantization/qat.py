@@ -37,7 +37,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seo_core.fastpath import FastBertClassifier, supports
+from seo_core.models.fastpath import FastBertClassifier, supports
 from seo_core.quantization import scheme
 from seo_core.quantization.scheme import ACTIVATION_MAX, WEIGHT_MAX, QuantizationError, Scales
 
@@ -215,7 +215,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
 
     also: as for `models.save`.
     """
-    from seo_core import models
+    from seo_core.models import backbone
 
     def write(partial):
         found.save(partial / SCALES_FILE)
@@ -225,7 +225,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
     found, quantizer = scales(model), model.quantizer
     detach(model)
     try:
-        return models.save(model, tokenizer, folder, also=write)
+        return backbone.save(model, tokenizer, folder, also=write)
     finally:
         model.quantizer = quantizer
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from seo_core.checks import suggest
 from seo_core.runner import RunnerError, UsageError
-from seo_core.settings import suggest
 
 KINDS = ("technique", "benchmark", "aggregate")
 ALL_RECORDS = "*"  # in `inputs`: every technique and benchmark chapter

@@ -17,10 +17,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core.checks import suggest
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.runner.state import Options, Tree, commit, read_json, signature, stale, write_text
-from seo_core.settings import suggest
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}

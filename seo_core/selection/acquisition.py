@@ -31,8 +31,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seo_core.checks import is_number, suggest, whole_number
 from seo_core.evaluation import softmax
-from seo_core.settings import is_number, suggest, whole_number
 
 BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
 
@@ -90,7 +90,7 @@ def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, d
     import torch
     from tqdm.auto import tqdm
 
-    from seo_core.fastpath import compute_dtype, forward_module
+    from seo_core.models.fastpath import compute_dtype, forward_module
 
     if model.config.num_labels < 2:
         raise SelectionError("the model has one label, so there is nothing to be unsure of: pass a classifier")

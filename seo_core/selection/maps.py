@@ -23,17 +23,13 @@ in one region, and the borders must be the same for all of them. Our reading:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from seo_core.evaluation import predict, softmax
 from seo_core.selection.acquisition import SelectionError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REGIONS = ("easy", "ambiguous", "hard")
 NOT_RUN = "not run yet"
@@ -134,89 +130,3 @@ class PurchaseMap(TrainingDynamics):
                                           range=((0, 1), (0, 0.5)))
             out[f"map {arm}"] = (counts / len(rows)).ravel().round(6).tolist()
         return out
-
-
-# ---------------------------------------------------------------------------------------------
-# Reading the records
-
-
-def _arms(records: Sequence[dict], control: str) -> list[str]:
-    found = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
-    return sorted(found, key=lambda name: (name != control, name))
-
-
-def latest_maps(records: Sequence[dict]) -> list[dict]:
-    """Of the records with a map, the one with most arms for each seed, then the latest."""
-    best: dict[int, dict] = {}
-    for record in sorted((r for r in records if "map_cut" in r["metrics"]),
-                         key=lambda r: (len(_arms([r], "")), r["provenance"]["finished"])):
-        best[record["seed"]] = record
-    return [best[seed] for seed in sorted(best)]
-
-
-def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
-    """Where each arm's purchase lies: means over the seeds' maps, shares in percent.
-
-    records: of `results.load_records`; of each seed the fullest map counts. Columns arm, seeds, pairs (of one seed),
-    easy, ambiguous, hard, never right, confidence, variability, and `hard − control`, with low and high: points, and a
-    95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map.
-    """
-    import pandas as pd
-
-    maps, rows = latest_maps(records), []
-    for arm in _arms(maps, control):
-        mine = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]
-        mean = {key: float(np.mean([m[f"map_{key}_{arm}"] for m in mine]))
-                for key in ("pairs", *REGIONS, "never_right", "confidence", "variability")}
-        gaps = [m[f"map_hard_{arm}"] - m[f"map_hard_{control}"] for m in mine]
-        spread = sum(m[f"map_hard_{a}"] * (1 - m[f"map_hard_{a}"]) / m[f"map_pairs_{a}"]
-                     for m in mine for a in (arm, control)) / len(mine) ** 2
-        half = math.nan if arm == control else 1.96 * math.sqrt(spread)
-        gap = math.nan if arm == control else float(np.mean(gaps))
-        rows.append((arm, len(mine), round(mean["pairs"]), *(100 * mean[region] for region in REGIONS),
-                     100 * mean["never_right"], mean["confidence"], mean["variability"], 100 * gap,
-                     100 * (gap - half), 100 * (gap + half)))
-    return pd.DataFrame(rows, columns=["arm", "seeds", "pairs", *REGIONS, "never right", "confidence", "variability",
-                                       f"hard − {control}", "low", "high"])
-
-
-def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
-    """`map_table` for a page: rounded, the interval in one column; one row "not run yet" without a map."""
-    import pandas as pd
-
-    if table.empty:
-        return pd.DataFrame([{"arm": NOT_RUN}])
-    gap = f"hard − {control}"
-    page = table[["arm", "seeds", "pairs"]].copy()
-    for name in (*REGIONS, "never right"):
-        page[f"{name}, %"] = table[name].round(1)
-    page["confidence"], page["variability"] = table["confidence"].round(3), table["variability"].round(3)
-    page[f"{gap}, points"] = ["—" if math.isnan(d) else f"{d:+.1f} [{a:+.1f}, {b:+.1f}]"
-                              for d, a, b in zip(table[gap], table["low"], table["high"], strict=True)]
-    return page
-
-
-def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
-    """`map_table` in sentences: who bought more hard-to-learn pairs than the control, and how many. One sentence,
-    "not run yet", without a map."""
-    others = table[table["arm"] != control] if len(table) else table
-    if others.empty:
-        return [NOT_RUN]
-    base, said = table[table["arm"] == control].iloc[0], []
-    for _, row in others.iterrows():
-        side = "more" if row["low"] > 0 else "fewer" if row["high"] < 0 else ""
-        verdict = (f"{side} hard-to-learn pairs than {control}" if side
-                   else f"no clear difference from {control} in hard-to-learn pairs")
-        said.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against "
-                    f"{base['hard']:.1f}% ({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to "
-                    f"{row['high']:+.1f}); never given their label: {row['never right']:.1f}% against "
-                    f"{base['never right']:.1f}% ({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
-    return said
-
-
-def map_histograms(records: Sequence[dict], control: str = "random") -> tuple[dict[str, np.ndarray], float]:
-    """(arm -> shares `BINS`, mean over seeds; the mean border of the ambiguous region), for the figure."""
-    maps = latest_maps(records)
-    arms = {arm: np.mean([np.reshape(r["series"][f"map {arm}"], BINS) for r in maps if f"map {arm}" in r["series"]], 0)
-            for arm in _arms(maps, control)}
-    return arms, float(np.mean([r["metrics"]["map_cut"] for r in maps])) if maps else math.nan

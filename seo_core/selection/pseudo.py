@@ -34,9 +34,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seo_core.checks import is_number
 from seo_core.evaluation import softmax
 from seo_core.selection.acquisition import SelectionError
-from seo_core.settings import is_number
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def adaptive_pseudo_label(weak_logits: np.ndarray, strong_logits: np.ndarray | N
 def class_thresholds(p: np.ndarray, *, rule: str = "freematch", threshold: float = 0.95) -> np.ndarray:
     """The bar of each class (k,) from probabilities (n, k), by "freematch" or "flexmatch" (see the module)."""
     if rule not in RULES:
-        from seo_core.settings import suggest
+        from seo_core.checks import suggest
 
         raise SelectionError(f"unknown rule {rule!r}{suggest(rule, RULES)}")
     if len(p) == 0:

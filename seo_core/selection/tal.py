@@ -32,6 +32,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from seo_core.checks import is_number, suggest, whole_number
 from seo_core.selection.acquisition import (
     ACQUISITIONS,
     SelectionError,
@@ -41,7 +42,6 @@ from seo_core.selection.acquisition import (
     select,
     without_labels,
 )
-from seo_core.settings import is_number, suggest, whole_number
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class TransferActiveLearning:
         """L_AL as a function of the labelled batch (for its rows) and the device."""
         import torch
 
-        from seo_core.fastpath import ByteDropout, compute_dtype, forward_module
+        from seo_core.models.fastpath import ByteDropout, compute_dtype, forward_module
 
         if unlabelled is None or len(unlabelled) == 0:
             raise SelectionError("λ is above 0 and there is no unlabelled example for L_AL: pass unlabelled=, or set "

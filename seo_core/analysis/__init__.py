@@ -1,0 +1,1 @@
+"""What the records say: the papers' numbers, verdicts, statistics, contrasts and tables. No torch, no figures."""

@@ -1,0 +1,462 @@
+"""Label efficiency: accuracy over the number of labels, and how many labels a method needs to match another.
+
+    curves = label_curves(results.reference_dir() / "cpu" / "06_active_learning")
+    labels_to_match(curves, target="random", at=8000)["badge"]       # labels, interval, and a sentence
+    gains(curves, target="random")                                   # differences at equal labels
+
+The figure of merit is `labels needed to match random at 8 000`: the goal is random's mean accuracy with that many
+labels, and the method's curve, linear in the logarithm of the labels between its budgets, says where it is reached
+for good. An arm whose first budget is bought at random shares that run with the control (same seed, same pairs), so
+its curve begins with the control's.
+
+A bootstrap gives the interval. It draws seeds (S − 1 of S, with replacement, as `results.paired_difference` does) and
+the examples of the evaluation set, the same draw for both arms and all budgets; where no predictions were kept, seeds
+only.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from seo_core import results
+from seo_core.analysis import statistics
+from seo_core.selection.maps import BINS, REGIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+NOT_RUN = "not run yet"
+COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
+
+
+class EfficiencyError(ValueError):
+    """Curves that cannot be compared; the message says what is missing."""
+
+
+class Match(NamedTuple):
+    """Labels needed to reach the goal, with a 95% interval. math.inf: not within the budgets.
+
+    n: seeds behind it. reached: share of the resamples that reach the goal. goal: the control's accuracy.
+    statement: the result as a sentence. top: the largest budget that was run.
+    """
+
+    labels: float
+    low: float
+    high: float
+    n: int
+    reached: float
+    goal: float
+    statement: str
+    top: int
+
+
+def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profile: str | None = None) -> pd.DataFrame:
+    """One row per run under the folders: configuration, seed, labels, accuracy, correct, path; sorted.
+
+    accuracy: the mean of `metrics`. correct: (n,) bool, the official sets of these metrics end to end, or None where
+    a record kept no predictions. labels: the metric of that name, else the parameter, else train_rows. Of several
+    records of one configuration, seed and number of labels the latest counts. Records without the metrics are left out;
+    no records give an empty frame with the same columns.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in results.load_records(*folders):
+        found, parameters = record["metrics"], record["parameters"]
+        labels = found.get("labels", parameters.get("labels", parameters.get("train_rows")))
+        if labels is None or any(m not in found for m in metrics) or profile not in (None, record["profile"]):
+            continue
+        rows.append({"configuration": record["configuration"], "seed": record["seed"], "labels": int(labels),
+                     "accuracy": float(np.mean([found[m] for m in metrics])),
+                     "correct": _correct(record["path"], metrics), "path": record["path"],
+                     "finished": record["provenance"]["finished"]})
+    if not rows:
+        return pd.DataFrame(columns=list(COLUMNS))
+    frame = pd.DataFrame(rows).sort_values("finished")
+    frame = frame.drop_duplicates(["configuration", "seed", "labels"], keep="last")
+    return frame.sort_values(["configuration", "labels", "seed"], ignore_index=True)[list(COLUMNS)]
+
+
+def _correct(path: str, metrics: Sequence[str]) -> np.ndarray | None:
+    kept = results.predictions(path)
+    names = [f"validation{m.removeprefix('accuracy')}_correct" for m in metrics]
+    return np.concatenate([kept[n] for n in names]) if all(n in kept for n in names) else None
+
+
+def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) -> float:
+    """Labels from which on the curve stays at or above `goal`, log-linear between its points.
+
+    labels (m,) rising, accuracies (m,); NaN accuracies are left out. The first point's labels where all of the curve
+    is at or above the goal (the truth may be lower); math.inf where its last point is below.
+    """
+    known = [(x, y) for x, y in zip(labels, accuracies, strict=True) if not math.isnan(y)]
+    if not known or known[-1][1] < goal:
+        return math.inf
+    below = [i for i, (_, y) in enumerate(known) if y < goal]
+    if not below:
+        return float(known[0][0])
+    (x0, y0), (x1, y1) = known[below[-1]], known[below[-1] + 1]
+    return float(x0 * (x1 / x0) ** ((goal - y0) / (y1 - y0)))
+
+
+def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000, *, resamples: int = 2000,
+                    level: float = 0.95, seed: int = 0) -> dict[str, Match]:
+    """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
+
+    curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
+    gives. A configuration is compared over the seeds that have a run at *each* of its budgets and at the goal, so that
+    all points of a curve stand on the same seeds; below its smallest budget its curve is the target's, where the target
+    has these seeds. Configurations without such a seed are left out. An empty frame gives an empty dict. Raises
+    EfficiencyError where the target has no run with `at` labels.
+    """
+    if curves.empty:
+        return {}
+    goal = curves[(curves["configuration"] == target) & (curves["labels"] == at)]
+    if goal.empty:
+        have = sorted(curves.loc[curves["configuration"] == target, "labels"].unique())
+        raise EfficiencyError(f"no run of {target!r} with {at} labels to match; its budgets are "
+                              f"{', '.join(map(str, have)) or 'none'}: pass at= one of them")
+    out = {}
+    for name in curves["configuration"].unique():
+        seeds = _complete(curves[curves["configuration"] == name], goal["seed"])
+        if name != target and seeds:
+            own = _with_start(curves, name, target, seeds)
+            out[name] = _match(own, goal, name, target, at, seeds, resamples, level, seed)
+    return out
+
+
+def _complete(runs, seeds) -> list[int]:
+    """Those of `seeds` that have a run at every budget of `runs`."""
+    budgets = runs.groupby("seed")["labels"].nunique()
+    return sorted(set(seeds) & set(budgets.index[budgets == runs["labels"].nunique()]))
+
+
+def _with_start(curves, name: str, target: str, seeds: Sequence[int] | None = None):
+    """The runs of a configuration, led by those of the target's same seeds at budgets below its smallest.
+
+    seeds: which all must have a budget for it to be taken.
+    """
+    import pandas as pd
+
+    own = curves[curves["configuration"] == name]
+    start = curves[(curves["configuration"] == target) & (curves["labels"] < own["labels"].min())
+                   & curves["seed"].isin(own["seed"])]
+    if seeds is not None:
+        start = start.groupby("labels").filter(lambda group: set(seeds) <= set(group["seed"]))
+    return pd.concat([start, own])
+
+
+def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
+    budgets = sorted(own["labels"].unique())
+    runs = [own[own["labels"] == b] for b in budgets] + [goal]
+    accuracy, correct = _grid(runs, seeds)  # (budgets + 1, S), and (budgets + 1, S, n) or None
+    mean = accuracy.mean(axis=1)
+    labels = crossing(budgets, mean[:-1], mean[-1])
+    draws = np.array([crossing(budgets, row[:-1], row[-1])
+                      for row in _resample(accuracy, correct, resamples, seed)])
+    low = high = math.nan
+    if len(draws):
+        tail = (1 - level) / 2
+        ordered = np.sort(draws)  # percentiles by rank: math.inf has no mean with a number
+        low = ordered[math.floor(tail * (len(draws) - 1))]
+        high = ordered[math.ceil((1 - tail) * (len(draws) - 1))]
+    reached = float(np.isfinite(draws).mean()) if len(draws) else float(math.isfinite(labels))
+    found = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
+    return found._replace(statement=_statement(found, name, target, at, budgets, float(mean[-2])))
+
+
+def _grid(runs, seeds):
+    """Accuracies (points, S), NaN where a run is missing, and correctness (points, S, n) or None."""
+    accuracy = np.full((len(runs), len(seeds)), np.nan)
+    cells = {}
+    for i, frame in enumerate(runs):
+        for row in frame.itertuples():
+            if row.seed in seeds:
+                accuracy[i, seeds.index(row.seed)] = row.accuracy
+                cells[i, seeds.index(row.seed)] = getattr(row, "correct", None)
+    sizes = {None if c is None or (isinstance(c, float) and math.isnan(c)) else len(c) for c in cells.values()}
+    if len(sizes) != 1 or None in sizes:
+        return accuracy, None
+    correct = np.zeros((*accuracy.shape, sizes.pop()), np.float32)
+    for place, values in cells.items():
+        correct[place] = values
+    return accuracy, correct
+
+
+@lru_cache(maxsize=1)
+def _draws(resamples: int, n: int, seed: int) -> np.ndarray:
+    """(resamples, n) uint8: how often each example is drawn. The same for all arms of a page, and made once."""
+    rng = np.random.default_rng([seed, 1])
+    out = np.stack([np.bincount(rng.integers(0, n, n), minlength=n).astype(np.uint8) for _ in range(resamples)])
+    out.flags.writeable = False
+    return out
+
+
+def _resample(accuracy, correct, resamples: int, seed: int):
+    """(resamples, points): mean accuracies over drawn seeds and examples; NaN where no drawn seed has the run."""
+    points, count = accuracy.shape
+    if correct is None and count == 1:
+        return np.empty((0, points))
+    drawn, rng = max(count - 1, 1), np.random.default_rng(seed)
+    out = np.empty((resamples, points))
+    n = 0 if correct is None else correct.shape[2]
+    chunk = max(1, 4_000_000 // max(n, 1))
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        weights = rng.multinomial(drawn, np.full(count, 1 / count), size=size)  # (size, S)
+        if correct is None:
+            value = np.broadcast_to(accuracy, (size, points, count))
+        else:
+            examples = _draws(resamples, n, seed)[start : start + size].astype(np.float32)
+            value = (examples @ correct.reshape(-1, n).T).reshape(size, points, count) / n
+            value = np.where(np.isnan(accuracy), np.nan, value)
+        share = weights[:, None, :] * ~np.isnan(value)  # (size, points, S)
+        with np.errstate(invalid="ignore"):
+            out[start : start + size] = (share * np.nan_to_num(value)).sum(2) / share.sum(2)
+    return out
+
+
+def _statement(found: Match, name: str, target: str, at: int, budgets, last: float) -> str:
+    seeds = f"{found.n} seed{'s' if found.n > 1 else ''}"
+    if not math.isfinite(found.labels):
+        text = (f"{name} does not reach {target}'s {100 * found.goal:.2f}% at {at:,} labels within its "
+                f"{budgets[-1]:,}: it ends at {100 * last:.2f}% ({seeds})")
+    else:
+        atmost = "at most " if found.labels <= budgets[0] else ""
+        text = (f"{name} needs {atmost}{found.labels:,.0f} labels for {target}'s {100 * found.goal:.2f}% at {at:,} "
+                f"({seeds})")
+    if not math.isnan(found.low):
+        text += f"; 95% interval {_bounds(found.low, found.high, budgets)}"
+        text += ", examples only" if found.n == 1 else ""
+    return text
+
+
+def _bound(value: float, budgets) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else f"more than {budgets[-1]:,}"
+
+
+def _bounds(low: float, high: float, budgets) -> str:
+    both = _bound(low, budgets)
+    return f"{both} to {_bound(high, budgets)}" if math.isfinite(low) else f"{both} at either end"
+
+
+def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
+                matches: dict[str, Match] | None = None, **options) -> pd.DataFrame:
+    """`labels_to_match` as a table: configuration, labels needed, 95% interval, labels saved (%), seeds.
+
+    matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing
+    to compare or the target lacks the budget.
+    """
+    import pandas as pd
+
+    try:
+        found = labels_to_match(curves, target, at, **options) if matches is None else matches
+    except EfficiencyError:
+        found = {}
+    rows = []
+    for name, match in found.items():
+        top = [match.top]
+        rows.append({"configuration": name, "labels needed": _bound(match.labels, top),
+                     "95% interval": "—" if math.isnan(match.low) else _bounds(match.low, match.high, top),
+                     "labels saved, %": _saved(match, at),
+                     "seeds": match.n})
+    return pd.DataFrame(rows or [{"configuration": NOT_RUN, "labels needed": "—", "95% interval": "—",
+                                  "labels saved, %": "—", "seeds": 0}])
+
+
+def _saved(match: Match, at: int) -> str:
+    """In percent; where the curve ended below the goal before `at` labels, all that is known is a bound."""
+    if math.isfinite(match.labels):
+        return f"{100 * (1 - match.labels / at):.0f}"
+    return "none" if match.top >= at else f"less than {100 * (1 - match.top / at):.0f}"
+
+
+def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
+    """Accuracy minus the target's at equal labels, in points, over the shared seeds, with 95% intervals.
+
+    Columns configuration, labels, difference, low, high, seeds. Paired by seed and example where predictions were
+    kept (`results.paired_difference`), else by seed (a t interval; NaN bounds for one seed). Empty where nothing can
+    be compared.
+    """
+    import pandas as pd
+
+    rows = []
+    for (name, labels), group in curves[curves["configuration"] != target].groupby(["configuration", "labels"]):
+        control = curves[(curves["configuration"] == target) & (curves["labels"] == labels)].set_index("seed")
+        seeds = [s for s in group["seed"] if s in control.index]
+        if not seeds:
+            continue
+        own = group.set_index("seed")
+        a, b = own["correct"].loc[seeds], control["correct"].loc[seeds]
+        if all(c is not None for c in (*a, *b)):
+            interval = statistics.paired_difference(np.stack(a), np.stack(b))
+        else:
+            interval = statistics.mean_interval([own.loc[s, "accuracy"] - control.loc[s, "accuracy"] for s in seeds])
+        rows.append((name, int(labels), *(100 * v for v in interval[:3]), len(seeds)))
+    return pd.DataFrame(rows, columns=["configuration", "labels", "difference", "low", "high", "seeds"])
+
+
+def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
+    """Accuracy of one (configuration, labels) minus that of another, over the shared seeds: the table of a claim.
+
+    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair
+    that has not been run on both sides is left out.
+    """
+    import pandas as pd
+
+    rows = []
+    for (name, labels), (other, more) in pairs:
+        a = curves[(curves["configuration"] == name) & (curves["labels"] == labels)].assign(labels=0)
+        b = curves[(curves["configuration"] == other) & (curves["labels"] == more)].assign(labels=0)
+        both = pd.concat([a.assign(configuration="a"), b.assign(configuration="b")])
+        for found in gains(both, target="b").itertuples() if len(a) and len(b) else ():
+            rows.append((f"{name} at {labels:,} against {other} at {more:,}", round(100 * (1 - labels / more), 1),
+                         found.difference, found.low, found.high, found.seeds))
+    return pd.DataFrame(rows, columns=["compared", "labels saved, %", "difference", "low", "high", "seeds"])
+
+
+def verdicts(table: pd.DataFrame) -> str:
+    """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
+
+    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
+    """
+    if table.empty:
+        return NOT_RUN
+    lines = {"better": [], "worse": [], "not told apart": [], "one seed, no interval": []}
+    for row in table.itertuples():
+        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,}"
+        side = ("one seed, no interval" if math.isnan(row.low) else "better" if row.low > 0
+                else "worse" if row.high < 0 else "not told apart")
+        lines[side].append(name + " (one seed)" * (row.seeds == 1))
+    empty = lines.pop("one seed, no interval")
+    text = [f"{side}: {', '.join(names) or 'none'}" for side, names in lines.items()]
+    text += [f"one seed, no interval: {', '.join(empty)}"] * bool(empty)
+    return "\n".join(textwrap.fill(line, 90, subsequent_indent="   ") for line in text)
+
+
+def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
+                  tolerance: float = 0.01) -> pd.DataFrame:
+    """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase.
+
+    Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop").
+    One row, "not run yet", without curves.
+    """
+    import pandas as pd
+
+    from seo_core.selection import plateau
+
+    rows = []
+    for name in curves["configuration"].unique():
+        means = _with_start(curves, name, target).groupby("labels")["accuracy"].mean()
+        ends = [labels for i, labels in enumerate(means.index)
+                if plateau(means.iloc[: i + 1], window=window, tolerance=tolerance)]
+        rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
+    return pd.DataFrame(rows or [(NOT_RUN, "—", "—")], columns=["configuration", "accuracy, %", "stops at"])
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `gains` or `compare` for a page: points with sign, the interval in one column; or "not run yet"."""
+    import pandas as pd
+
+    names = [c for c in table.columns if c not in ("difference", "low", "high", "seeds")]
+    if table.empty:
+        return pd.DataFrame([[NOT_RUN, *["—"] * (len(names) + 2)]],
+                            columns=[*names, "difference, points", "95% interval", "seeds"])
+    page = table[names].copy()
+    page["difference, points"] = [f"{v:+.2f}" for v in table["difference"]]
+    page["95% interval"] = ["—" if math.isnan(a) else f"{a:+.2f} to {b:+.2f}"
+                            for a, b in zip(table["low"], table["high"], strict=True)]
+    return page.assign(seeds=table["seeds"])
+
+
+# ---------------------------------------------------------------------------------------------
+# Reading the records
+
+
+def _arms(records: Sequence[dict], control: str) -> list[str]:
+    found = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
+    return sorted(found, key=lambda name: (name != control, name))
+
+
+def latest_maps(records: Sequence[dict]) -> list[dict]:
+    """Of the records with a map, the one with most arms for each seed, then the latest."""
+    best: dict[int, dict] = {}
+    for record in sorted((r for r in records if "map_cut" in r["metrics"]),
+                         key=lambda r: (len(_arms([r], "")), r["provenance"]["finished"])):
+        best[record["seed"]] = record
+    return [best[seed] for seed in sorted(best)]
+
+
+def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
+    """Where each arm's purchase lies: means over the seeds' maps, shares in percent.
+
+    records: of `results.load_records`; of each seed the fullest map counts. Columns arm, seeds, pairs (of one seed),
+    easy, ambiguous, hard, never right, confidence, variability, and `hard − control`, with low and high: points, and a
+    95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map.
+    """
+    import pandas as pd
+
+    maps, rows = latest_maps(records), []
+    for arm in _arms(maps, control):
+        mine = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]
+        mean = {key: float(np.mean([m[f"map_{key}_{arm}"] for m in mine]))
+                for key in ("pairs", *REGIONS, "never_right", "confidence", "variability")}
+        gaps = [m[f"map_hard_{arm}"] - m[f"map_hard_{control}"] for m in mine]
+        spread = sum(m[f"map_hard_{a}"] * (1 - m[f"map_hard_{a}"]) / m[f"map_pairs_{a}"]
+                     for m in mine for a in (arm, control)) / len(mine) ** 2
+        half = math.nan if arm == control else 1.96 * math.sqrt(spread)
+        gap = math.nan if arm == control else float(np.mean(gaps))
+        rows.append((arm, len(mine), round(mean["pairs"]), *(100 * mean[region] for region in REGIONS),
+                     100 * mean["never_right"], mean["confidence"], mean["variability"], 100 * gap,
+                     100 * (gap - half), 100 * (gap + half)))
+    return pd.DataFrame(rows, columns=["arm", "seeds", "pairs", *REGIONS, "never right", "confidence", "variability",
+                                       f"hard − {control}", "low", "high"])
+
+
+def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
+    """`map_table` for a page: rounded, the interval in one column; one row "not run yet" without a map."""
+    import pandas as pd
+
+    if table.empty:
+        return pd.DataFrame([{"arm": NOT_RUN}])
+    gap = f"hard − {control}"
+    page = table[["arm", "seeds", "pairs"]].copy()
+    for name in (*REGIONS, "never right"):
+        page[f"{name}, %"] = table[name].round(1)
+    page["confidence"], page["variability"] = table["confidence"].round(3), table["variability"].round(3)
+    page[f"{gap}, points"] = ["—" if math.isnan(d) else f"{d:+.1f} [{a:+.1f}, {b:+.1f}]"
+                              for d, a, b in zip(table[gap], table["low"], table["high"], strict=True)]
+    return page
+
+
+def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
+    """`map_table` in sentences: who bought more hard-to-learn pairs than the control, and how many. One sentence,
+    "not run yet", without a map."""
+    others = table[table["arm"] != control] if len(table) else table
+    if others.empty:
+        return [NOT_RUN]
+    base, said = table[table["arm"] == control].iloc[0], []
+    for _, row in others.iterrows():
+        side = "more" if row["low"] > 0 else "fewer" if row["high"] < 0 else ""
+        verdict = (f"{side} hard-to-learn pairs than {control}" if side
+                   else f"no clear difference from {control} in hard-to-learn pairs")
+        said.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against "
+                    f"{base['hard']:.1f}% ({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to "
+                    f"{row['high']:+.1f}); never given their label: {row['never right']:.1f}% against "
+                    f"{base['never right']:.1f}% ({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
+    return said
+
+
+def map_histograms(records: Sequence[dict], control: str = "random") -> tuple[dict[str, np.ndarray], float]:
+    """(arm -> shares `BINS`, mean over seeds; the mean border of the ambiguous region), for the figure."""
+    maps = latest_maps(records)
+    arms = {arm: np.mean([np.reshape(r["series"][f"map {arm}"], BINS) for r in maps if f"map {arm}" in r["series"]], 0)
+            for arm in _arms(maps, control)}
+    return arms, float(np.mean([r["metrics"]["map_cut"] for r in maps])) if maps else math.nan

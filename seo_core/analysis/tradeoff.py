@@ -1,0 +1,120 @@
+"""What compression buys: accuracy beside bytes and milliseconds, and which networks nothing else beats.
+
+    table = points(results.load(results.reference_dir() / "cpu"))
+    best = pareto(table, cost="megabytes")
+
+Accuracy comes from a chapter's record, bytes from it or from the inference benchmark, milliseconds from the benchmark
+alone. All of one profile, data set and model: what is compared was measured on the same ground.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seo_core.analysis import papers, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
+            "13_quantization_distillation")
+
+
+SPEED = "tab3_inference_speed"
+COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
+PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["seo"].size_mb,  # 3.1
+          "faster": papers.PAPER_TABLE["base"].latency_ms / papers.PAPER_TABLE["seo"].latency_ms}  # 1.9
+
+
+def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
+    """One row per compressed configuration of `results.load`, the baseline first.
+
+    accuracy: mean of both official sets, in percent, over seeds. megabytes: of the file that is loaded. ms: median per
+    batch in the inference benchmark. smaller, faster: the baseline's bytes and milliseconds over these. NaN where it
+    was not measured; empty without records.
+    """
+    import pandas as pd
+
+    if frame.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    speed, rows = frame[frame["experiment"] == SPEED], []
+    for experiment in CHAPTERS:
+        mine = frame[frame["experiment"] == experiment]
+        for name in dict.fromkeys(mine["configuration"]):
+            chosen = verdicts.one_setting(mine[mine["configuration"] == name])
+            if "accuracy_matched" not in chosen or chosen["accuracy_matched"].isna().all():
+                continue
+            sets = [c for c in ("accuracy_matched", "accuracy_mismatched") if c in chosen]
+            timed = speed[speed["configuration"] == name]
+            timed = verdicts.one_setting(timed) if len(timed) else timed
+            size = _mean(timed, "size_bytes")
+            size = file_bytes(chosen, base) if math.isnan(size) else size
+            rows.append((name, experiment, 100 * float(np.nanmean(chosen[sets].to_numpy(float))),
+                         chosen["seed"].nunique(), size / 1e6, _mean(timed, "latency_ms_p50")))
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:6])).drop_duplicates("configuration", ignore_index=True)
+    table = table.iloc[np.argsort(table["configuration"] != base, kind="stable")].reset_index(drop=True)
+    own = table[table["configuration"] == base]
+    for cost, gain in (("megabytes", "smaller"), ("ms", "faster")):
+        table[gain] = (own[cost].iloc[0] if len(own) else math.nan) / table[cost]
+    return table
+
+
+def file_bytes(chosen: pd.DataFrame, base: str = "base") -> float:
+    """Mean size_bytes of one configuration's records. Of the baseline, which is not exported by a chapter: the bytes of
+    its weights in fp32, which is its file up to a header of some kB."""
+    size = _mean(chosen, "size_bytes")
+    if math.isnan(size) and len(chosen) and set(chosen["configuration"]) == {base}:
+        size = 4 * _mean(chosen, "model_parameters")
+    return size
+
+
+def _mean(frame, column: str) -> float:
+    return float(frame[column].mean()) if len(frame) and column in frame else math.nan
+
+
+def pareto(table: pd.DataFrame, *, cost: str = "megabytes", gain: str = "accuracy") -> pd.DataFrame:
+    """The rows that no other beats: none costs as little or less and gains as much or more (one of them strictly).
+
+    By ascending cost; rows without either number are left out.
+    """
+    known = table[table[cost].notna() & table[gain].notna()].sort_values([cost, gain], ascending=[True, False])
+    best = known[gain].cummax().shift(fill_value=-math.inf)
+    return known[known[gain] > best].reset_index(drop=True)
+
+
+def bert_weights(hidden: int, layers: int, ffn: int, words: int, *, positions: int = 512,
+                 classes: int = 3) -> dict[str, int]:
+    """Numbers of weights of a BERT classifier by part: word table, other embeddings, encoder, pooler and classifier."""
+    attention, feed_forward = 4 * (hidden * hidden + hidden), 2 * hidden * ffn + ffn + hidden
+    return {"word table": words * hidden, "other embeddings": (positions + 2) * hidden + 2 * hidden,
+            "encoder": layers * (attention + feed_forward + 4 * hidden),  # and two LayerNorms
+            "pooler and classifier": hidden * hidden + hidden + classes * (hidden + 1)}
+
+FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
+            "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
+
+
+PLAIN = "integers without SQD"
+CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
+
+
+METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
+
+
+def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of `tradeoff.points` by method, the baseline first; methods without a row are left out.
+
+    Weights set to zero and units cut out are two methods, although one chapter makes both; AIP's controls are not AIP,
+    and SQD's are not SQD.
+    """
+    if table.empty:
+        return {}
+    family = table["configuration"].map(CONTROLS).fillna(table["experiment"].map(FAMILIES))
+    family[table["configuration"].str.fullmatch(r"prune(-\w+)?")] = "weights at zero"
+    family[table["configuration"] == "base"] = "baseline"
+    return {name: table[family == name] for name in ("baseline", *METHODS[:-1]) if (family == name).any()}

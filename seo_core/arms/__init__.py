@@ -1,0 +1,1 @@
+"""What is compared: each arm is a name, a recipe and a function."""

@@ -1,0 +1,1 @@
+"""Benchmarks: contestants take turns, and their ratios are reported."""

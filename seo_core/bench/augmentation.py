@@ -1,0 +1,227 @@
+"""Benchmark of augmentation: our operators, nlpaug, TextAttack and Apertium take turns on the same texts.
+
+    absent = peers()                                          # contestant -> "" or why it cannot run here
+    bench = Contestants(texts, [name for name, why in absent.items() if not why], 0.1, slow_pairs=100)
+    versus(benchmark.interleave(bench.table, rounds=3))
+
+Every contestant runs in a process of its own (`seo_core.bench.peers`), so that all start with empty caches. The first
+pass over the texts fills them inside the clock ("cold"); the second shows the speed after that ("warm"). Imports are
+outside. nlpaug and TextAttack may have environments of their own: $SEO_PEER_NLPAUG and $SEO_PEER_TEXTATTACK name their
+Python interpreters, else this one is tried; $NLTK_DATA must hold what they ask NLTK for (nlpaug a tagger,
+`averaged_perceptron_tagger_eng`; TextAttack `stopwords`; both `wordnet`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.bench import peers as script
+from seo_core.bench.turns import Turn
+
+PEERS = {"nlpaug": "SEO_PEER_NLPAUG", "textattack": "SEO_PEER_TEXTATTACK"}
+TITLES = {"seo_core synonym": "seo_core synonym", "nlpaug synonym": "nlpaug SynonymAug",
+          "textattack synonym": "TextAttack WordNet swap", "seo_core eda": "seo_core eda",
+          "seo_core aeda": "seo_core aeda", "nlpaug swap": "nlpaug RandomWordAug swap"}
+
+
+GROUPS = {  # what is compared: the others' way first, then ours
+    "synonyms": ("nlpaug SynonymAug", "TextAttack WordNet swap", "seo_core synonym"),
+    "disturbing": ("nlpaug RandomWordAug swap", "seo_core eda", "seo_core aeda"),
+    "back-translation": ("Apertium, a process a text", "Apertium, one batch")}
+
+
+PATIENCE = 1800  # seconds for one contestant's turn
+
+
+def plan(settings, *, rounds: int = 0) -> dict[str, int]:
+    """How much each part runs: pairs, pairs for the slow ones (a rate needs fewer), rounds, and the teacher's pairs."""
+    if settings.profile == "quick":
+        return {"rounds": rounds or 1, "pairs": 100, "slow_pairs": 10, "apertium_texts": 20, "single_texts": 2,
+                "teacher_pairs": 192}
+    return {"rounds": rounds or 3, "pairs": 2000, "slow_pairs": 100, "apertium_texts": 2000, "single_texts": 20,
+            "teacher_pairs": 8000}
+
+
+def run_peer(contestant: str, texts: list[str], strength: float, seed: int = 0, *, once: bool = False) -> dict:
+    """One turn of a contestant in its own process (`seo_core.bench.peers`). Raises RuntimeError with its last words."""
+    library = contestant.split()[0]
+    interpreter = os.environ.get(PEERS.get(library, ""), "") or sys.executable
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # a notebook's, unknown elsewhere
+    if library == "seo_core":  # the package as it runs here, installed or not
+        root = str(Path(script.__file__).resolve().parents[2])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+        command = [interpreter, "-m", "seo_core.bench.peers"]
+    else:
+        command = [interpreter, "-I", script.__file__]  # -I: this folder's modules are not the peer's
+    job = {"contestant": contestant, "texts": texts, "strength": strength, "seed": seed, "once": once}
+    try:
+        done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=PATIENCE,
+                              env=environment)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeError(str(error)) from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip(" *")]
+        raise RuntimeError(lines[-1].strip() if lines else f"exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peers() -> dict[str, str]:
+    """Contestant -> "" where it runs here, else why it is absent. The others' are tried on one text."""
+    from seo_core.augmentation import OPERATORS
+
+    found = {}
+    for contestant in TITLES:
+        library, action = contestant.split()
+        if library == "seo_core":
+            found[contestant] = OPERATORS[action].available() or ""
+            continue
+        try:
+            run_peer(contestant, ["The car stood in the street."], 0.3, once=True)
+            found[contestant] = ""
+        except RuntimeError as error:
+            found[contestant] = str(error)[:160]
+    return found
+
+
+def replaced(before: list[str], after: list[str]) -> float:
+    """Share of the words of `before` that are not found again, in order, in `after` (a swap moves one)."""
+    lost = total = 0
+    for old, new in zip(before, after, strict=True):
+        a, b = re.findall(r"\w+", old), re.findall(r"\w+", new)
+        total += len(a)
+        if a != b:
+            lost += max(len(a), len(b)) - sum(m.size for m in
+                                              difflib.SequenceMatcher(None, a, b, False).get_matching_blocks())
+    return lost / max(total, 1)
+
+
+def calibrate(operator: str, texts: list[str], target: float) -> float:
+    """The strength at which our operator replaces the share `target` of all words, by bisection in (0, 1]."""
+    edit, low, high = script.seo_core(operator, 1.0)(), 0.0, 1.0
+    if replaced(texts, edit(texts, 0)) <= target:
+        return 1.0
+    for _ in range(7):
+        middle = (low + high) / 2
+        rate = replaced(texts, script.seo_core(operator, middle)()(texts, 0))
+        low, high = (middle, high) if rate < target else (low, middle)
+    return round(high, 3)
+
+
+class Contestants:
+    """The contestants of a run, and the texts that each of them made in its first turn.
+
+    texts: premises, then as many hypotheses. TextAttack gets the first `slow_pairs` of either.
+    """
+
+    def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
+        self.texts, self.slow_pairs, self.made, self.versions = texts, slow_pairs, {}, {}
+        self.strengths = {}
+        for ours, theirs in (("seo_core synonym", "nlpaug synonym"), ("seo_core eda", "nlpaug swap")):
+            if ours not in names:
+                continue
+            rate = strength  # of all words, where no peer says what it makes of the number
+            if theirs in names:
+                rate = replaced(texts, run_peer(theirs, texts, strength, once=True)["texts"])
+            self.strengths[ours] = calibrate(ours.split()[1], texts, rate)
+        self.strengths |= {name: strength for name in names if name not in self.strengths}
+        self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: self._contestant(name) for name in names}
+
+    def first(self, pairs: int) -> list[str]:
+        """The texts of the first pairs: premises, then hypotheses."""
+        half = len(self.texts) // 2
+        return self.texts[: min(pairs, half)] + self.texts[half : half + min(pairs, half)]
+
+    def _contestant(self, name: str) -> Callable[[int], Turn]:
+        texts = self.first(self.slow_pairs) if name.startswith("textattack") else self.texts
+
+        def turn(seed: int) -> Turn:
+            answer = run_peer(name, texts, self.strengths[name], seed)
+            self.made.setdefault(TITLES[name], answer["texts"])
+            self.versions[TITLES[name]] = answer["version"]
+            return as_turn(len(texts), *answer["seconds"])
+
+        return turn
+
+    def quality(self, kept: Callable[[list[str]], float]):
+        """A frame, a row for each contestant: strength asked for, words replaced, and `kept(new texts)`."""
+        import pandas as pd
+
+        asked = {TITLES[name]: value for name, value in self.strengths.items()}
+        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.first(len(made) // 2), made),
+                        "labels_kept": kept(made)} for title, made in self.made.items()}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def versus(turns):
+    """`benchmark.summarize` for each of GROUPS; the first of a group that ran is its baseline. ratio is of the second
+    passes (warm), ratio_total of the first (cold)."""
+    import pandas as pd
+
+    from seo_core.bench.turns import summarize
+
+    tables = []
+    for group, members in GROUPS.items():
+        mine = turns[turns["contestant"].isin(members)]
+        if len(mine):
+            baseline = next(name for name in members if name in set(mine["contestant"]))
+            table = summarize(mine, baseline=baseline).drop(columns=["development_accuracy"], errors="ignore")
+            tables.append(table.assign(compared=group, baseline=baseline))
+    return pd.concat(tables)
+
+
+def as_turn(examples: int, cold: float, warm: float) -> Turn:
+    """Two passes as a `Turn`: its total rate is that of the first pass, its steady rate that of the second."""
+    return Turn(examples, cold, (cold, cold + warm), (examples, examples))
+
+
+def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[int], Turn]]:
+    """Apertium there and back: all texts in one pass, and a process for each of the first `single` texts."""
+    from seo_core.augmentation import translation
+
+    pair = translation.apertium_pair()
+
+    def batch(seed: int) -> Turn:
+        began = time.perf_counter()
+        translation._apertium_round(texts, pair, len(texts))
+        seconds = time.perf_counter() - began
+        return as_turn(len(texts), seconds, seconds)
+
+    def alone(seed: int) -> Turn:
+        began = time.perf_counter()
+        for text in texts[:single]:
+            translation._apertium_round([text], pair, 1)
+        seconds = time.perf_counter() - began
+        return as_turn(single, seconds, seconds)
+
+    return {"Apertium, a process a text": alone, "Apertium, one batch": batch} if pair else {}
+
+
+def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callable[[list[str]], float]:
+    """A function of new texts (premises, then as many hypotheses, of all pairs or the first): of those pairs that the
+    teacher had right before, the share that it has right after."""
+    from seo_core.data import encode
+    from seo_core.evaluation import predict
+
+    def right(copy) -> np.ndarray:
+        logits = predict(network, encode(copy, tokenizer, texts=texts, max_length=max_length))
+        return logits.argmax(1) == copy["label"].to_numpy()
+
+    before = right(frame)
+
+    def kept(made: list[str]) -> float:
+        half = len(made) // 2
+        copy = frame.head(half).assign(**{texts[0]: made[:half], texts[1]: made[half:]})
+        mine = before[:half]
+        return float(right(copy)[mine].mean()) if mine.any() else float("nan")
+
+    return kept

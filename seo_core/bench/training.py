@@ -1,0 +1,161 @@
+"""Benchmarks of training: contestants take turns in one process on the same pairs.
+
+    turns = interleave({"ours": ours, "trainer": trainer}, rounds=3)     # A B A B A B
+    table = summarize(turns, baseline="trainer")
+
+A contestant is a function that trains once and returns a `Turn`. Ratios between contestants of one run
+mean something on any machine; seconds only on the one that the record names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from seo_core.bench.turns import Turn
+
+
+def plan(settings, *, rounds: int = 0) -> dict[str, int]:
+    """How much each part of the benchmark runs: examples a turn, and rounds.
+
+    `quick` shows that it works, in seconds. Else: enough pairs for the accuracies to be compared, a few dozen steps
+    for each ablation, and ten batches for the stock Trainer, which is more than ten times slower.
+    """
+    if settings.profile == "quick":
+        small = 8 * settings.batch_size
+        return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "development_pairs": settings.development_rows,
+                "ablation_pairs": small, "stock_pairs": 4 * settings.batch_size}
+    return {"rounds": rounds or 3, "accuracy_pairs": 16_000, "development_pairs": 8_000,
+            "ablation_pairs": 60 * settings.batch_size, "stock_pairs": 10 * settings.batch_size}
+
+
+def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
+    """Contestants: `fit` with all its tricks ("all"), and without one of them at a time."""
+    without = {
+        "first-token last layer": dict(first_token_only=False),
+        "dropout from random bytes": dict(byte_dropout=False),
+        "fast forward pass": dict(fast=False),
+        "frozen word table": dict(freeze_embeddings=False),
+        "length grouping": dict(group=1),
+        "bf16": dict(precision="fp32"),
+    }
+    chosen = {"all": config, **{name: replace(config, **change) for name, change in without.items()}}
+    return {name: fit_contestant(train, c, **make) for name, c in chosen.items()}
+
+
+def fit_contestant(train, config, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
+    """A contestant that calls `seo_core.training.fit`; its argument is the seed."""
+    from seo_core.models.backbone import load_backbone
+    from seo_core.training import fit
+
+    def turn(seed: int) -> Turn:
+        network, _ = load_backbone(model, layers=layers, seed=seed)
+        ends, sizes = [], []
+        began = time.perf_counter()
+
+        def clock(event, state):
+            if event == "step":
+                ends.append(time.perf_counter() - began)
+                sizes.append(state.examples - sum(sizes))
+
+        fit(network, train, config=replace(config, seed=seed), callbacks=[clock], progress=False)
+        seconds = time.perf_counter() - began
+        return Turn(sum(sizes), seconds, tuple(ends), tuple(sizes), _accuracy(network, development))
+
+    return turn
+
+
+def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, model: str = "bundled", layers=None,
+                       development=None) -> Callable[[int], Turn]:
+    """Hugging Face Trainer on the same token ids with the same hyperparameters; its argument is the seed.
+
+    tuned: bf16 autocast where the hardware has it, dynamic padding, length grouping. Otherwise as the
+    `run_glue` example configures it: fp32, every pair padded to `max_length` 128, plain shuffling.
+    """
+    from seo_core.models.backbone import load_backbone
+
+    columns = _Columns(train)
+
+    def turn(seed: int) -> Turn:
+        from transformers import PrinterCallback, Trainer
+
+        network, _ = load_backbone(model, layers=layers, seed=seed)
+        clock = _trainer_clock(config.batch_size, len(train))
+        began = time.perf_counter()
+        collator, arguments = _trainer_setup(tokenizer, config, seed, tuned)
+        trainer = Trainer(model=network, args=arguments, train_dataset=columns, data_collator=collator,
+                          callbacks=[clock])
+        trainer.remove_callback(PrinterCallback)  # its summary would end up in the page
+        trainer.train()
+        seconds = time.perf_counter() - began
+        ends = tuple(t - began for t in clock.ends)
+        return Turn(sum(clock.sizes), seconds, ends, tuple(clock.sizes), _accuracy(network, development))
+
+    return turn
+
+
+def _trainer_setup(tokenizer, config, seed: int, tuned: bool):
+    import tempfile
+
+    import torch
+    from transformers import DataCollatorWithPadding, TrainingArguments
+
+    from seo_core.models.fastpath import has_bf16
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    extra = dict(bf16=has_bf16(device), train_sampling_strategy="group_by_length") if tuned else {}
+    arguments = TrainingArguments(
+        output_dir=tempfile.gettempdir(), per_device_train_batch_size=config.batch_size,
+        learning_rate=config.learning_rate, num_train_epochs=config.epochs, weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_fraction, max_grad_norm=config.max_grad_norm, seed=seed, save_strategy="no",
+        report_to="none", disable_tqdm=True, logging_strategy="no", use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda", **extra)
+    collator = DataCollatorWithPadding(tokenizer, **({} if tuned else dict(padding="max_length", max_length=128)))
+    return collator, arguments
+
+
+def _trainer_clock(batch_size: int, examples: int):
+    """A TrainerCallback that notes when each step ended and how many examples it took."""
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def __init__(self):
+            self.ends, self.sizes, self.left = [], [], examples
+
+        def on_epoch_begin(self, *args, **kwargs):
+            self.left = examples
+
+        def on_step_end(self, *args, **kwargs):
+            self.ends.append(time.perf_counter())
+            self.sizes.append(min(batch_size, self.left))
+            self.left -= batch_size
+
+    return Clock()
+
+
+class _Columns:
+    """Encoded pairs as the list of dicts that a Trainer reads."""
+
+    def __init__(self, encoded):
+        self.rows = []
+        for i in range(len(encoded)):
+            ids = encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]].tolist()
+            first = int(encoded.first[i])
+            segments = [0] * first + [1] * (len(ids) - first)
+            self.rows.append({"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": segments,
+                              "labels": int(encoded.labels[i])})
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i]
+
+
+def _accuracy(network, development) -> float | None:
+    from seo_core.evaluation import predict
+
+    if development is None:
+        return None
+    return float((predict(network, development, precision="auto").argmax(1) == development.labels).mean())

@@ -1,0 +1,1 @@
+"""What leaves the book: artifacts, and the engines that run them."""

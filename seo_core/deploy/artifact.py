@@ -1,0 +1,362 @@
+"""The artifact: a folder that an engineer can take away, with everything that is needed to use the model.
+
+    save("path/to/artifact", "model.onnx", tokenizer, labels=task.labels, texts=task.texts, card=Card(...))
+    pack("path/to/record.json", "path/to/artifact")                # the same from a finished run and its record
+    classifier = seo_core.load("path/to/artifact")                 # checks every byte; no torch
+    classifier.predict([("A man sleeps.", "A person rests.")])
+
+    model.onnx       the network in integers; input_ids, attention_mask, token_type_ids -> logits
+    tokenizer.json   of the tokenizers library
+    config.json      format, labels in the order of the logits, text columns, longest text, what was measured
+    README.md        the model card, with a recipe for plain ONNX Runtime
+    SHA256SUMS       of the four files above, as sha256sum -c reads it
+
+It is written whole or not at all, and loaded whole or not at all: a file that is missing, damaged or foreign is one
+`ArtifactError` that names it. A text with more tokens than the model has positions is cut, the longer text of a pair
+first, with a warning; `truncate=False` makes it an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import numbers
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seo_core.files import replace_folder
+
+FORMAT = "seo-artifact-1"
+FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
+SUMS = "SHA256SUMS"
+
+RECIPE = '''\
+import json, numpy as np, onnxruntime as ort
+from tokenizers import Tokenizer
+config, tokenizer = json.load(open("config.json")), Tokenizer.from_file("tokenizer.json")
+tokenizer.enable_truncation(config["max_length"])
+tokenizer.enable_padding(pad_id=config["pad_id"])
+session = ort.InferenceSession("model.onnx")
+rows = tokenizer.encode_batch([("A man sleeps.", "A person rests."), ("A man sleeps.", "Nobody rests.")])
+arrays = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+logits = session.run(None, {name: np.array([getattr(r, a) for r in rows], np.int64) for name, a in arrays.items()})[0]
+print([config["labels"][i] for i in logits.argmax(1)])
+'''  # ten lines, without this package; run in the artifact's folder (a test does)
+
+
+class ArtifactError(RuntimeError):
+    """A folder that is no artifact, or not whole; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the model card says beside the files themselves. Everything measured comes from a record."""
+
+    name: str = "text classifier"
+    task: str = "natural language inference: does the premise entail the hypothesis?"
+    metrics: dict[str, float] = field(default_factory=dict)  # accuracy_matched, latency_ms_p50, … as in records
+    data: tuple[str, ...] = ()  # data sets and their licences, a line each
+    made: tuple[str, ...] = ()  # how: backbone and its licence, compression steps, a line each
+    limits: tuple[str, ...] = ()  # what it should not be used for, a line each
+    machine: str = ""  # where latency was measured
+    licence: str = "Apache-2.0"
+
+
+LIMITS = (
+    "English, sentence pairs like those of the training data; other languages and domains were not measured.",
+    "The probabilities are not calibrated.",
+    "Labels follow the annotators of the training data, with their errors and biases.",
+)
+
+
+def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
+         texts: Sequence[str] = ("premise", "hypothesis"), card: Card | None = None) -> Path:
+    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer).
+
+    The finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced.
+    Raises ArtifactError where something is missing, cannot be written, or the pieces do not fit together.
+    """
+    folder, model = Path(folder), Path(model)
+    folder = folder if folder.name else folder.resolve()
+    try:
+        _check_words("labels", labels)
+        _check_words("texts", texts, most=2)
+    except ValueError as error:
+        raise ArtifactError(str(error)) from None
+    for key, value in (card.metrics if card else {}).items():
+        if not isinstance(value, numbers.Real):
+            raise ArtifactError(f"the card's metrics are numbers, and {key!r} is {value!r}: say it in made= or limits=")
+    if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
+    if not model.is_file():
+        raise ArtifactError(f"no model file {model.name}: export one first")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        shutil.copyfile(model, partial / "model.onnx")
+        _write_tokenizer(tokenizer, partial / "tokenizer.json")
+        (partial / "config.json").write_text(json.dumps(_config(partial, labels, texts, card), indent=1) + "\n")
+        (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
+        (partial / SUMS).write_text("".join(f"{_sha256(partial / name)}  {name}\n" for name in FILES))
+        _try(partial, len(texts))
+        replace_folder(partial, folder)
+    except ArtifactError as error:  # which names the folder by its temporary name
+        raise ArtifactError(str(error).replace(partial.name, folder.name)) from error
+    except OSError as error:
+        raise ArtifactError(f"cannot write the artifact {folder.name}: {error.strerror or error}. Free some space or "
+                            "choose another folder (nothing was half-written)") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+DATA_TERMS = {  # by a word of the data's or source's name; as in the book's page on data
+    "multi_nli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
+    "mnli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
+    "snli": "SNLI: CC BY-SA 4.0",
+    "embedded": "sentences of the generator in seo_core, Apache-2.0",
+}
+
+
+BACKBONE = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0; it has seen NLI pairs in its contrastive pre-training"
+
+
+def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
+    """The artifact of a finished run: its kept file and tokenizer, and a card from its record.
+
+    record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
+    baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them. data:
+    lines on data and licences; default, those known of the record's data and source. Raises ArtifactError.
+    """
+    from seo_core import results
+
+    record = Path(record)
+    if not record.is_file():
+        raise ArtifactError(f"no record {record.name}: give the JSON file of a run")
+    found = results.load_records(record)[0]
+    kept = record.parent / ".weights" / record.stem
+    if not (kept / "model.onnx").is_file():
+        raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
+    parameters, metrics = found["parameters"], dict(found["metrics"])
+    shown = {k: metrics[k] for k in _NAMES if k in metrics}
+    base, timed = (_beside(record, found, *where) for where in (("09_pruning", "base"),
+                                                                ("tab3_inference_speed", found["configuration"])))
+    if base:
+        shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
+    if timed:
+        shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}
+    recipe, sources = parameters.get("recipe", {}), [str(found["data"]["name"])]
+    if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
+        sources.append(str(parameters.get("source", "")))
+    terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
+    made = [f"run {found['configuration']} of {found['experiment']}, profile {found['profile']}, seed {found['seed']}, "
+            f"at commit {found['provenance']['commit']}", f"again: {found['provenance']['command']}"]
+    if found["model"]["name"] == "bundled":
+        made.insert(0, f"backbone: {BACKBONE}")
+    card = Card(name or f"{found['configuration']}, {found['data']['train_rows']} training pairs", metrics=shown,
+                data=tuple(data) or tuple(terms), made=tuple(made),
+                machine=timed["provenance"]["machine"]["cpu"] if timed else "")
+    columns = parameters.get("texts", ("premise", "hypothesis"))
+    return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], texts=columns,
+                card=card)
+
+
+def _beside(record: Path, found: dict, experiment: str, configuration: str) -> dict | None:
+    """The newest record of another experiment's configuration in the same results folder and profile, of the same
+    seed, data and backbone, and not taken with the CPU's instructions capped."""
+    from seo_core import results
+
+    def key(run):
+        return (run["configuration"], run["seed"], run["data"]["fingerprint"], run["model"]["fingerprint"])
+
+    wanted = (configuration, *key(found)[1:])
+    same = [run for run in results.load_records(record.parent.parent / experiment)
+            if key(run) == wanted and not run["metrics"].get("onednn_capped")]
+    return max(same, key=lambda run: run["provenance"]["finished"], default=None)
+
+
+def _check_words(name: str, given, most: int | None = None) -> None:
+    """Raises ValueError unless `given` is a list of texts, one or more."""
+    words = list(given) if isinstance(given, (list, tuple)) else []
+    if not words or not all(isinstance(w, str) and w for w in words) or len(words) > (most or len(words)):
+        raise ValueError(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
+
+
+def load(folder: str | Path, *, threads: int | None = None):
+    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits.
+
+    Every file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is
+    missing, damaged or foreign.
+    """
+    from seo_core.deploy.runners import OnnxRunner, RunnerError
+
+    folder = Path(folder)
+    config = check(folder)
+    try:
+        return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
+                          max_length=config["max_length"], threads=threads, columns=len(config["texts"]))
+    except RunnerError as error:
+        raise ArtifactError(f"the artifact {folder.name} is whole but cannot be run: {error}") from error
+
+
+def check(folder: str | Path) -> dict:
+    """The artifact's configuration, after every file was compared with its checksum."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ArtifactError(f"no artifact at {folder}: give the folder that `seo_core.deploy.artifact.save` wrote")
+    if not (folder / SUMS).is_file():
+        raise ArtifactError(f"{folder.name} is no artifact: it has no {SUMS}. Give the folder that "
+                            "`seo_core.deploy.artifact.save` wrote")
+    lines = [line.split("  ", 1) for line in (folder / SUMS).read_text(errors="replace").splitlines()]
+    sums = {line[1]: line[0] for line in lines if len(line) == 2}
+    if set(sums) != set(FILES):
+        raise ArtifactError(f"{folder.name} is no artifact of this kind: its {SUMS} does not list {', '.join(FILES)}")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ArtifactError(f"the artifact {folder.name} has no {name}: copy it again, whole")
+        if _sha256(folder / name) != sums[name]:
+            raise ArtifactError(f"the artifact {folder.name} is damaged: {name} does not have the sha256 of its "
+                                f"{SUMS}. Copy it again, whole")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ArtifactError(f"the artifact {folder.name} has format {config['format']!r}, this version of seo_core "
+                                f"reads {FORMAT!r}: update one of them")
+        _check_words("labels", config["labels"])
+        _check_words("texts", config["texts"], most=2)
+        if type(config["max_length"]) is not int or config["max_length"] < 1:
+            raise ValueError(f"max_length is {config['max_length']!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"the artifact {folder.name} has no usable config.json ({error}): export it again"
+                            ) from error
+    return config
+
+
+def predict_text(folder: str | Path, *texts: str) -> str:
+    """The label of one text, or of one pair: the artifact in a single call, for a shell."""
+    return load(folder).predict([texts[0] if len(texts) == 1 else texts])[0]
+
+
+# ---------------------------------------------------------------------------------------------
+# Pieces
+
+
+def _write_tokenizer(tokenizer, path: Path) -> None:
+    if isinstance(tokenizer, (str, os.PathLike)):
+        shutil.copyfile(tokenizer, path)
+    else:
+        from tokenizers import Tokenizer
+
+        if not hasattr(tokenizer, "backend_tokenizer"):
+            raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
+                                "tokenizer.json or a fast Hugging Face tokenizer")
+        copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
+        copy.no_padding()
+        copy.save(str(path))
+
+
+def _config(folder: Path, labels, texts, card: Card | None) -> dict:
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    from seo_core.results.provenance import commit
+
+    try:
+        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        about = session.get_modelmeta().custom_metadata_map
+        pad_id = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[PAD]")
+        positions, export = int(about.get("max_length", 512)), json.loads(about.get("export", "{}"))
+    except Exception as error:  # both libraries raise what they like
+        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {str(error).splitlines()[0][:200]}"
+                            ) from error
+    sha, dirty = commit()
+    return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
+            "max_length": positions, "export": export,
+            "metrics": dict(card.metrics) if card else {}, "commit": sha + ("+changes" if dirty else "")}
+
+
+def _try(folder: Path, columns: int) -> None:
+    """One prediction, before the folder takes its name: labels, tokenizer and file fit together."""
+    found = load(folder)
+    words = found.tokenizer.backend_tokenizer.get_vocab_size()
+    if found.rows is not None and words > found.rows:
+        raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {found.rows} rows: give the "
+                            "tokenizer that belongs to the model (trimming makes a new one)")
+    text = "A man sleeps."
+    classes = found.probabilities([text if columns == 1 else (text, text)]).shape[1]
+    if classes != len(found.labels):  # where the file does not say it
+        raise ArtifactError(f"the model has {classes} classes and {len(found.labels)} labels were given: "
+                            "pass the labels of the task it was trained on")
+
+
+_NAMES = {
+    "accuracy_matched": ("accuracy, matched set", "{:.2%}"),
+    "accuracy_mismatched": ("accuracy, mismatched set", "{:.2%}"),
+    "accuracy_baseline": ("accuracy of the uncompressed baseline, matched set", "{:.2%}"),
+    "agreement": ("predictions equal to those of the network it was exported from", "{:.2%}"),
+    "latency_ms_p50": ("median time of a batch, ms", "{:.1f}"),
+    "latency_ms_p95": ("95th percentile of it, ms", "{:.1f}"),
+    "batch_size": ("texts in a batch", "{:.0f}"),
+    "unknown_rate_matched": ("unknown tokens, matched set", "{:.3%}"),
+    "unknown_rate_mismatched": ("unknown tokens, mismatched set", "{:.3%}"),
+    "threads": ("threads", "{:.0f}"),
+}
+
+
+def _readme(folder: Path, card: Card) -> str:
+    """The model card."""
+    config = json.loads((folder / "config.json").read_text())
+    rows = [(title, shape.format(card.metrics[name])) for name, (title, shape) in _NAMES.items()
+            if name in card.metrics]
+    rows += [(name, f"{value:g}") for name, value in card.metrics.items() if name not in _NAMES]
+    rows.append(("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " ")))
+    export = config["export"]
+    how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
+    parts = [f"# {card.name}", f"{card.task} Labels: {', '.join(config['labels'])}.", "## Measured",
+             "| what | value |\n|---|---|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)]
+    if card.machine:
+        parts.append(f"Times on {card.machine}. They are those of that machine only.")
+    for title, lines in (("Made from", (*card.made, *how)), ("Data and licences", card.data or ("not stated",)),
+                         ("Limits", (*card.limits, *LIMITS, f"Texts of more than {config['max_length']} tokens are "
+                                     "cut, the longer text of a pair first."))):
+        parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
+    parts += ["## Use", 'With the package: `seo_core.load("this/folder").predict([("premise", "hypothesis")])`.',
+              "Without it, in this folder (numpy, onnxruntime, tokenizers):", f"```python\n{RECIPE}```",
+              "On x86 CPUs without VNNI add `options = ort.SessionOptions()`, `options.add_session_config_entry("
+              "'session.x64quantprecision', '1')` and pass them: the fast integer product may overflow there.",
+              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. "
+              f"`sha256sum -c {SUMS}` checks the files."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """python -m seo_core.deploy.artifact RECORD FOLDER: packs a finished run."""
+    import argparse
+    import sys
+
+    parser = argparse.ArgumentParser(prog="python -m seo_core.deploy.artifact", description="Pack a finished run.")
+    parser.add_argument("record", help="the run's JSON file")
+    parser.add_argument("folder", help="where the artifact goes")
+    parser.add_argument("--name", default="")
+    given = parser.parse_args(arguments)
+    try:
+        folder = pack(given.record, given.folder, name=given.name)
+    except (RuntimeError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.2f} MB, loads with seo_core.load({str(folder)!r})")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,282 @@
+"""Running exported files: ONNX Runtime and OpenVINO behind the same two verbs, without torch.
+
+    runner = OnnxRunner("model.onnx", tokenizer="tokenizer.json", labels=("entailment", "neutral", "contradiction"))
+    runner.predict([("A man sleeps.", "A person rests.")])          # ["entailment"]
+    runner.logits(encoded)                                          # (n, k) float32, in the order of the texts
+
+The number of threads is fixed when the runner is made. Batches hold texts of like length, so that little is spent on
+padding; the answer comes in the order of the question. A text with more tokens than the file has positions is cut,
+the longer text of a pair first, and a warning says how many were; with truncate=False it is an error.
+
+On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 16 bits and can overflow; ONNX Runtime is
+told to use the slower exact one there (`session.x64quantprecision`), so that a file says the same everywhere.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.machine import cpu_support
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+class RunnerError(RuntimeError):
+    """A file that cannot be run, or texts that it cannot take; the message says what to do."""
+
+
+class _Tokenizer:
+    """A tokenizer.json as `seo_core.data.encode` reads tokenizers, without transformers."""
+
+    def __init__(self, path: str | Path):
+        from tokenizers import Tokenizer
+
+        try:
+            self.backend_tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise RunnerError(f"{Path(path).name} is no tokenizer ({error}): it must be the tokenizer.json that "
+                              "belongs to the model") from error
+        self.backend_tokenizer.no_truncation()
+        self.backend_tokenizer.no_padding()
+        self.pad_token_id = self.backend_tokenizer.token_to_id("[PAD]") or 0
+
+
+class Runner(abc.ABC):
+    """What both runtimes share. `_run` takes the three arrays (B, T) and returns logits (B, k)."""
+
+    def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
+                 threads: int | None = None, max_length: int | None = None, columns: int | None = None):
+        """path: the .onnx file. tokenizer: tokenizer.json or a Hugging Face tokenizer; needed for texts only. labels
+        and max_length: the file's own, if it says them. columns: 1 for a model of single texts, 2 for one of pairs;
+        None takes either. threads: default $OMP_NUM_THREADS, as of torch, else all cores
+        (two processes that both spin on all of them run at a fraction of their speed)."""
+        if threads is None:
+            given = os.environ.get("OMP_NUM_THREADS", "")
+            threads = int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1
+        if not isinstance(threads, (int, np.integer)) or threads < 1:
+            raise RunnerError(f"threads must be a whole number, 1 or more, got {threads!r}")
+        self.path, self.threads, self.columns, self.classes = Path(path), int(threads), columns, None
+        if not self.path.is_file():
+            raise RunnerError(f"no model file {self.path.name} in {self.path.parent}: export one first")
+        about = self._open()
+        own = self._said(about, "max_length", int)
+        self.labels = tuple(labels or self._said(about, "labels", list) or ())
+        self.max_length = max_length or own or 512
+        self.rows = self._said(about, "vocabulary", int)  # of the word table
+        self.segments = self._said(about, "segments", int)  # 1 where it is not 2
+        if own and self.max_length > own:
+            raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {own} positions: take "
+                              f"{own} or less")
+        if self.labels and self.classes and len(self.labels) != self.classes:
+            raise RunnerError(f"{self.path.name} has {self.classes} classes and {len(self.labels)} labels were given: "
+                              "pass the labels of the task it was trained on")
+        self.tokenizer = _Tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
+
+    def _said(self, about: dict[str, str], key: str, kind: type):
+        """What the file says of itself under `key`, None where it says nothing. Raises RunnerError for other kinds."""
+        value = None
+        with contextlib.suppress(ValueError):
+            value = json.loads(about.get(key, "null"))
+        fits = isinstance(value, kind) and (kind is not list or all(isinstance(name, str) for name in value))
+        if key in about and not fits:
+            raise RunnerError(f"{self.path.name} says {key}={about[key]!r} of itself, which is not what this package "
+                              "writes: export it again, or take that entry out of the file's metadata")
+        return value
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file that is loaded."""
+        return self.path.stat().st_size
+
+    def logits(self, encoded, *, batch_size: int = 32) -> np.ndarray:
+        """(n, k) float32 for n encoded texts (`seo_core.data.Encoded`), in their order.
+
+        Raises RunnerError where one has more tokens than the file has positions.
+        """
+        if batch_size < 1:
+            raise RunnerError(f"batch_size must be 1 or more, got {batch_size!r}")
+        lengths = encoded.lengths
+        if len(encoded) and lengths.max() > self.max_length:
+            raise RunnerError(f"{int((lengths > self.max_length).sum())} of {len(encoded)} texts have more than "
+                              f"{self.max_length} tokens, the positions of {self.path.name}: encode them with "
+                              f"max_length={self.max_length}")
+        order = np.argsort(-lengths, kind="stable")
+        found = np.zeros((len(encoded), len(self.labels) or 1), np.float32)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            out = self.run(encoded.arrays(rows))
+            if found.shape[1] != out.shape[1]:
+                found = np.zeros((len(encoded), out.shape[1]), np.float32)
+            found[rows] = out
+        return found
+
+    def run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """One padded batch, arrays (B, T) int64 by name -> logits (B, k) float32.
+
+        Raises RunnerError for a token that the word table has no row for: not every runtime's kernel notices.
+        """
+        top = batch["input_ids"].max(initial=0)
+        if self.rows is not None and top >= self.rows:
+            raise RunnerError(f"token id {top} is beyond the {self.rows} rows of {self.path.name}'s word table: encode "
+                              "the texts with the tokenizer that belongs to the model")
+        if self.segments is not None and batch["token_type_ids"].max(initial=0) >= self.segments:
+            raise RunnerError(f"{self.path.name} knows one segment, and these are pairs of texts: give single texts")
+        return self._run({name: np.ascontiguousarray(batch[name], np.int64) for name in INPUTS})
+
+    def encode(self, texts: Sequence, *, truncate: bool = True):
+        """Texts, or pairs of texts, as `Encoded`. Warns how many were cut, or with truncate=False raises."""
+        import pandas as pd
+
+        from seo_core.data import encode
+
+        if self.tokenizer is None:
+            raise RunnerError("this runner has no tokenizer: pass tokenizer=path/to/tokenizer.json")
+        pairs = _columns(texts)
+        if self.columns and len(texts) and len(pairs) != self.columns:
+            raise RunnerError("this model reads pairs of texts, and single ones were given: give pairs (text, text)"
+                              if self.columns == 2 else
+                              "this model reads single texts, and pairs were given: give a list of texts")
+        columns = [f"text {i}" for i in range(len(pairs))]
+        frame = pd.DataFrame(dict(zip(columns, pairs, strict=True)), dtype=object)
+        try:
+            encoded = encode(frame, self.tokenizer, texts=columns, max_length=self.max_length)
+        except ValueError as error:
+            raise RunnerError(str(error)) from error
+        full = np.flatnonzero(encoded.lengths >= self.max_length)
+        if len(full):
+            whole = encode(frame.iloc[full], self.tokenizer, texts=columns, max_length=100 * self.max_length)
+            cut = int((whole.lengths > self.max_length).sum())
+            said = f"{cut} of {len(encoded)} texts have more than {self.max_length} tokens"
+            if cut and not truncate:
+                raise RunnerError(f"{said}: shorten them, or pass truncate=True to have them cut")
+            if cut:
+                warnings.warn(f"{said} and were cut, the longer text of a pair first", stacklevel=3)
+        return encoded
+
+    def predict(self, texts: Sequence, *, batch_size: int = 32, truncate: bool = True) -> list[str]:
+        """The label of each text or pair of texts (class numbers where the file names none)."""
+        if len(texts) == 0:
+            return []
+        classes = self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size).argmax(1)
+        return [self.labels[c] if self.labels else str(c) for c in classes]
+
+    def probabilities(self, texts: Sequence, *, batch_size: int = 32, truncate: bool = True) -> np.ndarray:
+        """(n, k) probabilities of the labels, in the order of `labels`."""
+        z = self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size).astype(np.float64)
+        z = np.exp(z - z.max(axis=1, keepdims=True))
+        return z / z.sum(axis=1, keepdims=True)
+
+    @abc.abstractmethod
+    def _open(self) -> dict[str, str]:
+        """Loads the file; returns what it says of itself. Raises RunnerError."""
+
+    @abc.abstractmethod
+    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits (B, k) of one padded batch."""
+
+
+class OnnxRunner(Runner):
+    """ONNX Runtime on the CPU."""
+
+    def _open(self) -> dict[str, str]:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = 3
+        if not cpu_support()["vnni"]:
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        try:
+            self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library's own exceptions share no base
+            raise RunnerError(_cannot(self.path, "ONNX Runtime", error)) from error
+        self._names = [i.name for i in self.session.get_inputs()]
+        self.classes = _known(self.session.get_outputs()[0].shape)
+        return _check(self.path, self._names, self.session.get_modelmeta().custom_metadata_map)
+
+    def _run(self, batch):
+        return self.session.run(None, {name: batch[name] for name in self._names})[0]
+
+
+class OpenVinoRunner(Runner):
+    """OpenVINO on the CPU. It takes files of standard operators only (export with operators="standard").
+
+    precision: "f32" computes what the file says; "auto" lets OpenVINO use bf16 where the CPU has it (its default).
+    """
+
+    def __init__(self, path, *, precision: str = "f32", **options):
+        self.precision = precision
+        super().__init__(path, **options)
+
+    def _open(self) -> dict[str, str]:
+        try:
+            import openvino
+        except ImportError as error:
+            raise RunnerError("OpenVINO is not installed: pip install 'seo-core[export]', or use ONNX Runtime"
+                              ) from error
+        settings = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        if self.precision != "auto":
+            settings["INFERENCE_PRECISION_HINT"] = self.precision
+        try:
+            model = openvino.Core().read_model(str(self.path))
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
+        except Exception as error:  # RuntimeError or the library's own
+            raise RunnerError(_cannot(self.path, "OpenVINO", error)) from error
+        self.request, self._names = compiled.create_infer_request(), [i.any_name for i in compiled.inputs]
+        self.classes = _known([d.get_length() if d.is_static else None for d in compiled.outputs[0].partial_shape])
+        about = {}
+        with contextlib.suppress(Exception):  # where the framework's metadata is not passed on
+            about = {k: v.astype(str) for k, v in model.get_rt_info("framework").astype(dict).items()}
+        if (self._said(about, "export", dict) or {}).get("operators", "standard") != "standard":
+            raise RunnerError(f"{self.path.name} has ONNX Runtime's own operators, some of which OpenVINO takes for "
+                              "others: export with operators='standard'")
+        return _check(self.path, self._names, about)
+
+    def _run(self, batch):
+        out = self.request.infer({name: batch[name] for name in self._names})
+        return np.array(next(iter(out.values())))
+
+
+def runner(path: str | Path, runtime: str = "onnxruntime", **options) -> Runner:
+    """A runner by the name of its runtime: onnxruntime | openvino."""
+    if runtime not in RUNTIMES:
+        raise RunnerError(f"runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
+    return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, **options)
+
+
+def _columns(texts: Sequence) -> list[list[str]]:
+    """One list of texts, or two, from texts or pairs; RunnerError for anything else."""
+    if isinstance(texts, str):
+        raise RunnerError("texts must be a list of texts or of pairs, not one text: put it into a list")
+    if all(isinstance(t, str) for t in texts):
+        return [list(texts)]
+    pairs = [tuple(t) if isinstance(t, (tuple, list)) else t for t in texts]
+    if not all(isinstance(p, tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs):
+        raise RunnerError("texts must be all single texts, or all pairs (text, text)")
+    return [list(column) for column in zip(*pairs, strict=True)]
+
+
+def _known(shape) -> int | None:
+    """The number of classes in a shape (B, k), if it is fixed there."""
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
+
+
+def _check(path: Path, names: list[str], about: dict[str, str]) -> dict[str, str]:
+    if not set(names) <= set(INPUTS) or "input_ids" not in names:
+        raise RunnerError(f"{path.name} takes {', '.join(names)}, not {', '.join(INPUTS)}: it is no exported "
+                          "BERT classifier")
+    return about
+
+
+def _cannot(path: Path, runtime: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0][:200]
+    return f"{runtime} cannot load {path.name}: {reason}. The file is damaged or not a model for it"

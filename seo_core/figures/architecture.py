@@ -1,0 +1,195 @@
+"""Figure 1: the papers' system, drawn from the package."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from seo_core.figures.style import BLACK, BLUE, CARD, GREEN, PURPLE, SOFT, VERMILION, _styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+# ---------------------------------------------------------------------------------------------
+# Figure 1: the system, drawn from the package
+
+
+class Component(NamedTuple):
+    """A part of the papers' Figure 1: what it is, and the code that stands for it."""
+
+    key: str
+    name: str
+    words: str  # the papers' role for it, in a few words
+    side: str  # data | compression | control | core
+    module: str
+    symbol: str
+    place: tuple[float, float]  # centre in the drawing, on a 100 × 72 sheet
+
+
+COMPONENTS = (
+    Component("controller", "Synergy Controller", "min L_task + λ₁ R_data + λ₂ R_model", "control",
+              "controller", "SynergyController", (50, 63)),
+    Component("ada", "Adaptive Data\nAugmentation (ADA)", "D_aug = ADA(D, M(θ), P)", "data",
+              "augmentation", "AdaptiveDataAugmentation", (15.5, 43)),
+    Component("tal", "Transfer-Active\nLearning (TAL)", "L_TL + λ L_AL", "data",
+              "selection", "TransferActiveLearning", (15.5, 26)),
+    Component("aip", "Adaptive Iterative\nPruning (AIP)", "θ_pruned = AIP(θ, P, T)", "compression",
+              "pruning", "AdaptiveIterativePruning", (84.5, 43)),
+    Component("sqd", "Quantization and\nDistillation (SQD)", "L_Q + α L_KD", "compression",
+              "distillation", "SynergisticQuantizationDistillation", (84.5, 26)),
+    Component("data", "Data D", "pairs, labels, genres", "core", "data", "load_nli", (50, 46.5)),
+    Component("model", "Language model θ", "BERT-style encoder", "core", "models", "load_backbone", (50, 34)),
+    Component("training", "Training", "the one loop", "core", "training", "fit", (50, 21.5)),
+    Component("evaluation", "Performance evaluation P", "accuracy, size, speed", "control",
+              "evaluation", "evaluate", (50, 7)),
+    Component("loop", "Feedback loop", "the assembled system", "control", "pipeline", "SEOLLM", (84.5, 7)),
+)
+
+
+EDGES = (  # (from, to, what flows, the arrow's corners)
+    ("controller", "data module", "λ₁, budget", ((30, 62), (15.5, 62), (15.5, 55.4))),
+    ("controller", "compression module", "λ₂, budget", ((70, 62), (84.5, 62), (84.5, 55.4))),
+    ("ada", "data", "", ((29, 44), (36.2, 46.5))), ("tal", "data", "", ((29, 28), (36.2, 43.5))),
+    ("data", "model", "", ((50, 41.5), (50, 39.3))), ("aip", "model", "", ((71, 41), (63.8, 36))),
+    ("sqd", "model", "", ((71, 27), (63.8, 32.5))), ("model", "training", "", ((50, 29), (50, 26.8))),
+    ("training", "evaluation", "", ((50, 16.5), (50, 12.8))),
+    ("evaluation", "loop", "", ((68, 7), (70.7, 7))),
+    ("loop", "controller", "feedback: P", ((98, 7), (104, 7), (104, 66), (70.3, 66))),
+)
+
+
+_SIDES = {"data": GREEN, "compression": PURPLE, "control": VERMILION, "core": BLUE}
+
+
+@functools.cache
+def _own_names(module: str) -> dict[str, str | tuple[str, str]] | None:
+    """Top-level names of seo_core.<module>: first docstring line of what it defines, (module, name) of
+    what it takes from another module of the package. None if there is no such module.
+
+    The source is parsed, not imported: the drawing needs no torch.
+    """
+    spec = importlib.util.find_spec(f"seo_core.{module}")
+    if spec is None or not spec.origin:
+        return None
+    found: dict[str, str | tuple[str, str]] = {}
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found[node.name] = (ast.get_docstring(node) or "").split("\n")[0]
+        elif isinstance(node, ast.ImportFrom):
+            source = f".{node.module or ''}" if node.level else (node.module or "")
+            inner = f"{module}{source}" if node.level else source.removeprefix("seo_core.")
+            if node.level or source.startswith("seo_core."):
+                found.update({a.asname or a.name: (inner.rstrip("."), a.name) for a in node.names})
+    return found
+
+
+def _find(module: str, symbol: str) -> str | None:
+    """First docstring line of a symbol of seo_core.<module>, followed through its imports; None if absent."""
+    for _ in range(5):
+        names = _own_names(module)
+        if names is None or symbol not in names:
+            return None
+        if isinstance(names[symbol], str):
+            return names[symbol]
+        module, symbol = names[symbol]
+    return None
+
+
+def structure() -> pd.DataFrame:
+    """The components of Figure 1 and the code behind them: component, side, module, symbol, state, summary.
+
+    state: "in the package" if `seo_core.<module>` defines the symbol, else "not implemented yet".
+    """
+    import pandas as pd
+
+    rows = []
+    for part in COMPONENTS:
+        summary = _find(part.module, part.symbol)
+        rows.append((part.name.replace("\n", " "), part.side, f"seo_core.{part.module}", part.symbol,
+                     "not implemented yet" if summary is None else "in the package", summary or ""))
+    return pd.DataFrame(rows, columns=["component", "side", "module", "symbol", "state", "summary"])
+
+
+def dependencies() -> pd.DataFrame:
+    """Which module of the package imports which, read from their sources: module, imports."""
+    import pandas as pd
+
+    folder = Path(__file__).resolve().parent.parent
+    found: dict[str, set[str]] = {}
+    for path in sorted(folder.rglob("*.py")):
+        module = path.relative_to(folder).parts[0].removesuffix(".py")
+        if module == "__init__":
+            continue
+        found.setdefault(module, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "seo_core":
+                inner = node.module.split(".")[1:2] or [alias.name for alias in node.names]
+                found[module].update(name for name in inner if (folder / f"{name}.py").exists()
+                                     or (folder / name).is_dir())
+    rows = [(module, ", ".join(sorted(others - {module})) or "—") for module, others in sorted(found.items())]
+    return pd.DataFrame(rows, columns=["module", "imports"])
+
+
+def _arrow(axes, corners, label: str) -> None:
+    """A line through the corners with a head at the last, and its label in the middle of it."""
+    xs, ys = zip(*corners, strict=True)
+    axes.plot(xs[:-1], ys[:-1], color=SOFT, linewidth=1.3, zorder=1, solid_joinstyle="round")
+    axes.annotate("", xy=corners[-1], xytext=corners[-2], zorder=1, arrowprops={
+        "arrowstyle": "-|>", "color": SOFT, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0})
+    if label:
+        upright = len(corners) > 3  # beside the sheet's right edge
+        x, y = (104, 36) if upright else ((xs[0] + xs[1]) / 2, ys[0] + 2)
+        axes.text(x, y, label, fontsize=9, color=SOFT, ha="center", va="center", style="italic",
+                  rotation=90 if upright else 0,
+                  bbox={"facecolor": CARD, "edgecolor": "none", "pad": 1.5} if upright else None)
+
+
+_SIZES = {"controller": (40, 13), "evaluation": (36, 11), "loop": (27, 11)}
+
+
+def _box(axes, part: Component, there: bool) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    wide, high = _SIZES.get(part.key, (27, 13.5) if part.side in ("data", "compression") else (27, 10))
+    x, y = part.place
+    axes.add_patch(FancyBboxPatch(
+        (x - wide / 2, y - high / 2), wide, high, boxstyle="round,pad=0,rounding_size=1.4", zorder=2,
+        facecolor="white", edgecolor=_SIDES[part.side], linewidth=2 if there else 1.5,
+        linestyle="-" if there else (0, (4, 3))))
+    lines = part.name.count("\n")
+    axes.text(x, y + 2.2 + lines, part.name, fontsize=10, weight="bold", ha="center", va="center", zorder=3,
+              linespacing=1.05)
+    axes.text(x, y - 0.9 - 0.6 * lines, part.words, fontsize=9, ha="center", va="center", zorder=3,
+              color=SOFT)
+    axes.text(x, y - 3.5 - 0.8 * lines, f"{part.module}.py" if there else "not implemented yet", fontsize=9,
+              ha="center", va="center", zorder=3, color=_SIDES[part.side] if there else VERMILION,
+              family="monospace" if there else "sans-serif")
+
+
+@_styled
+def architecture() -> Figure:
+    """Figure 1, drawn from `COMPONENTS`, `EDGES` and the modules the package has.
+
+    A box stands for a component; it is solid, with its module, if the package defines the component, and
+    dashed, "not implemented yet", if not.
+    """
+    import matplotlib.pyplot as plt
+
+    state = dict(zip((c.key for c in COMPONENTS), structure()["state"] == "in the package", strict=True))
+    figure, axes = plt.subplots(figsize=(9.2, 6.6))
+    axes.set(xlim=(-1, 106), ylim=(-1, 72))
+    axes.axis("off")
+    for x, side, title in ((15.5, "data", "Data optimization"), (84.5, "compression", "Model compression")):
+        axes.add_patch(plt.Rectangle((x - 15.5, 17), 31, 38, facecolor=_SIDES[side], alpha=0.09, zorder=0))
+        axes.text(x, 52.4, title, fontsize=10.5, weight="bold", ha="center", va="center", color=BLACK)
+    for _, _, label, corners in EDGES:
+        _arrow(axes, corners, label)
+    for part in COMPONENTS:
+        _box(axes, part, state[part.key])
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.99)
+    return figure

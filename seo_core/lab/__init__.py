@@ -1,0 +1,1 @@
+"""The common ground of everything that is compared, and what a run of it leaves."""

@@ -1,0 +1,100 @@
+"""The machine: its CPU and instruction sets, threads, and the load that others put on it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class _Elsewhere:
+    """How busy other processes keep the machine, from the kernel's own counters."""
+
+    def __init__(self):
+        self.wall, (self.busy, self.own) = time.perf_counter(), self._seconds()
+
+    @staticmethod
+    def _seconds() -> tuple[float, float]:
+        import psutil
+
+        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        return sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), own.user + own.system
+
+    def cores(self) -> float:
+        """Mean number of cores that others used since this object was made, 0 or more."""
+        busy, own = self._seconds()
+        return max(0.0, (busy - self.busy) - (own - self.own)) / max(time.perf_counter() - self.wall, 1e-9)
+
+
+def _cpu() -> tuple[str, list[str]]:
+    """Name of the CPU, and which of the instruction sets that decide int8/bf16 speed it has."""
+    name, flags = platform.processor() or platform.machine(), ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags = value
+                break
+    except OSError:
+        pass
+    return name, [s for s in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx") if f" {s}" in f" {flags}"]
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")  # asked only if the run loaded it: never imported for this
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if torch is None and shutil.which("nvidia-smi"):
+        try:
+            done = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], timeout=10,
+                                  capture_output=True, text=True, check=True)
+            return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return None
+
+
+@functools.cache
+def _fixed_machine() -> dict:
+    name, sets = _cpu()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = {"cpu": name, "instruction_sets": sets, "cores": cores, "system": platform.system()}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    return found
+
+
+def machine() -> dict:
+    """CPU name, instruction sets, cores this process may use, memory (GB), and the GPU if there is one."""
+    gpu = _gpu()
+    return {**_fixed_machine(), **({"gpu": gpu} if gpu else {})}
+
+
+def onednn_capped() -> bool:
+    """Whether ONEDNN_MAX_CPU_ISA holds oneDNN below products in bf16 (AVX2_VNNI_2 only converts it)."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in (
+        "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+
+
+def _threads() -> int:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else _fixed_machine()["cores"]
+
+
+def cpu_support() -> dict[str, bool]:
+    """Which instructions for small numbers this CPU has: vnni (int8) and bf16, and whether they are capped by
+    ONEDNN_MAX_CPU_ISA (which PyTorch and OpenVINO obey, ONNX Runtime not)."""
+    pass
+
+    sets = " ".join(machine()["instruction_sets"])
+    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": onednn_capped()}

@@ -1,0 +1,55 @@
+"""A BERT classifier whose layers have sizes of their own: what structured pruning leaves.
+
+    compact = CompactBertForSequenceClassification(CompactBertConfig(..., layer_heads=[4, 7], layer_ffn=[512, 90]))
+    compact.save_pretrained(folder)                               # safetensors and config.json
+    AutoModelForSequenceClassification.from_pretrained(folder)    # in any process that has imported seo_core
+
+Modules and parameters have the names of Hugging Face's BERT (`bert.encoder.layer.3.attention.self.query.weight`); only
+shapes differ. With d hidden units, h_l heads of s dimensions and f_l neurons, layer l holds
+
+    query, key, value: (h_l s, d)    attention.output.dense: (d, h_l s)    intermediate: (f_l, d)    output: (d, f_l)
+
+Layers that were removed are absent, and the ones above them have moved down. The forward pass is BERT's own (and that
+of `seo_core.models.fastpath`), as both read a layer's number of heads from the layer.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+from transformers import BertForSequenceClassification
+
+from seo_core.models.compact_config import CompactBertConfig, layer_sizes
+
+__all__ = ["CompactBertConfig", "CompactBertForSequenceClassification", "compact_config", "layer_sizes"]
+
+
+class CompactBertForSequenceClassification(BertForSequenceClassification):
+    """BertForSequenceClassification with per-layer numbers of heads and neurons (see `CompactBertConfig`)."""
+
+    config_class = CompactBertConfig
+    config: CompactBertConfig
+
+    def __init__(self, config: CompactBertConfig):
+        heads, neurons, size = layer_sizes(config)
+        super().__init__(config)
+        d = config.hidden_size
+        for layer, h, f in zip(self.bert.encoder.layer, heads, neurons, strict=True):
+            attention = layer.attention.self
+            attention.num_attention_heads, attention.attention_head_size = h, size
+            attention.all_head_size, attention.scaling = h * size, size**-0.5
+            attention.query, attention.key, attention.value = (nn.Linear(d, h * size) for _ in range(3))
+            layer.attention.output.dense = nn.Linear(h * size, d)
+            layer.intermediate.dense, layer.output.dense = nn.Linear(d, f), nn.Linear(f, d)
+        self.post_init()
+
+
+def compact_config(config, heads: list[int], neurons: list[int]) -> CompactBertConfig:
+    """The configuration of a compact network made from one with `config` (stock or compact).
+
+    heads, neurons: the sizes of the layers that stay, in order. Labels, dropout and all else are kept.
+    """
+    _, _, size = layer_sizes(config)
+    kept = {k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures",
+                                                                   "transformers_version")}
+    return CompactBertConfig(**{**kept, "num_hidden_layers": len(heads), "layer_heads": list(heads),
+                                "layer_ffn": list(neurons), "head_size": size})

@@ -1,0 +1,71 @@
+"""The results store: one run, one JSON file, with everything needed to judge and repeat it.
+
+    path = results.write("02_baseline", "base", settings=settings, data=task, model_info=info,
+                         metrics=metrics, series=result.series, predictions=classes)
+    frame = results.load(settings.results_dir, results.reference_dir())    # one row per record
+
+schema.py says what a record is, provenance.py where it comes from, store.py writes, finds and reads, frames.py makes
+tables of many.
+"""
+
+from seo_core.results.frames import (
+    load,
+    load_contestants,
+    load_series,
+    matching,
+)
+from seo_core.results.provenance import (
+    PACKAGES,
+    code_hash,
+    command,
+    commit,
+    provenance,
+)
+from seo_core.results.schema import (
+    SCHEMA,
+    Field,
+    ResultsError,
+    schema_table,
+    validate,
+)
+from seo_core.results.store import (
+    PREDICTIONS_SUFFIX,
+    QUIET,
+    WALL_CLOCK,
+    hash8,
+    load_records,
+    predictions,
+    predictions_path,
+    record_at,
+    record_path,
+    reference_dir,
+    write,
+)
+
+__all__ = [
+    "Field",
+    "PACKAGES",
+    "PREDICTIONS_SUFFIX",
+    "QUIET",
+    "ResultsError",
+    "SCHEMA",
+    "WALL_CLOCK",
+    "code_hash",
+    "command",
+    "commit",
+    "hash8",
+    "load",
+    "load_contestants",
+    "load_records",
+    "load_series",
+    "matching",
+    "predictions",
+    "predictions_path",
+    "provenance",
+    "record_at",
+    "record_path",
+    "reference_dir",
+    "schema_table",
+    "validate",
+    "write",
+]

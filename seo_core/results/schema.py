@@ -1,0 +1,134 @@
+"""What a record is: its keys, their kinds and meanings, and the check that a record follows them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import NamedTuple
+
+
+class ResultsError(RuntimeError):
+    """A record that cannot be written or read; the message names the file or key and a way out."""
+
+
+# ---------------------------------------------------------------------------------------------
+# The record
+
+
+class Field(NamedTuple):
+    """One key of the record: its kind (see `_KINDS`), whether it must be there, its meaning."""
+
+    kind: str
+    required: bool
+    meaning: str
+
+
+SCHEMA: dict[str, Field] = {
+    "experiment": Field("name", True, "chapter id, such as `02_baseline`"),
+    "configuration": Field("name", True, "the papers' id (base, da, tl, al, ssl, prune, quant, kd, seo) "
+                                         "or the variant's own"),
+    "profile": Field("name", True, "`quick`, `cpu`, `gpu` or `paper`"),
+    "seed": Field("count", True, "seed of weights, order, dropout and subsampling"),
+    "data": Field("object", True, "what was trained and evaluated on"),
+    "data.name": Field("text", True, "`embedded`, a hub id, or `path/to/<folder>`"),
+    "data.fingerprint": Field("text", True, "hash of the loaded texts and labels"),
+    "data.train_rows": Field("count", True, "training examples available to the run"),
+    "data.labels_used": Field("count", True, "labels the run looked at: training and development"),
+    "model": Field("object", True, "the network the run started from"),
+    "model.name": Field("text", True, "`bundled`, a hub id, or `path/to/<folder>`"),
+    "model.fingerprint": Field("text", True, "hash of its weights"),
+    "model.parameters": Field("count", True, "number of weights"),
+    "model.start_fingerprint": Field("text", False, "hash of the weights that training began from, where a study made "
+                                     "these first (the source task's network)"),
+    "metrics": Field("numbers", True, "flat, finite numbers; accuracies, precision, recall and F1 are "
+                                      "fractions (0–1), sizes bytes, latencies milliseconds per batch. "
+                                      "What was not measured is absent, never null"),
+    "series": Field("curves", True, "curves: `epoch` or `round` and the values beside it, in lists; "
+                                    "null marks a point without a finite value"),
+    "parameters": Field("object", True, "all parameters: the run's settings and the experiment's own"),
+    "contestants": Field("contests", False, "benchmarks only: name → metrics, measured in the same run"),
+    "provenance": Field("object", True, "where the numbers come from"),
+    "provenance.commit": Field("text", True, "git commit of the code, or `unknown` outside a clone"),
+    "provenance.dirty": Field("flag", True, "whether tracked files differed from that commit"),
+    "provenance.code_hash": Field("text", True, "hash of the package's sources as they ran"),
+    "provenance.command": Field("text", True, "the command that runs it again"),
+    "provenance.started": Field("time", True, "start, UTC, ISO 8601"),
+    "provenance.finished": Field("time", True, "end, UTC, ISO 8601"),
+    "provenance.machine": Field("object", True, "CPU, its instruction sets, cores, memory, GPU if any"),
+    "provenance.threads": Field("count", True, "threads of the numerical library"),
+    "provenance.packages": Field("object", True, "versions of Python and the libraries"),
+}
+
+
+def _finite(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_numbers(value) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and _finite(v) for k, v in value.items())
+
+
+def _is_curves(value) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(v, list) and all(x is None or _finite(x) for x in v) for v in value.values())
+
+
+def _is_time(value) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_KINDS = {
+    "name": (lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)),
+             "letters, digits and . _ + - (it is part of a file name)"),
+    "text": (lambda v: isinstance(v, str) and bool(v), "a text that is not empty"),
+    "count": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0,
+              "a whole number, 0 or more"),
+    "flag": (lambda v: isinstance(v, bool), "true or false"),
+    "time": (_is_time, "an ISO 8601 time with its time zone"),
+    "object": (lambda v: isinstance(v, dict), "an object"),
+    "numbers": (_is_numbers, "an object of finite numbers (what was not measured is left out)"),
+    "curves": (_is_curves, "an object of lists of numbers"),
+    "contests": (lambda v: isinstance(v, dict) and all(_is_numbers(m) for m in v.values()),
+                 "an object: name → object of finite numbers"),
+}
+
+
+def _why(value, kind: str) -> str:
+    """Which entry of an object is wrong, where the kind is one that holds entries."""
+    if kind == "numbers" and isinstance(value, dict):
+        return "".join(f" ({k!r} is {v!r})" for k, v in value.items() if not _finite(v))[:200]
+    return "" if isinstance(value, (dict, list)) else f", not {value!r}"
+
+
+def validate(record: dict) -> dict:
+    """The record itself if it follows `SCHEMA`; otherwise ResultsError naming the first wrong key."""
+    if not isinstance(record, dict):
+        raise ResultsError(f"a record must be an object, not {type(record).__name__}")
+    for key, field in SCHEMA.items():
+        holder, _, name = key.rpartition(".")
+        inside = record.get(holder, {}) if holder else record
+        if name not in inside:
+            if field.required:
+                raise ResultsError(f"record has no {key!r} ({field.meaning})")
+            continue
+        good, wanted = _KINDS[field.kind]
+        if not good(inside[name]):
+            raise ResultsError(f"record's {key!r} must be {wanted}{_why(inside[name], field.kind)}")
+    for key in record:
+        if key not in SCHEMA:
+            raise ResultsError(f"record has an unknown key {key!r}; known: "
+                               f"{', '.join(k for k in SCHEMA if '.' not in k)}")
+    return record
+
+
+def schema_table() -> str:
+    """`SCHEMA` as a Markdown table (the book's page about records holds exactly this)."""
+    lines = ["| key | kind | required | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{key}` | {field.kind} | {'yes' if field.required else 'no'} | {field.meaning} |"
+              for key, field in SCHEMA.items()]
+    return "\n".join(lines) + "\n"

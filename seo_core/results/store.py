@@ -1,0 +1,327 @@
+"""The results store: one run, one JSON file, with everything needed to judge and repeat it.
+
+    path = results.write("02_baseline", "base", settings=settings, data=task, model_info=info,
+                         metrics=metrics, series=result.series, predictions=classes)
+    frame = results.load(settings.results_dir, results.reference_dir())    # one row per record
+
+A record lies at `<results_dir>/<profile>/<experiment>/<configuration>-<hash8>-seed<k>.json`.
+`hash8` covers all parameters (but the seed, which the name carries), the data's and the model's
+fingerprint: results of different data never mix, and the seeds of one setting share it. The
+per-example predictions lie beside the record in `…-predictions.npz`.
+
+Files appear whole or not at all: each is written to a hidden temporary file in the same folder,
+flushed to the disk, and renamed; the predictions first, the record last. `SCHEMA` below is the
+record's definition: `validate` follows it, and the book's page about it is made from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.checks import SettingsError
+from seo_core.files import _save, _sync_folder
+from seo_core.results.provenance import provenance
+from seo_core.results.schema import ResultsError, validate
+from seo_core.settings import RunSettings, book_root, display_source, resolve_path
+
+PREDICTIONS_SUFFIX = "-predictions.npz"
+
+
+# ---------------------------------------------------------------------------------------------
+# Writing
+
+
+def _plain(value):
+    """numpy, Path and tuple values as what JSON has; a float that is not finite becomes None."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, torch tensors
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return display_source(str(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+WALL_CLOCK = ("train_seconds", "examples_per_second")
+QUIET = 0.1  # cores that other processes may use while a wall clock is taken for a cost
+
+
+def _measured(metrics: dict) -> dict:
+    """The metrics that hold a number: what was measured, and may be reported.
+
+    None means "not measured" and is left out; a value that is not finite (a run that diverged) is left
+    out too, and counted in `non_finite`. Where `other_load` says that other processes used more than QUIET
+    cores meanwhile, the wall clock is no cost of this run, and is left out.
+    """
+    plain = {name: _plain(value) for name, value in metrics.items()}
+    disturbed = (plain.get("other_load") or 0.0) > QUIET
+    kept = {name: value for name, value in plain.items()
+            if value is not None and not (disturbed and name in WALL_CLOCK)}
+    lost = sum(metrics[name] is not None and plain[name] is None for name in plain)
+    return {**kept, "non_finite": lost} if lost else kept
+
+
+def _seedless(parameters):
+    """Parameters, however deep, without those named `seed`."""
+    if isinstance(parameters, dict):
+        return {k: _seedless(v) for k, v in parameters.items() if k != "seed"}
+    return parameters
+
+
+def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") -> str:
+    """8 hex digits over all parameters but the seed, the data's and the model's fingerprint."""
+    text = json.dumps([_seedless(_plain(parameters)), data_fingerprint, model_fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
+    everything = settings.asdict()
+    everything.pop("results_dir")  # where the record lies is no property of the run
+    everything.update({name: display_source(everything[name]) for name in ("data", "model", "source")})
+    return _plain({**everything, **(parameters or {})})
+
+
+def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
+                parameters: dict | None = None) -> Path:
+    """Where `write` puts the record of these parameters; a run whose record is there need not be repeated."""
+    digest = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
+    folder = resolve_path(settings.results_dir) / settings.profile / experiment
+    return folder / f"{configuration}-{digest}-seed{settings.seed}.json"
+
+
+def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,
+          metrics: dict, series: dict | None = None, parameters: dict | None = None,
+          contestants: dict | None = None,
+          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None,
+          started=None, labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
+    """Write one record (and its predictions) atomically and return the record's path.
+
+    data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint
+    (of the backbone the run started from), parameters. metrics: flat numbers; None entries are left out.
+    predictions: split → (n,) classes or (n, k) logits; of logits the argmax is kept, and with
+    `logits=True` the values as float16 under `<split>_logits`. labels: split → (n,) true classes;
+    adds `<split>_correct` so that differences can be paired without the data at hand.
+    labels_used: default, the rows of train and of the development slices. started: datetime or time.time().
+    again: the command that makes this record, where it is not that of the chapter.
+    Raises ResultsError for a record that breaks the schema and where the folder cannot be written.
+    """
+    rows = {name: len(frame) for name, frame in data.splits.items()}
+    if labels_used is None:
+        labels_used = sum(rows.get(name, 0) for name in ("train", "development", "reward", "acceptance"))
+    record = {
+        "experiment": experiment, "configuration": configuration, "profile": settings.profile,
+        "seed": settings.seed,
+        "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
+                 "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
+        "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
+        "metrics": _measured(metrics), "series": _plain(series or {}),
+        "parameters": _parameters(settings, parameters),
+        "provenance": provenance(experiment, settings, started, again),
+    }
+    if contestants is not None:
+        record["contestants"] = {str(name): _measured(values) for name, values in contestants.items()}
+    validate(record)
+    target = record_path(experiment, configuration, settings=settings, data=data,
+                         model_fingerprint=record["model"]["fingerprint"], parameters=parameters)
+    arrays = _prediction_arrays(predictions, labels, logits)
+    _write_pair(target, record, arrays)
+    return target
+
+
+def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.ndarray]:
+    """What goes into the npz: classes in the smallest integer type, correctness, float16 logits."""
+    arrays: dict[str, np.ndarray] = {}
+    for split, values in (predictions or {}).items():
+        values = np.asarray(values)
+        if values.ndim not in (1, 2):
+            raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, "
+                               f"not {values.shape}")
+        classes = values.argmax(axis=1) if values.ndim == 2 else values
+        if not np.issubdtype(classes.dtype, np.integer):
+            raise ResultsError(f"predictions of {split!r} must be whole numbers or (n, k) logits, "
+                               f"not {classes.dtype}")
+        extremes = [classes.min(), classes.max()] if len(classes) else [0]
+        arrays[split] = classes.astype(np.result_type(*(np.min_scalar_type(x) for x in extremes)))
+        if keep_logits and values.ndim == 2:
+            arrays[f"{split}_logits"] = values.astype(np.float16)
+        if labels is not None and split in labels:
+            truth = np.asarray(labels[split])
+            if truth.shape != classes.shape:
+                raise ResultsError(f"labels of {split!r} are {truth.shape}, its predictions {classes.shape}")
+            arrays[f"{split}_correct"] = classes == truth
+    return arrays
+
+
+def _write_pair(target: Path, record: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Both files complete on disk under temporary names, then renamed: predictions, then record."""
+    beside = predictions_path(target)
+    stem = f".{target.stem}.{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    new_json, new_npz, old_npz = (target.parent / f"{stem}.{kind}.tmp" for kind in ("json", "npz", "old"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        if arrays:  # stamped, so that a pair torn apart by a kill between the two renames is noticed
+            _save(new_npz, lambda f: np.savez_compressed(f, __record__=_stamp(record), **arrays))
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        _save(new_json, lambda f: f.write(text.encode()))
+        kept = arrays and beside.exists()
+        if kept:
+            shutil.copyfile(beside, old_npz)
+        if arrays:
+            os.replace(new_npz, beside)
+        try:
+            os.replace(new_json, target)
+        except BaseException:
+            if kept:
+                os.replace(old_npz, beside)
+            elif arrays:
+                beside.unlink(missing_ok=True)
+            raise
+        if not arrays:
+            beside.unlink(missing_ok=True)  # those of an earlier run of the same setting
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise ResultsError(_advice(error, target)) from error
+    except TypeError as error:
+        raise ResultsError(f"record {target.name} cannot be written as JSON: {error}") from error
+    finally:
+        for path in (new_json, new_npz, old_npz):
+            with contextlib.suppress(OSError):  # a folder that cannot be written has none of ours either
+                path.unlink(missing_ok=True)
+
+
+def _stamp(record: dict) -> np.ndarray:
+    return np.array(record["provenance"]["finished"])
+
+
+def _sweep(target: Path) -> None:
+    """Remove temporary files that a killed write of this record left more than an hour ago."""
+    for path in target.parent.glob(f".{target.stem}.*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
+        except OSError:
+            pass
+
+
+def _advice(error: OSError, target: Path) -> str:
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        problem, way_out = "the disk is full", "free some space or choose another folder"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        problem, way_out = "the folder cannot be written", "make it writable or choose another"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        problem, way_out = "a file stands where the folder should be", "remove it or choose another folder"
+    else:
+        problem, way_out = error.strerror or str(error), "check the folder or choose another"
+    return (f"cannot write the record {target.name} in {target.parent}: {problem}; {way_out} with "
+            "results_dir=… in the notebook or --results-dir on the command line, and run again "
+            "(nothing was half-written)")
+
+
+# ---------------------------------------------------------------------------------------------
+# Reading
+
+
+def reference_dir() -> Path:
+    """`book/reference` of the book: the committed records."""
+    return book_root() / "book" / "reference"
+
+
+def predictions_path(record_path: Path) -> Path:
+    """Where the predictions of a record lie: `<record>-predictions.npz` beside it."""
+    return record_path.with_name(record_path.stem + PREDICTIONS_SUFFIX)
+
+
+_LOCATIONS: dict[str, Path] = {}  # shown path → where the file is, filled by `load`
+
+
+def _show(path: Path, folder: Path) -> str:
+    """A record's path for pages: from the book's root, or `path/to/<folder>/…` outside it."""
+    try:
+        shown = path.relative_to(book_root()).as_posix()
+    except (ValueError, SettingsError):
+        base = folder if folder.is_dir() else folder.parent
+        inside = path.relative_to(base).as_posix()
+        shown, up = f"path/to/{base.name}/{inside}", base
+        while _LOCATIONS.get(shown, path) != path and up != up.parent:  # two folders of one name
+            up = up.parent
+            shown = f"path/to/{up.name}/{shown.removeprefix('path/to/')}"
+    _LOCATIONS[shown] = path
+    return shown
+
+
+def _files(folders, missing_ok: bool):
+    """(record file, the folder it was found in), each file once, hidden files and folders left out."""
+    seen = set()
+    for folder in folders or (reference_dir(),):
+        folder = resolve_path(folder)
+        if not folder.exists():
+            if missing_ok:
+                continue
+            raise ResultsError(f"no results folder at {folder}; run a chapter first, or name another")
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if not hidden and path not in seen:
+                seen.add(path)
+                yield path, folder
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ResultsError(f"{path} is no readable record ({error}); restore it, or delete it and run again: "
+                           "records are written whole, so something else changed it") from error
+    try:
+        return validate(record)
+    except ResultsError as error:
+        raise ResultsError(f"{path}: {error}") from error
+
+
+def load_records(*folders, missing_ok: bool = True) -> list[dict]:
+    """The records under the folders (default: the committed reference records), as dicts with a
+    `path` key added. Raises ResultsError naming the file if one is no record."""
+    return [{**_read(path), "path": _show(path, folder)} for path, folder in _files(folders, missing_ok)]
+
+
+def record_at(path) -> dict:
+    """The record at a path, or at one of the `path` column of `load`. Raises ResultsError where it is none."""
+    return _read(_LOCATIONS.get(str(path)) or resolve_path(path))
+
+
+def predictions(record_path) -> dict[str, np.ndarray]:
+    """The arrays kept beside a record (path, or the `path` column of `load`): split → (n,) classes,
+    `<split>_correct` → (n,) bool, `<split>_logits` → (n, k) float16. Empty if none were kept.
+
+    Raises ResultsError if the file is damaged or belongs to another write of the record.
+    """
+    path = _LOCATIONS.get(str(record_path)) or resolve_path(record_path)
+    beside = predictions_path(path)
+    if not beside.exists():
+        return {}
+    record = _read(path)
+    try:
+        with np.load(beside) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except Exception as error:
+        raise ResultsError(f"{beside} is damaged ({error}); restore it, or delete both files and run "
+                           "again") from error
+    if arrays.pop("__record__", None) != _stamp(record):
+        raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n"
+                           f"  {record['provenance']['command']}")
+    return arrays

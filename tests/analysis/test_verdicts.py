@@ -1,0 +1,337 @@
+"""The papers as data: complete, right, and judged by the rule that was fixed beforehand."""
+
+import ast
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seo_core import load_settings, results
+from seo_core.analysis import contradictions, papers, verdicts
+from seo_core.analysis.verdicts import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    NOT_TESTABLE,
+    PARTLY,
+    REPRODUCED,
+    audit,
+    verdict,
+)
+
+# What the papers print, copied from them independently of the module: hours, MB, ms/batch, %, perplexity.
+EXPECTED = {
+    "base": (48, 420, 150, 84.5, 9.8), "da": (43, None, None, 86.3, 9.4), "tl": (39, None, None, 87.1, 9.2),
+    "al": (36, None, None, 85.6, 9.5), "ssl": (37, None, None, 86.0, 9.3), "prune": (None, 364, 130, 83.5,
+                                                                                     10.1),
+    "quant": (None, 150, 90, 82.8, 10.5), "kd": (None, 201, 110, 85.0, 9.9), "seo": (33, 136, 80, 86.2, 9.3),
+}
+HEADLINE = ["data", "size", "speed", "time", "acc", "ppl", "quant2x", "gap", "conv",
+            "weights", "synergy", "controller"]
+MORE = ["interaction", "robust", "imbalance", "plateau", "scale"]
+TKD = ["acc", "f1", "kd", "weight", "temp", "amp", "prune-quant", "adamw"]
+BHAT = ["time", "metrics", "memory", "infer", "scale", "deploy"]
+HIGHER = {"BERT-base": (84.5, 84.6), "DistilBERT": (82.2,), "TinyBERT-6 / -4": (84.6, 82.8),
+          "MiniLM L6-H384": (83.3, 82.8), "XtremeDistil l6-h384 / l12-h384": (85.4, 87.2),
+          "CoFi 60% / 95% sparse": (85.3, 80.6), "Block movement pruning": (83.7, 81.0),
+          "oBERT 90% + int8, sparse CPU runtime": (82.6,), "BinaryBERT / TernaryBERT": (84.2, 83.5),
+          "ZeroQuant W8A8": (84.3, 84.5)}
+
+
+# ---- the numbers
+
+
+def test_every_number_of_the_tables_is_there():
+    assert {k: tuple(v)[1:] for k, v in papers.PAPER_TABLE.items()} == EXPECTED
+    numbers = [x for row in EXPECTED.values() for x in row if x is not None]
+    assert len(numbers) == 34 and papers.paper_table().iloc[:, 1:].count().sum() == 34
+
+
+def test_the_curves_of_figure_2():
+    assert {k: tuple(v)[1:] for k, v in papers.FIGURE_2.items()} == {
+        "base": (60.0, 83.0, 81.0), "tl": (None, 85.5, 83.0), "seo": (None, 84.5, 83.5)}
+    assert papers.FIGURE_2_ITERATIONS == 100
+
+
+def test_the_setting_and_the_other_papers_numbers():
+    s = papers.SETTING
+    assert (s["pairs"], s["parameters"], s["layers"], s["hidden"], s["heads"]) == (433_000, 110_000_000, 12,
+                                                                                   768, 12)
+    assert (s["learning_rate"], s["batch_size"], s["epochs"]) == (2e-5, 32, 20)
+    assert s["lambda_1"] == s["lambda_2"] == load_settings("paper").lambda_data == 0.5
+    t = papers.TKD_SETTING
+    assert (t["accuracy"], t["f1"], t["layers"], t["heads"]) == (98.32, 97.14, 12, 8)
+    assert t["temperatures"] == (1, 2, 5)
+    bhat = papers.BHAT_SETTING
+    assert (bhat["training_time_change"], bhat["memory_change"]) == (-0.30, -0.25)
+    assert set(bhat["figures"]) == {2, 3, 4, 5, 6}
+
+
+def test_every_claim_id_is_there_once():
+    ids = [c.id for c in verdicts.CLAIMS]
+    expected = [f"h-{x}" for x in HEADLINE + MORE] + [f"tkd-{x}" for x in TKD] + [f"bd-{x}" for x in BHAT]
+    assert sorted(ids) == sorted(expected) and len(set(ids)) == len(ids) == 31
+    assert [len(g) for g in (verdicts.HEADLINE_CLAIMS, verdicts.MORE_CLAIMS, verdicts.TKD_CLAIMS,
+                             verdicts.BHAT_CLAIMS)] \
+        == [12, 5, 8, 6]
+
+
+def test_every_claim_cites_its_place_and_is_testable_or_says_why_not():
+    for claim in verdicts.CLAIMS + verdicts.TABLE_CLAIMS:
+        assert claim.source and claim.papers
+        assert set(claim.papers) <= {"seollm2024", "sec2025", "tkdnlp2024", "bhat2024"}
+        assert claim.contrasts or claim.reason, claim.id
+    assert len(verdicts.TABLE_CLAIMS) == 34 - 5  # every cell but the baseline's own
+
+
+def test_claimed_values_follow_from_the_tables():
+    claimed = {c.id: c.contrasts[0].claimed for c in verdicts.CLAIMS if c.contrasts}
+    assert claimed["h-size"] == pytest.approx(1 - 0.676, abs=5e-4)
+    assert claimed["h-speed"] == pytest.approx(80 / 150) and claimed["h-time"] == pytest.approx(33 / 48)
+    assert claimed["h-acc"] == 1.7 and claimed["h-ppl"] == pytest.approx(-0.5)
+    assert (claimed["h-data"], claimed["h-quant2x"]) == (0.70, 0.5)
+    assert (claimed["bd-time"], claimed["bd-memory"]) == (0.70, 0.75)
+    assert claimed["h-gap"] == (84.5 - 83.5) - (83 - 81)
+
+
+def test_the_equations_and_higher_references():
+    assert [e.number for e in papers.EQUATIONS] == [1, 2, 3, 4, 5]
+    assert {r.system: r.accuracy for r in papers.HIGHER_REFERENCES} == HIGHER
+    assert papers.higher_references().shape == (10, 6) and all(r.cite for r in papers.HIGHER_REFERENCES)
+    best = max(papers.HIGHER_REFERENCES, key=lambda r: max(r.accuracy))
+    assert max(best.accuracy) > papers.PAPER_TABLE["seo"].accuracy and best.cite == ("mukherjee2021",)
+
+
+def test_nothing_outside_the_package_is_read():
+    tree = ast.parse(Path(verdicts.__file__).read_text())
+    opened = [n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    assert "open" not in opened and "Path" not in opened
+
+
+# ---- the contradictions
+
+
+def test_the_eleven_contradictions_hold_line_by_line():
+    found = contradictions.contradictions()
+    assert [c.number for c in found] == list(range(1, 12))
+    for contradiction in found:
+        assert contradiction.holds and contradiction.steps and contradiction.source
+        assert [s for s in contradiction.steps if not s.holds] == []
+
+
+@pytest.mark.parametrize(("number", "result"), [
+    (1, "da, tl"), (2, "+2.7 points"), (3, "4e-07"), (4, "87.5%"), (5, "no seo"), (6, "62 MB, reported 136"),
+    (6, "57 ms, reported 80"), (7, "17.2 h"), (8, "-10.4%"), (9, "110 MB, reported 150"), (10,
+                                                                                           "+0.1 (worse)"),
+    (11, "270 625")])
+def test_the_arithmetic_comes_out(number, result):
+    assert result in [s.result for s in contradictions.contradictions()[number - 1].steps]
+
+
+def test_a_changed_number_breaks_its_contradiction(monkeypatch):
+    table = {**papers.PAPER_TABLE, "seo": papers.PAPER_TABLE["seo"]._replace(accuracy=88.0, size_mb=62)}
+    monkeypatch.setattr(papers, "PAPER_TABLE", table)
+    assert [c.number for c in contradictions.contradictions() if not c.holds] == [1, 6]
+
+
+# ---- the verdict rule
+
+
+@pytest.mark.parametrize(("estimate", "low", "high", "claimed", "direction", "no_effect", "expected"), [
+    (1.8, 1.2, 2.4, 1.7, 1, 0, REPRODUCED),  # holds the claimed value
+    (3.0, 2.5, 3.5, 1.7, 1, 0, REPRODUCED),  # beyond it
+    (1.7, 1.7, 1.7, 1.7, 1, 0, REPRODUCED),  # exactly it
+    (1.0, 0.5, 1.5, 1.7, 1, 0, PARTLY),  # an effect, a smaller one
+    (1.0, -0.1, 1.5, 1.7, 1, 0, NOT_REPRODUCED),  # may be none
+    (-1.0, -1.5, -0.5, 1.7, 1, 0, NOT_REPRODUCED),  # the other way
+    (0.3, 0.2, 0.35, 0.324, -1, 1, REPRODUCED),  # ratios: smaller is the claim
+    (0.5, 0.4, 0.6, 0.324, -1, 1, PARTLY),
+    (0.9, 0.7, 1.1, 0.324, -1, 1, NOT_REPRODUCED),
+    (1.2, 1.1, 1.3, 0.324, -1, 1, NOT_REPRODUCED),
+    (0.5, 0.1, 0.9, None, 1, 0, REPRODUCED),  # a direction only
+    (0.5, -0.1, 0.9, None, 1, 0, NOT_REPRODUCED),
+    (0.9, 0.8, 0.95, None, -1, 1, REPRODUCED),
+    (-0.3, -0.8, 0.1, 0.0, 1, -1, REPRODUCED),  # "keeps accuracy": no loss within reach
+    (-0.5, -0.8, -0.2, 0.0, 1, -1, PARTLY),  # less than a point lost
+    (-0.9, -1.2, -0.5, 0.0, 1, -1, NOT_REPRODUCED),
+    (None, None, None, 1.7, 1, 0, NOT_RUN),
+    (1.0, math.nan, math.nan, 1.7, 1, 0, NOT_RUN),  # one seed: no interval
+])
+def test_the_verdict_rule(estimate, low, high, claimed, direction, no_effect, expected):
+    assert verdict(estimate, low, high, claimed, direction, no_effect) == expected
+
+
+def test_a_reason_outranks_every_number():
+    assert verdict(1.8, 1.2, 2.4, 1.7, 1, reason="no task is stated") == NOT_TESTABLE
+
+
+@pytest.mark.parametrize("wrong", [(1, 0.5, 2, 1.7, 0, 0), (1, 2, 0.5, 1.7, 1, 0), (1, 0.5, 2, -1.7, 1, 0)])
+def test_numbers_that_contradict_one_another_are_refused(wrong):
+    with pytest.raises(ValueError):
+        verdict(*wrong)
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.floats(0.01, 5))
+def test_the_rule_is_symmetric_and_ordered(estimate, half, claimed):
+    up = verdict(estimate, estimate - half, estimate + half, claimed, 1)
+    down = verdict(-estimate, -estimate - half, -estimate + half, -claimed, -1)
+    assert up == down
+    assert (up == REPRODUCED) == (estimate + half >= claimed)
+    assert (up == PARTLY) == (estimate - half > 0 and estimate + half < claimed)
+
+
+# ---- the audit
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """write(configuration, seed, **metrics) into a book of its own; load() gives the frame."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "manifest.yml").write_text("")
+    monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
+    task = SimpleNamespace(name="mnli", fingerprint="f" * 16, splits={"train": range(9)})
+    model = {"name": "bundled", "fingerprint": "m", "parameters": 1}
+
+    def write(configuration, seed=0, *, experiment="90_seo", profile="cpu", fingerprint="f" * 16, right=None,
+              series=None, overrides=None, parameters=None, **metrics):
+        found = SimpleNamespace(**{**vars(task), "fingerprint": fingerprint})
+        extra = {} if right is None else {"predictions": {"validation_matched": right.astype(int)},
+                                          "labels": {"validation_matched": np.ones(len(right), int)}}
+        return results.write(experiment, configuration, settings=load_settings(profile, seed=seed,
+                                                                               **(overrides or {})),
+                             data=found, model_info=model, metrics=metrics, series=series,
+                             parameters=parameters, **extra)
+
+    return SimpleNamespace(write=write, load=lambda: results.load("_build/results"))
+
+
+def judged(frame, claim, **keywords):
+    return audit(frame, **keywords).set_index("claim").loc[claim]
+
+
+def test_without_records_everything_is_not_run_or_not_testable(store):
+    found = audit(store.load())
+    assert len(found) == 31 and set(found["verdict"]) == {NOT_RUN, NOT_TESTABLE}
+    untestable = set(found.loc[found["verdict"] == NOT_TESTABLE, "claim"])
+    assert untestable == {"h-ppl", "h-plateau", "h-scale", "tkd-acc", "tkd-f1", "tkd-temp", "bd-deploy"}
+    assert found.loc[found["verdict"] == NOT_TESTABLE, "note"].str.len().min() > 20
+    assert set(audit(store.load(), verdicts.TABLE_CLAIMS)["verdict"]) == {NOT_RUN, NOT_TESTABLE}
+
+
+def test_accuracies_are_paired_by_seed_and_example(store):
+    rng = np.random.default_rng(0)
+    for seed in range(3):
+        base = rng.random(3000) < 0.72
+        seo = np.where(rng.random(3000) < 0.1, rng.random(3000) < 0.95, base)
+        store.write("base", seed, right=base, accuracy_matched=base.mean())
+        store.write("seo", seed, right=seo, accuracy_matched=seo.mean())
+    row = judged(store.load(), "h-acc")
+    assert row["verdict"] == REPRODUCED and row["n"] == 3 and row["ours"].startswith("+2.")
+    plain = judged(store.load().drop(columns="path").assign(path="none.json"), "h-acc")
+    assert plain["ours"].split(" [")[0] == row["ours"].split(" [")[0]  # same mean, t interval over seeds
+
+
+def test_ratios_sizes_and_curves(store):
+    for seed in range(3):
+        store.write("base", seed, size_bytes=91_000_000, train_seconds=600 + seed,
+                    series={"train_accuracy": [0.6, 0.80], "development_accuracy": [0.6, 0.72]})
+        store.write("seo", seed, size_bytes=18_000_000, train_seconds=630 + seed,
+                    series={"train_accuracy": [0.6, 0.74], "development_accuracy": [0.65, 0.72]})
+    frame = store.load()
+    assert judged(frame, "h-size")["verdict"] == REPRODUCED and "0.198" in judged(frame, "h-size")["ours"]
+    assert judged(frame, "h-time")["verdict"] == NOT_REPRODUCED
+    assert judged(frame, "h-gap")["verdict"] == REPRODUCED and judged(frame,
+                                                                      "h-gap")["ours"].startswith("−6.00")
+    assert judged(frame, "h-conv")["verdict"] == REPRODUCED
+    assert judged(frame, "h-ppl")["verdict"] == NOT_TESTABLE
+
+
+def test_one_seed_has_no_interval_but_bytes_need_none(store):
+    store.write("base", size_bytes=100, train_seconds=10.0)
+    store.write("seo", size_bytes=50, train_seconds=5.0)
+    frame = store.load()
+    assert judged(frame, "h-time")["verdict"] == NOT_RUN and judged(frame, "h-time")["ours"] == "0.500 ×"
+    assert "one seed" in judged(frame, "h-time")["note"]
+    assert judged(frame, "h-size")["verdict"] == PARTLY
+
+
+def test_quick_is_no_evidence_unless_asked_for(store):
+    for seed in range(2):
+        store.write("base", seed, profile="quick", train_seconds=10.0)
+        store.write("seo", seed, profile="quick", train_seconds=5.0)
+    assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
+    assert judged(store.load(), "h-time", profiles=("quick",))["verdict"] == REPRODUCED
+
+
+def test_results_of_different_data_or_scale_never_mix(store):
+    for seed in range(2):
+        store.write("base", seed, experiment="02_baseline", train_seconds=10.0)
+        store.write("seo", seed, fingerprint="e" * 16, train_seconds=5.0)
+    assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
+    for seed in range(2):
+        store.write("seo", seed, train_seconds=5.0, overrides={"epochs": 1})
+    assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
+    for seed in range(2):
+        store.write("seo", seed, train_seconds=5.0)
+    assert judged(store.load(), "h-time")["verdict"] == REPRODUCED
+
+
+def test_times_of_one_benchmark_run_are_compared_round_by_round(store):
+    for name, ms in (("base", [20.0, 22.0, 30.0]), ("quant", [10.1, 10.9, 15.0])):
+        store.write(name, experiment="tab3_inference_speed", latency_ms_p50=sorted(ms)[1],
+                    size_bytes=90.0 if name == "base" else 81.0, series={"round": [0, 1, 2], "round_ms": ms})
+    row = judged(store.load(), "h-quant2x")
+    assert row["verdict"] == REPRODUCED, "a slow minute hits both, so the ratio is sharp although the times are not"
+    sizes = audit(store.load(), verdicts.TABLE_CLAIMS).set_index("claim").loc["table-quant-size_mb"]
+    assert "0.900" in sizes["ours"], "bytes are compared as bytes"
+
+
+def test_a_contrast_is_taken_at_an_equal_number_of_labels(store):
+    for seed in range(3):
+        store.write("base", seed, accuracy_matched=0.6, labels=2000, parameters={"labels": 2000})
+        store.write("base", seed, accuracy_matched=0.9, labels=8000, parameters={"labels": 8000})
+        store.write("seo", seed, accuracy_matched=0.65 + seed / 1000, labels=2000, parameters={"labels": 2000})
+    row = judged(store.load(), "h-acc")
+    assert row["verdict"] == REPRODUCED, "not against the baseline of four times the labels"
+
+
+def test_recipes_that_are_groups_of_parameters_are_not_pooled(store):
+    for seed in range(3):
+        for threshold, accuracy in ((1.0, 0.7), (4.0, 0.6)):
+            store.write("aip", seed, accuracy_matched=accuracy,
+                        parameters={"recipe": {"threshold": threshold, "seed": seed}})
+    kept = verdicts.one_setting(store.load())
+    assert len(kept) == 3 and kept["accuracy_matched"].nunique() == 1
+
+
+def test_synergy_falls_with_the_first_part_that_is_better(store):
+    for seed in range(3):
+        store.write("seo", seed, accuracy_matched=0.730 + seed / 1000)
+        store.write("tl", seed, accuracy_matched=0.750 + seed / 1000)
+    row = judged(store.load(), "h-synergy")
+    assert row["verdict"] == NOT_REPRODUCED and row["measured by"].endswith("seo − tl")
+    for seed in range(3):
+        store.write("tl", seed, accuracy_matched=0.700 + seed / 1000)
+    assert judged(store.load(), "h-synergy")["verdict"] == NOT_RUN  # the other parts are missing
+
+
+def test_an_interval_that_settles_nothing_says_so(store):
+    for seed, gain in enumerate((-0.03, 0.0, 0.03)):
+        store.write("base", seed, accuracy_matched=0.7)
+        store.write("seo", seed, accuracy_matched=0.7 + gain)
+    row = judged(store.load(), "h-acc")
+    assert row["verdict"] == REPRODUCED and "not settled" in row["note"]
+
+
+def test_one_setting_where_records_lack_a_text_parameter():
+    """Runs with and without a technique's own parameters stand in one frame; what one lacks is missing there."""
+    rows = pd.DataFrame({
+        "experiment": "e", "profile": "cpu", "data_name": "d", "model_name": "m", "configuration": ["base", "da", "da"],
+        "seed": [0, 0, 1], "labels_used": 1, "finished": ["1", "2", "3"],
+        "param_operator": pd.array(["eda", None, None], dtype="str"), "param_rate": [None, 0.1, 0.1]})
+    assert len(verdicts.one_setting(rows)) == 3

@@ -1,0 +1,280 @@
+"""The arms: what they train on, what they record, that a stopped one goes on, and what the tables make of them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from seo_core import figures, load_settings, results
+from seo_core.analysis import contrasts
+from seo_core.arms import distillation
+from seo_core.evaluation import predict
+from seo_core.lab.bench import open_bench
+from seo_core.models.backbone import load_backbone, load_tokenizer
+from seo_core.quantization import qat
+
+FAST = {"depth": 1, "epochs": 1, "calibration_rows": 16}
+INNER = {**FAST, "first_epochs": 1, "source_text": False, "augmented": 0.0}
+
+
+def _settings(folder, seed=0):
+    return load_settings("quick", seed=seed, train_rows=96, development_rows=32, evaluation_rows=40, layers=2,
+                         epochs=1, results_dir=str(folder))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return _settings(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def bench(settings):
+    return open_bench(distillation.DISTILLATION, settings)
+
+
+@pytest.fixture(scope="module")
+def kd(bench, settings):
+    return distillation.arm("kd-logits", settings, FAST, bench=bench)
+
+
+@pytest.fixture(scope="module")
+def sqd(bench, settings):
+    return distillation.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 2400}, bench=bench)
+
+
+def test_the_arms_have_the_ids_that_the_claims_know():
+    assert {"kd", "sqd", "kd-weight-low", "kd-weight-middle", "kd-weight-high"} <= set(distillation.ARMS)
+    low, middle, high = (distillation.ARMS[f"kd-weight-{n}"][1].weight for n in ("low", "middle", "high"))
+    assert low < middle < high
+    most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + r.first_epochs)
+               for _, r in distillation.ARMS.values())
+    assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
+
+
+def test_a_record_has_the_recipe_and_is_not_made_again(bench, settings, kd, monkeypatch):
+    record = kd.record
+    assert record["configuration"] == "kd-logits" and record["experiment"] == distillation.DISTILLATION
+    assert record["parameters"]["recipe"]["depth"] == 1 and record["metrics"]["train_examples"] == 96
+    assert record["metrics"]["unlabelled"] == 0 and record["metrics"]["teachers"] == 1
+    assert record["model"]["parameters"] < bench.baseline().record["model"]["parameters"]
+    monkeypatch.setattr(distillation, "make", None)  # would fail if called
+    assert distillation.arm("kd-logits", settings, FAST, bench=bench).path == kd.path
+    with pytest.raises(TypeError):
+        distillation.arm("kd-logits", settings, {**FAST, "temperature": 5.0}, bench=bench)  # another recipe
+
+
+def test_kept_weights_give_the_recorded_predictions(bench, kd):
+    kept = results.predictions(kd.path)["validation_matched"]
+    assert np.array_equal(predict(kd.model(), bench.encoded("validation_matched"), precision="auto").argmax(1), kept)
+
+
+def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
+    from seo_core.quantization.export import ExportConfig, export
+
+    model = qat.load(sqd.weights)
+    assert model.config.model_type == "compact_bert" and model.config.layer_ffn == [64]
+    own = replace(bench, tokenizer=load_tokenizer(str(sqd.weights)))
+    assert model.config.vocab_size == len(own.tokenizer) <= 2400
+    logits = predict(model, own.encoded("validation_matched"))
+    kept = results.predictions(sqd.path)["validation_matched"]
+    assert np.mean(logits.argmax(1) == kept) >= 0.97
+    scales = qat.scales(model)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=bench.settings.max_length)
+    file = export(model, tmp_path / "m.onnx", config, scales=scales)
+    assert file.stat().st_size == sqd.metrics["size_bytes"]
+    assert {"sqd_alpha", "sqd_gap", "sqd_loss_kd"} <= set(sqd.record["series"])
+    plain = load_backbone(str(sqd.weights), num_labels=3)[0]
+    assert not hasattr(plain, "quantizer")
+
+
+@pytest.mark.filterwarnings("ignore:.*were cut")
+def test_an_integer_student_is_packed_with_the_times_of_its_benchmark(bench, sqd, tmp_path):
+    from seo_core.deploy import artifact
+
+    timed = dict(settings=bench.settings, data=bench.task, model_info=sqd.record["model"])
+    written = {"batch_size": 32, "threads": 2, "latency_ms_p95": 9.0}
+    results.write("tab3_inference_speed", "sqd-pairs", metrics={**written, "latency_ms_p50": 6.25}, **timed)
+    results.write("tab3_inference_speed", "sqd-pairs", parameters={"onednn_capped": True}, **timed,
+                  metrics={**written, "latency_ms_p50": 777.0, "onednn_capped": 1})  # no result of this configuration
+    folder = artifact.pack(sqd.path, tmp_path / "art")
+    card, base = (folder / "README.md").read_text(), bench.baseline().metrics["accuracy_matched"]
+    for words in ("| median time of a batch, ms | 6.2 |", "| threads | 2 |", f"matched set | {base:.2%} |",
+                  f"Times on {sqd.record['provenance']['machine']['cpu']}"):
+        assert words in card
+    frame, found = bench.task["validation_matched"], artifact.load(folder)
+    texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
+    kept = results.predictions(sqd.path)["validation_matched"]
+    assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
+
+
+def test_a_student_can_be_what_pruning_left(bench, settings):
+    from seo_core.arms import pruning
+    from seo_core.pruning.structured import shapes
+
+    given = pruning.arm("taylor-40", settings)
+    run = distillation.arm("sqd-pairs", settings, {"epochs": 1, "calibration_rows": 16, "neurons": None,
+                                                   "vocabulary": 2400, "pruned": "taylor-40"},
+                                   bench=bench, recorded_as="sqd-of-pruned")
+    student = qat.load(run.weights)
+    assert shapes(student) == shapes(given.model()) != shapes(bench.baseline().model())
+    assert run.metrics["agreement"] >= 0.99 and run.record["parameters"]["recipe"]["pruned"] == "taylor-40"
+    with pytest.raises(ValueError, match="leave out layers, neurons and heads"):
+        distillation.Recipe(pruned="taylor-40", neurons=64)
+    assert "pruned" not in distillation.Recipe().knobs  # records of other recipes keep their names
+
+
+def test_texts_without_labels_are_without_labels(bench):
+    recipe = distillation.Recipe(source_text=True, augmented=0.5)
+    found, labelled = distillation.reading(bench, distillation.unlabelled(bench, recipe)), len(bench.encoded("train"))
+    assert (found.labels[:labelled] >= 0).all() and (found.labels[labelled:] == -1).all()
+    frame, edited = distillation.source_pairs(bench), distillation.edited_pairs(bench, 0.5)
+    assert len(found) == labelled + len(frame) + len(edited) and len(edited) == round(0.5 * labelled)
+    assert list(frame.columns) == list(edited.columns) == ["premise", "hypothesis"]
+    for split in ("validation_matched", "validation_mismatched", "reward", "acceptance"):
+        assert not set(frame["premise"]) & set(bench.task[split]["premise"])
+
+
+def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatch):
+    import seo_core.training as training
+
+    def run(folder, stop=None):
+        settings, real = _settings(folder), training.fit
+        bench = open_bench(distillation.DISTILLATION, settings)
+        bench.baseline()
+        calls = []
+
+        def fit(model, train, *, callbacks=(), config, **k):
+            calls.append(1)
+
+            def halt(event, state):
+                if len(calls) == 2 and state.step == stop:  # in the second stage
+                    raise KeyboardInterrupt
+
+            return real(model, train, callbacks=[*callbacks, halt], config=config, **k)
+
+        monkeypatch.setattr(training, "fit", fit)
+        try:
+            found = distillation.arm("kd", settings, {**INNER, "dropout": 0.1}, bench=bench)
+        finally:
+            monkeypatch.setattr(training, "fit", real)
+        return found.model().state_dict(), list((tmp_path / folder.name).rglob("state.json"))
+
+    whole, left = run(tmp_path / "whole")
+    assert left == []  # checkpoints are removed
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", stop=3)
+    assert not list((tmp_path / "stopped").rglob("kd-*.json"))
+    again, _ = run(tmp_path / "stopped")
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]), name
+
+
+@pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
+def test_several_teachers_are_baselines_of_few_seeds(bench, monkeypatch, seed, count, expected):
+    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self))
+    mine = open_bench(bench.experiment, replace(bench.settings, seed=seed))
+    found = distillation.teachers(mine, distillation.Recipe(teachers=count))
+    assert [ground.settings.seed for ground in found] == expected
+    own = [open_bench(bench.experiment, replace(bench.settings, seed=s)).task.fingerprint for s in expected]
+    assert [ground.task.fingerprint for ground in found] == own, "each was trained on its own seed's draw"
+
+
+def test_layers_are_searched_on_development_data(bench, monkeypatch):
+    seen = []
+    real = type(bench).encoded
+    monkeypatch.setattr(type(bench), "encoded", lambda self, split: seen.append(split) or real(self, split))
+    found = distillation.search(bench, count=1, rows=32)
+    assert set(found.scores) == {(0,), (1,)} and found.scores[found.layers] == max(found.scores.values())
+    assert not any(split.startswith("validation") for split in seen)
+
+
+def test_unknown_names_are_answered_with_known_ones(settings):
+    with pytest.raises(ValueError, match="did you mean 'kd-text'"):
+        distillation.arm("kd-txt", settings)
+    with pytest.raises(ValueError, match="did you mean 'temperature'"):
+        distillation.arm("kd", settings, {"temprature": 2})
+    with pytest.raises(ValueError, match="unknown method"):
+        distillation.Recipe(method="kq")
+    assert distillation.knob("layers=(0, 2)") == ("layers", (0, 2))
+    assert distillation.knob("method=ptq") == ("method", "ptq")
+
+
+@pytest.mark.parametrize("knobs, words", [
+    ({"temperature": -1.0}, "temperature must be above 0"), ({"alpha_low": -1.0}, "alpha_low and alpha_high must be 0"),
+    ({"embedding_bits": 3}, "embedding_bits must be one of"), ({"teachers": 0}, "teachers must be 1 or more"),
+    ({"dropout": 2.0}, "dropout must be 0 or more and below 1"), ({"depth": 0}, "depth must be 1 or more"),
+    ({"error": float("nan")}, "error must be 0 or more"), ({"layers": (1, 1)}, "layers must be distinct numbers"),
+    ({"learning_rate": 0.0}, "learning_rate must be above 0"), ({"augmented": float("inf")}, "augmented must be 0 or"),
+    ({"calibration_rows": 0}, "must be 1 or more"), ({"depth": 9}, "the teacher has 6 layers, and .* to have 9"),
+    ({"layers": (0, 6)}, "the teacher has 6 layers"), ({"pruned": "tailor-60"}, "did you mean 'taylor-60'"),
+])
+def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words):
+    with pytest.raises(ValueError, match=words):
+        distillation.recipe_of("kd", load_settings("quick"), knobs)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["search-layers", "--set", "foo=3"], "unknown knob 'foo'"), (["search-layers", "--set", "rows=0"], "1 or more"),
+    (["kd", "sqd", "--name", "mine"], "--name mine is for one arm"), (["kd", "kd-txt"], "unknown arm 'kd-txt'"),
+])
+def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(distillation, "open_bench", None)
+    assert distillation.main(arguments) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys):
+    common = ["--profile", "quick", "--results-dir", settings.results_dir]
+    assert distillation.main(["nothing", *common]) == 1
+    assert "unknown arm 'nothing'" in capsys.readouterr().err
+    assert distillation.main(["kd", "--set", "eppchs=1", *common]) == 1
+    assert "did you mean 'epochs'" in capsys.readouterr().err
+
+
+def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
+    frame = results.load(settings.results_dir)
+    frame = frame[frame["experiment"] != "tab3_inference_speed"]
+    found = contrasts.against(frame, ["base", "kd-logits", "sqd-pairs", "kd-hidden-first"])
+    assert list(found["configuration"].unique()) == ["base", "kd-logits", "sqd-pairs"]  # what has no record is left out
+    row = found[(found["configuration"] == "kd-logits") & (found["split"] == "matched")].iloc[0]
+    base = frame[frame["configuration"] == "base"]["accuracy_matched"].iloc[0]
+    assert row["difference"] == pytest.approx(100 * (kd.metrics["accuracy_matched"] - base))
+    assert row["low"] <= row["difference"] <= row["high"] and row["pairs"] == 96
+    table = contrasts.against_table(found)
+    assert list(table["configuration"]) == ["base", "kd-logits", "sqd-pairs"]
+    assert table["file, MB"].iloc[2] == f"{sqd.metrics['size_bytes'] / 1e6:.2f}"
+    megabytes = table["file, MB"].astype(float).tolist()
+    assert megabytes[0] > megabytes[1] > megabytes[2]
+    pairs = [("sqd-pairs", "kd-logits"), ("kd-hidden-first", "kd-logits")]  # the second has not been run
+    compared = contrasts.contrasts(frame, pairs)
+    assert compared["configuration"].tolist() == 2 * ["sqd-pairs − kd-logits"]
+    gap = [100 * frame.set_index("configuration").loc[name, "accuracy_matched"] for name in pairs[0]]
+    assert compared["difference"][0] == pytest.approx(gap[0] - gap[1], abs=0.005)
+    again = frame[frame["configuration"] == "sqd-pairs"].assign(seed=settings.seed + 1)
+    more = pd.concat([frame, again], ignore_index=True)
+    assert contrasts.contrasts(more, pairs)["seeds"].tolist() == [1, 1]  # the one that both have
+    assert contrasts.against(more, ["sqd-pairs"])["seeds"].tolist() == [2, 2]  # of its accuracy
+    numbers = compared[["difference", "low", "high"]]
+    assert (numbers.round(2) == numbers).to_numpy().all()
+    figure = figures.to_base(found)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["kd-logits", "sqd-pairs"]
+
+
+def test_without_records_tables_and_figures_say_so(tmp_path):
+    found = contrasts.against(results.load(tmp_path), ["base", "kd"])
+    assert contrasts.against_table(found)["configuration"].tolist() == ["not run"]
+    assert contrasts.contrasts(results.load(tmp_path), [("kd", "base")]).to_numpy().tolist() == [["not run"]]
+    for figure in (figures.to_base(found), figures.sqd_trace({})):
+        assert any(t.get_text() == "not run" for axes in figure.axes for t in axes.texts)
+
+
+def test_the_package_stays_cheap_to_import():
+    script = "import sys, seo_core, seo_core.quantization, seo_core.figures.pruning; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
+    assert json.loads(done.stdout.strip().lower()) is False

@@ -1,0 +1,467 @@
+"""Arms of the quantisation chapter, the inference benchmark, the trade-off, and their figures."""
+
+import itertools
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seo_core import figures, load_settings, results
+from seo_core.analysis import tables, tradeoff, verdicts
+from seo_core.arms import quantization
+from seo_core.bench import inference as bench_inference
+from seo_core.bench.inference import CONTROL, PLAIN, Contestant, InferenceConfig, batches, measure, summarize
+
+TINY = InferenceConfig(batch_size=4, threads=1, batches=2, warmup=1, rounds=2, pause=0.0)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The common ground of the compression chapters, with a network of one layer and few pairs."""
+    from seo_core.lab.bench import open_bench
+
+    quick = load_settings("quick", results_dir=str(tmp_path_factory.mktemp("results")), layers=1, epochs=1,
+                          train_rows=64, development_rows=64, evaluation_rows=32)
+    return open_bench(quantization.EXPERIMENT, quick)
+
+
+# ---------------------------------------------------------------------------------------------
+# Arms
+
+
+@pytest.fixture(scope="module")
+def runs(bench):
+    names = ("quant", "static", "static-openvino", "vocabulary-words4", "control-plain")
+    return {name: quantization.arm(name, bench.settings, bench=bench) for name in names}
+
+
+def test_what_is_recorded_is_the_files(bench, runs):
+    from seo_core.quantization import OnnxRunner
+
+    for name, run in runs.items():
+        path = quantization.exported(run)
+        assert run.metrics["size_bytes"] == path.stat().st_size, name
+        assert run.record["parameters"]["recipe"]["precision"].startswith("int8")
+        assert {p.name for p in run.weights.iterdir()} == {"model.onnx", "tokenizer.json"}
+    own = OnnxRunner(quantization.exported(runs["static"]), threads=1)
+    kept = results.predictions(runs["static"].path)
+    assert np.array_equal(own.logits(bench.encoded("validation_matched")).argmax(1), kept["validation_matched"])
+
+
+def test_the_word_table_counts_and_trimming_is_reported(runs):
+    size = {name: run.metrics["size_bytes"] for name, run in runs.items()}
+    assert size["vocabulary-words4"] < 0.6 * size["static"]
+    assert abs(size["quant"] / size["control-plain"] - 1) < 0.05
+    metrics = runs["vocabulary-words4"].metrics
+    assert metrics["vocabulary"] <= 12_000
+    for split in ("matched", "mismatched"):
+        assert 0 <= metrics[f"unknown_rate_{split}"] < 0.01
+        assert metrics[f"tokens_per_text_{split}"] >= metrics[f"tokens_per_text_{split}_baseline"]
+    assert all(0.7 < run.metrics["agreement"] <= 1 for run in runs.values())
+
+
+def test_a_run_is_packed_with_its_numbers(bench, runs, tmp_path, capsys):
+    import seo_core
+    from seo_core.deploy import artifact
+
+    run = runs["vocabulary-words4"]
+    folder = artifact.pack(run.path, tmp_path / "art")
+    card = (folder / "README.md").read_text()
+    assert f"{run.metrics['accuracy_matched']:.2%}" in card and "all-MiniLM-L6-v2" in card
+    assert "sentences of the generator" in card and run.record["provenance"]["command"] in card
+    assert f"{bench.baseline().metrics['accuracy_matched']:.2%}" in card
+    found = seo_core.load(folder)
+    assert found.labels == tuple(bench.task.labels) and found.size_bytes == run.metrics["size_bytes"]
+    assert found.predict([("A man sleeps.", "A person rests.")])[0] in found.labels
+    assert artifact.main([str(run.path), str(tmp_path / "again")]) == 0
+    assert "loads with" in capsys.readouterr().out
+    assert artifact.main([str(tmp_path / "no.json"), str(tmp_path / "x")]) == 1
+    assert artifact.main([str(bench.baseline().path), str(tmp_path / "x")]) == 1
+    assert "kept no model.onnx" in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+def test_a_run_that_is_there_is_not_made_again(bench, runs, monkeypatch):
+    monkeypatch.setattr(quantization, "_make", None)
+    again = quantization.arm("static", bench.settings, bench=bench)
+    assert again.record == runs["static"].record
+
+
+def test_unknown_arms_and_the_command_line(bench, runs, capsys):
+    with pytest.raises(ValueError, match="unknown arm 'statik'; did you mean 'static'"):
+        quantization.arm("statik", bench.settings, bench=bench)
+    assert quantization.main(["quant", "--profile", "nowhere"]) == 1
+    assert "unknown profile" in capsys.readouterr().err
+
+
+def test_every_arm_has_a_recipe_that_differs():
+    recipes = [json.dumps(vars(r), sort_keys=True) for r in quantization.ARMS.values()]
+    assert len(set(recipes)) == len(recipes) and "quant" in quantization.ARMS
+    with pytest.raises(TypeError):
+        quantization.Recipe(bits=8)
+
+
+# ---------------------------------------------------------------------------------------------
+# The benchmark
+
+
+def test_batches_are_all_the_examples_sorted_by_length(toy_pairs):
+    pairs = toy_pairs(10)
+    found = batches(pairs, InferenceConfig(batch_size=4, batches=5))
+    assert [b["input_ids"].shape[0] for b in found] == [4] * 5
+    widths = [b["input_ids"].shape[1] for b in found]
+    assert widths == sorted(widths)
+    tokens = sum(int(b["attention_mask"].sum()) for b in found)
+    assert tokens == pairs.lengths[np.resize(np.arange(10), 20)].sum()
+    with pytest.raises(ValueError, match="split is empty"):
+        batches(pairs.take([]), TINY)
+    with pytest.raises(ValueError, match="rounds must be 1 or more"):
+        InferenceConfig(rounds=0)
+
+
+def test_contestants_take_turns_and_warm_up_is_not_timed(toy_pairs):
+    calls = []
+    contestants = {n: Contestant(lambda batch, n=n: calls.append((n, id(batch))), 10) for n in "AB"}
+    timed = batches(toy_pairs(8), TINY)
+    turns = measure(contestants, timed, TINY)
+    assert [c[0] for c in calls] == list("AAABBBAAABBB")  # one warm-up batch and two timed ones a turn
+    assert len(turns) == 2 * 2 * 2 and set(turns["round"]) == {0, 1}
+    assert calls[0][1] == calls[1][1] == calls[3][1]  # the same batches for both
+
+
+def test_a_vocabulary_of_its_own_reads_the_same_texts(bench, runs):
+    small = quantization.exported(runs["vocabulary-words4"])
+    contestant = bench_inference.file_contestant(small, threads=1)
+    frame, encoded = bench.task["validation_matched"], bench.encoded("validation_matched")
+    rows = bench_inference.chosen_rows(encoded, TINY)
+    own = bench_inference.own_batches({"x": contestant}, frame, rows, bench.task.texts, 64)["x"]
+    assert len(own) == 2 and all(b["input_ids"].shape[0] == 4 for b in own)
+    for batch, part in zip(own, rows, strict=True):
+        for ids, mask, row in zip(batch["input_ids"], batch["attention_mask"], part, strict=True):
+            words = contestant.tokenizer.backend_tokenizer.decode(ids[mask == 1].tolist()).replace(" ", "")
+            expected = "".join(frame.iloc[row][list(bench.task.texts)]).lower().replace(" ", "")
+            assert words == expected
+    with pytest.raises(RuntimeError, match="encode the texts with the tokenizer that belongs"):
+        contestant.run(batches(encoded, TINY, rows)[0])
+
+
+def test_the_summary_compares_turns_of_one_round():
+    turns = pd.DataFrame([("control", 0, 0, 10.0), ("control", 1, 0, 30.0), ("x", 0, 0, 5.0), ("x", 1, 0, 10.0)],
+                         columns=["contestant", "round", "batch", "ms"])
+    table = summarize(turns, {"control": Contestant(print, 100), "x": Contestant(print, 25)})
+    assert table.loc["x", ["speed_ratio", "speed_ratio_low", "speed_ratio_high"]].tolist() == [2.5, 2, 3]
+    assert table.loc["control", "speed_ratio"] == 1 and table.loc["x", "latency_ms_p50"] == 7.5
+    assert table.loc["x", "size_bytes"] == 25
+    faster = pd.DataFrame({"latency_ms_p50": [10.0, 8.0]}, index=[CONTROL, PLAIN])
+    assert bench_inference.stronger_control(faster) == PLAIN
+
+
+def test_the_benchmark_writes_what_it_measured(bench, runs):
+    table = bench_inference.run(bench.settings, config=TINY, bench=bench)
+    assert {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN, "quant", "static"} <= set(table.index)
+    assert table.loc["quant", "size_bytes"] == runs["quant"].metrics["size_bytes"]
+    ratio = table.loc[CONTROL, "size_bytes"] / table.loc["ONNX Runtime fp32", "size_bytes"]
+    assert 0.2 < ratio < 0.35
+    folder = results.resolve_path(bench.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
+    records = {r["configuration"]: r for r in results.load_records(folder)}
+    main = records[bench_inference.RECORD]
+    assert set(main["contestants"]) == set(table.index)
+    assert main["metrics"]["threads"] == 1 and main["metrics"]["has_vnni"] in (0, 1)
+    assert main["metrics"]["padding_share"] <= main["metrics"]["padding_share_unsorted"] < 1
+    again, newest = bench_inference.latest(folder)
+    assert newest["contestants"] == main["contestants"] and list(again.index) == list(main["contestants"])
+    assert bench_inference.latest(folder, capped=True)[1] is None
+    assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
+    assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
+    kept = bench_inference.kept_files(bench.settings)
+    assert kept["quant"] == str(quantization.exported(runs["quant"]))
+    assert kept["static-openvino"] == f"{quantization.exported(runs['static-openvino'])}:openvino"
+    assert "static-openvino" in table.index
+    assert bench_inference.kept_files(replace(bench.settings, data="path/to/other")) == {}
+    assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
+
+
+def test_a_capped_run_is_no_result_of_the_configurations(bench, runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    contestant = bench_inference.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
+    paths = bench_inference.record(
+        pd.DataFrame({"latency_ms_p50": [1.0]}, index=["quant"]), {"quant": contestant}, TINY, task=bench.task,
+        settings=replace(bench.settings, results_dir=str(tmp_path)), model_info=runs["quant"].record["model"])
+    assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
+
+
+def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
+    from seo_core.lab.bench import Made
+    from seo_core.pruning import remove
+
+    base = bench.start()
+    small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
+    settings = replace(bench.settings, results_dir=str(tmp_path))
+    place = replace(bench, experiment="10_adaptive_iterative_pruning", settings=settings)
+    place.record("aip", lambda: Made(small), keep=True)
+    found = bench_inference.kept_networks(settings)
+    assert list(found) == ["aip"] and bench_inference.kept_files(settings) == {}
+    made = bench_inference.networks(found, tmp_path, threads=1)
+    contestant, own = made["aip"], made["aip" + bench_inference.OURS]
+    batch = batches(bench.encoded("acceptance"), TINY)[0]
+    with torch.inference_mode():
+        reference = small.eval()(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
+    np.testing.assert_allclose(np.asarray(contestant.run(batch)), reference, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(own.run(batch)), reference, atol=1e-4)
+    fewer = sum(p.numel() for p in base.parameters()) - sum(p.numel() for p in small.parameters())
+    assert contestant.size_bytes < 4 * sum(p.numel() for p in base.parameters()) - 3.9 * fewer
+    assert contestant.configuration == "aip" and not own.configuration  # one record a configuration
+
+
+def test_networks_are_compared_with_the_baseline_in_the_same_export():
+    ms = {"ONNX Runtime fp32": 12.0, "onnx-fp32": 10.0, "aip": 6.0, "aip" + bench_inference.OURS: 4.0, "kd": 3.0}
+    table = bench_inference.by_export(pd.DataFrame({"latency_ms_p50": ms}))
+    assert table.to_dict("records") == [{"network": "aip", "library's export, ms": 6.0, "times as fast": 2.0,
+                                         "our export, ms": 4.0, "times as fast, ours": 2.5}]
+    assert bench_inference.by_export(pd.DataFrame()).empty
+
+
+def test_an_untrained_network_is_timed_without_records_of_configurations(bench, tmp_path):
+    own = replace(bench.settings, results_dir=str(tmp_path))
+    bench_inference.run(own, {}, config=TINY, train=False, bench=replace(bench, settings=own))
+    names = {r["configuration"] for r in results.load_records(tmp_path)}
+    assert names == {bench_inference.RECORD}
+
+
+def test_contestants_of_one_function_agree(tiny_bert, toy_pairs, tmp_path):
+    torch.manual_seed(0)
+    model = tiny_bert(dropout=0.0)
+    found = bench_inference.baselines(model, tmp_path, threads=1)
+    batch = batches(toy_pairs(8), TINY)[0]
+    reference = np.asarray(found["PyTorch eager fp32"].run(batch))
+    for name in ("ONNX Runtime fp32", "OpenVINO fp32"):
+        if name in found:
+            np.testing.assert_allclose(np.asarray(found[name].run(batch)), reference, atol=1e-4)
+    assert found["ONNX Runtime fp32"].configuration == "base"
+
+
+def test_a_machine_without_bf16_or_openvino_has_fewer_contestants(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = bench_inference.baselines(tiny_bert(), tmp_path, threads=1)
+    assert set(found) == {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN}
+
+
+def test_a_record_says_with_which_options_it_was_measured(monkeypatch):
+    said = load_settings("cpu", source="path/to/snli", seed=1)
+    config = replace(InferenceConfig(), rounds=2)
+    command = bench_inference._command(said, config)
+    assert "-m seo_core.bench.inference --profile cpu --seed 1" in command
+    assert "--source path/to/snli" in command and command.endswith("--rounds 2")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert bench_inference._command(said, config).startswith("ONEDNN_MAX_CPU_ISA=AVX2 python -m")
+
+
+def test_the_command_line_says_what_is_wrong(capsys):
+    assert bench_inference.main(["--files", "no-path"]) == 1
+    assert "NAME=PATH" in capsys.readouterr().err
+    assert bench_inference.main(["--threads", "0"]) == 1
+    assert "threads must be 1 or more" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------------
+# The trade-off, tables and figures
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=25))
+@settings(max_examples=60, deadline=None)
+def test_the_front_is_its_definition(rows):
+    table = pd.DataFrame(rows, columns=["megabytes", "accuracy"]).astype(float)
+    front = {tuple(r) for r in tradeoff.pareto(table).to_numpy()}
+    expected = {(a, b) for a, b in rows if not any((c <= a and d >= b) and (c < a or d > b) for c, d in rows)}
+    assert front == expected
+
+
+def record(experiment, configuration, seed, **metrics):
+    return {"experiment": experiment, "configuration": configuration, "profile": "cpu", "seed": seed, "data_name": "d",
+            "model_name": "m", "data_fingerprint": "f", "labels_used": 1, "finished": "2026-01-01", **metrics}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame([
+        *(record("09_pruning", "base", s, accuracy_matched=0.72, accuracy_mismatched=0.74) for s in (0, 1)),
+        record("09_pruning", "prune", 0, accuracy_matched=0.70, accuracy_mismatched=0.70, size_bytes=90e6),
+        *(record("11_quantization", "quant", s, accuracy_matched=0.71, accuracy_mismatched=0.73, size_bytes=23e6)
+          for s in (0, 1)),
+        record("12_distillation", "kd", 0, accuracy_matched=0.69, accuracy_mismatched=0.69),
+        record("tab3_inference_speed", "base", 0, size_bytes=92e6, latency_ms_p50=60.0),
+        record("tab3_inference_speed", "quant", 0, size_bytes=23e6, latency_ms_p50=20.0)])
+
+
+def test_points_join_accuracy_bytes_and_milliseconds(frame):
+    table = tradeoff.points(frame).set_index("configuration")
+    assert list(table.index) == ["base", "prune", "quant", "kd"]
+    assert table.loc["quant", ["accuracy", "megabytes", "ms", "smaller", "faster", "seeds"]].tolist() == pytest.approx(
+        [72.0, 23.0, 20.0, 4.0, 3.0, 2])
+    assert table.loc["base", "smaller"] == 1 and np.isnan(table.loc["kd", "megabytes"])
+    assert np.isnan(table.loc["prune", "faster"]) and table.loc["prune", "smaller"] == pytest.approx(92 / 90)
+    assert tradeoff.points(frame[:0]).empty
+    untimed = frame[frame["experiment"] != "tab3_inference_speed"].assign(model_parameters=23e6)
+    table = tradeoff.points(untimed).set_index("configuration")  # the baseline's weights in fp32 stand for its file
+    assert table.loc["quant", "smaller"] == pytest.approx(4.0) and table["ms"].isna().all()
+    sizes = tables.size_table(untimed, "size_mb", "size_bytes", 1e-6, "MB")
+    assert sizes.loc["base", "ours, MB"] == "92.00" and sizes.loc["quant", "ours, of the baseline"] == "0.25"
+
+
+def test_counts_of_weights_are_those_of_the_network(tiny_bert):
+    model = tiny_bert()
+    counted = tradeoff.bert_weights(32, 2, 64, 100, positions=64)
+    assert sum(counted.values()) == sum(p.numel() for p in model.parameters())
+    assert counted["word table"] == 3200
+
+
+def test_tables_show_the_papers_beside_ours_or_not_run(frame):
+    table = tables.size_table(frame, "size_mb", "size_bytes", 1e-6, "MB")
+    assert list(table.index) == ["base", "prune", "quant", "kd", "seo"]
+    assert table.loc["quant", "ours, of the baseline"] == "0.25"
+    assert table.loc["quant", "papers, of the baseline"] == "0.36"
+    assert table.loc["kd", "ours, MB"] == verdicts.NOT_RUN
+    speed = tables.speed_table(pd.DataFrame(), CONTROL)
+    assert speed.iloc[0, 0] == verdicts.NOT_RUN
+    filled = pd.DataFrame({"latency_ms_p50": [2.0], "latency_ms_p95": [3.0], "size_bytes": [1e6], "speed_ratio": [2.0],
+                           "speed_ratio_low": [1.5], "speed_ratio_high": [2.5]}, index=["x"])
+    assert tables.speed_table(filled, CONTROL).iloc[0, -1] == "2.00 (1.50 to 2.50)"
+
+
+def test_figures_are_cards_that_say_not_run_without_records(frame):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from seo_core.figures.style import CARD
+
+    made = [figures.size_vs_speed(tradeoff.points(frame)),
+            figures.size_vs_speed(tradeoff.points(frame[:0])),
+            figures.latency_bars(pd.DataFrame()),
+            figures.latency_bars(pd.DataFrame({"latency_ms_p50": [2.0, 1.0], "latency_ms_p95": [3.0, 1.5]},
+                                                           index=["a", "b"])),
+            figures.parts({"x": {"word table": 10**6, "encoder": 2 * 10**6}}),
+            figures.ranges(np.random.default_rng(0).normal(size=500), {"mse": (0.02, 128)})]
+    texts = []
+    for figure in made:
+        figure.canvas.draw()
+        assert matplotlib.colors.to_hex(figure.get_facecolor()).upper() == CARD
+        texts.append({t.get_text() for t in figure.findobj(matplotlib.text.Text)})
+        assert all(t.get_fontsize() >= 9 for t in figure.findobj(matplotlib.text.Text) if t.get_text())
+    assert verdicts.NOT_RUN in texts[1] and verdicts.NOT_RUN in texts[2] and verdicts.NOT_RUN not in texts[0]
+    assert all("the papers: 3.1× smaller, 1.9× faster" in texts[i] for i in (0, 1))
+    assert [round(tradeoff.PAPERS[k], 1) for k in ("smaller", "faster")] == [3.1, 1.9]
+    plt.close("all")
+
+
+def test_each_method_has_its_curve_from_the_baseline_along_what_it_does_best():
+    """Zeros are a method of their own; what another of the same method beats is a mark, not a corner of the curve."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = [("base", "09_pruning", 73, 90, 9), ("prune", "09_pruning", 72, 90, 9),
+            ("prune-layer", "09_pruning", 71, 90, 9),
+            ("taylor-40", "09_pruning", 72.5, 60, 6), ("random-40", "09_pruning", 70, 60, 6),
+            ("taylor-80", "09_pruning", 70.5, 50, 4), ("aip", "10_adaptive_iterative_pruning", 74, 65, 5),
+            ("distilled", "10_adaptive_iterative_pruning", 74, 90, 9), ("static", "11_quantization", 72.9, 23, 3)]
+    table = pd.DataFrame(rows, columns=["configuration", "experiment", "accuracy", "megabytes", "ms"])
+    table = table.assign(smaller=90 / table["megabytes"], faster=9 / table["ms"])
+    found = {family: list(mine["configuration"]) for family, mine in tradeoff.families(table).items()}
+    assert found == {"baseline": ["base"], "weights at zero": ["prune", "prune-layer"],
+                     "units pruned": ["taylor-40", "random-40", "taylor-80"], "AIP": ["aip"],
+                     "quantisation": ["static"], "distillation": ["distilled"]}
+    assert tradeoff.families(table[:0]) == {}
+    figure = figures.size_vs_speed(table)
+    for axes, gain in zip(figure.axes, ("smaller", "faster"), strict=True):
+        lines = [sorted(zip(*line.get_data(), strict=True)) for line in axes.lines]
+        for corners in (["base", "taylor-40", "taylor-80"], ["base", "static"]):
+            chosen = table.set_index("configuration").loc[corners]
+            assert sorted(zip(chosen[gain], chosen["accuracy"], strict=True)) in lines
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("baseline", [True, False])
+def test_what_lies_far_below_the_baseline_is_named_and_not_drawn(baseline):
+    """One network near chance would squeeze the ones that matter into a line; without a baseline all are drawn."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    gain = [1.0, 2.0, 4.0, 5.0]
+    table = pd.DataFrame({"configuration": ["base" if baseline else "quant", "kd", "kd-depth-2", "kd-depth-1"],
+                          "experiment": "12_distillation", "accuracy": [73.0, 72.0, 63.5, 52.83], "smaller": gain,
+                          "faster": gain, "megabytes": 90 / np.array(gain), "ms": 90 / np.array(gain)})
+    figure = figures.size_vs_speed(table)
+    for axes in figure.axes:
+        assert ("below the frame: kd-depth-1 52.8%" in axes.get_xlabel()) == baseline
+        assert axes.get_ylim()[0] == 63 if baseline else axes.get_ylim()[0] < 52.83
+    plt.close(figure)
+
+
+def test_a_method_looks_the_same_in_both_panels():
+    """Zeros have sizes and no times here: nobody else may take their mark in the right panel."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = {"base": "09_pruning", "prune": "09_pruning", "taylor-40": "09_pruning",
+             "aip": "10_adaptive_iterative_pruning", "kd-ptq": "13_quantization_distillation",
+             "sqd": "13_quantization_distillation"}
+    gain = np.array([1.0, 1.0, 1.2, 1.3, 12, 12])
+    table = pd.DataFrame({"configuration": list(names), "experiment": list(names.values()), "megabytes": 90 / gain,
+                          "accuracy": [73.0, 72, 73, 73, 72, 72], "smaller": gain, "faster": gain, "ms": 90 / gain})
+    table.loc[1, ["faster", "ms"]] = np.nan
+    figure = figures.size_vs_speed(table)
+    looks = [{line.get_label(): (line.get_color(), line.get_marker()) for line in axes.lines
+              if line.get_marker() not in ("None", "")} for axes in figure.axes]
+    assert set(looks[0]) == {"baseline", "weights at zero", "units pruned", "AIP", "SQD", "integers without SQD"}
+    assert looks[1] == {name: look for name, look in looks[0].items() if name != "weights at zero"}
+    assert len(set(looks[0].values())) == len(looks[0])
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("where", [1.0, 3.9, 19.0])
+def test_names_of_crowded_points_do_not_lie_on_each_other(where):
+    """Ten points within a hundredth of a doubling, at either end of the axis or in the middle."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    many = where * 2 ** np.linspace(0, 0.01, 10)
+    table = pd.DataFrame({"configuration": [f"network-{i}" for i in range(10)], "experiment": "11_quantization",
+                          "accuracy": 73 - many, "smaller": many, "faster": many, "megabytes": 90 / many,
+                          "ms": 90 / many})
+    figure = figures.size_vs_speed(table)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        names = [t for t in axes.texts if t.get_text().startswith("network-")]
+        corners = [axes.transAxes.transform(t.get_position()) for t in names]
+        assert [t.get_text() for t in names] == list(table["configuration"])
+        tall = names[0].get_fontsize() / 72 * figure.dpi
+        for (x, y), (right, level) in itertools.pairwise(corners):  # lines of text at 40°, a font's height apart
+            assert y == level
+            assert (right - x) * np.sin(np.deg2rad(40)) >= tall
+    plt.close(figure)
+
+
+def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch):
+    from seo_core.bench import inference
+    from seo_core.lab import bench as bench_module
+    from seo_core.quantization import RunnerError
+
+    monkeypatch.setattr(bench_module, "open_bench", None)
+    with pytest.raises(RunnerError, match="no model file absent.onnx"):
+        inference.run(load_settings("quick"), {"mine": f"{tmp_path}/absent.onnx:openvino"})

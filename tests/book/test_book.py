@@ -1,0 +1,89 @@
+"""The real book, built from the committed notebooks with warnings as errors; the pages work offline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from minibook import cli
+
+from seo_core.runner.manifest import load_manifest
+from seo_core.runner.notebooks import machine_paths
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFEST = load_manifest(ROOT)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    output = tmp_path_factory.mktemp("html") / "pages"
+    cli("render", "--committed", "--force", "--output", output, cwd=ROOT, check=0)
+    return output
+
+
+def pages(html: Path) -> list[Path]:
+    return sorted(p for p in html.rglob("*.html") if "_static" not in p.parts)  # there: theme templates
+
+
+@pytest.mark.slow
+def test_every_page_of_the_manifest_is_built(html):
+    for page in MANIFEST.pages():
+        assert (html / f"{page}.html").is_file()
+    assert (html / "index.html").is_file() and (html / "search.html").is_file()
+
+
+@pytest.mark.slow
+def test_no_page_loads_anything_from_the_network(html):
+    loads = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*?"
+                       r"(?:src|href|data-src)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", re.I)
+    scripts = re.compile(r"https?://(?:unpkg\.com|cdn\.|cdnjs\.|fonts\.g|[\w.]*jsdelivr|polyfill\.)[^\"' ]*")
+    for page in pages(html):
+        text = page.read_text()
+        assert not loads.findall(text), page.name
+        assert not scripts.findall(text), page.name
+    for sheet in html.rglob("*.css"):
+        assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text()), sheet.name
+
+
+@pytest.mark.slow
+def test_every_local_link_leads_somewhere(html):
+    for page in pages(html):
+        for link in re.findall(r"(?:src|href)=\"([^\"#?:]+)(?:[?#][^\"]*)?\"", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.relative_to(html)}: {link}"
+
+
+@pytest.mark.slow
+def test_maths_is_local_and_only_where_it_is_needed(html):
+    assert (html / "_static" / "mathjax" / "tex-chtml-full.js").is_file()
+    fonts = html / "_static" / "mathjax" / "output" / "chtml" / "fonts" / "woff-v2"
+    assert len(list(fonts.glob("*.woff"))) == 23
+    loaded = {p.relative_to(html).as_posix() for p in pages(html) if "tex-chtml-full.js" in p.read_text()}
+    with_maths = {p.relative_to(html).as_posix() for p in pages(html) if 'class="math ' in p.read_text()}
+    assert loaded == with_maths and loaded and "book/status.html" not in loaded
+
+
+@pytest.mark.slow
+def test_no_machine_path_is_published(html):
+    for path in html.rglob("*"):
+        if path.suffix in {".html", ".ipynb", ".md", ".txt", ".json"} or path.name == "searchindex.js":
+            text = path.read_text()
+            for machine in machine_paths(ROOT):
+                assert machine not in text, f"{machine} in {path.relative_to(html)}"
+
+
+@pytest.mark.slow
+def test_the_pages_suit_a_phone_and_the_search_is_there(html):
+    for page in MANIFEST.pages():
+        assert 'name="viewport"' in (html / f"{page}.html").read_text()
+    assert "_static/book.css" in (html / "book" / "intro.html").read_text()
+    index = (html / "searchindex.js").read_text()
+    assert "baseline" in index
+
+
+@pytest.mark.slow
+def test_status_page_says_what_these_pages_are(html):
+    text = (html / "book" / "status.html").read_text()
+    for chapter in MANIFEST.chapters:
+        assert f"../notebooks/{chapter.id}.html" in text
+    assert "nothing was" in text

@@ -1,0 +1,183 @@
+"""The committed notebooks: pairs, parameters, outputs fit to publish, checks that check."""
+
+from __future__ import annotations
+
+import ast
+import getpass
+import re
+import socket
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from seo_core.arms.registry import PLANS
+from seo_core.runner.manifest import load_manifest
+from seo_core.runner.notebooks import checks, machine_paths, run_mutated, scratch_book
+from seo_core.runner.plan import STANDARD
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFEST = load_manifest(ROOT)
+CHAPTERS = [c.id for c in MANIFEST.chapters]
+TEMPLATE = ROOT / "book" / "templates" / "chapter_template.ipynb"
+STUDIES = [c.id for c in MANIFEST.chapters if c.id in PLANS or re.search("prun|quanti|distil", c.id)]
+MAX_LINES = 10  # of a code cell, without imports, comments and empty lines
+MAX_CHECK_LINES = 15  # of a checked cell, which asserts several things
+MAX_IGNORED = 0.30  # share of cells with output that nbval does not compare, over the whole book
+
+
+def path_of(name: str) -> Path:
+    return TEMPLATE if name == "template" else ROOT / "notebooks" / f"{name}.ipynb"
+
+
+def read(name: str):
+    return nbformat.read(path_of(name), as_version=4)
+
+
+def code(notebook) -> list:
+    return [c for c in notebook.cells if c.cell_type == "code"]
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def test_every_chapter_of_the_manifest_is_there_and_no_other():
+    found = {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
+    assert found == set(CHAPTERS)
+    assert {p.stem for p in (ROOT / "notebooks").glob("*.py")} - {"conftest"} == set(CHAPTERS)
+
+
+def test_the_table_of_contents_is_the_manifests():
+    assert (ROOT / "book" / "_toc.yml").read_text() == MANIFEST.toc_text(), \
+        "run `python -m seo_core.run sync`"
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_pair_is_in_step(name):
+    path = path_of(name)
+    pair, notebook = jupytext.read(path.with_suffix(".py")), read(name)
+    assert [(c.cell_type, c.source, tags(c), c.metadata.get("mystnb")) for c in pair.cells] == \
+        [(c.cell_type, c.source, tags(c), c.metadata.get("mystnb")) for c in notebook.cells], \
+        "run `python -m seo_core.run sync`"
+    header = pair.metadata["jupytext"]
+    assert header["cell_metadata_filter"] == "tags,mystnb,-all"
+    assert header["notebook_metadata_filter"] == "kernelspec,jupytext,-all"
+    allowed = {"tags", "mystnb", "lines_to_next_cell"}
+    assert all(set(c.metadata) <= allowed for c in notebook.cells)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_chapter_with_a_study_takes_a_source_task_of_the_readers_own(name):
+    first, *others = code(read(name))
+    assert 'source: str = "default"' in first.source
+    assert sum("load_settings(" in c.source and "source=source" in c.source for c in others) == 1
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_first_code_cell_declares_the_five_parameters(name):
+    cell = code(read(name))[0]
+    assert "parameters" in tags(cell)
+    declared = {}
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.AnnAssign), "parameters are written name: type = value"
+        declared[statement.target.id] = (statement.annotation.id, ast.literal_eval(statement.value))
+    expected = {"profile": ("str", "quick"), "seed": ("int", 0), "data": ("str", "default"),
+                "model": ("str", "default"), "results_dir": ("str", "default")}
+    assert list(declared)[:5] == list(STANDARD)
+    assert {k: declared[k] for k in STANDARD} == expected
+    assert sum("parameters" in tags(c) for c in code(read(name))) == 1
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_outputs_are_committed_and_clean(name):
+    notebook = read(name)
+    cells = [c for c in code(notebook) if c.source.strip()]
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1)), \
+        "run `python -m seo_core.run refresh`"
+    assert any(c.outputs for c in cells)
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error", f"a traceback after\n{cell.source}"
+            assert output.get("name") != "stderr", f"stderr after\n{cell.source}"
+            assert not any("widget" in kind for kind in output.get("data", {}))
+        assert "injected-parameters" not in tags(cell)
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_no_machine_path_and_no_names(name):
+    text = path_of(name).read_text() + path_of(name).with_suffix(".py").read_text()
+    for path in machine_paths(ROOT):
+        assert path not in text
+    assert not re.search(r"(?<![\w/.~])/(home|root|tmp|Users|opt|work|mnt)/", text)
+    assert socket.gethostname() not in text or len(socket.gethostname()) < 4
+    assert getpass.getuser() in ("root", "user") or getpass.getuser() not in text
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_chapters_call_and_do_not_define(name):
+    for cell in code(read(name)):
+        tree = ast.parse(cell.source)
+        assert not any(isinstance(n, ast.ClassDef) for n in ast.walk(tree)), "a chapter defines no class"
+        assert "ipywidgets" not in cell.source and "tqdm.notebook" not in cell.source
+        if "parameters" in tags(cell):
+            continue
+        lines = [line for line in cell.source.splitlines() if line.strip()
+                 and not line.lstrip().startswith(("#", "import ", "from "))]
+        limit = MAX_CHECK_LINES if any(line.strip().startswith("assert ") for line in lines) else MAX_LINES
+        assert len(lines) <= limit, f"{len(lines)} lines:\n{cell.source}"
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_at_least_one_cell_is_checked(name):
+    assert checks(read(name)) >= 1
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_images_have_alt_text(name):
+    for cell in code(read(name)):
+        if any(kind.startswith("image/") for o in cell.outputs for kind in o.get("data", {})):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) >= 20, f"no alt text (mystnb: image: alt) after\n{cell.source}"
+
+
+def test_most_outputs_are_compared():
+    with_output = [c for name in CHAPTERS for c in code(read(name)) if c.outputs]
+    ignored = [c for c in with_output if "nbval-ignore-output" in tags(c)]
+    assert len(with_output) >= 3 * len(CHAPTERS)
+    assert len(ignored) <= MAX_IGNORED * len(with_output), f"{len(ignored)} of {len(with_output)}"
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "template"])
+def test_a_chapter_opens_with_its_title(name):
+    first = read(name).cells[0]
+    assert first.cell_type == "markdown" and re.match(r"# \S", first.source)
+    assert not re.search(r"^# ", "\n".join(c.source for c in read(name).cells[1:]
+                                           if c.cell_type == "markdown"), re.M), "one title"
+
+
+def test_a_scratch_book_has_nothing_that_the_book_has_no_longer(tmp_path):
+    root, folder = tmp_path / "root", tmp_path / "scratch"
+    record = Path("book") / "reference" / "old.json"
+    for path in (root / record, folder / "_build" / "kept.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    assert (scratch_book(root, folder) / record).is_file()
+    (root / record).unlink()
+    assert not (scratch_book(root, folder) / record).exists() and (folder / "_build" / "kept.json").is_file()
+
+
+def test_the_template_runs(tmp_path):
+    book = scratch_book(ROOT, tmp_path)
+    assert run_mutated(TEMPLATE, [], book) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_breaking_the_method_breaks_the_check(name, tmp_path):
+    """The mutation test over the chapters: with its method replaced, a checked cell must fail."""
+    chapter = MANIFEST.chapter(name)
+    assert chapter.mutation, f"book/manifest.yml: {name} has no mutation"
+    ended = run_mutated(path_of(name), chapter.mutation, scratch_book(ROOT, tmp_path))
+    assert ended == "AssertionError", f"the broken {name} ended with {ended or 'success'}"

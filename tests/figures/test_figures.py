@@ -1,0 +1,251 @@
+"""Figures and tables: drawn from what there is, "not run" for the rest, readable on any page."""
+
+import importlib
+import math
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seo_core import figures, load_settings, results
+from seo_core.analysis import papers, tables
+from seo_core.figures import architecture
+from seo_core.figures import curves as curves_module
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """A notebook closes what it has shown; the tests close what they have drawn."""
+    yield
+    sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path, monkeypatch):
+    """A book of its own with three baseline records."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "manifest.yml").write_text("")
+    monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
+    task = SimpleNamespace(name="embedded", fingerprint="f" * 16, splits={"train": range(9)})
+    for seed in range(3):
+        results.write("02_baseline", "base", settings=load_settings("quick", seed=seed), data=task,
+                      model_info={"name": "bundled", "fingerprint": "m", "parameters": 1},
+                      metrics={"accuracy_matched": 0.72 + seed / 100, "perplexity": 2.0},
+                      series={"epoch": [1, 2], "train_accuracy": [0.5, 0.6], "development_accuracy": [None,
+                                                                                                      0.6]})
+    return tmp_path
+
+
+def texts(figure):
+    import matplotlib.text
+
+    return [t for t in figure.findobj(matplotlib.text.Text) if t.get_text().strip() and t.get_visible()]
+
+
+def tick_labels(axes):
+    """Those outside the axes' limits exist, but are not drawn."""
+    return [t.label1 for axis in (axes.xaxis, axes.yaxis) for t in axis.get_major_ticks()]
+
+
+def drawn():
+    frame, curves = results.load("_build/results"), results.load_series("_build/results")
+    assert len(frame) == 3
+    return {
+        "architecture": figures.architecture(),
+        "accuracy_curves": figures.accuracy_curves({"reference": curves.iloc[:0], "this run": curves}),
+        "no curves": figures.accuracy_curves({"reference": curves.iloc[:0]}),
+        "training_curves": figures.training_curves({"epoch": [1, 2], "train_accuracy": [0.3, 0.4]}),
+        "several": figures.training_curves({"a": {"train_loss": [1.0, None]}, "b": {"train_loss": [0.9,
+                                                                                                   0.8]}}),
+        "confusion": figures.confusion([[5, 1, 0], [2, 5, 1], [0, 0, 0]], ["entailment", "neutral", "other"]),
+        "reference_curves": figures.reference_curves(results.load_records("_build/results")),
+        "no reference": figures.reference_curves([]),
+        "ratio_bars": figures.ratio_bars(pd.DataFrame(
+            {"ratio": [1.5, 1.0, 0.4], "ratio_low": [1.4, 1.0, 0.4], "ratio_high": [1.6, 1.0, math.nan]},
+            index=["ours", "theirs", "third"]), "speed"),
+        "ratio_bars, far apart": figures.ratio_bars(pd.DataFrame({"ratio": [155.0, 1.0, 0.022]},
+                                                                 index=["ours", "theirs", "third"]), "speed", log=True),
+        "by_genre": figures.by_genre({"matched": {"fiction": (0.7, 50)}, "mismatched": {"oup": (1.0, 3)}}),
+    }
+
+
+def test_every_figure_is_an_opaque_light_card_with_readable_text(book):
+    for name, figure in drawn().items():
+        red, green, blue, alpha = figure.get_facecolor()
+        assert alpha == 1 and min(red, green, blue) > 0.95, name
+        assert min(t.get_fontsize() for t in texts(figure)) >= 9, name
+        assert not any(str(book) in t.get_text() for t in texts(figure)), name
+        figure.savefig(book / "figure.png")
+        assert (book / "figure.png").stat().st_size > 5000, name
+
+
+def test_bars_on_a_logarithmic_axis_begin_at_the_baseline_and_end_at_their_ratio():
+    ratios = [155.0, 1.0, 0.022]
+    axes = figures.ratio_bars(pd.DataFrame({"ratio": ratios}, index=list("abc")), "speed", log=True).axes[0]
+    assert axes.get_xscale() == "log"
+    for bar, ratio in zip(axes.patches, ratios, strict=True):
+        assert sorted([bar.get_x(), bar.get_x() + bar.get_width()]) == pytest.approx(sorted([1, ratio]))
+    assert [t.get_text() for t in axes.texts] == ["155", "1", "0.022"]
+
+
+def test_text_stays_inside_its_figure():
+    for name, figure in drawn().items():
+        figure.draw_without_rendering()
+        box, ticks = figure.bbox, {id(t) for axes in figure.axes for t in tick_labels(axes)}
+        for text in [t for t in texts(figure) if id(t) not in ticks]:
+            extent = text.get_window_extent()
+            assert extent.x0 >= box.x0 - 1 and extent.x1 <= box.x1 + 1, (name, text.get_text())
+            assert extent.y0 >= box.y0 - 1 and extent.y1 <= box.y1 + 1, (name, text.get_text())
+
+
+def test_the_architecture_follows_the_package(monkeypatch):
+    structure = figures.structure().set_index("module")
+    assert len(structure) == len(figures.COMPONENTS) == 10
+    for module, row in structure.iterrows():
+        try:
+            there = hasattr(importlib.import_module(module), row["symbol"])
+        except ModuleNotFoundError:
+            there = False
+        assert (row["state"] == "in the package") == there, module
+    shown = [t.get_text() for t in texts(figures.architecture())]
+    assert shown.count("not implemented yet") == (structure["state"] == "not implemented yet").sum()
+    monkeypatch.setattr(architecture, "_find", lambda module, symbol: "summary")
+    shown = [t.get_text() for t in texts(figures.architecture())]
+    assert "not implemented yet" not in shown and "controller.py" in shown
+
+
+def test_the_architecture_has_the_papers_parts_and_the_loop_closes():
+    keys = {c.key for c in figures.COMPONENTS}
+    assert {"ada", "tal", "aip", "sqd", "controller", "evaluation", "loop"} <= keys
+    assert ("loop", "controller") in {edge[:2] for edge in figures.EDGES}
+    assert {name for edge in figures.EDGES for name in edge[:2]} <= keys | {"data module",
+                                                                            "compression module"}
+
+
+def test_dependencies_are_read_from_the_sources_and_point_one_way():
+    table = figures.dependencies().set_index("module")["imports"]
+    assert table["claims"] == "results"
+    assert not any("figures" in imports for module, imports in table.items() if not module.startswith("figures"))
+    assert table["settings"] == "—"
+
+
+def test_figure_2_shows_all_nine_and_says_what_has_no_curve():
+    curves = results.load_series("_build/results")
+    figure = figures.accuracy_curves({"this run": curves})
+    shown = [t.get_text() for t in texts(figure)]
+    assert [row.label in shown for row in papers.PAPER_TABLE.values()] == [True] * 9
+    assert shown.count("no curve") == 8
+    lines = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert any(np.allclose(y, [60.0]) for y in lines)
+
+
+def test_the_comparison_puts_the_papers_beside_ours():
+    frame = results.load("_build/results")
+    table = tables.comparison_table({"reference": frame.iloc[:0], "this run": frame}, more=("my-variant",))
+    assert list(table.index) == [*papers.PAPER_TABLE, "my-variant"]
+    assert table.loc["base", "papers"] == "84.5" and table.loc["ssl", "papers"] == "86.0"
+    assert table.loc["base", "this run"] == "73.00 ± 2.48 (n = 3)"
+    assert (table["reference"] == "not run").all() and (table["this run"] == "not run").sum() == 9
+    sizes = tables.comparison_table(frame, "size_bytes", "size_mb", scale=1e-6)
+    assert sizes.loc["da", "papers"] == "—" and sizes.loc["base", "ours"] == "not run"
+
+
+def test_the_ends_of_the_curves():
+    table = tables.curve_ends(results.load("_build/results"))
+    assert list(table.index) == list(papers.PAPER_TABLE)
+    same = "60.00 ± 0.00 (n = 3)"
+    assert table.loc["base"].tolist()[1:] == [same, same, "0.00 ± 0.00 (n = 3)"]
+    assert set(table.loc["seo"].tolist()[1:]) == {"not run"}
+
+
+def test_a_table_shows_whole_texts_and_scrolls():
+    frame = pd.DataFrame({"text": ["long " * 40], "value": [math.nan]})
+    shown = tables.Table(frame)
+    assert "long " * 39 in shown._repr_html_() and "overflow-x: auto" in shown._repr_html_()
+    assert max(map(len, repr(shown).split("\n"))) < 90  # the plain text beside it is cut
+    assert "—" in repr(shown)
+
+
+def test_a_single_seed_has_no_interval():
+    assert tables.mean_text([72.5]) == "72.50 (n = 1)"
+
+
+def test_tables_name_the_records_they_stand_on():
+    frame = results.load("_build/results")
+    table = tables.standing_on(frame)
+    assert table["record"].str.startswith("_build/results/quick/02_baseline/base-").all()
+    assert tables.standing_on(frame.iloc[:0])["record"].tolist() == ["none"]
+    assert tables.standing_on(frame.assign(dirty=True))["commit"].str.endswith("(changed)").all()
+
+
+def test_arms_without_a_record_are_named():
+    frame = pd.DataFrame({"configuration": ["base", "kd", "kd"]})
+    assert tables.absent(frame, ["base", "kd"]) == "every arm of this chapter has a record"
+    assert tables.absent(frame, ["sqd", "base", "qat"]) == "arms without a record: sqd, qat"
+    assert tables.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "arms without a record: kd"
+    many = tables.absent(frame, [f"sqd-taylor-{n}" for n in range(20)]).split("\n")
+    assert max(map(len, many)) <= 80 and sum("sqd-taylor-7" in line for line in many) == 1  # no name is torn
+
+
+def test_record_and_contestant_tables_cope_with_what_is_missing():
+    frame = results.load("_build/results")
+    table = tables.record_table(frame)
+    assert list(table["matched, %"]) == ["72.00", "73.00", "74.00"] and set(table["mismatched, %"]) == {"—"}
+    assert tables.record_table(frame.iloc[:0]).iloc[0, 0] == "not run"
+    assert tables.contestant_table([]).iloc[0, 0] == "not run"
+    records = [{**record, "contestants": {"ours": {"ratio": 1.51234}}}
+               for record in results.load_records("_build/results")]
+    table = tables.contestant_table(records)
+    assert list(table["ratio"]) == [1.512] * 3 and list(table["seed"]) == [0, 1, 2]
+
+
+def test_wilson_intervals_are_those_of_the_formula():
+    low, high = figures.wilson(0.5, 100)
+    assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+    assert figures.wilson(1.0, 3)[1] == 1.0 and figures.wilson(0.0, 0) == (0.0, 1.0)
+
+
+def test_only_figures_imports_matplotlib():
+    import subprocess
+
+    code = "import sys, seo_core.results.store, seo_core.analysis.verdicts; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "False"
+
+
+def test_curves_with_gaps_leave_gaps():
+    curves = results.load_series("_build/results")
+    steps, mean, low, high = curves_module._curve(curves, "development_accuracy")
+    assert steps.tolist() == [2.0] and mean[0] == pytest.approx(0.6) and low[0] == high[0]
+    assert isinstance(curves, pd.DataFrame) and math.isnan(curves["value"].iloc[2])
+
+
+def test_every_figure_of_a_notebook_is_shown(book):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    curves = "results.load_series('_build/results')"
+    cells = ["from seo_core import figures, results", "_ = figures.architecture()",
+             f"_ = figures.accuracy_curves({{'run': {curves}}})",
+             "_ = figures.confusion([[1, 0], [0, 1]], 'ab')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=600).execute()
+    shown = [[o for o in cell.outputs if "image/png" in o.get("data", {})] for cell in notebook.cells]
+    assert [len(images) for images in shown] == [0, 1, 1, 1]
+
+
+def test_a_panel_draws_one_setting_and_the_table_says_its_labels():
+    """The same configuration at two numbers of labels: the one with more seeds is shown, alone."""
+    def row(path, labels, seed):
+        return {"experiment": "x", "configuration": "base", "profile": "cpu", "data_name": "d", "model_name": "m",
+                "seed": seed, "labels": labels, "labels_used": labels, "train_rows": 9, "finished": "2026",
+                "param_labels": labels, "final_development_accuracy": 0.5, "accuracy_matched": 0.5, "path": path}
+
+    frame = pd.DataFrame([row("a", 8000, 0), row("b", 2000, 0), row("c", 2000, 1)])
+    series = pd.DataFrame({"path": ["a", "b", "c"], "configuration": "base"})
+    assert set(tables.curves_shown(frame, series)["path"]) == {"b", "c"}
+    labels = tables.labels_behind(frame, "accuracy_matched")
+    assert labels["base"] == "2,000" and labels["tl"] == "—"
+    none = frame.iloc[:0]
+    assert tables.curves_shown(none, series).empty and set(tables.labels_behind(none, "accuracy_matched")) == {"—"}
