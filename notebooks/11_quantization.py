@@ -135,7 +135,8 @@ tables.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mea
 # one, and the emulation of the same integers.
 
 # %%
-from seo_core.quantization import ExportConfig, OnnxRunner, bytes_by_part, export_onnx, parity
+from seo_core.deploy.runners import OnnxRunner
+from seo_core.quantization import ExportConfig, bytes_by_part, export_onnx, parity
 
 folder = tempfile.TemporaryDirectory()
 kinds = {"fp32": ("fp32", 32), "int8, words in fp32": ("int8-static", 32), "int8": ("int8-static", 8), "int8, words in 4 bits": ("int8-static", 4)}

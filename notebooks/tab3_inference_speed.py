@@ -47,7 +47,8 @@ from seo_core.analysis import tables, verdicts
 from seo_core.bench import inference as bench_inference
 from seo_core.bench.inference import CONTROL, InferenceConfig, batches, files
 from seo_core.lab.bench import open_bench
-from seo_core.quantization import ExportConfig, calibrate, cpu_support, export_onnx
+from seo_core.machine import cpu_support
+from seo_core.quantization import ExportConfig, calibrate, export_onnx
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 

@@ -8,7 +8,7 @@ functions that use them. transformers' Auto classes know the compact (pruned) BE
 import warnings
 
 from seo_core.checks import SettingsError
-from seo_core.models._register import install as _install
+from seo_core.models.register import install as _install
 from seo_core.settings import RunSettings, load_settings
 
 __version__ = "0.1.0"

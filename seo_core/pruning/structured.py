@@ -43,8 +43,7 @@ from torch.nn import functional as F
 
 from seo_core.checks import suggest
 from seo_core.models.backbone import check_fits
-from seo_core.models.compact import CompactBertForSequenceClassification, compact_config
-from seo_core.models.compact_config import layer_sizes
+from seo_core.models.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
 
 SCORES = ("magnitude", "taylor", "activation", "random")

@@ -11,7 +11,7 @@ _HOME = {
     "scheme": ("Scales", "QuantizationError"),
     "calibration": ("CalibrationConfig", "calibrate", "emulate", "values_read"),
     "export": ("ExportConfig", "bytes_by_part", "export_onnx", "library_export", "library_exports", "linear_maps"),
-    "runners": ("OnnxRunner", "OpenVinoRunner", "RunnerError", "cpu_support", "parity", "runner"),
+    "parity": ("parity",),
     "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

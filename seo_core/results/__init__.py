@@ -19,7 +19,6 @@ from seo_core.results.provenance import (
     code_hash,
     command,
     commit,
-    provenance,
 )
 from seo_core.results.schema import (
     SCHEMA,
@@ -61,7 +60,6 @@ __all__ = [
     "matching",
     "predictions",
     "predictions_path",
-    "provenance",
     "record_at",
     "record_path",
     "reference_dir",

@@ -134,7 +134,8 @@ def test_the_arithmetic_comes_out(number, result):
 
 def test_a_changed_number_breaks_its_contradiction(monkeypatch):
     table = {**papers.PAPER_TABLE, "seo": papers.PAPER_TABLE["seo"]._replace(accuracy=88.0, size_mb=62)}
-    monkeypatch.setattr(papers, "PAPER_TABLE", table)
+    for module in (papers, contradictions):
+        monkeypatch.setattr(module, "PAPER_TABLE", table)
     assert [c.number for c in contradictions.contradictions() if not c.holds] == [1, 6]
 
 
@@ -193,7 +194,7 @@ def store(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
-    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
+    monkeypatch.setattr("os.fsync", lambda _: None)  # slow on a busy disk
     task = SimpleNamespace(name="mnli", fingerprint="f" * 16, splits={"train": range(9)})
     model = {"name": "bundled", "fingerprint": "m", "parameters": 1}
 

@@ -42,7 +42,7 @@ def runs(bench):
 
 
 def test_what_is_recorded_is_the_files(bench, runs):
-    from seo_core.quantization import OnnxRunner
+    from seo_core.deploy.runners import OnnxRunner
 
     for name, run in runs.items():
         path = quantization.exported(run)
@@ -459,8 +459,8 @@ def test_names_of_crowded_points_do_not_lie_on_each_other(where):
 
 def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch):
     from seo_core.bench import inference
+    from seo_core.deploy.runners import RunnerError
     from seo_core.lab import bench as bench_module
-    from seo_core.quantization import RunnerError
 
     monkeypatch.setattr(bench_module, "open_bench", None)
     with pytest.raises(RunnerError, match="no model file absent.onnx"):

@@ -28,7 +28,7 @@ def records(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
-    monkeypatch.setattr(results.os, "fsync", lambda _: None)
+    monkeypatch.setattr("os.fsync", lambda _: None)
     task = SimpleNamespace(name="embedded", fingerprint="f" * 16, splits={"train": range(9)})
     arms = {"base": ("04_adaptive_augmentation", 0.60), "da": ("04_adaptive_augmentation", 0.66),
             "da-static": ("03_augmentation", 0.63), "da-limited": ("04_adaptive_augmentation", 0.55)}

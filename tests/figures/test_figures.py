@@ -28,7 +28,7 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
-    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
+    monkeypatch.setattr("os.fsync", lambda _: None)  # slow on a busy disk
     task = SimpleNamespace(name="embedded", fingerprint="f" * 16, splits={"train": range(9)})
     for seed in range(3):
         results.write("02_baseline", "base", settings=load_settings("quick", seed=seed), data=task,
@@ -112,7 +112,7 @@ def test_the_architecture_follows_the_package(monkeypatch):
         assert (row["state"] == "in the package") == there, module
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert shown.count("not implemented yet") == (structure["state"] == "not implemented yet").sum()
-    monkeypatch.setattr(architecture, "_find", lambda module, symbol: "summary")
+    monkeypatch.setattr(importlib.import_module("seo_core.figures.architecture"), "_find", lambda module, symbol: "summary")
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert "not implemented yet" not in shown and "controller.py" in shown
 
@@ -127,9 +127,9 @@ def test_the_architecture_has_the_papers_parts_and_the_loop_closes():
 
 def test_dependencies_are_read_from_the_sources_and_point_one_way():
     table = figures.dependencies().set_index("module")["imports"]
-    assert table["claims"] == "results"
+    assert table["data"] == "checks, settings"
     assert not any("figures" in imports for module, imports in table.items() if not module.startswith("figures"))
-    assert table["settings"] == "—"
+    assert table["settings"] == "checks" and table["checks"] == "—"
 
 
 def test_figure_2_shows_all_nine_and_says_what_has_no_curve():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from test_fastpath import _batch
+from batches import random_batch
 
 from seo_core.models import backbone
 from seo_core.models.compact import CompactBertForSequenceClassification, compact_config
@@ -39,7 +39,7 @@ def test_full_sizes_are_the_stock_network(tiny_bert):
     model = CompactBertForSequenceClassification(compact_config(stock.config, [4, 4], [64, 64])).eval()
     model.load_state_dict(stock.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(model(**_batch()).logits, stock(**_batch()).logits, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(model(**random_batch()).logits, stock(**random_batch()).logits, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("heads, neurons", [((3, 1), (20, 7)), ((1,), (3,)), ((4, 2, 1), (64, 1, 9))])
@@ -50,7 +50,7 @@ def test_fast_forward_and_gradients_equal_the_stock_forward(compact, heads, neur
     found = {}
     for name, forward in (("stock", lambda b: model(**b).logits), ("fast", lambda b: fast(**b))):
         model.zero_grad()
-        logits = forward(_batch())
+        logits = forward(random_batch())
         torch.nn.functional.cross_entropy(logits, labels).backward()
         found[name] = [logits.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
     for stock, quick in zip(found["stock"], found["fast"], strict=True):
@@ -77,7 +77,7 @@ def test_reloads_in_a_fresh_process_with_equal_logits(compact, tmp_path):
     model = compact().eval()
     model.save_pretrained(tmp_path / "out", safe_serialization=True)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
-    batch = _batch()
+    batch = random_batch()
     with torch.no_grad():
         expected = model(**batch).logits
     torch.save(batch, tmp_path / "batch.pt")

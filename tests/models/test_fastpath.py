@@ -3,20 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from batches import random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seo_core.models.fastpath import ByteDropout, FastBertClassifier, supports
-
-
-def _batch(rows=6, longest=17, seed=0):
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(3, longest, size=rows)
-    lengths[0] = longest
-    mask = torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64))
-    ids = torch.from_numpy(rng.integers(5, 100, size=(rows, longest))) * mask
-    segments = torch.from_numpy((np.arange(longest) >= (lengths // 2)[:, None]).astype(np.int64)) * mask
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
 
 
 @pytest.mark.parametrize("first_token_only", [True, False])
@@ -24,7 +15,7 @@ def _batch(rows=6, longest=17, seed=0):
 def test_logits_and_gradients_equal_the_stock_forward(tiny_bert, first_token_only, layers):
     model = tiny_bert(dropout=0.0, layers=layers).train()
     fast = FastBertClassifier(model, first_token_only=first_token_only).train()
-    batch, labels = _batch(), torch.tensor([0, 1, 2, 0, 1, 2])
+    batch, labels = random_batch(), torch.tensor([0, 1, 2, 0, 1, 2])
 
     found = {}
     for name, network in (("stock", model), ("fast", fast)):
@@ -42,7 +33,7 @@ def test_logits_and_gradients_equal_the_stock_forward(tiny_bert, first_token_onl
 
 def test_gradients_in_bf16_are_those_in_fp32_but_for_rounding(tiny_bert):
     model = tiny_bert(dropout=0.0, layers=3).train()
-    batch, labels, found = _batch(rows=12), torch.tensor([0, 1, 2] * 4), {}
+    batch, labels, found = random_batch(rows=12), torch.tensor([0, 1, 2] * 4), {}
     for dtype in (torch.float32, torch.bfloat16):
         model.zero_grad()
         logits = FastBertClassifier(model, dtype=dtype).train()(**batch)
@@ -69,7 +60,7 @@ def test_bundled_model_gives_the_stock_logits():
 
 def test_padding_does_not_reach_the_logits(tiny_bert):
     fast = FastBertClassifier(tiny_bert()).eval()
-    batch = _batch()
+    batch = random_batch()
     other = {**batch, "input_ids": torch.where(batch["attention_mask"] == 1, batch["input_ids"], 77)}
     with torch.no_grad():
         torch.testing.assert_close(fast(**batch), fast(**other), atol=1e-6, rtol=1e-6)
@@ -110,4 +101,4 @@ def test_dropout_masks_follow_the_state():
 def test_dropout_is_off_in_evaluation(tiny_bert):
     fast = FastBertClassifier(tiny_bert(dropout=0.5)).eval()
     with torch.no_grad():
-        torch.testing.assert_close(fast(**_batch()), fast(**_batch()))
+        torch.testing.assert_close(fast(**random_batch()), fast(**random_batch()))

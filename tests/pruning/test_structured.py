@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from batches import random_batch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_fastpath import _batch
 from transformers import AutoModelForSequenceClassification
 
 from seo_core.evaluation import predict
@@ -45,7 +45,7 @@ def network():
 def _logits(model):
     model.eval()
     with torch.no_grad():
-        return model(**_batch()).logits
+        return model(**random_batch()).logits
 
 
 units = st.fixed_dictionaries({

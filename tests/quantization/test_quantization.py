@@ -12,21 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from seo_core.deploy.runners import OnnxRunner, RunnerError, runner
 from seo_core.evaluation import predict
+from seo_core.machine import cpu_support
 from seo_core.quantization import (
     CalibrationConfig,
     ExportConfig,
-    OnnxRunner,
     QuantizationError,
-    RunnerError,
     Scales,
     calibrate,
-    cpu_support,
     emulate,
     export_onnx,
     library_export,
     parity,
-    runner,
     scheme,
     token_counts,
     trim,
@@ -56,8 +54,7 @@ def spread_bert(tiny_bert):
 @pytest.fixture
 def compact(spread_bert):
     """A compact BERT: one and three heads of eight, 20 and 45 neurons."""
-    from seo_core.models.compact import CompactBertForSequenceClassification
-    from seo_core.models.compact_config import CompactBertConfig
+    from seo_core.models.compact import CompactBertConfig, CompactBertForSequenceClassification
 
     torch.manual_seed(5)
     return spread_bert(CompactBertForSequenceClassification(CompactBertConfig(

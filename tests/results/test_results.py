@@ -37,7 +37,7 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "manifest.yml").write_text("")
     monkeypatch.setenv("SEO_BOOK", str(tmp_path))
-    monkeypatch.setattr(results.os, "fsync", lambda _: None)  # slow on a busy disk
+    monkeypatch.setattr("os.fsync", lambda _: None)  # slow on a busy disk
     return tmp_path
 
 
@@ -296,7 +296,7 @@ def test_a_rename_that_fails_leaves_things_as_they_were(monkeypatch, existing, f
             raise OSError(errno.EIO, "input/output error")
         return real(*arguments)
 
-    monkeypatch.setattr(results.os, "replace", replace)
+    monkeypatch.setattr("os.replace", replace)
     with pytest.raises(ResultsError, match="nothing was half-written"):
         write(metrics={"accuracy_matched": 0.75}, predictions={"validation_matched": np.array([1])})
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
@@ -313,7 +313,7 @@ def test_a_full_or_read_only_disk_is_one_clear_error(monkeypatch, code, book):
     def fsync(_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(results.os, "fsync", fsync)
+    monkeypatch.setattr("os.fsync", fsync)
     with pytest.raises(ResultsError, match="results_dir=") as error:
         write(metrics={"accuracy_matched": 0.9}, predictions=CLASSES)
     assert ("the disk is full" in str(error.value)) == (code == errno.ENOSPC)
@@ -346,7 +346,7 @@ KILLED = textwrap.dedent("""
 @pytest.mark.parametrize(("where", "when"), [("fsync", 1), ("replace", 2)])
 def test_kill_9_during_a_write_leaves_a_readable_store(book, where, when):
     path = write(metrics={"accuracy_matched": 0.25}, predictions=CLASSES)
-    code = KILLED.format(tests=os.path.dirname(os.path.dirname(__file__)), where=where, when=when)
+    code = KILLED.format(tests=os.path.dirname(__file__), where=where, when=when)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     stray = [n for n in names(path.parent) if n.startswith(".")]

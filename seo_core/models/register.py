@@ -17,23 +17,23 @@ import importlib.abc
 import importlib.machinery
 import sys
 
-_CONFIGURATIONS, _NETWORKS = (f"transformers.models.auto.{name}_auto" for name in ("configuration", "modeling"))
+_CONFIGURATIONS = "transformers.models.auto.configuration_auto"
 
 
 class CompactBertConfig:
-    """Stands for `seo_core.models.compact_config.CompactBertConfig` in transformers' list until one is asked for."""
+    """Stands for `seo_core.models.compact.CompactBertConfig` in transformers' list until one is asked for."""
 
     model_type = "compact_bert"
 
     def __new__(cls, *arguments, **keywords):
-        from seo_core.models.compact_config import CompactBertConfig as Real
+        from seo_core.models.compact import CompactBertConfig as Real
 
         return Real(*arguments, **keywords)
 
     @classmethod
     def from_dict(cls, values: dict, **keywords):
         """The real configuration from the entries of a config.json."""
-        from seo_core.models.compact_config import CompactBertConfig as Real
+        from seo_core.models.compact import CompactBertConfig as Real
 
         return Real.from_dict(values, **keywords)
 
@@ -66,11 +66,3 @@ def install() -> None:
 def _register_configuration(module) -> None:
     module.AutoConfig.register(CompactBertConfig.model_type, CompactBertConfig, exist_ok=True)
 
-
-def register_network() -> None:
-    """`AutoModelForSequenceClassification` knows the class, where its module is loaded; else nothing is done."""
-    if _NETWORKS in sys.modules:
-        from seo_core.models.compact import CompactBertForSequenceClassification as Network
-
-        sys.modules[_NETWORKS].AutoModelForSequenceClassification.register(Network.config_class, Network,
-                                                                           exist_ok=True)
