@@ -1,0 +1,122 @@
+"""What readers see of the committed records stays as it is while the code behind it moves.
+
+A page that is meant to change updates its snapshot in a commit of its own: `python tests/reference_cells.py --write`.
+"""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+import reference_cells as cells
+
+from seo_core import results
+
+PRINTING = {  # chapter → how many of its cells print something of the committed records
+    "02_baseline": 1, "03_augmentation": 5, "04_adaptive_augmentation": 9, "05_transfer_learning": 4,
+    "06_active_learning": 11, "07_transfer_active_learning": 9, "08_semi_supervised": 5, "09_pruning": 3,
+    "10_adaptive_iterative_pruning": 3, "11_quantization": 1, "12_distillation": 5, "13_quantization_distillation": 2,
+    "bench_training": 1, "bench_augmentation": 3, "tab1_training_time": 7, "tab2_model_size": 8,
+    "tab3_inference_speed": 8, "tab4_accuracy_perplexity": 10, "fig2_accuracy_curves": 6, "fig3_size_vs_speed": 4,
+    "fig4_weight_distributions": 6, "claims_audit": 9,
+}
+HOW = "; where the change is meant: python tests/reference_cells.py --write"
+
+
+@pytest.fixture(scope="module")
+def scratch():
+    with cells.scratch():
+        yield
+
+
+@pytest.fixture(scope="module")
+def page(scratch):
+    """A function giving what a chapter prints from the committed records, executed once."""
+    pages = {}
+
+    def read(chapter):
+        if chapter not in pages:
+            pages[chapter] = cells.read_page(chapter)
+        return pages[chapter]
+
+    return read
+
+
+def test_the_chapters_that_print_committed_records_are_these():
+    assert set(cells.chapters()) == set(PRINTING)
+    assert {p.stem for p in cells.SNAPSHOTS.glob("*.txt")} == set(PRINTING) | set(cells.FRAMES)
+
+
+@pytest.mark.parametrize("chapter", PRINTING)
+def test_a_page_prints_what_it_printed(page, chapter):
+    assert len(page(chapter)) == PRINTING[chapter]
+    change = cells.difference(chapter, cells.page_text(page(chapter)))
+    assert not change, change + HOW
+
+
+@pytest.mark.parametrize("chapter", PRINTING)
+def test_the_snapshot_covers_what_the_committed_notebook_shows(page, chapter):
+    shown = cells.committed_outputs(chapter)
+    assert {n: page(chapter)[n] for n in shown if n in page(chapter)} == \
+        {n: text for n, text in shown.items() if n in page(chapter)}
+    compared = {n: cell.source for n, cell in enumerate(cells.code_cells(cells.ROOT / "notebooks" / f"{chapter}.ipynb"))
+                if cells.IGNORED not in cell.metadata.get("tags", [])}
+    first = min(n for n, source in compared.items() if "reference_dir()" in source or "results.load()" in source)
+    after = [n for n in shown if n >= first and n in compared and "assert " not in compared[n]]
+    assert len(page(chapter)) >= len(after), f"cells that print below the first read of the records: {after}"
+    listed = [n for n, text in shown.items() if n in compared and "book/reference/" in text]  # a table of records
+    assert set(listed) <= set(page(chapter))
+
+
+@pytest.mark.parametrize("frame", cells.FRAMES)
+def test_the_committed_records_load_as_they_did(scratch, frame):
+    change = cells.difference(frame, cells.frame_text(frame))
+    assert not change, change + HOW
+
+
+def test_a_changed_value_shows_in_its_record_and_its_column(scratch, monkeypatch):
+    frame = results.load()
+    row = frame["accuracy_matched"].first_valid_index()
+    frame.loc[row, "accuracy_matched"] += 1e-9
+    monkeypatch.setattr(results, "load", lambda: frame)
+    change = cells.difference("load", cells.frame_text("load")).splitlines()
+    added = [line.split()[:2] for line in change if line.startswith("+") and not line.startswith("+++")]
+    assert added == [["+column", "accuracy_matched"], ["+record", frame.loc[row, "path"]]]
+
+
+def test_a_slice_takes_what_is_needed_and_nothing_else(monkeypatch, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "manifest.yml").write_text("chapters: [{id: toy, kind: technique}]")
+    (tmp_path / "notebooks" / "toy.py").write_text('''# %%
+from seo_core import results
+rows, name = [], train("base")
+print("trained", name)
+
+# %%
+frame = results.load()
+frame["twice"] = 2 * frame["n"]
+if len(frame):
+    frame = frame[frame["n"] > 1]
+for name in frame["name"]:
+    rows.append({key: name for key in ("a", "b")})
+other = [rows for rows in train("other")]
+len(rows)
+
+# %% tags=["nbval-ignore-output"]
+print(frame)
+''')
+    monkeypatch.setattr(cells, "ROOT", tmp_path)
+    listed, kept, printing = cells.reference_slice("toy")
+    left_out = [ast.unparse(s.node) for i, s in enumerate(listed) if i not in kept]
+    assert left_out == ["print('trained', name)", "other = [rows for rows in train('other')]", "print(frame)"]
+    assert [listed[i].cell for i in printing] == [1]
+
+
+def test_a_page_that_would_use_a_network_is_an_error():
+    import torch
+
+    layer, one = torch.nn.Linear(1, 1), torch.ones(1)
+    with cells.no_runs(), pytest.raises(cells.NeedsARun):
+        layer(one)
+    assert layer(one).shape == (1,)
