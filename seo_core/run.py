@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     rendering.add_argument("--output", metavar="DIR", help="where to (default: _build/html)")
     rendering.add_argument("--force", action="store_true", help="even if nothing changed")
     syncing = command("sync", "bring notebooks and their .py together; write the table of contents")
-    syncing.add_argument("--check", action="store_true", help="write nothing; fail if a pair is out of step")
+    syncing.add_argument("--check", action="store_true", help="write nothing; fail if something is out of step")
     refresh = command("refresh", "run chapters under `quick` and take the outputs into notebooks/")
     refresh.add_argument("names", nargs="*", metavar="NAME", help="chapter ids (default: all)")
     refresh.add_argument("--force", action="store_true", help="run even what is complete")

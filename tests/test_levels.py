@@ -4,11 +4,9 @@ import ast
 from pathlib import Path
 
 import seo_core
+from seo_core.runner.api import LEVELS
 
 PACKAGE = Path(seo_core.__file__).parent
-LEVELS = ("settings checks files machine", "data models results", "evaluation deploy", "training",
-          "transfer augmentation selection pruning quantization distillation", "controller pipeline tkd lab",
-          "arms", "analysis", "figures bench", "runner run")
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 TECHNIQUES = set(LEVELS[4].split())
 BETWEEN_TECHNIQUES = {"distillation": {"quantization", "pruning"}, "quantization": {"pruning"}}

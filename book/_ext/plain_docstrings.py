@@ -59,8 +59,13 @@ def _process(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = to_rst(lines)
 
 
+def _skip(app, what, name, obj, skip, options) -> bool | None:
+    return True if type(obj).__name__ == "_tuplegetter" else None  # a named tuple's fields are in its signature
+
+
 def setup(app) -> dict:
     """Registers the conversion with autodoc."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process)
+    app.connect("autodoc-skip-member", _skip)
     return {"version": "1", "parallel_read_safe": True}

@@ -5,6 +5,7 @@
     plan.py        which chapters to run, in which order, several at once; resume
     worker.py      one chapter, executed by papermill in a process of its own
     notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, mutations
+    api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
 
 `seo_core.run` is the command line over them. Nothing here imports torch.

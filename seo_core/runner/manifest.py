@@ -26,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seo_core.checks import suggest
-from seo_core.runner import RunnerError, UsageError
+from seo_core.runner import RunnerError, UsageError, api
 
 KINDS = ("technique", "benchmark", "aggregate")
 ALL_RECORDS = "*"  # in `inputs`: every technique and benchmark chapter
@@ -114,7 +114,7 @@ class Manifest:
             files = [*part.get("pages", ()),
                      *(f"notebooks/{c.id}" for c in self.chapters if c.part == part["caption"])]
             if files:
-                parts.append({"caption": part["caption"], "chapters": [{"file": f} for f in files]})
+                parts.append({"caption": part["caption"], "chapters": [_entry(f) for f in files]})
         return {"format": "jb-book", "root": self.root, "parts": parts}
 
     def toc_text(self) -> str:
@@ -125,8 +125,8 @@ class Manifest:
 
     def pages(self) -> tuple[str, ...]:
         """Every file of the book without suffix, in reading order."""
-        toc = self.toc()
-        return (self.root, *(entry["file"] for part in toc["parts"] for entry in part["chapters"]))
+        entries = [entry for part in self.toc()["parts"] for entry in part["chapters"]]
+        return (self.root, *(e["file"] for entry in entries for e in (entry, *entry.get("sections", ()))))
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -151,6 +151,11 @@ def load_manifest(folder: Path) -> Manifest:
     manifest = Manifest(Path(folder), str(raw.get("root", "book/intro")), parts, chapters)
     _check(manifest)
     return manifest
+
+
+def _entry(page: str) -> dict:
+    sections = {"sections": [{"file": room} for room in api.rooms_of_pages()]} if page == api.INDEX else {}
+    return {"file": page, **sections}
 
 
 def _part(entry: dict) -> dict:

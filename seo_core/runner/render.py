@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from seo_core.runner import RunnerError
+from seo_core.runner import RunnerError, api
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.state import Tree, code_hash, digest, environment_hash, lock, read_json, write_text
 
@@ -31,6 +31,11 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
         hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
         if path.is_file() and not hidden and relative.as_posix() not in {f"book/{n}" for n in _NOT_STAGED}:
             wanted[relative] = path
+    generated = {Path("book/_toc.yml"): manifest.toc_text()}
+    index = wanted.pop(Path(f"{api.INDEX}.md"), None)
+    if index is not None:
+        texts = api.pages(index.read_text(encoding="utf-8"))
+        generated |= {Path(f"{page}.md"): text for page, text in texts.items()}
     for relative, source in wanted.items():
         target = staging / relative
         same = target.is_file() and target.stat().st_size == source.stat().st_size \
@@ -40,11 +45,11 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
             temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
             shutil.copyfile(source, temporary)
             os.replace(temporary, target)
-    generated = {Path("book/_toc.yml"), Path("book/status.md")}
     for path in list((staging / "book").rglob("*")):
-        if path.is_file() and path.relative_to(staging) not in wanted.keys() | generated:
+        if path.is_file() and path.relative_to(staging) not in {*wanted, *generated, Path("book/status.md")}:
             path.unlink()
-    write_text(staging / "book" / "_toc.yml", manifest.toc_text())
+    for relative, text in generated.items():
+        write_text(staging / relative, text)
     known = {f"{c.id}.ipynb" for c in manifest.chapters}
     for path in (staging / "notebooks").glob("*.ipynb"):
         if path.name not in known:

@@ -34,6 +34,18 @@ def test_every_page_of_the_manifest_is_built(html):
 
 
 @pytest.mark.slow
+def test_the_api_documents_each_public_name_once_on_pages_of_a_readable_size(html):
+    rooms = sorted((html / "book" / "api").glob("*.html"))
+    names = [name for page in [html / "book" / "api.html", *rooms]
+             for name in re.findall(r'<dt [^>]*id="(seo_core\.[^"]+)"', page.read_text())]
+    assert len(names) == len(set(names)) > 500 and "seo_core.training.fit" in names and "seo_core.load" in names
+    assert not [name for name in names if "._" in name]
+    assert max(page.stat().st_size for page in rooms) < 300_000
+    index = (html / "book" / "api.html").read_text()
+    assert all(f'href="api/{page.name}#module-seo_core.' in index for page in rooms)
+
+
+@pytest.mark.slow
 def test_no_page_loads_anything_from_the_network(html):
     loads = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*?"
                        r"(?:src|href|data-src)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", re.I)
