@@ -150,8 +150,8 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 # %% [markdown]
 # ## One round
 #
-# Now the labels are bought and a new model is trained from the same start on all labels so far. `plans.run` does this for
-# every arm and every budget, writes a record for each, and skips what has one. Under `quick` it is a single round of the
+# Now the labels are bought and a new model is trained from the same start on all labels so far. The cell below does this
+# for every arm and every budget, writes a record for each, and skips what has one. Under `quick` it is a single round of the
 # papers' choice and of ours, from which the next chapter goes on: a demonstration with a hundred pairs, whose accuracy says
 # nothing about the method.
 # Under `cpu` it is the whole study.
@@ -342,7 +342,7 @@ tables.Table(efficiency.plateau_table(development[shared]))
 # ## What choosing costs
 #
 # Choosing is not free: somebody has to run the model over the pool, and then choose. The benchmark
-# `python -m seo_core.bench.selection` measures both for growing pools. `features` is the pass alone; `predict` is plain inference, and the
+# `python -m seo_core.run bench selection` measures both for growing pools. `features` is the pass alone; `predict` is plain inference, and the
 # column *of inference* gives the seconds of every call over those of `predict` on the same pool; `fit` is an epoch of training, for [](tab1_training_time).
 # No function builds a
 # matrix of all pairs of the pool: BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either, because inner products of
@@ -358,7 +358,7 @@ tables.Table(selection.cost_table(results.load_records(results.reference_dir() /
 # ## What changes with scale
 #
 # With `profile="gpu"` the same study runs with BERT-base on all of MultiNLI. The pool is then more than ten times as large, but a round scores 8 000
-# pairs there too (`plans.CANDIDATES`), so a function is no choosier. It would be with more candidates, for better or worse, and at the cost of scoring them.
+# pairs there too (the candidates of a round), so a function is no choosier. It would be with more candidates, for better or worse, and at the cost of scoring them.
 #
 # ## Exercises
 #

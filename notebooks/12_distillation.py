@@ -223,7 +223,7 @@ tables.Table(contrasts_module.contrasts(frame, pairs))
 # `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
 # is worth most: `taylor-65` has two and a half points more than `kd-logits`, where text and hidden states bring `kd` one and a half. [](13_quantization_distillation) makes use of that.
 #
-# `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `plans.search` tries all choices by a short
+# `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `distillation.search` tries all choices by a short
 # distillation each, scored on the reward half of the development slice.
 #
 # ### Temperature and weight

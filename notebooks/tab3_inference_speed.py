@@ -189,7 +189,7 @@ tables.Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n"
 # Between `control` and `quant` nothing is removed from the network: both are int8, dynamic, of the same weights, and in both what query, key and value read is quantised
 # once for the three. What differs is the graph. The last layer computes queries, attention output and feed-forward for the first token alone. Attention reads the heads by
 # strides; the library's graph first copies queries, keys and values into another order, and after each softmax it looks for NaN. See
-# `seo_core.quantization.export` in {doc}`../book/api`.
+# `seo_core.quantization.export` in {doc}`../book/api/quantization`.
 #
 # The library's fusion pass does less than its name says. In what `torch.onnx.export` writes it finds no attention, so no operator for attention is used.
 # It puts bias and GELU into one operator, and addition and LayerNorm into another (`BiasGelu`, `SkipLayerNormalization`). ONNX Runtime does some of this by itself when it

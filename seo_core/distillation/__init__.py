@@ -1,8 +1,7 @@
 """Distillation: a student learns from a teacher's outputs, alone or together with quantisation.
 
 losses.py compares logits, hidden states and attention relations; cache.py keeps a teacher's logits; students.py makes
-smaller networks out of the teacher; sqd.py joins distillation and quantisation in one loss; plans.py holds the runs of
-the chapters.
+smaller networks out of the teacher; sqd.py joins distillation and quantisation in one loss.
 """
 
 from seo_core.distillation.cache import cached_logits

@@ -5,7 +5,7 @@
     found = AdaptiveIterativePruning(AIPConfig(threshold=1.0))(model, train, reward, acceptance)
 
 magnitude.py sets single weights to zero; structured.py scores and removes heads, neurons and layers; aip.py repeats
-that within an accuracy threshold; distribution.py compares weight histograms; plans.py holds the chapters' runs.
+that within an accuracy threshold; distribution.py compares weight histograms.
 """
 
 from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig, AIPResult
