@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
-from seo_core.machine import _Elsewhere
+from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import compute_dtype, forward_module
 
 
@@ -228,7 +228,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
     reset_peak_memory()
-    elsewhere = _Elsewhere()
+    elsewhere = OtherLoad()
     _call(callbacks, "start", state)
     bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
                disable=not progress or rank != 0, mininterval=1.0)
