@@ -101,18 +101,20 @@ def _field(default, **bounds):
 
 
 def check(config, error: type[Exception] = ValueError, *, prefix: str = "") -> None:
-    """Raises `error` for the first field of a dataclass that is not what is declared beside it."""
+    """Raises `error` for the first field of a dataclass that is not of its type (plain ones) or within its bounds."""
     for each in fields(config):
-        value, bounds = getattr(config, each.name), each.metadata.get("bounds")
+        name, value = prefix + each.name, getattr(config, each.name)
+        declared = each.type.__name__ if isinstance(each.type, type) else str(each.type)
+        whole = declared.split(" ")[0] in ("int", "tuple[int,")
         if value is None and each.default is None:
             continue
         if "known" in each.metadata:
-            check_choice(prefix + each.name, value, each.metadata["known"], error)
-        elif bounds:
-            declared = each.type.__name__ if isinstance(each.type, type) else str(each.type)
-            whole = declared.split(" ")[0] in ("int", "tuple[int,")
+            check_choice(name, value, each.metadata["known"], error)
+        elif "bounds" in each.metadata or declared in ("int", "float"):
             for entry in value if isinstance(value, (tuple, list)) else [value]:
-                check_number(prefix + each.name, entry, whole=whole, error=error, **bounds)
+                check_number(name, entry, whole=whole, error=error, **each.metadata.get("bounds", {}))
+        elif declared in ("str", "bool") and type(value).__name__ != declared:
+            raise error(f"{name} must be {declared}, got {value!r}")
 
 
 def check_least(recipe, *, above: bool = False, **least: float) -> None:

@@ -43,6 +43,7 @@ def test_what_is_within_its_bounds_passes(good):
     ({"kept": "0.9"}, "kept must be between 0 and 1, got '0.9'"), ({"kept": math.nan}, "kept must be between"),
     ({"strengths": (0.5, 0)}, "strengths must be above 0 and at most 1, got 0"),
     ({"passes": -1}, "passes must be 0 or more passes over the pairs, got -1"),
+    ({"name": 3}, "name must be str, got 3"),
     ({"method": "tailor"}, "unknown method 'tailor': method must be one of taylor, magnitude; did you mean 'taylor'"),
 ])
 def test_what_is_not_is_named_with_its_bounds(bad, words):
