@@ -1,18 +1,26 @@
-"""Checks of what people pass in: bounds beside a field, one form of message, the nearest known name."""
+"""Checks of what people pass in: bounds beside a field, one form of message, the nearest known name.
+
+    @dataclass(frozen=True)
+    class Config:
+        epochs: int = at_least(1, default=3)            # an int field takes whole numbers only
+        rate: float = above(0, default=1e-4)
+        kept: float = share(default=0.5)                # between 0 and 1
+        dropout: float = at_least(0, below=1, default=0.1)
+        method: str = one_of(METHODS, default="taylor")
+
+        def __post_init__(self):
+            check(self)                                 # ValueError: epochs must be 1 or more and a whole number, got 0
+
+Numbers have to be finite, and True is none; None passes where it is the field's default; of a tuple each entry is
+checked. `check_number` and `check_choice` do the same for an argument.
+"""
 
 from __future__ import annotations
 
 import difflib
 import math
 import numbers
-
-
-def check_least(recipe, *, above: bool = False, **least: float) -> None:
-    """Raises ValueError for a field that is below its least value (above: or equals it), or not finite; None passes."""
-    for name, low in least.items():
-        value = getattr(recipe, name)
-        if value is not None and not (low < value < math.inf if above else low <= value < math.inf):
-            raise ValueError(f"{name} must be {f'above {low}' if above else f'{low} or more'}, got {value!r}")
+from dataclasses import MISSING, field, fields
 
 
 class SettingsError(ValueError):
@@ -21,10 +29,12 @@ class SettingsError(ValueError):
 
 def suggest(name: str, known) -> str:
     """'; did you mean X?' for the nearest of `known`, and the list of them all."""
-    known = sorted(map(str, known))
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(known)}"
+    return f"{_nearest(name, known) or '.'} Known: {', '.join(sorted(map(str, known)))}"
+
+
+def _nearest(name, known) -> str:
+    near = difflib.get_close_matches(str(name), sorted(map(str, known)), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def is_number(value) -> bool:
@@ -32,8 +42,83 @@ def is_number(value) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def check_number(name: str, value, *, least: float | None = None, above: float | None = None,
+                 most: float | None = None, below: float | None = None, whole: bool = False, unit: str = "",
+                 error: type[Exception] = SettingsError):
+    """`value` if it is a finite number within the bounds, else `error`; whole: no fraction; unit: named after it."""
+    good = (is_number(value) and math.isfinite(value) and (not whole or isinstance(value, numbers.Integral))
+            and (least is None or value >= least) and (above is None or value > above)
+            and (most is None or value <= most) and (below is None or value < below))
+    if good:
+        return value
+    forms = {"{} or more": least, "above {}": above, "at most {}": most, "below {}": below}
+    words = [form.format(bound) for form, bound in forms.items() if bound is not None] or ["a number"]
+    if (least, most) == (0, 1):
+        words = ["between 0 and 1"]
+    words = " and ".join(words + ["a whole number"] * whole)
+    raise error(f"{name} must be {words}{unit and f' {unit}'}, got {value!r}")
+
+
 def whole_number(name: str, value, least: int, error: type[ValueError] = SettingsError) -> int:
     """`value` as an int; raises `error` unless it is a whole number (no float, no bool) of `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise error(f"{name} must be {least} or more and a whole number, got {value!r}")
-    return int(value)
+    return int(check_number(name, value, least=least, whole=True, error=error))
+
+
+def check_choice(name: str, value, known, error: type[Exception] = SettingsError):
+    """`value` if it is one of `known`, else `error`, which names the nearest."""
+    if not any(value == each and isinstance(value, type(each)) for each in known):
+        raise error(f"unknown {name} {value!r}: {name} must be one of {', '.join(map(str, known))}"
+                    f"{_nearest(value, known)}")
+    return value
+
+
+# ---------------------------------------------------------------------------------------------
+# Beside a field
+
+
+def at_least(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
+    """A dataclass field for numbers of `low` or more."""
+    return _field(default, least=low, most=most, below=below, unit=unit)
+
+
+def above(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
+    """A dataclass field for numbers above `low`."""
+    return _field(default, above=low, most=most, below=below, unit=unit)
+
+
+def share(*, default=MISSING):
+    """A dataclass field for numbers between 0 and 1, both included."""
+    return _field(default, least=0, most=1)
+
+
+def one_of(known, *, default=MISSING):
+    """A dataclass field for one of the `known` values."""
+    return field(default=default, metadata={"known": known})
+
+
+def _field(default, **bounds):
+    return field(default=default, metadata={"bounds": bounds})
+
+
+def check(config, error: type[Exception] = ValueError, *, prefix: str = "") -> None:
+    """Raises `error` for the first field of a dataclass that is not of its type (plain ones) or within its bounds."""
+    for each in fields(config):
+        name, value = prefix + each.name, getattr(config, each.name)
+        declared = each.type.__name__ if isinstance(each.type, type) else str(each.type)
+        whole = declared.split(" ")[0] in ("int", "tuple[int,")
+        if value is None and each.default is None:
+            continue
+        if "known" in each.metadata:
+            check_choice(name, value, each.metadata["known"], error)
+        elif "bounds" in each.metadata or declared in ("int", "float"):
+            for entry in value if isinstance(value, (tuple, list)) else [value]:
+                check_number(name, entry, whole=whole, error=error, **each.metadata.get("bounds", {}))
+        elif declared in ("str", "bool") and type(value).__name__ != declared:
+            raise error(f"{name} must be {declared}, got {value!r}")
+
+
+def check_least(recipe, *, above: bool = False, **least: float) -> None:
+    """Raises ValueError for a field that is below its least value (above: or equals it), or not finite; None passes."""
+    for name, low in least.items():
+        if getattr(recipe, name) is not None:
+            check_number(name, getattr(recipe, name), error=ValueError, **{"above" if above else "least": low})

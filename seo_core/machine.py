@@ -12,23 +12,23 @@ import time
 from pathlib import Path
 
 
-class _Elsewhere:
-    """How busy other processes keep the machine, from the kernel's own counters."""
+class OtherLoad:
+    """How busy other processes keep the machine from now on, from the kernel's own counters."""
 
     def __init__(self):
-        self.wall, (self.busy, self.own) = time.perf_counter(), self._seconds()
+        self.began, (self.busy, self.ours) = time.perf_counter(), self._seconds()
 
     @staticmethod
     def _seconds() -> tuple[float, float]:
         import psutil
 
-        machine, own = psutil.cpu_times(), psutil.Process().cpu_times()
-        return sum(machine) - machine.idle - getattr(machine, "iowait", 0.0), own.user + own.system
+        everyone, ours = psutil.cpu_times(), psutil.Process().cpu_times()
+        return sum(everyone) - everyone.idle - getattr(everyone, "iowait", 0.0), ours.user + ours.system
 
     def cores(self) -> float:
         """Mean number of cores that others used since this object was made, 0 or more."""
-        busy, own = self._seconds()
-        return max(0.0, (busy - self.busy) - (own - self.own)) / max(time.perf_counter() - self.wall, 1e-9)
+        busy, ours = self._seconds()
+        return max(0.0, (busy - self.busy) - (ours - self.ours)) / max(time.perf_counter() - self.began, 1e-9)
 
 
 def _cpu() -> tuple[str, list[str]]:
@@ -62,19 +62,23 @@ def _gpu() -> str | None:
 
 
 @functools.cache
-def _fixed_machine() -> dict:
+def _host() -> dict:
     name, sets = _cpu()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = {"cpu": name, "instruction_sets": sets, "cores": cores, "system": platform.system()}
+    host = {"cpu": name, "instruction_sets": sets, "cores": cores(), "system": platform.system()}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-    return found
+        host["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    return host
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict:
     """CPU name, instruction sets, cores this process may use, memory (GB), and the GPU if there is one."""
     gpu = _gpu()
-    return {**_fixed_machine(), **({"gpu": gpu} if gpu else {})}
+    return {**_host(), **({"gpu": gpu} if gpu else {})}
 
 
 def onednn_capped() -> bool:
@@ -83,18 +87,17 @@ def onednn_capped() -> bool:
         "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
-def _threads() -> int:
+def threads() -> int:
+    """Threads of the numerical library: torch's where it is loaded, else $OMP_NUM_THREADS, else all cores."""
     torch = sys.modules.get("torch")
     if torch is not None:
         return int(torch.get_num_threads())
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) else _fixed_machine()["cores"]
+    return int(asked) if asked.isdecimal() and int(asked) else cores()
 
 
 def cpu_support() -> dict[str, bool]:
     """Which instructions for small numbers this CPU has: vnni (int8) and bf16, and whether they are capped by
     ONEDNN_MAX_CPU_ISA (which PyTorch and OpenVINO obey, ONNX Runtime not)."""
-    pass
-
     sets = " ".join(machine()["instruction_sets"])
     return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": onednn_capped()}

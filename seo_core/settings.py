@@ -14,7 +14,7 @@ import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from seo_core.checks import SettingsError, suggest
+from seo_core.checks import SettingsError, above, at_least, check, share, suggest
 
 DEFAULT = "default"  # parameter value meaning "what the profile says"
 PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
@@ -29,24 +29,24 @@ class RunSettings:
     """
 
     profile: str = "cpu"
-    seed: int = 0  # seeds weights, order, dropout and subsampling
+    seed: int = at_least(0, default=0)  # seeds weights, order, dropout and subsampling
     data: str = "nyu-mll/multi_nli"  # embedded | hub id | local file or folder
     model: str = "bundled"  # bundled | hub id | local folder
     source: str = "stanfordnlp/snli"  # the source task D_s of transfer learning: embedded | hub id | local folder
     results_dir: str = "_build/results"  # relative paths start at the book's root
-    layers: int | None = None  # keep the first n encoder layers; None keeps all
-    train_rows: int | None = None  # None: all that are left after the development slice
-    development_rows: int = 4000  # below this one point of accuracy is one standard error
-    evaluation_rows: int | None = None  # per official validation set; None: all of it
-    epochs: int = 3  # development accuracy still rose in the third; a fourth was not tried
-    batch_size: int = 32  # the papers' batch
-    learning_rate: float = 1e-4  # small encoders want more than BERT-base's 2e-5
-    max_length: int = 128  # the usual length for MNLI; longer pairs are truncated
-    warmup_fraction: float = 0.06  # as in RoBERTa's fine-tuning recipe
-    weight_decay: float = 0.01  # BERT's value; not on biases and LayerNorm
+    layers: int | None = at_least(1, default=None)  # keep the first n encoder layers; None keeps all
+    train_rows: int | None = at_least(1, default=None)  # None: all that are left after the development slice
+    development_rows: int = at_least(1, default=4000)  # below this one point of accuracy is one standard error
+    evaluation_rows: int | None = at_least(1, default=None)  # per official validation set; None: all of it
+    epochs: int = at_least(1, default=3)  # development accuracy still rose in the third; a fourth was not tried
+    batch_size: int = at_least(1, default=32)  # the papers' batch
+    learning_rate: float = above(0, default=1e-4)  # small encoders want more than BERT-base's 2e-5
+    max_length: int = at_least(1, default=128)  # the usual length for MNLI; longer pairs are truncated
+    warmup_fraction: float = share(default=0.06)  # as in RoBERTa's fine-tuning recipe
+    weight_decay: float = at_least(0, default=0.01)  # BERT's value; not on biases and LayerNorm
     freeze_embeddings: bool = True  # word table: half the weights; faster, effect on accuracy not measured
-    lambda_data: float = 0.5  # lambda_1 at the start (the papers' value)
-    lambda_model: float = 0.5  # lambda_2 at the start (the papers' value)
+    lambda_data: float = at_least(0, default=0.5)  # lambda_1 at the start (the papers' value)
+    lambda_model: float = at_least(0, default=0.5)  # lambda_2 at the start (the papers' value)
 
     def asdict(self) -> dict:
         """The settings as a plain dict (what goes into a record)."""
@@ -109,29 +109,8 @@ def load_settings(profile: str = "quick", **overrides) -> RunSettings:
             raise SettingsError(f"unknown setting {key!r}{suggest(key, known)}")
     chosen = {k: v for k, v in overrides.items() if not (isinstance(v, str) and v == DEFAULT)}
     settings = RunSettings(**{"profile": profile, **PROFILES[profile], **chosen})
-    _check(settings)
+    check(settings, SettingsError, prefix="setting ")
     return settings
-
-
-_OPTIONAL = {"layers", "train_rows", "evaluation_rows"}
-_POSITIVE = {"layers", "train_rows", "evaluation_rows", "development_rows", "epochs",
-             "batch_size", "learning_rate", "max_length"}
-
-
-def _check(settings: RunSettings) -> None:
-    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool}
-    for field in fields(RunSettings):
-        value = getattr(settings, field.name)
-        if value is None and field.name in _OPTIONAL:
-            continue
-        kind = str(field.type).split(" |")[0]
-        wrong = not isinstance(value, kinds[kind]) or (kind != "bool" and isinstance(value, bool))
-        if wrong:
-            raise SettingsError(f"setting {field.name!r} must be {field.type}, got {value!r}")
-        if field.name in _POSITIVE and value <= 0:
-            raise SettingsError(f"setting {field.name!r} must be above 0, got {value!r}")
-    if settings.seed < 0:
-        raise SettingsError(f"setting 'seed' must be 0 or more, got {settings.seed}")
 
 
 def book_root(start: str | Path | None = None) -> Path:

@@ -14,11 +14,9 @@ forward pass that makes most of the difference is `seo_core.models.fastpath`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -28,8 +26,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
-from seo_core.machine import _Elsewhere
+from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
+from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import compute_dtype, forward_module
 
 
@@ -41,32 +41,25 @@ class TrainingError(RuntimeError):
 class TrainingConfig:
     """How `fit` trains. Unknown keys raise, as for any dataclass."""
 
-    learning_rate: float = 1e-4  # small encoders want more than BERT-base's 2e-5
-    layer_decay: float = 1.0  # rate × this to the power of the depth below the head; 1: one rate for all
-    epochs: int = 3
-    batch_size: int = 32  # the papers' batch; per process when there are several
+    learning_rate: float = above(0, default=1e-4)  # small encoders want more than BERT-base's 2e-5
+    layer_decay: float = above(0, most=1, default=1.0)  # rate × this per layer below the head; 1: one rate for all
+    epochs: int = at_least(1, default=3)
+    batch_size: int = at_least(1, default=32)  # the papers' batch; per process when there are several
     weight_decay: float = 0.01  # not on biases and LayerNorm, as in BERT
     warmup_fraction: float = 0.06  # of all steps; then linear decay to 0
     max_grad_norm: float = 1.0  # BERT's clipping
     freeze_embeddings: bool = True  # the word table: half of MiniLM's weights; for speed, accuracy not compared
-    precision: str = "auto"  # auto | bf16 | fp32
+    precision: str = one_of(("auto", "bf16", "fp32"), default="auto")
     fast: bool = True  # the fast forward pass where the architecture is known to it; and two of its parts:
     first_token_only: bool = True  # the last layer computes what the classifier reads
     byte_dropout: bool = True  # masks from cheap random integers
-    group: int = 50  # batches in a length-sorted pool: wide enough for tight padding, shuffled within
-    evaluations_per_epoch: int = 1  # on the development slice
-    checkpoint_every: int = 200  # steps; about half a minute on two cores
+    group: int = at_least(1, default=50)  # batches in a length-sorted pool: enough for tight padding
+    evaluations_per_epoch: int = at_least(1, default=1)  # on the development slice
+    checkpoint_every: int = at_least(1, default=200)  # steps; about half a minute on two cores
     seed: int = 0
 
     def __post_init__(self):
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise ValueError(f"precision must be auto, bf16 or fp32, got {self.precision!r}")
-        for name in ("learning_rate", "epochs", "batch_size", "group", "evaluations_per_epoch", "checkpoint_every"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay!r}: lower layers "
-                             "learn at rate × layer_decay per layer below the head")
+        check(self)
 
     @classmethod
     def from_settings(cls, settings, **overrides) -> TrainingConfig:
@@ -228,7 +221,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
     reset_peak_memory()
-    elsewhere = _Elsewhere()
+    elsewhere = OtherLoad()
     _call(callbacks, "start", state)
     bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
                disable=not progress or rank != 0, mininterval=1.0)
@@ -289,8 +282,8 @@ def _evaluate(run: _Run, development) -> None:
     row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / max(labelled, 1)}
     if development is not None and len(development):
         logits = predict(run.model, development, precision=run.config.precision)
-        found = classification_metrics(logits, development.labels)
-        row.update(development_loss=found["cross_entropy"], development_accuracy=found["accuracy"])
+        metrics = classification_metrics(logits, development.labels)
+        row.update(development_loss=metrics["cross_entropy"], development_accuracy=metrics["accuracy"])
     for key, value in row.items():
         state.result.series[key].append(value)
     run.sums[:] = [0.0] * 4
@@ -352,30 +345,27 @@ def layer_depths(model) -> dict[str, int]:
     if not any(numbers.values()):
         raise ValueError(f"{type(model).__name__} has no numbered layers, so no rate can go by the layer: "
                          "train it with layer_decay=1.0")
-    top = max(int(found[1]) for found in numbers.values() if found)
-    return {name: top + 1 - int(found[1]) if found else top + 2 if "embed" in name else 0
-            for name, found in numbers.items()}
+    top = max(int(number[1]) for number in numbers.values() if number)
+    return {name: top + 1 - int(number[1]) if number else top + 2 if "embed" in name else 0
+            for name, number in numbers.items()}
 
 
 def checkpoint_folder(settings, experiment: str) -> Path:
     """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
     from seo_core.settings import resolve_path
 
-    name = hashlib.sha256(json.dumps(settings.asdict(), sort_keys=True).encode()).hexdigest()[:8]
+    name = digest(settings.asdict(), length=8)
     return resolve_path(settings.results_dir) / settings.profile / ".checkpoints" / f"{experiment}-{name}"
 
 
 def discard_checkpoint(folder: str | Path) -> None:
     """Removes a run's checkpoint once its record is written; an absent one is no error."""
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(Path(folder))
 
 
 def _identity(train, config: TrainingConfig) -> str:
     """What must be equal for a checkpoint to be resumed: the configuration and the encoded data."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    for array in (train.ids, train.offsets, train.labels):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+    return digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
 
 
 class Checkpoint:
@@ -393,7 +383,7 @@ class Checkpoint:
 
         if not run.accelerator.is_main_process:
             return
-        state, partial = run.state, self.folder / ".partial"
+        state = run.state
         tensors = {f"{part}.{k}": v.contiguous().clone()
                    for part, module in (("model", run.model), ("loss", run.module))
                    for k, v in module.state_dict().items()}
@@ -403,27 +393,18 @@ class Checkpoint:
         meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
                 "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
                 "stopped": state.result.stopped, "dropout": run.stream.state_dict() if run.stream else None}
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+        with (writing(f"the checkpoint to {self.folder}", TrainingError,
+                      "or pass another checkpoint_dir; the checkpoint before this one is untouched"),
+              atomic_folder(self.folder / "last") as partial):
             save_file(tensors, partial / "state.safetensors")
             (partial / "state.json").write_text(json.dumps(meta))
-            old = self.folder / ".old"
-            shutil.rmtree(old, ignore_errors=True)
-            if (self.folder / "last").exists():
-                (self.folder / "last").rename(old)
-            partial.rename(self.folder / "last")
-            shutil.rmtree(old, ignore_errors=True)
-        except Exception as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise TrainingError(f"cannot write the checkpoint to {self.folder}: {error}. Free some space or pass "
-                                "another checkpoint_dir; the checkpoint before this one is untouched") from error
 
     def restore(self, run: _Run) -> bool:
         """Loads the newest whole checkpoint into `run`; False where there is none."""
         from safetensors.torch import load_file
 
-        source = next((self.folder / name for name in ("last", ".old") if (self.folder / name).is_dir()), None)
+        last = self.folder / "last"
+        source = last if last.is_dir() else moved_aside(last)
         if source is None:
             return False
         try:

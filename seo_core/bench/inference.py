@@ -323,7 +323,7 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
     train: the baseline's trained weights; False takes the untrained network, which computes as much. Returns the table.
     """
     from seo_core.lab.bench import open_bench
-    from seo_core.machine import _Elsewhere
+    from seo_core.machine import OtherLoad
     from seo_core.models.backbone import model_info
 
     config = config or (QUICK if settings.profile == "quick" else InferenceConfig())
@@ -344,7 +344,7 @@ def run(settings: RunSettings, paths: dict[str, str | Path] | None = None, *, co
             contestants = {name: replace(contestant, configuration="") for name, contestant in contestants.items()}
         special = own_batches(contestants, bench.task["validation_matched"], rows, bench.task.texts,
                               settings.max_length)
-        elsewhere = _Elsewhere()
+        elsewhere = OtherLoad()
         turns = measure(contestants, batches(encoded, config, rows), config, own=special, progress=progress)
         more = {"other_load": elsewhere.cores(), **_padding(encoded, rows)}
         table = summarize(turns, contestants, baseline=CONTROL)

@@ -123,7 +123,7 @@ def run(settings, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FU
     """Measures on the training pairs of settings.data and writes the record; returns (summary, path)."""
     from seo_core import results
     from seo_core.data import encode, load_nli
-    from seo_core.machine import _Elsewhere
+    from seo_core.machine import OtherLoad
     from seo_core.models.backbone import load_backbone, model_info
     from seo_core.training import TrainingConfig
 
@@ -132,7 +132,7 @@ def run(settings, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FU
     model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
     pool = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
     pool = pool.take(np.resize(np.arange(len(pool)), max(sizes)))
-    elsewhere = _Elsewhere()
+    elsewhere = OtherLoad()
     turns = measure(model, pool, sizes=sizes, functions=functions, n=n, rounds=rounds, seed=settings.seed,
                     training=TrainingConfig.from_settings(settings), progress=progress)
     table = summarize(turns)

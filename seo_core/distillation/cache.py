@@ -11,16 +11,13 @@ also on the first call. Inner states are not kept: 50 000 pairs × 40 tokens × 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.distillation.losses import DistillationError
+from seo_core.files import atomic, digest, writing
 
 
 def cached_logits(teacher, encoded, folder: str | Path, *, precision: str = "auto") -> np.ndarray:
@@ -33,8 +30,8 @@ def cached_logits(teacher, encoded, folder: str | Path, *, precision: str = "aut
     teachers = list(teacher) if isinstance(teacher, Sequence) else [teacher]
     if not teachers:
         raise DistillationError("no teacher: pass a trained model, or a list of them")
-    found = [_one(each, encoded, Path(folder), precision) for each in teachers]
-    return np.mean(found, axis=0, dtype=np.float32) if len(found) > 1 else found[0]
+    logits = [_one(each, encoded, Path(folder), precision) for each in teachers]
+    return np.mean(logits, axis=0, dtype=np.float32) if len(logits) > 1 else logits[0]
 
 
 def _one(teacher, encoded, folder: Path, precision: str) -> np.ndarray:
@@ -46,29 +43,25 @@ def _one(teacher, encoded, folder: Path, precision: str) -> np.ndarray:
     path = folder / f"logits-{key}.safetensors"
     logits = _read(path, key, shape)
     if logits is None:
+        from safetensors.numpy import save_file
+
         from seo_core.evaluation import predict
 
         logits = predict(teacher, encoded, precision=precision).astype(np.float16)
         if not np.isfinite(logits).all():
             raise DistillationError("the teacher's logits are not finite: its training diverged; train it with a lower "
                                     "rate or in fp32")
-        _write(path, key, logits)
+        with writing(f"the teacher's logits to {folder}", DistillationError), atomic(path, sync=False) as partial:
+            save_file({"logits": logits}, partial, {"key": key, "sha256": digest(logits)})
     return logits.astype(np.float32)
 
 
 def _key(teacher, encoded, precision: str) -> str:
     """16 hex digits over the teacher's weights and sizes, the encoded texts, and the precision."""
-    digest = hashlib.sha256(f"{teacher.config.num_hidden_layers} {precision}".encode())
-    for name, tensor in sorted(teacher.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).tobytes())
-    for array in (encoded.ids, encoded.offsets, encoded.first):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _digest(logits: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(logits).tobytes()).hexdigest()
+    weights = [part for name, tensor in sorted(teacher.state_dict().items())
+               for part in (f"{name} {tuple(tensor.shape)}", tensor.detach().cpu().float().numpy())]
+    return digest(f"{teacher.config.num_hidden_layers} {precision}", *weights,
+                  encoded.ids, encoded.offsets, encoded.first, length=16)
 
 
 def _read(path: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
@@ -80,22 +73,5 @@ def _read(path: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
             logits, metadata = file.get_tensor("logits"), file.metadata() or {}
     except (OSError, SafetensorError):
         return None
-    whole = metadata.get("key") == key and metadata.get("sha256") == _digest(logits)
+    whole = metadata.get("key") == key and metadata.get("sha256") == digest(logits)
     return logits if whole and logits.shape == shape and logits.dtype == np.float16 else None
-
-
-def _write(path: Path, key: str, logits: np.ndarray) -> None:
-    """The whole file under a temporary name, then renamed."""
-    from safetensors.numpy import save_file
-
-    partial = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:6]}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"logits": logits}, partial, {"key": key, "sha256": _digest(logits)})
-        os.replace(partial, path)
-    except OSError as error:
-        raise DistillationError(f"cannot write the teacher's logits to {path.parent}: {error.strerror or error}. Free "
-                                "some space or choose another folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

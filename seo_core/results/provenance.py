@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from seo_core.machine import _threads, machine
+from seo_core.machine import machine, threads
 from seo_core.settings import RunSettings, display_source
 
 PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "accelerate", "datasets",
@@ -87,4 +87,4 @@ def provenance(experiment: str, settings: RunSettings, started=None, again: str 
     sha, dirty = commit()
     return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": again or command(experiment, settings),
             "started": _time(started if started is not None else finished), "finished": _time(finished),
-            "machine": machine(), "threads": _threads(), "packages": _packages()}
+            "machine": machine(), "threads": threads(), "packages": _packages()}

@@ -16,21 +16,14 @@ record's definition: `validate` follows it, and the book's page about it is made
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
 import json
 import math
-import os
-import shutil
-import time
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.checks import SettingsError
-from seo_core.files import _save, _sync_folder
+from seo_core.files import atomic, digest, kept, writing
 from seo_core.results.provenance import provenance
 from seo_core.results.schema import ResultsError, validate
 from seo_core.settings import RunSettings, book_root, display_source, resolve_path
@@ -85,8 +78,7 @@ def _seedless(parameters):
 
 def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") -> str:
     """8 hex digits over all parameters but the seed, the data's and the model's fingerprint."""
-    text = json.dumps([_seedless(_plain(parameters)), data_fingerprint, model_fingerprint], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return digest([_seedless(_plain(parameters)), data_fingerprint, model_fingerprint], length=8)
 
 
 def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
@@ -99,9 +91,9 @@ def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
 def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
                 parameters: dict | None = None) -> Path:
     """Where `write` puts the record of these parameters; a run whose record is there need not be repeated."""
-    digest = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
+    code = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
     folder = resolve_path(settings.results_dir) / settings.profile / experiment
-    return folder / f"{configuration}-{digest}-seed{settings.seed}.json"
+    return folder / f"{configuration}-{code}-seed{settings.seed}.json"
 
 
 def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,
@@ -170,67 +162,24 @@ def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.n
 def _write_pair(target: Path, record: dict, arrays: dict[str, np.ndarray]) -> None:
     """Both files complete on disk under temporary names, then renamed: predictions, then record."""
     beside = predictions_path(target)
-    stem = f".{target.stem}.{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    new_json, new_npz, old_npz = (target.parent / f"{stem}.{kind}.tmp" for kind in ("json", "npz", "old"))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        if arrays:  # stamped, so that a pair torn apart by a kill between the two renames is noticed
-            _save(new_npz, lambda f: np.savez_compressed(f, __record__=_stamp(record), **arrays))
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        _save(new_json, lambda f: f.write(text.encode()))
-        kept = arrays and beside.exists()
-        if kept:
-            shutil.copyfile(beside, old_npz)
-        if arrays:
-            os.replace(new_npz, beside)
-        try:
-            os.replace(new_json, target)
-        except BaseException:
-            if kept:
-                os.replace(old_npz, beside)
-            elif arrays:
-                beside.unlink(missing_ok=True)
-            raise
-        if not arrays:
-            beside.unlink(missing_ok=True)  # those of an earlier run of the same setting
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise ResultsError(_advice(error, target)) from error
     except TypeError as error:
         raise ResultsError(f"record {target.name} cannot be written as JSON: {error}") from error
-    finally:
-        for path in (new_json, new_npz, old_npz):
-            with contextlib.suppress(OSError):  # a folder that cannot be written has none of ours either
-                path.unlink(missing_ok=True)
+    remark = ("results_dir=… in the notebook or --results-dir on the command line names another folder; nothing was "
+              "half-written: run again")
+    with writing(f"the record {target.name} in {target.parent}", ResultsError, remark), kept(beside), \
+            atomic(target) as new_record:
+        new_record.write_text(text, encoding="utf-8")
+        if arrays:  # stamped, so that a pair torn apart by a kill between the two renames is noticed
+            with atomic(beside) as new_arrays, open(new_arrays, "wb") as file:
+                np.savez_compressed(file, __record__=_stamp(record), **arrays)
+        else:
+            beside.unlink(missing_ok=True)  # those of an earlier run of the same setting
 
 
 def _stamp(record: dict) -> np.ndarray:
     return np.array(record["provenance"]["finished"])
-
-
-def _sweep(target: Path) -> None:
-    """Remove temporary files that a killed write of this record left more than an hour ago."""
-    for path in target.parent.glob(f".{target.stem}.*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > 3600:
-                path.unlink()
-        except OSError:
-            pass
-
-
-def _advice(error: OSError, target: Path) -> str:
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        problem, way_out = "the disk is full", "free some space or choose another folder"
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        problem, way_out = "the folder cannot be written", "make it writable or choose another"
-    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-        problem, way_out = "a file stands where the folder should be", "remove it or choose another folder"
-    else:
-        problem, way_out = error.strerror or str(error), "check the folder or choose another"
-    return (f"cannot write the record {target.name} in {target.parent}: {problem}; {way_out} with "
-            "results_dir=… in the notebook or --results-dir on the command line, and run again "
-            "(nothing was half-written)")
 
 
 # ---------------------------------------------------------------------------------------------

@@ -405,7 +405,7 @@ def test_a_damaged_cache_is_made_anew(tiny_bert, toy_pairs, tmp_path, damage):
 
 def test_a_killed_write_leaves_nothing_that_looks_whole(tiny_bert, toy_pairs, tmp_path, monkeypatch):
     teacher, pairs = tiny_bert(), toy_pairs(12)
-    monkeypatch.setattr("seo_core.distillation.cache.os.replace", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         cached_logits(teacher, pairs, tmp_path)
     assert not list(tmp_path.iterdir())
