@@ -3,6 +3,10 @@
     book                      run every chapter, render the pages to _build/html
     chapter NAME [NAME …]     run one chapter, or some
     list                      the chapters and whether they are complete
+    arm NAME [NAME …]         make runs of arms, or of all arms of a chapter, with all that they need
+                              (--labels, --seeds; --set KNOB=VALUE; --dry-run: say what would be made)
+    bench NAME …              measure: training, augmentation, selection, inference
+    pack RECORD FOLDER        a finished run as an artifact to take away
     render                    render what was run (--committed: what is committed)
     sync                      bring notebooks and their .py together, write the table of contents
                               (--check: write nothing, fail if something is out of step)
@@ -65,6 +69,20 @@ def parser() -> argparse.ArgumentParser:
         _run_options(sub)
     listing = command("list", "the chapters, their kind, and whether they are complete")
     _run_options(listing)
+    arms = command("arm", "make runs of arms, with all that they need")
+    arms.add_argument("names", nargs="+", metavar="NAME", help="arms, or chapters: all of their arms")
+    arms.add_argument("--labels", nargs="+", type=int, metavar="N", help="numbers of labels (default: the arms')")
+    arms.add_argument("--set", nargs="+", default=[], metavar="KNOB=VALUE", help="fields of the arm's recipe")
+    arms.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
+    arms.add_argument("--dry-run", action="store_true", help="print what would be made, in order")
+    _settings_options(arms)
+    benches = command("bench", "measure: contestants take turns, and their ratios are recorded")
+    benches.add_argument("name", metavar="NAME", help="training, augmentation, selection or inference")
+    benches.add_argument("more", nargs=argparse.REMAINDER, help="its options; --help lists them")
+    packing = command("pack", "a finished run as an artifact to take away")
+    packing.add_argument("record", help="the run's JSON file")
+    packing.add_argument("folder", help="where the artifact goes")
+    packing.add_argument("--name", default="", help="its title (default: the run's)")
     rendering = command("render", "render the chapters that were run")
     rendering.add_argument("--profile", default="quick", help="which profile's run (default: quick)")
     rendering.add_argument("--committed", action="store_true", help="render the committed notebooks instead")
@@ -83,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
-def _run_options(sub: argparse.ArgumentParser) -> None:
+def _settings_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--profile", default="quick", help=" | ".join(PROFILES))
     sub.add_argument("--seed", "--seeds", dest="seeds", nargs="+", default=["0"], metavar="N",
                      help="one or more seeds; the first one's chapters become the pages")
@@ -92,6 +110,10 @@ def _run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--source", default="default",
                      help="the source task, for the chapters that have one: embedded, a hub id, or a local path")
     sub.add_argument("--results-dir", default="default", metavar="DIR", help="default: _build/results")
+
+
+def _run_options(sub: argparse.ArgumentParser) -> None:
+    _settings_options(sub)
     sub.add_argument("--jobs", type=int, default=1, metavar="N",
                      help="chapters at once (benchmarks run alone)")
     sub.add_argument("--force", action="store_true", help="run even what is complete")
@@ -153,7 +175,7 @@ def _options(given: argparse.Namespace, root: Path):
               "source": given.source, "results_dir": given.results_dir}
     seeds = [s for text in given.seeds for s in text.replace(",", " ").split()]
     extra = {}
-    for pair in given.parameters:
+    for pair in getattr(given, "parameters", ()):
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"-p takes KEY=VALUE, got {pair!r}")
@@ -256,6 +278,63 @@ def _list(given: argparse.Namespace) -> int:
         now = signature(manifest, task.chapter, task.seed, options)
         why = stale(tree, task.chapter, task.seed, now, options)
         _say(f"{task.chapter.id:28} {task.chapter.kind:10} seed {task.seed}  {why or 'complete'}")
+    return 0
+
+
+def _arm(given: argparse.Namespace) -> int:
+    """Everything is checked before the first run is made; each seed has a lab of its own."""
+    from seo_core.arms import LabError, open_lab
+    from seo_core.lab.arm import CHAPTERS, budgets_of, known, steps
+    from seo_core.lab.ground import line
+    from seo_core.lab.knobs import knob
+
+    options = _options(given, book_root())
+    knobs = dict(map(knob, given.set))
+    names = [name for chosen in given.names
+             for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
+    if given.name and len(names) > 1:
+        raise UsageError(f"--name {given.name} is for one arm, and {', '.join(names)} would all be recorded as it: run "
+                         "them one by one")
+    try:
+        arms = [known(name).suited(options.settings(), knobs, given.name) for name in names]
+    except LabError as error:
+        raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise RunnerError(str(error)) from None
+    quick = (budgets_of("quick")[-1],) if options.profile == "quick" else None
+    wanted = [(arm, labels) for arm in arms for labels in (
+        (None,) if arm.chapter.ground == "headline" else given.labels or (arm.budgets and (quick or arm.budgets)))]
+    if given.dry_run:
+        budgets = budgets_of(options.profile)
+        order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
+        for number, (step, count) in enumerate(order, 1):
+            _say(f"{number:3d}  {step.name:20s} {'' if count is None else f'{count:6d} labels'}".rstrip())
+        return 0
+    try:
+        for seed in options.seeds:
+            lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
+            for arm, labels in wanted:
+                _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
+    except (ValueError, RuntimeError) as error:
+        raise RunnerError(str(error)) from error
+    return 0
+
+
+def _bench(given: argparse.Namespace) -> int:
+    from seo_core.bench import main
+
+    return main(given.name, given.more)
+
+
+def _pack(given: argparse.Namespace) -> int:
+    from seo_core.deploy.artifact import pack
+
+    try:
+        folder = pack(given.record, given.folder, name=given.name)
+    except (RuntimeError, ValueError) as error:
+        raise RunnerError(str(error)) from None
+    size = (folder / "model.onnx").stat().st_size / 1e6
+    _say(f"{folder}: {size:.2f} MB, loads with seo_core.load({str(folder)!r})")
     return 0
 
 

@@ -1,14 +1,14 @@
-"""What the chapters on distillation train: each arm is a recipe, and one function makes a student from a recipe.
+"""What the chapters on distillation compare: each arm is a recipe, and one function makes a student from a recipe.
 
-    run = arm("kd", settings)                                        # Run: record, weights
-    run = arm("kd", settings, {"epochs": 6, "augmented": 1.0})       # the same with other knobs
+    run = lab.arm("kd")                                              # Run: record, weights
+    run = lab.arm("kd", knobs={"epochs": 6, "augmented": 1.0})       # the same with other knobs
 
-    python -m seo_core.arms.distillation kd sqd --profile cpu --data path/to/mnli --source path/to/snli --seed 1
-    python -m seo_core.arms.distillation kd --name kd-long --set epochs=8 learning_rate=2e-4 --profile cpu ...
+    python -m seo_core.run arm kd sqd --profile cpu --data path/to/mnli --source path/to/snli --seeds 1
+    python -m seo_core.run arm kd --name kd-long --set epochs=8 learning_rate=2e-4 --profile cpu ...
 
-Every student starts from the baseline of its seed (`compression.Bench.baseline`), which is also its teacher. A run that
-has its record is skipped, and one that was stopped goes on from its checkpoint. The unlabelled texts have no label in
-what the student sees: of the source task only the texts are read.
+Every student starts from the baseline of its seed (the arm `base`), which is also its teacher. A run that was stopped
+goes on from its checkpoint. The unlabelled texts have no label in what the student sees: of the source task only the
+texts are read.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from seo_core.arms.pruning import ITERATIVE, PRUNING
+from seo_core.arms.texts import cache_folder, edited_texts, source_texts
 from seo_core.checks import check_least, suggest
 from seo_core.data.encoding import concatenate
-from seo_core.lab.bench import Bench, Made, open_bench
-from seo_core.lab.cli import again, guarded, knob, one_name, say, settings_parser, with_knobs
-from seo_core.lab.run import Run
-from seo_core.settings import RunSettings, resolve_path
+from seo_core.lab.arm import Chapter
+from seo_core.lab.ground import OFFICIAL, Lab, open_lab
+from seo_core.lab.run import Made, Run
+from seo_core.settings import RunSettings
 
-DISTILLATION, JOINT = "12_distillation", "13_quantization_distillation"
 METHODS = ("kd", "ptq", "qat", "sqd")
 EXPORTED = "model.onnx"  # in the folder of an integer student's weights
 
@@ -88,14 +87,10 @@ class Recipe:
             first_stage(self)
 
     @property
-    def knobs(self) -> dict:
-        """All fields for a record; `pruned` where it is used, since it came after the first records."""
-        return {name: value for name, value in asdict(self).items() if name != "pruned" or value is not None}
-
-    @property
     def digest(self) -> str:
-        """8 hex digits over all knobs."""
-        return hashlib.sha256(json.dumps(self.knobs, sort_keys=True).encode()).hexdigest()[:8]
+        """8 hex digits over all knobs; `pruned` counts where it is used, since it came after the first runs."""
+        knobs = {name: value for name, value in asdict(self).items() if name != "pruned" or value is not None}
+        return hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def first_stage(recipe: Recipe):
@@ -129,6 +124,232 @@ def joint(recipe: Recipe):
     parts = DistillationConfig(temperature=recipe.temperature, hidden=recipe.hidden, relations=recipe.relations)
     return SQDConfig(*alpha, error=recipe.error, distillation=parts, calibration=calibration(recipe))
 
+QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
+
+
+def _check(recipe: Recipe, settings: RunSettings) -> None:
+    """Raises ValueError for layers that the settings' network lacks, and for an unknown arm of pruning."""
+    from seo_core.models import backbone_config
+
+    if recipe.pruned:
+        if recipe.pruned not in (arms := ["base", *PRUNING.arms, *ITERATIVE.arms]):
+            raise ValueError(f"pruned names an arm of pruning, and {recipe.pruned!r} is none"
+                             f"{suggest(recipe.pruned, arms)}")
+        return
+    have, wanted = settings.layers or backbone_config(settings.model).num_hidden_layers, recipe.layers or ()
+    if recipe.layers is None and recipe.depth > have or not all(0 <= n < have for n in wanted):
+        raise ValueError(f"the teacher has {have} layers, and the student is to have "
+                         f"{f'those at {wanted}' if wanted else recipe.depth}: take fewer, counted from 0")
+
+
+_common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.pruned,) if recipe.pruned else (), check=_check,
+               quick=lambda recipe: replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()}))
+DISTILLATION, JOINT = Chapter("12_distillation", **_common), Chapter("13_quantization_distillation", **_common)
+
+
+# ---------------------------------------------------------------------------------------------
+# Texts
+
+
+def unlabelled(lab: Lab, recipe: Recipe):
+    """The texts that a recipe adds to the labelled pairs: a frame without labels, empty where it adds none."""
+    import pandas as pd
+
+    parts = [pd.DataFrame(columns=list(lab.task.texts))]
+    if recipe.source_text:
+        parts.append(source_texts(lab))
+    if recipe.augmented:
+        parts.append(edited_texts(lab, recipe.augmented))
+    return pd.concat(parts, ignore_index=True)
+
+
+def reading(lab: Lab, texts):
+    """What the student is trained on, an Encoded: the labelled pairs, then the frame `texts`, labels −1."""
+    pairs = lab.encoded("train")
+    return concatenate(pairs, lab.encode(texts)) if len(texts) else pairs
+
+
+def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
+    """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
+    seed = lab.settings.seed
+    others = [s for s in range(recipe.teachers) if s != seed][: recipe.teachers - 1]
+    labs = [open_lab(lab.chapter, replace(lab.asked, seed=s)) for s in others]
+    return [base.model(), *(other.arm("base").model() for other in labs)]
+
+
+def shape(lab: Lab, recipe: Recipe, teacher, pruned: Run | None = None):
+    """The student before training: some of the teacher's layers, and of them the most important units, or what an arm
+    of pruning left (that one has been trained)."""
+    from seo_core.distillation.students import narrow, select_layers, spread_layers
+
+    if pruned is not None:
+        student = pruned.model()
+    else:
+        layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
+        student = select_layers(teacher, layers)
+    if recipe.neurons or recipe.heads:
+        student = narrow(student, _few(lab, recipe), neurons=recipe.neurons, heads=recipe.heads)
+    if recipe.dropout is not None:
+        import torch
+
+        for module in student.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = recipe.dropout
+    return student
+
+
+def _few(lab: Lab, recipe: Recipe):
+    """Some of the training pairs, drawn by the seed: for scores and ranges."""
+    train = lab.encoded("train")
+    order = np.random.default_rng([lab.settings.seed, 101]).permutation(len(train))
+    return train.take(order[: recipe.calibration_rows])
+
+
+STAGES = ("first", "last", "join")
+
+
+def checkpoint(lab: Lab, recipe: Recipe, stage: str) -> Path:
+    """Where a stage of a recipe saves itself; removed when the record is written."""
+    from seo_core.training import checkpoint_folder
+
+    return checkpoint_folder(lab.settings, f"{lab.chapter.id}-{recipe.digest}-{stage}")
+
+
+@dataclass
+class _Stages:
+    """One recipe at work: its stages share the texts, the teacher's logits and the checkpoints' place."""
+
+    lab: Lab  # with the student's tokenizer
+    recipe: Recipe
+    base: Run
+
+    def __post_init__(self):
+        from seo_core.distillation.cache import cached_logits
+
+        self.teachers = teachers(self.lab, self.recipe, self.base)
+        self.texts = unlabelled(self.lab, self.recipe)
+        self.train = reading(self.lab, self.texts)
+        self.targets = cached_logits(self.teachers, self.train, cache_folder(self.lab.settings))
+        self.results = []
+
+    def trim(self, student):
+        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer.
+
+        The teacher's logits stay: they belong to pairs, not to tokens.
+        """
+        from seo_core.quantization.vocabulary import token_counts, trim
+
+        small = trim(student, self.lab.tokenizer, token_counts(self.train), self.recipe.vocabulary)
+        self.lab = self.lab.reading_with(small.tokenizer)
+        self.train = reading(self.lab, self.texts)
+        return small.model
+
+    def _config(self, epochs: int):
+        from seo_core.training import TrainingConfig
+
+        given = {k: v for k in ("learning_rate", "batch_size") if (v := getattr(self.recipe, k)) is not None}
+        frozen = self.lab.settings.freeze_embeddings and not self.recipe.train_embeddings
+        return TrainingConfig.from_settings(self.lab.settings, epochs=epochs, freeze_embeddings=frozen, **given)
+
+    def distil(self, student, config, epochs: int, stage: str) -> None:
+        """Trains the student in place with a DistillationConfig."""
+        from seo_core.distillation.losses import Distillation
+        from seo_core.training import fit
+
+        inner = bool(config.hidden or config.relations)
+        loss = Distillation(student, self.train, targets=self.targets, config=config,
+                            teacher=self.teachers[0] if inner else None)
+        self.results.append(fit(student, self.train, config=self._config(epochs), loss=loss, progress=False,
+                                development=self.lab.encoded("acceptance"),
+                                checkpoint_dir=checkpoint(self.lab, self.recipe, stage)))
+
+    def join(self, student):
+        """SQD, or QAT where α is 0; returns the SQDResult."""
+        from seo_core.distillation.sqd import SynergisticQuantizationDistillation
+
+        r = self.recipe
+        sqd = SynergisticQuantizationDistillation(joint(r))
+        inner = bool(r.hidden or r.relations)
+        result = sqd(student, self.train, self.targets, training=self._config(r.epochs),
+                    teacher=self.teachers[0] if inner else None, text=_few(self.lab, r),
+                    development=self.lab.encoded("acceptance"), checkpoint_dir=checkpoint(self.lab, r, "join"))
+        self.results.append(result.training)
+        return result
+
+    def costs(self) -> dict:
+        """Metrics of both stages together."""
+        from seo_core.models.backbone import count_parameters
+
+        summed = {k: sum(r.metrics[k] for r in self.results)
+                  for k in ("train_examples", "train_tokens", "train_seconds")}
+        return {**summed, "other_load": max(r.metrics["other_load"] for r in self.results),
+                "unlabelled": len(self.texts), "teachers": len(self.teachers),
+                "teacher_parameters": count_parameters(self.teachers[0])}
+
+
+def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) -> Made:
+    """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
+    stages = _Stages(lab, recipe, base)
+    student = shape(lab, recipe, stages.teachers[0], pruned)
+    if recipe.first_epochs and recipe.method != "qat":
+        stages.distil(student, first_stage(recipe), recipe.first_epochs, "first")
+    if recipe.vocabulary:
+        student, lab = stages.trim(student), stages.lab
+    if recipe.method in ("qat", "sqd"):
+        joined = stages.join(student)
+        made = integers(lab, joined.model, joined.trace)
+    else:
+        stages.distil(student, last_stage(recipe), recipe.epochs, "last")
+        made = rounded(lab, recipe, student) if recipe.method == "ptq" else Made(student, tokenizer=lab.tokenizer)
+    series = {**stages.results[-1].series, **{f"sqd_{k}": v for k, v in made.series.items()}}
+    return replace(made, metrics={**stages.costs(), **made.metrics, **_words(lab, recipe)}, series=series)
+
+
+def _words(lab: Lab, recipe: Recipe) -> dict[str, float]:
+    """What a vocabulary of its own does not know of the official sets, where the student has one."""
+    from seo_core.quantization.vocabulary import unknown_rates
+
+    if not recipe.vocabulary:
+        return {}
+    return {"vocabulary": len(lab.tokenizer), **unknown_rates(lab.task, OFFICIAL, lab.tokenizer)}
+
+
+def rounded(lab: Lab, recipe: Recipe, student) -> Made:
+    """Post-training quantisation: ranges from training texts, nothing learned."""
+    from seo_core.quantization import qat
+    from seo_core.quantization.calibration import calibrate
+
+    return integers(lab, qat.attach(student, calibrate(student, _few(lab, recipe), calibration(recipe))), {})
+
+
+def integers(lab: Lab, model, trace: dict) -> Made:
+    """A network with step sizes as its exported file: that file is evaluated and weighed, and kept as model.onnx.
+
+    metrics: size_bytes of the file, and how far it is from the network that was trained, on the texts of
+    `Lab.comparison` (agreement of classes, max_logit_difference).
+    """
+    from seo_core.deploy.runners import OnnxRunner
+    from seo_core.quantization import qat
+    from seo_core.quantization.export import ExportConfig, export
+    from seo_core.quantization.parity import parity
+
+    found, folder = qat.scales(model), tempfile.TemporaryDirectory()  # lives as long as `predict` below
+    config = ExportConfig("int8-static", embedding_bits=found.embedding_bits, max_length=lab.settings.max_length)
+    file = export(model, Path(folder.name) / EXPORTED, config, scales=found)
+    run = OnnxRunner(file)
+    same = parity(model, run, lab.comparison())
+
+    def save(weights: Path):
+        return qat.save(model, lab.tokenizer, weights, also=lambda partial: shutil.copy(file, partial / EXPORTED))
+
+    return Made(model, predict=lambda encoded, keep=folder: run.logits(encoded), series=trace, save=save,
+                tokenizer=lab.tokenizer, metrics={"size_bytes": run.size_bytes, "agreement": same["agreement"],
+                                                    "max_logit_difference": same["max_logit_difference"]})
+
+
+# ---------------------------------------------------------------------------------------------
+# Arms
+
 
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
 SCREEN = replace(PLAIN, epochs=2)  # sweeps
@@ -141,7 +362,7 @@ SMALL = replace(RICH, **SHAPE)
 SMALL_PAIRS = replace(PLAIN, **SHAPE, epochs=4)  # the labelled pairs alone: on these the ingredients are compared
 TINY = dict(SHAPE, depth=2, vocabulary=8_000)  # 4.5 MB: a twentieth of the baseline, the far end of the curve
 
-ARMS: dict[str, tuple[str, Recipe]] = {
+_ARMS: dict[str, tuple[Chapter, Recipe]] = {
     # depth, and what is copied, from the labels alone to all of it
     "student": (DISTILLATION, replace(PLAIN, weight=0.0)),
     "kd-logits": (DISTILLATION, PLAIN),
@@ -178,361 +399,7 @@ ARMS: dict[str, tuple[str, Recipe]] = {
     "sqd-taylor-80": (JOINT, replace(SMALL, method="sqd", neurons=None, pruned="taylor-80", first_epochs=0, epochs=3,
                                      vocabulary=8_000)),
 }
-
-
-QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, under `quick`
-
-
-# ---------------------------------------------------------------------------------------------
-# Texts
-
-
-def source_pairs(bench: Bench):
-    """The source task's training pairs, a frame without labels; none whose premise is in an evaluation split."""
-    from seo_core.data import load_nli
-    from seo_core.data.cleaning import drop_shared
-    from seo_core.lab.bench import OFFICIAL
-
-    embedded = bench.settings.source == "embedded"
-    task = load_nli(bench.settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
-    frame = task["train"][: 512 if embedded else None]
-    official = [bench.task[split] for split in (*OFFICIAL, "reward", "acceptance")]
-    frame, _ = drop_shared(frame, official, bench.task.texts[0])
-    return frame[list(bench.task.texts)].reset_index(drop=True)
-
-
-def edited_pairs(bench: Bench, share: float):
-    """Edited training pairs without labels, `share` times as many as there are; the teacher says what they are."""
-    from seo_core.arms.registry import OPERATORS, edited
-
-    pairs = bench.task["train"]
-    return edited(bench, pairs, round(share * len(pairs)), OPERATORS)[list(bench.task.texts)]
-
-
-def unlabelled(bench: Bench, recipe: Recipe):
-    """The texts that a recipe adds to the labelled pairs: a frame without labels, empty where it adds none."""
-    import pandas as pd
-
-    parts = [pd.DataFrame(columns=list(bench.task.texts))]
-    if recipe.source_text:
-        parts.append(source_pairs(bench))
-    if recipe.augmented:
-        parts.append(edited_pairs(bench, recipe.augmented))
-    return pd.concat(parts, ignore_index=True)
-
-
-def reading(bench: Bench, more):
-    """What the student is trained on, an Encoded: the labelled pairs, then the frame `more`, labels −1."""
-    found = bench.encoded("train")
-    return concatenate(found, bench.encode(more)) if len(more) else found
-
-
-# ---------------------------------------------------------------------------------------------
-# From a recipe to a student
-
-
-def cache_folder(settings: RunSettings) -> Path:
-    """Where the teachers' logits lie: hidden, beside the records."""
-    return resolve_path(settings.results_dir) / settings.profile / ".teacher"
-
-
-def teachers(bench: Bench, recipe: Recipe) -> list:
-    """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
-    own = bench.settings.seed
-    seeds = [own, *(s for s in range(recipe.teachers) if s != own)][: recipe.teachers]
-    grounds = [bench if s == own else open_bench(bench.experiment, replace(bench.settings, seed=s)) for s in seeds]
-    return [ground.baseline().model() for ground in grounds]
-
-
-def shape(bench: Bench, recipe: Recipe, teacher):
-    """The student before training: some of the teacher's layers, and of them the most important units, or what an arm
-    of pruning left (that one has been trained)."""
-    from seo_core.distillation.students import narrow, select_layers, spread_layers
-
-    if recipe.pruned:
-        from seo_core.arms import pruning
-
-        student = pruning.arm(recipe.pruned, bench.settings, bench=bench).model()
-    else:
-        layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
-        student = select_layers(teacher, layers)
-    if recipe.neurons or recipe.heads:
-        student = narrow(student, _few(bench, recipe), neurons=recipe.neurons, heads=recipe.heads)
-    if recipe.dropout is not None:
-        import torch
-
-        for module in student.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = recipe.dropout
-    return student
-
-
-def _few(bench: Bench, recipe: Recipe):
-    """Some of the training pairs, drawn by the seed: for scores and ranges."""
-    train = bench.encoded("train")
-    order = np.random.default_rng([bench.settings.seed, 101]).permutation(len(train))
-    return train.take(order[: recipe.calibration_rows])
-
-
-STAGES = ("first", "last", "join")
-
-
-def checkpoint(bench: Bench, recipe: Recipe, stage: str) -> Path:
-    """Where a stage of a recipe saves itself; removed when the record is written."""
-    from seo_core.training import checkpoint_folder
-
-    return checkpoint_folder(bench.settings, f"{bench.experiment}-{recipe.digest}-{stage}")
-
-
-@dataclass
-class _Stages:
-    """One recipe at work: its stages share the texts, the teacher's logits and the checkpoints' place."""
-
-    bench: Bench  # with the student's tokenizer
-    recipe: Recipe
-
-    def __post_init__(self):
-        from seo_core.distillation.cache import cached_logits
-
-        self.teachers = teachers(self.bench, self.recipe)
-        self.more = unlabelled(self.bench, self.recipe)
-        self.train = reading(self.bench, self.more)
-        self.targets = cached_logits(self.teachers, self.train, cache_folder(self.bench.settings))
-        self.results = []
-
-    def trim(self, student):
-        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer.
-
-        The teacher's logits stay: they belong to pairs, not to tokens.
-        """
-        from seo_core.quantization.vocabulary import token_counts, trim
-
-        small = trim(student, self.bench.tokenizer, token_counts(self.train), self.recipe.vocabulary)
-        self.bench = replace(self.bench, tokenizer=small.tokenizer)
-        self.train = reading(self.bench, self.more)
-        return small.model
-
-    def _config(self, epochs: int):
-        from seo_core.training import TrainingConfig
-
-        given = {k: v for k in ("learning_rate", "batch_size") if (v := getattr(self.recipe, k)) is not None}
-        frozen = self.bench.settings.freeze_embeddings and not self.recipe.train_embeddings
-        return TrainingConfig.from_settings(self.bench.settings, epochs=epochs, freeze_embeddings=frozen, **given)
-
-    def distil(self, student, config, epochs: int, stage: str) -> None:
-        """Trains the student in place with a DistillationConfig."""
-        from seo_core.distillation.losses import Distillation
-        from seo_core.training import fit
-
-        inner = bool(config.hidden or config.relations)
-        loss = Distillation(student, self.train, targets=self.targets, config=config,
-                            teacher=self.teachers[0] if inner else None)
-        self.results.append(fit(student, self.train, config=self._config(epochs), loss=loss, progress=False,
-                                development=self.bench.encoded("acceptance"),
-                                checkpoint_dir=checkpoint(self.bench, self.recipe, stage)))
-
-    def join(self, student):
-        """SQD, or QAT where α is 0; returns the SQDResult."""
-        from seo_core.distillation.sqd import SynergisticQuantizationDistillation
-
-        r = self.recipe
-        sqd = SynergisticQuantizationDistillation(joint(r))
-        inner = bool(r.hidden or r.relations)
-        found = sqd(student, self.train, self.targets, training=self._config(r.epochs),
-                    teacher=self.teachers[0] if inner else None, text=_few(self.bench, r),
-                    development=self.bench.encoded("acceptance"), checkpoint_dir=checkpoint(self.bench, r, "join"))
-        self.results.append(found.training)
-        return found
-
-    def costs(self) -> dict:
-        """Metrics of both stages together."""
-        from seo_core.models.backbone import count_parameters
-
-        summed = {k: sum(r.metrics[k] for r in self.results)
-                  for k in ("train_examples", "train_tokens", "train_seconds")}
-        return {**summed, "other_load": max(r.metrics["other_load"] for r in self.results),
-                "unlabelled": len(self.more), "teachers": len(self.teachers),
-                "teacher_parameters": count_parameters(self.teachers[0])}
-
-
-def make(bench: Bench, recipe: Recipe) -> Made:
-    """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
-    stages = _Stages(bench, recipe)
-    student = shape(bench, recipe, stages.teachers[0])
-    if recipe.first_epochs and recipe.method != "qat":
-        stages.distil(student, first_stage(recipe), recipe.first_epochs, "first")
-    if recipe.vocabulary:
-        student, bench = stages.trim(student), stages.bench
-    if recipe.method in ("qat", "sqd"):
-        found = stages.join(student)
-        made = integers(bench, found.model, found.trace)
-    else:
-        stages.distil(student, last_stage(recipe), recipe.epochs, "last")
-        made = rounded(bench, recipe, student) if recipe.method == "ptq" else Made(student, tokenizer=bench.tokenizer)
-    series = {**stages.results[-1].series, **{f"sqd_{k}": v for k, v in made.series.items()}}
-    return replace(made, metrics={**stages.costs(), **made.metrics, **_words(bench, recipe)}, series=series)
-
-
-def _words(bench: Bench, recipe: Recipe) -> dict[str, float]:
-    """What a vocabulary of its own does not know of the official sets, where the student has one."""
-    from seo_core.lab.bench import OFFICIAL
-    from seo_core.quantization.vocabulary import unknown_rates
-
-    if not recipe.vocabulary:
-        return {}
-    return {"vocabulary": len(bench.tokenizer), **unknown_rates(bench.task, OFFICIAL, bench.tokenizer)}
-
-
-def rounded(bench: Bench, recipe: Recipe, student) -> Made:
-    """Post-training quantisation: ranges from training texts, nothing learned."""
-    from seo_core.quantization import qat
-    from seo_core.quantization.calibration import calibrate
-
-    return integers(bench, qat.attach(student, calibrate(student, _few(bench, recipe), calibration(recipe))), {})
-
-
-def integers(bench: Bench, model, trace: dict) -> Made:
-    """A network with step sizes as its exported file: that file is evaluated and weighed, and kept as model.onnx.
-
-    metrics: size_bytes of the file, and how far it is from the network that was trained, on the texts of
-    `Bench.comparison` (agreement of classes, max_logit_difference).
-    """
-    from seo_core.deploy.runners import OnnxRunner
-    from seo_core.quantization import qat
-    from seo_core.quantization.export import ExportConfig, export
-    from seo_core.quantization.parity import parity
-
-    found, folder = qat.scales(model), tempfile.TemporaryDirectory()  # lives as long as `predict` below
-    config = ExportConfig("int8-static", embedding_bits=found.embedding_bits, max_length=bench.settings.max_length)
-    file = export(model, Path(folder.name) / EXPORTED, config, scales=found)
-    run = OnnxRunner(file)
-    same = parity(model, run, bench.comparison())
-
-    def save(weights: Path):
-        return qat.save(model, bench.tokenizer, weights, also=lambda partial: shutil.copy(file, partial / EXPORTED))
-
-    return Made(model, predict=lambda encoded, keep=folder: run.logits(encoded), series=trace, save=save,
-                tokenizer=bench.tokenizer, metrics={"size_bytes": run.size_bytes, "agreement": same["agreement"],
-                                                    "max_logit_difference": same["max_logit_difference"]})
-
-
-# ---------------------------------------------------------------------------------------------
-# Arms
-
-
-def recipe_of(name: str, settings: RunSettings, knobs: dict | None = None) -> tuple[str, Recipe]:
-    """An arm's experiment and recipe, `knobs` changed; short under `quick`. Raises ValueError for unknown names."""
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
-    experiment, recipe = ARMS[name]
-    if settings.profile == "quick":
-        recipe = replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()})
-    recipe = with_knobs(recipe, knobs)
-    _check_shape(recipe, settings)
-    return experiment, recipe
-
-
-def _check_shape(recipe: Recipe, settings: RunSettings) -> None:
-    """Raises ValueError for layers that the settings' network lacks, and for an unknown arm of pruning."""
-    from seo_core.arms import pruning
-    from seo_core.models.backbone import backbone_config
-
-    if recipe.pruned:
-        if recipe.pruned not in (known := ["base", *pruning.ARMS]):
-            raise ValueError(f"pruned names an arm of pruning, and {recipe.pruned!r} is none"
-                             f"{suggest(recipe.pruned, known)}")
-        return
-    have, wanted = settings.layers or backbone_config(settings.model).num_hidden_layers, recipe.layers or ()
-    if recipe.layers is None and recipe.depth > have or not all(0 <= n < have for n in wanted):
-        raise ValueError(f"the teacher has {have} layers, and the student is to have "
-                         f"{f'those at {wanted}' if wanted else recipe.depth}: take fewer, counted from 0")
-
-
-def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
-        recorded_as: str | None = None) -> Run:
-    """Trains an arm, or finds its record, and returns it; its weights are kept.
-
-    knobs: fields of `Recipe` to change. bench: the ground of either chapter, where it is open. recorded_as: the
-    configuration's name in the record (default: the arm's). Raises ValueError for an unknown arm or knob.
-    """
-    from seo_core.training import discard_checkpoint
-
-    experiment, recipe = recipe_of(name, settings, knobs)
-    bench = (bench or open_bench(experiment, settings)).of(experiment)
-    run = bench.record(recorded_as or name, lambda: make(bench, recipe), keep=True,
-                       parameters={"recipe": recipe.knobs, "recipe_id": recipe.digest},
-                       again=again("seo_core.arms.distillation", name, bench.settings, knobs, recorded_as))
-    for stage in STAGES:
-        discard_checkpoint(checkpoint(bench, recipe, stage))
-    return run
-
-
-@dataclass(frozen=True)
-class Search:
-    """What can be said to `search` on the command line."""
-
-    count: int = 3
-    rows: int = 4000
-    candidates: tuple | None = None
-
-    def __post_init__(self):
-        check_least(self, count=1, rows=1)
-
-
-def search(bench: Bench, *, count: int = 3, rows: int = 4000, candidates: Iterable | None = None,
-           report: Callable = lambda text: None):
-    """Which `count` layers make the best student: each choice is distilled on `rows` pairs for one epoch.
-
-    Scored on the reward half, so that the acceptance half stays for what comes after. Returns a LayerSearch.
-    """
-    from seo_core.distillation.cache import cached_logits
-    from seo_core.distillation.losses import Distillation, DistillationConfig
-    from seo_core.distillation.students import search_layers
-    from seo_core.evaluation import predict
-    from seo_core.training import TrainingConfig, fit
-
-    teacher = bench.baseline().model()
-    train = bench.encoded("train")
-    train = train.take(np.random.default_rng([bench.settings.seed, 103]).permutation(len(train))[:rows])
-    targets, reward = cached_logits(teacher, train, cache_folder(bench.settings)), bench.encoded("reward")
-    config = TrainingConfig.from_settings(bench.settings, epochs=1)
-
-    def score(student) -> float:
-        loss = Distillation(student, train, targets=targets, config=DistillationConfig())
-        fit(student, train, config=config, loss=loss, progress=False)
-        return float((predict(student, reward, precision="auto").argmax(1) == reward.labels).mean())
-
-    return search_layers(teacher, count, score, candidates=candidates, report=report)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; see the module's docstring."""
-    parser = settings_parser("seo_core.arms.distillation", __doc__)
-    parser.add_argument("arms", nargs="+", metavar="ARM", help=f"search-layers, or {', '.join(ARMS)}")
-    parser.add_argument("--set", nargs="+", default=[], type=knob, metavar="KNOB=VALUE", help="fields of Recipe")
-    parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
-
-    def work(given, settings):
-        one_name(given.arms, given.name)
-        for name in given.arms:
-            if name == "search-layers":
-                with_knobs(Search(), dict(given.set))
-            else:
-                recipe_of(name, settings, dict(given.set))
-        bench = open_bench(DISTILLATION, settings)
-        for name in given.arms:
-            if name == "search-layers":
-                chosen = with_knobs(Search(), dict(given.set))
-                say(f"best: {search(bench, report=say, **vars(chosen)).layers}")
-                continue
-            run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name)
-            size = run.metrics.get("size_bytes")
-            accuracies = (100 * run.metrics[f"accuracy_{part}"] for part in ("matched", "mismatched"))
-            say(f"{run.record['configuration']:20s} matched and mismatched "
-                + ", ".join(f"{a:.2f}%" for a in accuracies) + (f", {size / 1e6:.2f} MB" if size else ""))
-
-    return guarded(parser, work, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+for _name, (_chapter, _recipe) in _ARMS.items():
+    _chapter.arm(_name, _recipe, needs="base", checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage)
+                                                                                for stage in STAGES],
+                 parameters=lambda lab, recipe: {"recipe": recipe})(distilled)

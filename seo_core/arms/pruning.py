@@ -1,38 +1,35 @@
-"""What the chapters on pruning make: each arm is a recipe, and one function makes a network from a recipe.
+"""What the chapters on pruning compare: each arm is a recipe, and one function makes a network from a recipe.
 
-    run = arm("prune", settings)                                     # Run: record, weights
-    run = arm("aip", settings, {"threshold": 2.0, "hidden": 1.0})     # the same with other knobs
+    run = lab.arm("prune")                                           # Run: record, weights
+    run = lab.arm("aip", knobs={"threshold": 2.0, "hidden": 1.0})    # the same with other knobs
 
-    python -m seo_core.arms.pruning prune aip --profile cpu --data path/to/mnli --source path/to/snli --seed 1
-    python -m seo_core.arms.pruning aip --name aip-wide --set source_text=True budget=4.5 --profile cpu ...
+    python -m seo_core.run arm prune aip --profile cpu --data path/to/mnli --source path/to/snli --seeds 1
+    python -m seo_core.run arm aip --name aip-wide --set source_text=True budget=4.5 --profile cpu ...
 
-Every arm starts from the baseline of its seed (`compression.Bench.baseline`), which is also the teacher where there is
-one. A run that has its record is skipped, and one that was stopped goes on from its checkpoint.
+Every arm starts from the baseline of its seed (the arm `base`), which is also the teacher where there is one. A run
+that was stopped goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from seo_core.arms.distillation import cache_folder, edited_pairs, source_pairs
+from seo_core.arms.texts import cache_folder, edited_texts, source_texts
 from seo_core.checks import check_least, suggest
 from seo_core.data.encoding import concatenate
-from seo_core.lab.bench import Bench, Made, open_bench
-from seo_core.lab.cli import again, guarded, knob, one_name, say, settings_parser, with_knobs
-from seo_core.lab.run import Run
+from seo_core.lab.arm import Chapter
+from seo_core.lab.ground import Lab
+from seo_core.lab.run import Made, Run
 from seo_core.pruning.magnitude import SCOPES, check_share
 from seo_core.settings import RunSettings
 
-PRUNING, ITERATIVE = "09_pruning", "10_adaptive_iterative_pruning"
 METHODS = ("magnitude", "structured", "aip", "none")
 
 
@@ -93,82 +90,60 @@ def iterations(recipe: Recipe, **others):
                      recovery=r.recovery, final=r.epochs if r.method == "aip" else 0, budget=r.budget,
                      learning_rate=r.recovery_rate, score_rows=r.score_rows, compensate=r.compensate, **others)
 
-
 PAPERS = Recipe(method="magnitude", share=0.5, weight=0.0)  # zeros, then fine-tuning on the labels
 UNITS, AIP = Recipe(), Recipe(method="aip")
-
-ARMS: dict[str, tuple[str, Recipe]] = {
-    "prune": (PRUNING, PAPERS),
-    "prune-layer": (PRUNING, replace(PAPERS, scope="layer")),
-    **{f"prune-{round(100 * s)}": (PRUNING, replace(PAPERS, share=s)) for s in (0.3, 0.7, 0.9)},
-    **{f"{score}-{share}": (PRUNING, replace(UNITS, score=score, share=share / 100))
-       for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
-    **{f"taylor-{share}": (PRUNING, replace(UNITS, share=share / 100)) for share in (20, 80)},
-    **{f"layers-{share}": (PRUNING, replace(UNITS, share=share / 100, kinds=("layers",))) for share in (33, 50)},
-    # whole layers too: of six, the last goes, of which little was left
-    "taylor-65": (PRUNING, replace(UNITS, share=0.65, kinds=("heads", "neurons", "layers"))),
-    "taylor-60-labels": (PRUNING, replace(UNITS, share=0.6, weight=0.0)),  # without a teacher
-    "taylor-60-raw": (PRUNING, replace(UNITS, share=0.6, compensate=False)),  # without least squares
-    "aip": (ITERATIVE, AIP),
-    "aip-magnitude": (ITERATIVE, replace(AIP, score="magnitude")),
-    "aip-activation": (ITERATIVE, replace(AIP, score="activation")),
-    "aip-labels": (ITERATIVE, replace(AIP, weight=0.0)),
-    "aip-wide": (ITERATIVE, replace(AIP, source_text=True, budget=5.0, recovery=0.25)),
-    "aip-patient": (ITERATIVE, replace(AIP, step=0.15, recovery=1.0, budget=8.0)),  # a whole pass to recover in
-    "aip-hidden": (ITERATIVE, replace(AIP, hidden=1.0)),
-    **{f"aip-T{t:g}": (ITERATIVE, replace(AIP, threshold=t, target=0.9, budget=7.5)) for t in (0.5, 2.0, 4.0)},
-    "oneshot": (ITERATIVE, replace(UNITS, like="aip")),  # as much removed at once, trained as long
-    "distilled": (ITERATIVE, replace(UNITS, method="none", like="aip")),  # nothing removed, trained as long
-}
-
-
 QUICK = {"epochs": 0.25, "score_rows": 64, "recovery": 0.25, "budget": 1.0, "step": 0.25, "floor": 0.2, "target": 0.3}
+
+
+def _named(recipe: Recipe) -> tuple[str, ...]:
+    return (recipe.like,) if recipe.like else ()
+
+
+def _check(recipe: Recipe, settings: RunSettings) -> None:
+    if recipe.like is not None and recipe.like not in (arms := {**PRUNING.arms, **ITERATIVE.arms}):
+        raise ValueError(f"like names an arm, and {recipe.like!r} is none{suggest(recipe.like, arms)}")
+
+
+_common = dict(ground="headline", recipe_needs=_named, quick=lambda recipe: replace(recipe, **QUICK), check=_check)
+PRUNING, ITERATIVE = Chapter("09_pruning", **_common), Chapter("10_adaptive_iterative_pruning", **_common)
 
 
 # ---------------------------------------------------------------------------------------------
 # From a recipe to a network
 
 
-def checkpoint(bench: Bench, recipe: Recipe) -> Path:
+def checkpoint(lab: Lab, recipe: Recipe) -> Path:
     """Where a run of the recipe saves itself until its record is written."""
     from seo_core.training import checkpoint_folder
 
     digest = hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:8]
-    return checkpoint_folder(bench.settings, f"{bench.experiment}-{digest}")
+    return checkpoint_folder(lab.settings, f"{lab.chapter.id}-{digest}")
 
 
 @dataclass
 class _Pruning:
     """One recipe at work: the network it starts from, what it reads, and its teacher's logits."""
 
-    bench: Bench
+    lab: Lab
     recipe: Recipe
-
-    report: Callable[[str], None] = lambda text: None
-
-    def __post_init__(self):
-        self.folder = checkpoint(self.bench, self.recipe)
-
-    @cached_property
-    def base(self):
-        """The baseline's network: what is pruned, and the teacher."""
-        return self.bench.baseline().model()
+    base: object  # the baseline's network: what is pruned, and the teacher
+    folder: Path
 
     @cached_property
     def train(self):
         """What is trained on after pruning: the labelled pairs, then those without a label."""
-        found = self.bench.encoded("train")
+        pairs = self.lab.encoded("train")
         if self.recipe.source_text:
-            found = concatenate(found, self.bench.encode(source_pairs(self.bench)))
+            pairs = concatenate(pairs, self.lab.encode(source_texts(self.lab)))
         if self.recipe.augmented:
-            found = concatenate(found, self.bench.encode(edited_pairs(self.bench, self.recipe.augmented)))
-        return found
+            pairs = concatenate(pairs, self.lab.encode(edited_texts(self.lab, self.recipe.augmented)))
+        return pairs
 
     @cached_property
     def scoring(self):
         """Pairs of the reward half for scores and compensation."""
-        reward = self.bench.encoded("reward")
-        order = np.random.default_rng([self.bench.settings.seed, 107]).permutation(len(reward))
+        reward = self.lab.encoded("reward")
+        order = np.random.default_rng([self.lab.settings.seed, 107]).permutation(len(reward))
         return reward.take(order[: self.recipe.score_rows])
 
     @cached_property
@@ -176,7 +151,7 @@ class _Pruning:
         """The teacher's logits on `train`, kept in a file."""
         from seo_core.distillation.cache import cached_logits
 
-        return cached_logits(self.base, self.train, cache_folder(self.bench.settings))
+        return cached_logits(self.base, self.train, cache_folder(self.lab.settings))
 
     def loss(self, model, rows):
         """A loss for `fit` on the pairs at `rows`: labels, soft labels and hidden states, as the recipe says."""
@@ -194,33 +169,32 @@ class _Pruning:
         from seo_core.training import TrainingConfig
 
         rate = {} if self.recipe.learning_rate is None else {"learning_rate": self.recipe.learning_rate}
-        return TrainingConfig.from_settings(self.bench.settings, **{**rate, **changes})
+        return TrainingConfig.from_settings(self.lab.settings, **{**rate, **changes})
 
     def fit(self, model, callbacks=()):
         """Trains on for the recipe's epochs, in place."""
         from seo_core.pruning.aip import split_passes
         from seo_core.training import fit
 
-        rows, epochs = split_passes(len(self.train), self.recipe.epochs, self.bench.settings.seed)
+        rows, epochs = split_passes(len(self.train), self.recipe.epochs, self.lab.settings.seed)
         return fit(model, self.train.take(rows), config=self.config(epochs=epochs), loss=self.loss(model, rows),
-                   development=self.bench.encoded("acceptance"), callbacks=callbacks, checkpoint_dir=self.folder,
+                   development=self.lab.encoded("acceptance"), callbacks=callbacks, checkpoint_dir=self.folder,
                    progress=False)
 
+def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made:
+    """Prunes the baseline as the recipe says and trains what is left; the original is not touched.
 
-def make(bench: Bench, recipe: Recipe, report: Callable[[str], None] = lambda text: None) -> Made:
-    """Prunes the baseline as the recipe says and trains what is left; the original is not touched."""
-    work = _Pruning(bench, recipe, report)
-    if recipe.like:
-        work.recipe = recipe = _like(bench, recipe)
-    made = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}[recipe.method](work)
+    like: the run whose removed share, texts and number of passes the recipe takes over.
+    """
+    folder = checkpoint(lab, recipe)
+    if like is not None:
+        given = like.record["parameters"]["recipe"]
+        same = {name: given[name] for name in ("source_text", "augmented", "weight", "hidden")}
+        recipe = replace(recipe, share=min(like.metrics["removed"], 0.999), epochs=like.metrics["passes"], **same)
+    work = _Pruning(lab, recipe, base.model(), folder)
+    steps = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}
+    made = steps[recipe.method](work)
     return replace(made, metrics={**weights(work.base, made.model), **made.metrics})
-
-
-def _like(bench: Bench, recipe: Recipe) -> Recipe:
-    """The recipe with the share that the arm it is `like` removed, that arm's texts, and as many passes."""
-    other = arm(recipe.like, bench.settings, bench=bench)
-    same = {k: other.record["parameters"]["recipe"][k] for k in ("source_text", "augmented", "weight", "hidden")}
-    return replace(recipe, share=min(other.metrics["removed"], 0.999), epochs=other.metrics["passes"], **same)
 
 
 def _zeros(work: _Pruning) -> Made:
@@ -236,11 +210,11 @@ def _zeros(work: _Pruning) -> Made:
     model, recipe = copy.deepcopy(work.base), work.recipe
     masks = prune(model, recipe.share, scope=recipe.scope)
     mass = _mass(model) / _mass(work.base)  # now: fine-tuning moves the rest
-    found = work.fit(model, [KeepMasks(masks)])
-    stored = stored_bytes(model, gzip=work.bench.settings.profile != "quick")
+    trained = work.fit(model, [KeepMasks(masks)])
+    stored = stored_bytes(model, gzip=work.lab.settings.profile != "quick")
     shape, curves = _distribution(work.base, model)
-    return Made(model, series={**found.series, **curves}, metrics={
-        **found.metrics, **shape, "removed_mass": 1 - mass, "sparsity": sparsity(model)["share"],
+    return Made(model, series={**trained.series, **curves}, metrics={
+        **trained.metrics, **shape, "removed_mass": 1 - mass, "sparsity": sparsity(model)["share"],
         **{f"{name}_bytes": n for name, n in stored.items() if name != "dense"}})
 
 
@@ -259,37 +233,37 @@ def _units(work: _Pruning) -> Made:
     if recipe.method == "none" or recipe.share == 0:
         model = remove(model)  # a copy
     else:
-        scores = importance(model, recipe.score, work.scoring, seed=work.bench.settings.seed)
+        scores = importance(model, recipe.score, work.scoring, seed=work.lab.settings.seed)
         removal = choose(model, scores, recipe.share, kinds=recipe.kinds)
         source = compensate(model, removal, work.scoring) if recipe.compensate else model
         model = remove(source, **removal.units)
-    metrics = {"accuracy_before_training": _accuracy(model, work.bench)}
-    found = work.fit(model)
+    metrics = {"accuracy_before_training": _accuracy(model, work.lab)}
+    trained = work.fit(model)
     shape, curves = _distribution(work.base, model)
-    return Made(model, series={**found.series, **_layers(model), **curves},
-                metrics={**found.metrics, **metrics, **shape,
-                         "passes": found.metrics["train_examples"] / len(work.train)})
+    return Made(model, series={**trained.series, **_layers(model), **curves},
+                metrics={**trained.metrics, **metrics, **shape,
+                         "passes": trained.metrics["train_examples"] / len(work.train)})
 
 
 def _iterative(work: _Pruning) -> Made:
     """AIP."""
     from seo_core.pruning.aip import AdaptiveIterativePruning
 
-    config = iterations(work.recipe, final_learning_rate=work.config().learning_rate, seed=work.bench.settings.seed)
-    aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.report)
-    found = aip(work.base, work.train, work.scoring, work.bench.encoded("acceptance"), loss=work.loss)
-    steps = [row for row in found.trace if not row["final"] and row["accuracy"] is not None]
-    shape, curves = _distribution(work.base, found.model)
-    return Made(found.model, series={**found.series, **_layers(found.model), **curves},
-                metrics={"accuracy_start": found.start, "passes": found.passes,
-                         "train_examples": round(found.passes * len(work.train)), "steps_tried": len(steps),
+    config = iterations(work.recipe, final_learning_rate=work.config().learning_rate, seed=work.lab.settings.seed)
+    aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.lab.report)
+    result = aip(work.base, work.train, work.scoring, work.lab.encoded("acceptance"), loss=work.loss)
+    steps = [row for row in result.trace if not row["final"] and row["accuracy"] is not None]
+    shape, curves = _distribution(work.base, result.model)
+    return Made(result.model, series={**result.series, **_layers(result.model), **curves},
+                metrics={"accuracy_start": result.start, "passes": result.passes,
+                         "train_examples": round(result.passes * len(work.train)), "steps_tried": len(steps),
                          "steps_accepted": sum(row["accepted"] for row in steps), **shape})
 
 
-def _accuracy(model, bench: Bench) -> float:
+def _accuracy(model, lab: Lab) -> float:
     from seo_core.evaluation import predict
 
-    acceptance = bench.encoded("acceptance")
+    acceptance = lab.encoded("acceptance")
     return float((predict(model, acceptance, precision="auto").argmax(1) == acceptance.labels).mean())
 
 
@@ -333,66 +307,33 @@ def _layers(model) -> dict[str, list]:
 
     return {f"layer_{kind}": counts for kind, counts in shapes(model).items()}
 
-
 # ---------------------------------------------------------------------------------------------
 # Arms
 
 
-def recipe_of(name: str, settings: RunSettings, knobs: dict | None = None) -> tuple[str, Recipe]:
-    """An arm's experiment and recipe, `knobs` changed; short under `quick`. Raises ValueError for unknown names."""
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
-    experiment, recipe = ARMS[name]
-    if settings.profile == "quick":
-        recipe = replace(recipe, **QUICK)
-    recipe = with_knobs(recipe, knobs)
-    if recipe.like is not None and recipe.like not in ARMS:
-        raise ValueError(f"like names an arm, and {recipe.like!r} is none{suggest(recipe.like, ARMS)}")
-    return experiment, recipe
-
-
-def arm(name: str, settings: RunSettings, knobs: dict | None = None, *, bench: Bench | None = None,
-        recorded_as: str | None = None, report: Callable[[str], None] = lambda text: None) -> Run:
-    """Makes an arm, or finds its record, and returns it; its weights are kept.
-
-    knobs: fields of `Recipe` to change. bench: the ground of either chapter, where it is open. recorded_as: the
-    configuration's name in the record (default: the arm's). report gets a line per round of AIP. Raises ValueError for
-    an unknown arm or knob.
-    """
-    from seo_core.training import discard_checkpoint
-
-    if name == "base":
-        return (bench or open_bench(PRUNING, settings)).of(PRUNING).baseline()
-    experiment, recipe = recipe_of(name, settings, knobs)
-    bench = (bench or open_bench(experiment, settings)).of(experiment)
-    run = bench.record(recorded_as or name, lambda: make(bench, recipe, report), {"recipe": asdict(recipe)}, keep=True,
-                       again=again("seo_core.arms.pruning", name, bench.settings, knobs, recorded_as))
-    discard_checkpoint(checkpoint(bench, recipe))
-    return run
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; see the module's docstring."""
-    parser = settings_parser("seo_core.arms.pruning", __doc__)
-    parser.add_argument("arms", nargs="+", metavar="ARM", help=f"base, {', '.join(ARMS)}")
-    parser.add_argument("--set", nargs="+", default=[], type=knob, metavar="KNOB=VALUE", help="fields of Recipe")
-    parser.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
-
-    def work(given, settings):
-        one_name(given.arms, given.name)
-        for name in given.arms:
-            if name != "base":
-                recipe_of(name, settings, dict(given.set))
-        bench = open_bench(PRUNING, settings)
-        for name in given.arms:
-            run = arm(name, settings, dict(given.set), bench=bench, recorded_as=given.name, report=say)
-            m = run.metrics
-            say(f"{run.record['configuration']:20s} matched and mismatched {100 * m['accuracy_matched']:.2f}%, "
-                f"{100 * m['accuracy_mismatched']:.2f}%"
-                + (f", {m['removed']:.1%} removed, {m['size_bytes'] / 1e6:.2f} MB" if "removed" in m else ""))
-
-    return guarded(parser, work, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+_ARMS: dict[str, tuple[Chapter, Recipe]] = {
+    "prune": (PRUNING, PAPERS),
+    "prune-layer": (PRUNING, replace(PAPERS, scope="layer")),
+    **{f"prune-{round(100 * s)}": (PRUNING, replace(PAPERS, share=s)) for s in (0.3, 0.7, 0.9)},
+    **{f"{score}-{share}": (PRUNING, replace(UNITS, score=score, share=share / 100))
+       for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
+    **{f"taylor-{share}": (PRUNING, replace(UNITS, share=share / 100)) for share in (20, 80)},
+    **{f"layers-{share}": (PRUNING, replace(UNITS, share=share / 100, kinds=("layers",))) for share in (33, 50)},
+    # whole layers too: of six, the last goes, of which little was left
+    "taylor-65": (PRUNING, replace(UNITS, share=0.65, kinds=("heads", "neurons", "layers"))),
+    "taylor-60-labels": (PRUNING, replace(UNITS, share=0.6, weight=0.0)),  # without a teacher
+    "taylor-60-raw": (PRUNING, replace(UNITS, share=0.6, compensate=False)),  # without least squares
+    "aip": (ITERATIVE, AIP),
+    "aip-magnitude": (ITERATIVE, replace(AIP, score="magnitude")),
+    "aip-activation": (ITERATIVE, replace(AIP, score="activation")),
+    "aip-labels": (ITERATIVE, replace(AIP, weight=0.0)),
+    "aip-wide": (ITERATIVE, replace(AIP, source_text=True, budget=5.0, recovery=0.25)),
+    "aip-patient": (ITERATIVE, replace(AIP, step=0.15, recovery=1.0, budget=8.0)),  # a whole pass to recover in
+    "aip-hidden": (ITERATIVE, replace(AIP, hidden=1.0)),
+    **{f"aip-T{t:g}": (ITERATIVE, replace(AIP, threshold=t, target=0.9, budget=7.5)) for t in (0.5, 2.0, 4.0)},
+    "oneshot": (ITERATIVE, replace(UNITS, like="aip")),  # as much removed at once, trained as long
+    "distilled": (ITERATIVE, replace(UNITS, method="none", like="aip")),  # nothing removed, trained as long
+}
+for _name, (_chapter, _recipe) in _ARMS.items():
+    _chapter.arm(_name, _recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe},
+                 checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])(pruned)

@@ -1,37 +1,36 @@
-"""What the chapter on quantisation makes: each arm is a recipe, and one function makes a file from a recipe.
+"""What the chapter on quantization compares: each arm is a recipe, and one function makes a file from a recipe.
 
-    run = arm("quant", settings)                     # Run: record; the file lies in its folder of kept weights
+    run = lab.arm("quant")                           # Run: record; the file lies in its folder of kept weights
     exported(run)                                    # path of model.onnx
 
-    python -m seo_core.arms.quantization control quant static --profile cpu --data path/to/mnli --seed 1
-
-Every arm starts from the baseline of its seed (`compression.Bench.baseline`) and needs no training. What is evaluated
-is the exported file, run by ONNX Runtime; size_bytes is that file's. Calibration reads training text, vocabulary
-counts read training text and the source task's, and no label of either. A run that has its record is skipped.
+Every arm starts from the baseline of its seed (the arm `base`) and needs no training. What is evaluated is the exported
+file, run by ONNX Runtime; size_bytes is that file's. Calibration reads training text, vocabulary counts read training
+text and the source task's, and no label of either.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seo_core.checks import suggest
+from seo_core.arms.texts import EMBEDDED
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import replace_folder
-from seo_core.lab.bench import OFFICIAL, Bench, Made, open_bench
-from seo_core.lab.cli import guarded, say, settings_parser
-from seo_core.lab.run import Run
+from seo_core.lab.arm import Chapter
+from seo_core.lab.ground import OFFICIAL, Lab
+from seo_core.lab.run import Made, Run
+from seo_core.lab.source import source_task
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.export import ExportConfig, export_onnx, library_export
 from seo_core.quantization.parity import parity
 from seo_core.quantization.scheme import Scales
-from seo_core.settings import RunSettings
 
-EXPERIMENT = "11_quantization"
+QUICK_ROWS = 64  # calibration texts under `quick`
+QUANTIZATION = Chapter("11_quantization", ground="headline",
+                       quick=lambda recipe: replace(recipe, calibration_rows=QUICK_ROWS))
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Recipe:
 STATIC, DYNAMIC = Recipe(), Recipe(precision="int8-dynamic")
 
 
-ARMS: dict[str, Recipe] = {
+_ARMS: dict[str, Recipe] = {
     "onnx-fp32": Recipe(precision="fp32", embedding_bits=32),
     "control": Recipe("fused", "int8-dynamic"),  # what a user gets without this book
     "control-plain": Recipe("library", "int8-dynamic"),
@@ -69,68 +68,52 @@ ARMS: dict[str, Recipe] = {
 }
 
 
-QUICK_ROWS = 64  # calibration texts under `quick`
-
-
-def arm(name: str, settings: RunSettings, *, bench: Bench | None = None) -> Run:
-    """Makes an arm's file, or finds its record, and returns it. Raises ValueError for an unknown arm."""
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}{suggest(name, ARMS)}")
-    recipe = ARMS[name]
-    if settings.profile == "quick":
-        recipe = replace(recipe, calibration_rows=QUICK_ROWS)
-    bench = (bench or open_bench(EXPERIMENT, settings)).of(EXPERIMENT)
-    return bench.record(name, lambda: _make(bench, recipe), {"recipe": asdict(recipe)}, keep=True)
-
-
 def exported(run: Run) -> Path:
     """The file of a run of this module."""
-    return run.weights / "model.onnx"
+    return run.folder() / "model.onnx"
 
 
-def trimmed(bench: Bench, size: int):
+def trimmed(lab: Lab, base: Run, size: int):
     """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`.
 
     Labels are read of neither. Raises DataError where the source task cannot be had.
     """
-    from seo_core.data import load_nli
     from seo_core.quantization.vocabulary import token_counts, trim
 
-    embedded = bench.settings.source == "embedded"
-    source = load_nli(bench.settings.source, **({"rows": 4096, "seed": 1} if embedded else {}))
-    counts = token_counts(bench.encoded("train"), bench.encode(source["train"][list(bench.task.texts)]))
-    return trim(bench.baseline().model(), bench.tokenizer, counts, size)
+    texts = source_task(lab.settings, EMBEDDED[0])["train"][list(lab.task.texts)]
+    return trim(base.model(), lab.tokenizer, token_counts(lab.encoded("train"), lab.encode(texts)), size)
 
 
-def _make(bench: Bench, recipe: Recipe) -> Deployed:
+def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
+    """The baseline as a file, and how far that is from the network."""
     from seo_core.evaluation import predict
     from seo_core.quantization.vocabulary import unknown_rates
 
-    model, own, metrics = bench.baseline().model(), bench, {}
-    reference = predict(model, bench.encoded("acceptance"))
+    model, reader, metrics = base.model(), lab, {}
+    reference = predict(model, lab.encoded("acceptance"))
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
-        small = trimmed(bench, recipe.vocabulary)
-        model, own = small.model, replace(bench, tokenizer=small.tokenizer)
+        small = trimmed(lab, base, recipe.vocabulary)
+        model, reader = small.model, lab.reading_with(small.tokenizer)
         metrics = {"vocabulary": model.config.vocab_size,
-                   **unknown_rates(bench.task, OFFICIAL, own.tokenizer, bench.tokenizer)}
-    made = deployed(own, model, recipe=recipe)
-    agreement = parity(reference, made.runner, own.encoded("acceptance"))
+                   **unknown_rates(lab.task, OFFICIAL, reader.tokenizer, lab.tokenizer)}
+    made = deployed(reader, model, recipe=recipe)
+    agreement = parity(reference, made.runner, reader.encoded("acceptance"))
     return replace(made, metrics={**metrics, **made.metrics, **agreement})
 
 
 @dataclass(frozen=True)
 class Deployed(Made):
-    """What `Bench.record` takes, with the runner of the exported file."""
+    """What the lab takes, with the runner of the exported file."""
 
     runner: Runner | None = None
 
 
-def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales: Scales | None = None,
+def deployed(lab: Lab, model, config: ExportConfig | None = None, *, scales: Scales | None = None,
              recipe: Recipe | None = None) -> Deployed:
     """Exports `model` into a temporary file, which is what is evaluated and kept (model.onnx, tokenizer.json).
 
     config and scales: of the export, for a network that was trained in integers; or a recipe, which calibrates on
-    training text where it needs to. bench: with the network's own tokenizer.
+    training text where it needs to. lab: with the network's own tokenizer.
     """
     folder = tempfile.TemporaryDirectory()  # lives as long as what is returned
     path = Path(folder.name) / "model.onnx"
@@ -140,44 +123,29 @@ def deployed(bench: Bench, model, config: ExportConfig | None = None, *, scales:
         if recipe is not None:
             config = ExportConfig(recipe.precision, recipe.embedding_bits, recipe.per_channel,
                                   operators="standard" if recipe.runtime == "openvino" else "onnxruntime",
-                                  max_length=bench.settings.max_length)
-            scales = _scales(bench, model, recipe) if recipe.precision == "int8-static" else None
+                                  max_length=lab.settings.max_length)
+            scales = _scales(lab, model, recipe) if recipe.precision == "int8-static" else None
         export_onnx(model, path, config, scales=scales)
-    run = runner(path, recipe.runtime if recipe else "onnxruntime", tokenizer=bench.tokenizer,
-                 labels=bench.task.labels, max_length=bench.settings.max_length)
+    run = runner(path, recipe.runtime if recipe else "onnxruntime", tokenizer=lab.tokenizer,
+                 labels=lab.task.labels, max_length=lab.settings.max_length)
 
     def save(target: Path) -> None:
         partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         shutil.copyfile(Path(folder.name) / "model.onnx", partial / "model.onnx")
-        bench.tokenizer.backend_tokenizer.save(str(partial / "tokenizer.json"))
+        lab.tokenizer.backend_tokenizer.save(str(partial / "tokenizer.json"))
         replace_folder(partial, target)
 
     return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run,
-                    tokenizer=bench.tokenizer)
+                    tokenizer=lab.tokenizer)
 
 
-def _scales(bench: Bench, model, recipe: Recipe) -> Scales:
+def _scales(lab: Lab, model, recipe: Recipe) -> Scales:
     config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, per_channel=recipe.per_channel,
                                embedding_bits=recipe.embedding_bits)
-    return calibrate(model, bench.encoded("train"), config)
+    return calibrate(model, lab.encoded("train"), config)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; see the module's docstring."""
-    parser = settings_parser("seo_core.arms.quantization", __doc__)
-    parser.add_argument("arms", nargs="+", choices=[*ARMS, "all"], metavar="ARM", help=f"all, or of {', '.join(ARMS)}")
-
-    def work(given, settings):
-        bench = open_bench(EXPERIMENT, settings)
-        for name in ARMS if "all" in given.arms else given.arms:
-            run = arm(name, settings, bench=bench)
-            say(f"{name:18s} {run.metrics['size_bytes'] / 1e6:7.2f} MB  matched "
-                f"{100 * run.metrics['accuracy_matched']:.2f}%")
-
-    return guarded(parser, work, arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+for _name, _recipe in _ARMS.items():
+    QUANTIZATION.arm(_name, _recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe})(quantized)

@@ -337,26 +337,3 @@ def _readme(folder: Path, card: Card) -> str:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """python -m seo_core.deploy.artifact RECORD FOLDER: packs a finished run."""
-    import argparse
-    import sys
-
-    parser = argparse.ArgumentParser(prog="python -m seo_core.deploy.artifact", description="Pack a finished run.")
-    parser.add_argument("record", help="the run's JSON file")
-    parser.add_argument("folder", help="where the artifact goes")
-    parser.add_argument("--name", default="")
-    given = parser.parse_args(arguments)
-    try:
-        folder = pack(given.record, given.folder, name=given.name)
-    except (RuntimeError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.2f} MB, loads with seo_core.load({str(folder)!r})")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,26 +1,23 @@
-"""Studies: the same training run over label budgets, arms and seeds, one record each, resumable.
+"""A lab: the common ground of all that is compared, for labels and for compression.
 
-    study = open_study("06_active_learning", settings)
-    run = study.train("random", study.random_rows(2000))                 # 2 000 labels drawn at random
-    run = study.train("tl", study.random_rows(2000), start=source_model(settings))
-    run.metrics["accuracy_matched"], run.model()
+    lab = open_lab("06_active_learning", settings)
+    runs = lab.run(["random", "hybrid"], labels=[2000])      # makes what has no record yet
+    run = lab.arm("sqd-taylor-65")                           # one run, and everything that it needs
+    run.metrics["accuracy_matched"], run.rows, run.model()
 
-What the arms of a chapter share is here, so that they differ in nothing but what they are compared for:
-the pool (all training pairs left after the development slice), the labelled pairs of a seed (nested: the
-first 1 000 are among the first 2 000), epochs by the number of labels (`RunSettings.labelled`), the loop
-(`training.fit`), and the evaluation. A run whose record lies in the results folder is not repeated: a stopped
-study goes on with the first run that is missing.
+What the arms share is here, so that they differ in nothing but what they are compared for: the task, the tokenizer, the
+pool (the training pairs left after the development slice), the labelled pairs of a seed (nested: the first 1 000 are
+among the first 2 000), the start, the loop (`training.fit`), and the evaluation. What is chosen on the way looks at the
+development slice only: its reward half for scores and learning signals, its acceptance half for thresholds. The
+official sets are read when a record is written. A run that has its record is not repeated.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
+import shlex
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,37 +26,45 @@ import pandas as pd
 from seo_core import results
 from seo_core.data import Encoded, TaskData, encode, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.lab.run import Added, Run, StudyError
-from seo_core.settings import RunSettings, resolve_path
+from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
+from seo_core.lab.run import Added, LabError, Made, Run
+from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_settings
+from seo_core.settings import RunSettings, display_source
 
-BUDGETS = (1000, 2000, 4000, 8000)  # labels; and under `quick`:
-QUICK_BUDGETS = (64, 96, 128)
 QUICK_BATCH = 8  # under `quick`: in batches of 16 a few hundred pairs are too few steps to leave chance
 QUICK_RATE = 2.0  # × the profile's learning rate, for the same reason
-
-
-# half the network where a chapter trains many and none of its checks rests on what they learned; ADA's filter, with
-# half of it, passed too few edits for three seeds of six
-QUICK_LAYERS = {"05_transfer_learning": 3, "06_active_learning": 3, "07_transfer_active_learning": 3}
-QUICK_DEPTH = 3  # and so many layers below the head learn, which saves a third of the time
+QUICK_ROWS = 1024  # training pairs of the headline under `quick`: enough for the baseline to be well above chance
 CURVE_FROM = 8000  # runs with so many labels also keep a development curve; below, one value at the end
+OFFICIAL = ("validation_matched", "validation_mismatched")
 
 
 @dataclass(frozen=True)
-class Study:
-    """The common ground of a chapter's runs for one seed."""
+class Lab:
+    """The task, the tokenizer and the settings of a chapter, for one seed; bound to an arm while it makes a run."""
 
-    experiment: str
+    chapter: Chapter
     settings: RunSettings
     task: TaskData
     tokenizer: object = field(repr=False)
-    ratio: tuple[int, ...] | None = None  # of the classes in the pool, where it is not as the data has them
-    again: str | None = None  # the command that makes its records; None: the chapter's
+    asked: RunSettings = field(repr=False)  # the settings as they were given
+    current: Arm | None = None  # the arm at work
+    budget: int | None = None  # the number of labels that it was asked for; None: the headline setting
+    labels: int | None = None  # and how many pairs of the pool it trains on, which is the same but for data maps
+    origin: Lab | None = field(default=None, repr=False)  # the lab that was asked for the run at hand
+    report: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    shared: dict = field(default_factory=dict, repr=False)  # what is encoded once
 
-    @property
-    def command(self) -> str:
-        """The command that makes its records, source task included."""
-        return self.again or results.command(self.experiment, self.settings, source=True)
+    # -- what arms read ---------------------------------------------------------------------------
+
+    def encoded(self, split: str = "train") -> Encoded:
+        """A split as token ids: train (the pool), reward, acceptance, validation_matched, validation_mismatched."""
+        if split not in self.shared:
+            self.shared[split] = self.encode(self.task[split])
+        return self.shared[split]
+
+    def encode(self, frame: pd.DataFrame) -> Encoded:
+        """Token ids of any frame with the task's text columns."""
+        return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -67,53 +72,36 @@ class Study:
         return self.task["train"]
 
     @property
-    def budgets(self) -> tuple[int, ...]:
-        """The label budgets of the profile."""
-        return QUICK_BUDGETS if self.settings.profile == "quick" else BUDGETS
-
-    @cached_property
-    def encoded(self) -> Encoded:
-        """The pool as token ids, with labels."""
-        return self.encode(self.pool)
-
-    @cached_property
     def sealed(self) -> Encoded:
         """The pool as token ids, every label −1: what selection and pseudo-labelling may look at."""
-        return replace(self.encoded, labels=np.full(len(self.encoded), -1, np.int64))
+        return replace(self.encoded(), labels=np.full(len(self.encoded()), -1, np.int64))
 
-    @cached_property
-    def acceptance(self) -> Encoded:
-        """The acceptance half of the development slice."""
-        return self.encode(self.task["acceptance"])
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The numbers of labels at which labels are bought, of the profile."""
+        return budgets_of(self.settings.profile)
 
-    def encode(self, frame: pd.DataFrame) -> Encoded:
-        """Token ids of any frame with the task's text columns."""
-        return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
+    @property
+    def quick(self) -> bool:
+        """Whether the profile is `quick`."""
+        return self.settings.profile == "quick"
 
-    def of(self, experiment: str, **changes) -> Study:
-        """The same ground for another experiment's runs: what chapters share is trained once, and encoded once."""
-        other = replace(self, experiment=experiment, **changes)
-        for name in ("encoded", "sealed", "acceptance", "_fingerprint"):
-            if name in self.__dict__:
-                other.__dict__[name] = self.__dict__[name]
-        return other
+    def comparison(self, count: int = 2000) -> Encoded:
+        """Texts on which two computations of one network are compared: the acceptance half, and as many training texts
+        as make it `count`. Labels do not matter here, and of few texts one undecided pair weighs too much."""
+        held = self.encoded("acceptance")
+        lacking = max(count - len(held), 0)
+        return concatenate(held, self.encoded().take(slice(lacking))) if lacking else held
 
-    def limited(self, ratio: Sequence[int]) -> Study:
-        """The same with a pool whose classes stand in `ratio`; the records' names end in "-limited"."""
-        from seo_core.data import imbalance
-
-        frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
-        task = replace(self.task, splits={**self.task.splits, "train": frame})
-        return replace(self, task=task, ratio=tuple(ratio))
-
-    def random_rows(self, labels: int) -> np.ndarray:
+    def random_rows(self, labels: int | None = None) -> np.ndarray:
         """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones.
 
-        Raises StudyError where the pool is smaller.
+        Raises LabError where the pool is smaller.
         """
+        labels = self.labels if labels is None else labels
         if not 1 <= labels <= len(self.pool):
-            raise StudyError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for "
-                             "1 or more and no more than that, or use more data")
+            raise LabError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for 1 or more "
+                           "and no more than that, or use more data")
         return np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))[:labels]
 
     def candidates(self, bought: np.ndarray, number: int, n: int) -> np.ndarray:
@@ -121,229 +109,329 @@ class Study:
         left = np.setdiff1d(np.arange(len(self.pool)), bought)
         return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
 
-    def train(self, configuration: str, rows: Sequence[int] | Callable, *, labels: int | None = None,
-              add: Callable[[], Added] | None = None, start: str | Path | Callable = "pretrained",
-              loss: Callable | None = None,
-              parameters: dict | None = None, keep: bool = False, training: dict | None = None,
-              after: Callable | None = None, watch: Callable | None = None) -> Run:
-        """Trains on the pairs at `rows` of the pool, and what `add()` makes; evaluates, and writes the record.
+    def network(self, start: str | Path = "pretrained"):
+        """A network to train: "pretrained", "scratch", "source", or a folder of weights (its head is kept)."""
+        from seo_core.models import load_backbone
+        from seo_core.transfer import from_scratch
 
-        start: "pretrained" (the settings' model), "scratch" (the same architecture, new weights), a folder of weights,
-        or a function that returns one. loss(model) returns a loss for `fit`. training: fields of TrainingConfig to
-        change (epochs: at least; with few pairs there are more). after(model) returns more metrics. watch: a callback
-        of `fit` whose metrics() and series() go into the record. keep: keeps the weights for `Run.model`, which trains
-        again where they are gone: so a committed record is enough, until a network is asked for. The rows go
-        into the record as the ledger of bought labels. Where they are costly to find, `rows` is a function that
-        returns so many `labels`. Nothing is called where the record is there already.
-        """
-        from seo_core.training import TrainingConfig
-
-        labels = len(rows) if labels is None else labels
-        settings = self.settings.labelled(labels)
-        config = TrainingConfig.from_settings(settings, **(training or {}))
-        everything = {"labels": labels, "classes": list(self.task.labels), "training": asdict(config),
-                      "start": start if start in ("pretrained", "scratch") else "source",
-                      "evaluation_precision": "auto", **(parameters or {})}
-        if settings.profile == "quick":
-            everything["layers_trained"] = QUICK_DEPTH
-        if self.ratio:
-            configuration, everything["ratio"] = f"{configuration}-limited", list(self.ratio)
-        path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
-                                   model_fingerprint=self._fingerprint, parameters=everything)
-        weights = path.parent / ".weights" / path.stem
-
-        def make() -> None:
-            found = np.asarray(rows() if callable(rows) else rows, np.int64)
-            if len(found) != labels:
-                raise StudyError(f"{configuration}: {labels} labels were to be bought, and {len(found)} were")
-            self._run(configuration, found, add, start() if callable(start) else start, loss, config, settings,
-                      everything, weights if keep else None, after, watch)
-
-        if not path.is_file():
-            make()
-        return Run(path, results.load_records(path)[0], weights, make if keep else None)
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        from seo_core.models.backbone import fingerprint
-
-        return fingerprint(self.settings.model)
-
-    def _run(self, configuration, rows, add, start, loss, config, settings, parameters, weights, after,
-             watch) -> None:
-        from seo_core.evaluation import classification_metrics, evaluate, predict
-        from seo_core.models.backbone import fingerprint, model_info, save
-        from seo_core.training import classification_loss, fit
-
-        started, train = time.time(), self.encoded.take(rows)
-        added = add() if add else None
-        if added is not None:
-            more = added.examples
-            train = concatenate(train, more if isinstance(more, Encoded) else self.encode(more))
-            loss = added.loss or loss
-            # where little was added, no fewer steps than a supervised run on as many pairs
-            config = replace(config, epochs=max(config.epochs, self.settings.labelled(len(train)).epochs))
-        model = self.start(start)
-        if settings.profile == "quick" and start != "scratch":
-            _freeze_below(model, QUICK_DEPTH)
-        found = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
-                    development=self.acceptance if len(rows) >= CURVE_FROM else None, progress=False,
-                    callbacks=[watch] if watch else [])
-        accuracy, details = evaluate(model, self.task, self.tokenizer, max_length=settings.max_length,
-                                     precision="auto")
-        development = classification_metrics(predict(model, self.acceptance, precision="auto"),
-                                             self.acceptance.labels)
-        metrics = {**found.metrics, **accuracy, "labels": len(rows), "added": len(train) - len(rows),
-                   "accuracy_development": development["accuracy"], **(added.metrics if added else {}),
-                   **(after(model) if after else {}), **(watch.metrics() if watch else {})}
-        info = model_info(model, self.settings.model)
-        if start not in ("pretrained", "scratch"):
-            info["start_fingerprint"] = fingerprint(str(start))
-        if weights is not None:  # first, so that a record never stands without them
-            save(model, self.tokenizer, weights)
-        results.write(self.experiment, configuration, settings=settings, data=self.task,
-                      model_info=info, metrics=metrics,
-                      series={**found.series, **(added.series if added else {}), **(watch.series() if watch else {})},
-                      parameters=parameters,
-                      predictions={**{s: d["logits"] for s, d in details.items()}, "bought": rows},
-                      labels={s: d["labels"] for s, d in details.items()}, started=started, again=self.command,
-                      labels_used=len(rows) + len(self.task["reward"]) + len(self.task["acceptance"]))
-
-    def extend(self, run: Run, configuration: str, after: Callable) -> Run:
-        """A record under this experiment of a run that another one trained, with more measured on its kept weights."""
-        settings = self.settings.labelled(run.metrics["labels"])
-        parameters = {k: v for k, v in run.record["parameters"].items() if k not in settings.asdict()}
-        path = results.record_path(self.experiment, configuration, settings=settings, data=self.task,
-                                   model_fingerprint=self._fingerprint, parameters=parameters)
-        if not path.is_file():
-            started, model = time.time(), run.model()
-            run = replace(run, record=results.load_records(run.path)[0])  # trained again if its weights were gone
-            kept = results.predictions(run.path)
-            splits = [s for s in self.task.splits if s in kept]
-            results.write(self.experiment, configuration, settings=settings, data=self.task,
-                          model_info=run.record["model"], metrics={**run.metrics, **after(model)},
-                          series=run.record["series"], parameters=parameters, started=started, again=self.command,
-                          predictions={**{s: kept[s].astype(np.int64) for s in splits}, "bought": run.rows},
-                          labels={s: self.task[s]["label"].to_numpy(np.int64) for s in splits},
-                          labels_used=run.record["data"]["labels_used"])
-        return Run(path, results.load_records(path)[0], run.weights, run.make)
-
-    def start(self, start: str | Path = "pretrained"):
-        """A network to train: "pretrained", "scratch", or a folder of weights (its head is kept)."""
-        from seo_core.models.backbone import load_backbone
-
+        start = source_model(self.settings) if start == "source" else start
         source = self.settings.model if start in ("pretrained", "scratch") else str(start)
         model = load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
                               layers=self.settings.layers, seed=self.settings.seed)[0]
-        if start == "scratch":
-            from seo_core.transfer import from_scratch
+        return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
 
-            model = from_scratch(model, seed=self.settings.seed)
-        return model
+    # -- grounds ----------------------------------------------------------------------------------
 
-    def discard_weights(self) -> None:
-        """Removes the kept weights of this study's seed; the records stay."""
-        folder = resolve_path(self.settings.results_dir) / self.settings.profile / self.experiment / ".weights"
-        for path in folder.glob(f"*-seed{self.settings.seed}"):
-            shutil.rmtree(path, ignore_errors=True)
+    def of(self, chapter: str | Chapter) -> Lab:
+        """The same ground for another chapter's runs; opened anew where that chapter stands on another one."""
+        chapter = chapter_of(chapter)
+        if chapter.ground != self.chapter.ground:
+            return open_lab(chapter, self.asked, report=self.report)
+        return replace(self, chapter=chapter)
+
+    def reading_with(self, tokenizer) -> Lab:
+        """The same with a network's own tokenizer: every text is encoded anew."""
+        return replace(self, tokenizer=tokenizer, shared={})
+
+    def limited(self, ratio: Sequence[int]) -> Lab:
+        """The same with a pool whose classes stand in `ratio`."""
+        from seo_core.data import imbalance
+
+        key = f"limited {tuple(ratio)}"
+        if key not in self.shared:
+            frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
+            self.shared[key] = replace(self.task, splits={**self.task.splits, "train": frame}), {}
+        task, shared = self.shared[key]
+        return replace(self, task=task, shared=shared)
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
+            report: Callable[[str], None] | None = None) -> list[Run]:
+        """The chapter's arms (default: all) at their numbers of labels (default: the arms'; under `quick` the largest
+        quick budget). What has no record is made. An arm whose resource is not here is left out where it was not named.
+
+        report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
+        """
+        report = report or self.report
+        chosen = [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]
+        runs = []
+        for arm in chosen:
+            if arms == "all" and (why := arm.resource()):
+                report(f"{arm.name:16s} left out: {why}")
+                continue
+            for budget in self._budgets(arm, labels, arms == "all"):
+                runs.append(replace(self, report=report).arm(arm.name, budget))
+                report(line(runs[-1]))
+        return runs
+
+    def _budgets(self, arm: Arm, labels: Iterable[int] | None, every: bool) -> Iterable[int | None]:
+        if arm.chapter.ground == "headline":
+            return (None,)
+        if every and not arm.budgets:  # made where another arm needs it
+            return ()
+        return labels or ((self.budgets[-1],) if self.quick else arm.budgets)
+
+    def arm(self, name: str, labels: int | None = None, knobs: Mapping | None = None, *,
+            recorded_as: str | None = None) -> Run:
+        """The run of an arm: found by its record, or made, with everything that it needs.
+
+        labels: how many it may buy; not for arms of the headline setting. knobs: fields of its recipe to change.
+        recorded_as: the configuration's name in the record. Raises LabError, and ValueError for a recipe's values.
+        """
+        arm = known(name).suited(self.settings, knobs, recorded_as)
+        if arm.chapter.ground == "labels":
+            if labels is None:
+                raise LabError(f"{name}: say with how many labels; its chapter runs it with "
+                               f"{', '.join(map(str, arm.budgets)) or 'as many as the arm that needs it'}")
+            if arm.first and labels <= self.budgets[0]:
+                return self.arm(arm.first, labels)
+        else:
+            labels = None
+        lab = self._bound(arm, labels)
+        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.settings))
+
+    def _bound(self, arm: Arm, labels: int | None) -> Lab:
+        """This lab for one run of an arm: its ground, its pool, its settings."""
+        lab = self.of(arm.chapter) if arm.chapter.ground != self.chapter.ground else self
+        lab = lab.limited(arm.ratio) if arm.ratio else lab
+        return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
+                       labels=arm.counted(lab, labels))
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """The settings of the run at hand: of a number of labels its epochs, or the headline's."""
+        if self.labels is None:
+            return self.settings
+        if self.labels == 0:  # the source network itself
+            return replace(source_settings(self.settings), evaluation_rows=self.settings.study_evaluation_rows)
+        return self.settings.labelled(self.labels)
+
+    def config(self, **changes):
+        """The TrainingConfig of the run at hand: its settings, and what its arm changes."""
+        from seo_core.training import TrainingConfig
+
+        training = self.current.training
+        fixed = training(self) if callable(training) else training
+        return TrainingConfig.from_settings(self.run_settings, **{**fixed, **changes})
+
+    def parameters(self) -> dict:
+        """What the record of the run at hand has beside its settings."""
+        arm = self.current
+        values = {"classes": list(self.task.labels), "evaluation_precision": "auto"}
+        if self.labels is not None:
+            values["labels"] = self.labels
+        if arm.start:
+            values["training"] = self.config()
+        if arm.start and self.labels is not None:
+            values["start"] = arm.start
+            if self.quick:
+                values["layers_trained"] = QUICK_DEPTH
+        if arm.ratio:
+            values["ratio"] = list(arm.ratio)
+        return {**values, **arm.parameters(self, arm.recipe)}
+
+    def _find(self) -> Run | None:
+        for home in (self.chapter.id, *self.current.earlier):
+            path = results.find(home, self.current.recorded_as, **self._identity())
+            if path:
+                return self._as_run(path)
+        return None
+
+    def _identity(self) -> dict:
+        from seo_core.models import fingerprint
+
+        if "fingerprint" not in self.shared:
+            self.shared["fingerprint"] = fingerprint(self.settings.model)
+        return {"settings": self.run_settings, "data": self.task, "model_fingerprint": self.shared["fingerprint"],
+                "parameters": self.parameters()}
+
+    def _as_run(self, path: Path) -> Run:
+        weights = path.parent / ".weights" / path.stem if self.current.keep else None
+        return Run(path, results.record_at(path), weights, lambda: self._remake(weights))
+
+    def _made(self) -> Made:
+        """The run at hand, made; first what it needs."""
+        needed = [self.origin.arm(need.arm, need.budget(self.budget, self.budgets)) for need in self.current.needs]
+        return self.current.make(self, self.current.recipe, *needed)
+
+    def _make(self, command: str) -> Run:
+        """Makes the run at hand and writes its record. A second process waits, and then finds it."""
+        path = results.record_path(self.chapter.id, self.current.recorded_as, **self._identity())
+        with _one_at_a_time(path):
+            if not path.is_file():
+                started = time.time()
+                self._record(self._made(), path, command, started)
+        return self._as_run(path)
+
+    def _remake(self, weights: Path) -> None:
+        """Makes a network again whose record is there and whose weights are not; the record stays as it is."""
+        with _one_at_a_time(weights):
+            if not weights.is_dir():
+                self._keep(self._made(), weights)
+
+    # -- making and recording ---------------------------------------------------------------------
+
+    def fit(self, rows: Sequence[int], added: Added | None = None, *, loss: Callable | None = None,
+            watch: Callable | None = None) -> Made:
+        """Trains a network from the arm's start on the pairs at `rows` of the pool, and on what was added to them.
+
+        loss(model) returns a loss for `training.fit`; that of `added` goes before it. watch: a callback of `fit` whose
+        metrics() and series() go into the record. Raises LabError for rows that are not `labels` different pairs.
+        """
+        from seo_core.training import classification_loss, fit
+
+        rows = self._bought(rows)
+        train, config, start = self.encoded().take(rows), self.config(), self.current.start
+        folder = source_model(self.settings) if start == "source" else start
+        if added is not None:
+            examples = added.examples
+            train = concatenate(train, examples if isinstance(examples, Encoded) else self.encode(examples))
+            loss = added.loss or loss
+            # where little was added, no fewer steps than a supervised run on as many pairs
+            config = replace(config, epochs=max(config.epochs, self.settings.labelled(len(train)).epochs))
+        model = self.network(folder)
+        if self.quick and start != "scratch":
+            freeze_below(model, QUICK_DEPTH)
+        trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss, progress=False,
+                      development=self.encoded("acceptance") if len(rows) >= CURVE_FROM else None,
+                      callbacks=[watch] if watch else [])
+        metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
+        series = dict(trained.series)
+        for source in (added, watch):
+            if source is not None:
+                metrics.update(source.metrics() if callable(source.metrics) else source.metrics)
+                series.update(source.series() if callable(source.series) else source.series)
+        return Made(model, metrics, series, rows=rows, start=None if folder in ("pretrained", "scratch") else folder)
+
+    def _bought(self, rows: Sequence[int]) -> np.ndarray:
+        """The ledger of a run, checked: `labels` different pairs of the pool."""
+        rows = np.asarray(rows, np.int64)
+        name = self.current.name
+        if len(rows) != self.labels:
+            raise LabError(f"{name}: {self.labels} labels were to be bought, and {len(rows)} were")
+        if len(set(rows.tolist())) < len(rows):
+            raise LabError(f"{name}: a label was bought twice")
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.pool)):
+            raise LabError(f"{name}: a row lies outside the pool of {len(self.pool)} pairs")
+        return rows
+
+    def _record(self, made: Made, path: Path, command: str, started: float) -> None:
+        """Measures a network on both official sets and the acceptance half, keeps its weights, writes its record."""
+        from seo_core.evaluation import predict
+        from seo_core.models import fingerprint, model_info
+        from seo_core.training import discard_checkpoint
+
+        logits_of = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
+        reader = self if made.tokenizer is None else self.reading_with(made.tokenizer)
+        logits = {split: logits_of(reader.encoded(split)) for split in (*OFFICIAL, "acceptance")}
+        metrics = {**made.metrics, **self._scores(logits)}
+        if self.current.keep:  # first, so that a record never stands without them
+            metrics.update(self._keep(made, path.parent / ".weights" / path.stem))
+        info = model_info(made.model, self.settings.model)
+        if made.start is not None:
+            info["start_fingerprint"] = fingerprint(str(made.start))
+        bought = {} if made.rows is None else {"bought": made.rows}
+        development = len(self.task["reward"]) + len(self.task["acceptance"])
+        results.write(
+            self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
+            metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
+            logits=self.current.logits, predictions={**{split: logits[split] for split in OFFICIAL}, **bought},
+            labels={split: self.encoded(split).labels for split in OFFICIAL},
+            labels_used=None if self.labels is None else self.labels and self.labels + development)
+        for folder in self.current.checkpoints(self, self.current.recipe):
+            discard_checkpoint(folder)
+
+    def _keep(self, made: Made, weights: Path) -> dict[str, int]:
+        """Saves a network whole or not at all; size_bytes of its file, where it is one of weights."""
+        from seo_core.models import save
+
+        if made.save:
+            made.save(weights)
+            return {}
+        save(made.model, made.tokenizer or self.tokenizer, weights)
+        return {"size_bytes": (weights / "model.safetensors").stat().st_size}
+
+    def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Metrics of both official sets, and the accuracy on the acceptance half."""
+        from seo_core.evaluation import classification_metrics
+
+        metrics: dict[str, float] = {}
+        for split, values in logits.items():
+            score = classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
+            if split == "acceptance":
+                metrics["accuracy_development"] = score["accuracy"]
+                continue
+            metrics.update({key + split.removeprefix("validation"): value for key, value in score.items()})
+            if split == OFFICIAL[0]:  # the headline names of a record
+                metrics.update({key: score[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
+        return metrics
 
 
-def open_study(experiment: str, settings: RunSettings) -> Study:
-    """Loads the data and the tokenizer of a chapter's study. The pool is all of train, whatever train_rows says
-    (under `quick`, its train_rows, in small batches and long steps). Raises DataError, ModelError."""
-    from seo_core.models.backbone import backbone_config, check_max_length, load_tokenizer
+def _one_at_a_time(path: Path):
+    """A lock on what lies at a path: a second process waits until the first has it done."""
+    from filelock import FileLock
 
+    place = path.parent / ".locks" / path.stem
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(place)
+
+
+def open_lab(chapter: str | Chapter, settings: RunSettings, *,
+             report: Callable[[str], None] = lambda text: None) -> Lab:
+    """Loads the data and the tokenizer of a chapter. Raises DataError, ModelError.
+
+    On the ground of labels the pool is all of train, whatever train_rows says, and at most 4 000 pairs of each official
+    set are read; under `quick` its train_rows, in small batches and long steps.
+    """
+    from seo_core.models import backbone_config, check_max_length, load_tokenizer
+
+    chapter, asked = chapter_of(chapter), settings
     check_max_length(settings.model, settings.max_length)
-    if settings.profile == "quick":
-        depth = settings.layers
-        if depth is None and experiment in QUICK_LAYERS:
-            depth = min(QUICK_LAYERS[experiment], backbone_config(settings.model).num_hidden_layers)
-        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
-                           layers=depth)
-    whole = settings if settings.profile == "quick" else replace(settings, train_rows=None)
-    return Study(experiment, settings, prepare(replace(whole, evaluation_rows=settings.study_evaluation_rows)),
-                 load_tokenizer(settings.model))
+    quick = settings.profile == "quick"
+    if chapter.ground == "headline":
+        if quick:
+            settings = replace(settings, train_rows=min(settings.train_rows or QUICK_ROWS, QUICK_ROWS))
+        task = prepare(settings)
+    else:
+        if quick:
+            depth = settings.layers
+            if depth is None and chapter.layers is not None:
+                depth = min(chapter.layers, backbone_config(settings.model).num_hidden_layers)
+            settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
+                               layers=depth)
+        whole = settings if quick else replace(settings, train_rows=None)
+        task = prepare(replace(whole, evaluation_rows=settings.study_evaluation_rows))
+    return Lab(chapter, settings, task, load_tokenizer(settings.model), asked, report=report)
 
 
-def _freeze_below(model, depth: int) -> None:
-    """Takes all but the `depth` layers below the head out of training."""
-    from seo_core.training import layer_depths
-
-    depths = layer_depths(model)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(depths[name] <= depth)
-
-
-SOURCE_EPOCHS = 2  # of the source task
-QUICK_SOURCE = (1024, 128)  # generated pairs, and how many of them are trained on
+def chapter_of(chapter: str | Chapter) -> Chapter:
+    """The chapter of that id; one that declares no arm stands on the headline's ground."""
+    if isinstance(chapter, Chapter):
+        return chapter
+    if not CHAPTERS:
+        raise LabError("no arm is declared yet: `from seo_core.arms import open_lab`")
+    return CHAPTERS.get(chapter) or Chapter(chapter, ground="headline")
 
 
-def _source_data(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
-    """The source task and its training pairs; under "embedded" the generator with other sentences."""
-    from seo_core.data import load_nli
-
-    embedded = settings.source == "embedded"
-    task = load_nli(settings.source, **({"rows": QUICK_SOURCE[0], "seed": 1} if embedded else {}))
-    frame = task["train"][: QUICK_SOURCE[1]] if embedded else task["train"]
-    return task, encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
-
-
-def source_model(settings: RunSettings) -> Path:
-    """The folder of a network trained on the source task (`settings.source`), made on the first call.
-
-    One network for all seeds: what differs between seeds of a study is the target's labels and their order.
-    """
-    from seo_core.models.backbone import load_backbone, save
-    from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
-
-    settings = replace(settings, seed=0, data=settings.source, epochs=SOURCE_EPOCHS, train_rows=None)
-    name = hashlib.sha256(json.dumps({k: v for k, v in settings.asdict().items() if k != "results_dir"},
-                                     sort_keys=True).encode()).hexdigest()[:8]
-    folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
-    if folder.is_dir():
-        return folder
-    model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
-    task, train = _source_data(settings, tokenizer)
-    if len(task.labels) != model.config.num_labels:
-        raise StudyError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
-                         f"{model.config.num_labels}: pass source= a set with the same classes")
-    checkpoint = checkpoint_folder(settings, "source")
-    if settings.profile == "quick":
-        _freeze_below(model, QUICK_DEPTH)
-    fit(model, train, config=TrainingConfig.from_settings(settings), progress=False,
-        checkpoint_dir=None if settings.profile == "quick" else checkpoint)  # writing one takes as long as ten steps
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    save(model, tokenizer, folder)
-    discard_checkpoint(checkpoint)
-    return folder
+def arm_command(arm: Arm, labels: int | None, knobs: Mapping | None, name: str | None, settings: RunSettings) -> str:
+    """The command that makes a run; local folders appear as `path/to/<name>`."""
+    words = ["python", "-m", "seo_core.run", "arm", arm.name]
+    if labels:
+        words += ["--labels", str(labels)]
+    if name:
+        words += ["--name", name]
+    if knobs:
+        words += ["--set", *(f"{key}={value!r}" for key, value in sorted(knobs.items()))]
+    words += ["--profile", settings.profile, "--seeds", str(settings.seed)]
+    for option in ("data", "model", "source"):
+        words += [f"--{option}", display_source(getattr(settings, option))]
+    return shlex.join(words)
 
 
-def record_source(study: Study) -> Run:
-    """The source network on the target's official sets, before it has seen a label of the target.
-
-    Its metrics also say what the source task cost: train_examples, train_tokens and source_labels.
-    """
-    from seo_core.evaluation import evaluate
-    from seo_core.models.backbone import model_info
-
-    settings = replace(study.settings, seed=0, train_rows=None, epochs=SOURCE_EPOCHS,
-                       evaluation_rows=study.settings.study_evaluation_rows)
-    path = results.record_path(study.experiment, "source", settings=settings, data=study.task,
-                               model_fingerprint=study._fingerprint, parameters={"labels": 0})
-    if not path.is_file():
-        started, model = time.time(), study.start(source_model(study.settings))
-        source, train = _source_data(settings, study.tokenizer)
-        metrics, details = evaluate(model, study.task, study.tokenizer, max_length=settings.max_length,
-                                    precision="auto")
-        results.write(study.experiment, "source", settings=settings, data=study.task, started=started,
-                      again=study.command, model_info=model_info(model, settings.model), parameters={"labels": 0},
-                      labels_used=0,
-                      metrics={**metrics, "train_examples": SOURCE_EPOCHS * len(train), "labels": 0,
-                               "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()), "source_labels": len(train)},
-                      predictions={s: d["logits"] for s, d in details.items()},
-                      labels={s: d["labels"] for s, d in details.items()})
-    return Run(path, results.load_records(path)[0])
-
-
-def _start_name(start) -> str:
-    return str(start) if start in ("pretrained", "scratch") else "source"
+def line(run: Run) -> str:
+    """One run in a line: its arm, labels, accuracy, and of a compressed network its bytes."""
+    metrics = run.metrics
+    labels = f"{metrics['labels']:6d} labels" if metrics.get("labels") else ""
+    size = f"  {metrics['size_bytes'] / 1e6:.2f} MB" if "size_bytes" in metrics else ""
+    return f"{run.record['configuration']:20s} {labels}  matched {100 * metrics['accuracy_matched']:.2f}%{size}"

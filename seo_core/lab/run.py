@@ -1,20 +1,24 @@
-"""A run: one record and, where they were kept, its weights."""
+"""A run: one record and, where they were kept, its weights; and what an arm hands over to be recorded as one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from seo_core import results
-from seo_core.data import Encoded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seo_core.data import Encoded
 
 
-class StudyError(ValueError):
-    """A study that cannot be run as asked; the message says what to change."""
+class LabError(ValueError):
+    """A run that cannot be made as asked; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Run:
 
     path: Path
     record: dict
-    weights: Path | None = None
-    make: Callable[[], None] | None = field(default=None, repr=False)  # trains it anew, weights kept
+    weights: Path | None = None  # a folder
+    remake: Callable[[], None] | None = field(default=None, repr=False)  # trains it anew, its weights are kept
 
     @property
     def metrics(self) -> dict:
@@ -36,18 +40,42 @@ class Run:
         """(n,) positions in the pool of the pairs whose labels were bought, in the order of buying."""
         return results.predictions(self.path)["bought"].astype(np.int64)
 
-    def model(self):
-        """The trained network; trained again where the record is there and its weights are gone.
+    def folder(self) -> Path:
+        """The folder of its weights; made again where the record is there and they are gone.
 
-        Raises StudyError where they were not kept.
+        Raises LabError where they were not kept.
         """
-        from seo_core.models.backbone import load_backbone
+        if self.weights is None:
+            raise LabError(f"the weights of {self.path.stem} were not kept: its arm needs keep=True")
+        if not self.weights.is_dir() and self.remake:
+            self.remake()
+        return self.weights
 
-        if self.make and not self.weights.is_dir():
-            self.make()
-        if self.weights is None or not self.weights.is_dir():
-            raise StudyError(f"the weights of {self.path.stem} were not kept: train it with keep=True")
-        return load_backbone(str(self.weights), num_labels=len(self.record["parameters"]["classes"]))[0]
+    def model(self):
+        """The trained network. Raises LabError where its weights were not kept."""
+        from seo_core.models import load_backbone
+
+        return load_backbone(str(self.folder()), num_labels=len(self.record["parameters"]["classes"]))[0]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A network, and what was measured while it was made: what an arm returns, and a record is written of.
+
+    predict: encoded -> logits (n, k), where what is deployed is not `model` itself (an exported file). save: folder ->
+    None, where more than weights and tokenizer has to be kept. tokenizer: the network's own, where its vocabulary is
+    not the lab's; the evaluation texts are then encoded with it. rows: (n,) positions in the pool of the pairs whose
+    labels were bought. start: the weights that training began from, where they are not the settings' model.
+    """
+
+    model: object
+    metrics: dict = field(default_factory=dict)
+    series: dict = field(default_factory=dict)
+    predict: Callable[[Encoded], np.ndarray] | None = None
+    save: Callable[[Path], object] | None = None
+    tokenizer: object = field(default=None, repr=False)
+    rows: np.ndarray | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True)

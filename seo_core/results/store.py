@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,9 @@ PREDICTIONS_SUFFIX = "-predictions.npz"
 
 
 def _plain(value):
-    """numpy, Path and tuple values as what JSON has; a float that is not finite becomes None."""
+    """numpy, Path, tuple and dataclass values as what JSON has; a float that is not finite becomes None."""
+    if is_dataclass(value):
+        value = asdict(value)
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -94,6 +98,60 @@ def record_path(experiment: str, configuration: str, *, settings: RunSettings, d
     code = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
     folder = resolve_path(settings.results_dir) / settings.profile / experiment
     return folder / f"{configuration}-{code}-seed{settings.seed}.json"
+
+
+# What says nothing about the network that was made: what fingerprints or other parameters say already, how often it was
+# watched, and in which precision it was scored.
+_IMMATERIAL = ("data", "model", "classes", "recipe_id", "evaluations_per_epoch", "evaluation_precision")
+_RETIRED = {"lambda_data": 0.5, "lambda_model": 0.5}  # settings that no run ever used
+
+
+def find(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
+         parameters: dict | None = None) -> Path | None:
+    """The record of these parameters in the results folder, by what it holds and not by its name; else None.
+
+    Keys that a record lacks, since they came after it, are taken to have the defaults of their dataclass (RunSettings,
+    and the types of the values in `parameters`). Of several that fit, the one that was finished last.
+    """
+    exact = record_path(experiment, configuration, settings=settings, data=data, model_fingerprint=model_fingerprint,
+                        parameters=parameters)
+    if exact.is_file():
+        return exact
+    name = re.compile(rf"{re.escape(configuration)}-[0-9a-f]{{8}}-seed{settings.seed}\.json")
+    wanted, defaults = _parameters(settings, parameters), _defaults(settings, parameters)
+    fitting = []
+    for path in exact.parent.glob(f"{configuration}-*-seed{settings.seed}.json"):
+        if name.fullmatch(path.name):
+            record = _read(path)
+            if (record["data"]["fingerprint"] == data.fingerprint
+                    and record["model"]["fingerprint"] == model_fingerprint
+                    and _fits(record["parameters"], wanted, defaults)):
+                fitting.append((record["provenance"]["finished"], path))
+    return max(fitting)[1] if fitting else None
+
+
+def _defaults(settings: RunSettings, parameters: dict | None) -> dict:
+    """What absent keys stand for: the defaults of the settings, and of the dataclasses among the parameters."""
+    groups = {name: _plain(type(value)()) for name, value in (parameters or {}).items() if is_dataclass(value)}
+    return {**_plain(type(settings)()), **groups}
+
+
+def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
+    """Whether a record's parameters are those wanted, groups of them compared key by key."""
+    for key in recorded.keys() | wanted.keys():
+        if key in _IMMATERIAL or key in _RETIRED and recorded.get(key) == _RETIRED[key]:
+            continue
+        if key not in recorded:
+            if key not in defaults or wanted[key] != defaults[key]:
+                return False
+        elif key not in wanted:
+            return False
+        elif isinstance(wanted[key], dict) and isinstance(recorded[key], dict):
+            if not _fits(recorded[key], wanted[key], defaults.get(key, {})):
+                return False
+        elif recorded[key] != wanted[key]:
+            return False
+    return True
 
 
 def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,

@@ -1,4 +1,4 @@
-"""Studies: what arms share, what a record holds, and that a stopped study goes on."""
+"""The lab: what arms share, what a record holds, that runs are made once, and that a stopped one goes on."""
 
 import shutil
 from dataclasses import replace
@@ -7,54 +7,76 @@ import numpy as np
 import pytest
 
 from seo_core import results
-from seo_core.arms import registry
+from seo_core.arms import acquisition, augmentation, open_lab
 from seo_core.data.encoding import concatenate
-from seo_core.lab import ground
-from seo_core.lab.ground import open_study
-from seo_core.lab.run import Added, StudyError
+from seo_core.lab import ground, source
+from seo_core.lab.arm import ARMS, BUDGETS, Arm, Chapter
+from seo_core.lab.run import Added, LabError, Made
 from seo_core.settings import load_settings
 
+TRIAL = Chapter("05_transfer_learning", budgets=(32,))
+
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def lab(tmp_path_factory):
     settings = load_settings("quick", train_rows=400, development_rows=64, evaluation_rows=48, layers=1,
                              results_dir=str(tmp_path_factory.mktemp("results")))
-    return open_study("05_transfer_learning", settings)
+    return open_lab("05_transfer_learning", settings)
 
 
 @pytest.fixture(scope="module")
-def run(study):
-    return study.train("base", study.random_rows(32), keep=True)
+def headline(tmp_path_factory):
+    return open_lab("12_distillation", load_settings(
+        "quick", train_rows=64, development_rows=64, evaluation_rows=32, layers=1, epochs=1,
+        results_dir=str(tmp_path_factory.mktemp("headline"))))
 
 
-def test_random_rows_are_nested_distinct_and_follow_the_seed(study):
-    small, large = study.random_rows(50), study.random_rows(200)
+@pytest.fixture(scope="module")
+def run(lab):
+    return lab.arm("supervised", 32)
+
+
+@pytest.fixture
+def declare(monkeypatch):
+    """Declares an arm of a trial chapter, for one test."""
+
+    def arm(name, function, chapter=TRIAL, **options):
+        options = {"start": "pretrained" if chapter.ground == "labels" else None, "recorded_as": name,
+                   "home": chapter.id, **options}
+        monkeypatch.setitem(ARMS, name, Arm(name, chapter, function, **options))
+        return name
+
+    return arm
+
+
+def test_random_rows_are_nested_distinct_and_follow_the_seed(lab):
+    small, large = lab.random_rows(50), lab.random_rows(200)
     assert (large[:50] == small).all() and len(set(large)) == 200
-    other = replace(study, settings=replace(study.settings, seed=1))
+    other = replace(lab, settings=replace(lab.settings, seed=1))
     assert set(other.random_rows(50)) != set(small)
 
 
 @pytest.mark.parametrize("labels", [0, 401])
-def test_more_labels_than_the_pool_has_are_refused(study, labels):
-    with pytest.raises(StudyError, match=f"{labels} labels were asked for and the pool has 400"):
-        study.random_rows(labels)
+def test_more_labels_than_the_pool_has_are_refused(lab, labels):
+    with pytest.raises(LabError, match=f"{labels} labels were asked for and the pool has 400"):
+        lab.random_rows(labels)
 
 
-def test_candidates_were_not_bought_and_are_drawn_anew_each_round(study):
-    bought = study.random_rows(100)
-    first, second = study.candidates(bought, 1, 80), study.candidates(bought, 2, 80)
+def test_candidates_were_not_bought_and_are_drawn_anew_each_round(lab):
+    bought = lab.random_rows(100)
+    first, second = lab.candidates(bought, 1, 80), lab.candidates(bought, 2, 80)
     assert not set(first) & set(bought) and set(first) != set(second) and len(set(first)) == 80
-    assert len(study.candidates(bought, 1, 1000)) == 300
+    assert len(lab.candidates(bought, 1, 1000)) == 300
 
 
-def test_the_sealed_pool_has_the_texts_and_no_label(study):
-    assert (study.sealed.ids == study.encoded.ids).all()
-    assert (study.sealed.labels == -1).all() and (study.encoded.labels >= 0).all()
+def test_the_sealed_pool_has_the_texts_and_no_label(lab):
+    assert (lab.sealed.ids == lab.encoded().ids).all()
+    assert (lab.sealed.labels == -1).all() and (lab.encoded().labels >= 0).all()
 
 
-def test_a_record_holds_the_ledger_the_budget_and_the_predictions(study, run):
+def test_a_record_holds_the_ledger_the_budget_and_the_predictions(lab, run):
     record = run.record
-    assert (run.rows == study.random_rows(32)).all()
+    assert (run.rows == lab.random_rows(32)).all()
     assert record["metrics"]["labels"] == 32 and record["parameters"]["train_rows"] == 32
     assert record["data"]["labels_used"] == 32 + 64  # the development slice counts
     kept = results.predictions(run.path)
@@ -62,49 +84,81 @@ def test_a_record_holds_the_ledger_the_budget_and_the_predictions(study, run):
     assert record["metrics"]["accuracy_matched"] == pytest.approx(accuracy)
 
 
-def test_kept_weights_are_the_trained_ones(study, run):
+def test_kept_weights_are_the_trained_ones(lab, run):
     from seo_core.evaluation import predict
 
-    logits = predict(run.model(), study.encode(study.task["validation_matched"]), precision="auto")
+    logits = predict(run.model(), lab.encoded("validation_matched"), precision="auto")
     assert (logits.argmax(1) == results.predictions(run.path)["validation_matched"]).mean() > 0.97
 
 
-def test_a_run_that_has_its_record_is_not_repeated(study, run, monkeypatch):
+def test_a_run_that_has_its_record_is_not_repeated(lab, run, monkeypatch):
     monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
-    again = study.train("base", study.random_rows(32), keep=True, add=None)
-    assert again.record == run.record
+    assert lab.arm("supervised", 32).record == run.record
 
 
-def test_costly_rows_are_found_once_and_counted(study):
+def test_a_record_is_found_by_what_it_holds(lab, run, monkeypatch):
+    """Under another name, and without a field that came later: what it lacks has its default."""
+    import json
+
+    other = run.path.with_name(f"base-00000000-seed{lab.settings.seed}.json")
+    record = json.loads(run.path.read_text())
+    del record["parameters"]["training"]["layer_decay"], record["parameters"]["evaluation_precision"]
+    run.path.rename(other)
+    other.write_text(json.dumps(record))
+    monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
+    try:
+        assert lab.arm("supervised", 32).path == other
+        record["parameters"]["training"]["learning_rate"] = 1.0  # another run
+        other.write_text(json.dumps(record))
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            lab.arm("supervised", 32)
+    finally:
+        other.rename(run.path)
+        run.path.write_text(json.dumps(run.record | {}))
+
+
+@pytest.mark.parametrize("bought, words", [(15, "16 labels were to be bought, and 15 were"),
+                                           ("twice", "a label was bought twice"), ("outside", "outside the pool")])
+def test_a_ledger_that_cannot_be_is_refused(lab, declare, bought, words):
+    def rows(lab):
+        rows = lab.random_rows(16)
+        return {"twice": np.r_[rows[:15], rows[0]], "outside": np.r_[rows[:15], 400]}.get(bought, rows[:15])
+
+    with pytest.raises(LabError, match=words):
+        lab.arm(declare("costly", lambda lab, recipe: lab.fit(rows(lab))), 16)
+
+
+def test_costly_rows_are_found_once(lab, declare):
     calls = []
 
-    def rows():
+    def bought(lab, recipe):
         calls.append(1)
-        return study.random_rows(16)
+        return lab.fit(lab.random_rows())
 
-    first = study.train("costly", rows, labels=16)
-    again = study.train("costly", rows, labels=16)
-    assert len(calls) == 1 and again.record == first.record and (again.rows == study.random_rows(16)).all()
-    with pytest.raises(StudyError, match="costly: 17 labels were to be bought, and 16 were"):
-        study.train("costly", rows, labels=17)
+    name = declare("costly", bought)
+    first, again = lab.arm(name, 16), lab.arm(name, 16)
+    assert len(calls) == 1 and again.record == first.record and (again.rows == lab.random_rows(16)).all()
 
 
-def test_a_record_is_enough_until_its_network_is_asked_for(study, monkeypatch):
-    first = study.train("lost", study.random_rows(24), keep=True)
+def test_a_record_is_enough_until_its_network_is_asked_for(lab, declare, monkeypatch):
+    name = declare("lost", lambda lab, recipe: lab.fit(lab.random_rows()))
+    first = lab.arm(name, 24)
     shutil.rmtree(first.weights)
     with monkeypatch.context() as patch:
         patch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
-        again = study.train("lost", study.random_rows(24), keep=True)
+        again = lab.arm(name, 24)
         assert again.record == first.record
     assert again.model() is not None and first.weights.is_dir()
+    assert lab.arm(name, 24).record == first.record  # made again, the record stays
 
 
-def test_weights_that_were_not_kept_are_an_error_that_says_how(study):
-    with pytest.raises(StudyError, match="keep=True"):
-        study.train("unkept", study.random_rows(16)).model()
+def test_weights_that_were_not_kept_are_an_error_that_says_how(lab, declare):
+    name = declare("unkept", lambda lab, recipe: lab.fit(lab.random_rows()), keep=False)
+    with pytest.raises(LabError, match="keep=True"):
+        lab.arm(name, 16).model()
 
 
-def test_added_examples_are_trained_on_with_their_own_loss(study):
+def test_added_examples_are_trained_on_with_their_own_loss(lab, declare):
     seen = []
 
     def loss(model):
@@ -115,94 +169,129 @@ def test_added_examples_are_trained_on_with_their_own_loss(study):
             return F.cross_entropy(logits, batch["labels"])
         return value
 
-    run = study.train("added", study.random_rows(16), training={"epochs": 1},
-                      add=lambda: Added(study.pool.iloc[:8], loss=loss, metrics={"found": 1.0}, series={"w": [1, 2]}))
-    assert study.settings.labelled(24).epochs == 6  # few pairs: as many epochs as a supervised run on 24 has, not 1
+    def added(lab, recipe):
+        return lab.fit(lab.random_rows(), Added(lab.pool.iloc[:8], loss=loss, metrics={"found": 1.0},
+                                                series={"w": [1, 2]}))
+
+    run = lab.arm(declare("added", added, training={"epochs": 1}), 16)
+    assert lab.settings.labelled(24).epochs == 6  # few pairs: as many epochs as a supervised run on 24 has, not 1
     assert sorted(seen) == sorted(6 * list(range(24)))
     assert run.metrics["added"] == 8 and run.metrics["found"] == 1.0 and run.record["series"]["w"] == [1, 2]
     assert run.metrics["labels"] == 16  # an edit of a bought pair is no further label
 
 
-def test_a_limited_study_has_a_pool_of_the_ratio_and_records_of_its_own(study):
-    rare = study.limited((8, 1, 1))
+def test_a_limited_lab_has_a_pool_of_the_ratio_and_records_of_its_own(lab):
+    rare = lab.limited((8, 1, 1))
     share = rare.pool["label"].value_counts(normalize=True).sort_index().to_numpy()
     assert share == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
-    assert len(rare.encoded) == len(rare.pool) < len(study.pool) == len(study.encoded)
-    run = rare.of("06_active_learning").train("random", rare.random_rows(16))
+    assert len(rare.encoded()) == len(rare.pool) < len(lab.pool) == len(lab.encoded())
+    run = lab.arm("random-limited", 16)
     assert run.record["configuration"] == "random-limited" and run.record["parameters"]["ratio"] == [8, 1, 1]
-    assert run.rows.max() < len(rare.pool)
+    assert run.path.parent.name == "06_active_learning" and run.rows.max() < len(rare.pool)
 
 
-def test_extend_measures_more_on_the_same_network(study, run):
-    more = study.of("04_adaptive_augmentation").extend(run, "base", lambda model: {"robust_accuracy": 0.5})
-    assert more.metrics["robust_accuracy"] == 0.5 and more.record["experiment"] == "04_adaptive_augmentation"
-    assert more.metrics["accuracy_matched"] == run.metrics["accuracy_matched"]
+def test_robustness_is_measured_on_the_same_network(lab, run, monkeypatch):
+    monkeypatch.setattr(augmentation, "robustness", lambda lab, model: {"robust_accuracy": 0.5})
+    robust = lab.arm("robust-base", 32)
+    assert robust.metrics["robust_accuracy"] == 0.5 and robust.record["experiment"] == "04_adaptive_augmentation"
+    assert robust.record["configuration"] == "base"
+    assert robust.metrics["accuracy_matched"] == run.metrics["accuracy_matched"]
     for split in ("validation_matched", "validation_mismatched"):
         key = f"{split}_correct"
-        assert (results.predictions(more.path)[key] == results.predictions(run.path)[key]).all()
+        assert (results.predictions(robust.path)[key] == results.predictions(run.path)[key]).all()
 
 
-def test_concatenate_keeps_every_example(study):
-    a, b = study.encoded.take(range(5)), study.encoded.take([9, 2])
+def test_concatenate_keeps_every_example(lab):
+    a, b = lab.encoded().take(range(5)), lab.encoded().take([9, 2])
     both = concatenate(a, b)
     for i, (part, row) in enumerate([*((a, k) for k in range(5)), (b, 0), (b, 1)]):
         one, other = both.take([i]), part.take([row])
         assert (one.ids == other.ids).all() and one.labels == other.labels and one.first == other.first
 
 
-def test_active_learning_buys_what_was_not_bought_and_keeps_what_was(study, monkeypatch):
-    monkeypatch.setattr(ground, "QUICK_BUDGETS", (16, 24, 40))
-    monkeypatch.setattr(registry, "source_model", lambda settings: "pretrained")
-    monkeypatch.setattr(ground.Study, "start", lambda self, start: _load(self))
-    arms = {name: registry.acquire(name)(study, 40) for name in ("random", "entropy", "hybrid")}
-    first = study.random_rows(16)
-    for name, run in arms.items():
+@pytest.fixture
+def short_rounds(lab, monkeypatch):
+    """Budgets of 16, 24 and 40 labels, from the pre-trained start."""
+    from seo_core.lab import arm
+
+    monkeypatch.setattr(arm, "QUICK_BUDGETS", (16, 24, 40))
+    monkeypatch.setattr(ground, "source_model", lambda settings: "pretrained")
+
+
+def test_active_learning_buys_what_was_not_bought_and_keeps_what_was(lab, short_rounds):
+    runs = {name: lab.arm(name, 40) for name in ("random", "entropy", "hybrid")}
+    first = lab.random_rows(16)
+    for name, run in runs.items():
         assert len(set(run.rows)) == 40 and (run.rows[:16] == first).all(), name
         assert run.record["configuration"] == name and run.metrics["labels"] == 40
-    assert set(arms["entropy"].rows) != set(arms["random"].rows)
+    assert set(runs["entropy"].rows) != set(runs["random"].rows)
+    assert lab.arm("entropy", 16).path == lab.arm("random", 16).path  # the first budget is bought at random
 
 
-def test_the_data_map_holds_what_was_chosen_and_is_made_once(study, monkeypatch):
-    monkeypatch.setattr(ground, "QUICK_BUDGETS", (16, 24, 40))
-    monkeypatch.setattr(registry, "source_model", lambda settings: "pretrained")
-    monkeypatch.setattr(ground.Study, "start", lambda self, start: _load(self))
-    with pytest.raises(StudyError, match="no record of 'random' with 32 labels"):
-        registry.data_map(study, 32)
-    bought = {name: registry.acquire(name)(study, 40).rows for name in ("random", "entropy")}
-    found = registry.purchases(study, 40)
-    assert all((found[name] == rows).all() for name, rows in bought.items())
-    run = registry.data_map(study, 40)
-    assert set(run.rows) == set().union(*found.values()) and run.record["parameters"]["arms"] == sorted(found)
-    assert all(run.metrics[f"map_pairs_{name}"] == 24 for name in found)  # the first 16 are no choice
+def test_acquisition_never_sees_a_label(lab, short_rounds, monkeypatch):
+    from seo_core.selection import acquisition as functions
+
+    seen = []
+
+    def spy(model, pool, n, rng):
+        seen.append((len(pool), n, bool((pool.labels == -1).all())))
+        return np.arange(n)
+
+    monkeypatch.setitem(functions.ACQUISITIONS, "margin", spy)
+    run = lab.arm("margin", 40)
+    assert seen == [(256, 8, True), (256, 16, True)] and run.metrics["labels"] == 40
+
+
+def test_the_data_map_holds_what_was_chosen_and_is_made_once(lab, short_rounds, monkeypatch):
+    with pytest.raises(LabError, match="no record of 'random' with 32 labels"):
+        lab.arm("data-map", 32)
+    bought = {name: lab.arm(name, 40).rows for name in ("random", "entropy")}
+    recorded = acquisition.purchases(lab, 40)
+    assert all((recorded[name] == rows).all() for name, rows in bought.items())
+    run = lab.arm("data-map", 40)
+    assert set(run.rows) == set().union(*recorded.values()) and run.record["parameters"]["arms"] == sorted(recorded)
+    assert all(run.metrics[f"map_pairs_{name}"] == 24 for name in recorded)  # the first 16 are no choice
     monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
-    assert registry.data_map(study, 40).record == run.record
+    assert lab.arm("data-map", 40).record == run.record
+
+
+def test_the_rounds_end_on_a_plateau_and_are_the_arms_runs(lab, short_rounds, monkeypatch):
+    monkeypatch.setattr(acquisition, "plateau", lambda values, **how: len(values) == 2)
+    runs = acquisition.until_plateau(lab, "hybrid", (16, 24, 40))
+    assert [run.metrics["labels"] for run in runs] == [16, 24]
+    assert runs[1].path == lab.arm("hybrid", 24).path and (runs[1].rows[:16] == runs[0].rows).all()
+
+
+@pytest.mark.parametrize("name, budgets, words", [
+    ("hybrid", (), "rise"), ("hybrid", (0, 5), "1 or more and a whole number, got 0"), ("hybrid", (5, 5), "rise"),
+    ("hybrid", (8, 4), "rise"), ("hybrid", (5, 401), "pool has 400"), ("hybrid", (5, 7.5), "whole number, got 7.5"),
+    ("tal", (8, 400), "all 400 labels.*lower the last budget, or take hybrid")])
+def test_budgets_that_make_no_sense_are_refused_before_the_first_round(lab, name, budgets, words):
+    with pytest.raises(LabError, match=words):
+        acquisition.until_plateau(lab, name, budgets)
 
 
 def test_hybrid_text_is_an_arm_like_the_others():
-    assert registry.PLANS[registry.ACTIVE]["hybrid_text"][1] == ground.BUDGETS
-    assert list(registry.PLANS[registry.ACTIVE])[-1] == "data-map"  # it maps what the others bought
-    assert set(registry.STRATEGIES) == set(_acquisitions())
-
-
-def _acquisitions():
     from seo_core.selection import ACQUISITIONS
 
-    return ACQUISITIONS
+    assert ARMS["hybrid_text"].budgets == BUDGETS
+    assert list(acquisition.ACTIVE.arms)[-1] == "data-map"  # it maps what the others bought
+    assert set(acquisition.STRATEGIES) == set(ACQUISITIONS)
 
 
-def test_only_quick_studies_change_the_profiles_settings():
+def test_only_quick_labs_change_the_profiles_settings():
     quick = load_settings("quick", train_rows=40, development_rows=16, evaluation_rows=8)
-    assert open_study("05_transfer_learning", quick).settings.batch_size == ground.QUICK_BATCH < quick.batch_size
-    assert open_study("05_transfer_learning", quick).settings.layers == 3
-    assert open_study("05_transfer_learning", replace(quick, layers=2)).settings.layers == 2
-    assert open_study("04_adaptive_augmentation", quick).settings.layers is None
+    assert open_lab("05_transfer_learning", quick).settings.batch_size == ground.QUICK_BATCH < quick.batch_size
+    assert open_lab("05_transfer_learning", quick).settings.layers == 3
+    assert open_lab("05_transfer_learning", replace(quick, layers=2)).settings.layers == 2
+    assert open_lab("04_adaptive_augmentation", quick).settings.layers is None
     other = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
-    assert open_study("05_transfer_learning", other).settings == other
+    assert open_lab("05_transfer_learning", other).settings == other
     assert other.labelled(500).epochs == 12 and other.labelled(8000).epochs == 2
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_model_with_fewer_layers_than_the_quick_studies_take_is_trained_whole(tmp_path, layers):
+def test_a_model_with_fewer_layers_than_the_quick_labs_take_is_trained_whole(tmp_path, layers):
     from seo_core.models.backbone import load_backbone, save
 
     save(*load_backbone("bundled", layers=layers), tmp_path / "small")
@@ -210,30 +299,28 @@ def test_a_model_with_fewer_layers_than_the_quick_studies_take_is_trained_whole(
                              evaluation_rows=16, results_dir=str(tmp_path / "results"))
     for chapter, arm in (("05_transfer_learning", "tl"), ("06_active_learning", "hybrid"),
                          ("07_transfer_active_learning", "tal")):
-        study = open_study(chapter, settings)
-        assert study.settings.layers == layers
-        labels = study.budgets[1]
-        ran = registry.run(chapter, settings, arms=[arm], labels=[labels])[0]
+        lab = open_lab(chapter, settings)
+        assert lab.settings.layers == layers
+        labels = lab.budgets[1]
+        ran, = lab.run([arm], labels=[labels])
         assert ran.metrics["labels"] == labels and np.isfinite(ran.metrics["accuracy_matched"])
 
 
-def test_a_record_names_the_weights_that_training_began_from(study, run):
+def test_a_record_names_the_weights_that_training_began_from(lab, run):
     from seo_core.models.backbone import fingerprint
 
-    first = registry.acquire("random")(study, 32).record["model"]
-    assert first["start_fingerprint"] == fingerprint(str(ground.source_model(study.settings)))
+    first = lab.arm("random", 32).record["model"]
+    assert first["start_fingerprint"] == fingerprint(str(source.source_model(lab.settings)))
     assert first["start_fingerprint"] != first["fingerprint"]
     assert "start_fingerprint" not in run.record["model"]
 
 
-def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_no_pull(study):
-    study = study.of("07_transfer_active_learning")
-    labels = study.budgets[1]
-    tal = registry.run("07_transfer_active_learning", study.settings, arms=["tal-scratch"], labels=[labels],
-                    study=study)[0]
-    control = registry.acquire("hybrid", scratch=True)(study, labels)  # has its record already
+def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_no_pull(lab):
+    labels = lab.budgets[1]
+    tal, = lab.of("07_transfer_active_learning").run(["tal-scratch"], labels=[labels])
+    control = lab.arm("hybrid-scratch", labels)  # has its record already
     assert (tal.rows == control.rows).all() and control.record["configuration"] == "hybrid-scratch"
-    assert set(tal.rows) != set(registry.acquire("hybrid")(study, labels).rows)
+    assert set(tal.rows) != set(lab.arm("hybrid", labels).rows)
     for run in (tal, control):
         assert run.record["parameters"]["start"] == "scratch"
         assert run.record["parameters"]["training"]["freeze_embeddings"] is False
@@ -242,63 +329,146 @@ def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_
 
 def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):
     model = tiny_bert(layers=3)
-    ground._freeze_below(model, 2)
+    source.freeze_below(model, 2)
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
     assert any("pooler" in n for n in learned) and any("classifier" in n for n in learned)
     assert {n.split("layer.")[1][0] for n in learned if "layer." in n} == {"1", "2"}
     assert not any("embeddings" in n for n in learned)
 
 
-def _load(study):
-    from seo_core.models.backbone import load_backbone
-
-    return load_backbone(study.settings.model, layers=1, seed=study.settings.seed)[0]
-
-
-def test_what_was_not_there_is_left_out_and_makes_a_record_of_its_own(study, monkeypatch):
+def test_what_was_not_there_is_left_out_and_makes_a_record_of_its_own(lab, monkeypatch):
     from seo_core.augmentation import OPERATORS
 
-    labels, lines = study.budgets[0], []
-    monkeypatch.setattr(registry, "robustness", lambda study, model: {})
-    arms = {name: registry.PLANS[registry.STATIC][name] for name in ("static", "eda", "aeda")}
-    monkeypatch.setitem(registry.PLANS, registry.STATIC, arms)
+    labels, lines = lab.budgets[0], []
+    lab = lab.of("03_augmentation")
+    monkeypatch.setattr(augmentation, "robustness", lambda lab, model: {})
+    for name in [name for name in augmentation.STATIC.arms if name not in ("da-static", "da-eda", "da-aeda")]:
+        monkeypatch.delitem(ARMS, name)
     gone = {name: replace(OPERATORS[name], absent=lambda: "It comes with a command.") for name in ("synonym", "eda")}
     with monkeypatch.context() as without:
         for name, operator in gone.items():
             without.setitem(OPERATORS, name, operator)
-        before = registry.run(registry.STATIC, study.settings, labels=[labels], study=study, report=lines.append)
+        before = lab.run(labels=[labels], report=lines.append)
         assert [run.record["configuration"] for run in before] == ["da-static", "da-aeda"]
-        assert lines[1] == "eda              left out: its resource is not here"
+        assert lines[1] == "da-eda           left out: its resource is not here"
         assert before[0].record["parameters"]["operators_absent"][:2] == ["synonym", "eda"]
-        with pytest.raises(StudyError, match="eda cannot be used here. It comes with a command"):
-            registry.run(registry.STATIC, study.settings, labels=[labels], study=study, arms=["eda"])
+        with pytest.raises(LabError, match="eda cannot be used here. It comes with a command"):
+            lab.run(["da-eda"], labels=[labels])
     for name in gone:
         monkeypatch.setitem(OPERATORS, name, replace(OPERATORS["aeda"], name=name))
-    after = registry.run(registry.STATIC, study.settings, labels=[labels], study=study, arms=["static"])[0]
+    after, = lab.run(["da-static"], labels=[labels])
     assert after.path != before[0].path and "synonym" not in after.record["parameters"].get("operators_absent", ())
 
 
-def test_an_unknown_arm_or_chapter_names_the_nearest(study):
-    with pytest.raises(StudyError, match="did you mean 'random'"):
-        registry.run("06_active_learning", study.settings, arms=["rnadom"])
-    with pytest.raises(StudyError, match="did you mean '06_active_learning'"):
-        registry.run("06_active_learnin", study.settings)
+def test_an_unknown_arm_names_the_nearest_and_labels_have_to_be_said(lab):
+    with pytest.raises(LabError, match="did you mean 'random'"):
+        lab.of("06_active_learning").run(["rnadom"])
+    with pytest.raises(LabError, match="did you mean 'hybrid'"):
+        lab.arm("hybird", 32)
+    with pytest.raises(LabError, match="say with how many labels"):
+        lab.arm("hybrid")
 
 
-def test_a_record_names_the_command_that_makes_it(study, run, tmp_path):
-    command = run.record["provenance"]["command"]
-    assert command.startswith(f"python -m seo_core.run chapter {study.experiment} --profile")
-    assert command.endswith(" --data embedded --model bundled --source embedded")
-    settings = replace(study.settings, results_dir=str(tmp_path), source="embedded")
-    registry.run("05_transfer_learning", settings, arms=["tl"], labels=[32], study=replace(study, settings=settings))
-    tl, = results.load_records(tmp_path)
-    assert tl["provenance"]["command"] == ("python -m seo_core.arms.registry 05_transfer_learning --profile quick "
-                                           "--seed 0 --data embedded --model bundled --source embedded --arms tl "
-                                           "--labels 32")
+def test_a_record_names_the_command_that_makes_it(lab, run):
+    assert run.record["provenance"]["command"] == (
+        "python -m seo_core.run arm supervised --labels 32 --profile quick --seeds 0 --data embedded --model bundled "
+        "--source embedded")
 
 
-def test_the_command_line_reports_errors_in_one_line(capsys):
-    assert registry.main(["05_transfer_learning", "--profile", "quick", "--data", "no/such/folder"]) == 1
-    message = capsys.readouterr().err.strip()
-    assert "no/such/folder" in message or "folder" in message
-    assert "Traceback" not in message
+# ---------------------------------------------------------------------------------------------
+# The headline's ground
+
+
+def test_the_baseline_is_trained_once_and_shared(headline, monkeypatch):
+    first = headline.arm("base")
+    monkeypatch.setattr("seo_core.training.fit", None)  # a second training would raise
+    again = headline.of("13_quantization_distillation").arm("base")
+    assert again.path == first.path and again.path.parent.name == "02_baseline"
+    from seo_core.evaluation import predict
+
+    kept = results.predictions(first.path)
+    predicted = predict(first.model(), headline.encoded("validation_matched"), precision="auto")
+    assert np.array_equal(predicted.argmax(1), kept["validation_matched"])
+    assert kept["validation_matched_logits"].shape == (32, 3)
+
+
+def test_an_earlier_baseline_is_found_where_it_lies(headline, monkeypatch):
+    first = headline.arm("base")
+    earlier = first.path.parent.with_name("09_pruning")
+    shutil.move(first.path.parent, earlier)
+    monkeypatch.setattr("seo_core.training.fit", None)
+    try:
+        assert headline.arm("base").path == earlier / first.path.name
+    finally:
+        shutil.move(earlier, first.path.parent)
+
+
+def test_two_at_once_train_one_baseline(headline, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from seo_core import training
+
+    other, trained = replace(headline, settings=replace(headline.settings, seed=5)), []
+
+    def fit(*given, **named):
+        trained.append(1)
+        return original(*given, **named)
+
+    original = training.fit
+    monkeypatch.setattr(training, "fit", fit)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: other.arm("base"), range(2))
+    assert first.path == second.path and len(trained) == 1
+    assert first.metrics["size_bytes"] == (first.weights / "model.safetensors").stat().st_size
+
+
+HEADLINE = Chapter("12_distillation", ground="headline")
+
+
+def test_what_is_measured_is_what_is_deployed(headline, declare):
+    def always_neutral(encoded):
+        return np.tile([0.0, 1.0, 0.0], (len(encoded), 1))
+
+    run = headline.arm(declare("constant", lambda lab, recipe: Made(
+        lab.network(), predict=always_neutral, metrics={"size_bytes": 7}), HEADLINE, keep=False))
+    share = (headline.encoded("validation_matched").labels == 1).mean()
+    assert run.metrics["accuracy_matched"] == pytest.approx(share)
+    assert run.metrics["size_bytes"] == 7
+    assert 0 <= run.metrics["accuracy_development"] <= 1
+
+
+def test_other_parameters_are_another_run(headline, declare):
+    made = []
+
+    def make(lab, recipe):
+        made.append(1)
+        return Made(lab.network())
+
+    for number in (1, 1, 2):
+        headline.arm(declare("start", make, HEADLINE, parameters=lambda lab, recipe, step=number: {"step": step}))
+        assert len(made) == number
+
+
+def test_a_failing_arm_leaves_no_record(headline, declare):
+    def broken(lab, recipe):
+        raise RuntimeError("no memory")
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        headline.arm(declare("broken", broken, HEADLINE))
+    assert not list(headline.arm("base").path.parent.parent.rglob("broken*.json"))
+
+
+def test_development_and_official_sets_do_not_meet(headline):
+    premises = {split: set(headline.task[split]["premise"]) for split in ("train", "reward", "acceptance",
+                                                                         "validation_matched")}
+    for split in ("reward", "acceptance", "validation_matched"):
+        assert not premises["train"] & premises[split]
+
+
+def test_one_lab_serves_both_grounds(lab):
+    """A controller buys labels and prunes: it needs both, and asks one lab."""
+    settings = replace(lab.asked, epochs=1, train_rows=64)
+    both = open_lab("06_active_learning", settings)
+    assert both.arm("random", 16).path.parent.name == "06_active_learning"
+    base = both.arm("base")
+    assert base.path.parent.name == "02_baseline" and base.record["parameters"]["train_rows"] == 64

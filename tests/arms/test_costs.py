@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from seo_core import results
-from seo_core.arms import registry
-from seo_core.lab import costs
-from seo_core.lab.costs import Speed, needs, quiet_speed, seconds, to_reach, total
+from seo_core.arms import acquisition, costs
+from seo_core.arms.costs import Speed, needs, quiet_speed, seconds, to_reach, total
+from seo_core.lab.run import LabError
 
 
 def record(configuration, labels, accuracy, seed=0, examples=None, **more):
@@ -33,6 +33,12 @@ def test_a_round_of_buying_needs_all_rounds_before_and_the_source():
     assert needs("base", 8000) == [("base", 8000)]
 
 
+def test_an_arm_of_two_techniques_needs_what_both_do_and_an_unknown_one_is_no_cost_of_nothing():
+    assert needs("adatal", 8000)[0] == ("source", 0) and ("tal", 8000) in needs("adatal", 8000)
+    with pytest.raises(LabError, match="no arm has records named 'adatla'; did you mean 'adatal'"):
+        needs("adatla", 8000)
+
+
 @pytest.mark.parametrize("configuration", ["hybrid", "entropy", "tal", "data-module", "data-module-wide", "da", "ssl",
                                            "al", "tl"])
 @pytest.mark.parametrize("labels", [1000, 2000, 4000, 8000])
@@ -44,7 +50,7 @@ def test_no_run_is_counted_twice_and_the_run_itself_is_last(configuration, label
 def test_the_total_adds_the_source_the_rounds_and_what_was_scored():
     cost = total(FRAME, "hybrid", 4000)
     assert cost["train_examples"] == 40_000 + 2000 + 4000 + 8000
-    assert cost["scored"] == 2 * costs.CANDIDATES  # the first thousand is bought blindly
+    assert cost["scored"] == 2 * acquisition.CANDIDATES  # the first thousand is bought blindly
     tokens = cost["train_tokens"] / cost["train_examples"]
     assert seconds(cost, SPEED, tokens) == pytest.approx(54_000 / 200 + 16_000 / 500)
     assert seconds(cost, SPEED, 2 * tokens) == pytest.approx(27_000 / 200 + 16_000 / 500)  # half as long on average
@@ -65,7 +71,7 @@ def test_tal_is_not_charged_a_training_of_hybrid_that_bought_nothing():
     frame = pd.concat([FRAME, pd.DataFrame([record("tal", 4000, 0.68)])])
     cost = total(frame[~((frame["configuration"] == "hybrid") & (frame["labels"] == 4000))], "tal", 4000)
     assert cost["train_examples"] == 40_000 + 2000 + 4000 + 8000 * (1 + 8 / 32)
-    assert cost["scored"] == 2 * costs.CANDIDATES + 4096
+    assert cost["scored"] == 2 * acquisition.CANDIDATES + 4096
 
 
 def test_two_teachers_score_all_that_the_wide_module_added():
@@ -85,7 +91,7 @@ def test_short_pairs_of_a_source_task_are_cheaper_by_their_tokens():
 
 @pytest.mark.parametrize("name", ["ssl", "hybrid", "tal", "bald", "base"])
 def test_a_quick_run_scores_a_quick_number_of_pairs(name):
-    assert registry.QUICK_CANDIDATES == registry.QUICK_UNLABELLED == 256
+    assert acquisition.QUICK_CANDIDATES == acquisition.QUICK_UNLABELLED == 256
     times = {"bald": 5, "base": 0}.get(name, 1)
     assert costs.scored(name, 2000, "quick") == times * 256
 

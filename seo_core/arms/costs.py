@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seo_core.arms.registry import CANDIDATES, QUICK_CANDIDATES, QUICK_UNLABELLED, UNLABELLED
-from seo_core.lab.ground import BUDGETS, QUICK_BUDGETS
+import seo_core.arms  # noqa: F401  declares them
+from seo_core.lab.arm import BUDGETS, budgets_of, known, recorded, steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,46 +31,19 @@ class Speed:
 def needs(configuration: str, labels: int, budgets: tuple[int, ...] = BUDGETS) -> list[tuple[str, int]]:
     """The runs, as (configuration, labels), without which this one could not have been made; itself is last.
 
-    The order is that of making them, each once. budgets: of the study's rounds.
+    The order is that of making them, each once. budgets: at which labels are bought. Raises LabError for a
+    configuration that no arm has.
     """
-    before: list[tuple[str, int]] = []
-    if configuration in ("da", "ssl", "ssl-fixed"):
-        before = [("base", labels)]  # the teacher
-    elif configuration == "ssl-source":
-        before = needs("random", labels, budgets)
-    elif configuration == "al":
-        before = [("base", labels // 2)]
-    elif configuration in ("tl", "tl-decay", "random"):
-        before = [("source", 0)]
-    elif configuration in _BOUGHT:
-        earlier = [b for b in budgets if b < labels]
-        before = needs(configuration, earlier[-1], budgets) if earlier else needs("random", labels)[:-1]
-    elif configuration == "tal":  # the labels of `hybrid`, bought before its last training: that one is not needed
-        before = needs("hybrid", labels, budgets)[:-1]
-    elif configuration == "data-module":
-        before = needs("tal", labels, budgets)
-    elif configuration == "data-module-wide":  # two teachers
-        before = [*needs("hybrid", labels, budgets), ("tal", labels)]
-    name = "random" if configuration in _BOUGHT and labels == budgets[0] else configuration  # the first is at random
-    return [*before, (name, labels)]
-
-
-_BOUGHT = ("hybrid", "entropy", "badge", "margin", "least_confidence", "bald", "hybrid_text")
+    return [(arm.recorded_as, budget) for arm, budget in steps(recorded(configuration).name, labels, budgets)]
 
 
 def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
     quick = profile == "quick"
-    candidates, unlabelled = (QUICK_CANDIDATES, QUICK_UNLABELLED) if quick else (CANDIDATES, UNLABELLED)
-    if configuration in ("ssl", "ssl-fixed", "ssl-source", "data-module"):
-        return unlabelled
-    if configuration == "tal":  # for the density weights of its term
-        from seo_core.selection import TransferActiveConfig
-
-        return QUICK_UNLABELLED if quick else TransferActiveConfig.unlabelled_rows
-    if configuration in _BOUGHT:
-        return candidates * (5 if configuration == "bald" else 1) * (labels > (QUICK_BUDGETS if quick else BUDGETS)[0])
-    return candidates if configuration == "al" else 0
+    arm = recorded(configuration)
+    if arm.first and labels <= budgets_of(profile)[0]:
+        arm = known(arm.first)
+    return arm.scored(labels, quick)
 
 
 def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, float] | None:
@@ -78,24 +51,25 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
 
     frame: `results.load` of the study records. None where one of them has no record.
     """
-    frame, found = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
+    frame, cost = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
     profile = str(frame["profile"].iloc[-1]) if "profile" in frame and len(frame) else "cpu"
-    runs = needs(configuration, labels, QUICK_BUDGETS if profile == "quick" else BUDGETS)
+    runs = needs(configuration, labels, budgets_of(profile))
     for name, budget in runs:
-        more = _beside(name)
         rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
         if rows.empty:
             return None
         for key in ("train_examples", "train_tokens"):
-            found[key] += float(rows[key].mean()) * (1 + more)
-        found["scored"] += scored(name, budget, profile)
-        if name == "tal" and ("hybrid", budget) not in runs:  # its last purchase
-            found["scored"] += scored("hybrid", budget, profile)
+            cost[key] += float(rows[key].mean()) * (1 + _beside(name))
+        cost["scored"] += scored(name, budget, profile)
+        for need in recorded(name).needs:  # pairs bought for it alone, by a run that is no cost of its own
+            bought = known(need.arm).recorded_as
+            if need.rows_only and (bought, budget) not in runs:
+                cost["scored"] += scored(bought, budget, profile)
         if name == "data-module-wide":  # all that it added, by two teachers
-            found["scored"] += 2 * float(rows["added"].mean())
+            cost["scored"] += 2 * float(rows["added"].mean())
         if "examples_scored" in rows and rows["examples_scored"].notna().any():
-            found["scored"] += float(rows["examples_scored"].mean())
-    return found
+            cost["scored"] += float(rows["examples_scored"].mean())
+    return cost
 
 
 def _beside(configuration: str) -> float:
@@ -180,4 +154,4 @@ def quiet_speed(contestants: pd.DataFrame) -> Speed:
         if {"fit", "features"} <= set(speed.index):
             return Speed(float(speed["fit"]), float(speed["features"]))
     raise LookupError("no record of bench_selection with 'fit' and 'features': run `python -m "
-                      "seo_core.bench.selection` on a quiet machine, and put its record beside the others")
+                      "seo_core.run bench selection` on a quiet machine, and put its record beside the others")

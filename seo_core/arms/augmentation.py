@@ -1,0 +1,172 @@
+"""Augmentation: half as many edited pairs as there are labels, beside them; unchanged copies are the control."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from seo_core.arms.acquisition import LIMITED, declare_limited
+from seo_core.arms.texts import OPERATORS, STRENGTH, absent, edited
+from seo_core.arms.transfer import transfer_loss
+from seo_core.augmentation import AdaptiveConfig
+from seo_core.lab.arm import Chapter, Need
+from seo_core.lab.ground import Lab
+from seo_core.lab.run import Added, Made, Run
+
+STATIC = Chapter("03_augmentation", budgets=(2000,))
+ADAPTIVE = Chapter("04_adaptive_augmentation", budgets=(2000,))
+ADDED = 0.5  # added rows per label: every arm adds the same number, and sees as many pairs
+
+
+def robust(lab: Lab, made: Made) -> Made:
+    """Its accuracy on 2 000 pairs of the matched set with typing errors, and with synonyms put in, measured too."""
+    return replace(made, metrics={**made.metrics, **robustness(lab, made.model)})
+
+
+def robustness(lab: Lab, model) -> dict[str, float]:
+    """Accuracy of a network on perturbed pairs of the matched set, by perturbation."""
+    from seo_core.augmentation.perturbation import robust_accuracy
+
+    frame = lab.task["validation_matched"].head(2000)
+    return robust_accuracy(model, frame, lab.tokenizer, texts=lab.task.texts, max_length=lab.settings.max_length)
+
+
+def copies(lab: Lab, rows: np.ndarray) -> Added:
+    """Some of the labelled pairs again, unchanged."""
+    again = np.random.default_rng([lab.settings.seed, 73]).permutation(rows)[: int(ADDED * len(rows))]
+    return Added(lab.pool.iloc[again])
+
+
+def static_edits(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = OPERATORS) -> Added:
+    """Edits of the labelled pairs, in equal shares of the operators."""
+    return Added(edited(lab, lab.pool.iloc[rows], int(ADDED * len(rows)), operators))
+
+
+def ada_config(lab: Lab) -> AdaptiveConfig:
+    """The studies' AdaptiveConfig. `quick`: two short rounds, without the seconds that translators take to start."""
+    return AdaptiveConfig(rounds=2, trial=8) if lab.quick else AdaptiveConfig(operators=OPERATORS)
+
+
+def ada_parameters(lab: Lab, recipe=None) -> dict:
+    """What ADA was run with, for the record."""
+    config = ada_config(lab)
+    return {"ada": config, "added_share": ADDED, **absent(config.operators)}
+
+
+def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
+    """ADA's edits of the pairs at `rows`, chosen with the teacher's model as M(θ).
+
+    series: arm weights by round. metrics: examples_scored, and by class the accuracy on the reward half
+    (ada_accuracy_…), the share of the labelled pairs (ada_data_…) and of the added ones (ada_added_…).
+    """
+    from seo_core.augmentation import AdaptiveDataAugmentation
+
+    ada = AdaptiveDataAugmentation(ada_config(lab), seed=lab.settings.seed)
+    result = ada(lab.pool.iloc[rows], teacher.model(), lab.tokenizer, lab.task["reward"],
+                 budget=int(ADDED * len(rows)), texts=lab.task.texts, max_length=lab.settings.max_length)
+    series = {"round": sorted(result.log["round"].unique().tolist())}
+    for (operator, strength), group in result.log.groupby(["operator", "strength"]):
+        series[f"weight {operator} {strength:g}"] = group["weight"].tolist()
+    metrics = {"examples_scored": result.cost["examples_scored"]}
+    for row in result.groups[result.groups["kind"] == "class"].itertuples():
+        metrics.update({f"ada_accuracy_{row.group}": row.accuracy, f"ada_data_{row.group}": row.train_share,
+                        f"ada_added_{row.group}": row.added_share})
+    return Added(result.frame, series=series, metrics=metrics)
+
+
+# ---------------------------------------------------------------------------------------------
+# Static augmentation
+
+
+def _declare_static(name: str, operators: tuple[str, ...], add=static_edits, **options) -> None:
+    def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
+        rows = lab.random_rows()
+        return robust(lab, lab.fit(rows, add(lab, rows)))
+
+    used = () if add is copies else operators
+    STATIC.arm(f"da-{name}", operators, start="pretrained", keep=False, **options, parameters=lambda lab, recipe: {
+        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(augmented)
+
+
+_declare_static("static", OPERATORS, budgets=(2000, 8000))
+_declare_static("copies", OPERATORS, copies, budgets=(2000, 8000))
+
+
+def _single(operator: str) -> None:
+    def missing() -> str | None:
+        return "its resource is not here" if absent([operator]) else None
+
+    _declare_static(operator, (operator,), partial(static_edits, operators=(operator,)), resource=missing)
+
+
+for _operator in OPERATORS:
+    _single(_operator)
+
+
+# ---------------------------------------------------------------------------------------------
+# Adaptive augmentation, and the imbalanced setting, in which rare classes are what is to be helped
+
+
+@ADAPTIVE.arm("robust-base", needs="supervised", start="pretrained", budgets=(2000, 8000), recorded_as="base")
+def robust_base(lab: Lab, recipe: None, supervised: Run) -> Made:
+    """The supervised run of the same labels, its robustness measured too."""
+    return robust(lab, Made(supervised.model(), supervised.metrics, supervised.record["series"], rows=supervised.rows))
+
+
+@ADAPTIVE.arm("da", needs="supervised", start="pretrained", budgets=(2000, 8000), keep=False,
+              parameters=ada_parameters)
+def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
+    """ADA: the bandit's edits, chosen with the supervised model of the same labels as M(θ)."""
+    return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher)))
+
+
+def limited_rows(lab: Lab) -> np.ndarray:
+    """Positions in the pool of pairs whose classes stand 8:1:1."""
+    from seo_core.data import imbalance
+
+    frame = lab.pool.assign(row=np.arange(len(lab.pool)))
+    return imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)["row"].to_numpy(np.int64)
+
+
+@ADAPTIVE.arm("base-limited", start="pretrained", parameters=lambda lab, recipe: {"ratio": list(LIMITED)})
+def base_limited(lab: Lab, recipe: None) -> Made:
+    """Supervised on pairs with rare classes."""
+    return lab.fit(limited_rows(lab))
+
+
+@ADAPTIVE.arm("da-copies-limited", start="pretrained", keep=False,
+              parameters=lambda lab, recipe: {"ratio": list(LIMITED), "added_share": ADDED})
+def copies_limited(lab: Lab, recipe: None) -> Made:
+    """The same with unchanged copies."""
+    rows = limited_rows(lab)
+    return lab.fit(rows, copies(lab, rows))
+
+
+@ADAPTIVE.arm("da-static-limited", start="pretrained", keep=False, parameters=lambda lab, recipe: {
+    "ratio": list(LIMITED), "added_share": ADDED, **absent(OPERATORS)})
+def static_limited(lab: Lab, recipe: None) -> Made:
+    """The same with static edits."""
+    rows = limited_rows(lab)
+    return lab.fit(rows, static_edits(lab, rows))
+
+
+@ADAPTIVE.arm("da-limited", needs="base-limited", start="pretrained", keep=False,
+              parameters=lambda lab, recipe: {"ratio": list(LIMITED), **ada_parameters(lab)})
+def adaptive_limited(lab: Lab, recipe: None, teacher: Run) -> Made:
+    """The same with ADA."""
+    return lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher))
+
+
+declare_limited(ADAPTIVE)
+
+
+def ada_and_tal(lab: Lab, recipe: None, tal: Run) -> Made:
+    """ADA and TAL together: TAL's labels, and ADA's edits of them with TAL's model as M(θ)."""
+    return lab.fit(tal.rows, adaptive_edits(lab, tal.rows, tal), loss=transfer_loss)
+
+
+_both = dict(start="source", keep=False, parameters=ada_parameters)
+ADAPTIVE.arm("adatal", needs="tal", **_both)(ada_and_tal)
+ADAPTIVE.arm("adatal-limited", needs=Need("tal-limited"), ratio=LIMITED, **_both)(ada_and_tal)

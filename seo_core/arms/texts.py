@@ -1,0 +1,69 @@
+"""Texts beside the labelled pairs that several chapters read: the source task's, edited ones, teachers' logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seo_core.lab.ground import OFFICIAL, Lab
+from seo_core.lab.run import LabError
+from seo_core.lab.source import source_task
+from seo_core.settings import RunSettings, resolve_path
+
+OPERATORS = ("synonym", "neighbour", "eda", "aeda", "back_translation")
+STRENGTH = 0.1  # share of the words that may be edited; the lower of ADA's two
+EMBEDDED = (4096, 512)  # sentences of the generator as source texts, and how many of them are read
+
+
+def source_texts(lab: Lab) -> pd.DataFrame:
+    """The source task's training pairs without labels; none whose premise is in an evaluation split."""
+    from seo_core.data.cleaning import drop_shared
+
+    frame = source_task(lab.settings, EMBEDDED[0])["train"]
+    frame = frame[: EMBEDDED[1] if lab.settings.source == "embedded" else None]
+    held = [lab.task[split] for split in (*OFFICIAL, "reward", "acceptance")]
+    frame, _ = drop_shared(frame, held, lab.task.texts[0])
+    return frame[list(lab.task.texts)].reset_index(drop=True)
+
+
+def edited_texts(lab: Lab, share: float) -> pd.DataFrame:
+    """Edited training pairs without labels, `share` times as many as there are; the teacher says what they are."""
+    return edited(lab, lab.pool, round(share * len(lab.pool)), OPERATORS)[list(lab.task.texts)]
+
+
+def edited(lab: Lab, frame: pd.DataFrame, budget: int, operators: Sequence[str]) -> pd.DataFrame:
+    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback.
+
+    Raises LabError where none can.
+    """
+    from seo_core.augmentation import OPERATORS as ALL
+    from seo_core.augmentation import augment
+
+    usable, parts = [name for name in operators if ALL[name].available() is None], []
+    if not usable:
+        raise LabError(" ".join(f"{name} cannot be used here. {ALL[name].available()}" for name in operators))
+    for number, name in enumerate(usable):
+        share = budget // len(usable) + (number < budget % len(usable))
+        copies = augment(frame, name, strength=STRENGTH, seed=lab.settings.seed, texts=lab.task.texts)
+        order = np.random.default_rng([lab.settings.seed, 71, number]).permutation(len(copies))
+        parts.append(copies.iloc[np.resize(order, share)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def absent(operators: Sequence[str]) -> dict:
+    """For a record's parameters: which of these operators were not there; nothing where all were.
+
+    So a record made without one does not stand for the run with it, once its resource is installed.
+    """
+    from seo_core.augmentation import OPERATORS as ALL
+
+    missing = [name for name in operators if ALL[name].available() is not None]
+    return {"operators_absent": missing} if missing else {}
+
+
+def cache_folder(settings: RunSettings) -> Path:
+    """Where the teachers' logits lie: hidden, beside the records."""
+    return resolve_path(settings.results_dir) / settings.profile / ".teacher"

@@ -1,0 +1,39 @@
+"""What the chapter on transfer compares: the same labels from four starts."""
+
+from __future__ import annotations
+
+from seo_core.lab.arm import Chapter
+from seo_core.lab.ground import Lab
+from seo_core.lab.run import Made
+from seo_core.lab.source import SOURCE_EPOCHS, source_model, source_pairs
+
+TRANSFER = Chapter("05_transfer_learning", budgets=(8000,), layers=3)
+FROM_SCRATCH = dict(start="scratch", training={"freeze_embeddings": False})  # a random word table has to be trained
+BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work, not tuned here
+
+
+def transfer_loss(model):
+    """L_TL: cross-entropy plus the L2-SP pull towards the weights that training began from."""
+    from seo_core.transfer import with_l2_sp
+
+    return with_l2_sp(model, BETA)
+
+
+@TRANSFER.arm("tl-decay", start="source", training={"layer_decay": 0.8}, keep=False)  # a fifth slower per layer
+@TRANSFER.arm("tl", start="source", keep=False)
+@TRANSFER.arm("scratch", **FROM_SCRATCH, keep=False)
+@TRANSFER.arm("supervised", start="pretrained", recorded_as="base", budgets=(500, 1000, 2000, 4000, 8000))
+def random_labels(lab: Lab, recipe: None) -> Made:
+    """Random labels: from the pre-trained start what every technique is compared with; from new weights (word table
+    trained too); from a network trained on the source task, with one rate for all layers or slower ones below."""
+    return lab.fit(lab.random_rows())
+
+
+@TRANSFER.arm("source", budgets=(0,), keep=False)
+def source(lab: Lab, recipe: None) -> Made:
+    """The source network itself, before it has seen a label of the target; what the source task cost is in the metrics:
+    train_examples, train_tokens and source_labels."""
+    _, train = source_pairs(lab.run_settings, lab.tokenizer)
+    return Made(lab.network("source"), start=source_model(lab.settings), metrics={
+        "train_examples": SOURCE_EPOCHS * len(train), "train_tokens": SOURCE_EPOCHS * int(train.lengths.sum()),
+        "labels": 0, "source_labels": len(train)})

@@ -1,0 +1,77 @@
+"""The source task D_s: its data, and the network that was trained on it, from which transfer starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from seo_core.data import Encoded, TaskData, encode
+from seo_core.lab.run import LabError
+from seo_core.settings import RunSettings, resolve_path
+
+SOURCE_EPOCHS = 2  # of the source task
+QUICK_PAIRS = (1024, 128)  # generated pairs, and how many of them are trained on
+QUICK_DEPTH = 3  # under `quick` so many layers below the head learn, which saves a third of the time
+
+
+def source_task(settings: RunSettings, rows: int) -> TaskData:
+    """The source task; "embedded" is the generator with other sentences, `rows` of them. Raises DataError."""
+    from seo_core.data import load_nli
+
+    return load_nli(settings.source, **({"rows": rows, "seed": 1} if settings.source == "embedded" else {}))
+
+
+def source_pairs(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
+    """The source task, and the pairs of it that are trained on."""
+    task = source_task(settings, QUICK_PAIRS[0])
+    frame = task["train"][: QUICK_PAIRS[1] if settings.source == "embedded" else None]
+    return task, encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
+def source_settings(settings: RunSettings) -> RunSettings:
+    """One network for all seeds: what differs between them is the target's labels and their order."""
+    return replace(settings, seed=0, epochs=SOURCE_EPOCHS, train_rows=None)
+
+
+def source_model(settings: RunSettings) -> Path:
+    """The folder of a network trained on the source task (`settings.source`), made on the first call.
+
+    Raises LabError where its classes are not the target's, DataError, ModelError.
+    """
+    from seo_core.models import load_backbone, save
+    from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
+
+    settings = replace(source_settings(settings), data=settings.source)
+    identity = {name: value for name, value in settings.asdict().items() if name != "results_dir"}
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
+        if folder.is_dir():
+            return folder
+        model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
+        task, train = source_pairs(settings, tokenizer)
+        if len(task.labels) != model.config.num_labels:
+            raise LabError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
+                           f"{model.config.num_labels}: pass source= a set with the same classes")
+        checkpoint = checkpoint_folder(settings, "source")
+        if settings.profile == "quick":
+            freeze_below(model, QUICK_DEPTH)
+        fit(model, train, config=TrainingConfig.from_settings(settings), progress=False,
+            checkpoint_dir=None if settings.profile == "quick" else checkpoint)  # it takes as long as ten steps
+        save(model, tokenizer, folder)
+        discard_checkpoint(checkpoint)
+    return folder
+
+
+def freeze_below(model, depth: int) -> None:
+    """Takes all but the `depth` layers below the head out of training."""
+    from seo_core.training import layer_depths
+
+    depths = layer_depths(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(depths[name] <= depth)
