@@ -37,59 +37,61 @@ model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the record goes
 
 # %%
-import time
+import inspect
+
+import numpy as np
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables
-from seo_core.data import encode, prepare
-from seo_core.evaluation import evaluate
-from seo_core.models.backbone import load_backbone, model_info
-from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
+from seo_core.arms import baseline, open_lab
+from seo_core.evaluation import accuracy_by_genre, confusion_matrix
 
-started = time.time()
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 
 # %% [markdown]
 # ## Data
 #
-# `prepare` loads and cleans the set, takes the development slice out of the training pairs, and cuts everything to the
-# size that the profile asks for. The development slice has two halves, and no premise stands in two splits.
-# The official validation sets, matched and mismatched, are read once, at the end of this chapter.
+# A *lab* is the common ground of all that this book compares: it loads and cleans the set, takes the development slice out of the training pairs,
+# and cuts everything to the size that the profile asks for. The development slice has two halves, and no premise stands in two splits.
+# The official validation sets, matched and mismatched, are read once, at the end of a run.
 
 # %%
-task = prepare(settings)
-{split: len(frame) for split, frame in task.splits.items()}
+lab = open_lab("02_baseline", settings)
+{split: len(frame) for split, frame in lab.task.splits.items()}
 
 # %% [markdown]
 # A premise and a hypothesis become one sequence of WordPiece tokens, `[CLS] premise [SEP] hypothesis [SEP]`.
-# `encode` keeps all of them in one flat array. Padding is added when a batch is made, and only up to the longest pair
+# All of them lie in one flat array. Padding is added when a batch is made, and only up to the longest pair
 # in that batch.
 
 # %%
-network, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), labels=task.labels,
-                                   layers=settings.layers, seed=settings.seed)
-splits = {name: encode(task.splits[name], tokenizer, texts=task.texts, max_length=settings.max_length)
-          for name in ("train", "acceptance")}
-print(f"{len(splits['train'])} training pairs, {splits['train'].lengths.mean():.1f} tokens each on average")
+train = lab.encoded("train")
+print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on average")
 
 # %% [markdown]
 # ## Training
 #
-# One call. `fit` warms the learning rate up and lets it fall linearly to zero, clips gradients, puts pairs of like
+# What is compared is an *arm*: a name, a recipe and a function. This is the function of the arm `base`:
+
+# %%
+print(inspect.getsource(baseline.fine_tuned))
+
+# %% [markdown]
+# `fit` warms the learning rate up and lets it fall linearly to zero, clips gradients, puts pairs of like
 # length into a batch, computes in bf16 where the processor can, and leaves the word table as it is: half of the
 # small encoder's weights are in that table. Exercise 2 asks what training it would change.
 # The chapter [](bench_training) measures what each of these is worth in time.
+#
+# `lab.arm` looks for a record of this run, and trains where there is none. A stopped run goes on from its checkpoint. Every chapter on compression starts from these
+# very weights.
 
 # %% tags=["nbval-ignore-output"]
-config = TrainingConfig.from_settings(settings, evaluations_per_epoch=4)
-checkpoint = checkpoint_folder(settings, "02_baseline")  # a stopped run goes on from here
-result = fit(network, splits["train"], development=splits["acceptance"], config=config,
-             checkpoint_dir=checkpoint, progress=False)
-print(f"{result.metrics['train_examples']} examples in {result.metrics['train_seconds']:.0f} s, "
-      f"development accuracy {100 * result.series['development_accuracy'][-1]:.1f}%")
+run = lab.arm("base")
+metrics, curves = run.metrics, run.record["series"]
+print(f"{metrics['train_examples']} examples, development accuracy {100 * curves['development_accuracy'][-1]:.1f}%")
 
 # %% mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}}
-_ = figures.training_curves(result.series)
+_ = figures.training_curves(curves)
 
 # %% [markdown]
 # ## Evaluation
@@ -99,35 +101,28 @@ _ = figures.training_curves(result.series)
 # The expected calibration error says how far the stated confidence is from the accuracy {cite}`guo2017calibration`.
 
 # %% tags=["nbval-ignore-output"]
-metrics, details = evaluate(network, task, tokenizer, max_length=settings.max_length)
 for name in ("accuracy", "f1_macro", "cross_entropy", "perplexity", "ece"):
     print(f"{name:14s} matched {metrics[name + '_matched']:.3f}   mismatched {metrics[name + '_mismatched']:.3f}")
 
 # %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
-_ = figures.confusion(details["validation_matched"]["confusion"], task.labels)
+kept, splits = results.predictions(run.path), ("validation_matched", "validation_mismatched")
+votes = {split: np.eye(len(lab.task.labels))[kept[split]] for split in splits}  # (n, k), 1 for the class that was said
+confusion = {split: confusion_matrix(votes[split], lab.encoded(split).labels) for split in splits}
+_ = figures.confusion(confusion["validation_matched"], lab.task.labels)
 
 # %% mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}}
-_ = figures.by_genre({split: found["by_genre"] for split, found in details.items()})
+_ = figures.by_genre({split: accuracy_by_genre(votes[split], lab.encoded(split).labels, lab.task[split]["genre"])
+                      for split in splits})
 
 # %% [markdown]
-# The result goes into the results store as one record. Tables and figures of later chapters read it from there.
-
-# %%
-record = results.write(
-    "02_baseline", "base", settings=settings, data=task, model_info=model_info(network, settings.model),
-    metrics={**result.metrics, **metrics}, series=result.series, parameters={"training": config.__dict__},
-    predictions={split: found["logits"] for split, found in details.items()},
-    labels={split: found["labels"] for split, found in details.items()}, started=started, logits=True)
-discard_checkpoint(checkpoint)
-
-# %% [markdown]
+# The run is one record in the results store, with its predictions and its weights beside it. Tables and figures of later chapters read it from there.
+#
 # **Check.** Fine-tuning has to learn something that guessing does not have: on both sets the accuracy must lie above
 # the share of the most frequent label, by more than chance allows, and perplexity below 3, the value of a uniform guess.
 
 # %%
-for split, found in details.items():
-    n, majority = len(found["labels"]), found["confusion"].sum(axis=1).max()
-    right = found["confusion"].trace()
+for split, counts in confusion.items():
+    n, majority, right = counts.sum(), counts.sum(axis=1).max(), counts.trace()
     assert right > majority + 3 * (majority * (1 - majority / n)) ** 0.5, (split, right, majority, n)
 assert metrics["perplexity_matched"] < 3
 print("above the majority class on both sets, perplexity below 3")
@@ -167,6 +162,6 @@ _ = figures.reference_curves(results.load_records(reference))
 # ## Exercises
 #
 # 1. Set `seed` to 1 and 2. How far apart are the accuracies? Compare the spread with the binomial standard error.
-# 2. Use `TrainingConfig.from_settings(settings, freeze_embeddings=False)`. What do accuracy and time do?
-# 3. Train with `learning_rate=1e-2`. What does the loss curve look like, and which error do you get, if any?
+# 2. Use `load_settings(profile, freeze_embeddings=False)`. What do accuracy and time do?
+# 3. Use `load_settings(profile, learning_rate=1e-2)`. What does the loss curve look like, and which error do you get, if any?
 # 4. Which genre is hardest? Is the difference larger than its standard error, given the number of pairs?

@@ -44,7 +44,7 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
-from seo_core.arms import registry
+from seo_core.arms import open_lab
 from seo_core.augmentation import DELETION, OPERATORS, augment, changes, label_filter, protected, survivors
 from seo_core.augmentation.words import split
 from seo_core.data import generate
@@ -131,12 +131,12 @@ print("shared words, protected words and entailed hypotheses are as they were")
 # supervised model that the study below compares with.
 
 # %% tags=["nbval-ignore-output"]
-study = registry.open_study("03_augmentation", settings)
-labels = study.budgets[0] if profile == "quick" else 2000
-base = registry.base(study, labels)
-labelled = study.pool.iloc[base.rows].reset_index(drop=True)
-edited = augment(labelled, "neighbour", strength=0.5, seed=settings.seed, texts=study.task.texts)
-kept = label_filter(edited, predict(base.model(), study.encode(edited)))
+lab = open_lab("03_augmentation", settings)
+labels = lab.budgets[0] if profile == "quick" else 2000
+base = lab.arm("supervised", labels)
+labelled = lab.pool.iloc[base.rows].reset_index(drop=True)
+edited = augment(labelled, "neighbour", strength=0.5, seed=settings.seed, texts=lab.task.texts)
+kept = label_filter(edited, predict(base.model(), lab.encode(edited)))
 tables.Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mean"]).round(2).reset_index())
 
 # %% [markdown]
@@ -153,8 +153,8 @@ tables.Table(changes(labelled, edited[~kept]).head(4))
 # typing errors, and synonyms where WordNet is there. Under `quick` there is one run of each, too small to tell anything; the reference runs below are the result.
 
 # %% tags=["nbval-ignore-output"]
-quick = dict(arms=["static"], labels=[labels]) if profile == "quick" else {}
-runs = [base, *registry.run("03_augmentation", settings, study=study, **quick)]
+quick = dict(arms=["da-static"], labels=[labels]) if profile == "quick" else {}
+runs = [base, *lab.run(**quick)]
 names = ["labels", "added", "accuracy_matched", "accuracy_mismatched", "robust_accuracy"]
 rows = [{"configuration": run.record["configuration"], **{n: run.metrics.get(n) for n in names}} for run in runs]
 tables.Table(pd.DataFrame(rows).round(3))

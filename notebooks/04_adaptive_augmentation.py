@@ -47,11 +47,10 @@ import torch
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables, verdicts
-from seo_core.arms import registry
+from seo_core.arms import open_lab
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import mean_gradient
 from seo_core.augmentation.perturbation import typos
-from seo_core.lab.ground import open_study
 from seo_core.selection import features
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
@@ -64,12 +63,12 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # count in the label budget of every record, though most arms make no use of them (more on that at the reference runs).
 
 # %%
-study = open_study(registry.ADAPTIVE, settings)
-labels = study.budgets[1]
-frame = study.pool.iloc[study.random_rows(labels)].reset_index(drop=True)
-base = registry.base(study, labels)
+lab = open_lab("04_adaptive_augmentation", settings)
+labels = lab.budgets[1]
+frame = lab.pool.iloc[lab.random_rows(labels)].reset_index(drop=True)
+base = lab.arm("supervised", labels)
 network = base.model()
-reward = study.task["reward"]
+reward = lab.task["reward"]
 print(f"{len(frame)} labelled pairs, {len(reward)} pairs of the reward half")
 
 # %% [markdown]
@@ -95,7 +94,7 @@ print(f"{len(frame)} labelled pairs, {len(reward)} pairs of the reward half")
 # **Check.** The product of two small arrays is the gradient that torch finds by going backward.
 
 # %%
-few = study.encode(reward[:16])
+few = lab.encode(reward[:16])
 logits, inputs = features(network, few, precision="fp32")
 batch = few.batch(np.arange(16))
 torch.nn.functional.cross_entropy(network(**{k: v for k, v in batch.items() if k != "labels"}).logits,
@@ -117,7 +116,7 @@ print("the factorised gradient is torch's:", backward.shape)
 # %%
 config = AdaptiveConfig()
 ada = AdaptiveDataAugmentation(config, seed=settings.seed)
-found = ada(frame, network, study.tokenizer, reward, budget=labels // 2, texts=study.task.texts,
+found = ada(frame, network, lab.tokenizer, reward, budget=labels // 2, texts=lab.task.texts,
             max_length=settings.max_length)
 print(f"{len(found.frame)} rows were asked for and came back: {found.complete}")
 
@@ -157,7 +156,7 @@ expected = (1 - config.exploration) * score / score.sum() + config.exploration /
 assert np.allclose(last["updated"], expected) and last["updated"].max() > 1.05 * last["updated"].min()
 assert len(found.frame) == labels // 2 == found.log["taken"].sum()
 assert (found.frame["label"] == before["label"]).all()
-pairs = list(study.task.texts)
+pairs = list(lab.task.texts)
 assert not found.frame.duplicated(pairs).any() and not found.frame.merge(frame, on=pairs).shape[0]
 print("weights follow rewards, the budget is met, every row is new and keeps its label")
 
@@ -170,14 +169,13 @@ print("weights follow rewards, the budget is met, every row is new and keeps its
 # what one of the operators trains for. Negations and numbers are never touched.
 
 # %%
-sample = study.task["validation_matched"].head(2)
+sample = lab.task["validation_matched"].head(2)
 for old, new in zip(sample["premise"], typos(sample, seed=0, rate=0.3)["premise"], strict=True):
     print(old, "\n  ", new)
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = registry.run(registry.ADAPTIVE, settings, arms=["da"] if quick else None, labels=[labels] if quick else None,
-                 report=print, study=study)
+runs = lab.run(["da"] if quick else "all", labels=[labels] if quick else None, report=print)
 
 # %% [markdown]
 # Under `quick` these are models of a hundred pairs, and their accuracies say nothing about the method: the cell shows that it runs. Under
@@ -223,7 +221,7 @@ tables.Table(contrasts.arm_table(results.load(*(run.path for run in (base, *runs
 # %%
 everything = results.load(results.reference_dir() / "cpu")
 source = everything["configuration"].isin(["random", "random-limited"]) & (everything.get("labels") == 2000)
-mine = everything[everything["experiment"].isin([registry.ADAPTIVE, registry.STATIC]) | source]
+mine = everything[everything["experiment"].isin(["04_adaptive_augmentation", "03_augmentation"]) | source]
 arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-copies-limited", "da-static-limited", "da-limited",
         "random", "random-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
@@ -295,7 +293,7 @@ for words, mine in signs.items():
 # Which arms earned the weight, and which classes got the rows:
 
 # %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}}
-records = [r for r in results.load_records(results.reference_dir() / "cpu" / registry.ADAPTIVE)
+records = [r for r in results.load_records(results.reference_dir() / "cpu" / "04_adaptive_augmentation")
            if r["configuration"] == "da"]
 _ = figures.arm_weights(contrasts.weights_by_round(records))
 

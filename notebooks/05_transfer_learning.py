@@ -46,14 +46,14 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
-from seo_core.arms import registry
-from seo_core.lab.ground import open_study, source_model
+from seo_core.arms import open_lab
+from seo_core.lab.source import source_model
 from seo_core.training import TrainingConfig, fit
 from seo_core.transfer import distance, l2_sp, load_source, movement, with_l2_sp
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-study = open_study("05_transfer_learning", settings)
-print(f"pool of {len(study.pool)} pairs; source task: {settings.source.rstrip('/').split('/')[-1]}")
+lab = open_lab("05_transfer_learning", settings)
+print(f"pool of {len(lab.pool)} pairs; source task: {settings.source.rstrip('/').split('/')[-1]}")
 
 # %% [markdown]
 # ## Three starts
@@ -66,8 +66,8 @@ print(f"pool of {len(study.pool)} pairs; source task: {settings.source.rstrip('/
 # counts them. Under `quick` both tasks come from the embedded generator, with other sentences, and the numbers mean nothing.
 
 # %% tags=["nbval-ignore-output"]
-quick = dict(arms=["base", "source", "tl"], labels=[64]) if profile == "quick" else {}
-runs = registry.run("05_transfer_learning", settings, study=study, **quick)
+quick = dict(arms=["supervised", "source", "tl"], labels=[64]) if profile == "quick" else {}
+runs = lab.run(**quick)
 bought = next(run.metrics["source_labels"] for run in runs if run.record["configuration"] == "source")
 rows = [(run.record["configuration"], run.metrics["labels"], run.metrics["accuracy_matched"]) for run in runs]
 table = pd.DataFrame(rows, columns=["configuration", "labels", "accuracy, matched"]).round(3)
@@ -82,7 +82,7 @@ tables.Table(table)
 # eight steps show it. Each starts from the source weights.
 
 # %% tags=["nbval-ignore-output"]
-source, pairs, moved, networks = source_model(study.settings), study.encoded.take(study.random_rows(64)), {}, {}
+source, pairs, moved, networks = source_model(lab.settings), lab.encoded().take(lab.random_rows(64)), {}, {}
 reference, _ = load_source(source)
 for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 3.0)):
     network, _ = load_source(source)

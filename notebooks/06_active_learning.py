@@ -51,9 +51,9 @@ import scipy.stats
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
-from seo_core.arms import registry
+from seo_core.arms import acquisition, open_lab
 from seo_core.bench import selection
-from seo_core.lab.ground import BUDGETS, open_study
+from seo_core.lab.arm import BUDGETS
 from seo_core.selection import density_scores, describe, features, maps, plateau, select, text_vectors
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
@@ -61,7 +61,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %% [markdown]
 # ## The pool, and the first labels
 #
-# A study holds the pool (all training pairs left after the development slice) and the label budgets of the profile.
+# A *lab* holds the pool (all training pairs left after the development slice) and the label budgets of the profile.
 # The first budget is bought at random, since there is no model yet that could choose. That model starts from a
 # network trained on a *source task*, another NLI set (under `quick`, other generated sentences), because that is the
 # setting of the papers, and [](07_transfer_active_learning) goes on from it.
@@ -69,11 +69,11 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # What the acquisition functions get is *sealed*: every label is −1. A label becomes visible when it is bought.
 
 # %%
-study = open_study("06_active_learning", settings)
-first = registry.acquire("random")(study, study.budgets[0])
-candidates = study.candidates(first.rows, 1, 96 if profile == "quick" else registry.CANDIDATES)
-sealed = study.sealed.take(candidates)
-print(f"{len(study.pool)} pairs in the pool, budgets {study.budgets}; labels that can be seen: {(sealed.labels >= 0).sum()}")
+lab = open_lab("06_active_learning", settings)
+first = lab.arm("random", lab.budgets[0])
+candidates = lab.candidates(first.rows, 1, 96 if profile == "quick" else acquisition.CANDIDATES)
+sealed = lab.sealed.take(candidates)
+print(f"{len(lab.pool)} pairs in the pool, budgets {lab.budgets}; labels that can be seen: {(sealed.labels >= 0).sum()}")
 
 # %% [markdown]
 # ## What the model says of the pool
@@ -109,7 +109,7 @@ network = first.model()
 logits, embeddings = features(network, sealed)
 density = density_scores(embeddings, np.random.default_rng(seed))
 names = ("random", "least_confidence", "margin", "entropy", "bald", "badge", "hybrid", "hybrid_text")
-n = min(study.budgets[1] - study.budgets[0], len(sealed) // 5)
+n = min(lab.budgets[1] - lab.budgets[0], len(sealed) // 5)
 bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) for name in names}
 print({name: len(set(positions)) for name, positions in bought.items()})
 
@@ -154,12 +154,11 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 # for every arm and every budget, writes a record for each, and skips what has one. Under `quick` it is a single round of the
 # papers' choice and of ours, from which the next chapter goes on: a demonstration with a hundred pairs, whose accuracy says
 # nothing about the method.
-# Under `cpu` it is the whole study.
+# Under `cpu` it is the whole lab.
 
 # %% tags=["nbval-ignore-output"]
 quick = profile == "quick"
-runs = registry.run(registry.ACTIVE, settings, arms=["entropy", "hybrid"] if quick else None,
-                 labels=[study.budgets[1]] if quick else None, report=print, study=study)
+runs = lab.run(["entropy", "hybrid"] if quick else "all", labels=[lab.budgets[1]] if quick else None, report=print)
 
 # %% [markdown]
 # The ledger of a run is part of its record: which pairs were bought, in which order. All arms of a seed share
@@ -167,7 +166,7 @@ runs = registry.run(registry.ACTIVE, settings, arms=["entropy", "hybrid"] if qui
 
 # %%
 ledgers = {run.record["configuration"]: run.rows for run in runs if run.record["configuration"] in ("random", "entropy")}
-assert all((rows[:study.budgets[0]] == first.rows).all() for rows in ledgers.values())
+assert all((rows[:lab.budgets[0]] == first.rows).all() for rows in ledgers.values())
 {name: len(rows) for name, rows in ledgers.items()} if quick else len(ledgers)
 
 # %% [markdown]

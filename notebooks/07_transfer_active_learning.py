@@ -48,6 +48,7 @@ results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
 
 # %%
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +58,7 @@ import torch
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
-from seo_core.arms import registry
-from seo_core.lab.ground import open_study
+from seo_core.arms import acquisition, open_lab
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, features
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
@@ -70,10 +70,10 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # Each step then takes a labelled batch and eight unlabelled pairs of like length.
 
 # %%
-study = open_study("07_transfer_active_learning", settings)
-start = study.start(registry.source_model(study.settings))  # θ_s: learned on the source task
-unlabelled = study.sealed.take(range(100))
-batch = study.encoded.batch(range(16)) | {"rows": torch.arange(16)}
+lab = open_lab("07_transfer_active_learning", settings)
+start = lab.network("source")  # θ_s: learned on the source task
+unlabelled = lab.sealed.take(range(100))
+batch = lab.encoded().batch(range(16)) | {"rows": torch.arange(16)}
 logits = torch.zeros(16, 3)  # an undecided model: its cross-entropy is log 3
 config = TransferActiveConfig(l2_sp=0.0)
 value = {lam: float(TransferActiveLearning(replace(config, lam=lam)).loss(start, unlabelled)(logits, batch).detach())
@@ -104,8 +104,8 @@ print("without the pull λ = 0 is the cross-entropy; the term is an entropy and 
 # with the term. So the two differ in nothing else.
 
 # %% tags=["nbval-ignore-output"]
-labels = study.budgets[1]
-without, with_term = registry.acquire("hybrid")(study, labels), registry.active_term(study, labels)
+labels = lab.budgets[1]
+without, with_term = lab.arm("hybrid", labels), lab.arm("tal", labels)
 for name, run in (("λ = 0", without), ("with the term", with_term)):
     print(f"{name:14s} {labels} labels, matched {100 * run.metrics['accuracy_matched']:.1f}%")
 
@@ -119,33 +119,40 @@ print("the same labels were bought, each of them once")
 # look and proves nothing; the reason is the argument at the head of the page.
 
 # %% tags=["nbval-ignore-output"]
-left = study.sealed.take(np.setdiff1d(np.arange(len(study.pool)), without.rows)[:300])
+left = lab.sealed.take(np.setdiff1d(np.arange(len(lab.pool)), without.rows)[:300])
 scores = {name: scipy.stats.entropy(scipy.special.softmax(features(run.model(), left)[0], axis=1), axis=1)
           for name, run in (("λ = 0", without), ("with the term", with_term))}
 agree = np.intersect1d(*(np.argsort(-s)[:30] for s in scores.values()))
 print({name: round(float(s.mean()), 3) for name, s in scores.items()}, f"{len(agree)} of the 30 most uncertain in common")
 
 # %% [markdown]
-# ## The loop in one call
+# ## The loop
 #
-# The study above goes by arms and records. For data of your own there is the loop, with the ledger and the papers' stopping rule in it:
-#
-# ```python
-# tal = TransferActiveLearning(TransferActiveConfig(lam=0.1), seed=0)
-# found = tal.run(pool, (1000, 2000, 4000), make_model=lambda: load_source(folder)[0], config=config, development=acceptance)
-# found.model, found.series["development_accuracy"], found.ledger.frame()
-# ```
-#
+# The loop that made both runs is short: the rounds of an arm, one after the other, until the development accuracy has reached its plateau, which is
+# the papers' rule. `lab.arm` finds the record of a round, or buys, trains and writes it. The ledger of what was bought is in each run's `rows`.
+
+# %%
+print(inspect.getsource(acquisition.bought_by), inspect.getsource(acquisition.until_plateau), sep="\n")
+
+# %% [markdown]
+# Here it is on the rounds above. For pairs of your own, give `load_settings` your file as `data=`, and your own numbers of labels:
+
+# %%
+rounds = acquisition.until_plateau(lab, "hybrid", lab.budgets[:2])
+assert rounds[-1].path == without.path and (rounds[-1].rows[:lab.budgets[0]] == rounds[0].rows).all()
+print("labels bought:", [len(run.rows) for run in rounds], "the last round is the run above")
+
+# %% [markdown]
 # ## The whole data module
 #
 # The arm `data-module` puts the data side of the papers together: TAL buys the labels and gives the teacher; the teacher's soft labels
 # for 8 000 other pairs of the pool, and ADA's edits of the bought pairs, join the training of the final model. `data-module-wide`
 # takes all that is left of the pool, labelled by the mean of two teachers: TAL's model, and `hybrid`'s, which had the same labels. Under
-# `quick` both are left out; under `cpu` this cell runs the whole study.
+# `quick` both are left out; under `cpu` this cell runs the whole lab.
 
 # %% tags=["nbval-ignore-output"]
 if profile != "quick":
-    registry.run("07_transfer_active_learning", settings, report=print, study=study)
+    lab.run(report=print)
 
 # %% [markdown]
 # ## What the papers report

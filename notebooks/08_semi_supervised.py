@@ -45,9 +45,9 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
-from seo_core.arms import registry
+from seo_core.arms import open_lab
+from seo_core.arms import self_training as arms
 from seo_core.evaluation import softmax
-from seo_core.lab.ground import open_study
 from seo_core.selection.pseudo import (
     adaptive_pseudo_label,
     class_thresholds,
@@ -59,7 +59,7 @@ from seo_core.selection.pseudo import (
 )
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-study = open_study("08_semi_supervised", settings)
+lab = open_lab("08_semi_supervised", settings)
 
 # %% [markdown]
 # ## One threshold, or one for each class
@@ -100,16 +100,16 @@ print("the bar is highest for the easy class, and the hard class is learned too"
 # ## A real teacher
 #
 # The teacher is the supervised model of the same labels. What would each fixed threshold keep of the pool, and how much of that
-# would be right? The true labels are looked at here and for the records only. What training gets is `study.sealed`, in which
+# would be right? The true labels are looked at here and for the records only. What training gets is `lab.sealed`, in which
 # every label is −1.
 
 # %% tags=["nbval-ignore-output"]
-labels, size = (64, registry.QUICK_UNLABELLED) if profile == "quick" else (2000, registry.UNLABELLED)
-teacher = registry.base(study, labels)
-chosen = study.candidates(teacher.rows, 1, size)
-pool, labelled = study.sealed.take(chosen), study.encoded.take(teacher.rows)
+labels, size = (64, arms.QUICK_UNLABELLED) if profile == "quick" else (2000, arms.UNLABELLED)
+teacher = lab.arm("supervised", labels)
+chosen = lab.candidates(teacher.rows, 1, size)
+pool, labelled = lab.sealed.take(chosen), lab.encoded().take(teacher.rows)
 weak = teacher_logits(teacher.model(), pool)  # (1, n, k)
-metrics, series = quality(weak, adaptive_pseudo_label(weak[0]), study.encoded.labels[chosen], study.task.labels)
+metrics, series = quality(weak, adaptive_pseudo_label(weak[0]), lab.encoded().labels[chosen], lab.task.labels)
 tables.Table(pd.DataFrame(series).round(3))
 
 # %% mystnb={"figure": {"caption": "This run's teacher on the unlabelled pairs: what a fixed threshold keeps, and how much of it is right.", "name": "fig-ssl-teacher"}, "image": {"alt": "Two panels over the threshold: the share of the pool that is kept falls, and the share of right labels among the kept changes."}}
@@ -122,17 +122,17 @@ _ = figures.thresholds({f"{labels} labels": series})
 # [](03_augmentation).
 
 # %% tags=["nbval-ignore-output"]
-view = study.encode(registry.strong_view(study, chosen, weak[0].argmax(axis=1)))
+view = lab.encode(arms.strong_view(lab, chosen, weak[0].argmax(axis=1)))
 step = self_training(weak, labelled, pool, strong=view)
 print(f"{len(labelled)} labelled pairs and {len(step.pseudo)} of {len(pool)} unlabelled ones; an epoch has {len(step.train)}")
-print("thresholds", dict(zip(study.task.labels, step.pseudo.thresholds.round(2).tolist(), strict=True)))
+print("thresholds", dict(zip(lab.task.labels, step.pseudo.thresholds.round(2).tolist(), strict=True)))
 
 # %% [markdown]
 # **Check.** No label of an unlabelled pair is read: with the true labels put back, or with nonsense, the training set and its
 # targets are the same. Labelled pairs keep their labels.
 
 # %%
-for other in (study.encoded.labels[chosen], np.full(len(pool), 7)):
+for other in (lab.encoded().labels[chosen], np.full(len(pool), 7)):
     pool.labels[:] = view.labels[:] = other
     again = self_training(weak, labelled, pool, strong=view)
     assert np.array_equal(again.targets, step.targets) and np.array_equal(again.train.ids, step.train.ids)
@@ -145,7 +145,7 @@ print("no label of an unlabelled pair is read")
 
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["ssl"], labels=[labels]) if profile == "quick" else {}
-runs = [teacher, *registry.run("08_semi_supervised", settings, study=study, **quick)]
+runs = [teacher, *lab.run(**quick)]
 names = ["labels", "accuracy_matched", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r.record["configuration"], **{n: r.metrics.get(n) for n in names}} for r in runs]
 tables.Table(pd.DataFrame(rows).round(3))
@@ -232,7 +232,7 @@ _ = figures.thresholds({name: named[name, seed] for name, seed in sorted(named, 
 
 # %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are the seeds that kept these numbers: three of `ssl`, two of `ssl-source`; `ssl-fixed` kept no pair.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
 rows = [(r["configuration"], name, r["metrics"].get(f"pseudo_kept_{name}"), r["metrics"].get(f"pseudo_accuracy_{name}"))
-        for r in records if r["metrics"]["labels"] == 2000 for name in study.task.labels]
+        for r in records if r["metrics"]["labels"] == 2000 for name in lab.task.labels]
 _ = figures.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))
 
 # %%
@@ -255,5 +255,5 @@ tables.Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"])
 #
 # 1. Make the student the teacher of a second student: train it with `fit` on `step.train` with `loss=step.loss`. Does a third round still help?
 # 2. Pass the logits of two teachers (`teacher_logits([first, second], pool)`). How much better are their mean's labels?
-# 3. Replace the pool by pairs of another kind, encoded with `study.encode(frame)`; all that is read of `label` is your own check. What happens to the pseudo-labels' accuracy?
+# 3. Replace the pool by pairs of another kind, encoded with `lab.encode(frame)`; all that is read of `label` is your own check. What happens to the pseudo-labels' accuracy?
 # 4. Set `temperature=2` in `SelfTrainingConfig`. Which teachers gain by it?

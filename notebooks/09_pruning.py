@@ -49,14 +49,13 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
-from seo_core.arms import pruning
+from seo_core.arms import open_lab, pruning
 from seo_core.bench.inference import InferenceConfig, batches, eager, measure
 from seo_core.evaluation import predict
-from seo_core.lab.bench import open_bench
 from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-bench = open_bench("09_pruning", settings)
+lab = open_lab("09_pruning", settings)
 
 from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging
@@ -70,7 +69,7 @@ logging.disable_progress_bar()
 # these weights. Under `quick` they come from a minute's training on generated sentences.
 
 # %%
-base = bench.baseline().model()
+base = lab.arm("base").model()
 parts = {"word table": base.bert.embeddings.word_embeddings, "encoder": base.bert.encoder, "pooler": base.bert.pooler,
          "whole network": base}
 counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
@@ -117,7 +116,7 @@ print(f"packed: {stored['before']['bitmap'] / 1e6:.2f} MB before, {stored['after
 # weight, since weights are what a removal buys.
 
 # %%
-reward = bench.encoded("reward").take(range(64))
+reward = lab.encoded("reward").take(range(64))
 scores = {name: importance(base, name, reward) for name in ("magnitude", "taylor", "activation")}
 removals = {name: choose(base, found, 0.4) for name, found in scores.items()}
 small = {name: remove(base, **removal.units) for name, removal in removals.items()}
@@ -154,7 +153,7 @@ print("removal is masking, only smaller; the file shrinks by the weights that we
 config = InferenceConfig(batches=2, rounds=3)
 contestants = {"baseline": base, "50% zeros": zeros, "40% of the encoder removed": network}
 contestants = {name: eager(each, threads=config.threads) for name, each in contestants.items()}
-turns = measure(contestants, batches(bench.encoded("acceptance"), config), config)
+turns = measure(contestants, batches(lab.encoded("acceptance"), config), config)
 means = turns.groupby(["contestant", "round"])["ms"].mean().unstack("round").loc[list(contestants)]
 table = pd.DataFrame({"ms, median": means.median(axis=1), "lowest": means.min(axis=1), "highest": means.max(axis=1)})
 table["speed-up"] = table.loc["baseline", "ms, median"] / table["ms, median"]
@@ -169,9 +168,9 @@ tables.Table(table.round(2).reset_index(names="network"))
 # [](12_distillation). Under `quick` each trains for a quarter of an epoch.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in pruning.ARMS.items() if experiment == bench.experiment]
-names = ["prune", "taylor-40"] if profile == "quick" else mine
-runs = {"base": bench.baseline(), **{name: pruning.arm(name, settings, bench=bench) for name in names}}
+arms = list(pruning.PRUNING.arms)
+names = ["prune", "taylor-40"] if profile == "quick" else arms
+runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
          100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
          run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
@@ -202,8 +201,8 @@ tables.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "
 
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
-print(tables.absent(frame, mine))
-found = contrasts.against(frame, ["base", *mine])
+print(tables.absent(frame, arms))
+found = contrasts.against(frame, ["base", *arms])
 tables.Table(contrasts.against_table(found))
 
 # %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}

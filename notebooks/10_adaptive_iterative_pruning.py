@@ -53,12 +53,11 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
-from seo_core.arms import pruning
-from seo_core.lab.bench import open_bench
+from seo_core.arms import known, open_lab, pruning
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-bench = open_bench("10_adaptive_iterative_pruning", settings)
+lab = open_lab("10_adaptive_iterative_pruning", settings)
 
 # %% [markdown]
 # ## The loop, with a made-up P
@@ -71,7 +70,7 @@ def marks(network):
     return 0.9 if encoder_weights(network) >= 0.7 * encoder_weights(start) else 0.8
 
 
-start, train, reward = bench.start(), bench.encoded("train"), bench.encoded("reward").take(range(32))
+start, train, reward = lab.network(), lab.encoded("train"), lab.encoded("reward").take(range(32))
 config = AIPConfig(threshold=1.0, score="magnitude", step=0.2, floor=0.04, recovery=0, final=0, compensate=False)
 found = AdaptiveIterativePruning(config)(start, train, reward, measure=marks)
 columns = ["round", "step", "removed", "points", "accepted"]
@@ -101,7 +100,7 @@ print(fewer.statement)
 # labels beside the labels. The run saves itself after every round. If it is killed, the same call goes on where it was.
 
 # %% tags=["nbval-ignore-output"]
-run = pruning.arm("aip", settings, bench=bench)
+run = lab.arm("aip")
 m = run.metrics
 print(f"{m['steps_accepted']} of {m['steps_tried']} steps accepted, {m['removed']:.1%} of the encoder removed, {m['passes']:.2f} passes")
 rounds = tables.rounds(run.record)
@@ -143,7 +142,7 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10_adaptive_iterative_pruning")]
 frame = results.load(*folders)
-arms = [name for name, (experiment, _) in pruning.ARMS.items() if experiment == bench.experiment]
+arms = list(pruning.ITERATIVE.arms)
 print(tables.absent(frame, arms))
 against = contrasts.against(frame, ["base", *arms])
 tables.Table(contrasts.against_table(against))
@@ -188,7 +187,7 @@ _ = figures.trace(tables.rounds(records.get("aip")), pruning.AIP.threshold)
 # final training of three passes brought it back to the start. `aip-patient` would give each step a whole pass before it is judged.
 
 # %% mystnb={"figure": {"caption": "The rounds of `aip-T2` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-two-points"}, "image": {"alt": "Share removed and points to the start over the rounds of the run with a threshold of two points; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
-_ = figures.trace(tables.rounds(records.get("aip-T2")), pruning.ARMS["aip-T2"][1].threshold)
+_ = figures.trace(tables.rounds(records.get("aip-T2")), known("aip-T2").recipe.threshold)
 
 # %% [markdown]
 # With either threshold a later layer keeps fewer neurons: of 1 536, the first keeps 1 152 (`aip`) and 960 (`aip-T2`), the last 48 and 16.

@@ -53,20 +53,19 @@ import pandas as pd
 import seo_core
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
-from seo_core.arms import quantization
+from seo_core.arms import open_lab, quantization
 from seo_core.deploy import artifact
 from seo_core.evaluation import predict
-from seo_core.lab.bench import open_bench
 from seo_core.quantization import scheme
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-bench = open_bench("11_quantization", settings)
+lab = open_lab("11_quantization", settings)
 
 from transformers.utils import logging
 
 logging.disable_progress_bar()
-base = bench.baseline().model()
-texts, held = bench.encoded("train").take(range(64)), bench.encoded("acceptance").take(range(96))
+base = lab.arm("base").model()
+texts, held = lab.encoded("train").take(range(64)), lab.encoded("acceptance").take(range(96))
 
 # %% [markdown]
 # `base` is the network that all chapters on compression start from. `texts` are training pairs; their labels are not looked at.
@@ -78,7 +77,7 @@ texts, held = bench.encoded("train").take(range(64)), bench.encoded("acceptance"
 # fine-tuning:
 
 # %%
-rows, pretrained = [], bench.start()
+rows, pretrained = [], lab.network()
 for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{base.config.num_hidden_layers - 1}.output.dense"):
     w = pretrained.get_submodule(name).weight.detach().numpy()
     for way, scale in (("per channel", scheme.weight_scales(w)), ("one for all", scheme.tensor_scale(w))):
@@ -147,7 +146,7 @@ for title, (precision, bits) in kinds.items():
                                ExportConfig(precision, bits, max_length=settings.max_length), scales=mine)
 exported = OnnxRunner(files["int8"])
 reports = {"fp32 network": parity(reference, exported, held),
-           "emulated integers": parity(emulate(base, found), exported, bench.comparison())}
+           "emulated integers": parity(emulate(base, found), exported, lab.comparison())}
 
 # %% tags=["nbval-ignore-output"]
 tables.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
@@ -160,13 +159,13 @@ tables.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean
 # %%
 from seo_core.quantization import token_counts, trim, unknown_rate
 
-small = trim(base, bench.tokenizer, token_counts(bench.encoded("train")), size=12_000)
+small = trim(base, lab.tokenizer, token_counts(lab.encoded("train")), size=12_000)
 mine = export_onnx(small.model, Path(folder.name) / "small.onnx", ExportConfig("int8-static", 4, max_length=settings.max_length),
                    scales=scheme.Scales(found.activation, found.weight, 4))
 files["… and fewer of them"] = mine
-frame = bench.task["validation_matched"]
-words = [text for column in bench.task.texts for text in frame[column]]
-for title, tokenizer in (("all", bench.tokenizer), ("kept", small.tokenizer)):
+frame = lab.task["validation_matched"]
+words = [text for column in lab.task.texts for text in frame[column]]
+for title, tokenizer in (("all", lab.tokenizer), ("kept", small.tokenizer)):
     print(f"{title:5s} {len(tokenizer):6d} pieces: {unknown_rate(tokenizer, words)['unknown_rate']:.3%} of the tokens of the matched set unknown, "
           f"{unknown_rate(tokenizer, words)['tokens_per_text']:.2f} tokens a text")
 
@@ -198,7 +197,7 @@ print("the file computes the scheme; a quarter of the bytes, word table included
 # An *artifact* is a folder with the file, its tokenizer, labels, checksums and a model card. It is loaded in one call, without torch:
 
 # %%
-path = artifact.save(Path(folder.name) / "artifact", files["int8"], bench.tokenizer, labels=bench.task.labels, texts=bench.task.texts,
+path = artifact.save(Path(folder.name) / "artifact", files["int8"], lab.tokenizer, labels=lab.task.labels, texts=lab.task.texts,
                      card=artifact.Card(data=("sentences of the generator in this book",), made=("a chapter's demonstration",)))
 classifier = seo_core.load(path)
 print(sorted(p.name for p in path.iterdir()), len(classifier.predict([("A man sleeps.", "A person rests.")])), "label predicted")
@@ -216,10 +215,10 @@ print(artifact.RECIPE)
 # runs add the control, `quantize_dynamic` of ONNX Runtime's own tools. All are evaluated as files. The size of `base` is that of its checkpoint (safetensors).
 
 # %% tags=["nbval-ignore-output"]
-names = ["quant", "static"] if profile == "quick" else list(quantization.ARMS)
-runs = {name: quantization.arm(name, settings, bench=bench) for name in names}
+names = ["quant", "static"] if profile == "quick" else list(quantization.QUANTIZATION.arms)
+runs = {name: lab.arm(name) for name in names}
 rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
-         100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": bench.baseline(), **runs}.items()]
+         100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": lab.arm("base"), **runs}.items()]
 tables.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
 
 # %% [markdown]
@@ -242,7 +241,7 @@ tables.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "misma
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
-found = contrasts.against(frame, ["base", *quantization.ARMS] if "quant" in set(frame["configuration"]) else [])
+found = contrasts.against(frame, ["base", *quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else [])
 tables.Table(contrasts.against_table(found).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
 
 # %% [markdown]

@@ -47,16 +47,16 @@ import torch
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts as contrasts_module
 from seo_core.analysis import tables
-from seo_core.arms import distillation
+from seo_core.arms import distillation, open_lab
+from seo_core.arms.texts import cache_folder
 from seo_core.distillation import Distillation, DistillationConfig, cached_logits, select_layers
 from seo_core.distillation.losses import relation_loss, soft_loss
 from seo_core.evaluation import predict
-from seo_core.lab.bench import open_bench
 from seo_core.models.backbone import count_parameters
 from seo_core.training import TrainingConfig, fit
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-bench = open_bench("12_distillation", settings)
+lab = open_lab("12_distillation", settings)
 
 # %% [markdown]
 # ## What soft labels say
@@ -65,7 +65,7 @@ bench = open_bench("12_distillation", settings)
 # that is to be seen; a higher temperature brings it out. Here for the made-up logits 4, 1.5 and −1.
 
 # %% mystnb={"figure": {"caption": "One teacher's answer at three temperatures.", "name": "fig-soft-labels"}, "image": {"alt": "Bars of the probabilities of three classes at temperatures 1, 2 and 5: the higher the temperature, the more even the bars, their order stays."}}
-teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), bench.task.labels
+teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), lab.task.labels
 soft = {f"τ = {t}": torch.softmax(teacher_logits / t, -1)[0].numpy() for t in (1, 2, 5)}
 _ = figures.softened(soft, labels)
 for name, values in soft.items():
@@ -101,7 +101,7 @@ print("soft labels pull as they should at every temperature; relations do not se
 # fewer to store, for half of the weights of a small BERT are its word table.
 
 # %%
-teacher = bench.baseline().model()
+teacher = lab.arm("base").model()
 shapes = {"teacher": teacher, **{f"layers {chosen}": select_layers(teacher, chosen)
                                  for chosen in ((0, 2, 4), (0, 3), (0,)) if len(chosen) <= teacher.config.num_hidden_layers // 2}}
 rows = [(name, network.config.num_hidden_layers, count_parameters(network) / 1e6, count_parameters(network.bert.encoder) / 1e6)
@@ -115,8 +115,8 @@ tables.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of 
 # loop of every other chapter.
 
 # %% tags=["nbval-ignore-output"]
-pairs, student = bench.encoded("train").take(range(160)), select_layers(teacher, [0, 2, 4])
-targets = cached_logits(teacher, pairs, distillation.cache_folder(settings))  # (n, k)
+pairs, student = lab.encoded("train").take(range(160)), select_layers(teacher, [0, 2, 4])
+targets = cached_logits(teacher, pairs, cache_folder(settings))  # (n, k)
 loss = Distillation(student, pairs, targets=targets, config=DistillationConfig(temperature=2.0, weight=1.0))
 before = predict(student, pairs, precision="auto")
 fit(student, pairs, config=TrainingConfig.from_settings(settings, epochs=2), loss=loss, progress=False)
@@ -129,10 +129,10 @@ print(f"KL to the teacher on these pairs: {divergence[0]:.3f} before, {divergenc
 # having seen a label. The teacher's weights are what they were.
 
 # %%
-again = cached_logits(teacher, pairs, distillation.cache_folder(settings))
+again = cached_logits(teacher, pairs, cache_folder(settings))
 assert np.array_equal(again, targets) and targets.shape == (160, len(labels))
 assert divergence[1] < divergence[0]
-fresh = bench.baseline().model().state_dict()
+fresh = lab.arm("base").model().state_dict()
 assert all(torch.equal(value, fresh[name]) for name, value in teacher.state_dict().items())
 print("closer to the teacher, without labels")
 
@@ -144,9 +144,8 @@ print("closer to the teacher, without labels")
 # to compare.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in distillation.ARMS.items() if experiment == bench.experiment]
-names = ["student", "kd-logits"] if profile == "quick" else mine
-runs = {"base": bench.baseline(), **{name: distillation.arm(name, settings, bench=bench) for name in names}}
+names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DISTILLATION.arms)
+runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [(name, run.record["model"]["parameters"] / 1e6, 100 * run.metrics["accuracy_matched"],
          100 * run.metrics["accuracy_mismatched"], run.metrics["train_examples"]) for name, run in runs.items()]
 tables.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
@@ -223,8 +222,7 @@ tables.Table(contrasts_module.contrasts(frame, pairs))
 # `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
 # is worth most: `taylor-65` has two and a half points more than `kd-logits`, where text and hidden states bring `kd` one and a half. [](13_quantization_distillation) makes use of that.
 #
-# `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5. `distillation.search` tries all choices by a short
-# distillation each, scored on the reward half of the development slice.
+# `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5.
 #
 # ### Temperature and weight
 #

@@ -54,7 +54,8 @@ import torch
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts as contrasts_module
 from seo_core.analysis import tables
-from seo_core.arms import distillation
+from seo_core.arms import distillation, open_lab
+from seo_core.arms.texts import cache_folder
 from seo_core.distillation import (
     SQDConfig,
     SynergisticQuantizationDistillation,
@@ -63,13 +64,12 @@ from seo_core.distillation import (
     sqd,
 )
 from seo_core.evaluation import predict
-from seo_core.lab.bench import open_bench
 from seo_core.quantization import qat, scheme
 from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
-bench = open_bench("13_quantization_distillation", settings)
+lab = open_lab("13_quantization_distillation", settings)
 
 # %% [markdown]
 # ## Learning in integers
@@ -116,8 +116,8 @@ print("training computes what the integers compute; steps move to where less is 
 # on its forward pass is in integers, in training and in evaluation, and its steps are parameters. `scales` reads them out for the export.
 
 # %%
-teacher = bench.baseline().model()
-student, pairs = select_layers(teacher, [0, 3]), bench.encoded("train").take(range(256))
+teacher = lab.arm("base").model()
+student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(range(256))
 plain = predict(student, pairs)
 qat.attach(student, calibrate(student, pairs))
 rounded, steps = predict(student, pairs), qat.scales(student)
@@ -150,7 +150,7 @@ tables.Table(pd.DataFrame({"gap, nats": gaps, "α": alphas}).round(2))
 # ## SQD
 
 # %% tags=["nbval-ignore-output"]
-targets = cached_logits(teacher, pairs, distillation.cache_folder(settings))
+targets = cached_logits(teacher, pairs, cache_folder(settings))
 training = TrainingConfig.from_settings(settings, epochs=3)
 joint = SynergisticQuantizationDistillation(config)(student, pairs, targets, training=training)
 ends = {name: (round(series[0], 3), round(series[-1], 3)) for name, series in joint.trace.items()}
@@ -178,9 +178,8 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # there are (development pairs first, then training pairs), on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
 
 # %% tags=["nbval-ignore-output"]
-mine = [name for name, (experiment, _) in distillation.ARMS.items() if experiment == bench.experiment]
-names = ["sqd-pairs"] if profile == "quick" else mine
-runs = {name: distillation.arm(name, settings, bench=bench) for name in names}
+names = ["sqd-pairs"] if profile == "quick" else list(distillation.JOINT.arms)
+runs = {name: lab.arm(name) for name in names}
 names = ["size_bytes", "agreement", "accuracy_matched", "accuracy_mismatched", "train_examples"]
 rows = [{"arm": name, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
 tables.Table(pd.DataFrame(rows).round(4))
@@ -216,7 +215,7 @@ folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_disti
 frame = results.load(*folders)
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs", "sqd-tiny", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60",
         "sqd-taylor-65", "sqd-taylor-80"]
-print(tables.absent(frame, mine))
+print(tables.absent(frame, list(distillation.JOINT.arms)))
 found = contrasts_module.against(frame, arms)
 tables.Table(contrasts_module.against_table(found))
 

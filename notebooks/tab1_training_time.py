@@ -41,7 +41,7 @@ from seo_core import figures, load_settings, results
 from seo_core.analysis import papers as papers_module
 from seo_core.analysis import tables
 from seo_core.analysis import verdicts as verdicts_module
-from seo_core.lab import costs
+from seo_core.arms import costs
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load(results.reference_dir() / "cpu")

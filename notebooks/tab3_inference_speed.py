@@ -41,12 +41,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from seo_core.lab.bench import open_bench
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables, verdicts
 from seo_core.bench import inference as bench_inference
 from seo_core.bench.inference import CONTROL, InferenceConfig, batches, files
-from seo_core.lab.bench import open_bench
 from seo_core.machine import cpu_support
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
 

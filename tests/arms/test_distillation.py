@@ -13,9 +13,8 @@ import torch
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts
-from seo_core.arms import distillation
+from seo_core.arms import ARMS, LabError, distillation, known, open_lab, texts
 from seo_core.evaluation import predict
-from seo_core.lab.bench import open_bench
 from seo_core.models.backbone import load_backbone, load_tokenizer
 from seo_core.quantization import qat
 
@@ -34,58 +33,59 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bench(settings):
-    return open_bench(distillation.DISTILLATION, settings)
+def lab(settings):
+    return open_lab(distillation.DISTILLATION, settings)
 
 
 @pytest.fixture(scope="module")
-def kd(bench, settings):
-    return distillation.arm("kd-logits", settings, FAST, bench=bench)
+def kd(lab):
+    return lab.arm("kd-logits", knobs=FAST)
 
 
 @pytest.fixture(scope="module")
-def sqd(bench, settings):
-    return distillation.arm("sqd-pairs", settings, {**FAST, "neurons": 64, "vocabulary": 2400}, bench=bench)
+def sqd(lab):
+    return lab.arm("sqd-pairs", knobs={**FAST, "neurons": 64, "vocabulary": 2400})
 
 
 def test_the_arms_have_the_ids_that_the_claims_know():
-    assert {"kd", "sqd", "kd-weight-low", "kd-weight-middle", "kd-weight-high"} <= set(distillation.ARMS)
-    low, middle, high = (distillation.ARMS[f"kd-weight-{n}"][1].weight for n in ("low", "middle", "high"))
+    assert {"kd", "sqd", "kd-weight-low", "kd-weight-middle", "kd-weight-high"} <= set(ARMS)
+    low, middle, high = (ARMS[f"kd-weight-{n}"].recipe.weight for n in ("low", "middle", "high"))
     assert low < middle < high
     most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + r.first_epochs)
-               for _, r in distillation.ARMS.values())
+               for r in (arm.recipe for chapter in (distillation.DISTILLATION, distillation.JOINT)
+                         for arm in chapter.arms.values()))
     assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
 
 
-def test_a_record_has_the_recipe_and_is_not_made_again(bench, settings, kd, monkeypatch):
+def test_a_record_has_the_recipe_and_is_not_made_again(lab, settings, kd, monkeypatch):
     record = kd.record
-    assert record["configuration"] == "kd-logits" and record["experiment"] == distillation.DISTILLATION
+    assert record["configuration"] == "kd-logits" and record["experiment"] == distillation.DISTILLATION.id
     assert record["parameters"]["recipe"]["depth"] == 1 and record["metrics"]["train_examples"] == 96
     assert record["metrics"]["unlabelled"] == 0 and record["metrics"]["teachers"] == 1
-    assert record["model"]["parameters"] < bench.baseline().record["model"]["parameters"]
-    monkeypatch.setattr(distillation, "make", None)  # would fail if called
-    assert distillation.arm("kd-logits", settings, FAST, bench=bench).path == kd.path
+    assert record["model"]["parameters"] < lab.arm("base").record["model"]["parameters"]
+    monkeypatch.setattr(distillation, "_Stages", None)  # would fail if called
+    assert lab.arm("kd-logits", knobs=FAST).path == kd.path
     with pytest.raises(TypeError):
-        distillation.arm("kd-logits", settings, {**FAST, "temperature": 5.0}, bench=bench)  # another recipe
+        lab.arm("kd-logits", knobs={**FAST, "temperature": 5.0})  # another recipe
 
 
-def test_kept_weights_give_the_recorded_predictions(bench, kd):
+def test_kept_weights_give_the_recorded_predictions(lab, kd):
     kept = results.predictions(kd.path)["validation_matched"]
-    assert np.array_equal(predict(kd.model(), bench.encoded("validation_matched"), precision="auto").argmax(1), kept)
+    assert np.array_equal(predict(kd.model(), lab.encoded("validation_matched"), precision="auto").argmax(1), kept)
 
 
-def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
+def test_an_integer_student_is_kept_with_its_steps(lab, sqd, tmp_path):
     from seo_core.quantization.export import ExportConfig, export
 
     model = qat.load(sqd.weights)
     assert model.config.model_type == "compact_bert" and model.config.layer_ffn == [64]
-    own = replace(bench, tokenizer=load_tokenizer(str(sqd.weights)))
+    own = lab.reading_with(load_tokenizer(str(sqd.weights)))
     assert model.config.vocab_size == len(own.tokenizer) <= 2400
     logits = predict(model, own.encoded("validation_matched"))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean(logits.argmax(1) == kept) >= 0.97
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=bench.settings.max_length)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
     file = export(model, tmp_path / "m.onnx", config, scales=scales)
     assert file.stat().st_size == sqd.metrics["size_bytes"]
     assert {"sqd_alpha", "sqd_gap", "sqd_loss_kd"} <= set(sqd.record["series"])
@@ -94,50 +94,48 @@ def test_an_integer_student_is_kept_with_its_steps(bench, sqd, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*were cut")
-def test_an_integer_student_is_packed_with_the_times_of_its_benchmark(bench, sqd, tmp_path):
+def test_an_integer_student_is_packed_with_the_times_of_its_labmark(lab, sqd, tmp_path):
     from seo_core.deploy import artifact
 
-    timed = dict(settings=bench.settings, data=bench.task, model_info=sqd.record["model"])
+    timed = dict(settings=lab.settings, data=lab.task, model_info=sqd.record["model"])
     written = {"batch_size": 32, "threads": 2, "latency_ms_p95": 9.0}
     results.write("tab3_inference_speed", "sqd-pairs", metrics={**written, "latency_ms_p50": 6.25}, **timed)
     results.write("tab3_inference_speed", "sqd-pairs", parameters={"onednn_capped": True}, **timed,
                   metrics={**written, "latency_ms_p50": 777.0, "onednn_capped": 1})  # no result of this configuration
     folder = artifact.pack(sqd.path, tmp_path / "art")
-    card, base = (folder / "README.md").read_text(), bench.baseline().metrics["accuracy_matched"]
+    card, base = (folder / "README.md").read_text(), lab.arm("base").metrics["accuracy_matched"]
     for words in ("| median time of a batch, ms | 6.2 |", "| threads | 2 |", f"matched set | {base:.2%} |",
                   f"Times on {sqd.record['provenance']['machine']['cpu']}"):
         assert words in card
-    frame, found = bench.task["validation_matched"], artifact.load(folder)
+    frame, found = lab.task["validation_matched"], artifact.load(folder)
     texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
 
 
-def test_a_student_can_be_what_pruning_left(bench, settings):
-    from seo_core.arms import pruning
+def test_a_student_can_be_what_pruning_left(lab, settings):
     from seo_core.pruning.structured import shapes
 
-    given = pruning.arm("taylor-40", settings)
-    run = distillation.arm("sqd-pairs", settings, {"epochs": 1, "calibration_rows": 16, "neurons": None,
-                                                   "vocabulary": 2400, "pruned": "taylor-40"},
-                                   bench=bench, recorded_as="sqd-of-pruned")
+    given = lab.arm("taylor-40")
+    run = lab.arm("sqd-pairs", recorded_as="sqd-of-pruned", knobs={
+        "epochs": 1, "calibration_rows": 16, "neurons": None, "vocabulary": 2400, "pruned": "taylor-40"})
     student = qat.load(run.weights)
-    assert shapes(student) == shapes(given.model()) != shapes(bench.baseline().model())
+    assert shapes(student) == shapes(given.model()) != shapes(lab.arm("base").model())
     assert run.metrics["agreement"] >= 0.99 and run.record["parameters"]["recipe"]["pruned"] == "taylor-40"
     with pytest.raises(ValueError, match="leave out layers, neurons and heads"):
         distillation.Recipe(pruned="taylor-40", neurons=64)
-    assert "pruned" not in distillation.Recipe().knobs  # records of other recipes keep their names
+    assert known("sqd-aip").needs[-1].arm == "aip" and [need.arm for need in known("sqd").needs] == ["base"]
 
 
-def test_texts_without_labels_are_without_labels(bench):
+def test_texts_without_labels_are_without_labels(lab):
     recipe = distillation.Recipe(source_text=True, augmented=0.5)
-    found, labelled = distillation.reading(bench, distillation.unlabelled(bench, recipe)), len(bench.encoded("train"))
+    found, labelled = distillation.reading(lab, distillation.unlabelled(lab, recipe)), len(lab.encoded("train"))
     assert (found.labels[:labelled] >= 0).all() and (found.labels[labelled:] == -1).all()
-    frame, edited = distillation.source_pairs(bench), distillation.edited_pairs(bench, 0.5)
+    frame, edited = texts.source_texts(lab), texts.edited_texts(lab, 0.5)
     assert len(found) == labelled + len(frame) + len(edited) and len(edited) == round(0.5 * labelled)
     assert list(frame.columns) == list(edited.columns) == ["premise", "hypothesis"]
     for split in ("validation_matched", "validation_mismatched", "reward", "acceptance"):
-        assert not set(frame["premise"]) & set(bench.task[split]["premise"])
+        assert not set(frame["premise"]) & set(lab.task[split]["premise"])
 
 
 def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatch):
@@ -145,8 +143,8 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
 
     def run(folder, stop=None):
         settings, real = _settings(folder), training.fit
-        bench = open_bench(distillation.DISTILLATION, settings)
-        bench.baseline()
+        lab = open_lab(distillation.DISTILLATION, settings)
+        lab.arm("base")
         calls = []
 
         def fit(model, train, *, callbacks=(), config, **k):
@@ -160,7 +158,7 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
 
         monkeypatch.setattr(training, "fit", fit)
         try:
-            found = distillation.arm("kd", settings, {**INNER, "dropout": 0.1}, bench=bench)
+            found = lab.arm("kd", knobs={**INNER, "dropout": 0.1})
         finally:
             monkeypatch.setattr(training, "fit", real)
         return found.model().state_dict(), list((tmp_path / folder.name).rglob("state.json"))
@@ -176,33 +174,22 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
-def test_several_teachers_are_baselines_of_few_seeds(bench, monkeypatch, seed, count, expected):
-    monkeypatch.setattr(type(bench), "baseline", lambda self: SimpleNamespace(model=lambda: self))
-    mine = open_bench(bench.experiment, replace(bench.settings, seed=seed))
-    found = distillation.teachers(mine, distillation.Recipe(teachers=count))
+def test_several_teachers_are_baselines_of_few_seeds(lab, monkeypatch, seed, count, expected):
+    monkeypatch.setattr(type(lab), "arm", lambda self, name: SimpleNamespace(model=lambda: self))
+    first = open_lab(lab.chapter, replace(lab.asked, seed=seed))
+    found = distillation.teachers(first, distillation.Recipe(teachers=count), first.arm("base"))
     assert [ground.settings.seed for ground in found] == expected
-    own = [open_bench(bench.experiment, replace(bench.settings, seed=s)).task.fingerprint for s in expected]
+    own = [open_lab(lab.chapter, replace(lab.asked, seed=s)).task.fingerprint for s in expected]
     assert [ground.task.fingerprint for ground in found] == own, "each was trained on its own seed's draw"
 
 
-def test_layers_are_searched_on_development_data(bench, monkeypatch):
-    seen = []
-    real = type(bench).encoded
-    monkeypatch.setattr(type(bench), "encoded", lambda self, split: seen.append(split) or real(self, split))
-    found = distillation.search(bench, count=1, rows=32)
-    assert set(found.scores) == {(0,), (1,)} and found.scores[found.layers] == max(found.scores.values())
-    assert not any(split.startswith("validation") for split in seen)
-
-
-def test_unknown_names_are_answered_with_known_ones(settings):
-    with pytest.raises(ValueError, match="did you mean 'kd-text'"):
-        distillation.arm("kd-txt", settings)
-    with pytest.raises(ValueError, match="did you mean 'temperature'"):
-        distillation.arm("kd", settings, {"temprature": 2})
+def test_unknown_names_are_answered_with_known_ones(lab):
+    with pytest.raises(LabError, match="did you mean 'kd-text'"):
+        lab.arm("kd-txt")
+    with pytest.raises(LabError, match="did you mean 'temperature'"):
+        lab.arm("kd", knobs={"temprature": 2})
     with pytest.raises(ValueError, match="unknown method"):
         distillation.Recipe(method="kq")
-    assert distillation.knob("layers=(0, 2)") == ("layers", (0, 2))
-    assert distillation.knob("method=ptq") == ("method", "ptq")
 
 
 @pytest.mark.parametrize("knobs, words", [
@@ -216,25 +203,7 @@ def test_unknown_names_are_answered_with_known_ones(settings):
 ])
 def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words):
     with pytest.raises(ValueError, match=words):
-        distillation.recipe_of("kd", load_settings("quick"), knobs)
-
-
-@pytest.mark.parametrize("arguments, words", [
-    (["search-layers", "--set", "foo=3"], "unknown knob 'foo'"), (["search-layers", "--set", "rows=0"], "1 or more"),
-    (["kd", "sqd", "--name", "mine"], "--name mine is for one arm"), (["kd", "kd-txt"], "unknown arm 'kd-txt'"),
-])
-def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
-    monkeypatch.setattr(distillation, "open_bench", None)
-    assert distillation.main(arguments) == 1
-    assert words in capsys.readouterr().err
-
-
-def test_the_command_says_what_is_wrong_and_what_was_found(settings, kd, capsys):
-    common = ["--profile", "quick", "--results-dir", settings.results_dir]
-    assert distillation.main(["nothing", *common]) == 1
-    assert "unknown arm 'nothing'" in capsys.readouterr().err
-    assert distillation.main(["kd", "--set", "eppchs=1", *common]) == 1
-    assert "did you mean 'epochs'" in capsys.readouterr().err
+        known("kd").suited(load_settings("quick"), knobs)
 
 
 def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):

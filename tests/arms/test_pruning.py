@@ -6,8 +6,7 @@ import pytest
 
 from seo_core import figures, results
 from seo_core.analysis import tables
-from seo_core.arms import pruning
-from seo_core.lab.bench import open_bench
+from seo_core.arms import ARMS, LabError, known, open_lab, pruning
 from seo_core.pruning import PruningError, encoder_weights, histograms, remove, weight_shape_overlap
 from seo_core.pruning.aip import split_passes
 from seo_core.pruning.distribution import overlap
@@ -15,30 +14,30 @@ from seo_core.settings import load_settings
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def lab(tmp_path_factory):
     settings = load_settings("quick", train_rows=48, development_rows=64, evaluation_rows=32, layers=2, epochs=1,
                              results_dir=str(tmp_path_factory.mktemp("results")))
-    return open_bench("09_pruning", settings)
+    return open_lab("09_pruning", settings)
 
 
 @pytest.fixture(scope="module")
-def aip(bench):
-    return pruning.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench)
+def aip(lab):
+    return lab.arm("aip", knobs={"threshold": 100.0})
 
 
-def test_zeros_are_counted_and_save_nothing(bench):
-    run = pruning.arm("prune", bench.settings, bench=bench)
+def test_zeros_are_counted_and_save_nothing(lab):
+    run = lab.arm("prune")
     m = run.metrics
     assert m["sparsity"] == pytest.approx(0.5, abs=1e-3) and m["removed"] == 0
-    assert m["size_bytes"] == pruning.file_bytes(bench.baseline().model()) == (run.weights / "model.safetensors").stat(
+    assert m["size_bytes"] == pruning.file_bytes(lab.arm("base").model()) == (run.weights / "model.safetensors").stat(
         ).st_size
     assert m["bitmap_bytes"] < m["size_bytes"] and 0 < m["weight_shape_overlap"] < 0.9
     assert len(run.record["series"]["layer_overlap"]) == 2
     assert run.path.parent.name == "09_pruning"
 
 
-def test_units_make_the_file_smaller_by_their_bytes(bench):
-    run, base = pruning.arm("taylor-40", bench.settings, bench=bench), bench.baseline().model()
+def test_units_make_the_file_smaller_by_their_bytes(lab):
+    run, base = lab.arm("taylor-40"), lab.arm("base").model()
     m, small = run.metrics, run.model()
     assert m["removed"] >= 0.4 and m["encoder_weights"] == encoder_weights(small)
     fewer = 4 * (encoder_weights(base) - encoder_weights(small))
@@ -47,22 +46,22 @@ def test_units_make_the_file_smaller_by_their_bytes(bench):
     assert run.record["series"]["layer_heads"] == small.config.layer_heads
 
 
-def test_all_that_a_recipe_can_ask_for(bench):
+def test_all_that_a_recipe_can_ask_for(lab):
     knobs = {"hidden": 1.0, "source_text": True, "augmented": 0.5, "kinds": ("layers",), "share": 0.5}
-    run = pruning.arm("taylor-40", bench.settings, knobs, bench=bench, recorded_as="everything")
+    run = lab.arm("taylor-40", knobs=knobs, recorded_as="everything")
     assert run.model().config.num_hidden_layers == 1 and run.metrics["removed"] == pytest.approx(0.5)
     assert "weight_shape_overlap" not in run.metrics  # there is no layer to compare with
 
 
-def test_a_finished_arm_is_not_made_again(bench, aip, monkeypatch):
-    monkeypatch.setattr(pruning, "make", None)
-    assert pruning.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench).path == aip.path
+def test_a_finished_arm_is_not_made_again(lab, aip, monkeypatch):
+    monkeypatch.setattr(pruning, "_iterative", None)
+    assert lab.arm("aip", knobs={"threshold": 100.0}).path == aip.path
     assert aip.path.parent.name == "10_adaptive_iterative_pruning"
     with pytest.raises(TypeError):  # other knobs are another run
-        pruning.arm("aip", bench.settings, {"threshold": 99.0}, bench=bench)
+        lab.arm("aip", knobs={"threshold": 99.0})
 
 
-def test_the_trace_is_in_the_record_and_no_checkpoint_stays(bench, aip):
+def test_the_trace_is_in_the_record_and_no_checkpoint_stays(lab, aip):
     series, m = aip.record["series"], aip.metrics
     assert series["round"] == list(range(1, len(series["round"]) + 1))
     assert m["steps_accepted"] >= 1 and m["removed"] >= 0.25 and series["final"][-1] == 1
@@ -81,16 +80,17 @@ def test_the_rounds_of_a_record_are_counted_from_its_start(aip):
         assert words <= {t.get_text() for axes in figure.axes for t in axes.texts}
 
 
-def test_controls_remove_as_much_and_train_as_long(bench, aip, monkeypatch):
-    monkeypatch.setitem(pruning.ARMS, "aip", (pruning.ITERATIVE, pruning.replace(pruning.AIP, threshold=100.0)))
-    oneshot, distilled = (pruning.arm(name, bench.settings, bench=bench) for name in ("oneshot", "distilled"))
+def test_controls_remove_as_much_and_train_as_long(lab, aip, monkeypatch):
+    recipe = pruning.replace(pruning.AIP, threshold=100.0)
+    monkeypatch.setitem(ARMS, "aip", pruning.replace(ARMS["aip"], recipe=recipe))
+    oneshot, distilled = (lab.arm(name) for name in ("oneshot", "distilled"))
     assert oneshot.metrics["removed"] == pytest.approx(aip.metrics["removed"], abs=0.03)
     assert distilled.metrics["removed"] == 0
     for run in (oneshot, distilled):
         assert run.metrics["passes"] == pytest.approx(aip.metrics["passes"], abs=0.02)
 
 
-def test_a_stopped_aip_arm_goes_on(bench, aip, monkeypatch):
+def test_a_stopped_aip_arm_goes_on(lab, aip, monkeypatch):
     from seo_core.pruning import aip as module
 
     calls, original = [], module._Run.finish
@@ -103,35 +103,22 @@ def test_a_stopped_aip_arm_goes_on(bench, aip, monkeypatch):
 
     monkeypatch.setattr(module._Run, "finish", finish)
     with pytest.raises(KeyboardInterrupt):
-        pruning.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench, recorded_as="again")
+        lab.arm("aip", knobs={"threshold": 100.0}, recorded_as="again")
     attempts = []
     monkeypatch.setattr(module._Run, "attempt", lambda self: attempts.append(1))
-    run = pruning.arm("aip", bench.settings, {"threshold": 100.0}, bench=bench, recorded_as="again")
+    run = lab.arm("aip", knobs={"threshold": 100.0}, recorded_as="again")
     assert not attempts and run.record["series"]["accuracy"] == aip.record["series"]["accuracy"]
 
 
-def test_unknown_names_are_refused(bench):
-    with pytest.raises(ValueError, match="did you mean 'prune'"):
-        pruning.arm("pruned", bench.settings, bench=bench)
-    with pytest.raises(ValueError, match="did you mean 'threshold'"):
-        pruning.arm("aip", bench.settings, {"treshold": 1}, bench=bench)
+def test_unknown_names_are_refused(lab):
+    with pytest.raises(LabError, match="did you mean 'prune'"):
+        lab.arm("pruned")
+    with pytest.raises(LabError, match="did you mean 'threshold'"):
+        lab.arm("aip", knobs={"treshold": 1})
     with pytest.raises(ValueError, match="did you mean 'structured'"):
         pruning.Recipe(method="structure")
     with pytest.raises(ValueError, match="soft labels"):
         pruning.Recipe(weight=0.0, source_text=True)
-
-
-def test_the_command_line_says_what_is_wrong(capsys):
-    assert pruning.main(["prune", "--profile", "quik"]) == 1
-    assert "did you mean 'quick'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments, words", [(["prune", "pruned"], "unknown arm 'pruned'"),
-                                              (["prune", "aip", "--name", "mine"], "--name mine is for one arm")])
-def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monkeypatch, capsys):
-    monkeypatch.setattr(pruning, "open_bench", None)
-    assert pruning.main(arguments) == 1
-    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arm, knobs, words", [
@@ -143,7 +130,7 @@ def test_a_command_is_checked_whole_before_its_first_arm(arguments, words, monke
 ])
 def test_a_value_out_of_range_is_refused_before_anything_is_trained(arm, knobs, words):
     with pytest.raises(ValueError, match=words):
-        pruning.recipe_of(arm, load_settings("quick"), knobs)
+        known(arm).suited(load_settings("quick"), knobs)
 
 
 @pytest.mark.parametrize("passes, rows, epochs", [(0.25, 25, 1), (1, 100, 1), (2.5, 125, 2), (3, 100, 3),
@@ -189,7 +176,7 @@ def test_removed_mass_is_what_is_missing(tiny_bert):
 
 def test_points_stand_on_the_line_of_what_was_removed(monkeypatch):
     kinds = {"taylor-60": ["heads", "neurons"], "taylor-65": ["heads", "neurons", "layers"], "layers-33": ["layers"]}
-    monkeypatch.setattr(figures.results, "record_at",
+    monkeypatch.setattr(tables.results, "record_at",
                         lambda path: {"parameters": {"recipe": {"kinds": kinds[path], "score": "taylor"}}})
     frame = pd.DataFrame({"configuration": list(kinds), "path": list(kinds), "removed": 0.5, "seed": 0,
                           "accuracy_matched": 0.7, "accuracy_mismatched": 0.8})
@@ -197,15 +184,15 @@ def test_points_stand_on_the_line_of_what_was_removed(monkeypatch):
     assert found["family"].tolist() == ["units by taylor", "units and whole layers by taylor", "whole layers by taylor"]
     assert found["accuracy"].tolist() == pytest.approx([75, 75, 75])
     for name, removed in kinds.items():  # as the arms ask for
-        assert list(pruning.ARMS[name][1].kinds) == removed
+        assert list(ARMS[name].recipe.kinds) == removed
 
 
-def test_figures_are_drawn_with_records_and_without(bench, aip):
-    run = pruning.arm("prune", bench.settings, bench=bench)
+def test_figures_are_drawn_with_records_and_without(lab, aip):
+    run = lab.arm("prune")
     series = aip.record["series"]
     rounds = pd.DataFrame({k: series[k] for k in ("round", "removed", "accepted", "final")})
     rounds["points"] = 0.0
-    frame = results.load(bench.settings.results_dir)
+    frame = results.load(lab.settings.results_dir)
     points = tables.removed_and_accuracy(frame)
     assert {"base", "zeros, all layers together"} <= set(points["family"])
     left = {kind: series[f"layer_{kind}"] for kind in ("heads", "neurons")}
@@ -214,7 +201,7 @@ def test_figures_are_drawn_with_records_and_without(bench, aip):
                    figures.weight_distributions({"zeros": run.record, "AIP": aip.record})):
         assert figure.axes and not any("not run" in t.get_text() for a in figure.axes for t in a.texts)
     assert len(tables.shape_table({"prune": run.record})) == 1
-    empty = results.load(bench.settings.results_dir + "/none")
+    empty = results.load(lab.settings.results_dir + "/none")
     for figure in (figures.trace(rounds[:0]), figures.sizes({}),
                    figures.share_and_accuracy(tables.removed_and_accuracy(empty)),
                    figures.weight_distributions({})):

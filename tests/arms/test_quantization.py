@@ -22,13 +22,13 @@ TINY = InferenceConfig(batch_size=4, threads=1, batches=2, warmup=1, rounds=2, p
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def lab(tmp_path_factory):
     """The common ground of the compression chapters, with a network of one layer and few pairs."""
-    from seo_core.lab.bench import open_bench
+    from seo_core.arms import open_lab
 
     quick = load_settings("quick", results_dir=str(tmp_path_factory.mktemp("results")), layers=1, epochs=1,
                           train_rows=64, development_rows=64, evaluation_rows=32)
-    return open_bench(quantization.EXPERIMENT, quick)
+    return open_lab(quantization.QUANTIZATION, quick)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -36,12 +36,12 @@ def bench(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(bench):
+def runs(lab):
     names = ("quant", "static", "static-openvino", "vocabulary-words4", "control-plain")
-    return {name: quantization.arm(name, bench.settings, bench=bench) for name in names}
+    return {name: lab.arm(name) for name in names}
 
 
-def test_what_is_recorded_is_the_files(bench, runs):
+def test_what_is_recorded_is_the_files(lab, runs):
     from seo_core.deploy.runners import OnnxRunner
 
     for name, run in runs.items():
@@ -51,7 +51,7 @@ def test_what_is_recorded_is_the_files(bench, runs):
         assert {p.name for p in run.weights.iterdir()} == {"model.onnx", "tokenizer.json"}
     own = OnnxRunner(quantization.exported(runs["static"]), threads=1)
     kept = results.predictions(runs["static"].path)
-    assert np.array_equal(own.logits(bench.encoded("validation_matched")).argmax(1), kept["validation_matched"])
+    assert np.array_equal(own.logits(lab.encoded("validation_matched")).argmax(1), kept["validation_matched"])
 
 
 def test_the_word_table_counts_and_trimming_is_reported(runs):
@@ -66,42 +66,37 @@ def test_the_word_table_counts_and_trimming_is_reported(runs):
     assert all(0.7 < run.metrics["agreement"] <= 1 for run in runs.values())
 
 
-def test_a_run_is_packed_with_its_numbers(bench, runs, tmp_path, capsys):
+def test_a_run_is_packed_with_its_numbers(lab, runs, tmp_path, capsys):
     import seo_core
     from seo_core.deploy import artifact
+    from seo_core.run import main
 
     run = runs["vocabulary-words4"]
     folder = artifact.pack(run.path, tmp_path / "art")
     card = (folder / "README.md").read_text()
     assert f"{run.metrics['accuracy_matched']:.2%}" in card and "all-MiniLM-L6-v2" in card
     assert "sentences of the generator" in card and run.record["provenance"]["command"] in card
-    assert f"{bench.baseline().metrics['accuracy_matched']:.2%}" in card
+    assert f"{lab.arm('base').metrics['accuracy_matched']:.2%}" in card
     found = seo_core.load(folder)
-    assert found.labels == tuple(bench.task.labels) and found.size_bytes == run.metrics["size_bytes"]
+    assert found.labels == tuple(lab.task.labels) and found.size_bytes == run.metrics["size_bytes"]
     assert found.predict([("A man sleeps.", "A person rests.")])[0] in found.labels
-    assert artifact.main([str(run.path), str(tmp_path / "again")]) == 0
+    assert main(["pack", str(run.path), str(tmp_path / "again")]) == 0
     assert "loads with" in capsys.readouterr().out
-    assert artifact.main([str(tmp_path / "no.json"), str(tmp_path / "x")]) == 1
-    assert artifact.main([str(bench.baseline().path), str(tmp_path / "x")]) == 1
+    assert main(["pack", str(tmp_path / "no.json"), str(tmp_path / "x")]) == 1
+    assert main(["pack", str(lab.arm("base").path), str(tmp_path / "x")]) == 1
     assert "kept no model.onnx" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
-def test_a_run_that_is_there_is_not_made_again(bench, runs, monkeypatch):
-    monkeypatch.setattr(quantization, "_make", None)
-    again = quantization.arm("static", bench.settings, bench=bench)
+def test_a_run_that_is_there_is_not_made_again(lab, runs, monkeypatch):
+    monkeypatch.setattr(quantization, "deployed", None)
+    again = lab.arm("static")
     assert again.record == runs["static"].record
 
 
-def test_unknown_arms_and_the_command_line(bench, runs, capsys):
-    with pytest.raises(ValueError, match="unknown arm 'statik'; did you mean 'static'"):
-        quantization.arm("statik", bench.settings, bench=bench)
-    assert quantization.main(["quant", "--profile", "nowhere"]) == 1
-    assert "unknown profile" in capsys.readouterr().err
-
-
 def test_every_arm_has_a_recipe_that_differs():
-    recipes = [json.dumps(vars(r), sort_keys=True) for r in quantization.ARMS.values()]
-    assert len(set(recipes)) == len(recipes) and "quant" in quantization.ARMS
+    recipes = [arm.recipe for arm in quantization.QUANTIZATION.arms.values()]
+    recipes = [json.dumps(vars(r), sort_keys=True) for r in recipes]
+    assert len(set(recipes)) == len(recipes) and "quant" in quantization.QUANTIZATION.arms
     with pytest.raises(TypeError):
         quantization.Recipe(bits=8)
 
@@ -134,17 +129,17 @@ def test_contestants_take_turns_and_warm_up_is_not_timed(toy_pairs):
     assert calls[0][1] == calls[1][1] == calls[3][1]  # the same batches for both
 
 
-def test_a_vocabulary_of_its_own_reads_the_same_texts(bench, runs):
+def test_a_vocabulary_of_its_own_reads_the_same_texts(lab, runs):
     small = quantization.exported(runs["vocabulary-words4"])
     contestant = bench_inference.file_contestant(small, threads=1)
-    frame, encoded = bench.task["validation_matched"], bench.encoded("validation_matched")
+    frame, encoded = lab.task["validation_matched"], lab.encoded("validation_matched")
     rows = bench_inference.chosen_rows(encoded, TINY)
-    own = bench_inference.own_batches({"x": contestant}, frame, rows, bench.task.texts, 64)["x"]
+    own = bench_inference.own_batches({"x": contestant}, frame, rows, lab.task.texts, 64)["x"]
     assert len(own) == 2 and all(b["input_ids"].shape[0] == 4 for b in own)
     for batch, part in zip(own, rows, strict=True):
         for ids, mask, row in zip(batch["input_ids"], batch["attention_mask"], part, strict=True):
             words = contestant.tokenizer.backend_tokenizer.decode(ids[mask == 1].tolist()).replace(" ", "")
-            expected = "".join(frame.iloc[row][list(bench.task.texts)]).lower().replace(" ", "")
+            expected = "".join(frame.iloc[row][list(lab.task.texts)]).lower().replace(" ", "")
             assert words == expected
     with pytest.raises(RuntimeError, match="encode the texts with the tokenizer that belongs"):
         contestant.run(batches(encoded, TINY, rows)[0])
@@ -161,13 +156,13 @@ def test_the_summary_compares_turns_of_one_round():
     assert bench_inference.stronger_control(faster) == PLAIN
 
 
-def test_the_benchmark_writes_what_it_measured(bench, runs):
-    table = bench_inference.run(bench.settings, config=TINY, bench=bench)
+def test_the_benchmark_writes_what_it_measured(lab, runs):
+    table = bench_inference.run(lab.settings, config=TINY, lab=lab)
     assert {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN, "quant", "static"} <= set(table.index)
     assert table.loc["quant", "size_bytes"] == runs["quant"].metrics["size_bytes"]
     ratio = table.loc[CONTROL, "size_bytes"] / table.loc["ONNX Runtime fp32", "size_bytes"]
     assert 0.2 < ratio < 0.35
-    folder = results.resolve_path(bench.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
+    folder = results.resolve_path(lab.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
     records = {r["configuration"]: r for r in results.load_records(folder)}
     main = records[bench_inference.RECORD]
     assert set(main["contestants"]) == set(table.index)
@@ -178,37 +173,38 @@ def test_the_benchmark_writes_what_it_measured(bench, runs):
     assert bench_inference.latest(folder, capped=True)[1] is None
     assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
     assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
-    kept = bench_inference.kept_files(bench.settings)
+    kept = bench_inference.kept_files(lab.settings)
     assert kept["quant"] == str(quantization.exported(runs["quant"]))
     assert kept["static-openvino"] == f"{quantization.exported(runs['static-openvino'])}:openvino"
     assert "static-openvino" in table.index
-    assert bench_inference.kept_files(replace(bench.settings, data="path/to/other")) == {}
-    assert bench_inference.kept_files(replace(bench.settings, seed=5)) == {}
+    assert bench_inference.kept_files(replace(lab.settings, data="path/to/other")) == {}
+    assert bench_inference.kept_files(replace(lab.settings, seed=5)) == {}
 
 
-def test_a_capped_run_is_no_result_of_the_configurations(bench, runs, tmp_path, monkeypatch):
+def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     contestant = bench_inference.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
     paths = bench_inference.record(
-        pd.DataFrame({"latency_ms_p50": [1.0]}, index=["quant"]), {"quant": contestant}, TINY, task=bench.task,
-        settings=replace(bench.settings, results_dir=str(tmp_path)), model_info=runs["quant"].record["model"])
+        pd.DataFrame({"latency_ms_p50": [1.0]}, index=["quant"]), {"quant": contestant}, TINY, task=lab.task,
+        settings=replace(lab.settings, results_dir=str(tmp_path)), model_info=runs["quant"].record["model"])
     assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
 
 
-def test_pruned_networks_are_timed_under_the_baselines_runtime(bench, tmp_path):
-    from seo_core.lab.bench import Made
+def test_pruned_networks_are_timed_under_the_baselines_runtime(lab, tmp_path):
+    from seo_core.lab.lab import Made
+
     from seo_core.pruning import remove
 
-    base = bench.start()
+    base = lab.network()
     small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
-    settings = replace(bench.settings, results_dir=str(tmp_path))
-    place = replace(bench, experiment="10_adaptive_iterative_pruning", settings=settings)
+    settings = replace(lab.settings, results_dir=str(tmp_path))
+    place = replace(lab, experiment="10_adaptive_iterative_pruning", settings=settings)
     place.record("aip", lambda: Made(small), keep=True)
     found = bench_inference.kept_networks(settings)
     assert list(found) == ["aip"] and bench_inference.kept_files(settings) == {}
     made = bench_inference.networks(found, tmp_path, threads=1)
     contestant, own = made["aip"], made["aip" + bench_inference.OURS]
-    batch = batches(bench.encoded("acceptance"), TINY)[0]
+    batch = batches(lab.encoded("acceptance"), TINY)[0]
     with torch.inference_mode():
         reference = small.eval()(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
     np.testing.assert_allclose(np.asarray(contestant.run(batch)), reference, atol=1e-4)
@@ -226,9 +222,9 @@ def test_networks_are_compared_with_the_baseline_in_the_same_export():
     assert bench_inference.by_export(pd.DataFrame()).empty
 
 
-def test_an_untrained_network_is_timed_without_records_of_configurations(bench, tmp_path):
-    own = replace(bench.settings, results_dir=str(tmp_path))
-    bench_inference.run(own, {}, config=TINY, train=False, bench=replace(bench, settings=own))
+def test_an_untrained_network_is_timed_without_records_of_configurations(lab, tmp_path):
+    own = replace(lab.settings, results_dir=str(tmp_path))
+    bench_inference.run(own, {}, config=TINY, train=False, lab=replace(lab, settings=own))
     names = {r["configuration"] for r in results.load_records(tmp_path)}
     assert names == {bench_inference.RECORD}
 
@@ -460,7 +456,7 @@ def test_names_of_crowded_points_do_not_lie_on_each_other(where):
 def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch):
     from seo_core.bench import inference
     from seo_core.deploy.runners import RunnerError
-    from seo_core.lab import bench as bench_module
+    from seo_core.lab import lab as bench_module
 
     monkeypatch.setattr(bench_module, "open_bench", None)
     with pytest.raises(RunnerError, match="no model file absent.onnx"):
