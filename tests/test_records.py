@@ -1,0 +1,70 @@
+"""Every committed record is found by the code: as the run of its arm, by what it holds and not by its file's name."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seo_core import results
+from seo_core.arms import ARMS
+from seo_core.augmentation import Operator
+from seo_core.data import TaskData
+from seo_core.lab.arm import Arm
+from seo_core.lab.ground import Lab
+from seo_core.settings import RunSettings, load_settings
+
+REFERENCE = Path(__file__).resolve().parents[1] / "book" / "reference"
+RECORDS = sorted(REFERENCE.rglob("*.json"))
+PLACES = {(home, arm.recorded_as): arm for arm in ARMS.values() for home in (arm.home, *arm.earlier)}
+
+
+def record_of(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def settings_of(record: dict) -> RunSettings:
+    """The settings that a reader would give to find the record."""
+    given = {"data": record["data"]["name"], "model": record["model"]["name"], "seed": record["seed"]}
+    if "source" in record["parameters"]:
+        given["source"] = record["parameters"]["source"]
+    return load_settings(record["profile"], results_dir=str(REFERENCE), **given)
+
+
+def task_of(record: dict) -> TaskData:
+    """The record's data, by its fingerprint: it does not have to be at hand."""
+    return TaskData(name=record["data"]["name"], splits={}, texts=("premise", "hypothesis"), report=None,
+                    labels=("entailment", "neutral", "contradiction"), fingerprint=record["data"]["fingerprint"])
+
+
+def lab_of(record: dict, arm: Arm) -> Lab:
+    """A lab on the record's data and model."""
+    settings = settings_of(record)
+    return Lab(arm.chapter, settings, task_of(record), None, settings,
+               shared={"fingerprint": record["model"]["fingerprint"], "limited (8, 1, 1)": (task_of(record), {
+                   "fingerprint": record["model"]["fingerprint"]})})
+
+
+def test_there_are_records_to_find():
+    assert len(RECORDS) >= 298
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_committed_record_is_found(path, monkeypatch):
+    monkeypatch.setattr(Operator, "available", lambda self: None)  # it was made with all operators
+    record = record_of(path)
+    arm = PLACES.get((record["experiment"], record["configuration"]))
+    if arm is None:  # of a benchmark: each is a measurement of its own
+        settings = settings_of(record)
+        beside = {key: value for key, value in record["parameters"].items() if key not in settings.asdict()}
+        changed = {key: value for key, value in record["parameters"].items()
+                   if key in settings.asdict() and key not in ("data", "model", "source", "results_dir")}
+        fitting = results.find(str(path.parent.relative_to(REFERENCE / record["profile"])), record["configuration"],
+                               settings=replace(settings, **changed), parameters=beside,
+                               data=task_of(record),
+                               model_fingerprint=record["model"]["fingerprint"])
+        assert fitting == path
+        return
+    labels = record["parameters"].get("bought", record["parameters"].get("labels"))
+    wanted = lab_of(record, arm)._bound(arm, labels)._identity()
+    assert path in [results.find(home, arm.recorded_as, **wanted) for home in (arm.home, *arm.earlier)]
