@@ -26,6 +26,7 @@ import pandas as pd
 from seo_core import results
 from seo_core.data import Encoded, TaskData, encode, prepare
 from seo_core.data.encoding import concatenate
+from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run
 from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_settings
@@ -370,11 +371,7 @@ class Lab:
 
 def _one_at_a_time(path: Path):
     """A lock on what lies at a path: a second process waits until the first has it done."""
-    from filelock import FileLock
-
-    place = path.parent / ".locks" / path.stem
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(place)
+    return lock(path.parent / ".locks" / path.stem)
 
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,

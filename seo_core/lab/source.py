@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock
-
 from seo_core.data import Encoded, TaskData, encode
+from seo_core.files import digest, lock
 from seo_core.lab.run import LabError
 from seo_core.settings import RunSettings, resolve_path
 
@@ -47,10 +45,9 @@ def source_model(settings: RunSettings) -> Path:
 
     settings = replace(source_settings(settings), data=settings.source)
     identity = {name: value for name, value in settings.asdict().items() if name != "results_dir"}
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    name = digest(json.dumps(identity, sort_keys=True), length=8)
     folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
+    with lock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
         if folder.is_dir():
             return folder
         model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
