@@ -28,7 +28,7 @@ from seo_core.checks import SettingsError
 from seo_core.files import atomic, digest, kept, writing
 from seo_core.results.provenance import provenance
 from seo_core.results.schema import ResultsError, validate
-from seo_core.settings import RunSettings, book_root, display_source, resolve_path
+from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
 
 PREDICTIONS_SUFFIX = "-predictions.npz"
 
@@ -110,8 +110,8 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
          parameters: dict | None = None) -> Path | None:
     """The record of these parameters in the results folder, by what it holds and not by its name; else None.
 
-    Keys that a record lacks, since they came after it, are taken to have the defaults of their dataclass (RunSettings,
-    and the types of the values in `parameters`). Of several that fit, the one that was finished last.
+    Keys that a record lacks, since they came after it, are taken to have the profile's value, or in a group of parameters
+    the default of its dataclass. Of several that fit, the one that was finished last.
     """
     exact = record_path(experiment, configuration, settings=settings, data=data, model_fingerprint=model_fingerprint,
                         parameters=parameters)
@@ -131,9 +131,9 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
 
 
 def _defaults(settings: RunSettings, parameters: dict | None) -> dict:
-    """What absent keys stand for: the defaults of the settings, and of the dataclasses among the parameters."""
+    """What absent keys stand for: the profile's values, and the defaults of the dataclasses among the parameters."""
     groups = {name: _plain(type(value)()) for name, value in (parameters or {}).items() if is_dataclass(value)}
-    return {**_plain(type(settings)()), **groups}
+    return {**_plain(load_settings(settings.profile).asdict()), **groups}
 
 
 def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
