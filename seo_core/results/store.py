@@ -110,8 +110,8 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
          parameters: dict | None = None) -> Path | None:
     """The record of these parameters in the results folder, by what it holds and not by its name; else None.
 
-    Keys that a record lacks, since they came after it, are taken to have the profile's value, or in a group of parameters
-    the default of its dataclass. Of several that fit, the one that was finished last.
+    Keys that a record lacks, since they came after it, are taken to have the profile's value, or in a group of
+    parameters the default of its dataclass. Of several that fit, the one that was finished last.
     """
     exact = record_path(experiment, configuration, settings=settings, data=data, model_fingerprint=model_fingerprint,
                         parameters=parameters)

@@ -1,0 +1,51 @@
+"""`python -m seo_core.run arm`: what would be made, what is made, and what is refused before anything is."""
+
+import pytest
+
+from seo_core import results
+from seo_core.run import main
+
+
+def test_a_dry_run_prints_every_run_in_order_and_makes_none(capsys, tmp_path):
+    assert main(["arm", "adatal", "ssl", "--labels", "2000", "--profile", "cpu", "--dry-run",
+                 "--results-dir", str(tmp_path)]) == 0
+    rows = [line.split()[1:3] for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["source", "0"], ["random", "1000"], ["tal", "2000"], ["adatal", "2000"], ["supervised", "2000"],
+                    ["ssl", "2000"]]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chapter_stands_for_all_of_its_arms(capsys):
+    assert main(["arm", "08_semi_supervised", "--dry-run"]) == 0
+    assert "ssl-source" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, words, code", [
+    (["kd", "kd-txt"], "unknown arm 'kd-txt'; did you mean 'kd-text'", 2),
+    (["kd", "--set", "eppchs=1"], "unknown knob 'eppchs'; did you mean 'epochs'", 2),
+    (["kd", "sqd", "--name", "mine"], "--name mine is for one arm", 2), (["kd", "--profile", "quik"], "'quick'", 2),
+    (["kd", "--set", "temperature=-1.0"], "temperature must be above 0", 1),
+    (["base", "--data", "no/such/folder.csv"], "no such file or folder", 2),
+    (["supervised", "--labels", "100000"], "100000 labels were asked for and the pool has", 1),
+])
+def test_bad_input_is_one_line(arguments, words, code, capsys, tmp_path):
+    assert main(["arm", *arguments, "--results-dir", str(tmp_path)]) == code
+    err = capsys.readouterr().err
+    assert words in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_an_arm_is_made_once_for_each_seed(capsys, tmp_path):
+    assert main(["arm", "supervised", "--labels", "32", "--results-dir", str(tmp_path), "--seeds", "3", "4"]) == 0
+    records = results.load_records(tmp_path)
+    assert sorted(record["seed"] for record in records) == [3, 4]
+    assert main(records[0]["provenance"]["command"].split()[3:] + ["--results-dir", str(tmp_path)]) == 0  # as it says
+    assert len(results.load_records(tmp_path)) == 2
+    assert capsys.readouterr().out.count("32 labels  matched") == 3
+
+
+@pytest.mark.parametrize("arguments, words", [(["pack", "no.json", "folder"], "no.json"),
+                                              (["bench", "trainig"], "did you mean 'training'")])
+def test_the_other_commands_say_what_is_wrong(arguments, words, capsys):
+    assert main(arguments) in (1, 2)
+    assert words in capsys.readouterr().err
