@@ -303,7 +303,8 @@ def _arm(given: argparse.Namespace) -> int:
         raise RunnerError(str(error)) from None
     quick = (budgets_of("quick")[-1],) if options.profile == "quick" else None
     wanted = [(arm, labels) for arm in arms for labels in (
-        (None,) if arm.chapter.ground == "headline" else given.labels or (arm.budgets and (quick or arm.budgets)))]
+        (None,) if arm.chapter.ground == "headline" else arm.budgets if arm.budgets == (0,)
+        else given.labels or (arm.budgets and (quick or arm.budgets)))]
     if given.dry_run:
         budgets = budgets_of(options.profile)
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))

@@ -126,9 +126,12 @@ class Lab:
     def of(self, chapter: str | Chapter) -> Lab:
         """The same ground for another chapter's runs; opened anew where that chapter stands on another one."""
         chapter = chapter_of(chapter)
-        if chapter.ground != self.chapter.ground:
-            return open_lab(chapter, self.asked, report=self.report)
-        return replace(self, chapter=chapter)
+        if chapter.ground == self.chapter.ground:
+            return replace(self, chapter=chapter)
+        key = f"ground {chapter.ground}"
+        if key not in self.shared:
+            self.shared[key] = open_lab(chapter, self.asked)
+        return replace(self.shared[key], chapter=chapter, report=self.report)
 
     def reading_with(self, tokenizer) -> Lab:
         """The same with a network's own tokenizer: every text is encoded anew."""
@@ -169,6 +172,8 @@ class Lab:
     def _budgets(self, arm: Arm, labels: Iterable[int] | None, every: bool) -> Iterable[int | None]:
         if arm.chapter.ground == "headline":
             return (None,)
+        if arm.budgets == (0,):  # it buys none
+            return arm.budgets
         if every and not arm.budgets:  # made where another arm needs it
             return ()
         return labels or ((self.budgets[-1],) if self.quick else arm.budgets)
@@ -194,7 +199,7 @@ class Lab:
 
     def _bound(self, arm: Arm, labels: int | None) -> Lab:
         """This lab for one run of an arm: its ground, its pool, its settings."""
-        lab = self.of(arm.chapter) if arm.chapter.ground != self.chapter.ground else self
+        lab = self.of(arm.chapter)
         lab = lab.limited(arm.ratio) if arm.ratio else lab
         return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
                        labels=arm.counted(lab, labels))
