@@ -10,21 +10,31 @@ and self_training.py the arms of the chapters on data; pruning.py, quantization.
 compression; texts.py what several of them read; costs.py what a result cost, all that it needed included.
 """
 
-from seo_core.arms import (  # each declares its arms
-    acquisition,
-    augmentation,
-    baseline,
-    distillation,
-    pruning,
-    quantization,
-    self_training,
-    transfer,
-)
-from seo_core.lab.arm import ARMS, check_arms, known, steps
-from seo_core.lab.ground import Lab, open_lab
-from seo_core.lab.run import LabError, Run
+from __future__ import annotations
 
-check_arms()
+import importlib
 
-__all__ = ["ARMS", "Lab", "LabError", "Run", "acquisition", "augmentation", "baseline", "distillation", "known",
-           "open_lab", "pruning", "quantization", "self_training", "steps", "transfer"]
+_MODULES = ("baseline", "transfer", "acquisition", "augmentation", "self_training", "pruning", "quantization",
+            "distillation")
+_HOME = {"ARMS": "arm", "known": "arm", "steps": "arm", "Lab": "ground", "open_lab": "ground", "LabError": "run",
+         "Run": "run"}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    """The names of the lab, once every arm is declared: those on compression need torch, so not before they are used.
+
+    Raises LabError for arms that are not sound.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in _MODULES:
+        importlib.import_module(f"{__name__}.{module}")
+    from seo_core.lab.arm import check_arms
+
+    check_arms()
+    return getattr(importlib.import_module(f"seo_core.lab.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

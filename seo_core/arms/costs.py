@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import seo_core.arms  # noqa: F401  declares them
+import seo_core.arms.self_training  # noqa: F401  declares them, and those that it needs
 from seo_core.lab.arm import BUDGETS, budgets_of, known, recorded, steps
 
 if TYPE_CHECKING:
