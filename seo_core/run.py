@@ -331,12 +331,24 @@ def _pack(given: argparse.Namespace) -> int:
     from seo_core.deploy.artifact import pack
 
     try:
+        _export_kept(Path(given.record))
         folder = pack(given.record, given.folder, name=given.name)
     except (RuntimeError, ValueError) as error:
         raise RunnerError(str(error)) from None
     size = (folder / "model.onnx").stat().st_size / 1e6
     _say(f"{folder}: {size:.2f} MB, loads with seo_core.load({str(folder)!r})")
     return 0
+
+
+def _export_kept(record: Path) -> None:
+    """A run that kept a network and no file to take away gets one beside its weights: in fp32, nothing is lost."""
+    kept = record.parent / ".weights" / record.stem
+    if (kept / "model.safetensors").is_file() and not (kept / "model.onnx").is_file():
+        from seo_core.models import load_backbone
+        from seo_core.quantization import ExportConfig, export_onnx
+
+        _say("its network is exported as model.onnx, in fp32")
+        export_onnx(load_backbone(str(kept))[0], kept / "model.onnx", ExportConfig("fp32", embedding_bits=32))
 
 
 def _render(given: argparse.Namespace) -> int:

@@ -83,8 +83,25 @@ def test_a_run_is_packed_with_its_numbers(lab, runs, tmp_path, capsys):
     assert main(["pack", str(run.path), str(tmp_path / "again")]) == 0
     assert "loads with" in capsys.readouterr().out
     assert main(["pack", str(tmp_path / "no.json"), str(tmp_path / "x")]) == 1
-    assert main(["pack", str(lab.arm("base").path), str(tmp_path / "x")]) == 1
+    assert "no record no.json" in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+def test_the_baseline_is_packed_too(lab, tmp_path, capsys):
+    import seo_core
+    from seo_core.run import main
+
+    run = lab.arm("base")
+    assert main(["pack", str(run.path), str(tmp_path / "base")]) == 0
+    assert "exported as model.onnx, in fp32" in capsys.readouterr().out
+    classifier, frame = seo_core.load(tmp_path / "base"), lab.task["validation_matched"]
+    said = classifier.predict(list(zip(frame["premise"], frame["hypothesis"], strict=True)))
+    kept = results.predictions(run.path)["validation_matched"]
+    assert np.mean([classifier.labels.index(name) for name in said] == kept) >= 0.97
+    (run.weights / "model.onnx").unlink()
+    (run.weights / "model.safetensors").rename(run.weights / "away")
+    assert main(["pack", str(run.path), str(tmp_path / "x")]) == 1
     assert "kept no model.onnx" in capsys.readouterr().err and not (tmp_path / "x").exists()
+    (run.weights / "away").rename(run.weights / "model.safetensors")
 
 
 def test_a_run_that_is_there_is_not_made_again(lab, runs, monkeypatch):
