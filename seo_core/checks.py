@@ -72,6 +72,11 @@ def check_choice(name: str, value, known, error: type[Exception] = SettingsError
     return value
 
 
+def first_line(error: Exception) -> str:
+    """What an error says first, without the full stop: libraries go on for pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+
+
 # ---------------------------------------------------------------------------------------------
 # Beside a field
 

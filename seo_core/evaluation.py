@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seo_core.checks import check_number
+
 
 def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = False) -> np.ndarray:
     """Logits (n, k) float32 for n encoded examples, in their order.
@@ -33,8 +35,7 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     from seo_core.models.backbone import check_fits
     from seo_core.models.fastpath import compute_dtype, forward_module
 
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
+    check_number("batch_size", batch_size, least=1, error=ValueError)
     check_fits(model, encoded)
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
@@ -138,21 +139,15 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
         encoded = encode(frame, tokenizer, texts=task.texts, max_length=max_length)
         logits = predict(model, encoded, precision=precision, progress=progress)
         suffix = split.removeprefix("validation") or "_validation"
-        found = classification_metrics(logits, encoded.labels, names=task.labels)
-        metrics.update({key + suffix: value for key, value in found.items()})
+        of_split = classification_metrics(logits, encoded.labels, names=task.labels)
+        metrics.update({key + suffix: value for key, value in of_split.items()})
         if number == 0:  # the headline names of a record
-            metrics.update({key: found[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
+            metrics.update({key: of_split[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
         details[split] = {"logits": logits, "labels": encoded.labels,
                           "confusion": confusion_matrix(logits, encoded.labels)}
         if "genre" in frame:
             details[split]["by_genre"] = accuracy_by_genre(logits, encoded.labels, frame["genre"])
     return metrics, details
-
-
-def bytes_on_disk(path: str | Path) -> int:
-    """Bytes of a file, or of a folder's files together: what has to be shipped and loaded."""
-    path = Path(path)
-    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
 
 
 def peak_memory_bytes() -> int:

@@ -19,8 +19,12 @@ Discriminative learning rates are `TrainingConfig.layer_decay`.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
+
+from seo_core.models.backbone import load_backbone
 
 
 def l2_sp(model, beta: float, reference=None) -> Callable:
@@ -32,8 +36,6 @@ def l2_sp(model, beta: float, reference=None) -> Callable:
     read in place; the reference is copied once. Raises ValueError for β < 0 and for a reference
     that lacks a parameter or has it in another shape.
     """
-    import math
-
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be 0 or more, got {beta!r}: it weighs the pull towards the source weights")
     if reference is not None and hasattr(reference, "state_dict"):
@@ -42,8 +44,8 @@ def l2_sp(model, beta: float, reference=None) -> Callable:
     for name, parameter in _encoder(model):
         source = parameter if reference is None else reference.get(name)
         if source is None or source.shape != parameter.shape:
-            found = "does not have it" if source is None else f"has it in shape {tuple(source.shape)}"
-            raise ValueError(f"{name} has shape {tuple(parameter.shape)} and the reference {found}: pass the model "
+            problem = "does not have it" if source is None else f"has it in shape {tuple(source.shape)}"
+            raise ValueError(f"{name} has shape {tuple(parameter.shape)} and the reference {problem}: pass the model "
                              "that training started from")
         pairs.append([parameter, source.detach().clone()])
 
@@ -102,13 +104,9 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
     it has to be trained with `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as
     it was. Raises ModelError as `load_backbone` does.
     """
-    import copy
-
     import torch
 
     if isinstance(model, str | Path):
-        from seo_core.models.backbone import load_backbone
-
         model, _ = load_backbone(str(model), num_labels=num_labels, labels=labels, layers=layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -123,14 +121,7 @@ def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str
     The head is the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where
     the number of `labels` differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does.
     """
-    from seo_core.models.backbone import load_backbone, model_folder
-
-    if labels is None:
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(model_folder(str(folder)))
-        labels = tuple(config.id2label[i] for i in range(config.num_labels))
-    model, tokenizer = load_backbone(str(folder), num_labels=len(labels), labels=tuple(labels), seed=seed)
+    model, tokenizer = load_backbone(str(folder), num_labels=len(labels) if labels else None, labels=labels, seed=seed)
     if new_head:
         _head(model).load_state_dict(_head(from_scratch(model, seed=seed)).state_dict())
     return model, tokenizer

@@ -7,18 +7,9 @@ contextual.py and translation.py edit, wordnet.py and neighbours.py know which w
 """
 
 from seo_core.augmentation.adaptive import AdaptiveConfig, AdaptiveDataAugmentation, AdaptiveResult
-from seo_core.augmentation.core import (
-    DELETION,
-    OPERATORS,
-    AugmentationError,
-    Operator,
-    augment,
-    changes,
-    label_filter,
-    survivors,
-)
+from seo_core.augmentation.core import DELETION, OPERATORS, AugmentationError, augment, changes, label_filter, survivors
 from seo_core.augmentation.wordnet import wordnet_setup
 from seo_core.augmentation.words import protected
 
 __all__ = ["DELETION", "OPERATORS", "AdaptiveConfig", "AdaptiveDataAugmentation", "AdaptiveResult", "AugmentationError",
-           "Operator", "augment", "changes", "label_filter", "protected", "survivors", "wordnet_setup"]
+           "augment", "changes", "label_filter", "protected", "survivors", "wordnet_setup"]

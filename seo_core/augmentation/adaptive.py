@@ -30,15 +30,18 @@ The model is read, never trained: ADA costs forward passes, and the result says 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
-from seo_core.checks import is_number, whole_number
-
-if TYPE_CHECKING:
-    import pandas as pd
+from seo_core.augmentation import core
+from seo_core.augmentation.core import NLI_TEXTS, AugmentationError
+from seo_core.checks import above, at_least, check, share, whole_number
+from seo_core.data import encode
+from seo_core.data.splits import largest_remainder
+from seo_core.evaluation import cross_entropy, softmax
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,16 @@ class AdaptiveConfig:
     """How ADA searches and spends. Raises ValueError for a value out of range."""
 
     operators: tuple[str, ...] = ("synonym", "neighbour", "eda", "aeda")  # those that need no further model
-    strengths: tuple[float, ...] = (0.1, 0.3)  # EDA's advice for little data, and clearly more than that
-    rounds: int = 4  # the weights are corrected three times; each round is one batched forward pass
-    temperature: float = 0.03  # difference in reward (a cosine) that makes one arm's weight e times another's
-    exploration: float = 0.2  # share of a round spread evenly, so that every arm is seen again
-    focus: float = 0.5  # share of the rows that goes by error, not by what D looks like
-    prior: int = 128  # examples' worth of the mean over arms mixed into each: one example's cosine says little
-    share_prior: int = 32  # the same for shares: accuracies of classes and genres, candidates that pass
-    trial: int = 16  # candidates of every arm in each round, however few rows it is to give
-    floor: float | None = None  # passed to label_filter; None: its own default
-    passes: int = 20  # further rounds, at most, where the filter left too few rows
+    strengths: tuple[float, ...] = above(0, most=1, default=(0.1, 0.3))  # EDA's advice for little data; clearly more
+    rounds: int = at_least(1, default=4)  # the weights are corrected three times; each is one batched forward pass
+    temperature: float = above(0, default=0.03)  # difference in reward (a cosine) that makes a weight e times another
+    exploration: float = share(default=0.2)  # of a round spread evenly, so that every arm is seen again
+    focus: float = share(default=0.5)  # of the rows that goes by error, not by what D looks like
+    prior: int = at_least(1, default=128)  # examples' worth of the mean over arms in each: one cosine says little
+    share_prior: int = at_least(1, default=32)  # the same for shares: accuracies of groups, candidates that pass
+    trial: int = at_least(1, default=16)  # candidates of every arm in each round, however few rows it is to give
+    floor: float | None = share(default=None)  # passed to label_filter; None: its own default
+    passes: int = at_least(0, default=20)  # further rounds, at most, where the filter left too few rows
 
     def __post_init__(self):
         if isinstance(self.operators, str) or not self.operators or not self.strengths:
@@ -63,15 +66,7 @@ class AdaptiveConfig:
         for name in ("operators", "strengths"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name} names one twice: {getattr(self, name)}")
-        if not all(is_number(s) and 0 < s <= 1 for s in self.strengths):
-            raise ValueError(f"strengths must be above 0 and at most 1, got {self.strengths}")
-        if not (is_number(self.temperature) and 0 < self.temperature < math.inf):
-            raise ValueError(f"temperature must be above 0, got {self.temperature!r}")
-        for name, value in (("exploration", self.exploration), ("focus", self.focus), ("floor", self.floor or 0.0)):
-            if not (is_number(value) and 0 <= value <= 1):
-                raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
-        for name, least in (("rounds", 1), ("prior", 1), ("share_prior", 1), ("trial", 1), ("passes", 0)):
-            whole_number(name, getattr(self, name), least, ValueError)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -108,8 +103,6 @@ class AdaptiveResult:
 
 def residuals(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """p − y (n, k): the loss's gradient with respect to the logits (n, k), for labels (n,)."""
-    from seo_core.evaluation import softmax
-
     p = softmax(logits)
     p[np.arange(len(labels)), labels] -= 1
     return p
@@ -140,11 +133,9 @@ def calibration(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature within [1/4, 16] by which logits (n, k) are best divided: least cross-entropy on labels (n,)."""
     from scipy.optimize import minimize_scalar
 
-    from seo_core.evaluation import cross_entropy
-
-    found = minimize_scalar(lambda t: cross_entropy(logits / np.exp(t), labels), bounds=np.log([0.25, 16]),
-                            method="bounded")
-    return float(np.exp(found.x))
+    best = minimize_scalar(lambda t: cross_entropy(logits / np.exp(t), labels), bounds=np.log([0.25, 16]),
+                           method="bounded")
+    return float(np.exp(best.x))
 
 
 def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, exploration: float) -> np.ndarray:
@@ -158,25 +149,20 @@ def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, 
     return (1 - exploration) * w / w.sum() + exploration / len(w)
 
 
-@dataclass
 class _Arms:
-    """The arms and what is known of each; all arrays (A,)."""
+    """The arms and what is known of each; all arrays (A,).
 
-    operator: list[str]
-    strength: list[float]
-    config: AdaptiveConfig
-    asked: np.ndarray = field(init=False)  # rows given to the operator
-    drawn: np.ndarray = field(init=False)  # candidates scored
-    kept: np.ndarray = field(init=False)  # of them, with a label that is supported
-    along: np.ndarray = field(init=False)  # Σ of the projections of the kept
-    length: np.ndarray = field(init=False)  # Σ of their gradients' lengths
+    asked: rows given to the operator. drawn: candidates scored. kept: of them, with a label that is supported.
+    along: Σ of the projections of the kept. length: Σ of their gradients' lengths.
+    """
 
-    def __post_init__(self):
-        for name in ("asked", "drawn", "kept", "along", "length"):
-            setattr(self, name, np.zeros(len(self.operator)))
+    def __init__(self, pairs: list[tuple[str, float]], config: AdaptiveConfig):
+        self.pairs, self.config, self.asked = pairs, config, np.zeros(len(pairs))
+        self.judged = np.zeros((4, len(pairs)))
+        self.drawn, self.kept, self.along, self.length = self.judged  # its rows
 
     def __len__(self) -> int:
-        return len(self.operator)
+        return len(self.pairs)
 
     def rewards(self) -> np.ndarray:
         """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms.
@@ -184,9 +170,9 @@ class _Arms:
         It is the mean of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's
         mean gradient it does not grow with the number of examples, which would favour the arms that had more.
         """
-        own = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
-        mean = (self.kept * own).sum() / max(self.kept.sum(), 1)
-        return (self.kept * own + self.config.prior * mean) / (self.kept + self.config.prior)
+        cosine = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
+        mean = (self.kept * cosine).sum() / max(self.kept.sum(), 1)
+        return (self.kept * cosine + self.config.prior * mean) / (self.kept + self.config.prior)
 
     def passing(self) -> np.ndarray:
         """(A,): share of the candidates that the filter kept, drawn towards the mean over arms."""
@@ -234,26 +220,25 @@ class _Needs:
         share = (share + self.size) / 2 if late else share
         due = np.bincount(self.of, self.weight) * total - np.bincount(self.of[self.taken], minlength=len(self.genres))
         weight = np.maximum(due, 1e-6)[self.of] / np.bincount(self.of)[self.of]
-        found = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
-                 for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
-        return rng.permutation(np.concatenate(found))
+        by_class = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
+                    for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
+        return rng.permutation(np.concatenate(by_class))
 
     def count(self, positions: np.ndarray) -> None:
         """Books the rows taken from these positions of the frame."""
         self.taken = np.concatenate([self.taken, positions])
 
-    def table(self, names) -> pd.DataFrame:
-        """The result's `groups`; names(kind, group) is what a group is called."""
-        import pandas as pd
-
+    def table(self, classes: dict) -> pd.DataFrame:
+        """The result's `groups`; `classes` has the names of the labels."""
         rows = []
-        for kind, own, known in (("class", self.label, self.reward[0]), ("genre", self.genre, self.reward[1])):
-            for group in np.unique(own):
-                there = known == group
-                rows.append({"kind": kind, "group": names(kind, group), "reward_rows": int(there.sum()),
+        for kind, groups, of_reward in (("class", self.label, self.reward[0]), ("genre", self.genre, self.reward[1])):
+            for group in np.unique(groups):
+                here, there = groups == group, of_reward == group
+                name = str(classes.get(group, group)) if kind == "class" else str(group) or "(none)"
+                rows.append({"kind": kind, "group": name, "reward_rows": int(there.sum()),
                              "accuracy": float(self.hit[there].mean()) if there.any() else math.nan,
-                             "train_share": float((own == group).mean()), "aim": float(self.weight[own == group].sum()),
-                             "added_share": float((own[self.taken] == group).sum() / max(len(self.taken), 1))})
+                             "train_share": float(here.mean()), "aim": float(self.weight[here].sum()),
+                             "added_share": float(here[self.taken].sum() / max(len(self.taken), 1))})
         return pd.DataFrame(rows)
 
 
@@ -266,15 +251,6 @@ def _groups(frame) -> tuple[np.ndarray, np.ndarray]:
 def _error(hit: np.ndarray, overall: float, prior: int) -> float:
     """Error rate of a group (m,), drawn towards the overall one by `prior` examples' worth."""
     return float(((~hit).sum() + prior * overall) / (len(hit) + prior))
-
-
-def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
-    """Whole numbers (A,) that add up to `total` and lie within 1 of share (A,) · total, for shares that add up to 1."""
-    exact = np.asarray(share) * total
-    whole = np.floor(exact + 1e-9).astype(int)
-    order = np.argsort(whole - exact, kind="stable")  # largest remainder first
-    whole[order[: total - whole.sum()]] += 1
-    return whole
 
 
 def _spread(rng, members: np.ndarray, size: int, weight: np.ndarray) -> np.ndarray:
@@ -292,12 +268,10 @@ class AdaptiveDataAugmentation:
     """D_aug = ADA(D, M(θ), P): a bandit over operator × strength (see the module's text)."""
 
     def __init__(self, config: AdaptiveConfig | None = None, *, seed: int = 0):
-        from seo_core.augmentation import AugmentationError
-
         self.config, self.seed = config or AdaptiveConfig(), whole_number("seed", seed, 0, AugmentationError)
 
-    def __call__(self, frame, model, tokenizer, reward, *, budget: int, texts=("premise", "hypothesis"),
-                 max_length: int = 128, teacher=None, progress: bool = False) -> AdaptiveResult:
+    def __call__(self, frame, model, tokenizer, reward, *, budget: int, texts=NLI_TEXTS, max_length: int = 128,
+                 teacher=None, progress: bool = False) -> AdaptiveResult:
         """`budget` edited rows of `frame` for `model`, a classifier trained on its labels; an AdaptiveResult.
 
         reward: labelled rows that are not trained on; P is measured and the gradient's direction taken there.
@@ -309,8 +283,6 @@ class AdaptiveDataAugmentation:
         label or with one that the model or the teacher has not (classes may be absent), an unknown operator, or none
         whose resources are there.
         """
-        from tqdm.auto import tqdm
-
         _check(frame, reward, budget, model, teacher, texts)
         arms, absent = _open_arms(self.config)
         run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)
@@ -325,30 +297,20 @@ class AdaptiveDataAugmentation:
         return run.result(absent)
 
 
-@dataclass
 class _Run:
     """One call: what it was given, what it has taken so far."""
 
-    ada: AdaptiveDataAugmentation
-    frame: pd.DataFrame
-    model: object
-    teacher: object
-    tokenizer: object
-    reward: pd.DataFrame
-    budget: int
-    texts: tuple[str, ...]
-    max_length: int
-    arms: _Arms
-
-    def __post_init__(self):
+    def __init__(self, ada, frame, model, teacher, tokenizer, reward, budget, texts, max_length, arms):
+        self.config, self.seed, self.budget, self.arms = ada.config, ada.seed, budget, arms
+        self.model, self.teacher, self.tokenizer = model, teacher, tokenizer
+        self.texts, self.max_length, self.frame = texts, max_length, frame.reset_index(drop=True)
         self.cost = {"examples_scored": 0, "tokens_scored": 0}
-        self.frame = self.frame.reset_index(drop=True)
-        logits, embeddings = self.score(self.reward, self.model)
-        labels = self.reward["label"].to_numpy(np.int64)
+        logits, embeddings = self.score(reward, model)
+        labels = reward["label"].to_numpy(np.int64)
         self.calibration = calibration(logits, labels)
         self.direction = mean_gradient(logits / self.calibration, embeddings, labels)  # (k, d)
-        self.needs = _Needs(self.frame, self.reward, logits.argmax(axis=1) == labels, self.ada.config.focus,
-                            self.ada.config.share_prior)
+        self.needs = _Needs(self.frame, reward, logits.argmax(axis=1) == labels, self.config.focus,
+                            self.config.share_prior)
         self.seen = set(zip(*(self.frame[t] for t in self.texts), strict=True))
         self.spare: list[pd.DataFrame] = []  # kept, not taken: used before more is drawn
         self.parts: list[pd.DataFrame] = []  # taken
@@ -360,8 +322,7 @@ class _Run:
 
     def score(self, frame, model) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, k) and the classifier's inputs (n, d) of the rows, booked as cost."""
-        from seo_core.data import encode
-        from seo_core.selection import features
+        from seo_core.selection.acquisition import features
 
         encoded = encode(frame, self.tokenizer, texts=self.texts, max_length=self.max_length)
         self.cost["examples_scored"] += len(encoded)
@@ -370,130 +331,103 @@ class _Run:
 
     def round(self, number: int, wanted: int) -> int:
         """Draws, filters, rewards and takes up to `wanted` rows; returns how many usable candidates it found."""
-        import pandas as pd
-
         before = self.arms.weights() if number > 1 else np.full(len(self.arms), 1 / len(self.arms))
         quota = largest_remainder(before, wanted)
         drawn = [self.candidates(number, arm, quota[arm], wanted) for arm in range(len(self.arms))]
-        pool = pd.concat([d for d in drawn if len(d)] or drawn[:1], ignore_index=True)
-        kept, gained = self.judge(pool)
+        kept, along, length = self.judge(_stack(drawn))
         taken = self.take(kept, quota)
-        after = self.arms.weights()
-        rewards, passing = self.arms.rewards(), self.arms.passing()
-        for arm in range(len(self.arms)):
-            along, length = gained[arm]
+        after, rewards, passing = self.arms.weights(), self.arms.rewards(), self.arms.passing()
+        for arm, (operator, strength) in enumerate(self.arms.pairs):
             self.log.append({
-                "round": number, "operator": self.arms.operator[arm], "strength": self.arms.strength[arm],
-                "weight": before[arm], "reward": along / length if length > 0 else math.nan, "smoothed": rewards[arm],
+                "round": number, "operator": operator, "strength": strength, "weight": before[arm],
+                "reward": along[arm] / length[arm] if length[arm] > 0 else math.nan, "smoothed": rewards[arm],
                 "passing": passing[arm], "updated": after[arm], "drawn": len(drawn[arm]),
                 "kept": int((kept["arm"] == arm).sum()), "taken": int((taken["arm"] == arm).sum())})
         return len(kept)
 
     def candidates(self, number: int, arm: int, quota: int, wanted: int) -> pd.DataFrame:
         """One arm's edits of rows drawn by class and genre, without those that are there already."""
-        from seo_core import augmentation
-
-        rng = np.random.default_rng([self.ada.seed, 7309, number, arm])
-        size = max(self.ada.config.trial, math.ceil(1.1 * quota / max(self.arms.yields()[arm], 0.05)))
-        positions = self.needs.draw(rng, size, wanted, late=number > self.ada.config.rounds)
+        rng = np.random.default_rng([self.seed, 7309, number, arm])
+        size = max(self.config.trial, math.ceil(1.1 * quota / max(self.arms.yields()[arm], 0.05)))
+        positions = self.needs.draw(rng, size, wanted, late=number > self.config.rounds)
         self.arms.asked[arm] += size
-        found = augmentation.augment(self.frame.iloc[positions].reset_index(drop=True), self.arms.operator[arm],
-                                     strength=self.arms.strength[arm], seed=int(rng.integers(2**31)),
-                                     texts=self.texts)
-        found = found.assign(source=positions[found["source"].to_numpy(np.int64)], strength=self.arms.strength[arm],
-                             round=number, arm=arm)
+        operator, strength = self.arms.pairs[arm]
+        edited = core.augment(self.frame.iloc[positions].reset_index(drop=True), operator, strength=strength,
+                              seed=int(rng.integers(2**31)), texts=self.texts)
+        edited = edited.assign(source=positions[edited["source"].to_numpy(np.int64)], strength=strength, round=number,
+                               arm=arm)
         fresh = []
-        for key in zip(*(found[t] for t in self.texts), strict=True):
+        for key in zip(*(edited[t] for t in self.texts), strict=True):
             fresh.append(key not in self.seen)
             self.seen.add(key)
-        return found[np.array(fresh, bool)].reset_index(drop=True)
+        return edited[np.array(fresh, bool)].reset_index(drop=True)
 
-    def judge(self, pool) -> tuple[pd.DataFrame, list[tuple[float, float]]]:
-        """The candidates whose label is supported; (Σ projections, Σ lengths) of each arm's, which it books."""
-        from seo_core import augmentation
-
+    def judge(self, pool) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+        """The candidates whose label is supported; Σ projections (A,) and Σ lengths (A,) of theirs, which it books."""
         if not len(pool):
-            return pool, [(0.0, 0.0)] * len(self.arms)
+            return pool, *np.zeros((2, len(self.arms)))
         logits, embeddings = self.score(pool, self.model)
         logits = logits / self.calibration
         teacher = logits if self.teacher is None else self.score(pool, self.teacher)[0]
-        floor = {} if self.ada.config.floor is None else {"floor": self.ada.config.floor}
-        good = np.asarray(augmentation.label_filter(pool, teacher, **floor), bool)
+        good = core.label_filter(pool, teacher, floor=self.config.floor)
         along, length = projections(logits, embeddings, pool["label"].to_numpy(np.int64), self.direction)
-        arm, gained = pool["arm"].to_numpy(), []
-        for a in range(len(self.arms)):
-            mine = good & (arm == a)
-            gained.append((float(along[mine].sum()), float(length[mine].sum())))
-            self.arms.drawn[a] += (arm == a).sum()
-            self.arms.kept[a] += mine.sum()
-            self.arms.along[a] += gained[-1][0]
-            self.arms.length[a] += gained[-1][1]
-        return pool[good].reset_index(drop=True), gained
+        drawn = pool["arm"].to_numpy() == np.arange(len(self.arms))[:, None]  # (A, n)
+        judged = np.array([[of_arm.sum(), kept.sum(), along[kept].sum(), length[kept].sum()]
+                           for of_arm, kept in zip(drawn, drawn & good, strict=True)]).T  # (4, A)
+        self.arms.judged += judged
+        return pool[good].reset_index(drop=True), *judged[2:]
 
     def take(self, kept, quota: np.ndarray) -> pd.DataFrame:
         """Each arm's quota of the kept candidates; what is lacking comes from what was spare, best arms first."""
-        import pandas as pd
-
         place = kept.groupby("arm").cumcount().to_numpy()
         inside = place < quota[kept["arm"].to_numpy(np.int64)]
-        left = [f for f in (*self.spare, kept[~inside]) if len(f)]  # empty frames would change the types
-        spare = pd.concat(left or [kept[:0]], ignore_index=True)
+        spare = _stack([*self.spare, kept[~inside]])
         lacking = int(quota.sum() - inside.sum())
         order = np.argsort(-self.arms.weights()[spare["arm"].to_numpy(np.int64)], kind="stable")
-        chosen = [f for f in (kept[inside], spare.iloc[order[:lacking]]) if len(f)]
-        taken = pd.concat(chosen or [kept[:0]], ignore_index=True)
+        taken = _stack([kept[inside], spare.iloc[order[:lacking]]])
         self.spare = [spare.iloc[np.sort(order[lacking:])]]
         self.parts.append(taken)
         self.needs.count(taken["source"].to_numpy(np.int64))
         return taken
 
     def result(self, absent: dict[str, str]) -> AdaptiveResult:
-        import pandas as pd
-
-        frame = pd.concat([p for p in self.parts if len(p)] or self.parts[:1], ignore_index=True).drop(columns="arm")
-        names = getattr(self.model.config, "id2label", {})
-        groups = self.needs.table(lambda kind, group: (
-            str(names.get(group, group)) if kind == "class" else str(group) or "(none)"))
+        frame = _stack(self.parts).drop(columns="arm")
         text = f"{len(frame)} of {self.budget} rows from {len(self.arms)} arms"
         if len(frame) < self.budget:
             text += (": the candidates ran out, since each was there already or its label was not supported; add "
                      "operators or strengths, or more rows to edit")
         if absent:
             text += f". Left out: {'; '.join(f'{name} ({why})' for name, why in absent.items())}"
-        return AdaptiveResult(frame, pd.DataFrame(self.log), groups, absent, self.cost, text,
-                              len(frame) == self.budget)
+        groups = self.needs.table(getattr(self.model.config, "id2label", {}))
+        return AdaptiveResult(frame, pd.DataFrame(self.log), groups, absent, self.cost, text, len(frame) == self.budget)
+
+
+def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames below each other, without the empty ones, which would change the types."""
+    return pd.concat([frame for frame in frames if len(frame)] or frames[-1:], ignore_index=True)
 
 
 def _check(frame, reward, budget: int, model, teacher, texts) -> None:
     """Raises AugmentationError for arguments that ADA cannot work with."""
-    from seo_core.augmentation import AugmentationError
-    from seo_core.augmentation.core import check_texts, fitting_labels
-
     whole_number("budget", budget, 1, AugmentationError)
     for name, rows in (("frame", frame), ("reward", reward)):
         if not len(rows):
             raise AugmentationError(f"{name} has no rows: ADA edits the rows of frame, and rewards an arm by the "
                                     "rows of reward, so pass some of both")
-        fitting_labels(rows, model.config.num_labels, name, "model")
-        check_texts(rows, texts, 0, f"read from {name}")
+        core.fitting_labels(rows, model.config.num_labels, name, "model")
+        core.check_texts(rows, texts, 0, f"read from {name}")
         if teacher is not None:
-            fitting_labels(rows, teacher.config.num_labels, name, labels=model.config.num_labels)
+            core.fitting_labels(rows, teacher.config.num_labels, name, labels=model.config.num_labels)
 
 
 def _open_arms(config: AdaptiveConfig) -> tuple[_Arms, dict[str, str]]:
     """The arms whose operators can run here, and operator -> reason for the others."""
-    from seo_core.augmentation import OPERATORS, AugmentationError
-    from seo_core.checks import suggest
-
-    for name in config.operators:
-        if name not in OPERATORS:
-            raise AugmentationError(f"unknown operator {name!r}{suggest(name, OPERATORS)}")
-    why = {name: OPERATORS[name].available() for name in config.operators}
-    absent = {name: reason for name, reason in why.items() if reason}
-    pairs = [(name, s) for name in config.operators if name not in absent
-             for s in (config.strengths if OPERATORS[name].graded else config.strengths[:1])]
+    operators = {name: core.known_operator(name) for name in config.operators}
+    absent = {name: reason for name, operator in operators.items() if (reason := operator.available())}
+    pairs = [(name, float(s)) for name, operator in operators.items() if name not in absent
+             for s in (config.strengths if operator.graded else config.strengths[:1])]
     if not pairs:
         raise AugmentationError("none of the operators can run here. "
                                 + " ".join(f"{name}: {reason}." for name, reason in absent.items()))
-    return _Arms([name for name, _ in pairs], [float(s) for _, s in pairs], config), absent
+    return _Arms(pairs, config), absent
 

@@ -6,12 +6,14 @@ one of the model's TOP whole words there, drawn by its probability.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
-from seo_core.augmentation.words import FUNCTION, PROTECTED, MissingResource, choose, draw, first_line, split
+from seo_core.augmentation.words import FUNCTION, MissingResource, choose, draw, split, whole_words
+from seo_core.checks import first_line
+from seo_core.models.backbone import ModelError, model_folder, quiet
 
 DEFAULT = "google-bert/bert-base-uncased"  # the masked LM where none is named, if it is in the hub's cache
 TOP = 10  # words considered at a mask
@@ -25,8 +27,7 @@ def absent() -> str | None:
     """None where the default model is in the hub's cache, else how to name one."""
     from huggingface_hub import try_to_load_from_cache
 
-    there = any(isinstance(try_to_load_from_cache(DEFAULT, name), str) for name in ("model.safetensors",))
-    return None if there else HOW
+    return None if isinstance(try_to_load_from_cache(DEFAULT, "model.safetensors"), str) else HOW
 
 
 def contextual(job) -> list[str | None]:
@@ -34,31 +35,27 @@ def contextual(job) -> list[str | None]:
     if job.model == "bundled" and absent():
         raise MissingResource(HOW)
     tokenizer, network, candidates = _masked_lm(DEFAULT if job.model == "bundled" else job.model)
-    words = split(job.texts)
-    beside = [set() if job.others is None else {w.lower() for w in parts[1::2]}
-              for parts in split(job.others or [""] * len(job.texts)).parts]
-    plain = words.spread(np.array([w.isascii() and w.isalpha() and len(w) > 2 and w not in FUNCTION
-                                   for w in words.vocabulary], bool)) & words.editable()
-    plain &= np.array([words.vocabulary[i] not in beside[r] for i, r in zip(words.ids, words.row, strict=True)], bool)
-    chosen = choose(plain, words, job.keys, job.strength, 11)
-    by_row: dict[int, list[int]] = {}
-    for at in chosen.tolist():
-        by_row.setdefault(int(words.row[at]), []).append(int(words.place[at]))
-    changed = set()
-    rows = sorted(by_row, key=lambda r: (len(job.texts[r]) + len((job.others or job.texts)[r]), r))
-    batch = job.batch_size or 32
+    words, beside = split(job.texts), job.beside()
+    plain = words.where(lambda w: w.isascii() and w.isalpha() and len(w) > 2 and w not in FUNCTION)
+    allowed = words.without(plain & words.editable(), beside)
+    places: dict[int, list[int]] = {}  # text -> its chosen parts
+    for row, at in words.spots(choose(allowed, words, job.keys, job.strength, 11)):
+        places.setdefault(row, []).append(at)
+    changed, batch, mask = set(), job.batch_size or 32, tokenizer.mask_token
+    rows = sorted(places, key=lambda r: (len(job.texts[r]) + len((job.others or job.texts)[r]), r))
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
-        masked = [_masked(words.parts[r], by_row[r], tokenizer.mask_token) for r in part]
-        beside_texts = None if job.others is None else [job.others[r] for r in part]
-        for r, found in zip(part, _fill(tokenizer, network, candidates, masked, beside_texts), strict=True):
-            if _put(words.parts[r], by_row[r], found, beside[r], job.keys[r]):
-                changed.add(r)
-    return ["".join(parts) if r in changed else None for r, parts in enumerate(words.parts)]
-
-
-def _masked(parts: list[str], places: list[int], mask: str) -> str:
-    return "".join(mask if i % 2 and i // 2 in places else part for i, part in enumerate(parts))
+        masked = ["".join(mask if at in places[row] else text for at, text in enumerate(words.parts[row]))
+                  for row in part]
+        others = None if job.others is None else [job.others[row] for row in part]
+        for row, fills in zip(part, _fill(tokenizer, network, candidates, masked, others), strict=True):
+            parts = words.parts[row]
+            for at, (options, chances) in zip(places[row], fills, strict=False):  # truncation may have cut off masks
+                fit = [(w, p) for w, p in zip(options, chances, strict=True) if w != parts[at] and w not in beside[row]]
+                if fit:
+                    parts[at] = _drawn(fit, draw(job.keys[row : row + 1], 12, at // 2)[0])
+                    changed.add(row)
+    return words.texts(changed)
 
 
 def _fill(tokenizer, network, candidates, masked: list[str], others):
@@ -74,24 +71,15 @@ def _fill(tokenizer, network, candidates, masked: list[str], others):
         where = inputs["input_ids"] == tokenizer.mask_token_id
         scores = logits[where][:, token_ids].softmax(-1)  # (masks, c)
         values, top = scores.topk(min(TOP, len(words)), dim=-1)
-    counts = where.sum(1).tolist()
-    found = [([words[i] for i in row], p) for row, p in zip(top.tolist(), values.numpy(), strict=True)]
-    return [[found.pop(0) for _ in range(count)] for count in counts]
+    fills = iter([([words[i] for i in row], p) for row, p in zip(top.tolist(), values.numpy(), strict=True)])
+    return [list(islice(fills, count)) for count in where.sum(1).tolist()]
 
 
-def _put(parts: list[str], places: list[int], found, beside: set[str], key) -> bool:
-    """Writes a drawn word at each place that has one; whether anything changed."""
-    changed = False
-    for place, (words, chances) in zip(places, found, strict=False):
-        at = 2 * place + 1
-        kept = [(w, p) for w, p in zip(words, chances, strict=True) if w != parts[at] and w not in beside]
-        if not kept:
-            continue
-        total = np.cumsum([p for _, p in kept])
-        point = float(draw(np.array([key], np.uint64), 12, place)[0]) / 2.0**64 * total[-1]
-        parts[at] = kept[min(int(np.searchsorted(total, point, side="right")), len(kept) - 1)][0]
-        changed = True
-    return changed
+def _drawn(fit: list[tuple[str, float]], bits) -> str:
+    """One of the (word, probability) pairs, by its probability; `bits` (a random uint64) says which."""
+    total = np.cumsum([p for _, p in fit])
+    point = float(bits) / 2.0**64 * total[-1]
+    return fit[min(int(np.searchsorted(total, point, side="right")), len(fit) - 1)][0]
 
 
 @lru_cache(maxsize=2)
@@ -99,12 +87,10 @@ def _masked_lm(name: str):
     """Tokenizer, model, and the whole words it may fill in: token ids (c,) and words."""
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    from seo_core.models.backbone import ModelError, _quiet, model_folder
-
     try:
         folder = model_folder(name)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        with _quiet():
+        with quiet():
             network, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     except (OSError, ValueError, KeyError, ImportError, ModelError) as error:
         raise MissingResource(f"cannot load the masked language model {name!r}: {first_line(error)}. "
@@ -112,9 +98,5 @@ def _masked_lm(name: str):
     if tokenizer.mask_token is None or any("predictions" in k or "lm_head" in k for k in report["missing_keys"]):
         raise MissingResource(f"model {name!r} has no masked-LM head: give a checkpoint that was trained as one, such "
                               f"as {DEFAULT}")
-    vocabulary = tokenizer.get_vocab()
-    mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
-    whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
-    kept = sorted((i, t[len(mark):]) for t, i in vocabulary.items() if whole(t))
-    kept = [(i, w) for i, w in kept if w not in FUNCTION and w not in PROTECTED]
-    return tokenizer, network.eval(), ([i for i, _ in kept], [w for _, w in kept])
+    candidates = whole_words(tokenizer.get_vocab())
+    return tokenizer, network.eval(), ([i for i, _ in candidates], [word for _, word in candidates])

@@ -26,23 +26,24 @@ import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
 from seo_core.augmentation.words import MissingResource, draw, row_keys
 from seo_core.checks import is_number, suggest, whole_number
+from seo_core.data import NLI_LABELS, NLI_TEXTS
+from seo_core.evaluation import softmax
 from seo_core.models.backbone import ModelError
 
-ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
-NLI_TEXTS = ("premise", "hypothesis")
+ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 CHUNK = 8192  # rows at a time: bounds memory, and changes no result
 _ALL = frozenset({ENTAILMENT, NEUTRAL, CONTRADICTION})
 _ANY_SIDE = {"premise": _ALL, "hypothesis": _ALL}
 _OTHER_WORD = {"premise": _ALL, "hypothesis": frozenset({NEUTRAL, CONTRADICTION})}
-_THREE = "0 entailment, 1 neutral, 2 contradiction"
+_THREE = ", ".join(f"{number} {label}" for number, label in enumerate(NLI_LABELS))
 DELETION = {"premise": frozenset({NEUTRAL}), "hypothesis": frozenset({ENTAILMENT})}
 
 
@@ -104,7 +105,7 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     number, missing or repeated columns, a text that is no text, NLI pairs none of which has one of the three labels,
     and a resource that is not there (with the command that brings it).
     """
-    found = _operator(operator)
+    chosen = known_operator(operator)
     columns = check_texts(frame, texts, seed, strength=strength)
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1, AugmentationError)
@@ -112,48 +113,40 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
         raise AugmentationError(f"model is a hub id or a folder, not {model!r}")
     nli = set(texts) == set(NLI_TEXTS)
     labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
-    made, sides = np.full(len(frame), None, object), np.zeros(len(frame), np.int64)  # each row's new text, and its side
-    bar = _bar(len(frame), operator, progress)
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
-    for start in range(0, len(frame), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(frame)))
-        first = (draw(keys[rows], 0) % np.uint64(len(columns))).astype(np.int64)
-        for turn in range(len(columns)):
-            for side, name in enumerate(texts):
-                mine = rows[((first + turn) % len(columns)) == side]
-                if nli:
-                    mine = mine[np.isin(labels[mine], list(found.labels[name]))]
-                new = _edit(found, columns, side, mine, labels, keys, strength, str(model), batch_size,
-                            name if nli else "")
-                made[mine], sides[mine] = new, side
-            left = pd.isna(made[rows])
-            rows, first = rows[left], first[left]
-        bar.update(len(frame[start : start + CHUNK]))
-    bar.close()
-    source = np.flatnonzero(pd.notna(made))
-    return _frame(frame, source, sides[source], made[source], tuple(texts), operator)
+
+    def edit(side: int, rows: np.ndarray) -> list[str | None]:
+        """The operator on one side of some rows."""
+        here = [columns[side][row] for row in rows.tolist()]
+        others = [columns[1 - side][row] for row in rows.tolist()] if len(columns) == 2 else None
+        deletable = (np.isin(labels[rows], list(DELETION[texts[side]])) if nli else
+                     np.full(len(rows), others is None))  # single texts as in EDA; pairs of another kind not at all
+        job = edits.Job(here, others, deletable, draw(keys[rows], 13, side), strength, str(model), batch_size)
+        try:
+            return chosen.edit(job)
+        except (MissingResource, ModelError) as error:
+            raise AugmentationError(f"operator {operator!r} cannot be used here. {error}") from None
+
+    edited, sides = np.full(len(frame), None, object), np.zeros(len(frame), np.int64)  # new text of each row; its side
+    with tqdm(total=len(frame), desc=operator, unit="row", disable=not progress) as bar:
+        for start in range(0, len(frame), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(frame)))
+            first = (draw(keys[rows], 0) % np.uint64(len(columns))).astype(np.int64)
+            for turn in range(len(columns)):
+                for side, name in enumerate(texts):
+                    at = rows[((first + turn) % len(columns)) == side]
+                    at = at[np.isin(labels[at], list(chosen.labels[name]))] if nli else at
+                    if len(at):
+                        edited[at], sides[at] = edit(side, at), side
+                left = pd.isna(edited[rows])
+                rows, first = rows[left], first[left]
+            bar.update(len(frame[start : start + CHUNK]))
+    source = np.flatnonzero(pd.notna(edited))
+    return _copies(frame, source, sides[source], edited[source], tuple(texts), operator)
 
 
-def _edit(operator, columns, side, rows, labels, keys, strength, model, batch_size, column) -> list[str | None]:
-    """The operator on one side of some rows, its missing resources as AugmentationError.
-
-    column: which side of an NLI pair it is, "" for other texts.
-    """
-    if not len(rows):
-        return []
-    own = [columns[side][row] for row in rows.tolist()]
-    others = [columns[1 - side][row] for row in rows.tolist()] if len(columns) == 2 else None
-    deletable = np.full(len(rows), others is None)  # single texts as in EDA; pairs of another kind not at all
-    if column:
-        deletable = np.isin(labels[rows], list(DELETION[column]))
-    job = edits.Job(own, others, deletable, draw(keys[rows], 13, side), strength, model, batch_size, False)
-    try:
-        return operator.edit(job)
-    except (MissingResource, ModelError) as error:
-        raise AugmentationError(f"operator {operator.name!r} cannot be used here. {error}") from None
-
-
-def _operator(name: str) -> Operator:
+def known_operator(name: str) -> Operator:
+    """The operator of this name; raises AugmentationError, with the nearest, where there is none."""
     if not isinstance(name, str) or name not in OPERATORS:
         raise AugmentationError(f"unknown operator {name!r}{suggest(name, OPERATORS)}")
     return OPERATORS[name]
@@ -169,8 +162,7 @@ def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> l
     if not isinstance(frame, pd.DataFrame):
         raise AugmentationError(f"frame must be a DataFrame with the columns {texts!r}, not a {type(frame).__name__}: "
                                 "for a list of texts pd.DataFrame({'text': [...]}), with texts=('text',)")
-    if isinstance(texts, str) or not isinstance(texts, Sequence) or len(set(texts)) != len(texts) or len(
-            texts) not in (1, 2):
+    if isinstance(texts, str) or not isinstance(texts, Sequence) or not 1 <= len(set(texts)) == len(texts) <= 2:
         raise AugmentationError(f"texts names one column or two, as in texts=task.texts, not {texts!r}")
     columns = []
     for name in texts:
@@ -210,11 +202,8 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
         number = "more than one" if there else "no"
         raise AugmentationError(f"{whose} has {number} column 'label': give it one of whole numbers (NLI: {_THREE})")
     column = frame["label"]
-    if column.dtype.kind not in "iu" or column.hasnans:
-        values = column.to_numpy(object, copy=True)
-        values[column.isna().to_numpy()] = -1
-    else:
-        values = column.to_numpy()
+    values = column.to_numpy(object, copy=True)
+    values[column.isna().to_numpy()] = -1
     for value in pd.unique(values):
         whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and value < 2**63
         if not whole or (value < 0 and not missing):
@@ -243,18 +232,12 @@ def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
     return given
 
 
-def _frame(frame, source, side, made, texts, operator) -> pd.DataFrame:
-    """The copies: the rows `source` of `frame`, the text on their `side` exchanged for the one `made`."""
+def _copies(frame, source, side, edited, texts, operator) -> pd.DataFrame:
+    """The rows `source` of `frame`, the text on their `side` exchanged for the `edited` one."""
     copies = frame.iloc[source].reset_index(drop=True)
-    for number, name in enumerate(texts):
-        values = copies[name].to_numpy(object, copy=True)
-        values[side == number] = made[side == number]
-        if len(values):
-            copies[name] = as_before(values, frame[name].dtype)
-    copies["source"] = source
-    copies["operator"] = operator
-    copies["side"] = np.array(texts, dtype=object)[side] if len(side) else np.zeros(0, object)
-    return copies
+    for number, name in enumerate(texts if len(source) else ()):
+        copies[name] = as_before(np.where(side == number, edited, copies[name].to_numpy(object)), frame[name].dtype)
+    return copies.assign(source=source, operator=operator, side=np.array(texts, dtype=object)[side])
 
 
 def as_before(values, dtype):
@@ -270,36 +253,23 @@ def changes(frame: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
     sides = [name for name in frame.columns if name in set(copies["side"])]
     pair = NLI_TEXTS if set(NLI_TEXTS) <= set(frame.columns) else tuple(sides)
     rows = []
-    for copy in copies.to_dict("records"):
-        origin = frame.iloc[copy["source"]]
-        other = [origin[name] for name in pair if name != copy["side"]]
-        rows.append((copy["operator"], copy["side"], copy.get("label", -1), origin[copy["side"]], copy[copy["side"]],
-                     other[0] if other else ""))
+    for copy, origin in zip(copies.to_dict("records"), frame.iloc[copies["source"]].to_dict("records"), strict=True):
+        side, other = copy["side"], [origin[name] for name in pair if name != copy["side"]]
+        rows.append((copy["operator"], side, copy.get("label", -1), origin[side], copy[side], *(other or [""])))
     return pd.DataFrame(rows, columns=["operator", "side", "label", "before", "after", "other"])
 
 
 def survivors() -> pd.DataFrame:
     """The operators and the NLI labels that survive their edits on each side, as a table."""
-    names = {ENTAILMENT: "entailment", NEUTRAL: "neutral", CONTRADICTION: "contradiction"}
+    rules = [(o.name, o.summary, o.labels, o.resource) for o in OPERATORS.values()]
+    rules.insert(list(OPERATORS).index("eda") + 1, ("eda: deletions", "a word deleted", DELETION, "WordNet"))
 
-    def words(labels) -> str:
-        return "all" if labels == _ALL else ", ".join(names[label] for label in sorted(labels)) or "none"
+    def names(labels) -> str:
+        return "all" if labels == _ALL else ", ".join(NLI_LABELS[label] for label in sorted(labels)) or "none"
 
-    rows = [(o.name, o.summary, words(o.labels["premise"]), words(o.labels["hypothesis"]), o.resource)
-            for o in OPERATORS.values()]
-    at = [o for o, *_ in rows].index("eda") + 1
-    rows.insert(at, ("eda: deletions", "a word deleted", words(DELETION["premise"]), words(DELETION["hypothesis"]),
-                     "WordNet"))
+    rows = [(name, summary, *(names(labels[side]) for side in NLI_TEXTS), resource)
+            for name, summary, labels, resource in rules]
     return pd.DataFrame(rows, columns=["operator", "what it does", "premise edited", "hypothesis edited", "needs"])
-
-
-def _bar(total: int, operator: str, progress: bool):
-    """A progress bar; without `progress` nothing is imported for it."""
-    if not progress:
-        return SimpleNamespace(update=lambda rows: None, close=lambda: None)
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc=operator, unit="row")
 
 
 def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, labels: int | None = None) -> np.ndarray:
@@ -321,6 +291,4 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
     given = fitting_labels(frame, k, labels=labels)
     if not np.isfinite(logits).all():
         raise AugmentationError("the teacher's logits are not all finite: its training diverged, train it again")
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    support = shifted[np.arange(len(given)), given] / shifted.sum(axis=1)
-    return support >= (1 / k if floor is None else floor)
+    return softmax(logits)[np.arange(len(given)), given] >= (1 / k if floor is None else floor)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seo_core.augmentation import neighbours, wordnet
-from seo_core.augmentation.words import NEGATION, QUANTIFIERS, choose, draw, split
+from seo_core.augmentation.words import NEGATION, QUANTIFIERS, Words, choose, draw, split
 
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
 DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
@@ -30,28 +30,25 @@ class Job:
     strength: float
     model: str
     batch_size: int | None
-    progress: bool
+
+    def beside(self) -> list[set[str]]:
+        """The words on the other side of each pair, in lower case; none for single texts."""
+        return [set()] * len(self.texts) if self.others is None else split(self.others).sets()
 
 
 def synonym(job: Job) -> list[str | None]:
     """Replaces words by WordNet synonyms (Zhang et al. 2015, Wei & Zou 2019)."""
     words = split(job.texts)
-    found, many = _synonyms(words, slice(None))
-    chosen = choose(words.spread(many > 0), words, job.keys, job.strength, 1)
-    return _replace(words, chosen, _pick(words, chosen, found, many, job.keys))
+    table, sizes = _synonyms(words, slice(None))
+    chosen = choose(words.spread(sizes > 0), words, job.keys, job.strength, 1)
+    return _replace(words, chosen, _pick(words, chosen, table, sizes, job.keys))
 
 
 def neighbour(job: Job) -> list[str | None]:
     """Replaces words by near ones of the model's word table; words that stand on both sides stay."""
-    words = split(job.texts)
+    words, beside = split(job.texts), job.beside()
     table = neighbours.word_table(job.model)
-    allowed = words.spread(np.array([w in table.position for w in words.vocabulary], bool)) & words.editable()
-    others = None if job.others is None else split(job.others)
-    beside = None if others is None else _sets(others)
-    if beside is not None:
-        index = np.flatnonzero(allowed)
-        allowed[index] = [words.vocabulary[i] not in beside[r]
-                          for i, r in zip(words.ids[index], words.row[index], strict=True)]
+    allowed = words.without(words.where(table.position.__contains__) & words.editable(), beside)
     for _ in range(CHANCES):
         chosen = choose(allowed, words, job.keys, job.strength, 2)
         near = table.neighbours([words.vocabulary[i] for i in np.unique(words.ids[chosen])])
@@ -59,10 +56,10 @@ def neighbour(job: Job) -> list[str | None]:
         if not alone.any():
             break
         allowed[chosen[alone]] = False  # a word without neighbours gives its turn to another word of its text
-    picks = draw(job.keys[words.row[chosen]], 9, words.place[chosen]).tolist()
     new = []
-    for row, word, pick in zip(words.row[chosen].tolist(), words.ids[chosen].tolist(), picks, strict=True):
-        fit = [w for w, _ in near[words.vocabulary[word]] if beside is None or w not in beside[row]]
+    for row, word, pick in zip(words.row[chosen].tolist(), words.ids[chosen].tolist(),
+                               words.draw(job.keys, 9, chosen).tolist(), strict=True):
+        fit = [w for w, _ in near[words.vocabulary[word]] if w not in beside[row]]
         new.append(fit[pick % len(fit)] if fit else None)
     return _replace(words, chosen, new)
 
@@ -74,64 +71,54 @@ def eda(job: Job) -> list[str | None]:
     edit = (draw(job.keys, 3) % np.uint64(3)).astype(np.int64)  # (n,)
     deletable = job.deletable
     if job.others is not None:
-        turning = [w.lower() in DOWNWARD or w.endswith(("n't", "n’t")) for w in words.vocabulary]
-        fixed = words.spread(np.array(turning, bool))
-        deletable = deletable & (np.bincount(words.row[fixed], minlength=len(words)) == 0)  # less said is entailed
+        turning = words.where(lambda word: word.lower() in DOWNWARD or word.endswith(("n't", "n’t")))
+        deletable = deletable & (np.bincount(words.row[turning], minlength=len(words)) == 0)  # less said is entailed
     edit[(edit == DELETE) & ~deletable] = SWAP
     allowed = words.editable()
-    first = choose(allowed & (edit == DELETE)[words.row], words, job.keys, job.strength, 4)
+    deleted = choose(allowed & (edit == DELETE)[words.row], words, job.keys, job.strength, 4)
     follows = np.zeros(len(allowed), bool)  # swappable: the next word of the text may move as well
     follows[:-1] = allowed[1:] & (words.row[1:] == words.row[:-1])
     pairs = choose(allowed & follows & (edit == SWAP)[words.row], words, job.keys, job.strength, 5)
     inserting = allowed & (edit == INSERT)[words.row]
-    found, many = _synonyms(words, inserting)
-    sources = choose(inserting & words.spread(many > 0), words, job.keys, job.strength, 6)
-    new = _pick(words, sources, found, many, job.keys)
-    changed = _delete(words, first) | _swap(words, pairs) | _insert(words, sources, new, job.keys)
-    return _joined(words, changed)
+    table, sizes = _synonyms(words, inserting)
+    sources = choose(inserting & words.spread(sizes > 0), words, job.keys, job.strength, 6)
+    new = _pick(words, sources, table, sizes, job.keys)
+    return words.texts(_delete(words, deleted) | _swap(words, pairs) | _insert(words, sources, new, job.keys))
 
 
 def aeda(job: Job) -> list[str | None]:
     """Inserts punctuation marks before random words (Karimi et al. 2021): no word changes, none is lost."""
     words = split(job.texts)
     chosen = choose(np.ones(len(words.ids), bool), words, job.keys, job.strength, 7)
-    marks = (draw(job.keys[words.row[chosen]], 8, words.place[chosen]) % np.uint64(len(PUNCTUATION))).tolist()
-    for row, place, mark in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), marks, strict=True):
-        parts = words.parts[row]
-        parts[2 * place + 1] = f"{PUNCTUATION[mark]} {parts[2 * place + 1]}"
-    return _joined(words, set(words.row[chosen].tolist()))
+    marks = (words.draw(job.keys, 8, chosen) % np.uint64(len(PUNCTUATION))).tolist()
+    for (row, at), mark in zip(words.spots(chosen), marks, strict=True):
+        words.parts[row][at] = f"{PUNCTUATION[mark]} {words.parts[row][at]}"
+    return words.texts(set(words.row[chosen].tolist()))
 
 
-def _sets(words) -> list[set[str]]:
-    return [{word.lower() for word in parts[1::2]} for parts in words.parts]
-
-
-def _joined(words, changed: set[int]) -> list[str | None]:
-    return ["".join(parts) if row in changed else None for row, parts in enumerate(words.parts)]
-
-
-def _synonyms(words, at) -> tuple[list[tuple[str, ...]], np.ndarray]:
+def _synonyms(words: Words, at) -> tuple[list[tuple[str, ...]], np.ndarray]:
     """Over the vocabulary: the synonyms of the words that stand `at` these positions (of others none), and how many.
 
     Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has.
     """
     used = np.flatnonzero(np.bincount(words.ids[at])).tolist()
-    table = wordnet.synonyms(words.vocabulary[i] for i in used)
-    found = [table.get(word, ()) for word in words.vocabulary]
-    return found, np.fromiter(map(len, found), np.uint64, len(found))
+    known = wordnet.synonyms(words.vocabulary[i] for i in used)
+    table = [known.get(word, ()) for word in words.vocabulary]
+    return table, np.fromiter(map(len, table), np.uint64, len(table))
 
 
-def _pick(words, chosen: np.ndarray, found: list[tuple[str, ...]], many: np.ndarray, keys: np.ndarray) -> list[str]:
-    """For each of the chosen words one that was `found` for it."""
+def _pick(words: Words, chosen: np.ndarray, table: list[tuple[str, ...]], sizes: np.ndarray, keys: np.ndarray
+          ) -> list[str]:
+    """For each of the chosen words one that the table of the vocabulary has for it."""
     ids = words.ids[chosen]
-    picks = draw(keys[words.row[chosen]], 9, words.place[chosen]) % many[ids]
-    return [found[word][pick] for word, pick in zip(ids.tolist(), picks.tolist(), strict=True)]
+    picks = words.draw(keys, 9, chosen) % sizes[ids]
+    return [table[word][pick] for word, pick in zip(ids.tolist(), picks.tolist(), strict=True)]
 
 
-def _replace(words, chosen: np.ndarray, new: list[str | None]) -> list[str | None]:
+def _replace(words: Words, chosen: np.ndarray, new: list[str | None]) -> list[str | None]:
     """The texts with the chosen words replaced by the new ones; where that is None, the word stays."""
     changed = set()
-    for row, at, word in zip(words.row[chosen].tolist(), (2 * words.place[chosen] + 1).tolist(), new, strict=True):
+    for (row, at), word in zip(words.spots(chosen), new, strict=True):
         if word is None:
             continue
         parts = words.parts[row]
@@ -139,7 +126,7 @@ def _replace(words, chosen: np.ndarray, new: list[str | None]) -> list[str | Non
         if parts[at - 1] == " " and parts[at - 2] in ARTICLES:  # at - 2 before the first word: a gap, thus no article
             parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(word) else "")
         changed.add(row)
-    return _joined(words, changed)
+    return words.texts(changed)
 
 
 def _vowel(word: str) -> bool:
@@ -149,42 +136,42 @@ def _vowel(word: str) -> bool:
     return word[0] in "aeiou" and not word.startswith(("uni", "use", "usu", "eu", "one", "once", "uten"))
 
 
-def _delete(words, chosen: np.ndarray) -> set[int]:
+def _delete(words: Words, chosen: np.ndarray) -> set[int]:
     """Takes the chosen words out, each with a space beside it; a text keeps at least one word. Returns the rows."""
     left, changed = np.bincount(words.row, minlength=len(words)).tolist(), set()
-    for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
+    for row, at in words.spots(chosen):
         if left[row] < 2:
             continue
         left[row] -= 1
-        parts, at = words.parts[row], 2 * place + 1
+        parts = words.parts[row]
         parts[at] = ""
         if parts[at - 1].endswith(" "):
             parts[at - 1] = parts[at - 1][:-1]
-        elif parts[at + 1].startswith(" "):
-            parts[at + 1] = parts[at + 1][1:]
+        else:
+            parts[at + 1] = parts[at + 1].removeprefix(" ")
         changed.add(row)
     return changed
 
 
-def _swap(words, chosen: np.ndarray) -> set[int]:
+def _swap(words: Words, chosen: np.ndarray) -> set[int]:
     """Exchanges each chosen word with the one after it; of overlapping pairs the first. Returns the rows."""
     last, changed = (-1, -1), set()
-    for row, place in zip(words.row[chosen].tolist(), words.place[chosen].tolist(), strict=True):
-        parts, at = words.parts[row], 2 * place + 1
-        if (row, place - 1) == last or parts[at] == parts[at + 2]:
+    for row, at in words.spots(chosen):
+        parts = words.parts[row]
+        if (row, at - 2) == last or parts[at] == parts[at + 2]:
             continue
         parts[at], parts[at + 2] = parts[at + 2], parts[at]
-        last = (row, place)
+        last = (row, at)
         changed.add(row)
     return changed
 
 
-def _insert(words, chosen: np.ndarray, new: list[str], keys: np.ndarray) -> set[int]:
+def _insert(words: Words, chosen: np.ndarray, new: list[str], keys: np.ndarray) -> set[int]:
     """Puts the new word of each chosen one before a random word of the same text. Returns the rows."""
     counts = np.bincount(words.row, minlength=len(words)).astype(np.uint64)
-    row = words.row[chosen]
-    before = (draw(keys[row], 10, words.place[chosen]) % counts[row]).tolist()
-    for r, place, word in zip(row.tolist(), before, new, strict=True):
-        parts = words.parts[r]
+    rows = words.row[chosen].tolist()
+    before = (words.draw(keys, 10, chosen) % counts[rows]).tolist()
+    for row, place, word in zip(rows, before, new, strict=True):
+        parts = words.parts[row]
         parts[2 * place + 1] = f"{word} {parts[2 * place + 1]}"
-    return set(row.tolist())
+    return set(rows)

@@ -1,6 +1,6 @@
 """Nearest words in a model's own word table: no resource besides the model.
 
-    neighbours(["painting"], model="bundled")  ->  {"painting": (("artwork", 0.5), …)}
+    word_table("bundled").neighbours(["painting"])  ->  {"painting": (("artwork", 0.5), …)}
 
 E (V, d) holds one row per token. Candidates are the whole-word tokens (c rows, normed). Their entries are rounded to
 multiples of 2^-11: then every product is one of 2^-22, all sums stay below 4, and fp32 adds them without rounding. So
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.augmentation.words import FUNCTION, PROTECTED
+from seo_core.augmentation.words import whole_words
 
 NEAREST = 5  # neighbours kept for a word: farther ones have little to do with it
 FLOOR = 0.4  # least cosine; below it MiniLM's neighbours are often mere look-alikes in frequency
@@ -44,18 +44,17 @@ class WordTable:
         missing = [w for w in dict.fromkeys(words) if w in self.position and w not in self.known]
         for start in range(0, len(missing), BLOCK):
             part = missing[start : start + BLOCK]
-            own = np.array([self.position[w] for w in part])
-            cosine = self.unit[own] @ self.unit.T  # (b, c)
-            cosine[np.arange(len(part)), own] = -np.inf
+            rows = np.array([self.position[w] for w in part])
+            cosine = self.unit[rows] @ self.unit.T  # (b, c)
+            cosine[np.arange(len(part)), rows] = -np.inf
             count = min(4 * NEAREST, cosine.shape[1] - 1)  # some of them are left out below
             top = np.argpartition(-cosine, count - 1, axis=1)[:, :count] if count else np.zeros((len(part), 0), int)
-            values = np.take_along_axis(cosine, top, axis=1)
-            order = np.argsort(-values, axis=1, kind="stable")
-            for word, found, near in zip(part, np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1),
-                                         strict=True):
-                self.known[word] = tuple((str(self.words[i]), float(v)) for i, v in zip(found, near, strict=True)
-                                         if v >= FLOOR and not akin(word, self.words[i])
-                                         and not opposed(word, self.words[i]))[:NEAREST]
+            order = np.argsort(-np.take_along_axis(cosine, top, axis=1), axis=1, kind="stable")
+            for word, values, near in zip(part, cosine, np.take_along_axis(top, order, axis=1), strict=True):
+                others = [(other, float(v)) for other, v in zip(self.words[near].tolist(), values[near], strict=True)
+                          if v >= FLOOR]
+                self.known[word] = tuple((other, v) for other, v in others
+                                         if not akin(word, other) and not opposed(word, other))[:NEAREST]
         return {w: self.known.get(w, ()) for w in words}
 
 
@@ -131,25 +130,15 @@ def _opposites() -> frozenset[tuple[str, str]]:
     return frozenset(pairs + [pair[::-1] for pair in pairs])
 
 
-def neighbours(words, model: str = "bundled") -> dict[str, tuple[tuple[str, float], ...]]:
-    """word (lower case) -> its nearest whole words in the model's word table; see WordTable.neighbours."""
-    return word_table(model).neighbours(words)
-
-
 @lru_cache(maxsize=2)
 def word_table(model: str = "bundled") -> WordTable:
     """The whole words of a checkpoint's vocabulary that may replace others, with their rows of the word table.
 
-    Whole words are tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings
-    (Ġ or ▁), those with that sign. Lower-case letters only, three or more; no function words, none protected.
     Raises ModelError for a model that cannot be loaded.
     """
     vocabulary, table = _checkpoint(model)
-    mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
-    whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
-    tokens = sorted((i, token[len(mark):]) for token, i in vocabulary.items() if whole(token))
-    tokens = [(word, i) for i, word in tokens if word not in FUNCTION and word not in PROTECTED and i < len(table)]
-    return WordTable([word for word, _ in tokens], table[[i for _, i in tokens]])
+    tokens = [(i, word) for i, word in whole_words(vocabulary) if i < len(table)]
+    return WordTable([word for _, word in tokens], table[[i for i, _ in tokens]])
 
 
 def _checkpoint(model: str) -> tuple[dict[str, int], np.ndarray]:

@@ -1,7 +1,7 @@
 """Perturbed texts: the same rows with typing errors or with synonyms, and what a model makes of them.
 
     typed = typos(task["validation_matched"], seed=0)
-    found = robust_accuracy(model, task["validation_matched"][:2000], tokenizer, texts=task.texts)
+    metrics = robust_accuracy(model, task["validation_matched"][:2000], tokenizer, texts=task.texts)
 
 SEO-LLM (preprints 202409.0662, section III-B) says that augmentation improves "the model's robustness on
 entailment tasks", and gives no measure of it. Ours is accuracy on perturbed copies of an official set: a perturbation
@@ -25,52 +25,33 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from seo_core.augmentation.core import NLI_TEXTS, OPERATORS, AugmentationError, as_before, augment, check_texts
+from seo_core.augmentation.words import NEGATION, NUMBERS, choose, row_keys, split
+
 LONG = 5  # letters; shorter words are often function words, and may become another word by one letter
 PERTURBATIONS = ("typos", "paraphrase")
-
-
-# negations, as hurried people write them
-_WITHOUT_APOSTROPHE = {"isnt", "arent", "wasnt", "werent", "doesnt", "didnt", "hasnt", "havent", "hadnt", "wouldnt",
-                       "couldnt", "shouldnt", "mustnt", "mightnt", "neednt"}
-
-
+_KEPT = NEGATION | NUMBERS | {  # among them negations as hurried people write them
+    "isnt", "arent", "wasnt", "werent", "doesnt", "didnt", "hasnt", "havent", "hadnt", "wouldnt", "couldnt", "shouldnt",
+    "mustnt", "mightnt", "neednt"}
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # each row of keys begins half a key further right
 
 
-def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence[str] = ("premise", "hypothesis")
-          ) -> pd.DataFrame:
+def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence[str] = NLI_TEXTS) -> pd.DataFrame:
     """A copy of `frame` (n, …) with one typing error in a share `rate` of the longer words of each of `texts`.
 
     At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a
     number. Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a
     missing column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on.
     """
-    from seo_core.augmentation import words
-    from seo_core.augmentation.core import as_before, check_texts
-
-    check_texts(frame, texts, seed, "perturb", rate=rate)
-    out = frame.copy()
-    for name in texts:
-        column = frame[name].tolist()
-        if not column:
-            continue
-        found = words.split(column)
-        keys = words.row_keys([column], seed, f"typos {name}")
-        allowed = found.spread(np.array([_may_be_mistyped(word) for word in found.vocabulary], bool))
-        chosen = words.choose(allowed, found, keys, rate, 1)
-        bits = words.draw(keys[found.row[chosen]], 2, found.place[chosen])
-        for i, b in zip(chosen, bits, strict=True):
-            part = 2 * found.place[i] + 1
-            found.parts[found.row[i]][part] = mistype(found.parts[found.row[i]][part], int(b))
-        out[name] = as_before(["".join(parts) for parts in found.parts], frame[name].dtype)
+    columns, out = check_texts(frame, texts, seed, "perturb", rate=rate), frame.copy()
+    for name, column in zip(texts if len(frame) else (), columns, strict=False):
+        words, keys = split(column), row_keys([column], seed, f"typos {name}")
+        allowed = words.where(lambda w: len(w) >= LONG and w.isalpha() and w.lower() not in _KEPT)
+        chosen = choose(allowed, words, keys, rate, 1)
+        for (row, at), bits in zip(words.spots(chosen), words.draw(keys, 2, chosen).tolist(), strict=True):
+            words.parts[row][at] = mistype(words.parts[row][at], bits)
+        out[name] = as_before(["".join(parts) for parts in words.parts], frame[name].dtype)
     return out
-
-
-def _may_be_mistyped(word: str) -> bool:
-    from seo_core.augmentation.words import NEGATION, NUMBERS
-
-    low = word.lower()
-    return len(word) >= LONG and word.isalpha() and low not in NEGATION | NUMBERS and low not in _WITHOUT_APOSTROPHE
 
 
 def mistype(word: str, bits: int) -> str:
@@ -103,16 +84,13 @@ def _neighbours() -> dict[str, str]:
             for a in place}
 
 
-def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("premise", "hypothesis"),
-               strength: float = 0.3) -> pd.DataFrame:
+def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = NLI_TEXTS, strength: float = 0.3
+               ) -> pd.DataFrame:
     """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms.
 
     Rows without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the
     command that brings it), for NLI pairs without labels, and as `typos` does.
     """
-    from seo_core.augmentation import augment
-    from seo_core.augmentation.core import as_before, check_texts
-
     check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
     edited = augment(out, "synonym", strength=strength, seed=seed, texts=tuple(texts))
@@ -123,27 +101,22 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = ("prem
     return out.set_axis(frame.index)
 
 
-def perturb(frame: pd.DataFrame, *, texts: Sequence[str] = ("premise", "hypothesis"), seed: int = 0
-            ) -> dict[str, pd.DataFrame]:
+def perturb(frame: pd.DataFrame, *, texts: Sequence[str] = NLI_TEXTS, seed: int = 0) -> dict[str, pd.DataFrame]:
     """Kind of perturbation -> the perturbed copy of `frame`, for those of PERTURBATIONS that can be made here."""
-    from seo_core.augmentation import OPERATORS
-
     copies = {"typos": typos(frame, seed, texts=texts)}
     if OPERATORS["synonym"].available() is None:
         copies["paraphrase"] = paraphrase(frame, seed, texts)
     return copies
 
 
-def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"),
-                    max_length: int = 128, seed: int = 0, precision: str = "auto", progress: bool = False
-                    ) -> dict[str, float]:
+def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = NLI_TEXTS, max_length: int = 128,
+                    seed: int = 0, precision: str = "auto", progress: bool = False) -> dict[str, float]:
     """Accuracy of a classifier on perturbed copies of `frame` (n labelled rows); one forward pass each.
 
     robust_accuracy_typos, robust_accuracy_paraphrase (left out without WordNet), robust_accuracy (the mean of those
     that are there), accuracy_unperturbed (the same rows as they are) and perturbed_share_typos and
     …_paraphrase (rows that the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
     """
-    from seo_core.augmentation import AugmentationError
     from seo_core.data import encode
     from seo_core.evaluation import predict
 
@@ -156,10 +129,10 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
         logits = predict(model, encoded, precision=precision, progress=progress)  # (n, k)
         return float((logits.argmax(axis=1) == labels).mean())
 
-    found = {"accuracy_unperturbed": accuracy(frame)}
+    metrics = {"accuracy_unperturbed": accuracy(frame)}
     for kind, copy in copies.items():
-        found[f"robust_accuracy_{kind}"] = accuracy(copy)
+        metrics[f"robust_accuracy_{kind}"] = accuracy(copy)
         changed = (copy[list(texts)].to_numpy(object) != frame[list(texts)].to_numpy(object)).any(axis=1)
-        found[f"perturbed_share_{kind}"] = float(changed.mean())
-    found["robust_accuracy"] = float(np.mean([found[f"robust_accuracy_{kind}"] for kind in copies]))
-    return found
+        metrics[f"perturbed_share_{kind}"] = float(changed.mean())
+    metrics["robust_accuracy"] = float(np.mean([metrics[f"robust_accuracy_{kind}"] for kind in copies]))
+    return metrics

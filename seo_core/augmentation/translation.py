@@ -14,16 +14,9 @@ import warnings
 from collections import Counter
 from functools import lru_cache
 
-from seo_core.augmentation.words import (
-    MODALS,
-    NEGATION,
-    NUMBERS,
-    QUANTIFIERS,
-    TIME,
-    MissingResource,
-    first_line,
-    split,
-)
+from seo_core.augmentation.words import MODALS, NEGATION, NUMBERS, QUANTIFIERS, TIME, MissingResource, split
+from seo_core.checks import first_line
+from seo_core.models.backbone import quiet
 from seo_core.settings import resolve_path
 
 PAIRS = (("eng-spa", "spa-eng"), ("en-es", "es-en"), ("eng-cat", "cat-eng"), ("en-ca", "ca-en"))
@@ -35,7 +28,7 @@ SECONDS = 600  # of one pass, before it is given up
 _NEGATIONS = frozenset({"no", "not", "nor", "none", "nobody", "nothing", "nowhere", "never", "neither", "without",
                         "cannot"})
 _LOOSE = frozenset({"can", "will", "would", "shall", "should", "could", "but", "also", "even", "too"})  # vary
-_GUARDED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LOOSE
+_COUNTED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LOOSE | {"not"}
 
 
 @lru_cache(maxsize=1)
@@ -59,57 +52,49 @@ def back_translation(job) -> list[str | None]:
     """The texts as they come back; None where nothing changed or a guarded word was lost or gained."""
     texts = [" ".join(text.split()) for text in job.texts]
     if job.model in ("bundled", "apertium"):
-        pair = apertium_pair()
-        if pair is None:
+        translate, way, batch = apertium, apertium_pair(), job.batch_size or BATCH
+        if way is None:
             raise MissingResource(HOW)
-        back = _apertium_round(texts, pair, job.batch_size or BATCH)
     else:
-        back = _marian_round(texts, job.model, job.batch_size or 32)
+        translate, way, batch = _marian, [name.strip() for name in job.model.split(",")], job.batch_size or 32
+        if len(way) != 2:
+            raise MissingResource("back_translation needs two MarianMT models, out and back, with a comma between "
+                                  f"them, not {job.model!r}; or model='apertium'")
+    back = texts
+    for mode in way:
+        back = translate(back, mode, batch)  # "" for a text that does not come back
     return [None if _same(text, new) or guarded(text) != guarded(new) else new
             for text, new in zip(texts, back, strict=True)]
 
 
 def guarded(text: str) -> Counter:
     """How often each guarded word stands in the text; negations are counted together, n't among them."""
-    found: Counter = Counter()
-    for word in split([text.lower()]).parts[0][1::2]:
-        if word in _NEGATIONS or word.endswith(("n't", "n’t")):
-            found["not"] += 1
-        elif word in _GUARDED or any(c.isdigit() for c in word):
-            found[word] += 1
-    return found
+    words = split([text.lower()]).parts[0][1::2]
+    counted = ("not" if word in _NEGATIONS or word.endswith(("n't", "n’t")) else word for word in words)
+    return Counter(word for word in counted if word in _COUNTED or any(c.isdigit() for c in word))
 
 
 def _same(text: str, new: str) -> bool:
     return not new or re.findall(r"\w+", text.lower()) == re.findall(r"\w+", new.lower())
 
 
-def _apertium_round(texts: list[str], pair: tuple[str, str], batch: int) -> list[str]:
-    """(n,) texts out and back, "" for those that cannot be told apart any more."""
-    out = [text for start in range(0, len(texts), batch) for text in apertium(texts[start : start + batch], pair[0])]
-    return [text for start in range(0, len(out), batch) for text in apertium(out[start : start + batch], pair[1])]
-
-
-def apertium(texts: list[str], mode: str) -> list[str]:
-    """The texts translated in one process, in order; "" for a text that did not come back as one paragraph.
+def apertium(texts: list[str], mode: str, batch: int = BATCH) -> list[str]:
+    """The texts translated, `batch` of them in a process, in order; "" for one that did not come back as one paragraph.
 
     A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add
     up, the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails.
     """
-    asked = [i for i, text in enumerate(texts) if text.strip()]
-    out = [""] * len(texts)
-    if not asked:
-        return out
-    found = _paragraphs([texts[i] for i in asked], mode)
-    if len(found) == len(asked):
-        for i, text in zip(asked, found, strict=True):
-            out[i] = text
-    elif len(asked) > 1:
-        half = len(asked) // 2
-        for part in (asked[:half], asked[half:]):
-            for i, text in zip(part, apertium([texts[i] for i in part], mode), strict=True):
-                out[i] = text
-    return out
+    asked = [text for text in texts if text.strip()]
+    translated = iter([text for start in range(0, len(asked), batch)
+                       for text in _halving(asked[start : start + batch], mode)])
+    return [next(translated) if text.strip() else "" for text in texts]
+
+
+def _halving(texts: list[str], mode: str) -> list[str]:
+    translated, half = _paragraphs(texts, mode), len(texts) // 2
+    if len(translated) == len(texts):
+        return translated
+    return _halving(texts[:half], mode) + _halving(texts[half:], mode) if half else [""]
 
 
 def _paragraphs(texts: list[str], mode: str) -> list[str]:
@@ -121,16 +106,6 @@ def _paragraphs(texts: list[str], mode: str) -> list[str]:
     if done.returncode:
         raise MissingResource(f"Apertium could not translate with the mode {mode}: {done.stderr.strip()[-200:]}")
     return [" ".join(text.split()) for text in re.split(r"\n\s*\n", done.stdout.strip())]
-
-
-def _marian_round(texts: list[str], models: str, batch: int) -> list[str]:
-    names = [name.strip() for name in models.split(",")]
-    if len(names) != 2:
-        raise MissingResource("back_translation needs two MarianMT models, out and back, with a comma between them, "
-                              f"not {models!r}; or model='apertium'")
-    for name in names:
-        texts = _marian(texts, name, batch)
-    return texts
 
 
 def _marian(texts: list[str], name: str, batch: int) -> list[str]:
@@ -149,9 +124,10 @@ def _marian(texts: list[str], name: str, batch: int) -> list[str]:
             rows = order[start : start + batch]
             inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True,
                                max_length=limit)
-            made = network.generate(**inputs, num_beams=1, do_sample=False, max_length=limit)  # the default may be 20
+            tokens = network.generate(**inputs, num_beams=1, do_sample=False, max_length=limit)  # default: perhaps 20
             whole = (inputs["attention_mask"].sum(1) < limit).tolist()
-            for i, text, kept in zip(rows, tokenizer.batch_decode(made, skip_special_tokens=True), whole, strict=True):
+            decoded = tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            for i, text, kept in zip(rows, decoded, whole, strict=True):
                 out[i] = " ".join(text.split()) if kept else ""
     return out
 
@@ -161,15 +137,13 @@ def _marian_model(name: str):
     """Tokenizer, model, and the number of tokens that a text has to stay below."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from seo_core.models.backbone import _quiet
-
     folder = resolve_path(name)
     if name.startswith((".", "/", "~")) and not folder.is_dir():
         raise MissingResource(f"the folder {name!r} of a translation model does not exist: give one that "
                               "save_pretrained wrote, a hub id, or model='apertium'")
     source = str(folder) if folder.is_dir() else name
     try:
-        with _quiet(), warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*sacremoses")  # it straightens quotation marks, no more
             tokenizer = AutoTokenizer.from_pretrained(source)
             network = AutoModelForSeq2SeqLM.from_pretrained(source).eval()

@@ -18,13 +18,15 @@ import io
 import os
 import re
 import shutil
+import socket
 import sys
 import zipfile
 from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
-from seo_core.augmentation.words import FUNCTION, PROTECTED, MissingResource
+from seo_core.augmentation.words import FIXED, MissingResource
+from seo_core.files import atomic_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
@@ -50,9 +52,9 @@ def find() -> Path | zipfile.Path | None:
     """
     nltk = sys.modules.get("nltk")
     roots = list(nltk.data.path) if nltk else [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
-    roots += [Path.home() / "nltk_data"]
-    roots += [Path(sys.prefix) / p for p in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
-    roots += [f"{p}/nltk_data" for p in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")]
+    roots += [Path(place, "nltk_data") for place in (
+        Path.home(), sys.prefix, f"{sys.prefix}/share", f"{sys.prefix}/lib", "/usr/share", "/usr/local/share",
+        "/usr/lib", "/usr/local/lib")]
     for root in roots:
         corpora = Path(root) / "corpora"
         if _complete(corpora / "wordnet"):
@@ -74,23 +76,21 @@ def wordnet_setup(download: bool = True) -> Path | None:
     NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises: without WordNet the operators
     that need it are reported as absent.
     """
-    found = find()
-    if found == DEBIAN or (found is None and download):
+    folder = find()
+    if folder == DEBIAN or (folder is None and download):
         with contextlib.suppress(Exception):  # no NLTK, read-only home, offline, disk full: then it stays as it was
             import nltk
 
-            if found == DEBIAN:
+            if folder == DEBIAN:
                 _copy_debian(Path(nltk.downloader.Downloader().default_download_dir()) / "corpora" / "wordnet")
             else:
                 _download(nltk)
-        found = find()
+        folder = find()
     _lexicon.cache_clear()
-    return None if found is None else Path(str(found))
+    return None if folder is None else Path(str(folder))
 
 
 def _download(nltk) -> None:
-    import socket
-
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SECONDS)
     try:
@@ -101,19 +101,12 @@ def _download(nltk) -> None:
 
 
 def _copy_debian(folder: Path) -> None:
-    partial = folder.with_name(".wordnet.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        for path in DEBIAN.iterdir():
-            if path.is_file():
-                shutil.copyfile(path, partial / path.name)
-        names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
-        lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
+    names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
+    lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
+    with atomic_folder(folder) as partial:
+        for path in filter(Path.is_file, DEBIAN.iterdir()):
+            shutil.copyfile(path, partial / path.name)
         (partial / "lexnames").write_text("".join(lines))
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def absent() -> str | None:
@@ -150,15 +143,15 @@ class _Lexicon(dict):
 
     def senses(self, lemma: bytes) -> dict[str, list[bytes]]:
         """part of speech -> lines of the lemma's senses: "lemma%kind:file:id:head:id offset number count"."""
-        at, found = bisect_left(self.lines, lemma + b"%"), {}
+        at, senses = bisect_left(self.lines, lemma + b"%"), {}
         end = bisect_left(self.lines, lemma + b"&", at, min(at + MOST_SENSES, len(self.lines)))  # "&" follows "%"
         for line in self.lines[at:end]:
-            found.setdefault(_KINDS[line[len(lemma) + 1]], []).append(line)
-        return found
+            senses.setdefault(_KINDS[line[len(lemma) + 1]], []).append(line)
+        return senses
 
     def __missing__(self, word: str) -> tuple[str, ...]:
         plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()
-        self[word] = () if not plain or word in FUNCTION or word in PROTECTED else self._synonyms(word)
+        self[word] = self._synonyms(word) if plain and word not in FIXED else ()
         return self[word]
 
     def _synonyms(self, word: str) -> tuple[str, ...]:
@@ -171,22 +164,22 @@ class _Lexicon(dict):
         if len(others) > 1:
             others = [w for w in others if _count(self.senses(w.encode()).get(pos, ()))] or others
         formed = (self._form(other, pos, form) for other in others)
-        return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FUNCTION and w not in PROTECTED))
+        return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FIXED))
 
     def _readings(self, word: bytes):
         """(base form, part of speech, how it was inflected, its senses) that the word may be.
 
         How: None for an irregular form.
         """
-        found = [(word, pos, "", senses) for pos, senses in self.senses(word).items()]
+        readings = [(word, pos, "", senses) for pos, senses in self.senses(word).items()]
         for pos, table in self.irregular.items():
             if base := table.get(word):
-                found.append((base, pos, None, self.senses(base).get(pos, ())))
+                readings.append((base, pos, None, self.senses(base).get(pos, ())))
         for end, base, form, kinds in _ENDINGS.get(word[-1:], ()):
             if word.endswith(end) and (lemma := word[: -len(end)] + base):  # "ing" alone is no form of a word
-                found += [(lemma, pos, form, senses) for pos, senses in self.senses(lemma).items()
-                          if pos in kinds and word not in self.irregular[pos]]
-        return found
+                readings += [(lemma, pos, form, senses) for pos, senses in self.senses(lemma).items()
+                             if pos in kinds and word not in self.irregular[pos]]
+        return readings
 
     def first_sense(self, lemma: bytes, pos: str, senses: list[bytes]) -> list[str]:
         """The single words of the first of a lemma's senses, itself left out; none if it is a name there."""

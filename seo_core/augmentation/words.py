@@ -17,15 +17,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 
 
 class MissingResource(LookupError):
     """Something that an operator needs is not here; the message says what brings it."""
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, without the full stop: libraries go on for pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -71,6 +67,7 @@ of onto to through toward towards upon via within across along among around betw
 was were be been being do does did doing done have has had having get gets got there here than because well oh uh um
 yeah yes okay else otherwise ok mr mrs ms dr""")
 PROTECTED = NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME | OPPOSITES
+FIXED = FUNCTION | PROTECTED  # no word is put in the place of one of these, and none of these in a word's place
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -116,17 +113,42 @@ class Words:
 
     def spread(self, flags) -> np.ndarray:
         """(w,) values of a (v,) list over the vocabulary."""
-        return np.asarray(flags)[self.ids] if len(self.ids) else np.zeros(0, np.asarray(flags).dtype)
+        return np.asarray(flags)[self.ids]
 
     def editable(self) -> np.ndarray:
         """(w,) bool: words that no rule protects."""
-        return self.spread(np.array([not protected(word) for word in self.vocabulary], bool))
+        return self.where(lambda word: not protected(word))
+
+    def where(self, rule) -> np.ndarray:
+        """(w,) bool: the words of which the rule is true; it is asked once for each of the vocabulary."""
+        return self.spread(np.fromiter(map(rule, self.vocabulary), bool, len(self.vocabulary)))
+
+    def without(self, allowed: np.ndarray, beside: list[set[str]]) -> np.ndarray:
+        """(w,) bool: the allowed words that do not stand in the set of their text."""
+        allowed, index = allowed.copy(), np.flatnonzero(allowed)
+        allowed[index] = [self.vocabulary[word] not in beside[row]
+                          for word, row in zip(self.ids[index], self.row[index], strict=True)]
+        return allowed
+
+    def draw(self, keys: np.ndarray, stream: int, chosen: np.ndarray) -> np.ndarray:
+        """(c,) uint64: a random number for each of the chosen words, from the keys (n,) of their texts."""
+        return draw(keys[self.row[chosen]], stream, self.place[chosen])
+
+    def spots(self, chosen: np.ndarray):
+        """For each of the chosen words (c,): the number of its text, and which part of that it is."""
+        return zip(self.row[chosen].tolist(), (2 * self.place[chosen] + 1).tolist(), strict=True)
+
+    def texts(self, changed: set[int]) -> list[str | None]:
+        """The parts of each text joined; None for those that were not changed."""
+        return ["".join(parts) if row in changed else None for row, parts in enumerate(self.parts)]
+
+    def sets(self) -> list[set[str]]:
+        """The different words of each text, in lower case."""
+        return [{word.lower() for word in parts[1::2]} for parts in self.parts]
 
 
 def split(texts: list[str]) -> Words:
     """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
-    import pandas as pd
-
     cut = _splitter(texts)
     parts = [cut(text) for text in texts]
     counts = np.fromiter((len(p) // 2 for p in parts), np.int64, len(parts))
@@ -152,8 +174,6 @@ def draw(keys: np.ndarray, stream: int, place=0) -> np.ndarray:
 
 def row_keys(columns: list[list[str]], seed: int, operator: str) -> np.ndarray:
     """(n,) uint64: a key for each row out of its texts, the seed, the operator, and its turn among equal rows."""
-    import pandas as pd
-
     salt = mix(np.array([seed], np.uint64) ^ pd.util.hash_array(np.array([operator], object), categorize=False))
     keys = np.zeros(len(columns[0]), np.uint64)
     for texts in columns:
@@ -171,3 +191,15 @@ def choose(allowed: np.ndarray, words: Words, keys: np.ndarray, strength: float,
     rank = np.arange(len(index)) - (np.cumsum(counts) - counts)[row[order]]
     wanted = np.maximum(1, np.rint(strength * counts)).astype(np.int64)
     return np.sort(index[order[rank < wanted[row[order]]]])
+
+
+def whole_words(vocabulary: dict[str, int]) -> list[tuple[int, str]]:
+    """(id, word) of the tokens that may stand in a word's place, by id: whole words, none of FIXED.
+
+    Whole words are tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings
+    (Ġ or ▁), those with that sign. Lower-case letters only, three or more.
+    """
+    mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
+    whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
+    words = sorted((i, token[len(mark):]) for token, i in vocabulary.items() if whole(token))
+    return [(i, word) for i, word in words if word not in FIXED]

@@ -16,28 +16,6 @@ from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_nli, loa
 from seo_core.data.readers import DataError
 from seo_core.data.splits import development, imbalance, prepare, subsample
 
-__all__ = [
-    "NLI_LABELS",
-    "NLI_TEXTS",
-    "DataError",
-    "Encoded",
-    "TaskData",
-    "baselines",
-    "cue_words",
-    "padding_share",
-    "top_ngrams",
-    "clean",
-    "development",
-    "encode",
-    "fit_ngrams",
-    "fold",
-    "generate",
-    "generate_nli",
-    "imbalance",
-    "load_nli",
-    "load_task",
-    "premise_groups",
-    "premise_key",
-    "prepare",
-    "subsample",
-]
+__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "TaskData", "baselines", "clean", "cue_words",
+           "development", "encode", "fit_ngrams", "fold", "generate", "generate_nli", "imbalance", "load_nli",
+           "load_task", "padding_share", "premise_groups", "premise_key", "prepare", "subsample", "top_ngrams"]

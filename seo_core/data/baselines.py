@@ -11,32 +11,18 @@ import numpy as np
 import pandas as pd
 
 
-def _features(columns: list[str], ngrams: tuple[int, int]):
-    """TF-IDF of word n-grams, one block of columns per text."""
+def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2), strength: float = 1.0):
+    """A scikit-learn pipeline fitted on `train`: TF-IDF n-grams, a block of columns for each text, into logistic
+    regression."""
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return ColumnTransformer(
-        [
-            (
-                c,
-                TfidfVectorizer(
-                    ngram_range=ngrams, min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"
-                ),
-                c,
-            )
-            for c in columns
-        ]
-    )
-
-
-def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2), strength: float = 1.0):
-    """A scikit-learn pipeline, TF-IDF n-grams of `columns` into logistic regression, fitted on `train`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     columns = [columns] if isinstance(columns, str) else list(columns)
-    model = make_pipeline(_features(columns, ngrams), LogisticRegression(C=strength, max_iter=300, tol=1e-5))
+    tfidf = TfidfVectorizer(ngram_range=ngrams, min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    model = make_pipeline(ColumnTransformer([(column, tfidf, column) for column in columns]),
+                          LogisticRegression(C=strength, max_iter=300, tol=1e-5))
     return model.fit(train, train["label"])
 
 
@@ -45,12 +31,8 @@ def top_ngrams(model, labels, k: int = 5) -> pd.DataFrame:
     names = np.array([n.replace("__", ": ", 1) for n in model[0].get_feature_names_out()], dtype=object)
     weights = model[-1].coef_  # (classes, features), one row if there are two classes
     weights = np.vstack([-weights, weights]) if len(weights) == 1 else weights
-    return pd.DataFrame(
-        {
-            labels[c]: names[np.argsort(-w, kind="stable")[:k]]
-            for c, w in zip(model[-1].classes_, weights, strict=True)
-        }
-    )
+    return pd.DataFrame({labels[c]: names[np.argsort(-w, kind="stable")[:k]]
+                         for c, w in zip(model[-1].classes_, weights, strict=True)})
 
 
 def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> pd.DataFrame:
@@ -63,10 +45,8 @@ def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> p
     rows = {}
     for name, chosen in (("with", has), ("without", ~has)):
         counts = np.bincount(frame["label"].to_numpy()[chosen], minlength=len(labels))
-        rows[name] = {
-            "rows": int(counts.sum()),
-            **{label: 100 * float(c / max(counts.sum(), 1)) for label, c in zip(labels, counts, strict=True)},
-        }
+        shares = 100 * (counts / max(counts.sum(), 1))
+        rows[name] = {"rows": int(counts.sum()), **dict(zip(labels, shares.tolist(), strict=True))}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -78,26 +58,14 @@ def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] 
     """
     train = task.splits["train"].iloc[:train_rows]
     majority = int(np.bincount(train["label"]).argmax())
-    rows = [
-        {
-            "baseline": "majority class",
-            "features": 0,
-            **{s: 100 * float((task.splits[s]["label"] == majority).mean()) for s in task.evaluation},
-        }
-    ]
-    kinds = {f"{task.texts[-1]} only": [task.texts[-1]], "TF-IDF n-grams": list(task.texts)}
-    if len(task.texts) == 1:
-        kinds.pop(f"{task.texts[-1]} only")
-    for name, columns in kinds.items():
+
+    def row(name: str, features: int, accuracy) -> dict:
+        return {"baseline": name, "features": features,
+                **{split: 100 * float(accuracy(task.splits[split])) for split in task.evaluation}}
+
+    rows = [row("majority class", 0, lambda frame: (frame["label"] == majority).mean())]
+    texts = {f"{task.texts[-1]} only": [task.texts[-1]]} if len(task.texts) > 1 else {}
+    for name, columns in {**texts, "TF-IDF n-grams": list(task.texts)}.items():
         model = fit_ngrams(train, columns, ngrams=ngrams)
-        rows.append(
-            {
-                "baseline": name,
-                "features": int(model[-1].n_features_in_),
-                **{
-                    s: 100 * float(model.score(task.splits[s], task.splits[s]["label"]))
-                    for s in task.evaluation
-                },
-            }
-        )
+        rows.append(row(name, int(model[-1].n_features_in_), lambda frame, m=model: m.score(frame, frame["label"])))
     return pd.DataFrame(rows)

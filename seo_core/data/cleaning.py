@@ -17,15 +17,8 @@ import pandas as pd
 
 from seo_core.data.readers import Chunk, DataError
 
-REASONS = (
-    "no gold label",
-    "missing text",
-    "duplicate",
-    "duplicate with another label",
-    "premise also in an evaluation split",
-)
-
-
+REASONS = ("no gold label", "missing text", "duplicate", "duplicate with another label",
+           "premise also in an evaluation split")
 _SPACES = re.compile(r"[^\S ]|  |^ | $")  # any white space that folding would change
 
 
@@ -56,47 +49,34 @@ class LabelReader:
             return self.seen[value.__class__, value]
         except (KeyError, TypeError):
             label = self._read(value, place)
-            if not (value.__class__ is float and math.isnan(value)):
+            if value == value:  # not NaN, which would be a new key each time
                 self.seen[value.__class__, value] = label
             return label
 
     def _read(self, value, place) -> int | str | None:
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        text = value.strip() if isinstance(value, str) else None
+        if text in ("-", "", "-1") or _missing(value):
             return None
-        if isinstance(value, str):
-            text = value.strip()
-            if text in ("-", "", "-1"):
-                return None
-            if text.casefold() in self.ids:
-                return self.ids[text.casefold()]
-            number = _whole(text)
-            if number is None:
-                if self.names is None:
-                    return text
-                raise self._wrong(value, place)
-        else:
-            number = _whole(value)
+        if text is not None and text.casefold() in self.ids:
+            return self.ids[text.casefold()]
+        number = _whole(value)
+        if number is None and text is not None and self.names is None:
+            return text
         if number == -1:
             return None
         if number is None or number < 0 or (self.names is not None and number >= len(self.names)):
             raise self._wrong(value, place)
         if self.names is None and number >= 1000:
-            raise DataError(
-                f"{place()}: label {value!r} would need more than 1000 classes. Is this the label "
-                "column? If so pass labels=(names of the classes)"
-            )
+            raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label column? "
+                            "If so pass labels=(names of the classes)")
         return number
 
     def _wrong(self, value, place) -> DataError:
-        if self.names is None:
-            allowed = "a class name or a whole number from 0"
-        else:
-            allowed = f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}"
+        allowed = ("a class name or a whole number from 0" if self.names is None else
+                   f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}")
         shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
-        return DataError(
-            f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the "
-            "row, or name the right label column"
-        )
+        return DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the row, or "
+                         "name the right label column")
 
 
 def _whole(value) -> int | None:
@@ -107,22 +87,21 @@ def _whole(value) -> int | None:
     return int(number) if math.isfinite(number) and number == int(number) else None
 
 
-def clean_chunk(
-    chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int, extras: tuple[str, ...] = ()
-) -> tuple[dict[str, list], dict[str, int]]:
+def _missing(value) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int,
+                extras: tuple[str, ...] = ()) -> tuple[dict[str, list], dict[str, int]]:
     """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason.
 
     `first_idx` numbers the rows that have no idx of their own. Raises DataError.
     """
     n = len(chunk.rows)
-    columns = {
-        name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
-        for name in texts
-    }
-    gold = [
-        labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
-        for i, v in enumerate(chunk.columns["label"])
-    ]
+    columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
+               for name in texts}
+    gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
+            for i, v in enumerate(chunk.columns["label"])]
     keep, drops = [], dict.fromkeys(REASONS[:2], 0)
     for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True)):
         if label is None:
@@ -134,12 +113,10 @@ def clean_chunk(
     idx = chunk.columns.get("idx")
     if idx is None or not all(v.__class__ is int for v in idx):
         idx = range(first_idx, first_idx + n)
-    out = {name: [values[i] for i in keep] for name, values in columns.items()}
-    out |= {"label": [gold[i] for i in keep], "idx": [idx[i] for i in keep]}
-    for name in extras:
-        values = chunk.columns.get(name)
-        out[name] = [""] * len(keep) if values is None else [_optional(values[i]) for i in keep]
-    return out, drops
+    columns |= {"label": gold, "idx": idx}
+    columns |= {name: [fold(v) if isinstance(v, str) else "" for v in chunk.columns.get(name, [""] * n)]
+                for name in extras}
+    return {name: [values[i] for i in keep] for name, values in columns.items()}, drops
 
 
 def _text(value, chunk: Chunk, i: int, name: str) -> str | None:
@@ -149,21 +126,13 @@ def _text(value, chunk: Chunk, i: int, name: str) -> str | None:
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError:
-                raise DataError(
-                    f"{chunk.place(i)}, column {name!r}: half of a surrogate pair, which is no "
-                    "character. Write the file again from valid Unicode"
-                ) from None
+                raise DataError(f"{chunk.place(i)}, column {name!r}: half of a surrogate pair, which is no character. "
+                                "Write the file again from valid Unicode") from None
         return fold(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _missing(value):
         return None
-    raise DataError(
-        f"{chunk.place(i)}, column {name!r}: {type(value).__name__} {str(value)[:40]!r} where text is "
-        "expected. Name the text column, or convert it to text"
-    )
-
-
-def _optional(value) -> str:
-    return fold(value) if isinstance(value, str) else ""
+    raise DataError(f"{chunk.place(i)}, column {name!r}: {type(value).__name__} {str(value)[:40]!r} where text is "
+                    "expected. Name the text column, or convert it to text")
 
 
 def drop_duplicates(frame: pd.DataFrame, texts: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -181,25 +150,17 @@ def drop_shared(train: pd.DataFrame, others: list[pd.DataFrame], text: str) -> t
     return (train[~shared].reset_index(drop=True) if shared.any() else train), int(shared.sum())
 
 
-def clean(
-    frame: pd.DataFrame,
-    texts: tuple[str, ...] = ("premise", "hypothesis"),
-    labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"),
-    *,
-    name: str = "frame",
-) -> tuple[pd.DataFrame, dict[str, int]]:
+def clean(frame: pd.DataFrame, texts: tuple[str, ...] = ("premise", "hypothesis"),
+          labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"), *, name: str = "frame"
+          ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Clean one DataFrame with the columns `texts` and "label": the kept rows, and the drops by reason.
 
     Raises DataError naming `name`, row (from 1) and column.
     """
-    columns = {
-        c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
-        for c in (*texts, "label", "genre", "idx")
-        if c in frame
-    }
-    chunk = Chunk(name, columns, range(1, len(frame) + 1))
+    columns = {c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
+               for c in (*texts, "label", "genre", "idx") if c in frame}
     extras = ("genre",) if "genre" in frame else ()
-    kept, drops = clean_chunk(chunk, texts, LabelReader(labels), 0, extras)
+    kept, drops = clean_chunk(Chunk(name, columns, range(1, len(frame) + 1)), texts, LabelReader(labels), 0, extras)
     out, repeated = drop_duplicates(pd.DataFrame(kept), texts)
     return out, drops | repeated
 

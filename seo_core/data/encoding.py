@@ -14,14 +14,6 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-
-def concatenate(first: Encoded, second: Encoded) -> Encoded:
-    """The examples of `first`, then those of `second`."""
-    return Encoded(np.concatenate([first.ids, second.ids]),
-                   np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
-                   np.concatenate([first.first, second.first]), np.concatenate([first.labels, second.labels]),
-                   first.pad_id)
-
 _ENCODE_ROWS = 10_000
 
 
@@ -61,12 +53,8 @@ class Encoded:
         position = np.arange(lengths.max(initial=0))  # (T,)
         mask = position < lengths[:, None]  # (B, T)
         where = np.minimum(self.offsets[indices][:, None] + position, max(len(self.ids) - 1, 0))
-        arrays = {
-            "input_ids": np.where(mask, self.ids[where], self.pad_id),
-            "attention_mask": mask,
-            "token_type_ids": mask & (position >= self.first[indices][:, None]),
-            "labels": self.labels[indices],
-        }
+        arrays = {"input_ids": np.where(mask, self.ids[where], self.pad_id), "attention_mask": mask,
+                  "token_type_ids": mask & (position >= self.first[indices][:, None]), "labels": self.labels[indices]}
         return {name: array.astype(np.int64) for name, array in arrays.items()}
 
     def batch(self, indices, device=None) -> dict:
@@ -79,9 +67,16 @@ class Encoded:
         return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
 
 
-def encode(
-    frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"), max_length: int = 128
-) -> Encoded:
+def concatenate(first: Encoded, second: Encoded) -> Encoded:
+    """The examples of `first`, then those of `second`."""
+    return Encoded(np.concatenate([first.ids, second.ids]),
+                   np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+                   np.concatenate([first.first, second.first]), np.concatenate([first.labels, second.labels]),
+                   first.pad_id)
+
+
+def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"), max_length: int = 128
+           ) -> Encoded:
     """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation.
 
     Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises
@@ -90,10 +85,8 @@ def encode(
     """
     for column in texts:
         if column not in frame:
-            raise ValueError(
-                f"no column {column!r} to encode; there are {', '.join(map(repr, frame.columns))}. "
-                "Pass texts=task.texts"
-            )
+            raise ValueError(f"no column {column!r} to encode; there are {', '.join(map(repr, frame.columns))}. "
+                             "Pass texts=task.texts")
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(f"{type(tokenizer).__name__} has no fast backend; load it with use_fast=True")
@@ -108,9 +101,7 @@ def encode(
         for start in range(0, len(frame), _ENCODE_ROWS):
             part = frame.iloc[start : start + _ENCODE_ROWS]
             columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
-            rows = backend.encode_batch_fast(
-                columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-            )
+            rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
             tokens = np.fromiter(map(len, rows), np.int64, len(rows))
             ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, tokens.sum()))
             second = np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows))
@@ -122,13 +113,8 @@ def encode(
     empty = [np.empty(0, np.int64)]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths or empty))]).astype(np.int64)
     labels = frame["label"].to_numpy(np.int64) if "label" in frame else np.full(len(frame), -1, np.int64)
-    return Encoded(
-        np.concatenate(ids or empty).astype(np.int32),
-        offsets,
-        np.concatenate(first or empty).astype(np.int32),
-        labels.copy(),
-        int(tokenizer.pad_token_id or 0),
-    )
+    return Encoded(np.concatenate(ids or empty).astype(np.int32), offsets,
+                   np.concatenate(first or empty).astype(np.int32), labels.copy(), int(tokenizer.pad_token_id or 0))
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:

@@ -19,6 +19,7 @@ from string import Formatter
 import numpy as np
 import pandas as pd
 
+from seo_core.checks import check_number
 from seo_core.data import lexicon as lx
 from seo_core.data.schemas import SCHEMAS
 
@@ -31,15 +32,8 @@ _FLIP = np.array([CONTRADICTION, NEUTRAL, ENTAILMENT])  # the label once the hyp
 
 # Pairs of a schema, relative to one another. Orders and amounts take a network longest to learn: with few
 # of them a small model learns something from 1 500 pairs, and there is something left to learn at 100 000.
-WEIGHTS = {
-    "hypernyms": 2.0,
-    "quantifiers": 1.3,
-    "modifiers": 2.5,
-    "negation": 1.5,
-    "numerals": 1.0,
-    "spatial": 0.7,
-    "temporal": 0.7,
-}
+WEIGHTS = {"hypernyms": 2.0, "quantifiers": 1.3, "modifiers": 2.5, "negation": 1.5, "numerals": 1.0, "spatial": 0.7,
+           "temporal": 0.7}
 PHENOMENA = tuple(dict.fromkeys(s[0] for s in SCHEMAS))
 _MEAN_WEIGHT = sum(WEIGHTS[s[0]] for s in SCHEMAS) / len(SCHEMAS)
 
@@ -51,19 +45,10 @@ def _amounts() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     from it contradicts it, all else is neutral. Returns phrases, (H,) ids, (H, 3, P) padded
     ids, (H, 3) counts.
     """
-    phrases, low, high = [], [], []
-    for count, word in enumerate(lx.NUMBERS, start=2):
-        for text, a, b in (
-            ("exactly", count, count),
-            ("at least", count, 99),
-            ("at most", 0, count),
-            ("more than", count + 1, 99),
-            ("fewer than", 0, count - 1),
-        ):
-            phrases.append(f"{text} {word}")
-            low.append(a)
-            high.append(b)
-    low, high = np.array(low), np.array(high)
+    amounts = [(f"{text} {word}", low, high) for n, word in enumerate(lx.NUMBERS, start=2)
+               for text, low, high in (("exactly", n, n), ("at least", n, 99), ("at most", 0, n),
+                                       ("more than", n + 1, 99), ("fewer than", 0, n - 1))]
+    phrases, low, high = [phrase for phrase, _, _ in amounts], *np.array([interval for _, *interval in amounts]).T
     inside = (low[:, None] <= low) & (high[:, None] >= high)  # [hypothesis, premise]
     apart = (low[:, None] > high) | (high[:, None] < low)
     label = np.where(inside, ENTAILMENT, np.where(apart, CONTRADICTION, NEUTRAL))
@@ -89,21 +74,15 @@ def _slots(rng, genre: dict, n: int, labels: np.ndarray) -> dict[str, np.ndarray
         return np.array(words, dtype=object)[index]
 
     slots = dict(zip("ABC", pick(lx.NAMES, _distinct(rng, n, len(lx.NAMES), 3)), strict=True))
-    kinds = [
-        (general, middle, specific)
-        for general, middles in genre["things"].items()
-        for middle, specific in middles.items()
-    ]
+    kinds = [(general, middle, specific) for general, middles in genre["things"].items()
+             for middle, specific in middles.items()]
     kind, other = _distinct(rng, n, len(kinds), 2)
     chance = rng.random((2, n))
     widths = np.array([len(k[2]) for k in kinds])
     starts = np.cumsum(widths) - widths
     specific = [word for k in kinds for word in k[2]]
-    slots["n2"], slots["n"], slots["m"] = (
-        pick([k[0] for k in kinds], kind),
-        pick([k[1] for k in kinds], kind),
-        pick([k[1] for k in kinds], other),
-    )
+    generals, middles = ([k[i] for k in kinds] for i in range(2))
+    slots["n2"], slots["n"], slots["m"] = pick(generals, kind), pick(middles, kind), pick(middles, other)
     for name, which, u in (("n0", kind, chance[0]), ("m0", other, chance[1])):
         slots[name] = pick(specific, starts[which] + (u * widths[which]).astype(int))
     slots.update(zip("xyz", pick(specific, _distinct(rng, n, len(specific), 3)), strict=True))
@@ -113,14 +92,10 @@ def _slots(rng, genre: dict, n: int, labels: np.ndarray) -> dict[str, np.ndarray
     states = [lx.STATES[s] for s in genre["states"]]
     state, free = _distinct(rng, n, len(states), 2)
     slots["s0"], slots["s"], slots["o"] = (pick([s[i] for s in states], state) for i in range(3))
-    slots["t"] = np.where(
-        rng.random(n) < 0.5, pick([s[1] for s in states], free), pick([s[2] for s in states], free)
-    )
+    slots["t"] = np.where(rng.random(n) < 0.5, *(pick([s[i] for s in states], free) for i in (1, 2)))
     place, apart = _distinct(rng, n, len(genre["places"]), 2)
     slots["i"], slots["l"] = (pick([p[i] for p in genre["places"]], place) for i in range(2))
-    slots["k"] = np.where(
-        rng.random(n) < 0.5, *(pick([p[i] for p in genre["places"]], apart) for i in range(2))
-    )
+    slots["k"] = np.where(rng.random(n) < 0.5, *(pick([p[i] for p in genre["places"]], apart) for i in range(2)))
     slots["d"], slots["c"] = pick(lx.DAYS, _distinct(rng, n, 7, 2))
     slots["p"] = pick(lx.PARTS, rng.integers(3, size=n))
     for names, pairs in (("rq", lx.RELATIONS), ("ba", lx.ORDERS)):
@@ -191,10 +166,8 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     0 for the others. No premise is in `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], an
     unknown genre, and more rows than the lexicon can give.
     """
-    if rows < 1:
-        raise ValueError(f"rows must be 1 or more, got {rows}")
-    if not 0 <= cue <= 1:
-        raise ValueError(f"cue must be between 0 and 1, got {cue}")
+    check_number("rows", rows, least=1, error=ValueError)
+    check_number("cue", cue, least=0, most=1, error=ValueError)
     unknown = sorted(set(genres) - set(lx.GENRES))
     if unknown or not genres:
         raise ValueError(f"unknown genres {unknown}; there are {', '.join(lx.GENRES)}")
@@ -218,22 +191,15 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     return frame[rank < want[frame["label"]]].reset_index(drop=True)
 
 
-def generate_nli(
-    rows: int = 20_000,
-    *,
-    seed: int = 0,
-    noise: float = 0.0,
-    evaluation_rows: int | None = None,
-    cue: float = 0.0,
-) -> dict[str, pd.DataFrame]:
+def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evaluation_rows: int | None = None,
+                 cue: float = 0.0) -> dict[str, pd.DataFrame]:
     """The three splits of the embedded set; no premise stands in two of them.
 
     train has `rows` pairs; validation_matched (the same six genres) and validation_mismatched (six others)
     have `evaluation_rows` each (default: a tenth of `rows`, at least 600, at most 10 000). `noise` is the
     share of *training* labels replaced by one of the two wrong ones; the validation sets stay right.
     """
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise must be between 0 and 1, got {noise}")
+    check_number("noise", noise, least=0, most=1, error=ValueError)
     size = evaluation_rows or min(10_000, max(600, rows // 10))
     matched = generate(size, lx.MATCHED, seed=3 * seed + 1, cue=cue)
     mismatched = generate(size, lx.MISMATCHED, seed=3 * seed + 2, cue=cue)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,8 @@ from seo_core.settings import display_source, resolve_path
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 NLI_TEXTS = ("premise", "hypothesis")
-_NLI_COLUMNS = {
-    "premise": ("premise", "sentence1"),
-    "hypothesis": ("hypothesis", "sentence2"),
-    "label": ("label", "gold_label"),
-    "genre": ("genre",),
-    "idx": ("idx",),
-}
+_NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis", "sentence2"),
+               "label": ("label", "gold_label"), "genre": ("genre",), "idx": ("idx",)}, frozenset({"genre", "idx"}))
 
 
 @dataclass(frozen=True)
@@ -62,14 +57,8 @@ class TaskData:
         return tuple(s for s in self.splits if s not in ("train", "reward", "acceptance"))
 
 
-def load_task(
-    source: str | Path,
-    *,
-    text: str | Sequence[str],
-    label: str = "label",
-    labels: Sequence[str] | None = None,
-    split_names: dict[str, str] | None = None,
-) -> TaskData:
+def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "label",
+              labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None) -> TaskData:
     """Any classification task: `text` names one or two text columns, `label` the label column.
 
     source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring).
@@ -81,16 +70,13 @@ def load_task(
     """
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
-        raise DataError(
-            f"text={text!r}, label={label!r}: name one or two text columns and another label column"
-        )
+        raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
     wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
     return _load(source, wanted, texts, tuple(labels) if labels else None, split_names)
 
 
-def load_nli(
-    source: str | Path = "embedded", *, seed: int = 0, rows: int | None = None, noise: float = 0.0
-) -> TaskData:
+def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None = None, noise: float = 0.0
+             ) -> TaskData:
     """NLI pairs: train, validation_matched and, where there is one, validation_mismatched.
 
     `seed`, `rows` (training pairs, default 20 000) and `noise` (share of wrong training labels) belong to
@@ -107,20 +93,13 @@ def load_nli(
         from seo_core.data.generator import generate_nli
 
         frames = generate_nli(rows or 20_000, seed=seed, noise=noise)
-        sources = {name: [_chunk_of(frame, name)] for name, frame in frames.items()}
-        return _assemble("embedded", sources, NLI_TEXTS, NLI_LABELS, nli=True)
+        chunks = {split: [Chunk(f"embedded [{split}]", {c: frame[c].tolist() for c in _NLI.roles},
+                                range(1, len(frame) + 1))] for split, frame in frames.items()}
+        return _assemble("embedded", chunks, NLI_TEXTS, NLI_LABELS, nli=True)
     if rows is not None or noise:
-        raise DataError(
-            "rows and noise belong to the embedded generator; to take fewer pairs of another "
-            "source use subsample()"
-        )
-    wanted = Wanted(_NLI_COLUMNS, frozenset({"genre", "idx"}))
-    return _load(source, wanted, NLI_TEXTS, NLI_LABELS, None, nli=True)
-
-
-def _chunk_of(frame: pd.DataFrame, name: str) -> Chunk:
-    columns = {c: frame[c].tolist() for c in (*NLI_TEXTS, "label", "genre", "idx")}
-    return Chunk(f"embedded [{name}]", columns, range(1, len(frame) + 1))
+        raise DataError("rows and noise belong to the embedded generator; to take fewer pairs of another source use "
+                        "subsample()")
+    return _load(source, _NLI, NLI_TEXTS, NLI_LABELS, None, nli=True)
 
 
 def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False) -> TaskData:
@@ -128,22 +107,17 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False)
     source = str(source)
     path = _local(source)
     if path is None:
-        found = readers.hub_splits(source)
-        open_split = {s: (lambda s=s, d=d: readers.read_hub(source, s, d, wanted)) for s, d in found.items()}
-        name = source
+        name, splits = source, readers.hub_splits(source)
     else:
-        found = (
-            readers.find_splits(path) if path.is_dir() else {readers.split_of(path.stem) or "train": [path]}
-        )
-        if not path.is_dir() and (nli or len(found) == 1):
-            found = {"train": [path]}
-        open_split = {
-            s: (lambda files=files: (c for f in files for c in readers.read_file(f, wanted)))
-            for s, files in found.items()
-        }
-        name = display_source(str(path))
-    chosen = _nli_splits(found) if nli else _task_splits(found, split_names, source)
-    return _assemble(name, {new: open_split[old]() for new, old in chosen.items()}, texts, labels, nli=nli)
+        name, splits = display_source(str(path)), readers.find_splits(path) if path.is_dir() else {"train": [path]}
+
+    def chunks(split: str) -> Iterator[Chunk]:
+        if path is None:
+            return readers.read_hub(source, split, splits[split], wanted)
+        return (chunk for file in splits[split] for chunk in readers.read_file(file, wanted))
+
+    chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
+    return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli)
 
 
 def _local(source: str) -> Path | None:
@@ -154,75 +128,61 @@ def _local(source: str) -> Path | None:
         path = Path(source).expanduser().resolve()
     if path.exists():
         return path
-    looks_local = (
-        source.startswith((".", "/", "~"))
-        or "\\" in source
-        or source.count("/") != 1
-        or Path(source).suffix.lower() in readers.ENDINGS
-    )
+    looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.ENDINGS
     if not looks_local and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return None
-    raise DataError(
-        f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "
-        "nyu-mll/multi_nli, or a path; relative paths start at the book's root"
-    )
+    raise DataError(f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "
+                    "nyu-mll/multi_nli, or a path; relative paths start at the book's root")
 
 
-def _nli_splits(found) -> dict[str, str]:
-    """{name wanted: name found} for train, validation_matched, validation_mismatched."""
-    if "train" not in found:
-        raise DataError(f"there is no train split, only {', '.join(found)}. Add a file named train.*")
-    chosen = {"train": "train"}
-    matched = [s for s in ("validation_matched", "dev_matched", "validation", "dev", "test") if s in found]
-    mismatched = [s for s in ("validation_mismatched", "dev_mismatched") if s in found]
-    return (
-        chosen
-        | ({"validation_matched": matched[0]} if matched else {})
-        | ({"validation_mismatched": mismatched[0]} if mismatched else {})
-    )
+_NLI_SPLITS = {"train": ("train",),
+               "validation_matched": ("validation_matched", "dev_matched", "validation", "dev", "test"),
+               "validation_mismatched": ("validation_mismatched", "dev_mismatched")}
 
 
-def _task_splits(found, split_names, source: str) -> dict[str, str]:
-    chosen = dict(split_names) if split_names else {name: name for name in found}
-    for old in chosen.values():
-        if old not in found:
-            raise DataError(f"{source}: no split {old!r}; there are {', '.join(found)}")
+def _nli_splits(splits) -> dict[str, str]:
+    """{name wanted: the source's name} for train, validation_matched, validation_mismatched, as far as they exist."""
+    if "train" not in splits:
+        raise DataError(f"there is no train split, only {', '.join(splits)}. Add a file named train.*")
+    chosen = {new: next((name for name in names if name in splits), None) for new, names in _NLI_SPLITS.items()}
+    return {new: name for new, name in chosen.items() if name}
+
+
+def _task_splits(splits, split_names, source: str) -> dict[str, str]:
+    chosen = dict(split_names) if split_names else {name: name for name in splits}
+    for name in chosen.values():
+        if name not in splits:
+            raise DataError(f"{source}: no split {name!r}; there are {', '.join(splits)}")
     return dict(sorted(chosen.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
 def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool) -> TaskData:
     """Read every split, then what needs them together: class names, duplicates, shared premises."""
-    reader = cleaning.LabelReader(labels)
+    reader, extras = cleaning.LabelReader(labels), ("genre",) if nli else ()
     splits, counts = {}, {}
     for split, chunks in sources.items():
-        splits[split], counts[split] = _read_split(
-            chunks, texts, reader, ("genre",) if nli else (), split, name
-        )
-    if labels is None:
-        labels = _name_classes(splits, name)
+        splits[split], counts[split] = _read_split(chunks, texts, reader, extras, split, name)
+    labels = _name_classes(splits, name) if labels is None else labels
     for split, frame in splits.items():
         splits[split], repeated = cleaning.drop_duplicates(frame.astype({"label": "int64"}), texts)
         counts[split] |= repeated
     evaluation = [s for s in splits if s != "train"]
     if "train" in splits:
-        splits["train"], shared = cleaning.drop_shared(
-            splits["train"], [splits[s] for s in evaluation], texts[0]
-        )
-        counts["train"]["premise also in an evaluation split"] = shared
+        splits["train"], shared = cleaning.drop_shared(splits["train"], [splits[s] for s in evaluation], texts[0])
+        counts["train"][cleaning.REASONS[-1]] = shared
     for split in evaluation:  # a test set whose labels are kept secret
         if not len(splits[split]):
             del splits[split]
     if nli and "validation_matched" not in splits:
         _carve(splits, counts)
     if not splits or not all(len(frame) for frame in splits.values()):
-        raise DataError(
-            f"{name}: no usable row is left in train after cleaning ({_summary(counts)}). Check the "
-            "label and text columns"
-        )
-    rows = [(split, reason, count) for split, by in counts.items() for reason, count in by.items()]
-    rows += [(split, "kept", len(splits[split])) for split in counts if split in splits]
-    order = {reason: i for i, reason in enumerate(("read", *cleaning.REASONS))}
-    rows.sort(key=lambda row: (list(counts).index(row[0]), order.get(row[1], 90 + (row[1] == "kept"))))
+        summary = "; ".join(f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by_reason.items() if n)
+                            for split, by_reason in counts.items())
+        raise DataError(f"{name}: no usable row is left in train after cleaning ({summary}). Check the label and text "
+                        "columns")
+    for split, frame in splits.items():
+        counts[split]["kept"] = len(frame)
+    rows = [(split, reason, n) for split, by_reason in counts.items() for reason, n in by_reason.items()]
     report = pd.DataFrame(rows, columns=["split", "reason", "rows"])
     return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts))
 
@@ -237,10 +197,8 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
         for reason, n in drops.items():
             counts[reason] += n
     if not counts["read"]:
-        raise DataError(
-            f"{name}: split {split!r} has no rows (the file holds a header at most). "
-            "Download or export it again"
-        )
+        raise DataError(f"{name}: split {split!r} has no rows (the file holds a header at most). Download or export it "
+                        "again")
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*texts, "label", *extras, "idx"]].astype({"idx": "int64"}), counts
 
@@ -250,10 +208,8 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]
     values = sorted({v for frame in splits.values() for v in frame["label"].unique()}, key=str)
     if any(isinstance(v, str) for v in values):
         if not all(isinstance(v, str) for v in values):
-            raise DataError(
-                f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
-                "Write them one way, or pass labels=(names of the classes)"
-            )
+            raise DataError(f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
+                            "Write them one way, or pass labels=(names of the classes)")
         if len(values) > 1000:
             raise DataError(f"{name}: {len(values)} different labels. Is this the label column?")
         for split, frame in splits.items():
@@ -264,10 +220,8 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]
 
 def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]]) -> None:
     """Give a tenth of the training premises to validation_matched, and say so in the counts."""
-    from seo_core.data.cleaning import premise_groups
-
     train = splits["train"]
-    group = premise_groups(train, NLI_TEXTS[0])
+    group = cleaning.premise_groups(train, NLI_TEXTS[0])
     order = np.random.default_rng(0).permutation(group.max() + 1 if len(group) else 0)
     taken = order[group] < max(1, len(order) // 10) if len(order) > 1 else np.zeros(len(train), bool)
     if not taken.any():
@@ -276,15 +230,3 @@ def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]]) -
     splits["validation_matched"] = train[taken].reset_index(drop=True)
     counts["train"]["moved to validation_matched (the source has no validation split)"] = int(taken.sum())
     counts["validation_matched"] = {"read": int(taken.sum())}
-
-
-def _summary(counts) -> str:
-    return "; ".join(
-        f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by.items() if n)
-        for split, by in counts.items()
-    )
-
-
-def with_splits(task: TaskData, splits: dict[str, pd.DataFrame]) -> TaskData:
-    """The same task with other splits; the fingerprint stays that of the loaded data."""
-    return replace(task, splits=splits)

@@ -11,15 +11,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from seo_core.data.cleaning import premise_groups
+from seo_core.data.loading import TaskData, load_nli
 from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
 
 
-def development(task, rows: int, seed: int = 0):
+def development(task: TaskData, rows: int, seed: int = 0) -> TaskData:
     """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each.
 
     Premises move whole, so a half can be a few pairs over. Raises DataError if less than half of train
@@ -27,10 +30,8 @@ def development(task, rows: int, seed: int = 0):
     """
     train = task.splits["train"]
     if not 2 <= rows <= len(train) // 2:
-        raise DataError(
-            f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
-            f"pairs, and there are {len(train)}. Lower development_rows, or use more data"
-        )
+        raise DataError(f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
+                        f"pairs, and there are {len(train)}. Lower development_rows, or use more data")
     group = premise_groups(train, task.texts[0])
     order = np.random.default_rng([seed, 31]).permutation(group.max() + 1)
     sizes = np.bincount(group)[order]
@@ -41,14 +42,13 @@ def development(task, rows: int, seed: int = 0):
     acceptance = ~reward & (before - start < rows - half)
     kind = np.zeros(len(order), int)
     kind[order[reward]], kind[order[acceptance]] = 1, 2
-    parts = {
-        name: train[kind[group] == k].reset_index(drop=True)
-        for k, name in enumerate(("train", "reward", "acceptance"))
-    }
-    return _with(task, {**parts, **{s: task.splits[s] for s in task.evaluation}})
+    parts = {name: train[kind[group] == k].reset_index(drop=True)
+             for k, name in enumerate(("train", "reward", "acceptance"))}
+    return replace(task, splits={**parts, **{s: task.splits[s] for s in task.evaluation}})
 
 
-def subsample(task, train_rows: int | None = None, evaluation_rows: int | None = None, seed: int = 0):
+def subsample(task: TaskData, train_rows: int | None = None, evaluation_rows: int | None = None, seed: int = 0
+              ) -> TaskData:
     """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (fixed).
 
     Draws are nested: the first 8 000 of a seed are among its first 16 000. Rows keep their order. None keeps
@@ -62,7 +62,7 @@ def subsample(task, train_rows: int | None = None, evaluation_rows: int | None =
         splits["train"] = _take(splits["train"], train_rows, seed)
     if evaluation_rows is not None:
         splits |= {s: _take(splits[s], evaluation_rows, 0) for s in task.evaluation}
-    return _with(task, splits)
+    return replace(task, splits=splits)
 
 
 def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
@@ -87,9 +87,7 @@ def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, see
     have = np.bincount(label, minlength=len(share))
     if rows is None:
         rows = int((have / share).min() + 1e-9)
-    want = np.floor(rows * share + 1e-9).astype(int)
-    order = np.argsort(want - rows * share, kind="stable")
-    want[order[: rows - want.sum()]] += 1
+    want = largest_remainder(share, rows)
     short = np.flatnonzero((want > have) | (want == 0))
     if rows < 1 or len(short):
         lacking = "; ".join(f"class {c} has {have[c]} rows and {want[c]} are wanted" for c in short)
@@ -100,21 +98,22 @@ def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, see
     return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
 
 
-def prepare(settings: RunSettings):
+def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers (A,) that add up to `total` and lie within 1 of share (A,) · total, for shares that add up to 1."""
+    exact = np.asarray(share) * total
+    whole = np.floor(exact + 1e-9).astype(int)
+    order = np.argsort(whole - exact, kind="stable")  # largest remainder first
+    whole[order[: total - whole.sum()]] += 1
+    return whole
+
+
+def prepare(settings: RunSettings) -> TaskData:
     """The one call of a chapter: load_nli(settings.data), development slice, subsample. Returns TaskData.
 
     The embedded data is generated at 20 000 pairs (more where the settings ask for more) with seed 0,
     whatever the settings' seed: seeds vary runs, not the data set. Raises DataError.
     """
-    from seo_core.data.loading import load_nli
-
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
     task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
     task = development(task, settings.development_rows)
     return subsample(task, settings.train_rows, settings.evaluation_rows, settings.seed)
-
-
-def _with(task, splits: dict):
-    from seo_core.data.loading import with_splits
-
-    return with_splits(task, splits)

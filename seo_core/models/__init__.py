@@ -6,14 +6,10 @@ backbone.py loads and saves, compact.py is a BERT whose layers have sizes of the
 """
 
 from seo_core.models.backbone import (
-    BUNDLED_HUB_ID,
-    BUNDLED_PACKAGE,
-    MODEL_SHA256,
     ModelError,
     backbone_config,
     check_fits,
     check_max_length,
-    check_sha256,
     count_parameters,
     fingerprint,
     freeze_embeddings,
@@ -24,21 +20,5 @@ from seo_core.models.backbone import (
     save,
 )
 
-__all__ = [
-    "BUNDLED_HUB_ID",
-    "BUNDLED_PACKAGE",
-    "MODEL_SHA256",
-    "ModelError",
-    "backbone_config",
-    "check_fits",
-    "check_max_length",
-    "check_sha256",
-    "count_parameters",
-    "fingerprint",
-    "freeze_embeddings",
-    "load_backbone",
-    "load_tokenizer",
-    "model_folder",
-    "model_info",
-    "save",
-]
+__all__ = ["ModelError", "backbone_config", "check_fits", "check_max_length", "count_parameters", "fingerprint",
+           "freeze_embeddings", "load_backbone", "load_tokenizer", "model_folder", "model_info", "save"]

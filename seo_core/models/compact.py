@@ -83,8 +83,8 @@ def compact_config(config, heads: list[int], neurons: list[int]) -> CompactBertC
     _, _, size = layer_sizes(config)
     kept = {k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures",
                                                                    "transformers_version")}
-    return CompactBertConfig(**{**kept, "num_hidden_layers": len(heads), "layer_heads": list(heads),
-                                "layer_ffn": list(neurons), "head_size": size})
+    return CompactBertConfig(**kept | {"num_hidden_layers": len(heads), "layer_heads": list(heads),
+                                       "layer_ffn": list(neurons), "head_size": size})
 
 
 def _register_network() -> None:

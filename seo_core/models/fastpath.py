@@ -34,6 +34,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from seo_core.machine import onednn_capped
+
 
 class ByteDropout:
     """Inverted dropout whose masks come from NumPy's SFC64.
@@ -48,9 +50,7 @@ class ByteDropout:
     def __call__(self, x: torch.Tensor, p: float) -> torch.Tensor:
         """`x` of any shape with elements dropped with probability p; x itself where p is 0."""
         threshold = round(p * 65536)
-        if threshold == 0:
-            return x
-        return x * self.mask(x.shape, threshold, x.dtype).to(x.device)
+        return x * self.mask(x.shape, threshold, x.dtype).to(x.device) if threshold else x
 
     def mask(self, shape, threshold: int, dtype: torch.dtype) -> torch.Tensor:
         """A tensor of `shape` holding 0 or 1 / (1 − threshold / 2^16)."""
@@ -107,12 +107,8 @@ class FastBertClassifier(nn.Module):
         if not supports(model):
             raise ValueError(f"the fast path knows BertForSequenceClassification with absolute positions and GELU, "
                              f"not {type(model).__name__}: train the model itself (fast=False)")
-        self.model = model
-        self.dtype = dtype
-        self.first_token_only = first_token_only
-        self.byte_dropout = byte_dropout
-        self.multiple = multiple
-        self.random = ByteDropout(seed)
+        self.model, self.dtype, self.multiple = model, dtype, multiple
+        self.first_token_only, self.byte_dropout, self.random = first_token_only, byte_dropout, ByteDropout(seed)
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None, *, collect: Collect | None = None, **_):
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32; with `collect`: (logits, States)."""
@@ -138,8 +134,7 @@ class FastBertClassifier(nn.Module):
         bert, layers = self.model.bert, self.model.bert.encoder.layer
         if collect.top > len(layers):
             raise ValueError(f"layer {collect.top} was asked for and the network has {len(layers)}")
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
+        attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         extra = -input_ids.shape[1] % self.multiple
         if 0 < extra <= self.model.config.max_position_embeddings - input_ids.shape[1]:
             input_ids, attention_mask, token_type_ids = (
@@ -233,22 +228,17 @@ def supports(model) -> bool:
 
 def compute_dtype(precision: str, device) -> torch.dtype:
     """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
-    if precision == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return torch.bfloat16 if precision == "bf16" or precision == "auto" and has_bf16(device) else torch.float32
 
 
 def has_bf16(device) -> bool:
     """Whether matrix products in bf16 run natively: AVX512-BF16 or AMX on a CPU, Ampere or later on a GPU."""
-    from seo_core.machine import onednn_capped
-
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu" or onednn_capped():
         return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):

@@ -315,7 +315,7 @@ class _Run:
             return
         from transformers import AutoModelForSequenceClassification
 
-        from seo_core.models.backbone import _quiet
+        from seo_core.models.backbone import quiet
 
         try:
             state = json.loads(path.read_text())
@@ -323,7 +323,7 @@ class _Run:
                 raise PruningError(f"the checkpoint in {self.folder} belongs to another configuration, other data or "
                                    "another network: delete that folder, or pass another checkpoint_dir")
             if state["snapshot"]:
-                with _quiet():
+                with quiet():
                     self.model = AutoModelForSequenceClassification.from_pretrained(self.folder / state["snapshot"],
                                                                                     use_safetensors=True)
         except (OSError, ValueError, KeyError) as error:

@@ -232,7 +232,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
 
 def load(folder: str | Path):
     """What `save` wrote: the network in evaluation mode, its step sizes attached."""
-    from seo_core.transfer import load_source
+    from seo_core.models.backbone import load_backbone
 
-    found = Scales.load(Path(folder) / SCALES_FILE)
-    return attach(load_source(folder)[0].eval(), found)
+    network, _ = load_backbone(str(folder), num_labels=None)
+    return attach(network.eval(), Scales.load(Path(folder) / SCALES_FILE))

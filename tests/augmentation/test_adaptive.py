@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import seo_core.augmentation as package
-from seo_core import selection
-from seo_core.augmentation import adaptive
+from seo_core.augmentation import adaptive, core
 from seo_core.augmentation.adaptive import (
     AdaptiveConfig,
     AdaptiveDataAugmentation,
     arm_weights,
     calibration,
-    largest_remainder,
     mean_gradient,
     projections,
 )
 from seo_core.data import encode
-from seo_core.selection import features
+from seo_core.data.splits import largest_remainder
+from seo_core.selection import acquisition
+from seo_core.selection.acquisition import features
 
 WORDS = ("yes", "maybe", "no")  # the word that decides the label
 FILLER = [f"w{i}" for i in range(60)]
@@ -83,8 +83,8 @@ def augment(frame, operator, *, strength=0.1, seed=0, texts=TEXTS, **_):
 
 @pytest.fixture(autouse=True)
 def planted(monkeypatch):
-    monkeypatch.setattr(package, "OPERATORS", OPERATORS)
-    monkeypatch.setattr(package, "augment", augment)
+    monkeypatch.setattr(core, "OPERATORS", OPERATORS)
+    monkeypatch.setattr(core, "augment", augment)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_equal_seeds_give_equal_rows_and_other_seeds_others(trained, reward):
 
 def test_cost_counts_every_forward_pass(trained, reward, monkeypatch):
     scored = []
-    monkeypatch.setattr(selection, "features", lambda model, encoded: scored.append(len(encoded)) or features(
+    monkeypatch.setattr(acquisition, "features", lambda model, encoded: scored.append(len(encoded)) or features(
         model, encoded))
     result = ada(trained, reward)
     assert result.cost["examples_scored"] == sum(scored) == len(reward) + result.log["drawn"].sum()

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-import seo_core.augmentation as package
 from seo_core.augmentation import OPERATORS, AugmentationError, perturbation
 from seo_core.augmentation.perturbation import LONG, mistype, paraphrase, robust_accuracy, typos
 from seo_core.augmentation.words import split
@@ -122,7 +121,7 @@ def test_paraphrases_use_synonyms(monkeypatch):
         rows["source"], rows["operator"], rows["side"] = np.arange(len(frame))[::2], operator, "premise"
         return rows.assign(premise=rows["premise"] + " indeed").reset_index(drop=True)
 
-    monkeypatch.setattr(package, "augment", augment)
+    monkeypatch.setattr(perturbation, "augment", augment)
     frame = frame_of()
     out = paraphrase(frame, 5)
     assert (out["premise"].iloc[::2] == frame["premise"].iloc[::2] + " indeed").all()

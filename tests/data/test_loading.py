@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -395,9 +396,7 @@ def grouped():
     task = load_nli("embedded", rows=1500)
     train = task["train"].copy()
     train["premise"] = [f"Premise number {i // 3 if i < 900 else i}." for i in range(len(train))]
-    from seo_core.data.loading import with_splits
-
-    return with_splits(task, {**task.splits, "train": train})
+    return replace(task, splits={**task.splits, "train": train})
 
 
 def test_development_takes_premises_whole(grouped):
