@@ -209,9 +209,35 @@ def test_wilson_intervals_are_those_of_the_formula():
 def test_only_figures_imports_matplotlib():
     import subprocess
 
-    code = "import sys, seo_core.results.store, seo_core.analysis.verdicts; print('matplotlib' in sys.modules)"
+    code = ("import sys, seo_core.results.store, seo_core.figures\n"
+            "from seo_core.analysis import contradictions, contrasts, efficiency, papers, tables, tradeoff, verdicts\n"
+            "print([m for m in ('matplotlib', 'seaborn', 'scipy', 'torch') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_figures_is_found_where_it_is_said_to_be():
+    assert set(figures.__all__) <= set(dir(figures))
+    for name in figures.__all__:
+        assert getattr(getattr(figures, name), "__module__", "seo_core.figures.system").startswith("seo_core.figures.")
+    assert callable(figures.architecture) and callable(figures.architecture), "no module takes a figure's name"
+    with pytest.raises(AttributeError, match="nothing"):
+        figures.nothing  # noqa: B018
+
+
+def test_the_forest_names_a_control_that_all_share_once_and_draws_goals():
+    def rows(*contrasts):
+        return pd.DataFrame([(contrast, "accuracy_matched", -0.5, -1.5, 0.4, seeds)
+                             for contrast, seeds in contrasts],
+                            columns=["contrast", "metric", "difference", "low", "high", "seeds"])
+
+    axes, = figures.forest(rows(("kd − base", 1), ("sqd − base", 3)), goals=(-1, -2)).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["kd", "sqd"] and axes.get_xlabel() == "points to base"
+    assert sorted(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":") == [-2, -1]
+    faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
+    assert len(set(faces)) == 2, "a hollow point has one seed"
+    axes, = figures.forest(rows(("kd − base", 1), ("sqd − kd", 3))).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["kd − base", "sqd − kd"] and axes.get_xlabel() == "points"
 
 
 def test_curves_with_gaps_leave_gaps():
