@@ -43,6 +43,7 @@ import numpy as np
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import baseline, open_lab
 from seo_core.evaluation import accuracy_by_genre, confusion_matrix
 
@@ -144,10 +145,10 @@ print("above the majority class on both sets, perplexity below 3")
 
 # %%
 reference = results.reference_dir() / "cpu" / "02_baseline"
-tables.Table(tables.record_table(results.load(reference)))
+Table(tables.record_table(results.load(reference)))
 
 # %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
-_ = figures.reference_curves(results.load_records(reference))
+_ = figures.training_curves(results.load_records(reference))
 
 # %% [markdown]
 # The encoder's checkpoint has seen NLI pairs in its contrastive pre-training {cite}`reimers2019sbert`, so this is not a

@@ -43,7 +43,8 @@ source: str = "default"  # the source task: embedded | hub id | local path; defa
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, tables
+from seo_core.analysis import efficiency
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.augmentation import DELETION, OPERATORS, augment, changes, label_filter, protected, survivors
 from seo_core.augmentation.words import split
@@ -68,7 +69,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 #   and from the premise of a neutral pair. Below "no" or "all" the direction turns round, so a text with such a word loses none.
 
 # %%
-tables.Table(survivors())
+Table(survivors())
 
 # %% [markdown]
 # Negation, opposites, numbers, quantifiers, modals, words of time, and names are never edited, inserted or deleted:
@@ -97,7 +98,7 @@ for name, operator in OPERATORS.items():
 # %%
 pairs = generate(400, seed=1)
 copies = augment(pairs, "neighbour", strength=0.1, seed=settings.seed)
-tables.Table(changes(pairs, copies).head(6))
+Table(changes(pairs, copies).head(6))
 
 # %% [markdown]
 # Here are the other operators, where they are ready, on the same pairs. Synonyms of WordNet are taken from the commonest
@@ -107,7 +108,7 @@ tables.Table(changes(pairs, copies).head(6))
 # %% tags=["nbval-ignore-output"]
 ready = [name for name in ("synonym", "back_translation", "eda", "aeda") if OPERATORS[name].available() is None]
 shown = [changes(pairs, augment(pairs.head(60), name, seed=settings.seed)).iloc[[3, 11]] for name in ready]
-tables.Table(pd.concat(shown))
+Table(pd.concat(shown))
 
 # %% [markdown]
 # **Check.** With `neighbour`, words that stand on both sides stay, nothing is put in that stands on the other side, the hypothesis
@@ -137,13 +138,13 @@ base = lab.arm("supervised", labels)
 labelled = lab.pool.iloc[base.rows].reset_index(drop=True)
 edited = augment(labelled, "neighbour", strength=0.5, seed=settings.seed, texts=lab.task.texts)
 kept = label_filter(edited, predict(base.model(), lab.encode(edited)))
-tables.Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mean"]).round(2).reset_index())
+Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mean"]).round(2).reset_index())
 
 # %% [markdown]
 # Some that were dropped. A weak teacher also drops what was right:
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(changes(labelled, edited[~kept]).head(4))
+Table(changes(labelled, edited[~kept]).head(4))
 
 # %% [markdown]
 # ## The effect
@@ -157,7 +158,7 @@ quick = dict(arms=["da-static"], labels=[labels]) if profile == "quick" else {}
 runs = [base, *lab.run(**quick)]
 names = ["labels", "added", "accuracy_matched", "accuracy_mismatched", "robust_accuracy"]
 rows = [{"configuration": run.record["configuration"], **{n: run.metrics.get(n) for n in names}} for run in runs]
-tables.Table(pd.DataFrame(rows).round(3))
+Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]
 # ## What the papers report
@@ -183,7 +184,7 @@ static = {title: c[c.configuration.str.fullmatch("base|da-(?!.*limited).*")] for
 means = {title: 100 * c.groupby(["labels", "configuration"]).accuracy.mean() for title, c in static.items()}
 means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size()
 means = pd.DataFrame(means).round(2).reset_index()
-tables.Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
+Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
 
 # %%
 gains = {title: efficiency.gains(c, target="base") for title, c in static.items()}
@@ -194,7 +195,7 @@ for title, table in gains.items():
         print(f"  {r.configuration:20s} {r.labels:5d} labels {r.difference:+6.2f} {interval}")
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}}
-_ = figures.gain_intervals(gains["matched"], "difference to the labels alone, points of accuracy")
+_ = figures.forest(gains["matched"])
 
 # %% [markdown]
 # An interval that contains zero means that these runs cannot tell the arm from no augmentation.

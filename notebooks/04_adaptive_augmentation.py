@@ -47,6 +47,7 @@ import torch
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables, verdicts
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import mean_gradient
@@ -134,7 +135,7 @@ for i in found.frame.groupby("operator").head(1).index:
 
 # %% tags=["nbval-ignore-output"]
 last = found.log[found.log["round"] == found.log["round"].max()]
-tables.Table(last.drop(columns="round").round(3))
+Table(last.drop(columns="round").round(3))
 
 # %% mystnb={"figure": {"caption": "Weight of each arm by round in this run. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "Lines of arm weights over four rounds, starting from one point and drifting apart a little."}}
 _ = figures.arm_weights(found.log)
@@ -182,7 +183,7 @@ runs = lab.run(["da"] if quick else "all", labels=[labels] if quick else None, r
 # `cpu` it is the whole study below.
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(contrasts.arm_table(results.load(*(run.path for run in (base, *runs)))))
+Table(tables.arm_table(results.load(*(run.path for run in (base, *runs)))))
 
 # %% [markdown]
 # ## What the papers report
@@ -226,7 +227,7 @@ arms = ["base", "da-copies", "da-static", "da", "base-limited", "da-copies-limit
         "random", "random-limited", "adatal", "adatal-limited"]
 reference = mine[mine["configuration"].isin(arms)]
 print(tables.absent(reference, arms))
-tables.Table(contrasts.arm_table(reference))
+Table(tables.arm_table(reference))
 
 # %% [markdown]
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that what both sides share drops out. (The ± above
@@ -235,7 +236,7 @@ tables.Table(contrasts.arm_table(reference))
 # %%
 pairs = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"), ("da", "da-static")]
 balanced = contrasts.differences(reference, pairs)
-tables.Table(contrasts.difference_table(balanced))
+Table(tables.difference_table(balanced))
 
 # %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
 _ = figures.forest(balanced)
@@ -248,7 +249,7 @@ _ = figures.forest(balanced)
 # %%
 kinds = contrasts.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
                                      metrics=tuple(contrasts.KINDS))
-tables.Table(contrasts.difference_table(kinds))
+Table(tables.difference_table(kinds))
 
 # %% [markdown]
 # Next the imbalanced labels, and ADA with TAL. Rows with four arms ask what `h-imbalance` asks: is more gained on imbalanced pairs than on balanced
@@ -264,7 +265,7 @@ rare = [("da-copies-limited", "base-limited"), ("da-limited", "base-limited"), (
         ("da-limited", "da-static-limited"), ("adatal", "random"), ("adatal-limited", "random-limited"), *whose.values()]
 accuracies = ("accuracy_matched", "accuracy_mismatched")
 imbalanced = contrasts.differences(reference, rare, accuracies)
-tables.Table(contrasts.difference_table(imbalanced))
+Table(tables.difference_table(imbalanced))
 
 # %% mystnb={"figure": {"caption": "The same for the imbalanced setting, 8:1:1, and for ADA with TAL: accuracies only, intervals paired by seed and example.", "name": "fig-ada-imbalanced"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each official set."}}
 _ = figures.forest(imbalanced)
@@ -295,11 +296,11 @@ for words, mine in signs.items():
 # %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}}
 records = [r for r in results.load_records(results.reference_dir() / "cpu" / "04_adaptive_augmentation")
            if r["configuration"] == "da"]
-_ = figures.arm_weights(contrasts.weights_by_round(records))
+_ = figures.arm_weights(tables.weights_by_round(records))
 
 # %%
-served = contrasts.classes_served(reference)
-tables.Table(served)
+served = tables.classes_served(reference)
+Table(served)
 
 # %% [markdown]
 # The rewards hardly tell the arms apart. In the last round the mean weights are 7% to 15%, where an even share is 11%, and with either number of
@@ -330,7 +331,7 @@ for _, run in reference[reference["configuration"] == "da-limited"].iterrows():
 
 # %%
 judged = verdicts.audit(everything, tuple(c for c in verdicts.CLAIMS if c.id in ("h-robust", "h-imbalance")))
-tables.Table(judged[["claim", "statement", "measured by", "records", "ours", "n", "verdict", "note"]])
+Table(judged[["claim", "statement", "measured by", "records", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # Of several numbers of labels the rule takes the one with most seeds, and of these the largest. For the other one see the rows `perturbed` above, and

@@ -45,7 +45,8 @@ source: str = "default"  # the source task: embedded | hub id | local path; defa
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, tables
+from seo_core.analysis import NOT_RUN_YET, efficiency
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.lab.source import source_model
 from seo_core.training import TrainingConfig, fit
@@ -72,7 +73,7 @@ bought = next(run.metrics["source_labels"] for run in runs if run.record["config
 rows = [(run.record["configuration"], run.metrics["labels"], run.metrics["accuracy_matched"]) for run in runs]
 table = pd.DataFrame(rows, columns=["configuration", "labels", "accuracy, matched"]).round(3)
 table["source labels"] = bought * table["configuration"].isin(["source", "tl", "tl-decay"])
-tables.Table(table)
+Table(table)
 
 # %% [markdown]
 # ## Staying near the source
@@ -89,7 +90,7 @@ for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), 
     config = TrainingConfig.from_settings(settings, epochs=1, batch_size=8, layer_decay=decay)
     fit(network, pairs, config=config, loss=with_l2_sp(network, beta), progress=False)
     moved[name], networks[name] = movement(network, reference), network
-tables.Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
+Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
 
 # %% mystnb={"figure": {"caption": "How far each layer has moved from the source weights (Euclidean distance) after the same steps on the target, by the three ways of training.", "name": "fig-transfer-movement"}, "image": {"alt": "Three lines over the layers from embeddings to pooler: with one rate every layer moves, with falling rates the lower layers move little, with the pull all layers move less."}}
 _ = figures.movement(moved)
@@ -129,11 +130,11 @@ curves = efficiency.label_curves(*folders).replace({"configuration": {"random": 
 curves = curves[curves["configuration"].isin(["scratch", "base", "source", "tl", "tl-decay", "tl-l2sp"])]
 means = curves.groupby(["configuration", "labels"])["accuracy"].agg(["mean", "min", "max", "size"])
 means[["mean", "min", "max"]] = (100 * means[["mean", "min", "max"]]).round(2)
-none = pd.DataFrame([{"configuration": efficiency.NOT_RUN}])
-tables.Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
+none = pd.DataFrame([{"configuration": NOT_RUN_YET}])
+Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds). The point of `tl` lies under that of `tl-l2sp`.", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels for the arms of this chapter; arms that were run at one number of labels are single points."}}
-_ = figures.label_points(curves[curves["labels"] > 0], target="base")
+_ = figures.label_curves(curves[curves["labels"] > 0], target="base", metric="matched accuracy", shared=False)
 
 # %% [markdown]
 # Differences to `base` at equal target labels, in points, paired by seed and example, with 95% intervals:
@@ -155,10 +156,10 @@ for name in {"tl-l2sp"} & set(matches):
 
 # %%
 protected = efficiency.gains(curves[curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])], target="tl")
-tables.Table(efficiency.shown(protected))
+Table(efficiency.shown(protected))
 
 # %%
-print(efficiency.verdicts(protected))
+print(efficiency.in_words(protected))
 
 # %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}}
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "tl-decay": "source task, rates by layer"}

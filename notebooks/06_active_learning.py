@@ -51,6 +51,7 @@ import scipy.stats
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency, tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import acquisition, open_lab
 from seo_core.bench import selection
 from seo_core.lab.arm import BUDGETS
@@ -114,7 +115,7 @@ bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) fo
 print({name: len(set(positions)) for name, positions in bought.items()})
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(describe(logits, density, bought).round(5), index=True)
+Table(describe(logits, density, bought).round(5), index=True)
 
 # %% [markdown]
 # The table says where the money goes: how unsure the model is of the purchase, how typical the purchase is, which share of
@@ -240,17 +241,17 @@ _ = figures.label_curves(curves, metric="matched accuracy")
 # The same at equal labels, as differences to random, paired by seed and example, on both official sets together. An interval that
 # holds zero means: no difference could be shown.
 
-# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, with 95% intervals; blue above zero, orange below. With one seed the interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a dashed zero line, one for each acquisition function and number of labels."}}
+# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, in points, with 95% intervals. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a line at zero, one for each acquisition function and number of labels."}}
 both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mismatched"))
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
 gained = efficiency.gains(both)
-_ = figures.gain_points(gained)
+_ = figures.forest(gained.sort_values(["labels", "configuration"]))
 
 # %%
-tables.Table(efficiency.shown(gained))
+Table(efficiency.shown(gained))
 
 # %%
-print(efficiency.verdicts(gained))
+print(efficiency.in_words(gained))
 
 # %% [markdown]
 # With one seed the interval holds the spread of examples only, and a second seed may turn the verdict. And of twenty such intervals about one excludes
@@ -266,10 +267,10 @@ print(efficiency.verdicts(gained))
 # %%
 alone = efficiency.label_curves(folder, folder.parent / "05_transfer_learning", metrics=("accuracy_matched", "accuracy_mismatched"))
 alone = efficiency.gains(alone[alone["configuration"].isin(("al", "base"))], target="base")
-tables.Table(efficiency.shown(alone))
+Table(efficiency.shown(alone))
 
 # %%
-print(efficiency.verdicts(alone))
+print(efficiency.in_words(alone))
 
 # %% [markdown]
 # ### Labels needed to match random at 8 000
@@ -280,7 +281,7 @@ print(efficiency.verdicts(alone))
 
 # %%
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
-tables.Table(efficiency.match_table(both, matches=matches))
+Table(efficiency.match_table(both, matches=matches))
 
 # %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it. An arrow: the interval has no upper end within the labels that were bought.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
 _ = figures.labels_needed(matches, 8000)
@@ -306,7 +307,7 @@ for name, match in matches.items():
 # %%
 records = results.load_records(folder)
 table = efficiency.map_table(records)
-tables.Table(efficiency.map_page(table))
+Table(efficiency.map_page(table))
 
 # %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}}
 _ = figures.data_maps(*efficiency.map_histograms(records))
@@ -335,7 +336,7 @@ print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none"
 # %%
 development = efficiency.label_curves(folder, metrics=("accuracy_development",))
 shared = development["configuration"].isin(names) & development["labels"].isin(BUDGETS)
-tables.Table(efficiency.plateau_table(development[shared]))
+Table(efficiency.plateau_table(development[shared]))
 
 # %% [markdown]
 # ## What choosing costs
@@ -349,7 +350,7 @@ tables.Table(efficiency.plateau_table(development[shared]))
 # set repeats its pairs. Choosing is the call minus `features`, each timed once, so a few seconds of it are within the noise.
 
 # %%
-tables.Table(selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))
+Table(selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))
 
 # %% [markdown]
 # BALD makes five passes instead of one. [](tab1_training_time) counts what scoring adds to the cost of a result.

@@ -57,7 +57,8 @@ import scipy.stats
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, tables
+from seo_core.analysis import efficiency
+from seo_core.analysis.tables import Table
 from seo_core.arms import acquisition, open_lab
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, features
 
@@ -181,7 +182,7 @@ if len(seen):
     seen = seen[seen["configuration"].isin(arms)]
     seen = seen.pivot_table(index="configuration", columns="labels", values="train_examples")
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
-tables.Table(seen, index=True) if len(seen) else print("not run yet")
+Table(seen, index=True) if len(seen) else print("not run yet")
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here; they stand below.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of random labels, the hybrid purchase, TAL with its second term, the data module and the supervised baseline over the number of labels."}}
 curves = efficiency.label_curves(*folders)
@@ -196,10 +197,10 @@ _ = figures.label_curves(curves[curves["configuration"].isin(arms)], metric="mat
 # %%
 both = efficiency.label_curves(*folders, metrics=("accuracy_matched", "accuracy_mismatched"))
 term = efficiency.gains(both[both["configuration"].isin(("hybrid", "tal"))], target="hybrid")
-tables.Table(efficiency.shown(term))
+Table(efficiency.shown(term))
 
 # %%
-print(efficiency.verdicts(term))
+print(efficiency.in_words(term))
 
 # %% [markdown]
 # How large can the term be? An entropy is at most $\log 3 = 1.1$, so with $\lambda = 0.1$ it adds 0.11 to the loss at most, beside a cross-entropy that
@@ -215,7 +216,7 @@ print(efficiency.verdicts(term))
 chosen = both[both["configuration"].isin(("random", "hybrid", "tal", *MODULES))]
 there = ((chosen["configuration"] == "random") & (chosen["labels"] == 8000)).any()
 matches = efficiency.labels_to_match(chosen) if there else {}
-tables.Table(efficiency.match_table(chosen, matches=matches))
+Table(efficiency.match_table(chosen, matches=matches))
 
 # %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it, at the most labels that it was run with. An arrow: the interval has no upper end within these labels.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the two data modules beside a dashed line at 8\u00a0000 labels; the modules' bars end at the labels they were run with."}}
 _ = figures.labels_needed(matches, 8000)
@@ -231,7 +232,7 @@ pairs = [((arm, few), (control, 8000)) for control in ("base", "random") for arm
 pairs += [((arm, few), ("random", few)) for arm in (*MODULES, "tal") for few in (4000, 5600)]
 pairs += [((arm, few), ("tal", few)) for arm in MODULES for few in (4000, 5600)]  # the very same labels
 table = efficiency.compare(both, pairs)
-tables.Table(efficiency.shown(table))
+Table(efficiency.shown(table))
 
 # %%
 for row in table.itertuples():
@@ -278,10 +279,10 @@ scratch = both[both["configuration"].str.endswith("-scratch")]
 levels = scratch[scratch["labels"] == scratch["labels"].max()].groupby("configuration")["accuracy"].mean()
 print("\n".join(f"{name}: {100 * level:.1f}% on both official sets" for name, level in levels.items()) or "not run yet")
 choosing = efficiency.gains(scratch, target="random-scratch")
-tables.Table(efficiency.shown(choosing))
+Table(efficiency.shown(choosing))
 
 # %%
-print(efficiency.verdicts(choosing))
+print(efficiency.in_words(choosing))
 
 # %% [markdown]
 # Networks this close to guessing have scores that may rank the pool hardly better than chance, which was not measured. So this control is a weak

@@ -44,7 +44,8 @@ import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, tables
+from seo_core.analysis import NOT_RUN_YET, efficiency
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.arms import self_training as arms
 from seo_core.evaluation import softmax
@@ -77,7 +78,7 @@ found = {"fixed 0.95": pseudo_label(logits), "flexmatch": adaptive_pseudo_label(
          "freematch": adaptive_pseudo_label(logits)}
 rows = [(name, *p.thresholds.round(2), *p.kept.round(2), (p.labels == truth[p.rows]).mean()) for name, p in found.items()]
 columns = ["rule", *(f"{what} {c}" for what in ("threshold", "kept") for c in ("sure", "less", "unsure")), "right"]
-tables.Table(pd.DataFrame(rows, columns=columns).round(2))
+Table(pd.DataFrame(rows, columns=columns).round(2))
 
 # %% [markdown]
 # **Check.** The class that the teacher finds easy has the highest bar. Of the class it finds hard, the adaptive rules keep many times
@@ -110,7 +111,7 @@ chosen = lab.candidates(teacher.rows, 1, size)
 pool, labelled = lab.sealed.take(chosen), lab.encoded().take(teacher.rows)
 weak = teacher_logits(teacher.model(), pool)  # (1, n, k)
 metrics, series = quality(weak, adaptive_pseudo_label(weak[0]), lab.encoded().labels[chosen], lab.task.labels)
-tables.Table(pd.DataFrame(series).round(3))
+Table(pd.DataFrame(series).round(3))
 
 # %% mystnb={"figure": {"caption": "This run's teacher on the unlabelled pairs: what a fixed threshold keeps, and how much of it is right.", "name": "fig-ssl-teacher"}, "image": {"alt": "Two panels over the threshold: the share of the pool that is kept falls, and the share of right labels among the kept changes."}}
 _ = figures.thresholds({f"{labels} labels": series})
@@ -148,7 +149,7 @@ quick = dict(arms=["ssl"], labels=[labels]) if profile == "quick" else {}
 runs = [teacher, *lab.run(**quick)]
 names = ["labels", "accuracy_matched", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r.record["configuration"], **{n: r.metrics.get(n) for n in names}} for r in runs]
-tables.Table(pd.DataFrame(rows).round(3))
+Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]
 # ## What the papers report
@@ -185,14 +186,14 @@ if len(seen):
     seen = seen[seen["configuration"].isin([*controls, *controls.values()]) & seen["labels"].isin([500, 1000, 2000, 4000, 8000])]
     seen = seen.pivot_table(index="configuration", columns="labels", values="train_examples")
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
-tables.Table(seen, index=True) if len(seen) else print("not run yet")
+Table(seen, index=True) if len(seen) else print("not run yet")
 
 # %%
 pairs = [((arm, n), (control, more)) for arm, control in controls.items() for n in (500, 2000) for more in (n, 2 * n)]
 pairs.append((("ssl", 8000), ("base", 8000)))
 table = efficiency.compare(curves, pairs)
-none = pd.DataFrame([{"compared": efficiency.NOT_RUN}])
-tables.Table(table.round(2) if len(table) else none)
+none = pd.DataFrame([{"compared": NOT_RUN_YET}])
+Table(table.round(2) if len(table) else none)
 
 # %% [markdown]
 # In words, first with the same number of labels, then against twice as many. There, "not told apart" means that these runs cannot tell the
@@ -201,7 +202,7 @@ tables.Table(table.round(2) if len(table) else none)
 
 # %%
 for few, words in ((True, "the same number of labels"), (False, "twice the labels")):
-    print(f"Against {words}:", efficiency.verdicts(table[(table["labels saved, %"] == 0) == few]), sep="\n")
+    print(f"Against {words}:", efficiency.in_words(table[(table["labels saved, %"] == 0) == few]), sep="\n")
 
 # %% [markdown]
 # The nearest to a control of the steps is `da-copies` of [](03_augmentation): the start and the labelled pairs of `base`, half of them twice, so half as many
@@ -209,10 +210,10 @@ for few, words in ((True, "the same number of labels"), (False, "twice the label
 
 # %%
 copies = efficiency.label_curves(*folders, results.reference_dir() / "cpu" / "03_augmentation")
-tables.Table(efficiency.shown(efficiency.compare(copies, [(("ssl", n), ("da-copies", n)) for n in (2000, 8000)])))
+Table(efficiency.shown(efficiency.compare(copies, [(("ssl", n), ("da-copies", n)) for n in (2000, 8000)])))
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms."}}
-_ = figures.label_points(curves, target="base")
+_ = figures.label_curves(curves, target="base", metric="matched accuracy", shared=False)
 
 # %% [markdown]
 # ## Why
@@ -239,7 +240,7 @@ _ = figures.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accura
 names = ["teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r["configuration"], "labels": r["metrics"]["labels"], "seed": r["seed"],
          **{n: r["metrics"].get(n) for n in names}} for r in results.load_records(folders[2])]
-tables.Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"]).round(3) if rows else pd.DataFrame([{"configuration": efficiency.NOT_RUN}]))
+Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"]).round(3) if rows else pd.DataFrame([{"configuration": NOT_RUN_YET}]))
 
 # %% [markdown]
 # `train_examples` counts the student's pairs, repeats included; the teacher's training comes on top. What that is against simply

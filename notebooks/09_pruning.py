@@ -49,6 +49,7 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab, pruning
 from seo_core.bench.inference import InferenceConfig, batches, eager, measure
 from seo_core.evaluation import predict
@@ -75,7 +76,7 @@ parts = {"word table": base.bert.embeddings.word_embeddings, "encoder": base.ber
 counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 magnitudes = {name: np.concatenate([p.detach().abs().numpy().ravel() for p in part.parameters() if p.dim() == 2]).mean()
               for name, part in parts.items()}
-tables.Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for name, n in counts.items()],
+Table(pd.DataFrame([(name, n / 1e6, 4 * n / 1e6, magnitudes[name]) for name, n in counts.items()],
                            columns=["part", "weights, M", "MB in fp32", "mean |w|, matrices"]).round(3))
 
 # %% [markdown]
@@ -157,7 +158,7 @@ turns = measure(contestants, batches(lab.encoded("acceptance"), config), config)
 means = turns.groupby(["contestant", "round"])["ms"].mean().unstack("round").loc[list(contestants)]
 table = pd.DataFrame({"ms, median": means.median(axis=1), "lowest": means.min(axis=1), "highest": means.max(axis=1)})
 table["speed-up"] = table.loc["baseline", "ms, median"] / table["ms, median"]
-tables.Table(table.round(2).reset_index(names="network"))
+Table(table.round(2).reset_index(names="network"))
 
 # %% [markdown]
 # ## Training what is left
@@ -174,7 +175,7 @@ runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
          100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
          run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
-tables.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
+Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
                                           "file, MB"]).round(2))
 
 # %% [markdown]
@@ -202,8 +203,8 @@ tables.Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
 print(tables.absent(frame, arms))
-found = contrasts.against(frame, ["base", *arms])
-tables.Table(contrasts.against_table(found))
+against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+Table(tables.against_table(frame, ["base", *arms], against))
 
 # %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
 _ = figures.share_and_accuracy(tables.removed_and_accuracy(frame))
@@ -219,7 +220,7 @@ _ = figures.share_and_accuracy(tables.removed_and_accuracy(frame))
 # %%
 scored = ("taylor", "magnitude", "activation")
 pairs = [*((f"{score}-60", "random-60") for score in scored), *(("taylor-60", f"{score}-60") for score in scored[1:])]
-tables.Table(contrasts.contrasts(frame, pairs))
+Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # In these runs of one seed, with one random draw of units, it does. The Taylor score is worth two points against the random draw, a point and a half against the activation-aware score,
@@ -232,7 +233,8 @@ tables.Table(contrasts.contrasts(frame, pairs))
 # teacher. `taylor-60-labels` is without it:
 
 # %%
-tables.Table(contrasts.contrasts(frame, [("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]))
+pairs = [("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]
+Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # A weight set to zero may be picked anywhere, so one would expect more of them to go at the same loss. Here it is not so, teacher or no teacher: with sixty percent of the weights removed as units the

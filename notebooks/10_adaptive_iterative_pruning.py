@@ -53,6 +53,7 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab, pruning
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights
 
@@ -74,7 +75,7 @@ start, train, reward = lab.network(), lab.encoded("train"), lab.encoded("reward"
 config = AIPConfig(threshold=1.0, score="magnitude", step=0.2, floor=0.04, recovery=0, final=0, compensate=False)
 found = AdaptiveIterativePruning(config)(start, train, reward, measure=marks)
 columns = ["round", "step", "removed", "points", "accepted"]
-tables.Table(found.trace_table[columns].round(3))
+Table(found.trace_table[columns].round(3))
 
 # %% mystnb={"figure": {"caption": "The loop on a made-up measure that drops when more than 30% of the encoder is gone: it goes forward in large steps, back, and forward in smaller ones.", "name": "fig-aip-made-up"}, "image": {"alt": "Share of the encoder removed over the rounds: accepted steps rise towards 30 percent, steps beyond it are marked as rolled back; below, the points lost at each round and the threshold."}}
 _ = figures.trace(found.trace_table, config.threshold)
@@ -104,7 +105,7 @@ run = lab.arm("aip")
 m = run.metrics
 print(f"{m['steps_accepted']} of {m['steps_tried']} steps accepted, {m['removed']:.1%} of the encoder removed, {m['passes']:.2f} passes")
 rounds = tables.rounds(run.record)
-tables.Table(rounds.round(3))
+Table(rounds.round(3))
 
 # %% mystnb={"figure": {"caption": "The rounds of this run. With the profile quick the acceptance half has 192 pairs, so that one point is two answers: the figure shows the loop at work, not what it can reach.", "name": "fig-aip-trace"}, "image": {"alt": "Share removed and points to the start over the rounds of this run; accepted steps are filled, rejected ones hollow, the final training is a square."}}
 _ = figures.trace(rounds, run.record["parameters"]["recipe"]["threshold"])
@@ -144,17 +145,17 @@ folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10
 frame = results.load(*folders)
 arms = list(pruning.ITERATIVE.arms)
 print(tables.absent(frame, arms))
-against = contrasts.against(frame, ["base", *arms])
-tables.Table(contrasts.against_table(against))
+against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+Table(tables.against_table(frame, ["base", *arms], against))
 
-# %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}}
-_ = figures.to_base(against)
+# %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}}
+_ = figures.forest(against, goals=(-1, -2))
 
 # %%
 cut = frame[frame["configuration"].isin(arms)] if len(frame) else frame
 kept = cut.groupby("configuration")[["removed", "passes", "size_bytes", "accuracy_development"]].mean() if len(cut) else None
 none = pd.DataFrame([{"configuration": "not run"}])
-tables.Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
+Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_bytes=kept["size_bytes"] / 1e6).rename(
     columns={"removed": "encoder removed, %", "size_bytes": "file, MB"}).round(3).reset_index())
 
 # %% [markdown]
@@ -164,7 +165,7 @@ tables.Table(none if kept is None else kept.assign(removed=100 * kept["removed"]
 # %%
 pairs = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"), ("aip-patient", "aip"), ("aip", "taylor-60"),
          ("aip-T2", "aip"), ("aip-T2", "taylor-65")]
-tables.Table(contrasts.contrasts(frame, pairs))
+Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # Against `distilled`, half of the encoder costs `aip` about half a point (on the mismatched set the interval reaches zero), and `oneshot` nothing that shows. So a threshold that is measured

@@ -53,6 +53,7 @@ import pandas as pd
 import seo_core
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab, quantization
 from seo_core.deploy import artifact
 from seo_core.evaluation import predict
@@ -84,7 +85,7 @@ for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{
         back = scheme.dequantize_weight(scheme.quantize_weight(w, scale), scale)
         rows.append((name.removeprefix("bert.encoder."), way, float(scale.min()), float(scale.max()),
                      100 * float(np.linalg.norm(back - w) / np.linalg.norm(w))))
-tables.Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", "error, %"]).round(4))
+Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", "error, %"]).round(4))
 
 # %% [markdown]
 # The error is that of the whole matrix, relative to its size. The word table is rounded row by row in the same way. With 4 bits
@@ -125,7 +126,7 @@ _ = figures.ranges(values, chosen)
 reference = predict(base, held)
 found = {method: predict(emulate(base, s), held) for method, s in scales.items()}
 gaps = [(m, 100 * float((z.argmax(1) == reference.argmax(1)).mean()), float(np.abs(z - reference).mean())) for m, z in found.items()]
-tables.Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean distance of logits"]).round(3))
+Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean distance of logits"]).round(3))
 
 # %% [markdown]
 # ## The file
@@ -149,7 +150,7 @@ reports = {"fp32 network": parity(reference, exported, held),
            "emulated integers": parity(emulate(base, found), exported, lab.comparison())}
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
+Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
 
 # %% [markdown]
 # Where are the bytes? With the linear maps alone in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than
@@ -219,7 +220,7 @@ names = ["quant", "static"] if profile == "quick" else list(quantization.QUANTIZ
 runs = {name: lab.arm(name) for name in names}
 rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
          100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": lab.arm("base"), **runs}.items()]
-tables.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
+Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
 
 # %% [markdown]
 # ## What the papers report
@@ -241,8 +242,9 @@ tables.Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "misma
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
-found = contrasts.against(frame, ["base", *quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else [])
-tables.Table(contrasts.against_table(found).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
+arms = [*quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else []
+against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+Table(tables.against_table(frame, ["base", *arms] if arms else [], against).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
 
 # %% [markdown]
 # An interval that contains 0 does not show a loss; it does not show that there is none either. Read the files' bytes beside it: that

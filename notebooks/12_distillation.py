@@ -45,8 +45,8 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts as contrasts_module
-from seo_core.analysis import tables
+from seo_core.analysis import contrasts, tables
+from seo_core.analysis.tables import Table
 from seo_core.arms import distillation, open_lab
 from seo_core.arms.texts import cache_folder
 from seo_core.distillation import Distillation, DistillationConfig, cached_logits, select_layers
@@ -106,7 +106,7 @@ shapes = {"teacher": teacher, **{f"layers {chosen}": select_layers(teacher, chos
                                  for chosen in ((0, 2, 4), (0, 3), (0,)) if len(chosen) <= teacher.config.num_hidden_layers // 2}}
 rows = [(name, network.config.num_hidden_layers, count_parameters(network) / 1e6, count_parameters(network.bert.encoder) / 1e6)
         for name, network in shapes.items()]
-tables.Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these in the encoder, M"]).round(2))
+Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these in the encoder, M"]).round(2))
 
 # %% [markdown]
 # ## Distilling
@@ -148,7 +148,7 @@ names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DI
 runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [(name, run.record["model"]["parameters"] / 1e6, 100 * run.metrics["accuracy_matched"],
          100 * run.metrics["accuracy_mismatched"], run.metrics["train_examples"]) for name, run in runs.items()]
-tables.Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
+Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
 
 # %% [markdown]
 # ## What the papers report
@@ -178,20 +178,20 @@ folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12
 frame = results.load(*folders)
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
 print(tables.absent(frame, mine))
-methods = contrasts_module.against(frame, arms)
-tables.Table(contrasts_module.against_table(methods))
+methods = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+Table(tables.against_table(frame, arms, methods))
 
-# %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}}
-_ = figures.to_base(methods)
+# %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}}
+_ = figures.forest(methods, goals=(-1, -2))
 
 # %% [markdown]
 # An interval that reaches a dotted line means that a loss of so many points cannot be excluded. Which of two arms is better cannot be read from whether their intervals
 # overlap: both answer the same pairs of sentences, and what is hard for one is hard for the other. It takes their difference, pair by pair:
 
 # %%
-contrasts = [("kd-logits", "student"), ("kd-logits-no-dropout", "kd-logits"), ("kd-relations", "kd-logits"), ("kd-hidden-first", "kd-logits"),
+pairs = [("kd-logits", "student"), ("kd-logits-no-dropout", "kd-logits"), ("kd-relations", "kd-logits"), ("kd-hidden-first", "kd-logits"),
              ("kd-text", "kd-logits"), ("kd", "kd-logits")]
-tables.Table(contrasts_module.contrasts(frame, contrasts))
+Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without. The teacher's logits are worth less than a point
@@ -204,11 +204,11 @@ tables.Table(contrasts_module.contrasts(frame, contrasts))
 # %%
 shapes = ["base", "kd-depth-4", "kd-logits", "kd-first-layers", "kd-first-and-last", "kd-depth-2", "kd-depth-1", "kd-width-512",
           "kd-width-6-heads"]
-shaped = contrasts_module.against(frame, shapes)
-tables.Table(contrasts_module.against_table(shaped))
+shaped = contrasts.official_differences(frame, dict.fromkeys(shapes, "base"))
+Table(tables.against_table(frame, shapes, shaped))
 
-# %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
-_ = figures.to_base(shaped)
+# %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
+_ = figures.forest(shaped, goals=(-1, -2))
 
 # %% [markdown]
 # Half of the layers cost two and a half points, a third of them less than a point, two thirds nine; with one layer of six left it is twenty. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
@@ -216,7 +216,7 @@ _ = figures.to_base(shaped)
 
 # %%
 pairs = [("kd-depth-4", "kd-logits"), ("kd-depth-2", "kd-logits"), ("taylor-65", "kd-logits"), ("taylor-80", "kd-logits"), ("taylor-80", "kd-depth-2")]
-tables.Table(contrasts_module.contrasts(frame, pairs))
+Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
@@ -230,11 +230,11 @@ tables.Table(contrasts_module.contrasts(frame, pairs))
 
 # %%
 sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)), *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
-swept = contrasts_module.against(frame, sweeps)
-tables.Table(contrasts_module.against_table(swept))
+swept = contrasts.official_differences(frame, dict.fromkeys(sweeps, "base"))
+Table(tables.against_table(frame, sweeps, swept))
 
-# %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs).", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}}
-_ = figures.to_base(swept)
+# %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}}
+_ = figures.forest(swept, goals=(-1, -2))
 
 # %% [markdown]
 # The claim on the weight needs the middle one to beat both ends: its verdict stands in [](claims_audit).

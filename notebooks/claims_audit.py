@@ -23,7 +23,7 @@
 # through a third party's summary only) and *Optimized BERT* {cite}`bhat2024`.
 #
 # A claim is stated as a ratio or a difference and gets one of five verdicts. The rule is code
-# (`claims.verdict`), and was written before any technique was run:
+# (`verdicts.verdict`), and was written before any technique was run:
 #
 # | verdict | when |
 # |---|---|
@@ -46,16 +46,8 @@ results_dir: str = "default"  # where the records are
 
 # %%
 from seo_core import load_settings, results
-from seo_core.analysis import (
-    contradictions as contradictions_module,
-)
-from seo_core.analysis import (
-    papers,
-    tables,
-)
-from seo_core.analysis import (
-    verdicts as verdicts_module,
-)
+from seo_core.analysis import NOT_RUN, contradictions, papers, tables, verdicts
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load()
@@ -67,30 +59,30 @@ reference = results.load()
 # the code runs.
 
 # %%
-verdicts = verdicts_module.audit(reference)
-counts = verdicts["verdict"].value_counts().reindex(verdicts_module.VERDICTS, fill_value=0)
-tables.Table(counts.rename("claims").to_frame(), index=True)
+judged = verdicts.audit(reference)
+counts = judged["verdict"].value_counts().reindex(verdicts.VERDICTS, fill_value=0)
+Table(counts.rename("claims").to_frame(), index=True)
 
 # %% [markdown]
 # SEO-LLM and SEC:
 
 # %%
 columns = ["claim", "statement", "source", "claimed", "ours", "n", "verdict"]
-seo = verdicts["claim"].str.startswith("h-")
-tables.Table(verdicts.loc[seo, columns])
+seo = judged["claim"].str.startswith("h-")
+Table(judged.loc[seo, columns])
 
 # %% [markdown]
 # TKD-NLP and Optimized BERT:
 
 # %%
-tables.Table(verdicts.loc[~seo, columns])
+Table(judged.loc[~seo, columns])
 
 # %% [markdown]
 # How each is measured (the metric, and the configurations that are compared), with the reason where a claim
 # cannot be tested as it is stated:
 
 # %%
-tables.Table(verdicts[["claim", "measured by", "records", "note"]])
+Table(judged[["claim", "measured by", "records", "note"]])
 
 # %% [markdown]
 # ### Every cell of the tables
@@ -98,8 +90,8 @@ tables.Table(verdicts[["claim", "measured by", "records", "note"]])
 # Tables 1 to 4 of SEO-LLM and SEC, each cell as a ratio or difference to its baseline:
 
 # %%
-cells = verdicts_module.audit(reference, verdicts_module.TABLE_CLAIMS)
-tables.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
+cells = verdicts.audit(reference, verdicts.TABLE_CLAIMS)
+Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # An arm may also differ from its baseline in more than its name says. Augmentation, semi-supervised learning and transfer all take more training
@@ -116,24 +108,24 @@ tables.Table(cells[["statement", "claimed", "ours", "n", "verdict", "note"]])
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
-mine = verdicts_module.audit(run, verdicts_module.CLAIMS + verdicts_module.TABLE_CLAIMS, profiles=(settings.profile,))
-mine = mine[mine["ours"] != verdicts_module.NOT_RUN]
-print(f"{len(run)} records, {len(mine)} claims with records of all their configurations")
-tables.Table(mine[columns])
+this_run = verdicts.audit(run, verdicts.CLAIMS + verdicts.TABLE_CLAIMS, profiles=(settings.profile,))
+this_run = this_run[this_run["ours"] != NOT_RUN]
+print(f"{len(run)} records, {len(this_run)} claims with records of all their configurations")
+Table(this_run[columns])
 
 # %% [markdown]
 # ## The eleven contradictions
 #
 # Places where the papers disagree with themselves, or with arithmetic. Each line is computed from the
-# papers' numbers as they stand in `claims.PAPER_TABLE`.
+# papers' numbers as they stand in `papers.PAPER_TABLE`.
 
 # %%
 from IPython.display import Markdown, display
 
-contradictions = contradictions_module.contradictions()
-for c in contradictions:
+listed = contradictions.listed()
+for c in listed:
     display(Markdown(f"**{c.number}. {c.title}.** {c.text} *({c.source})*"))
-    display(tables.Table(tables.steps_table(c)))
+    display(Table(tables.steps_table(c)))
 
 # %% [markdown]
 # ## Higher references
@@ -147,7 +139,7 @@ for c in contradictions:
 # quantize; none of them adds data optimization.
 
 # %%
-tables.Table(papers.higher_references().drop(columns="cite"))
+Table(papers.higher_references().drop(columns="cite"))
 
 # %% [markdown]
 # The papers' combined system has 136 MB, 1.9 times the speed and 86.2%. XtremeDistil l12-h384, a public
@@ -159,12 +151,12 @@ tables.Table(papers.higher_references().drop(columns="cite"))
 # that it must on four made-up effects.
 
 # %%
-assert [c.number for c in contradictions] == list(range(1, 12)) and all(c.holds for c in contradictions)
-assert set(verdicts["verdict"]) <= set(verdicts_module.VERDICTS) and len(verdicts) == 31
-assert verdicts.loc[verdicts["verdict"] == verdicts_module.NOT_TESTABLE, "note"].str.len().min() > 20
-without = verdicts["ours"] == verdicts_module.NOT_RUN
-assert set(verdicts.loc[without, "verdict"]) <= {verdicts_module.NOT_RUN, verdicts_module.NOT_TESTABLE}
-made_up = [verdicts_module.verdict(e, e - 0.5, e + 0.5, 1.7, 1) for e in (1.5, 0.9, 0.3, -1.0)]
+assert [c.number for c in listed] == list(range(1, 12)) and all(c.holds for c in listed)
+assert set(judged["verdict"]) <= set(verdicts.VERDICTS) and len(judged) == 31
+assert judged.loc[judged["verdict"] == verdicts.NOT_TESTABLE, "note"].str.len().min() > 20
+without = judged["ours"] == NOT_RUN
+assert set(judged.loc[without, "verdict"]) <= {NOT_RUN, verdicts.NOT_TESTABLE}
+made_up = [verdicts.verdict(e, e - 0.5, e + 0.5, 1.7, 1) for e in (1.5, 0.9, 0.3, -1.0)]
 assert made_up == ["reproduced", "partly", "not reproduced", "not reproduced"]
 print("11 contradictions hold; 31 claims, each with a verdict; the rule gives", ", ".join(made_up))
 
@@ -172,17 +164,17 @@ print("11 contradictions hold; 31 claims, each with a verdict; the rule gives", 
 # ## The records behind this page
 
 # %%
-tables.Table(tables.standing_on(reference))
+Table(tables.standing_on(reference))
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.standing_on(run))
+Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## What changes with scale
 #
 # Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. A ratio
 # measured on a small encoder and a subset of MultiNLI speaks about the method, not about BERT-base; the
-# column of records in `claims.audit` says which it was.
+# column of records in `verdicts.audit` says which it was.
 #
 # ## Exercises
 #

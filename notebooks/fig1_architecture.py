@@ -36,7 +36,8 @@ results_dir: str = "default"  # where the records are
 
 # %%
 from seo_core import figures, load_settings
-from seo_core.analysis import papers, tables
+from seo_core.analysis import papers
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 
@@ -77,7 +78,7 @@ for equation in papers.EQUATIONS:
 
 # %%
 structure = figures.structure()
-tables.Table(structure[["component", "module", "symbol", "state"]])
+Table(structure[["component", "module", "symbol", "state"]])
 
 # %% [markdown]
 # Notebooks use the techniques, these use training and evaluation, and those the data and the models;
@@ -85,7 +86,7 @@ tables.Table(structure[["component", "module", "symbol", "state"]])
 
 # %%
 imports = figures.dependencies()
-tables.Table(imports)
+Table(imports)
 
 # %% [markdown]
 # **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not

@@ -37,9 +37,8 @@ results_dir: str = "default"  # where the records are
 
 # %%
 from seo_core import figures, load_settings, results
-from seo_core.analysis import papers as papers_module
-from seo_core.analysis import tables
-from seo_core.analysis import verdicts as verdicts_module
+from seo_core.analysis import NOT_RUN, contrasts, papers, tables, verdicts
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference_folder = results.reference_dir() / "cpu"
@@ -61,12 +60,12 @@ print(f"this run: {len(run)} records of the profile {settings.profile}")
 # %%
 import pandas as pd
 
-papers = pd.DataFrame([
+printed = pd.DataFrame([
     {"configuration": curve.label, "start": curve.start, "train, end": curve.train,
      "validation, end": curve.validation, "gap, points": curve.train - curve.validation,
-     "table": papers_module.PAPER_TABLE[name].accuracy}
-    for name, curve in papers_module.FIGURE_2.items()])
-tables.Table(papers)
+     "table": papers.PAPER_TABLE[name].accuracy}
+    for name, curve in papers.FIGURE_2.items()])
+Table(printed)
 
 # %% [markdown]
 # ## Ours beside theirs
@@ -88,7 +87,7 @@ _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves})
 # training has no curve either:
 
 # %%
-known = reference[reference["configuration"].isin(papers_module.PAPER_TABLE)]
+known = reference[reference["configuration"].isin(papers.PAPER_TABLE)]
 for name, rows in known[~known["configuration"].isin(reference_curves["configuration"])].groupby("configuration"):
     labels = ", ".join(f"{n:.0f}" for n in sorted(rows["labels"].dropna().unique())) if "labels" in rows else ""
     print(f"{name}: {len(rows)} records; labels: {labels or 'not a study of labels'}")
@@ -104,10 +103,10 @@ for name, rows in known[~known["configuration"].isin(reference_curves["configura
 # %%
 reference_ends = tables.curve_ends(reference)
 reference_ends["labels"] = tables.labels_behind(reference, "final_development_accuracy")
-tables.Table(reference_ends)
+Table(reference_ends)
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.curve_ends(run))
+Table(tables.curve_ends(run))
 
 # %% [markdown]
 # ## The two claims
@@ -116,23 +115,23 @@ tables.Table(tables.curve_ends(run))
 # of epochs.
 
 # %%
-curve_claims = tuple(c for c in verdicts_module.CLAIMS if c.id in ("h-conv", "h-gap"))
-verdicts = verdicts_module.audit(reference, curve_claims)
-tables.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+curve_claims = tuple(c for c in verdicts.CLAIMS if c.id in ("h-conv", "h-gap"))
+judged = verdicts.audit(reference, curve_claims)
+Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # **Check.** Every configuration has its row, with a number or "not run", never with neither; where there
 # are reference curves of the baseline they rise; and the papers' own gaps are what the claim `h-gap` says.
 
 # %%
-assert list(reference_ends.index) == list(papers_module.PAPER_TABLE)
+assert list(reference_ends.index) == list(papers.PAPER_TABLE)
 for name, row in reference_ends.iterrows():
     has_curve = (reference_curves.query("name == 'development_accuracy'")["configuration"] == name).any()
-    assert (row["last, %"] != verdicts_module.NOT_RUN) == has_curve, name
-base = verdicts_module.one_setting(reference[reference["configuration"] == "base"])
+    assert (row["last, %"] != NOT_RUN) == has_curve, name
+base = contrasts.one_setting(reference[reference["configuration"] == "base"])
 if len(base):
     assert (base["final_development_accuracy"] > base["first_development_accuracy"]).all()
-assert papers["gap, points"].round(6).tolist() == [2.0, 2.5, 1.0]
+assert printed["gap, points"].round(6).tolist() == [2.0, 2.5, 1.0]
 print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2.5 and 1.0 points")
 
 # %% [markdown]
@@ -147,13 +146,13 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 # The reference records:
 
 # %%
-tables.Table(tables.standing_on(reference[reference["configuration"].isin(papers_module.PAPER_TABLE)]))
+Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
 
 # %% [markdown]
 # The records of this run:
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.standing_on(run))
+Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## Exercises

@@ -35,8 +35,8 @@ import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import papers as papers_module
-from seo_core.analysis import tables, tradeoff, verdicts
+from seo_core.analysis import NOT_RUN, papers, tables, tradeoff
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 points = tradeoff.points(results.load(results.reference_dir() / "cpu"))
@@ -48,10 +48,10 @@ run = tradeoff.points(results.matching(results.load(settings.results_dir), setti
 # From their tables 2 to 4. Rows without a size are those that do not change the model.
 
 # %%
-papers = pd.DataFrame([(name, row.accuracy, row.size_mb, row.latency_ms) for name, row in papers_module.PAPER_TABLE.items() if row.size_mb],
+printed = pd.DataFrame([(name, row.accuracy, row.size_mb, row.latency_ms) for name, row in papers.PAPER_TABLE.items() if row.size_mb],
                       columns=["configuration", "accuracy", "megabytes", "ms"])
-fronts = {cost: list(tradeoff.pareto(papers, cost=cost)["configuration"]) for cost in ("megabytes", "ms")}
-tables.Table(papers.assign(**{f"on the front, {cost}": papers["configuration"].isin(front) for cost, front in fronts.items()}))
+fronts = {cost: list(tradeoff.pareto(printed, cost=cost)["configuration"]) for cost in ("megabytes", "ms")}
+Table(printed.assign(**{f"on the front, {cost}": printed["configuration"].isin(front) for cost, front in fronts.items()}))
 
 # %% [markdown]
 # By these numbers the combination is smaller, faster *and* more accurate than everything else, the baseline included: there is no trade-off left. Compare the last table of
@@ -70,7 +70,7 @@ _ = figures.size_vs_speed(points)
 columns = ["configuration", "accuracy", "megabytes", "smaller", "ms", "faster", "seeds"]
 front = {title: tradeoff.pareto(points, cost=cost)[columns].round(2) for title, cost in (("size", "megabytes"), ("speed", "ms"))}
 best = pd.concat([part.assign(front=title) for title, part in front.items()])
-tables.Table(best if len(best) else pd.DataFrame([{"configuration": verdicts.NOT_RUN}]))
+Table(best if len(best) else pd.DataFrame([{"configuration": NOT_RUN}]))
 
 # %% [markdown]
 # Megabytes are those of the file that was timed, which is ONNX. A network without a time has those of the file that its chapter kept: ONNX for integers, safetensors
@@ -100,12 +100,12 @@ _ = figures.size_vs_speed(run)
 
 # %%
 rng = np.random.default_rng(0)
-made = pd.DataFrame({"configuration": [str(i) for i in range(60)], "megabytes": rng.integers(1, 30, 60).astype(float),
+random_points = pd.DataFrame({"configuration": [str(i) for i in range(60)], "megabytes": rng.integers(1, 30, 60).astype(float),
                      "accuracy": rng.integers(60, 80, 60).astype(float)})
-a, b = made["megabytes"].to_numpy(), made["accuracy"].to_numpy()
+a, b = random_points["megabytes"].to_numpy(), random_points["accuracy"].to_numpy()
 beaten = [bool(((a <= a[i]) & (b >= b[i]) & ((a < a[i]) | (b > b[i]))).any()) for i in range(60)]
-own = tradeoff.pareto(made)
-assert set(zip(own["megabytes"], own["accuracy"], strict=True)) == {(a[i], b[i]) for i in range(60) if not beaten[i]}
+unbeaten = tradeoff.pareto(random_points)
+assert set(zip(unbeaten["megabytes"], unbeaten["accuracy"], strict=True)) == {(a[i], b[i]) for i in range(60) if not beaten[i]}
 assert fronts == {"megabytes": ["seo"], "ms": ["seo"]}
 assert round(tradeoff.PAPERS["smaller"], 1) == 3.1 and round(tradeoff.PAPERS["faster"], 1) == 1.9
 for cost in ("megabytes", "ms"):
@@ -122,7 +122,7 @@ print("the front is its definition; by the papers' numbers their combination bea
 
 # %%
 reference = results.load(results.reference_dir() / "cpu")
-tables.Table(tables.standing_on(reference[reference["experiment"].isin([*tradeoff.CHAPTERS, tradeoff.SPEED])]))
+Table(tables.standing_on(reference[reference["experiment"].isin([*tradeoff.CHAPTERS, tradeoff.SPEED])]))
 
 # %% [markdown]
 # ## Exercises

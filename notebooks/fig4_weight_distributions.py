@@ -43,8 +43,8 @@ import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import tables
-from seo_core.analysis import verdicts as verdicts_module
+from seo_core.analysis import NOT_RUN, tables, verdicts
+from seo_core.analysis.tables import Table
 from seo_core.pruning.distribution import overlap
 from seo_core.settings import display_source, resolve_path
 
@@ -67,7 +67,7 @@ by_size = {s: overlap(bell, bell[np.abs(bell) > cuts[s]]) for s in shares}
 at_random = {s: overlap(bell, bell[: round((1 - s) * len(bell))]) for s in shares}
 mass = {s: float((bell[np.abs(bell) <= cuts[s]] ** 2).sum() / (bell**2).sum()) for s in shares}
 rows = [(f"{s:.0%}", by_size[s], at_random[s], f"{mass[s]:.1%}") for s in shares]
-tables.Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed", "overlap, random ones removed",
+Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed", "overlap, random ones removed",
                                           "mass of the smallest"]).round(2))
 
 # %% [markdown]
@@ -90,7 +90,7 @@ first = {r["configuration"]: r for r in sorted(reference, key=lambda r: -r["seed
 _ = figures.weight_distributions({words: first[name] for name, words in NAMES.items() if name in first})
 
 # %%
-tables.Table(tables.shape_table({name: first[name] for name in NAMES if name in first}))
+Table(tables.shape_table({name: first[name] for name in NAMES if name in first}))
 
 # %% [markdown]
 # Removing units keeps the shape, but not everywhere. The layer of each network that keeps it least:
@@ -101,8 +101,8 @@ for name in (n for n in NAMES if n in first and first[n]["series"].get("layer_ov
     series = first[name]["series"]
     worst = int(np.argmin(series["layer_overlap"]))
     rows.append((name, worst + 1, *(series[f"layer_{part}"][worst] for part in ("overlap", "removed_weights", "removed_mass"))))
-table = pd.DataFrame(rows or [(verdicts_module.NOT_RUN, *"————")], columns=["configuration", "layer", "overlap", "weights removed", "mass removed"])
-tables.Table(table.round(2))
+table = pd.DataFrame(rows or [(NOT_RUN, *"————")], columns=["configuration", "layer", "overlap", "weights removed", "mass removed"])
+Table(table.round(2))
 
 # %% [markdown]
 # In the last layer of `taylor-60` nine of ten weights are gone, but only a quarter of the mass, and the overlap falls below 0.9. Few units are left there: 16 neurons of
@@ -113,8 +113,8 @@ tables.Table(table.round(2))
 
 # %%
 frame = results.load(*[results.reference_dir() / "cpu" / name for name in folders])
-verdicts = verdicts_module.audit(frame, tuple(c for c in verdicts_module.CLAIMS if c.id == "h-weights"))
-tables.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+judged = verdicts.audit(frame, tuple(c for c in verdicts.CLAIMS if c.id == "h-weights"))
+Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # ## This run
@@ -122,8 +122,8 @@ tables.Table(verdicts[["claim", "statement", "claimed", "ours", "n", "verdict"]]
 # The same for the records that were made with these pages.
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-weights-run"}, "image": {"alt": "Histograms of each layer's weights before and after pruning, as in the figure above, for the records of this run."}}
-mine = results.load_records(*[resolve_path(settings.results_dir) / settings.profile / name for name in folders])
-here = {r["configuration"]: r for r in mine if r["seed"] == seed and r["data"]["name"] == display_source(settings.data)}
+this_run = results.load_records(*[resolve_path(settings.results_dir) / settings.profile / name for name in folders])
+here = {r["configuration"]: r for r in this_run if r["seed"] == seed and r["data"]["name"] == display_source(settings.data)}
 _ = figures.weight_distributions({words: here[name] for name, words in NAMES.items() if name in here})
 
 # %% [markdown]
@@ -136,7 +136,7 @@ _ = figures.weight_distributions({words: here[name] for name, words in NAMES.ite
 
 # %%
 shown = frame[frame["configuration"].isin(list(NAMES))] if len(frame) else frame
-tables.Table(tables.standing_on(shown))
+Table(tables.standing_on(shown))
 
 # %% [markdown]
 # ## Exercises

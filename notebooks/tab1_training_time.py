@@ -38,9 +38,8 @@ results_dir: str = "default"  # where the records are
 
 # %%
 from seo_core import figures, load_settings, results
-from seo_core.analysis import papers as papers_module
-from seo_core.analysis import tables
-from seo_core.analysis import verdicts as verdicts_module
+from seo_core.analysis import papers, tables, verdicts
+from seo_core.analysis.tables import Table
 from seo_core.arms import costs
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
@@ -51,9 +50,9 @@ run = results.matching(results.load(settings.results_dir), settings)
 # ## What the papers report
 
 # %%
-papers = papers_module.paper_table()[["label", "training_hours"]].dropna()
-papers["of the baseline's"] = (papers["training_hours"] / papers.loc["base", "training_hours"]).round(2)
-tables.Table(papers.rename(columns={"label": "configuration", "training_hours": "hours"}))
+printed = papers.paper_table()[["label", "training_hours"]].dropna()
+printed["of the baseline's"] = (printed["training_hours"] / printed.loc["base", "training_hours"]).round(2)
+Table(printed.rename(columns={"label": "configuration", "training_hours": "hours"}))
 
 # %% [markdown]
 # ## From pairs to minutes
@@ -83,7 +82,7 @@ techniques = {"base": "baseline", "da": "+ data augmentation (ADA)", "tl": "+ tr
               "al": "+ active learning", "ssl": "+ semi-supervised", "ssl-source": "transfer + semi-supervised", "random": "transfer, random labels",
               "hybrid": "transfer + active learning", "tal": "TAL, both terms", "data-module": "TAL + pseudo-labels + ADA"}
 table = costs.to_reach(reference, techniques, labels=8000, speed=speed)
-tables.Table(table)
+Table(table)
 
 # %%
 others = table[table.index != "base"]
@@ -112,7 +111,7 @@ _ = figures.ratio_bars(there[["of the baseline's"]].astype(float).set_axis(["rat
 
 # %% tags=["nbval-ignore-output"]
 quick_labels = int(run["labels"].max()) if "labels" in run and run["labels"].notna().any() else 0
-tables.Table(costs.to_reach(run, techniques, labels=quick_labels, speed=speed))
+Table(costs.to_reach(run, techniques, labels=quick_labels, speed=speed))
 
 # %% [markdown]
 # ## Verdicts
@@ -122,9 +121,9 @@ tables.Table(costs.to_reach(run, techniques, labels=quick_labels, speed=speed))
 # table above is our answer.
 
 # %%
-cells = tuple(c for c in verdicts_module.TABLE_CLAIMS if c.id.endswith("-training_hours"))
-verdicts = verdicts_module.audit(reference, cells)
-tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict"]])
+cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-training_hours"))
+judged = verdicts.audit(reference, cells)
+Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # **Check.** A technique that trains on more tokens than the baseline cannot be cheaper than it; every row that reached
@@ -149,7 +148,7 @@ print("every cost is complete; fewer minutes only with fewer tokens trained on")
 # ## The records behind this page
 
 # %%
-tables.Table(tables.standing_on(reference[reference["configuration"].isin(techniques)]))
+Table(tables.standing_on(reference[reference["configuration"].isin(techniques)]))
 
 # %% [markdown]
 # ## Exercises

@@ -35,8 +35,8 @@ results_dir: str = "default"  # where the records are
 import pandas as pd
 
 from seo_core import load_settings, results
-from seo_core.analysis import papers, tables, tradeoff
-from seo_core.analysis import verdicts as verdicts_module
+from seo_core.analysis import NOT_RUN, papers, tables, tradeoff, verdicts
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load(results.reference_dir() / "cpu")
@@ -53,7 +53,7 @@ shapes = {"BERT-base": (768, 12, 3072), "MiniLM-L6 (our baseline)": (384, 6, 153
 weights = {name: tradeoff.bert_weights(*shape, 30_522) for name, shape in shapes.items()}
 counted = pd.DataFrame(weights) / 1e6
 counted.loc["all"] = counted.sum()
-tables.Table(counted.round(2).reset_index(names="weights, millions"))
+Table(counted.round(2).reset_index(names="weights, millions"))
 
 # %% [markdown]
 # From that, what a file should weigh. "int8, linear maps" is what most tools do by default: the embeddings stay as they are.
@@ -66,7 +66,7 @@ for name, parts in weights.items():
     rows[name] = {"fp32": 4 * total, "fp32, 13% of it gone": 0.87 * 4 * total, "int8, linear maps": 4 * table + (total - table),
                   "int8, word table too": total, "as before, words in 4 bits": total - parts["word table"] * 3 / 8}
 expected = pd.DataFrame(rows) / 1e6
-tables.Table(expected.round(1).reset_index(names="megabytes"))
+Table(expected.round(1).reset_index(names="megabytes"))
 
 # %% [markdown]
 # The papers' 420 MB are the 438 million bytes of the first row in units of $2^{20}$ (417.7). Their 150 for int8 fits no row: it is too much if the word table is in int8, and
@@ -78,13 +78,13 @@ tables.Table(expected.round(1).reset_index(names="megabytes"))
 # [](tab3_inference_speed), if one was. That file is ONNX, for `base` too: fp32, as the library exports it.
 
 # %%
-tables.Table(tables.size_table(reference, "size_mb", "size_bytes", 1e-6, "MB"))
+Table(tables.size_table(reference, "size_mb", "size_bytes", 1e-6, "MB"))
 
 # %% [markdown]
 # The same with the records of this run. Under `quick` the networks are those of the book, only their training is short, so that their sizes mean something.
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.size_table(run, "size_mb", "size_bytes", 1e-6, "MB"))
+Table(tables.size_table(run, "size_mb", "size_bytes", 1e-6, "MB"))
 
 # %% [markdown]
 # ## Verdicts
@@ -92,9 +92,9 @@ tables.Table(tables.size_table(run, "size_mb", "size_bytes", 1e-6, "MB"))
 # The papers' ratios were fixed as claims before anything was compressed. Sizes have no spread between equal runs.
 
 # %%
-cells = tuple(c for c in (*verdicts_module.HEADLINE_CLAIMS, *verdicts_module.TABLE_CLAIMS) if c.id == "h-size" or c.id.endswith("-size_mb"))
-verdicts = verdicts_module.audit(reference, cells)
-tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict"]])
+cells = tuple(c for c in (*verdicts.HEADLINE_CLAIMS, *verdicts.TABLE_CLAIMS) if c.id == "h-size" or c.id.endswith("-size_mb"))
+judged = verdicts.audit(reference, cells)
+Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # ## Every file
@@ -106,7 +106,7 @@ tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict"]])
 points = tradeoff.points(reference)
 files = points[points["megabytes"].notna()].sort_values("megabytes")
 shown = files[["configuration", "megabytes", "smaller", "accuracy", "seeds"]].round(2)
-tables.Table(shown if len(shown) else pd.DataFrame([{"configuration": verdicts_module.NOT_RUN}]))
+Table(shown if len(shown) else pd.DataFrame([{"configuration": NOT_RUN}]))
 
 # %% [markdown]
 # The same weights take a little more as ONNX, which holds the graph too. Networks in fp32 of which there are both files:
@@ -117,7 +117,7 @@ places = {"safetensors, MB": ["09_pruning", "10_adaptive_iterative_pruning", "12
 both = pd.DataFrame({kind: known[known["experiment"].isin(names)].groupby("configuration")["size_bytes"].mean() / 1e6
                      for kind, names in places.items()}).dropna()
 both["graph, MB"] = both["ONNX, MB"] - both["safetensors, MB"]
-tables.Table(both.round(2).reset_index() if len(both) else pd.DataFrame([{"configuration": verdicts_module.NOT_RUN}]))
+Table(both.round(2).reset_index() if len(both) else pd.DataFrame([{"configuration": NOT_RUN}]))
 
 # %% [markdown]
 # **Check.** The counts are those of the real networks; a quarter of the bytes needs the word table in int8; no row of ours is larger than the baseline; and
@@ -142,7 +142,7 @@ print("22.7 and 109.5 million weights; a quarter of the bytes only with the word
 # ## The records behind this page
 
 # %%
-tables.Table(tables.standing_on(known))
+Table(tables.standing_on(known))
 
 # %% [markdown]
 # ## Exercises

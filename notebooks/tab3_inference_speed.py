@@ -44,7 +44,8 @@ import pandas as pd
 from seo_core.lab.bench import open_bench
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import tables, verdicts
+from seo_core.analysis import NOT_RUN, tables, verdicts
+from seo_core.analysis.tables import Table
 from seo_core.bench import inference as bench_inference
 from seo_core.bench.inference import CONTROL, InferenceConfig, batches, files
 from seo_core.machine import cpu_support
@@ -75,7 +76,7 @@ table = bench_inference.run(small, paths if quick else None, config=config, trai
 cpu = cpu_support()
 print("this CPU:", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in cpu.items()))
 control = bench_inference.stronger_control(table)
-tables.Table(tables.speed_table(table, control))
+Table(tables.speed_table(table, control))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick: two untrained layers, a few small batches, on whatever machine made this page.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output"]
 _ = figures.latency_bars(table)
@@ -119,7 +120,7 @@ print("same pairs, same batches; equal functions say the same; the control is a 
 folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
 latest, record = bench_inference.latest(folder)
 judged = bench_inference.stronger_control(latest) if record else CONTROL
-tables.Table(tables.speed_table(latest, judged))
+Table(tables.speed_table(latest, judged))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
 _ = figures.latency_bars(latest)
@@ -130,7 +131,7 @@ _ = figures.latency_bars(latest)
 
 # %%
 table = bench_inference.by_export(latest).round(2)
-tables.Table(table if len(table) else pd.DataFrame([{"network": verdicts.NOT_RUN}]))
+Table(table if len(table) else pd.DataFrame([{"network": NOT_RUN}]))
 
 # %% [markdown]
 # Where and how it was measured. `other_load` is how many cores other processes used meanwhile; the shares of padding are those of the batches as they were
@@ -138,15 +139,15 @@ tables.Table(table if len(table) else pd.DataFrame([{"network": verdicts.NOT_RUN
 
 # %%
 notes = ["batch_size", "threads", "has_vnni", "has_bf16", "other_load", "padding_share", "padding_share_unsorted"]
-where = {"cpu": record["provenance"]["machine"]["cpu"], **{n: round(record["metrics"].get(n, float("nan")), 2) for n in notes}} if record else {"cpu": verdicts.NOT_RUN}
-tables.Table(pd.DataFrame([where]))
+where = {"cpu": record["provenance"]["machine"]["cpu"], **{n: round(record["metrics"].get(n, float("nan")), 2) for n in notes}} if record else {"cpu": NOT_RUN}
+Table(pd.DataFrame([where]))
 
 # %% [markdown]
 # The same under `ONEDNN_MAX_CPU_ISA=AVX2`, in a run of its own at another time:
 
 # %%
 capped, record = bench_inference.latest(folder, capped=True)
-tables.Table(tables.speed_table(capped, bench_inference.stronger_control(capped) if record else CONTROL))
+Table(tables.speed_table(capped, bench_inference.stronger_control(capped) if record else CONTROL))
 
 # %% [markdown]
 # The milliseconds of two runs do not compare. ONNX Runtime does not obey the variable; where its time in fp32 differs all the same, the machine was faster or slower
@@ -157,7 +158,7 @@ fp32, runs = "ONNX Runtime fp32", {"all instructions": bench_inference.latest(fo
 runs = {name: found for name, found in runs.items() if found[1]}
 rows = [(name, r["parameters"]["inference"]["rounds"], len(t), t.loc[fp32, "latency_ms_p50"]) for name, (t, r) in runs.items()]
 columns = ["run", "rounds", "contestants", f"{fp32}, ms, median"]
-tables.Table(pd.DataFrame(rows or [(verdicts.NOT_RUN, "—", "—", "—")], columns=columns).round(1))
+Table(pd.DataFrame(rows or [(NOT_RUN, "—", "—", "—")], columns=columns).round(1))
 
 # %% [markdown]
 # What compares is the ratio to a contestant that both runs have. Here it is to ONNX Runtime in fp32, for those that took part in both:
@@ -165,7 +166,7 @@ tables.Table(pd.DataFrame(rows or [(verdicts.NOT_RUN, "—", "—", "—")], col
 # %%
 times = pd.DataFrame({name: t.loc[fp32, "latency_ms_p50"] / t["latency_ms_p50"] for name, (t, _) in runs.items()}).dropna()
 shown = times.round(2).reset_index(names=f"times as fast as {fp32}")
-tables.Table(shown if len(runs) == 2 else pd.DataFrame([{"run": verdicts.NOT_RUN}]))
+Table(shown if len(runs) == 2 else pd.DataFrame([{"run": NOT_RUN}]))
 
 # %% [markdown]
 # There is no bf16 then, neither in PyTorch nor in OpenVINO. OpenVINO falls back in fp32 too, and most of all in int8. The int8 files under ONNX Runtime are as far ahead as before.
@@ -176,12 +177,12 @@ tables.Table(shown if len(runs) == 2 else pd.DataFrame([{"run": verdicts.NOT_RUN
 
 # %%
 reference = results.load(results.reference_dir() / "cpu")
-tables.Table(tables.size_table(reference, "latency_ms", "latency_ms_p50", 1, "ms"))
+Table(tables.size_table(reference, "latency_ms", "latency_ms_p50", 1, "ms"))
 
 # %%
 cells = tuple(c for c in (*verdicts.HEADLINE_CLAIMS, *verdicts.BHAT_CLAIMS, *verdicts.TABLE_CLAIMS)
               if c.id in ("h-speed", "h-quant2x", "bd-infer") or c.id.endswith("-latency_ms"))
-tables.Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n", "verdict"]])
+Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
 # ## What makes the difference

@@ -38,9 +38,8 @@ import math
 import pandas as pd
 
 from seo_core import load_settings, results
-from seo_core.analysis import contrasts as contrasts_module
-from seo_core.analysis import papers, tables
-from seo_core.analysis import verdicts as verdicts_module
+from seo_core.analysis import NOT_RUN, contrasts, papers, tables, verdicts
+from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 reference = results.load(results.reference_dir() / "cpu")
@@ -63,10 +62,10 @@ accuracy = tables.comparison_table(sets, "accuracy_matched", "accuracy")
 accuracy["mismatched, " + "reference (cpu)"] = tables.comparison_table(
     sets, "accuracy_mismatched", None)["reference (cpu)"]
 accuracy["labels"] = tables.labels_behind(reference, "accuracy_matched")
-shown = verdicts_module.one_setting(reference[reference["accuracy_matched"].notna()]).drop_duplicates("configuration")
+shown = contrasts.one_setting(reference[reference["accuracy_matched"].notna()]).drop_duplicates("configuration")
 drawn = shown.set_index("configuration")["param_evaluation_rows"].map(lambda n: "all" if pd.isna(n) else f"{n:,.0f}")
 accuracy["pairs of each set"] = drawn.reindex(accuracy.index).fillna("—")
-tables.Table(accuracy)
+Table(accuracy)
 
 # %% [markdown]
 # The same for the records of this run. With the profile `quick` they are a short run on generated sentences,
@@ -75,7 +74,7 @@ tables.Table(accuracy)
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
 title = f"this run ({settings.profile})"
-tables.Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
+Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 
 # %% [markdown]
 # ## Perplexity
@@ -90,10 +89,10 @@ tables.Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy
 
 # %%
 sets_perplexity = tables.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)
-tables.Table(sets_perplexity)
+Table(sets_perplexity)
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1, digits=3))
+Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1, digits=3))
 
 # %% [markdown]
 # ### What the papers' values would need
@@ -111,7 +110,7 @@ for row in papers.PAPER_TABLE.values():
                  "mean cross-entropy": round(entropy, 3), "loss per wrong answer": round(entropy / wrong, 1),
                  "probability of the true class": f"{math.exp(-entropy / wrong):.0e}"})
 needed = pd.DataFrame(rows)
-tables.Table(needed)
+Table(needed)
 
 # %% [markdown]
 # A network that is right in five cases of six and, in the sixth, gives the truth less than two chances in a
@@ -137,7 +136,7 @@ print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f}; guessing: 3.00; the 
 
 # %%
 order = papers.paper_table().sort_values("accuracy", ascending=False)[["label", "accuracy", "perplexity"]]
-tables.Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10)), index=True)
+Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10)), index=True)
 
 # %% [markdown]
 # ## What each cell claims, and what we find
@@ -147,9 +146,9 @@ tables.Table(order.rename(columns={"label": "configuration"}).assign(rank=range(
 # interval reaches the claimed value. Where it contains zero as well, these runs settle nothing, and the column `note` says so.
 
 # %%
-cells = tuple(c for c in verdicts_module.TABLE_CLAIMS if c.id.endswith("-accuracy"))
-verdicts = verdicts_module.audit(reference, cells)
-tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
+cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-accuracy"))
+judged = verdicts.audit(reference, cells)
+Table(judged[["claim", "statement", "ours", "n", "verdict", "note"]])
 
 # %% [markdown]
 # The verdict on augmentation needs one more look. Its arm trains on half as many pairs again as its baseline, so it takes more steps.
@@ -158,9 +157,9 @@ tables.Table(verdicts[["claim", "statement", "ours", "n", "verdict", "note"]])
 # ([](08_semi_supervised), [](05_transfer_learning)).
 
 # %%
-contrasts = [("da", "base"), ("da-copies", "base"), ("da", "da-copies")]
-steps = contrasts_module.differences(reference, contrasts, metrics=("accuracy_matched",))
-tables.Table(contrasts_module.difference_table(steps))
+pairs = [("da", "base"), ("da-copies", "base"), ("da", "da-copies")]
+steps = contrasts.differences(reference, pairs, metrics=("accuracy_matched",))
+Table(tables.difference_table(steps))
 
 # %%
 for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
@@ -176,7 +175,7 @@ for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
 assert list(accuracy.index) == list(papers.PAPER_TABLE)
 known = reference.dropna(subset="accuracy_matched") if "accuracy_matched" in reference else reference[:0]
 recorded = set(known["configuration"]) & set(papers.PAPER_TABLE)
-assert set(accuracy.index[accuracy["reference (cpu)"] != verdicts_module.NOT_RUN]) == recorded
+assert set(accuracy.index[accuracy["reference (cpu)"] != NOT_RUN]) == recorded
 assert all(row.perplexity > papers.SETTING["classes"] for row in papers.PAPER_TABLE.values())
 assert needed["probability of the true class"].astype(float).max() < 1e-4
 assert list(order.index[:3]) == ["tl", "da", "seo"]
@@ -197,10 +196,10 @@ print("nine rows; the papers' perplexity is worse than guessing; the combination
 # ## The records behind this page
 
 # %%
-tables.Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
+Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
 
 # %% tags=["nbval-ignore-output"]
-tables.Table(tables.standing_on(run))
+Table(tables.standing_on(run))
 
 # %% [markdown]
 # ## Exercises

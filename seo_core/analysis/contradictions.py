@@ -13,7 +13,7 @@ from seo_core.analysis.papers import (
     PAPER_TABLE,
     SETTING,
     V3_TABLE_1,
-    _paper_ratio,
+    ratio_to_base,
 )
 
 # ---------------------------------------------------------------------------------------------
@@ -83,12 +83,10 @@ def _contradictions_1_to_4():
         "Table 3 of v1, Table 4 of v3",
         (Step("uniform guessing", f"exp(ln {SETTING['classes']})",
               f"{math.exp(math.log(SETTING['classes'])):.1f}", t["base"].perplexity > SETTING["classes"]),
-         Step("mean cross-entropy behind 9.8", f"ln {t['base'].perplexity}", f"{entropy:.2f} nats",
-              entropy > 2.2),
+         Step("mean cross-entropy behind 9.8", f"ln {t['base'].perplexity}", f"{entropy:.2f} nats", entropy > 2.2),
          Step("loss of each wrong answer", f"{entropy:.2f} / {wrong:.3f}", f"{entropy / wrong:.1f} nats",
               entropy / wrong > 14),
-         Step("probability it gives the true class", f"exp(−{entropy / wrong:.1f})", f"{needed:.0e}",
-              needed < 1e-6)))
+         Step("probability it gives the true class", f"exp(−{entropy / wrong:.1f})", f"{needed:.0e}", needed < 1e-6)))
     fast, slow, int8 = t["seo"].latency_ms, t["base"].latency_ms, t["quant"].latency_ms
     yield Contradiction(
         4, "How much faster",
@@ -110,13 +108,12 @@ def _contradictions_5_to_8():
         (Step("columns about the amount of data", "of " + ", ".join(PAPER_COLUMNS), "none",
               not any("data" in column or "label" in column for column in PAPER_COLUMNS)),
          Step("rows of v3's Table 1", ", ".join(V3_TABLE_1), "no seo", "seo" not in V3_TABLE_1),
-         Step("time saved, from the text's hours",
-              f"1 − {t['seo'].training_hours}/{t['base'].training_hours}",
+         Step("time saved, from the text's hours", f"1 − {t['seo'].training_hours}/{t['base'].training_hours}",
               f"{1 - t['seo'].training_hours / t['base'].training_hours:.1%}",
               round(1 - t["seo"].training_hours / t["base"].training_hours, 2) == 0.31)))
     size, time = 1.0, 1.0
     for name in ("prune", "quant", "kd"):
-        size, time = size * _paper_ratio("size_mb", name), time * _paper_ratio("latency_ms", name)
+        size, time = size * ratio_to_base("size_mb", name), time * ratio_to_base("latency_ms", name)
     size, time = size * t["base"].size_mb, time * t["base"].latency_ms
     yield Contradiction(
         6, "Less than independence, called synergy",
@@ -154,8 +151,7 @@ def _contradictions_9_to_11():
         "removed.", "Table 2",
         (Step("int8, all weights", "110 M × 1 byte", f"{weights / 1e6:.0f} MB, reported {t['quant'].size_mb}",
               weights / 1e6 < t["quant"].size_mb),
-         Step("fp32, all weights", "110 M × 4 bytes",
-              f"{weights * 4 / 1e6:.0f} MB = {weights * 4 / 2**20:.0f} MiB",
+         Step("fp32, all weights", "110 M × 4 bytes", f"{weights * 4 / 1e6:.0f} MB = {weights * 4 / 2**20:.0f} MiB",
               round(weights * 4 / 2**20) == t["base"].size_mb),
          Step("saved by pruning", f"1 − {t['prune'].size_mb}/{t['base'].size_mb}",
               f"{1 - t['prune'].size_mb / t['base'].size_mb:.1%}",
@@ -165,11 +161,9 @@ def _contradictions_9_to_11():
         "The distilled student is more accurate than the teacher it imitates, and has a worse perplexity.",
         "Table 3 of v1, Table 4 of v3",
         (Step("accuracy", f"{t['kd'].accuracy} − {t['base'].accuracy}",
-              f"{t['kd'].accuracy - t['base'].accuracy:+.1f} points (better)",
-              t["kd"].accuracy > t["base"].accuracy),
+              f"{t['kd'].accuracy - t['base'].accuracy:+.1f} points (better)", t["kd"].accuracy > t["base"].accuracy),
          Step("perplexity", f"{t['kd'].perplexity} − {t['base'].perplexity}",
-              f"{t['kd'].perplexity - t['base'].perplexity:+.1f} (worse)",
-              t["kd"].perplexity > t["base"].perplexity)))
+              f"{t['kd'].perplexity - t['base'].perplexity:+.1f} (worse)", t["kd"].perplexity > t["base"].perplexity)))
     steps_per_epoch = SETTING["pairs"] / SETTING["batch_size"]
     yield Contradiction(
         11, "Words that do not fit the experiment",
@@ -188,6 +182,6 @@ def _contradictions_9_to_11():
               f"{FIGURE_2_ITERATIONS / steps_per_epoch:.2%}", steps_per_epoch > FIGURE_2_ITERATIONS)))
 
 
-def contradictions() -> tuple[Contradiction, ...]:
+def listed() -> tuple[Contradiction, ...]:
     """The eleven contradictions, their arithmetic computed from the tables above."""
     return (*_contradictions_1_to_4(), *_contradictions_5_to_8(), *_contradictions_9_to_11())

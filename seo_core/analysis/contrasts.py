@@ -1,212 +1,221 @@
-"""Contrasts: two configurations compared by seed and example, with an interval."""
+"""Contrasts: configurations compared by seed and example, with an interval.
+
+    differences(frame, {"ssl": "base", "ssl-fixed": "base"})     # of `results.load` or `efficiency.label_curves`
+
+Every table, figure and verdict that compares configurations stands on `measure`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from seo_core.analysis import verdicts
-from seo_core.analysis.verdicts import NOT_RUN
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from seo_core import results
+from seo_core.analysis import statistics
 
-
+EVIDENCE = ("paper", "gpu", "cpu")  # profiles whose records count; `quick` shows that the code runs
 METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "f1_macro": "macro F1",
            "robust_accuracy": "perturbed"}
-
-
+OFFICIAL = ("accuracy_matched", "accuracy_mismatched")
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
+COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds")
+_EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
 
 
-def weights_by_round(records: list[dict]) -> pd.DataFrame:
-    """Arm weights in long form from records (`results.load_records`): labels, seed, round, operator, strength, weight.
+@dataclass(frozen=True)
+class Contrast:
+    """How a claim is measured: `metric` (a column of `results.load`) over configurations.
 
-    Read from their series "weight <operator> <strength>" beside "round"; empty where no record has any.
+    difference: Σ coefficient × metric, times `scale`; ratio: first configuration over second.
     """
-    import pandas as pd
 
-    rows = []
-    for record in records:
-        for name, values in record["series"].items():
-            if name.startswith("weight "):
-                operator, strength = name.split(" ")[1:3]
-                rows += [(record["metrics"].get("labels"), record["seed"], number, operator, float(strength), value)
-                         for number, value in zip(record["series"]["round"], values, strict=True)]
-    return pd.DataFrame(rows, columns=["labels", "seed", "round", "operator", "strength", "weight"])
+    metric: str
+    terms: tuple[tuple[str, float], ...]
+    kind: str  # "difference" | "ratio"
+    direction: int
+    claimed: float | None = None
+    no_effect: float = 0.0
+    scale: float = 1.0
+    unit: str = ""
 
-
-def classes_served(frame: pd.DataFrame) -> pd.DataFrame:
-    """By configuration, number of labels and class: accuracy on the reward half, share of the labelled pairs and of
-    ADA's rows, in percent, mean over seeds. frame: of `results.load`; one row "not run" where ADA has no records."""
-    import pandas as pd
-
-    names = [c.removeprefix("ada_added_") for c in frame if c.startswith("ada_added_")]
-    rows = []
-    for name in names:
-        known = frame[frame[f"ada_added_{name}"].notna()]
-        for (configuration, labels), group in known.groupby(["configuration", "labels"]):
-            rows.append((configuration, int(labels), name, *(round(100 * group[f"ada_{kind}_{name}"].mean(), 1)
-                                                             for kind in ("accuracy", "data", "added"))))
-    rows.sort(key=lambda row: (row[0], row[1]))
-    return pd.DataFrame(rows or [(NOT_RUN, *["—"] * 5)], columns=["configuration", "labels", "class", "accuracy, %",
-                                                                "of the labels, %", "of the added rows, %"])
+    def __str__(self) -> str:
+        names = [name for name, _ in self.terms]
+        if self.kind == "ratio":
+            return f"{self.metric}: {names[0]} / {names[1]}"
+        signs = " ".join(f"{'+' if c > 0 else '−'} {name}" for name, c in self.terms).removeprefix("+ ")
+        return f"{self.metric}: {signs}"
 
 
-def differences(frame: pd.DataFrame, contrasts: Sequence[tuple[str, ...]], metrics: Sequence[str] = tuple(METRICS),
-                *, labels: str = "labels") -> pd.DataFrame:
+class Measurement(NamedTuple):
+    """Our side of a contrast: estimate and 95% interval (NaN: none), seeds, where it comes from."""
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    study: str = ""  # profile, data and model
+    note: str = ""
+
+
+def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]],
+                metrics: Sequence[str] = tuple(METRICS), *, labels: str | None = "labels") -> pd.DataFrame:
     """Differences in points between configurations at equal numbers of labels, paired by seed (and by example).
 
-    frame: of `results.load`. contrasts: (a, b) for a − b, or (a, b, c, d) for (a − b) − (c − d). Columns labels,
-    contrast, metric, difference, low, high (95% interval; NaN for one seed without predictions), seeds; one row for
-    each combination that has records. The statistics are those of the audit (`claims.measure`).
+    frame: of `results.load`, or of `efficiency.label_curves` (its metric is "accuracy"). pairs: arm → control, or
+    tuples: (a, b) for a − b, (a, b, c, d) for (a − b) − (c − d). labels: the column to hold equal, or None to compare
+    the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
+    interval; NaN for one seed without predictions), seeds; one row for each combination that has records.
     """
-    import pandas as pd
-
     rows = []
-    for count in sorted(frame[labels].dropna().unique()) if labels in frame else ():
-        same = frame[frame[labels] == count]
-        for contrast in contrasts:
-            signs = (1.0, -1.0) if len(contrast) == 2 else (1.0, -1.0, -1.0, 1.0)
-            name = " − ".join(contrast[:2]) if len(contrast) == 2 else (
-                f"({contrast[0]} − {contrast[1]}) − ({contrast[2]} − {contrast[3]})")
+    groups = [(math.nan, frame)] if labels is None else frame.groupby(labels) if labels in frame else ()
+    for count, same in groups:
+        for names in pairs.items() if isinstance(pairs, Mapping) else pairs:
+            if len(set(names)) == 1:  # an arm is no control of itself
+                continue
+            terms = tuple(zip(names, (1.0, -1.0, -1.0, 1.0), strict=False))
+            title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
             for metric in metrics:
-                found = verdicts.measure(same, verdicts.Contrast(metric, tuple(zip(contrast, signs, strict=True)),
-                                                             "difference", 1, scale=100.0), _profiles(same))
-                if found:
-                    rows.append((int(count), name, metric, *found[:3], found.n))
-    return pd.DataFrame(rows, columns=["labels", "contrast", "metric", "difference", "low", "high", "seeds"])
+                measured = measure(same, Contrast(metric, terms, "difference", 1, scale=100.0), (*EVIDENCE, "quick"))
+                if measured:
+                    rows.append((count, title.format(*names), metric, *measured[:4]))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.drop(columns="labels") if labels is None else table.astype({"labels": int})
 
 
-def _profiles(frame) -> tuple[str, ...]:
-    return tuple(p for p in ("paper", "gpu", "cpu", "quick") if (frame["profile"] == p).any())
+def official_differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]]) -> pd.DataFrame:
+    """`differences` on both official sets, of arms that were run at one number of labels."""
+    return differences(frame, pairs, OFFICIAL, labels=None)
 
 
-def difference_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says.
+def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
+    """Adds `generalization_gap` = last training minus last development accuracy, where both are known."""
+    ends = ("final_train_accuracy", "final_development_accuracy")
+    if "generalization_gap" in frame or not set(ends) <= set(frame.columns):
+        return frame
+    return frame.assign(generalization_gap=frame[ends[0]] - frame[ends[1]])
 
-    Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it; with
-    one seed it holds the scatter of the examples, and not that of the seeds.
+
+def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the records of each configuration, those of one experiment and one set of parameters: the set
+    with most seeds, then with most labels, then the latest. (The data may differ by seed: the generator is
+    seeded.)"""
+    if rows.empty:
+        return rows
+    identity = ["experiment", "profile", "data_name", "model_name"]
+    settings = rows[identity + [c for c in rows if c.startswith("param_")]]
+    setting = settings.astype(object).map(str).agg("|".join, axis=1)  # astype(str) would leave NaN as it is
+    kept = []
+    for _, group in rows.groupby("configuration", sort=False):
+        sets = [g for _, g in group.groupby(setting[group.index])]
+        best = max(sets, key=lambda g: (g["seed"].nunique(), g["labels_used"].max(), g["finished"].max()))
+        kept += list(best.sort_values("finished").drop_duplicates("seed", keep="last").index)
+    return rows.loc[sorted(kept)]
+
+
+def known(frame: pd.DataFrame, configuration: str, metric: str) -> pd.DataFrame:
+    """The records of a configuration that have the metric, of one setting; none without the column."""
+    if metric not in frame:
+        return frame.iloc[:0]
+    return one_setting(frame[(frame["configuration"] == configuration) & frame[metric].notna()])
+
+
+def mean(frame: pd.DataFrame, column: str) -> float:
+    """Mean of a column as a float; NaN without rows or without the column."""
+    return float(frame[column].mean()) if len(frame) and column in frame else math.nan
+
+
+def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:
+    """The contrast over the records of `results.load`, paired by seed and data; None without records.
+
+    Profiles are tried in the order given; within one, the study with most seeds counts. Accuracies whose
+    per-example correctness was kept are paired by example too (`statistics.paired_difference`); everything
+    else has a t interval over seeds, ratios in logarithms. One seed without examples has no interval.
+    Runs of `efficiency.label_curves` are one for each configuration and seed already, and are taken as they are.
     """
-    import pandas as pd
-
-    if found.empty:
-        return pd.DataFrame([[NOT_RUN, "—", "—", "—", "—", "—"]],
-                            columns=["labels", "contrast", "metric", "points", "seeds", "interval says"])
-
-    def text(row) -> str:
-        interval = "" if math.isnan(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
-        return f"{row.difference:+.2f}{interval}".replace("-", "−")
-
-    def verdict(row) -> str:
-        if math.isnan(row.low):
-            return "one seed: no interval"
-        found = "above 0" if row.low > 0 else "below 0" if row.high < 0 else "contains 0"
-        return found + (", of examples only" if row.seeds == 1 else "")
-
-    rows = list(found.itertuples())
-    return pd.DataFrame({"labels": found["labels"], "contrast": found["contrast"],
-                         "metric": [(METRICS | KINDS).get(m, m) for m in found["metric"]],
-                         "points": list(map(text, rows)),
-                         "seeds": found["seeds"], "interval says": list(map(verdict, rows))})
+    frame, wanted = with_gap(frame), {name for name, _ in contrast.terms}
+    if contrast.metric not in frame:
+        return None
+    rows = frame[frame["configuration"].isin(wanted) & frame[contrast.metric].notna()]
+    if "profile" not in frame:
+        return _measure_runs(rows, contrast) if wanted <= set(rows["configuration"]) else None
+    for profile in profiles:
+        measured = [m for study in _studies(rows[rows["profile"] == profile], wanted)
+                    if (m := _measure_runs(one_setting(study), contrast)) is not None]
+        if measured:
+            return max(measured, key=lambda m: m.n)
+    return None
 
 
-def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, labels: str = "labels") -> pd.DataFrame:
-    """Mean ± half of the 95% interval over seeds, in percent, of each configuration and number of labels.
-
-    frame: of `results.load`; without records one row, "not run"; "—" where a configuration lacks a metric.
-    """
-    import pandas as pd
-
-    from seo_core.analysis.tables import mean_text
-
-    titles = [METRICS.get(m, m) + ", %" for m in metrics]
-    if frame.empty or labels not in frame:
-        return pd.DataFrame([[NOT_RUN, "—", *["—"] * len(titles)]], columns=["configuration", "labels", *titles])
-    rows = []
-    for (count, name), group in frame.groupby([labels, "configuration"]):
-        chosen = verdicts.one_setting(group)
-        cells = [mean_text(100 * chosen[m].dropna().astype(float)) if m in chosen and chosen[m].notna().any() else "—"
-                 for m in metrics]
-        rows.append((name, int(count), *cells))
-    return pd.DataFrame(rows, columns=["configuration", "labels", *titles])
-
-SPLITS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched"}
-COLUMNS = ("configuration", "split", "accuracy", "difference", "low", "high", "seeds", "paired", "parameters",
-           "megabytes", "pairs")
-
-
-def against(frame: pd.DataFrame, configurations: Sequence[str], base: str = "base") -> pd.DataFrame:
-    """Each configuration beside the baseline, a row for each official set; those without records are left out.
-
-    frame: of `results.load`. accuracy in percent (mean over seeds); difference, low, high: points to `base`, paired by
-    seed and example, with the 95% interval (`claims.measure`; NaN for one seed without predictions); seeds: of the
-    accuracy; paired: those that both have, of the difference; parameters in millions; megabytes of the exported file,
-    where one was measured; pairs: training pairs seen, repeats counted.
-    """
-    import pandas as pd
-
-    rows, profiles = [], tuple(frame["profile"].unique()) if len(frame) else ()
-    for name in configurations:
-        mine = frame[frame["configuration"] == name] if len(frame) else frame
-        if not len(mine):
+def _studies(rows: pd.DataFrame, wanted: set[str]):
+    """Sets of records that may be compared: same profile, data, model, and same experiment, and at an equal number of
+    labels where that has all configurations; if no experiment has them all, different ones with equal epochs and
+    training rows."""
+    for _, same in rows.groupby(["profile", "data_name", "model_name"], sort=False):
+        whole = [g for _, g in same.groupby("experiment") if wanted <= set(g["configuration"])]
+        for group in whole:
+            parts = [g for _, g in group.groupby("labels")] if "labels" in group else []
+            yield from [g for g in parts if wanted <= set(g["configuration"])][::-1] or [group]  # most labels first
+        if whole:
             continue
-        mine = verdicts.one_setting(mine)
-        sizes = [_mean(mine, "model_parameters") / 1e6, _mean(mine, "size_bytes") / 1e6, _mean(mine, "train_examples")]
-        for metric, split in SPLITS.items():
-            found = None
-            if name != base:
-                contrast = verdicts.Contrast(metric, ((name, 1.0), (base, -1.0)), "difference", 1, scale=100.0)
-                found = verdicts.measure(frame, contrast, profiles)
-            gap = found[:3] if found else (math.nan,) * 3
-            counts = mine["seed"].nunique(), found.n if found else 0
-            rows.append((name, split, 100 * mine[metric].mean(), *gap, *counts, *sizes))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        scale = [c for c in ("param_epochs", "param_train_rows") if c in same]
+        for _, group in same.groupby(scale, dropna=False) if scale else [((), same)]:
+            if wanted <= set(group["configuration"]):
+                yield group
 
 
-def _mean(frame, column: str) -> float:
-    return float(frame[column].mean()) if column in frame else math.nan
+def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
+    """The contrast over one run for each configuration and unit, which is a seed and its data."""
+    unit = [key for key in ("seed", "data_fingerprint") if key in rows]
+    values = rows.pivot_table(index=unit, columns="configuration", values=contrast.metric, aggfunc="last")
+    values = values.dropna().astype(float)
+    if values.empty:
+        return None
+    names = [name for name, _ in contrast.terms]
+    if contrast.kind == "ratio":
+        logs = (values[names[0]] / values[names[1]]).map(math.log)
+        timed = contrast.metric == "latency_ms_p50" and _by_round(rows, values.index, names)
+        interval = [math.exp(x) for x in (timed or statistics.mean_interval(logs))[:3]]
+    else:
+        by_unit = rows.set_index(["configuration", *unit])
+        right = [[_right(by_unit.loc[[(name, *key)]].iloc[-1], contrast.metric)
+                  for key in values.index.to_frame().itertuples(index=False)] for name in names]
+        shared = "data_fingerprint" not in unit or values.index.get_level_values("data_fingerprint").nunique() == 1
+        interval = [contrast.scale * x for x in statistics.contrast_interval(
+            [c for _, c in contrast.terms], values[names].to_numpy().T, right, shared_examples=shared)[:3]]
+    if math.isnan(interval[1]) and contrast.metric in _EXACT:
+        interval[1:] = [interval[0]] * 2
+    note = "one seed: no interval" if math.isnan(interval[1]) else ""
+    return Measurement(*interval, len(values), _where(rows), note)
 
 
-def against_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`against` for reading, one row for each configuration; without rows one, "not run"."""
-    import pandas as pd
-
-    if found.empty:
-        return pd.DataFrame([{"configuration": NOT_RUN}])
-
-    def text(row) -> str:
-        if math.isnan(row.difference):
-            return "—"
-        interval = "" if math.isnan(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
-        return f"{row.difference:+.2f}{interval}".replace("-", "−")
-
-    rows = []
-    for name, group in found.groupby("configuration", sort=False):
-        first = group.iloc[0]
-        row = {"configuration": name, "seeds": first["seeds"], "parameters, M": f"{first['parameters']:.1f}"}
-        for part in group.itertuples():
-            row[f"{part.split}, %"] = f"{part.accuracy:.2f}"
-            row[f"to base, points ({part.split})"] = text(part)
-        row["file, MB"] = "—" if math.isnan(first["megabytes"]) else f"{first['megabytes']:.2f}"
-        row["pairs seen"] = "—" if math.isnan(first["pairs"]) else f"{first['pairs']:,.0f}"
-        rows.append(row)
-    return pd.DataFrame(rows)
+def _where(rows: pd.DataFrame) -> str:
+    """Profile, data, model and, where it is one for all, the number of labels."""
+    if "profile" not in rows:
+        return ""
+    same = "labels" in rows and rows["labels"].nunique() == 1 and rows["labels"].notna().all()
+    return " · ".join([*rows.iloc[0][["profile", "data_name", "model_name"]],
+                       *([f"{rows['labels'].iloc[0]:.0f} labels"] if same else [])])
 
 
-def contrasts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Differences of two configurations each, in points, a row for each (name, base) and official set; or "not run".
+def _right(run: pd.Series, metric: str):
+    """Which examples a run got right, (n,); None where it did not keep that, and for metrics that are no such mean."""
+    if "correct" in run:
+        return run["correct"]
+    if metric not in OFFICIAL:
+        return None
+    return results.predictions(run["path"]).get(f"validation{metric.removeprefix('accuracy')}_correct")
 
-    Paired by seed and example, with 95% intervals, as in `against`; seeds: those that both have. Pairs that have not
-    been run are left out.
-    """
-    import pandas as pd
 
-    parts = [against(frame, [name], base).assign(configuration=f"{name} − {base}") for name, base in pairs]
-    parts = [known for part in parts if len(known := part.dropna(subset=["difference"]))]  # empty ones have no floats
-    if not parts:
-        return pd.DataFrame([{"configuration": NOT_RUN}])
-    table = pd.concat(parts, ignore_index=True)
-    table["seeds"] = table["paired"]
-    return table[["configuration", "split", "difference", "low", "high", "seeds"]].round(2)
+def _by_round(rows: pd.DataFrame, units, names: list[str]) -> statistics.Interval | None:
+    """Log ratio of two contestants of one benchmark run, round by round; None unless one run is all there is."""
+    if len(units) > 1 or set(rows["experiment"]) != {"tab3_inference_speed"}:
+        return None
+    paths = [rows.loc[rows["configuration"] == name, "path"].iloc[-1] for name in names]
+    first, second = (results.record_at(path)["series"].get("round_ms") for path in paths)
+    if not first or not second or len(first) != len(second):
+        return None
+    return statistics.mean_interval([math.log(a / b) for a, b in zip(first, second, strict=True)])

@@ -9,9 +9,9 @@ labels, and the method's curve, linear in the logarithm of the labels between it
 for good. An arm whose first budget is bought at random shares that run with the control (same seed, same pairs), so
 its curve begins with the control's.
 
-A bootstrap gives the interval. It draws seeds (S − 1 of S, with replacement, as `results.paired_difference` does) and
-the examples of the evaluation set, the same draw for both arms and all budgets; where no predictions were kept, seeds
-only.
+A bootstrap gives the interval. It draws seeds (S − 1 of S, with replacement, as `statistics.paired_difference` does)
+and the examples of the evaluation set, the same draw for both arms and all budgets; where no predictions were kept,
+seeds only.
 """
 
 from __future__ import annotations
@@ -20,19 +20,16 @@ import math
 import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import statistics
+from seo_core.analysis import NOT_RUN_YET, contrasts, statistics
+from seo_core.analysis.tables import rows_or
 from seo_core.selection.maps import BINS, REGIONS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-NOT_RUN = "not run yet"
 COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
 
 
@@ -65,16 +62,14 @@ def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profi
     records of one configuration, seed and number of labels the latest counts. Records without the metrics are left out;
     no records give an empty frame with the same columns.
     """
-    import pandas as pd
-
     rows = []
     for record in results.load_records(*folders):
-        found, parameters = record["metrics"], record["parameters"]
-        labels = found.get("labels", parameters.get("labels", parameters.get("train_rows")))
-        if labels is None or any(m not in found for m in metrics) or profile not in (None, record["profile"]):
+        measured, parameters = record["metrics"], record["parameters"]
+        labels = measured.get("labels", parameters.get("labels", parameters.get("train_rows")))
+        if labels is None or any(m not in measured for m in metrics) or profile not in (None, record["profile"]):
             continue
         rows.append({"configuration": record["configuration"], "seed": record["seed"], "labels": int(labels),
-                     "accuracy": float(np.mean([found[m] for m in metrics])),
+                     "accuracy": float(np.mean([measured[m] for m in metrics])),
                      "correct": _correct(record["path"], metrics), "path": record["path"],
                      "finished": record["provenance"]["finished"]})
     if not rows:
@@ -127,8 +122,8 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
     for name in curves["configuration"].unique():
         seeds = _complete(curves[curves["configuration"] == name], goal["seed"])
         if name != target and seeds:
-            own = _with_start(curves, name, target, seeds)
-            out[name] = _match(own, goal, name, target, at, seeds, resamples, level, seed)
+            runs = with_start(curves, name, target, seeds)
+            out[name] = _match(runs, goal, name, target, at, seeds, resamples, level, seed)
     return out
 
 
@@ -138,29 +133,25 @@ def _complete(runs, seeds) -> list[int]:
     return sorted(set(seeds) & set(budgets.index[budgets == runs["labels"].nunique()]))
 
 
-def _with_start(curves, name: str, target: str, seeds: Sequence[int] | None = None):
+def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int] | None = None) -> pd.DataFrame:
     """The runs of a configuration, led by those of the target's same seeds at budgets below its smallest.
 
     seeds: which all must have a budget for it to be taken.
     """
-    import pandas as pd
-
-    own = curves[curves["configuration"] == name]
-    start = curves[(curves["configuration"] == target) & (curves["labels"] < own["labels"].min())
-                   & curves["seed"].isin(own["seed"])]
+    runs = curves[curves["configuration"] == name]
+    start = curves[(curves["configuration"] == target) & (curves["labels"] < runs["labels"].min())
+                   & curves["seed"].isin(runs["seed"])]
     if seeds is not None:
         start = start.groupby("labels").filter(lambda group: set(seeds) <= set(group["seed"]))
-    return pd.concat([start, own])
+    return pd.concat([start, runs])
 
 
-def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
-    budgets = sorted(own["labels"].unique())
-    runs = [own[own["labels"] == b] for b in budgets] + [goal]
-    accuracy, correct = _grid(runs, seeds)  # (budgets + 1, S), and (budgets + 1, S, n) or None
-    mean = accuracy.mean(axis=1)
+def _match(runs, goal, name, target, at, seeds, resamples, level, seed) -> Match:
+    budgets = sorted(runs["labels"].unique())
+    accuracy, correct = _grid([*(runs[runs["labels"] == b] for b in budgets), goal], seeds)
+    mean = accuracy.mean(axis=1)  # of (budgets + 1, S)
     labels = crossing(budgets, mean[:-1], mean[-1])
-    draws = np.array([crossing(budgets, row[:-1], row[-1])
-                      for row in _resample(accuracy, correct, resamples, seed)])
+    draws = np.array([crossing(budgets, row[:-1], row[-1]) for row in _resample(accuracy, correct, resamples, seed)])
     low = high = math.nan
     if len(draws):
         tail = (1 - level) / 2
@@ -168,8 +159,8 @@ def _match(own, goal, name, target, at, seeds, resamples, level, seed) -> Match:
         low = ordered[math.floor(tail * (len(draws) - 1))]
         high = ordered[math.ceil((1 - tail) * (len(draws) - 1))]
     reached = float(np.isfinite(draws).mean()) if len(draws) else float(math.isfinite(labels))
-    found = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
-    return found._replace(statement=_statement(found, name, target, at, budgets, float(mean[-2])))
+    match = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
+    return match._replace(statement=_statement(match, name, target, at, budgets[0], float(mean[-2])))
 
 
 def _grid(runs, seeds):
@@ -223,28 +214,30 @@ def _resample(accuracy, correct, resamples: int, seed: int):
     return out
 
 
-def _statement(found: Match, name: str, target: str, at: int, budgets, last: float) -> str:
-    seeds = f"{found.n} seed{'s' if found.n > 1 else ''}"
-    if not math.isfinite(found.labels):
-        text = (f"{name} does not reach {target}'s {100 * found.goal:.2f}% at {at:,} labels within its "
-                f"{budgets[-1]:,}: it ends at {100 * last:.2f}% ({seeds})")
+def _statement(match: Match, name: str, target: str, at: int, first: int, last: float) -> str:
+    """The result as a sentence. first: the smallest budget; last: the accuracy at the largest."""
+    seeds = f"{match.n} seed{'s' if match.n > 1 else ''}"
+    if not math.isfinite(match.labels):
+        text = (f"{name} does not reach {target}'s {100 * match.goal:.2f}% at {at:,} labels within its "
+                f"{match.top:,}: it ends at {100 * last:.2f}% ({seeds})")
     else:
-        atmost = "at most " if found.labels <= budgets[0] else ""
-        text = (f"{name} needs {atmost}{found.labels:,.0f} labels for {target}'s {100 * found.goal:.2f}% at {at:,} "
+        atmost = "at most " if match.labels <= first else ""
+        text = (f"{name} needs {atmost}{match.labels:,.0f} labels for {target}'s {100 * match.goal:.2f}% at {at:,} "
                 f"({seeds})")
-    if not math.isnan(found.low):
-        text += f"; 95% interval {_bounds(found.low, found.high, budgets)}"
-        text += ", examples only" if found.n == 1 else ""
+    if not math.isnan(match.low):
+        text += f"; 95% interval {_interval_text(match)}" + ", examples only" * (match.n == 1)
     return text
 
 
-def _bound(value: float, budgets) -> str:
-    return f"{value:,.0f}" if math.isfinite(value) else f"more than {budgets[-1]:,}"
+def _bound(value: float, top: int) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else f"more than {top:,}"
 
 
-def _bounds(low: float, high: float, budgets) -> str:
-    both = _bound(low, budgets)
-    return f"{both} to {_bound(high, budgets)}" if math.isfinite(low) else f"{both} at either end"
+def _interval_text(match: Match) -> str:
+    if math.isnan(match.low):
+        return "—"
+    low = _bound(match.low, match.top)
+    return f"{low} to {_bound(match.high, match.top)}" if math.isfinite(match.low) else f"{low} at either end"
 
 
 def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
@@ -254,21 +247,14 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
     matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing
     to compare or the target lacks the budget.
     """
-    import pandas as pd
-
     try:
-        found = labels_to_match(curves, target, at, **options) if matches is None else matches
+        matches = labels_to_match(curves, target, at, **options) if matches is None else matches
     except EfficiencyError:
-        found = {}
-    rows = []
-    for name, match in found.items():
-        top = [match.top]
-        rows.append({"configuration": name, "labels needed": _bound(match.labels, top),
-                     "95% interval": "—" if math.isnan(match.low) else _bounds(match.low, match.high, top),
-                     "labels saved, %": _saved(match, at),
-                     "seeds": match.n})
-    return pd.DataFrame(rows or [{"configuration": NOT_RUN, "labels needed": "—", "95% interval": "—",
-                                  "labels saved, %": "—", "seeds": 0}])
+        matches = {}
+    rows = [(name, _bound(match.labels, match.top), _interval_text(match), _saved(match, at), match.n)
+            for name, match in matches.items()]
+    return pd.DataFrame(rows or [(NOT_RUN_YET, "—", "—", "—", 0)],
+                        columns=["configuration", "labels needed", "95% interval", "labels saved, %", "seeds"])
 
 
 def _saved(match: Match, at: int) -> str:
@@ -281,26 +267,13 @@ def _saved(match: Match, at: int) -> str:
 def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
     """Accuracy minus the target's at equal labels, in points, over the shared seeds, with 95% intervals.
 
-    Columns configuration, labels, difference, low, high, seeds. Paired by seed and example where predictions were
-    kept (`results.paired_difference`), else by seed (a t interval; NaN bounds for one seed). Empty where nothing can
-    be compared.
+    The columns of `contrasts.differences`, led by configuration: paired by seed and example where predictions were
+    kept, else by seed (a t interval; NaN bounds for one seed). Empty where nothing can be compared.
     """
-    import pandas as pd
-
-    rows = []
-    for (name, labels), group in curves[curves["configuration"] != target].groupby(["configuration", "labels"]):
-        control = curves[(curves["configuration"] == target) & (curves["labels"] == labels)].set_index("seed")
-        seeds = [s for s in group["seed"] if s in control.index]
-        if not seeds:
-            continue
-        own = group.set_index("seed")
-        a, b = own["correct"].loc[seeds], control["correct"].loc[seeds]
-        if all(c is not None for c in (*a, *b)):
-            interval = statistics.paired_difference(np.stack(a), np.stack(b))
-        else:
-            interval = statistics.mean_interval([own.loc[s, "accuracy"] - control.loc[s, "accuracy"] for s in seeds])
-        rows.append((name, int(labels), *(100 * v for v in interval[:3]), len(seeds)))
-    return pd.DataFrame(rows, columns=["configuration", "labels", "difference", "low", "high", "seeds"])
+    arms = {name: target for name in sorted(set(curves["configuration"]) - {target})}
+    table = contrasts.differences(curves, arms, ["accuracy"])
+    table.insert(0, "configuration", [contrast.removesuffix(f" − {target}") for contrast in table["contrast"]])
+    return table.sort_values(["configuration", "labels"], ignore_index=True)
 
 
 def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
@@ -309,36 +282,30 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
     Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair
     that has not been run on both sides is left out.
     """
-    import pandas as pd
-
-    rows = []
-    for (name, labels), (other, more) in pairs:
-        a = curves[(curves["configuration"] == name) & (curves["labels"] == labels)].assign(labels=0)
-        b = curves[(curves["configuration"] == other) & (curves["labels"] == more)].assign(labels=0)
-        both = pd.concat([a.assign(configuration="a"), b.assign(configuration="b")])
-        for found in gains(both, target="b").itertuples() if len(a) and len(b) else ():
-            rows.append((f"{name} at {labels:,} against {other} at {more:,}", round(100 * (1 - labels / more), 1),
-                         found.difference, found.low, found.high, found.seeds))
-    return pd.DataFrame(rows, columns=["compared", "labels saved, %", "difference", "low", "high", "seeds"])
+    at = "{} at {:,}".format
+    named = curves.assign(configuration=list(map(at, curves["configuration"], curves["labels"])))
+    table = contrasts.differences(named, [(at(*run), at(*other)) for run, other in pairs], ["accuracy"], labels=None)
+    saved = {f"{at(*run)} − {at(*other)}": round(100 * (1 - run[1] / other[1]), 1) for run, other in pairs}
+    compared = [contrast.replace(" − ", " against ") for contrast in table["contrast"]]
+    shares = pd.Series([saved[contrast] for contrast in table["contrast"]], dtype=float)
+    return pd.DataFrame({"compared": compared, "labels saved, %": shares,
+                         **table[["difference", "low", "high", "seeds"]]})
 
 
-def verdicts(table: pd.DataFrame) -> str:
+def in_words(table: pd.DataFrame) -> str:
     """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
 
     A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
     """
     if table.empty:
-        return NOT_RUN
-    lines = {"better": [], "worse": [], "not told apart": [], "one seed, no interval": []}
+        return NOT_RUN_YET
+    words = ("better", "worse", "not told apart", "one seed, no interval")
+    names = {word: [] for word in words}
     for row in table.itertuples():
         name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,}"
-        side = ("one seed, no interval" if math.isnan(row.low) else "better" if row.low > 0
-                else "worse" if row.high < 0 else "not told apart")
-        lines[side].append(name + " (one seed)" * (row.seeds == 1))
-    empty = lines.pop("one seed, no interval")
-    text = [f"{side}: {', '.join(names) or 'none'}" for side, names in lines.items()]
-    text += [f"one seed, no interval: {', '.join(empty)}"] * bool(empty)
-    return "\n".join(textwrap.fill(line, 90, subsequent_indent="   ") for line in text)
+        names[statistics.side(row.low, row.high, *words)].append(name + " (one seed)" * (row.seeds == 1))
+    return "\n".join(textwrap.fill(f"{word}: {', '.join(listed) or 'none'}", 90, subsequent_indent="   ")
+                     for word, listed in names.items() if listed or word != words[-1])
 
 
 def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
@@ -348,50 +315,42 @@ def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int =
     Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop").
     One row, "not run yet", without curves.
     """
-    import pandas as pd
-
     from seo_core.selection import plateau
 
     rows = []
     for name in curves["configuration"].unique():
-        means = _with_start(curves, name, target).groupby("labels")["accuracy"].mean()
+        means = with_start(curves, name, target).groupby("labels")["accuracy"].mean()
         ends = [labels for i, labels in enumerate(means.index)
                 if plateau(means.iloc[: i + 1], window=window, tolerance=tolerance)]
         rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
-    return pd.DataFrame(rows or [(NOT_RUN, "—", "—")], columns=["configuration", "accuracy, %", "stops at"])
+    return rows_or(rows, ["configuration", "accuracy, %", "stops at"], NOT_RUN_YET)
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `gains` or `compare` for a page: points with sign, the interval in one column; or "not run yet"."""
-    import pandas as pd
-
-    names = [c for c in table.columns if c not in ("difference", "low", "high", "seeds")]
+    names = [c for c in ("compared", "configuration", "labels saved, %", "labels") if c in table]
     if table.empty:
-        return pd.DataFrame([[NOT_RUN, *["—"] * (len(names) + 2)]],
-                            columns=[*names, "difference, points", "95% interval", "seeds"])
-    page = table[names].copy()
-    page["difference, points"] = [f"{v:+.2f}" for v in table["difference"]]
-    page["95% interval"] = ["—" if math.isnan(a) else f"{a:+.2f} to {b:+.2f}"
-                            for a, b in zip(table["low"], table["high"], strict=True)]
-    return page.assign(seeds=table["seeds"])
+        return rows_or([], [*names, "difference, points", "95% interval", "seeds"], NOT_RUN_YET)
+    intervals = ["—" if math.isnan(row.low) else f"{row.low:+.2f} to {row.high:+.2f}" for row in table.itertuples()]
+    return table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),
+                                  "95% interval": intervals, "seeds": table["seeds"]})
 
 
 # ---------------------------------------------------------------------------------------------
-# Reading the records
+# The data map of what was bought
 
 
 def _arms(records: Sequence[dict], control: str) -> list[str]:
-    found = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
-    return sorted(found, key=lambda name: (name != control, name))
+    arms = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
+    return sorted(arms, key=lambda name: (name != control, name))
 
 
 def latest_maps(records: Sequence[dict]) -> list[dict]:
     """Of the records with a map, the one with most arms for each seed, then the latest."""
-    best: dict[int, dict] = {}
-    for record in sorted((r for r in records if "map_cut" in r["metrics"]),
-                         key=lambda r: (len(_arms([r], "")), r["provenance"]["finished"])):
-        best[record["seed"]] = record
-    return [best[seed] for seed in sorted(best)]
+    with_map = [r for r in records if "map_cut" in r["metrics"]]
+    with_map.sort(key=lambda r: (len(_arms([r], "")), r["provenance"]["finished"]))
+    fullest = {record["seed"]: record for record in with_map}
+    return [fullest[seed] for seed in sorted(fullest)]
 
 
 def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
@@ -401,19 +360,17 @@ def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
     easy, ambiguous, hard, never right, confidence, variability, and `hard − control`, with low and high: points, and a
     95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map.
     """
-    import pandas as pd
-
     maps, rows = latest_maps(records), []
     for arm in _arms(maps, control):
-        mine = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]
-        mean = {key: float(np.mean([m[f"map_{key}_{arm}"] for m in mine]))
+        measured = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]
+        mean = {key: float(np.mean([m[f"map_{key}_{arm}"] for m in measured]))
                 for key in ("pairs", *REGIONS, "never_right", "confidence", "variability")}
-        gaps = [m[f"map_hard_{arm}"] - m[f"map_hard_{control}"] for m in mine]
-        spread = sum(m[f"map_hard_{a}"] * (1 - m[f"map_hard_{a}"]) / m[f"map_pairs_{a}"]
-                     for m in mine for a in (arm, control)) / len(mine) ** 2
-        half = math.nan if arm == control else 1.96 * math.sqrt(spread)
-        gap = math.nan if arm == control else float(np.mean(gaps))
-        rows.append((arm, len(mine), round(mean["pairs"]), *(100 * mean[region] for region in REGIONS),
+        gap = half = math.nan
+        if arm != control:
+            gap = float(np.mean([m[f"map_hard_{arm}"] - m[f"map_hard_{control}"] for m in measured]))
+            half = 1.96 * math.sqrt(sum(m[f"map_hard_{a}"] * (1 - m[f"map_hard_{a}"]) / m[f"map_pairs_{a}"]
+                                        for m in measured for a in (arm, control)) / len(measured) ** 2)
+        rows.append((arm, len(measured), round(mean["pairs"]), *(100 * mean[region] for region in REGIONS),
                      100 * mean["never_right"], mean["confidence"], mean["variability"], 100 * gap,
                      100 * (gap - half), 100 * (gap + half)))
     return pd.DataFrame(rows, columns=["arm", "seeds", "pairs", *REGIONS, "never right", "confidence", "variability",
@@ -422,18 +379,14 @@ def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
 
 def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
     """`map_table` for a page: rounded, the interval in one column; one row "not run yet" without a map."""
-    import pandas as pd
-
     if table.empty:
-        return pd.DataFrame([{"arm": NOT_RUN}])
-    gap = f"hard − {control}"
-    page = table[["arm", "seeds", "pairs"]].copy()
-    for name in (*REGIONS, "never right"):
-        page[f"{name}, %"] = table[name].round(1)
-    page["confidence"], page["variability"] = table["confidence"].round(3), table["variability"].round(3)
+        return rows_or([], ["arm"], NOT_RUN_YET)
+    gap, shares = f"hard − {control}", [*REGIONS, "never right"]
+    digits = {**dict.fromkeys(shares, 1), "confidence": 3, "variability": 3}
+    page = table.drop(columns=[gap, "low", "high"]).round(digits)
     page[f"{gap}, points"] = ["—" if math.isnan(d) else f"{d:+.1f} [{a:+.1f}, {b:+.1f}]"
                               for d, a, b in zip(table[gap], table["low"], table["high"], strict=True)]
-    return page
+    return page.rename(columns={name: f"{name}, %" for name in shares})
 
 
 def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
@@ -441,17 +394,17 @@ def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
     "not run yet", without a map."""
     others = table[table["arm"] != control] if len(table) else table
     if others.empty:
-        return [NOT_RUN]
-    base, said = table[table["arm"] == control].iloc[0], []
+        return [NOT_RUN_YET]
+    base, sentences = table[table["arm"] == control].iloc[0], []
     for _, row in others.iterrows():
-        side = "more" if row["low"] > 0 else "fewer" if row["high"] < 0 else ""
-        verdict = (f"{side} hard-to-learn pairs than {control}" if side
-                   else f"no clear difference from {control} in hard-to-learn pairs")
-        said.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against "
-                    f"{base['hard']:.1f}% ({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to "
-                    f"{row['high']:+.1f}); never given their label: {row['never right']:.1f}% against "
-                    f"{base['never right']:.1f}% ({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
-    return said
+        verdict = statistics.side(row["low"], row["high"], f"more hard-to-learn pairs than {control}",
+                                  f"fewer hard-to-learn pairs than {control}",
+                                  *2 * [f"no clear difference from {control} in hard-to-learn pairs"])
+        sentences.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against {base['hard']:.1f}% "
+                         f"({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to {row['high']:+.1f}); "
+                         f"never given their label: {row['never right']:.1f}% against {base['never right']:.1f}% "
+                         f"({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
+    return sentences
 
 
 def map_histograms(records: Sequence[dict], control: str = "random") -> tuple[dict[str, np.ndarray], float]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+import pandas as pd
 
 # ---------------------------------------------------------------------------------------------
 # The tables and the figure of SEO-LLM / SEC
@@ -38,8 +36,7 @@ PAPER_TABLE: dict[str, PaperRow] = {
 
 PAPER_COLUMNS = {  # column of PAPER_TABLE → (what it is, where it stands)
     "training_hours": ("training time, hours", "Table 1 (v1, v3); combined: Table 1 of v1, §4.3 of v3"),
-    "size_mb": ("model size, MB", "Table 2 (v1, v3)"),
-    "latency_ms": ("inference, ms per batch", "Table 3 of v3"),
+    "size_mb": ("model size, MB", "Table 2 (v1, v3)"), "latency_ms": ("inference, ms per batch", "Table 3 of v3"),
     "accuracy": ("accuracy, %", "Table 3 of v1, Table 4 of v3"),
     "perplexity": ("perplexity", "Table 3 of v1, Table 4 of v3"),
 }
@@ -95,12 +92,10 @@ class Equation(NamedTuple):
 
 
 EQUATIONS = (
-    Equation(1, r"D_{aug} = \mathrm{ADA}(D, M(\theta), P)", "adaptive data augmentation",
-             "v1 §II-B, v3 §3.2"),
+    Equation(1, r"D_{aug} = \mathrm{ADA}(D, M(\theta), P)", "adaptive data augmentation", "v1 §II-B, v3 §3.2"),
     Equation(2, r"L_{TAL} = L_{TL}(\theta, D_s, D_t) + \lambda L_{AL}(\theta, D_u)",
              "transfer-active learning", "v1 §II-B, v3 §3.2"),
-    Equation(3, r"\theta_{pruned} = \mathrm{AIP}(\theta, P, T)", "adaptive iterative pruning",
-             "v1 §II-C, v3 §3.3"),
+    Equation(3, r"\theta_{pruned} = \mathrm{AIP}(\theta, P, T)", "adaptive iterative pruning", "v1 §II-C, v3 §3.3"),
     Equation(4, r"L_{SQD} = L_Q(\theta_q) + \alpha L_{KD}(\theta_q, \theta_t)",
              "synergistic quantization and distillation", "v1 §II-C, v3 §3.3"),
     Equation(5, r"\min L_{task}(\theta, D) + \lambda_1 R_{data}(D) + \lambda_2 R_{model}(\theta)",
@@ -121,8 +116,7 @@ class HigherReference(NamedTuple):
 
 
 HIGHER_REFERENCES = (
-    HigherReference("BERT-base", "109 M, 418 MB", "84.5 / 84.6", "1×", (84.5, 84.6), ("devlin2019",),
-                    "model card"),
+    HigherReference("BERT-base", "109 M, 418 MB", "84.5 / 84.6", "1×", (84.5, 84.6), ("devlin2019",), "model card"),
     HigherReference("DistilBERT", "66 M", "82.2", "2.1×", (82.2,), ("sanh2019",), "model card"),
     HigherReference("TinyBERT-6 / -4", "66 M / 14 M", "84.6 / 82.8", "1.9× / 9.4×", (84.6, 82.8),
                     ("jiao2020",), "paper and repository"),
@@ -143,20 +137,17 @@ HIGHER_REFERENCES = (
 )
 
 
-def _paper_ratio(column: str, configuration: str) -> float:
+def ratio_to_base(column: str, configuration: str) -> float:
+    """A number of `PAPER_TABLE` over that of the baseline."""
     return getattr(PAPER_TABLE[configuration], column) / getattr(PAPER_TABLE["base"], column)
 
 
 def higher_references() -> pd.DataFrame:
     """`HIGHER_REFERENCES` as a frame: system, size, MNLI accuracy, speed, source, citation keys."""
-    import pandas as pd
-
     rows = [(r.system, r.size, r.mnli, r.speed, r.source, ", ".join(r.cite)) for r in HIGHER_REFERENCES]
     return pd.DataFrame(rows, columns=["system", "size", "MNLI, %", "speed", "source", "cite"])
 
 
 def paper_table() -> pd.DataFrame:
     """`PAPER_TABLE` as a frame indexed by configuration id; NaN where the papers print nothing."""
-    import pandas as pd
-
     return pd.DataFrame.from_dict({k: v._asdict() for k, v in PAPER_TABLE.items()}, orient="index")

@@ -1,16 +1,14 @@
-"""Intervals and tests: differences paired by seed and example, t intervals over seeds, McNemar."""
+"""Intervals and tests: differences paired by seed and example, t intervals over seeds, McNemar, Wilson."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from seo_core.results.schema import ResultsError
-
-# ---------------------------------------------------------------------------------------------
-# Statistics
 
 
 class Interval(NamedTuple):
@@ -22,22 +20,36 @@ class Interval(NamedTuple):
     n: int = 1
 
 
-# 97.5% quantiles of Student's t for 1–30 degrees of freedom: no scipy for one table
-_T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-         2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048,
-         2.045, 2.042)
-
-
 def mean_interval(values) -> Interval:
     """Mean of one value per seed with its 95% t interval; NaN bounds for a single value."""
+    from scipy import stats
+
     values = np.asarray(values, dtype=float)
     if not len(values):
         raise ResultsError("mean_interval needs at least one value")
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    half = _T975[min(len(values) - 2, 29)] * values.std(ddof=1) / math.sqrt(len(values))
-    return Interval(mean, float(mean - half), float(mean + half), len(values))
+    quantile = round(float(stats.t.ppf(0.975, len(values) - 1)), 3)  # as tables print it
+    half = float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
+def contrast_interval(coefficients: Sequence[float], scores: Sequence, right: Sequence[Sequence], *,
+                      shared_examples: bool = True) -> Interval:
+    """Σ coefficient × score of the runs of each seed, with its 95% interval.
+
+    coefficients: (t,), one for each term of the contrast. scores: (t, S). right: t × S arrays (n,) of right or wrong,
+    or None where a run did not keep it. Where all kept it, the sum is taken by example: its positive terms are one side
+    of `paired_difference`, the negative ones the other. Else it is a t interval over seeds.
+    """
+    kept = [answers for runs in right for answers in runs]
+    by_example = all(answers is not None for answers in kept) and len({len(answers) for answers in kept}) == 1
+    if not (by_example and min(coefficients) < 0 < max(coefficients)):
+        return mean_interval(sum(c * np.asarray(values, float) for c, values in zip(coefficients, scores, strict=True)))
+    above, below = (sum(abs(c) * np.stack(runs) for c, runs in zip(coefficients, right, strict=True) if c * side > 0)
+                    for side in (1, -1))
+    return paired_difference(above, below, shared_examples=shared_examples)
 
 
 def _scores(values, labels) -> np.ndarray:
@@ -61,15 +73,24 @@ def paired_difference(a, b, labels=None, *, shared_examples: bool = True, resamp
     if a.shape != b.shape or a.shape[1] == 0:
         raise ResultsError(f"paired_difference needs two arrays of one shape, not {a.shape} and {b.shape}")
     d = a - b  # (S, n)
+    means = _resampled_means(d, shared_examples, resamples, np.random.default_rng(seed))
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return Interval(float(d.mean()), float(low), float(high), len(d))
+
+
+_FEW_KINDS = 300  # right or wrong, twice, for up to five seeds: at most 3^5
+
+
+def _resampled_means(d: np.ndarray, shared_examples: bool, resamples: int, rng) -> np.ndarray:
+    """(resamples,) means of the differences (S, n) over drawn seeds and examples."""
     seeds, n = d.shape
-    rng = np.random.default_rng(seed)
     drawn = max(seeds - 1, 1)
-    means = np.empty(resamples)
     kinds, counts = np.unique(d, axis=1, return_counts=True)  # (S, m): examples with the same differences in all seeds
     if shared_examples and len(counts) <= _FEW_KINDS:  # how often each kind is drawn: the same law, without the draws
         weights = rng.multinomial(drawn, np.full(seeds, 1 / seeds), size=resamples) / drawn  # (resamples, S)
-        means = (weights @ kinds * rng.multinomial(n, counts / n, size=resamples)).sum(axis=1) / n
-        return _interval(d, means, level)
+        return (weights @ kinds * rng.multinomial(n, counts / n, size=resamples)).sum(axis=1) / n
+    means = np.empty(resamples)
     chunk = max(1, 2_000_000 // (n if shared_examples else n * drawn))
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
@@ -83,16 +104,7 @@ def paired_difference(a, b, labels=None, *, shared_examples: bool = True, resamp
         else:
             index = rng.integers(0, n, (size, drawn, n))
             means[start:start + size] = d[picked[:, :, None], index].mean(axis=(1, 2))
-    return _interval(d, means, level)
-
-
-_FEW_KINDS = 300  # right or wrong, twice, for up to five seeds: at most 3^5
-
-
-def _interval(d: np.ndarray, means: np.ndarray, level: float) -> Interval:
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(d.mean()), float(low), float(high), len(d))
+    return means
 
 
 class McNemar(NamedTuple):
@@ -107,15 +119,26 @@ def mcnemar(a, b, labels) -> McNemar:
     """McNemar's exact test on the predictions (n,) of two models over the same examples.
 
     Under "both are equally good" the examples that only one gets right fall to either side like
-    a fair coin; p is twice the smaller binomial tail, at most 1.
+    a fair coin; p is that of the two-sided binomial test.
     """
+    from scipy import stats
+
     a, b, labels = (np.asarray(x).ravel() for x in (a, b, labels))
     if not len(a) == len(b) == len(labels):
         raise ResultsError(f"mcnemar needs three arrays of one length, not {len(a)}, {len(b)}, {len(labels)}")
     right_a, right_b = a == labels, b == labels
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    n, tail, term = only_a + only_b, 0, 1
-    for k in range(min(only_a, only_b) + 1):  # exact: whole numbers as long as need be
-        tail += term
-        term = term * (n - k) // (k + 1)
-    return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**n))
+    return McNemar(only_a, only_b, stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0)
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95% interval of a share of n examples (Wilson 1927): stays inside [0, 1] for small n."""
+    from scipy import stats
+
+    return tuple(stats.binomtest(round(share * n), n).proportion_ci(method="wilson")) if n else (0.0, 1.0)
+
+
+def side(low: float, high: float, *words: str) -> str:
+    """Which of four words an interval says: it lies above 0, below 0, contains 0, or there is none (NaN)."""
+    above, below, neither, unknown = words
+    return unknown if math.isnan(low) else above if low > 0 else below if high < 0 else neither

@@ -1,92 +1,18 @@
-"""Tables of records, for pages: one row an arm, a record, a contestant or a round."""
+"""Tables for pages: one row an arm, a record, a contrast, a contestant or a round; `Table` shows them."""
 
 from __future__ import annotations
 
 import math
 import re
 import textwrap
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import contradictions, papers, statistics, tradeoff, verdicts
-from seo_core.analysis.verdicts import NOT_RUN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-
-def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
-    """The one-shot arms as points: family, share removed (percent), accuracy (percent, both official sets), seed.
-
-    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>",
-    "units and whole layers by <score>" or "whole layers by <score>", as the recipe in the record says.
-    The share is of the prunable weights for zeros, of the encoder's for units. The baseline has the family "base".
-    """
-    import pandas as pd
-
-    rows = []
-    for row in frame.itertuples() if len(frame) else ():
-        name = row.configuration
-        units = re.fullmatch(r"(magnitude|taylor|activation|random|layers)-\d+", name)
-        accuracy = 50 * (row.accuracy_matched + row.accuracy_mismatched)
-        if name == "base":
-            rows.append(("base", 0.0, accuracy, row.seed))
-        elif units:
-            recipe = results.record_at(row.path)["parameters"]["recipe"]
-            what = {("layers",): "whole layers"}.get(tuple(recipe["kinds"]), "units")
-            what += " and whole layers" if what == "units" and "layers" in recipe["kinds"] else ""
-            rows.append((f"{what} by {recipe['score']}", 100 * row.removed, accuracy, row.seed))
-        elif name == "prune-layer" or re.fullmatch(r"prune(-\d+)?", name):
-            family = "zeros, within each matrix" if name == "prune-layer" else "zeros, all layers together"
-            rows.append((family, 100 * row.sparsity, accuracy, row.seed))
-    return pd.DataFrame(rows, columns=["family", "removed", "accuracy", "seed"])
-
-
-def rounds(record: Mapping | None) -> pd.DataFrame:
-    """AIP's attempts from its record, for `trace`; empty without one. points: to where the run started."""
-    import pandas as pd
-
-    if record is None:
-        return pd.DataFrame()
-    names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
-    found = pd.DataFrame({name: record["series"][name] for name in names}, dtype=float)
-    return found.assign(points=100 * (found["accuracy"] - record["metrics"]["accuracy_start"]))
-
-
-def curves(record: Mapping) -> dict[str, dict[str, np.ndarray]]:
-    """The weight histograms of a record's series: layer number -> {"centre", "before", "after"}; {} without."""
-    series = record["series"]
-    found = {}
-    for name, values in series.items():
-        layer = re.fullmatch(r"before layer (\d+)", name)
-        if layer:
-            found[layer[1]] = {"centre": np.array(series["histogram_centre"]), "before": np.array(values),
-                               "after": np.array(series[f"after layer {layer[1]}"])}
-    return found
-
-
-def shape_table(records: Mapping[str, Mapping]) -> pd.DataFrame:
-    """Overlap of the shapes, weights removed and mass removed: means over the layers, and the lowest overlap."""
-    import pandas as pd
-
-    rows = []
-    for name, record in records.items():
-        found = {k: np.array(record["series"].get(f"layer_{k}", []))
-                 for k in ("overlap", "removed_weights", "removed_mass")}
-        if len(found["overlap"]):
-            rows.append((name, record["seed"], found["overlap"].mean(), found["overlap"].min(),
-                         *(f"{100 * found[k].mean():.1f}" for k in ("removed_weights", "removed_mass"))))
-    columns = ["configuration", "seed", "overlap, mean", "overlap, lowest", "weights removed, %", "mass removed, %"]
-    return pd.DataFrame(rows or [(NOT_RUN, *["—"] * 5)], columns=columns).round(3)
-
-
-# ---------------------------------------------------------------------------------------------
-# Tables
+from seo_core.analysis import NOT_RUN, contradictions, papers, statistics, tradeoff
+from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
 
 
 class Table:
@@ -96,8 +22,6 @@ class Table:
         self.frame, self.index = frame, index
 
     def _repr_html_(self) -> str:
-        import pandas as pd
-
         with pd.option_context("display.max_colwidth", None):
             html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
                                       max_rows=None, classes="dataframe")
@@ -111,6 +35,11 @@ class Table:
         return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
 
 
+def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_RUN) -> pd.DataFrame:
+    """A frame of the rows; without any, one row that says so: `words` in its first column, "—" in the others."""
+    return pd.DataFrame(rows or [(words, *["—"] * (len(columns) - 1))], columns=list(columns))
+
+
 def mean_text(values, digits: int = 2) -> str:
     """Mean ± half of the 95% interval over seeds, and how many: "72.96 ± 0.31 (n = 3)"."""
     mean, _, high, n = statistics.mean_interval(values)
@@ -118,45 +47,108 @@ def mean_text(values, digits: int = 2) -> str:
     return f"{mean:.{digits}f}{spread} (n = {n})"
 
 
-def _printed(value: float, column: str) -> str:
+# ---------------------------------------------------------------------------------------------
+# Differences between configurations
+
+
+def _points(row) -> str:
+    """"+0.40 [−0.30, +1.10]": a difference and its interval, where it has one."""
+    interval = "" if math.isnan(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
+    return f"{row.difference:+.2f}{interval}".replace("-", "−")
+
+
+def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says.
+
+    Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it; with
+    one seed it holds the scatter of the examples, and not that of the seeds.
+    """
+    words = ("above 0", "below 0", "contains 0", "one seed: no interval")
+    rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), _points(row), row.seeds,
+             statistics.side(row.low, row.high, *words)
+             + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low))) for row in differences.itertuples()]
+    return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says"])
+
+
+def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """`contrasts.differences` on the official sets as numbers: a row for each pair and set; or one, "not run"."""
+    if differences.empty:
+        return rows_or([], ["configuration"])
+    named = differences.assign(metric=differences["metric"].map(METRICS))
+    named = named.rename(columns={"contrast": "configuration", "metric": "split"})
+    return named[["configuration", "split", "difference", "low", "high", "seeds"]].round(2)
+
+
+def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
+
+    frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
+    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Without
+    records one row, "not run".
+    """
+    gaps = {(row.contrast.split(" − ")[0], row.metric): _points(row) for row in differences.itertuples()}
+    rows = []
+    for name in [name for name in arms if len(frame) and (frame["configuration"] == name).any()]:
+        runs = one_setting(frame[frame["configuration"] == name])
+        row = {"configuration": name, "seeds": runs["seed"].nunique(),
+               "parameters, M": f"{mean(runs, 'model_parameters') / 1e6:.1f}"}
+        for metric in OFFICIAL:
+            row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
+            row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
+        megabytes, pairs = mean(runs, "size_bytes") / 1e6, mean(runs, "train_examples")
+        rows.append({**row, "file, MB": "—" if math.isnan(megabytes) else f"{megabytes:.2f}",
+                     "pairs seen": "—" if math.isnan(pairs) else f"{pairs:,.0f}"})
+    return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
+
+
+def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, labels: str = "labels") -> pd.DataFrame:
+    """Mean ± half of the 95% interval over seeds, in percent, of each configuration and number of labels.
+
+    frame: of `results.load`; without records one row, "not run"; "—" where a configuration lacks a metric.
+    """
+    rows = []
+    for (count, name), group in frame.groupby([labels, "configuration"]) if labels in frame else ():
+        chosen = one_setting(group)
+        rows.append((name, int(count), *(mean_text(100 * chosen[m].dropna().astype(float))
+                                         if m in chosen and chosen[m].notna().any() else "—" for m in metrics)))
+    return rows_or(rows, ["configuration", "labels", *(METRICS.get(m, m) + ", %" for m in metrics)])
+
+
+# ---------------------------------------------------------------------------------------------
+# The papers' numbers beside ours
+
+
+def _printed(value: float | None, column: str) -> str:
+    if value is None:
+        return "—"
     return f"{value:.1f}" if column in ("accuracy", "perplexity") else f"{value:g}"
 
 
 def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str = "accuracy_matched",
                      paper_column: str | None = "accuracy", *, scale: float = 100.0, digits: int = 2,
-                     more: tuple[str, ...] = ()) -> pd.DataFrame:
+                     also: tuple[str, ...] = ()) -> pd.DataFrame:
     """The papers' value beside ours for every configuration: mean ± 95% interval over seeds, and n.
 
     frames: one frame of `results.load`, or a column's title → frame. "not run" where a configuration has no
-    record with the metric; "—" where the papers print nothing. more: further configurations to list.
-    Of several settings of a configuration the one with most seeds counts (`claims.one_setting`).
+    record with the metric; "—" where the papers print nothing. also: further configurations to list.
+    Of several settings of a configuration the one with most seeds counts (`contrasts.one_setting`).
     """
-    import pandas as pd
-
-    sets = frames if isinstance(frames, dict) else {"ours": frames}
-    names = [*papers.PAPER_TABLE, *(n for n in more if n not in papers.PAPER_TABLE)]
-    rows = []
-    for name in names:
+    rows = {}
+    for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
-        row = {"configuration": paper.label if paper else name}
+        rows[name] = {"configuration": paper.label if paper else name}
         if paper_column:
-            value = getattr(paper, paper_column, None)
-            row["papers"] = "—" if value is None else _printed(value, paper_column)
-        for title, frame in sets.items():
-            known = frame[frame["configuration"] == name] if metric in frame else frame.iloc[:0]
-            known = known[known[metric].notna()] if len(known) else known
-            chosen = verdicts.one_setting(known)
-            row[title] = mean_text(scale * chosen[metric].astype(float), digits) if len(chosen) else NOT_RUN
-        rows.append(row)
-    return pd.DataFrame(rows, index=pd.Index(names, name="id"))
+            rows[name]["papers"] = _printed(getattr(paper, paper_column, None), paper_column)
+        for title, frame in (frames if isinstance(frames, dict) else {"ours": frames}).items():
+            runs = known(frame, name, metric)
+            rows[name][title] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else NOT_RUN
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="id"))
 
 
 def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
     """First and last development accuracy (%) and the gap, last training minus last development accuracy
     (points), for each of the papers' configurations: mean ± 95% interval over seeds, or "not run"."""
-    import pandas as pd
-
-    frame = verdicts.with_gap(frame)
+    frame = with_gap(frame)
     columns = {"first, %": "first_development_accuracy", "last, %": "final_development_accuracy",
                "gap, points": "generalization_gap"}
     labels = {name: row.label for name, row in papers.PAPER_TABLE.items()}
@@ -166,22 +158,55 @@ def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
 
 def labels_behind(frame: pd.DataFrame, metric: str) -> pd.Series:
     """Labels trained on in the setting that `comparison_table` shows for each configuration; "—" where none was run."""
-    import pandas as pd
-
-    found = {}
+    counts = {}
     for name in papers.PAPER_TABLE:
-        rows = frame[(frame["configuration"] == name) & frame[metric].notna()] if metric in frame else frame.iloc[:0]
-        rows = verdicts.one_setting(rows)
-        counts = rows["labels"].fillna(rows["train_rows"]) if "labels" in rows else rows.get("train_rows")
-        found[name] = f"{counts.max():,.0f}" if len(rows) else "—"
-    return pd.Series(found)
+        runs = known(frame, name, metric)
+        labels = runs["labels"].fillna(runs["train_rows"]) if "labels" in runs else runs.get("train_rows")
+        counts[name] = f"{labels.max():,.0f}" if len(runs) else "—"
+    return pd.Series(counts)
 
 
 def curves_shown(frame: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     """Of `results.load_series` the curves of one setting for each configuration, the one that `curve_ends` shows."""
     metric = "final_development_accuracy"
     rows = frame[frame[metric].notna()] if metric in frame else frame.iloc[:0]
-    return series[series["path"].isin(verdicts.one_setting(rows)["path"])]
+    return series[series["path"].isin(one_setting(rows)["path"])]
+
+
+def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit: str) -> pd.DataFrame:
+    """The papers' sizes or latencies beside ours, as factors of the baseline: a row for each of their configurations.
+
+    column: of `papers.PAPER_TABLE` (size_mb, latency_ms). metric: of the records (size_bytes, latency_ms_p50), shown
+    times `scale`. "not run" where there is no record.
+    """
+    base, rows = _size(frame, "base", metric), {}
+    for name, paper in papers.PAPER_TABLE.items():
+        printed, ours = getattr(paper, column), _size(frame, name, metric)
+        if printed is not None:
+            rows[name] = {
+                "configuration": paper.label, f"papers, {unit}": f"{printed:g}",
+                "papers, of the baseline": f"{papers.ratio_to_base(column, name):.2f}",
+                f"ours, {unit}": NOT_RUN if math.isnan(ours) else f"{scale * ours:.2f}",
+                "ours, of the baseline": "—" if math.isnan(ours / base) else f"{ours / base:.2f}"}
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="id"))
+
+
+def _size(frame: pd.DataFrame, name: str, metric: str) -> float:
+    """Mean of the metric, or NaN; for the baseline's bytes, where not measured, what `tradeoff.file_bytes` takes."""
+    size = mean(known(frame, name, metric), metric)
+    if math.isnan(size) and metric == "size_bytes" and len(frame):
+        return tradeoff.file_bytes(one_setting(frame[frame["configuration"] == name]))
+    return size
+
+
+def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
+    """The arithmetic of one of `contradictions.listed()`: what, how, result."""
+    rows = [(step.what, step.arithmetic, step.result) for step in contradiction.steps]
+    return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])
+
+
+# ---------------------------------------------------------------------------------------------
+# Records, and what benchmarks measured
 
 
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
@@ -194,14 +219,9 @@ def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
 
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     """The records a table or figure stands on: record (path from the book's root), commit, finished."""
-    import pandas as pd
-
-    if frame.empty:
-        return pd.DataFrame([("none", "—", "—")], columns=["record", "commit", "finished"])
-    commits = [commit[:8] + (" (changed)" if dirty else "")
-               for commit, dirty in zip(frame["commit"], frame["dirty"], strict=True)]
-    return pd.DataFrame({"record": list(frame["path"]), "commit": commits,
-                         "finished": [str(t)[:16].replace("T", " ") for t in frame["finished"]]})
+    rows = [(row.path, row.commit[:8] + " (changed)" * bool(row.dirty), str(row.finished)[:16].replace("T", " "))
+            for row in frame.itertuples()]
+    return rows_or(rows, ["record", "commit", "finished"], "none")
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -209,14 +229,11 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
 
     A value that a record lacks is "—"; without records there is one row, "not run".
     """
-    import pandas as pd
-
     wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
               "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
     if frame.empty:
-        return pd.DataFrame([[NOT_RUN, *["—"] * (len(wanted) + 2)]],
-                            columns=["configuration", "seed", *(t for t, _, _ in wanted.values()), "record"])
-    table = pd.DataFrame({"configuration": frame["configuration"], "seed": frame["seed"]})
+        return rows_or([], ["configuration", "seed", *(title for title, _, _ in wanted.values()), "record"])
+    table = frame[["configuration", "seed"]].copy()
     for metric, (title, scale, digits) in wanted.items():
         values = frame[metric] if metric in frame else pd.Series(math.nan, index=frame.index)
         table[title] = ["—" if math.isnan(v) else f"{scale * v:.{digits}f}" for v in values.astype(float)]
@@ -226,8 +243,6 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
 def contestant_table(records: list[dict]) -> pd.DataFrame:
     """Contestants of benchmark records (`results.load_records`), a row each with what was measured of them;
     without records one row, "not run"."""
-    import pandas as pd
-
     rows = [{"contestant": name, **values, "seed": record["seed"],
              "cpu": record["provenance"]["machine"]["cpu"], "record": record["path"]}
             for record in records for name, values in record.get("contestants", {}).items()]
@@ -237,59 +252,99 @@ def contestant_table(records: list[dict]) -> pd.DataFrame:
     return table[[*table.columns.drop(["seed", "cpu", "record"]), "seed", "cpu", "record"]].round(3)
 
 
-def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
-    """The arithmetic of one of `claims.contradictions()`: what, how, result."""
-    import pandas as pd
-
-    rows = [(step.what, step.arithmetic, step.result) for step in contradiction.steps]
-    return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])
-
-
-def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit: str) -> pd.DataFrame:
-    """The papers' sizes or latencies beside ours, as factors of the baseline: a row for each of their configurations.
-
-    column: of `claims.PAPER_TABLE` (size_mb, latency_ms). metric: of the records (size_bytes, latency_ms_p50), shown
-    times `scale`. "not run" where there is no record.
-    """
-    import pandas as pd
-
-    rows, paper_base = [], getattr(papers.PAPER_TABLE["base"], column)
-    base = _value(frame, "base", metric)
-    for name, paper in papers.PAPER_TABLE.items():
-        printed = getattr(paper, column)
-        if printed is None:
-            continue
-        ours = _value(frame, name, metric)
-        rows.append({"configuration": paper.label, f"papers, {unit}": f"{printed:g}",
-                     "papers, of the baseline": f"{printed / paper_base:.2f}",
-                     f"ours, {unit}": NOT_RUN if ours is None else f"{scale * ours:.2f}",
-                     "ours, of the baseline": "—" if ours is None or base is None else f"{ours / base:.2f}"})
-    return pd.DataFrame(rows, index=pd.Index([n for n, p in papers.PAPER_TABLE.items()
-                                              if getattr(p, column) is not None], name="id"))
-
-
-def _value(frame, name: str, metric: str) -> float | None:
-    mine = frame[frame["configuration"] == name] if len(frame) else frame
-    known = mine[mine[metric].notna()] if metric in mine else mine[:0]
-    if len(known):
-        return float(verdicts.one_setting(known)[metric].mean())
-    value = tradeoff.file_bytes(verdicts.one_setting(mine)) if metric == "size_bytes" and len(mine) else np.nan
-    return None if np.isnan(value) else value
-
-
 def speed_table(table: pd.DataFrame, control: str) -> pd.DataFrame:
-    """`benchmark_inference.summarize` for reading; without rows one, "not run"."""
-    import pandas as pd
-
+    """`bench.inference.summarize` for reading; without rows one, "not run"."""
     if table.empty:
-        return pd.DataFrame([{"contestant": NOT_RUN}])
+        return rows_or([], ["contestant"])
     rows = []
     for name, row in table.iterrows():
         spread = "" if np.isnan(row.get("speed_ratio_low", np.nan)) else \
             f" ({row['speed_ratio_low']:.2f} to {row['speed_ratio_high']:.2f})"
+        ratio = f"{row['speed_ratio']:.2f}{spread}" if "speed_ratio" in row else "—"
         rows.append({"contestant": name, "file, MB": f"{row['size_bytes'] / 1e6:.2f}",
                      "ms, median": f"{row['latency_ms_p50']:.1f}",
-                     "ms, 95th percentile": f"{row['latency_ms_p95']:.1f}",
-                     f"times as fast as {control}": f"{row['speed_ratio']:.2f}{spread}"
-                     if "speed_ratio" in row else "—"})
+                     "ms, 95th percentile": f"{row['latency_ms_p95']:.1f}", f"times as fast as {control}": ratio})
     return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------------------------------------
+# Series of records: ADA's weights, AIP's rounds, weights that were pruned
+
+
+def weights_by_round(records: Iterable[Mapping]) -> pd.DataFrame:
+    """Arm weights in long form from records (`results.load_records`): labels, seed, round, operator, strength, weight.
+
+    Read from their series "weight <operator> <strength>" beside "round"; empty where no record has any.
+    """
+    rows = [(record["metrics"].get("labels"), record["seed"], number, operator, float(strength), value)
+            for record in records for name, values in record["series"].items() if name.startswith("weight ")
+            for operator, strength in [name.split(" ")[1:3]]
+            for number, value in zip(record["series"]["round"], values, strict=True)]
+    return pd.DataFrame(rows, columns=["labels", "seed", "round", "operator", "strength", "weight"])
+
+
+def classes_served(frame: pd.DataFrame) -> pd.DataFrame:
+    """By configuration, number of labels and class: accuracy on the reward half, share of the labelled pairs and of
+    ADA's rows, in percent, mean over seeds. frame: of `results.load`; one row "not run" where ADA has no records."""
+    rows = []
+    for name in [c.removeprefix("ada_added_") for c in frame if c.startswith("ada_added_")]:
+        with_ada = frame[frame[f"ada_added_{name}"].notna()]
+        for (configuration, labels), group in with_ada.groupby(["configuration", "labels"]):
+            rows.append((configuration, int(labels), name, *(round(100 * group[f"ada_{kind}_{name}"].mean(), 1)
+                                                             for kind in ("accuracy", "data", "added"))))
+    return rows_or(sorted(rows, key=lambda row: row[:2]), ["configuration", "labels", "class", "accuracy, %",
+                                                           "of the labels, %", "of the added rows, %"])
+
+
+def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
+    """The one-shot arms as points: family, share removed (percent), accuracy (percent, both official sets), seed.
+
+    frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>",
+    "units and whole layers by <score>" or "whole layers by <score>", as the recipe in the record says.
+    The share is of the prunable weights for zeros, of the encoder's for units. The baseline has the family "base".
+    """
+    rows = []
+    for row in frame.itertuples():
+        name, accuracy = row.configuration, 50 * (row.accuracy_matched + row.accuracy_mismatched)
+        if name == "base":
+            rows.append(("base", 0.0, accuracy, row.seed))
+        elif re.fullmatch(r"(magnitude|taylor|activation|random|layers)-\d+", name):
+            recipe = results.record_at(row.path)["parameters"]["recipe"]
+            kinds = set(recipe["kinds"])
+            what = ("whole layers" if kinds == {"layers"} else "units and whole layers" if "layers" in kinds
+                    else "units")
+            rows.append((f"{what} by {recipe['score']}", 100 * row.removed, accuracy, row.seed))
+        elif re.fullmatch(r"prune(-\d+|-layer)?", name):
+            family = "zeros, within each matrix" if name == "prune-layer" else "zeros, all layers together"
+            rows.append((family, 100 * row.sparsity, accuracy, row.seed))
+    return pd.DataFrame(rows, columns=["family", "removed", "accuracy", "seed"])
+
+
+def rounds(record: Mapping | None) -> pd.DataFrame:
+    """AIP's attempts from its record, for `figures.trace`; empty without one. points: to where the run started."""
+    if record is None:
+        return pd.DataFrame()
+    names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
+    table = pd.DataFrame({name: record["series"][name] for name in names}, dtype=float)
+    return table.assign(points=100 * (table["accuracy"] - record["metrics"]["accuracy_start"]))
+
+
+def weight_histograms(record: Mapping) -> dict[str, dict[str, np.ndarray]]:
+    """The weight histograms of a record's series: layer number -> {"centre", "before", "after"}; {} without."""
+    series = record["series"]
+    layers = [name.removeprefix("before layer ") for name in series if re.fullmatch(r"before layer \d+", name)]
+    return {layer: {"centre": np.array(series["histogram_centre"]), "before": np.array(series[f"before layer {layer}"]),
+                    "after": np.array(series[f"after layer {layer}"])} for layer in layers}
+
+
+def shape_table(records: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Overlap of the shapes, weights removed and mass removed: means over the layers, and the lowest overlap."""
+    rows = []
+    for name, record in records.items():
+        overlap, *removed = (np.array(record["series"].get(f"layer_{key}", []))
+                             for key in ("overlap", "removed_weights", "removed_mass"))
+        if len(overlap):
+            rows.append((name, record["seed"], overlap.mean(), overlap.min(),
+                         *(f"{100 * share.mean():.1f}" for share in removed)))
+    columns = ["configuration", "seed", "overlap, mean", "overlap, lowest", "weights removed, %", "mass removed, %"]
+    return rows_or(rows, columns).round(3)

@@ -10,20 +10,15 @@ alone. All of one profile, data set and model: what is compared was measured on 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from seo_core.analysis import papers, verdicts
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from seo_core.analysis import papers
+from seo_core.analysis.contrasts import OFFICIAL, mean, one_setting
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
             "13_quantization_distillation")
-
-
 SPEED = "tab3_inference_speed"
 COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
 PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["seo"].size_mb,  # 3.1
@@ -37,43 +32,35 @@ def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
     batch in the inference benchmark. smaller, faster: the baseline's bytes and milliseconds over these. NaN where it
     was not measured; empty without records.
     """
-    import pandas as pd
-
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
-    for experiment in CHAPTERS:
-        mine = frame[frame["experiment"] == experiment]
-        for name in dict.fromkeys(mine["configuration"]):
-            chosen = verdicts.one_setting(mine[mine["configuration"] == name])
-            if "accuracy_matched" not in chosen or chosen["accuracy_matched"].isna().all():
-                continue
-            sets = [c for c in ("accuracy_matched", "accuracy_mismatched") if c in chosen]
-            timed = speed[speed["configuration"] == name]
-            timed = verdicts.one_setting(timed) if len(timed) else timed
-            size = _mean(timed, "size_bytes")
-            size = file_bytes(chosen, base) if math.isnan(size) else size
-            rows.append((name, experiment, 100 * float(np.nanmean(chosen[sets].to_numpy(float))),
-                         chosen["seed"].nunique(), size / 1e6, _mean(timed, "latency_ms_p50")))
+    compressed = frame[frame["experiment"].isin(CHAPTERS)]
+    order = compressed["experiment"].map(CHAPTERS.index).sort_values(kind="stable").index
+    for (experiment, name), runs in compressed.loc[order].groupby(["experiment", "configuration"], sort=False):
+        chosen = one_setting(runs)
+        if "accuracy_matched" not in chosen or chosen["accuracy_matched"].isna().all():
+            continue
+        accuracy = 100 * float(np.nanmean(chosen[[c for c in OFFICIAL if c in chosen]].to_numpy(float)))
+        timed = one_setting(speed[speed["configuration"] == name])
+        size = mean(timed, "size_bytes")
+        size = file_bytes(chosen, base) if math.isnan(size) else size
+        rows.append((name, experiment, accuracy, chosen["seed"].nunique(), size / 1e6, mean(timed, "latency_ms_p50")))
     table = pd.DataFrame(rows, columns=list(COLUMNS[:6])).drop_duplicates("configuration", ignore_index=True)
     table = table.iloc[np.argsort(table["configuration"] != base, kind="stable")].reset_index(drop=True)
-    own = table[table["configuration"] == base]
+    baseline = table[table["configuration"] == base]
     for cost, gain in (("megabytes", "smaller"), ("ms", "faster")):
-        table[gain] = (own[cost].iloc[0] if len(own) else math.nan) / table[cost]
+        table[gain] = (baseline[cost].iloc[0] if len(baseline) else math.nan) / table[cost]
     return table
 
 
 def file_bytes(chosen: pd.DataFrame, base: str = "base") -> float:
     """Mean size_bytes of one configuration's records. Of the baseline, which is not exported by a chapter: the bytes of
     its weights in fp32, which is its file up to a header of some kB."""
-    size = _mean(chosen, "size_bytes")
+    size = mean(chosen, "size_bytes")
     if math.isnan(size) and len(chosen) and set(chosen["configuration"]) == {base}:
-        size = 4 * _mean(chosen, "model_parameters")
+        size = 4 * mean(chosen, "model_parameters")
     return size
-
-
-def _mean(frame, column: str) -> float:
-    return float(frame[column].mean()) if len(frame) and column in frame else math.nan
 
 
 def pareto(table: pd.DataFrame, *, cost: str = "megabytes", gain: str = "accuracy") -> pd.DataFrame:
@@ -94,15 +81,12 @@ def bert_weights(hidden: int, layers: int, ffn: int, words: int, *, positions: i
             "encoder": layers * (attention + feed_forward + 4 * hidden),  # and two LayerNorms
             "pooler and classifier": hidden * hidden + hidden + classes * (hidden + 1)}
 
+
 FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
-
-
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
             "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
-
-
 METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 
 

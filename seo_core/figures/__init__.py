@@ -1,149 +1,32 @@
-"""The book's figures, one function each: the only room that imports matplotlib.
+"""The book's figures, one function each: the only room that imports matplotlib, and only once something is drawn.
 
     _ = figures.training_curves(result.series)
 
-style.py says how all of them look; the others draw curves, intervals, bars, the architecture, and what one chapter
+style.py says how all of them look; the others draw curves, intervals, bars, maps, the system, and what one chapter
 alone needs.
 """
 
-from seo_core.figures.adaptive import (
-    arm_weights,
-    where_rows_went,
-)
-from seo_core.figures.architecture import (
-    COMPONENTS,
-    EDGES,
-    Component,
-    architecture,
-    dependencies,
-    structure,
-)
-from seo_core.figures.bars import (
-    by_genre,
-    confusion,
-    ratio_bars,
-    wilson,
-)
-from seo_core.figures.curves import (
-    accuracy_curves,
-    reference_curves,
-    training_curves,
-)
-from seo_core.figures.data import (
-    baselines,
-    genres,
-    lengths,
-)
-from seo_core.figures.intervals import (
-    forest,
-    gain_intervals,
-    gain_points,
-    to_base,
-)
-from seo_core.figures.pruning import (
-    rounding,
-    share_and_accuracy,
-    sizes,
-    softened,
-    sqd_trace,
-    trace,
-    weight_distributions,
-)
-from seo_core.figures.selection import (
-    bought_map,
-    by_class,
-    data_maps,
-    development,
-    label_curves,
-    label_points,
-    labels_needed,
-    movement,
-    thresholds,
-)
-from seo_core.figures.size_speed import (
-    latency_bars,
-    parts,
-    ranges,
-    size_vs_speed,
-)
-from seo_core.figures.style import (
-    BLACK,
-    BLUE,
-    CARD,
-    COLOURS,
-    DEEPEST,
-    GREEN,
-    GRID,
-    LINES,
-    MARKERS,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SOFT,
-    VERMILION,
-    YELLOW,
-    end_axis,
-    style,
-)
+import importlib
 
-__all__ = [
-    "BLACK",
-    "BLUE",
-    "CARD",
-    "COLOURS",
-    "COMPONENTS",
-    "Component",
-    "DEEPEST",
-    "EDGES",
-    "GREEN",
-    "GRID",
-    "LINES",
-    "MARKERS",
-    "ORANGE",
-    "PURPLE",
-    "SKY",
-    "SOFT",
-    "VERMILION",
-    "YELLOW",
-    "accuracy_curves",
-    "architecture",
-    "arm_weights",
-    "baselines",
-    "bought_map",
-    "by_class",
-    "by_genre",
-    "confusion",
-    "data_maps",
-    "dependencies",
-    "development",
-    "end_axis",
-    "forest",
-    "gain_intervals",
-    "gain_points",
-    "genres",
-    "label_curves",
-    "label_points",
-    "labels_needed",
-    "latency_bars",
-    "lengths",
-    "movement",
-    "parts",
-    "ranges",
-    "ratio_bars",
-    "reference_curves",
-    "rounding",
-    "share_and_accuracy",
-    "size_vs_speed",
-    "sizes",
-    "softened",
-    "sqd_trace",
-    "structure",
-    "style",
-    "thresholds",
-    "to_base",
-    "trace",
-    "training_curves",
-    "weight_distributions",
-    "where_rows_went",
-    "wilson",
-]
+_PLACES = {
+    "curves": "accuracy_curves arm_weights development label_curves lengths movement rounding share_and_accuracy"
+              " sqd_trace thresholds training_curves",
+    "intervals": "by_genre forest labels_needed where_rows_went",
+    "bars": "baselines by_class genres latency_bars parts ratio_bars sizes softened",
+    "maps": "bought_map confusion data_maps",
+    "pruning": "ranges trace weight_distributions",
+    "size_speed": "size_vs_speed",
+    "system": "COMPONENTS EDGES Component architecture dependencies structure",
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,106 +1,186 @@
-"""Bars: ratios of a benchmark, confusion, accuracy by genre."""
+"""Bars: ratios and times of benchmarks, parts of files, genres, classes, and sizes of layers."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from seo_core.figures.style import BLACK, COLOURS, MARKERS, SKY, SOFT, _styled
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from seo_core.figures import style
 
 
-@_styled
+def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.ndarray, *, start: float = 0,
+          words: str = "{:.2f}"):
+    """A figure of horizontal bars from `start` to the values, with whiskers from low to high; a value beside each."""
+    figure, axes = style.rows_of(names)
+    reach = np.maximum(np.nan_to_num([values - low, high - values]), 0)
+    places = -np.arange(len(values))
+    axes.barh(places, values - start, left=start, color=style.SKY, height=0.62, xerr=reach,
+              error_kw={"capsize": 3, "ecolor": style.BLACK})
+    for place, value, end in zip(places, values, values + reach[1], strict=True):
+        style.value_beside(axes, end, place, words.format(value))
+    axes.set_xlim(0, 1.12 * max(1, (values + reach[1]).max(initial=0)))
+    return figure, axes
+
+
+@style.card
 def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
     """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names.
 
     A line stands at 1, the contestant that the others are compared with. log: a logarithmic axis, with bars from that
     line, where ratios lie orders of magnitude apart.
     """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * max(len(table), 2)))
-    ratio = table["ratio"].to_numpy(float)
-    reach = [ratio - table.get("ratio_low", table["ratio"]), table.get("ratio_high", table["ratio"]) - ratio]
-    places = np.arange(len(table))[::-1]
-    axes.barh(places, ratio - log, left=1 if log else 0, color=SKY, height=0.62,
-              xerr=np.maximum(np.nan_to_num(reach), 0), error_kw={"capsize": 3, "ecolor": BLACK})
-    axes.axvline(1, color=BLACK, linewidth=1.1, linestyle="--")
-    ends = ratio + np.maximum(np.nan_to_num(reach[1]), 0)
-    for place, value, end in zip(places, ratio, ends, strict=True):
-        axes.annotate(f"{value:.3g}" if log else f"{value:.2f}", (end, place), xytext=(5, 0),
-                      textcoords="offset points", va="center", fontsize=9)
-    axes.set(yticks=places, yticklabels=table.index, xlabel=label, xlim=(0, 1.12 * max(1, ends.max())))
+    ratio, low, high = (table.get(column, table["ratio"]).to_numpy(float)
+                        for column in ("ratio", "ratio_low", "ratio_high"))
+    figure, axes = _bars(table.index, ratio, low, high, start=float(log), words="{:.3g}" if log else "{:.2f}")
+    axes.axvline(1, color=style.BLACK, linewidth=1.1, linestyle="--")
+    axes.set_xlabel(label)
     if log:
-        axes.set(xscale="log", xlim=(0.5 * min(1, ratio.min()), 4 * max(1, ends.max())))
+        axes.set(xscale="log", xlim=(0.5 * min(1, ratio.min()), 4 * max(1, np.nanmax([ratio, high]))))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.grid(False, axis="y")
-    figure.tight_layout()
+    return figure
+
+
+@style.card
+def latency_bars(table: pd.DataFrame) -> Figure:
+    """Median milliseconds per batch with a whisker to the 95th percentile: batches are sorted by length, so that is
+    the time of the longest texts. table: of `bench.inference.summarize`, or empty: "not run"."""
+    if len(table):
+        table = table.sort_values("latency_ms_p50")
+        median, end = (table[f"latency_ms_{part}"].to_numpy(float) for part in ("p50", "p95"))
+        figure, axes = _bars(table.index, median, median, end, words="{:.1f}")
+    else:
+        figure, axes = style.rows_of(())
+        style.not_run(axes)
+    axes.set_xlabel("ms per batch: median, whisker to the 95th percentile (the longest texts)")
     return figure
 
 
 # ---------------------------------------------------------------------------------------------
-# What a classifier gets wrong
+# Stacked bars
 
 
-@_styled
-def confusion(matrix, labels) -> Figure:
-    """Confusion matrix (k, k), rows the true class: counts, coloured by the share of their row."""
-    import matplotlib.pyplot as plt
+def _stacked(axes, table: pd.DataFrame, labels: Sequence[str]) -> None:
+    """A bar for each row, a part for each column."""
+    left = np.zeros(len(table))
+    for number, (label, values) in enumerate(zip(labels, table.to_numpy().T, strict=True)):
+        axes.barh(-np.arange(len(table)), values, left=left, height=0.62, label=label, edgecolor="white",
+                  color=style.COLOURS[number % 7], hatch=style.HATCHES[number % 5])
+        left = left + values
 
-    counts = np.asarray(matrix)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    k = len(labels)
-    figure, axes = plt.subplots(figsize=(1.6 + 1.15 * k, 1.1 + 0.95 * k))
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for i in range(k):
-        for j in range(k):
-            axes.text(j, i, f"{counts[i, j]:,}\n{share[i, j]:.0%}".replace(",", " "), ha="center",
-                      va="center", color="white" if share[i, j] > 0.55 else BLACK, fontsize=10)
-    axes.set(xticks=range(k), yticks=range(k), xticklabels=labels, yticklabels=labels, xlabel="predicted",
-             ylabel="true")
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    figure.tight_layout()
+
+@style.card
+def parts(files: Mapping[str, Mapping[str, int]]) -> Figure:
+    """Stacked bars: name of a file -> part -> bytes (`quantization.bytes_by_part`)."""
+    megabytes = pd.DataFrame.from_dict(files, orient="index").fillna(0) / 1e6
+    figure, axes = style.rows_of(megabytes.index, height=0.45)
+    _stacked(axes, megabytes, megabytes.columns)
+    for place, total in enumerate(megabytes.sum(axis=1)):
+        style.value_beside(axes, total, -place, f"{total:.1f}")
+    axes.set(xlabel="megabytes of the file", xlim=(0, 1.1 * megabytes.sum(axis=1).max()))
+    style.legend_above(axes, 3)
     return figure
 
 
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share of n examples (Wilson 1927): stays inside [0, 1] for small n."""
-    if n == 0:
-        return 0.0, 1.0
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+@style.card
+def genres(counts: pd.DataFrame, labels) -> Figure:
+    """Pairs by genre and label. counts: index genre, one column per label id; labels: their names."""
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False).index]
+    figure, axes = style.rows_of(counts.index, height=0.36)
+    _stacked(axes, counts, [labels[column] for column in counts])
+    axes.set_xlabel("pairs")
+    style.legend_above(axes, len(labels))
+    return figure
 
 
-@_styled
-def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tuple[float, int]]) -> Figure:
-    """Accuracy by genre with 95% intervals. accuracies: genre → (accuracy, examples), or label of a set
-    ("matched", "mismatched") → such a table."""
-    import matplotlib.pyplot as plt
+@style.card
+def baselines(table: pd.DataFrame) -> Figure:
+    """Accuracy of each baseline on each evaluation split. table: what `seo_core.data.baselines` returns."""
+    splits = [c for c in table.columns if c not in ("baseline", "features")]
+    figure, axes = style.rows_of(table["baseline"])
+    for number, split in enumerate(splits):
+        axes.plot(table[split], -np.arange(len(table)), label=split.replace("_", " "), markersize=9,
+                  **style.look(number) | {"linestyle": "none"})
+    chance = float(table.loc[table["baseline"] == "majority class", splits].mean(axis=None))
+    axes.axvline(chance, color=style.SOFT, linewidth=1)
+    axes.set(xlabel="accuracy, %", xlim=(0, 100))
+    style.legend_above(axes)
+    return figure
 
-    sets = accuracies if all(isinstance(v, dict) for v in accuracies.values()) else {"": accuracies}
-    genres = sorted({g for table in sets.values() for g in table},
-                    key=lambda g: np.mean([t[g][0] for t in sets.values() if g in t]))
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.36 * max(len(genres), 2)))
-    for number, (label, table) in enumerate(sets.items()):
-        for genre, (accuracy, n) in table.items():
-            low, high = wilson(accuracy, n)
-            axes.errorbar(100 * accuracy, genres.index(genre), capsize=3, color=COLOURS[number % 7],
-                          xerr=[[100 * max(accuracy - low, 0)], [100 * max(high - accuracy, 0)]],
-                          marker=MARKERS[number % 7], linestyle="none",
-                          label=label if genre == next(iter(table)) else None)
-            axes.annotate(f"{n}", (100 * high, genres.index(genre)), xytext=(5, 0), va="center", fontsize=9,
-                          textcoords="offset points", color=SOFT)
-    axes.set(yticks=range(len(genres)), yticklabels=genres,
-             xlabel="accuracy, % (bars: 95% interval; beside them: number of examples)")
-    axes.set_ylim(-0.6, len(genres) - 0.4)
-    if any(sets):
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets))
-    figure.tight_layout()
+
+# ---------------------------------------------------------------------------------------------
+# Bars side by side
+
+
+def _side_by_side(axes, table: pd.DataFrame, x: str, y: str, hue: str, **options) -> None:
+    """Bars of the means of y at each x, one for each value of hue, in its colour and hatch; names stay for a legend."""
+    import seaborn
+
+    groups = list(dict.fromkeys(table[hue]))
+    options |= {"data": table, "x": x, "y": y, "hue": hue, "hue_order": groups, "ax": axes, "legend": False}
+    if groups:
+        seaborn.barplot(**options, errorbar=None, palette=list(style.COLOURS[: len(groups)]), saturation=1, alpha=0.75)
+    for container, group, hatch in zip(axes.containers, groups, style.HATCHES * len(groups), strict=False):
+        container.set_label(group if len(container) else "_nothing")
+        plt.setp(container.patches, hatch=hatch)
+    if not groups:
+        style.not_run(axes)
+    axes.grid(False, axis="x")
+
+
+@style.card
+def by_class(frame: pd.DataFrame) -> Figure:
+    """Share kept and accuracy of the pseudo-labels by the teacher's class, a panel each; "not run" if empty.
+
+    frame: columns arm, class, kept, accuracy (fractions), a row per arm, seed and class: points are the seeds, bars
+    their mean.
+    """
+    import seaborn
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    arms, classes = list(dict.fromkeys(frame["arm"])), list(dict.fromkeys(frame["class"]))
+    shares = frame.assign(kept=100 * frame["kept"], accuracy=100 * frame["accuracy"])
+    for axes, key, words in zip(panels, ("kept", "accuracy"), ("kept, %", "right, % of what is kept"), strict=True):
+        _side_by_side(axes, shares, "class", key, "arm", order=classes)
+        if arms:
+            seaborn.stripplot(shares, x="class", y=key, hue="arm", hue_order=arms, order=classes, dodge=True,
+                              jitter=False, palette=[style.BLACK] * len(arms), size=3, legend=False, ax=axes)
+        axes.set(xlabel="", ylim=(0, 102))
+        axes.set_ylabel(words, visible=True)  # seaborn hides it beside shared ticks
+    if classes:
+        panels[1].axhline(100 / len(classes), color=style.SOFT, linewidth=1, linestyle=":")
+    style.shared_legend(figure, place="outside upper left")
+    return figure
+
+
+@style.card
+def sizes(networks: Mapping[str, Mapping[str, Sequence[int]]]) -> Figure:
+    """Heads and neurons of each layer, a panel each; "not run" without networks.
+
+    networks: name -> {"heads": [...], "neurons": [...]}, the lowest layer first.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4))
+    for axes, kind, words in zip(panels, ("heads", "neurons"), ("attention", "feed-forward"), strict=True):
+        layers = pd.DataFrame([(name, layer, size) for name, left in networks.items()
+                               for layer, size in enumerate(left[kind], 1)], columns=["network", "layer", kind])
+        _side_by_side(axes, layers, "layer", kind, "network")
+        axes.set(xlabel="layer", ylabel=f"{words} {kind}")
+    style.shared_legend(figure, place="outside upper left")
+    return figure
+
+
+@style.card
+def softened(probabilities: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
+    """A teacher's probabilities (k,) for one text at several temperatures; name -> probabilities."""
+    figure, axes = plt.subplots(figsize=(7, 3))
+    table = pd.DataFrame([(name, label, value) for name, values in probabilities.items()
+                          for label, value in zip(labels, values, strict=True)], columns=["name", "label", "value"])
+    _side_by_side(axes, table, "label", "value", "name")
+    for bars in axes.containers:
+        axes.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
+    axes.set(xlabel="", ylabel="probability", ylim=(0, 1.12))
+    style.legend_above(axes, len(probabilities))
     return figure

@@ -1,55 +1,68 @@
-"""The book's figures and comparison tables, one function each. The only module that imports matplotlib.
-
-Every figure is a light, opaque card, so that it reads on a dark page too; colours are Okabe and Ito's,
-which colour-blind readers can tell apart, and never stand alone: markers or line styles go with them.
-Functions return a matplotlib Figure, which a notebook shows at the end of the cell: `_ = architecture()`.
-"""
+"""Curves: of training, over labels, over rounds, and by layer; one way to draw all of them (`curve`)."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from seo_core.analysis import papers
-from seo_core.analysis.verdicts import NOT_RUN
-from seo_core.figures.style import BLACK, BLUE, CARD, COLOURS, LINES, MARKERS, ORANGE, SOFT, VERMILION, _styled
+from seo_core.analysis.efficiency import with_start
+from seo_core.figures import style
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+
+def curve(axes, x, y, **options) -> None:
+    """y over x: the mean at each x, and the range of its values as a band; a lone x has it as an upright line.
+
+    A y that is missing leaves a gap, which seaborn's lineplot would close.
+    """
+    by_x = pd.Series(np.asarray(y, dtype=float)).groupby(np.asarray(x, dtype=float))
+    mean, low, high = by_x.mean(), by_x.min(), by_x.max()
+    line, = axes.plot(mean.index, mean, **options)
+    if (high > low).any():
+        if len(mean) > 1:
+            axes.fill_between(mean.index, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        else:
+            axes.vlines(mean.index, low, high, color=line.get_color())
+
+
+def curves_by_name(axes, curves: Mapping[str, tuple[Sequence, Sequence]], **labels) -> None:
+    """A curve for each name → (x, y), each with its style.look; "not run" without any. labels: of the axes."""
+    for number, (name, (x, y)) in enumerate(curves.items()):
+        curve(axes, x, y, label=name, **style.look(number))
+    if not curves:
+        style.not_run(axes)
+    axes.set(**labels)
 
 
 # ---------------------------------------------------------------------------------------------
 # Figure 2 and the curves of a training run
 
-
-def _curve(frame: pd.DataFrame, name: str):
-    """(steps, mean, lowest, highest) over seeds of one curve in long form, without missing points."""
-    rows = frame[(frame["name"] == name) & frame["value"].notna()]
-    by_step = rows.groupby("step")["value"]
-    return by_step.mean().index.to_numpy(float), by_step.mean().to_numpy(), by_step.min().to_numpy(), \
-        by_step.max().to_numpy()
+KINDS = {"train": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
+         "development": {"color": style.BLUE, "linestyle": "-", "marker": "o"}}
 
 
 def _levels(axes, configuration: str) -> None:
     """The papers' values as horizontal lines: Fig. 2's levels where it has them, else the table's."""
     if configuration not in papers.PAPER_TABLE:
         return
-    curve = papers.FIGURE_2.get(configuration)
-    lines = [("papers, table", papers.PAPER_TABLE[configuration].accuracy, ":", SOFT)]
-    if curve:
-        lines += [("papers' Fig. 2, train", curve.train, "--", BLACK),
-                  ("papers' Fig. 2, validation", curve.validation, "-", BLACK)]
+    ends = papers.FIGURE_2.get(configuration)
+    lines = [("papers, table", papers.PAPER_TABLE[configuration].accuracy, ":", style.SOFT)]
+    if ends:
+        lines += [("papers' Fig. 2, train", ends.train, "--", style.BLACK),
+                  ("papers' Fig. 2, validation", ends.validation, "-", style.BLACK)]
     for label, value, line, colour in lines:
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.1, label=label)
-    if curve and curve.start is not None:
-        axes.plot([0], [curve.start], color=BLACK, marker="x", linestyle="none",
-                  label="papers' Fig. 2, start")
+    if ends and ends.start is not None:
+        axes.plot([0], [ends.start], color=style.BLACK, marker="x", linestyle="none", label="papers' Fig. 2, start")
 
 
-@_styled
+@style.card
 def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, ...] | None = None) -> Figure:
     """Figure 2: accuracy over training, ours beside the levels the papers converge to.
 
@@ -57,115 +70,252 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
     per configuration (default: all nine), with "no curve" where no set has one. Lines are means
     over seeds, bands run from the lowest to the highest seed.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
     names = configurations or tuple(papers.PAPER_TABLE)
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(3 * columns, 2.4 * rows + 0.9), sharex=True,
-                                sharey=True, squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(3 * columns, 2.4 * rows + 0.9), sharex=True, sharey=True,
+                                squeeze=False)
     for axes in grid.flat[len(names):]:
         axes.axis("off")
     for axes, name in zip(grid.flat, names, strict=False):
         _levels(axes, name)
-        if not _draw_runs(axes, curves, name):
-            axes.text(0.5, 0.3, "no curve", transform=axes.transAxes, ha="center", va="center", fontsize=11,
-                      color=VERMILION, style="italic")
+        levels = len(axes.lines)
+        for number, (label, series) in enumerate(curves.items()):
+            for kind, shown_as in KINDS.items():
+                points = series[(series["configuration"] == name) & (series["name"] == f"{kind}_accuracy")].dropna(
+                    subset="value")
+                if len(points):
+                    curve(axes, points["step"], 100 * points["value"], label=f"{label}, {kind}",
+                          color=shown_as["color"], linestyle=style.LINES[number % 4], marker=style.MARKERS[number],
+                          markerfacecolor=style.CARD if number else shown_as["color"])
+        if len(axes.lines) == levels:
+            style.not_run(axes, "no curve", height=0.3)
         axes.set_title(papers.PAPER_TABLE[name].label if name in papers.PAPER_TABLE else name, fontsize=10)
+        axes.label_outer()
+        axes.set(xlabel="epoch" if axes in grid[-1] else "", ylabel="accuracy, %" if axes in grid[:, 0] else "")
     low = min([60.0, *(100 * f.loc[f["name"].str.endswith("accuracy"), "value"].min()
                        for f in curves.values() if len(f))])
     grid[0, 0].set(ylim=(max(0, 5 * math.floor(low / 5) - 2), 100))
-    grid[0, 0].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy, %")
-    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(),
-                                                                            strict=True)}
-    figure.tight_layout(rect=(0, 0.9 / figure.get_figheight(), 1, 1))
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=min(3, len(handles)))
+    style.whole_numbers(grid[0, 0])
+    style.shared_legend(figure, 3)
     return figure
 
 
-def _draw_runs(axes, curves: dict[str, pd.DataFrame], configuration: str) -> bool:
-    """Training and development curves of one configuration, per set of records; whether there were any."""
-    drawn = False
-    for number, (label, frame) in enumerate(curves.items()):
-        mine = frame[frame["configuration"] == configuration]
-        for name, words, colour in (("train_accuracy", "train", ORANGE),
-                                    ("development_accuracy", "development", BLUE)):
-            steps, mean, low, high = _curve(mine, name)
-            if not len(steps):
-                continue
-            drawn = True
-            axes.plot(steps, 100 * mean, color=colour, linestyle=LINES[number % 4], marker=MARKERS[number],
-                      markersize=5, label=f"{label}, {words}",
-                      markerfacecolor=colour if number == 0 else CARD)
-            axes.fill_between(steps, 100 * low, 100 * high, color=colour, alpha=0.18, linewidth=0)
-    return drawn
+@style.card
+def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[Mapping]) -> Figure:
+    """Accuracy and loss over epochs: of one run's series, of several (label → series), or of records of one
+    configuration (`results.load_records`: the mean over seeds, and the range between them).
 
-
-@_styled
-def training_curves(series: dict[str, dict[str, list]] | dict[str, list]) -> Figure:
-    """Accuracy and loss over epochs. series: one run's curves, or label → curves for several.
-
-    Curves that are missing are left out; points that are None leave gaps.
+    Curves that are missing are left out; points that are None leave gaps; "not run" without any.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
-    runs = series if series and all(isinstance(v, dict) for v in series.values()) else {"": series}
+    if isinstance(runs, Sequence):
+        labelled = [("", record["series"]) for record in runs]
+    else:
+        labelled = list(runs.items()) if runs and all(isinstance(v, Mapping) for v in runs.values()) else [("", runs)]
+    labels = list(dict.fromkeys(label for label, _ in labelled))
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
-    kinds = (("train_{}", "train", "--", "s"), ("development_{}", "development", "-", "o"))
-    for axes, what in zip(panels, ("accuracy", "loss"), strict=True):
-        for number, (label, curves) in enumerate(runs.items()):
-            for key, words, line, marker in kinds:
-                values = np.array(curves.get(key.format(what), []), dtype=float)
-                if not len(values):
-                    continue
-                steps = curves.get("epoch", [])
-                steps = steps if len(steps) == len(values) else range(1, len(values) + 1)
-                colour = COLOURS[number % 7] if len(runs) > 1 else (ORANGE if words == "train" else BLUE)
-                axes.plot(steps, values * (100 if what == "accuracy" else 1), color=colour, linestyle=line,
-                          marker=marker, markersize=5, label=f"{label} {words}".strip())
+    for axes, what, scale in zip(panels, ("accuracy", "loss"), (100, 1), strict=True):
+        for number, label in enumerate(labels):
+            for kind, shown_as in KINDS.items():
+                points = [(epoch, value) for name, series in labelled if name == label
+                          for values in [series.get(f"{kind}_{what}") or []]
+                          for epoch, value in zip(_epochs(series, len(values)), values, strict=True)]
+                if points:
+                    epochs, values = np.array(points, dtype=float).T
+                    curve(axes, epochs, scale * values, label=f"{label} {kind}".strip(), **shown_as
+                          | ({"color": style.COLOURS[number % 7]} if len(labels) > 1 else {}))
         axes.set(xlabel="epoch", ylabel="accuracy, %" if what == "accuracy" else "loss, nats")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        if axes.lines:
-            axes.legend()
-        else:
-            axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=SOFT)
-    figure.tight_layout()
+        style.whole_numbers(axes)
+        axes.legend() if axes.lines else style.not_run(axes)
     return figure
 
 
-@_styled
-def reference_curves(records: list[dict]) -> Figure:
-    """Accuracy and loss of `results.load_records`, mean over seeds with the range between them;
-    "not run" if there are none."""
-    import matplotlib.pyplot as plt
-    import pandas as pd
-    from matplotlib.ticker import MaxNLocator
+def _epochs(series: Mapping, count: int) -> Sequence:
+    """Where the points of a curve lie: at the epochs of its series, if there is one for each."""
+    epochs = series.get("epoch") or []
+    return epochs if len(epochs) == count else range(1, count + 1)
 
-    rows = [(step, name, value) for record in records for name, values in record["series"].items()
-            for step, value in zip(record["series"].get("epoch") or range(1, len(values) + 1), values,
-                                   strict=False)]
-    curves = pd.DataFrame(rows, columns=["step", "name", "value"]).astype({"value": float})
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
-    for axes, what in zip(panels, ("accuracy", "loss"), strict=True):
-        scale = 100 if what == "accuracy" else 1
-        for words, colour, line, marker in (("train", ORANGE, "--", "s"), ("development", BLUE, "-", "o")):
-            steps, mean, low, high = _curve(curves, f"{words}_{what}")
-            if len(steps):
-                axes.plot(steps, scale * mean, color=colour, linestyle=line, marker=marker, markersize=5,
-                          label=words)
-                axes.fill_between(steps, scale * low, scale * high, color=colour, alpha=0.18, linewidth=0)
-        axes.set(xlabel="epoch", ylabel="accuracy, %" if what == "accuracy" else "loss, nats")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        if axes.lines:
+
+@style.card
+def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
+    """Development accuracy over epochs, mean over seeds and the range between them; "not run" without curves.
+
+    series: `results.load_series`; names: configuration -> its label in the legend.
+    """
+    figure, axes = plt.subplots(figsize=(8, 3.8))
+    points = series[series["name"] == "development_accuracy"] if len(series) else series
+    by_name = {names[name]: (rows["step"], 100 * rows["value"])
+               for name, rows in points.groupby("configuration") if name in names} if len(points) else {}
+    curves_by_name(axes, {label: by_name[label] for label in names.values() if label in by_name},
+                   xlabel="epoch", ylabel="development accuracy, %")
+    style.whole_numbers(axes)
+    if by_name:
+        style.legend_above(axes, 3)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------
+# Over labels, rounds, shares
+
+
+@style.card
+def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy", *,
+                 shared: bool = True) -> Figure:
+    """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
+
+    curves: `efficiency.label_curves`. The control is black and dashed. shared: below its smallest budget an arm's curve
+    begins at the control's last point, of the arm's seeds, a run that both share; else an arm that was run at one
+    number of labels is a point. The number of seeds stands in the legend.
+    """
+    figure, axes = plt.subplots(figsize=(8, 4.4))
+    names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
+    for number, name in enumerate(names):
+        runs = points = curves[curves["configuration"] == name]
+        if shared:
+            points = with_start(curves, name, target)
+            before = points.loc[points["labels"] < runs["labels"].min(), "labels"]
+            points = points[points["labels"] >= (before.max() if len(before) else 0)]
+        shown_as = {"color": style.BLACK, "linestyle": "--", "linewidth": 2} if name == target else {
+            "color": style.COLOURS[(number - 1) % 6], "linestyle": style.LINES[(number // 6) % 4]}
+        curve(axes, points["labels"], 100 * points["accuracy"], marker=style.MARKERS[number % 7], **shown_as,
+              zorder=2 + (name == target), label=f"{name} ({style.seeds_text(runs.groupby('labels').size())})")
+    axes.set(xlabel="labels", ylabel=f"{metric}, %")
+    if names:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(curves["labels"].unique())))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.legend(ncols=2)
+    else:
+        style.not_run(axes)
+    return figure
+
+
+@style.card
+def arm_weights(log: pd.DataFrame) -> Figure:
+    """Arm weights by round: a line per arm, with a band from the lowest to the highest seed where there are several.
+
+    log: `AdaptiveResult.log`, or `tables.weights_by_round`: columns round, operator, strength, weight. A panel for each
+    number of labels if it has a column "labels". An arm is an operator at a strength: its colour is the operator's, its
+    line style the strength's. The dotted line is an even share.
+    """
+    panels = list(log.groupby("labels")) if "labels" in log else [(None, log)]
+    figure, grid = plt.subplots(1, max(1, len(panels)), figsize=(8, 4.2), sharey=True, squeeze=False)
+    operators, strengths = sorted(log["operator"].unique()), sorted(log["strength"].unique())
+    graded = log.groupby("operator")["strength"].nunique() > 1
+    for axes, (labels, rows) in zip(grid[0], panels, strict=False):
+        arms = rows.groupby(["operator", "strength"])
+        for (operator, strength), arm in arms:
+            shown_as = style.look(operators.index(operator)) | {"linestyle": style.LINES[strengths.index(strength) % 4]}
+            curve(axes, arm["round"], 100 * arm["weight"], **shown_as,
+                  label=operator.replace("_", " ") + (f", {strength:g}" if graded[operator] else ""))
+        axes.axhline(100 / arms.ngroups, color=style.SOFT, linestyle=":", linewidth=1)
+        axes.set(xlabel="round", title="" if labels is None else f"{labels:,.0f} labels".replace(",", " "))
+        style.whole_numbers(axes)
+    if not panels:
+        style.not_run(grid[0, 0])
+    grid[0, 0].set(ylabel="weight, %", ylim=(0, None))
+    style.shared_legend(figure)
+    return figure
+
+
+@style.card
+def share_and_accuracy(points: pd.DataFrame) -> Figure:
+    """Accuracy over the share of weights removed, a line for each family of `tables.removed_and_accuracy`; mean over
+    seeds, and the range between them. The axis of accuracies is that of `figures.end_axis`.
+    """
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    points, below = points.assign(removed=points["removed"].astype(float).round(0)), ""
+    families = dict(list(points[points["family"] != "base"].groupby("family")))
+    curves_by_name(axes, {family: (rows["removed"], rows["accuracy"]) for family, rows in families.items()},
+                   ylabel="accuracy, %")
+    base = points.loc[points["family"] == "base", "accuracy"]
+    if len(base):
+        means = points.groupby(["family", "removed"])["accuracy"].mean()
+        below = style.end_axis(axes, means.set_axis([f"{family} ({removed:.0f}%)" for family, removed in means.index]),
+                         base.mean())
+        axes.axhline(base.mean(), color=style.BLACK, linewidth=1.1)
+        axes.axhline(base.mean() - 1, color=style.BLACK, linewidth=0.9, linestyle=":")
+        axes.text(0.99, base.mean(), "baseline", ha="right", va="bottom", fontsize=9,
+                  transform=axes.get_yaxis_transform())
+    if families:
+        style.legend_above(axes)
+    axes.set_xlabel(f"weights removed, %{below}")
+    return figure
+
+
+@style.card
+def thresholds(curves: dict[str, dict[str, list]]) -> Figure:
+    """What a fixed threshold keeps of the pool, and how much of that is right; "not run" without curves.
+
+    curves: name of a teacher -> series of `pseudo.quality` (threshold, kept_at_threshold, accuracy_at_threshold).
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
+    for axes, key, words in zip(panels, ("kept_at_threshold", "accuracy_at_threshold"),
+                                ("kept, % of the pool", "right, % of what is kept"), strict=True):
+        curves_by_name(axes, {name: (series["threshold"], 100 * np.array(series[key], dtype=float))
+                              for name, series in curves.items()},
+                       xlabel="threshold on the teacher's probability", ylabel=words)
+        if curves:
+            axes.set_ylim(0, 102)
             axes.legend()
-        else:
-            axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=VERMILION,
-                      style="italic")
-    figure.tight_layout()
+    return figure
+
+
+@style.card
+def sqd_trace(traces: dict[str, dict[str, list[float]]]) -> Figure:
+    """α, the gap and both losses of SQD over a run; name -> trace (`SQDResult.trace`). "not run" without traces."""
+    titles = {"alpha": "α", "gap": "gap to the teacher, nats", "loss_q": "L_Q", "loss_kd": "L_KD"}
+    figure, grid = plt.subplots(1, len(titles), figsize=(9, 2.8))
+    for axes, (key, title) in zip(grid, titles.items(), strict=True):
+        curves_by_name(axes, {name: (trace["epoch"], trace[key]) for name, trace in traces.items()}, title=title,
+                       xlabel="epoch")
+        plt.setp(axes.lines, marker="")
+    if len(traces) > 1:
+        grid[0].legend()
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------
+# Layers, values, lengths
+
+
+@style.card
+def movement(moved: dict[str, dict[str, float]]) -> Figure:
+    """How far each layer moved from where it started. moved: name of a run -> `seo_core.transfer.movement`."""
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    curves_by_name(axes, {name: (range(len(layers)), list(layers.values())) for name, layers in moved.items()},
+                   ylabel="distance from the start", ylim=(0, None))
+    layers = list(next(iter(moved.values()), {}))
+    axes.set(xticks=range(len(layers)), xticklabels=layers)
+    style.legend_above(axes, max(len(moved), 1))
+    return figure
+
+
+@style.card
+def rounding(x: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
+    """Values x (n,) and what a quantiser makes of them; name -> (n,)."""
+    figure, axes = plt.subplots(figsize=(7, 3))
+    axes.plot(x, x, color=style.BLACK, linewidth=0.9, linestyle=":", label="unchanged")
+    for number, (name, values) in enumerate(curves.items()):
+        axes.plot(x, values, label=name, **style.look(number) | {"marker": ""})
+    axes.set(xlabel="value", ylabel="value after rounding")
+    axes.legend()
+    return figure
+
+
+@style.card
+def lengths(sets: dict[str, np.ndarray], limit: int) -> Figure:
+    """Share of texts with at most so many tokens. sets: name -> (n,) lengths; limit: where texts are cut."""
+    figure, axes = plt.subplots(figsize=(8, 3.4))
+    for number, (name, values) in enumerate(sets.items()):
+        tokens, counts = np.unique(values, return_counts=True)
+        axes.plot(tokens, 100 * np.cumsum(counts) / len(values), linewidth=2, label=name.replace("_", " "),
+                  **style.look(number) | {"marker": ""})
+    if limit <= 1.5 * max(int(values.max()) for values in sets.values()):
+        axes.axvline(limit, color=style.SOFT, linewidth=1)
+        axes.annotate(f"cut at {limit}", (limit, 60), xytext=(-5, 0), textcoords="offset points", ha="right",
+                      color=style.SOFT)
+    axes.set(xlabel="tokens, both texts together", ylabel="pairs of at most this length, %", ylim=(0, 102))
+    style.legend_above(axes, len(sets))
     return figure

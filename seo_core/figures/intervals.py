@@ -1,142 +1,123 @@
-"""Differences with their intervals."""
+"""Points with intervals: differences, accuracy by genre, labels needed, where rows went."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from seo_core.analysis.contrasts import METRICS, SPLITS
-from seo_core.analysis.verdicts import NOT_RUN
-from seo_core.figures.selection import _seeds
-from seo_core.figures.style import (
-    BLACK,
-    BLUE,
-    CARD,
-    COLOURS,
-    MARKERS,
-    ORANGE,
-    SOFT,
-    VERMILION,
-    _styled,
-    not_run,
-)
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from seo_core.analysis.contrasts import KINDS, METRICS
+from seo_core.analysis.statistics import wilson
+from seo_core.figures import style
 
 
-@_styled
-def forest(found: pd.DataFrame) -> Figure:
-    """`differences` as points with their 95% intervals; a row for each contrast and number of labels, a panel for
-    each metric, no effect as a line. A hollow point has one seed."""
-    import matplotlib.pyplot as plt
+@style.card
+def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
+    """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
 
-    if found.empty:
+    A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
+    contrasts have one control, it is named below and not in each row. A hollow point has one seed.
+    """
+    if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
-        axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", style="italic", fontsize=11)
+        style.not_run(axes)
         axes.axis("off")
         return figure
-    metrics = list(found["metric"].unique())
-    rows = list(found[["labels", "contrast"]].drop_duplicates().itertuples(index=False))
-    figure, grid = plt.subplots(1, len(metrics), figsize=(8.4, 1.3 + 0.36 * max(2, len(rows))), sharey=True,
+    metrics, controls = list(differences["metric"].unique()), set(differences["contrast"].str.partition(" − ")[2])
+    control = controls.pop() if len(controls) == 1 and "(" not in min(controls) else ""
+    names = differences["contrast"].str.removesuffix(f" − {control}" if control else "").str.replace(") − (", ")\n− (")
+    if "labels" in differences:
+        names += ", " + differences["labels"].astype(str) + " labels"
+    places = {name: -place for place, name in enumerate(names.unique())}
+    figure, grid = plt.subplots(1, len(metrics), figsize=(8.4, 1.3 + 0.36 * max(2, len(places))), sharey=True,
                                 sharex=True, squeeze=False)
     for axes, metric in zip(grid[0], metrics, strict=True):
-        for place, (labels, contrast) in enumerate(rows):
-            mine = found[(found["metric"] == metric) & (found["labels"] == labels) & (found["contrast"] == contrast)]
-            for row in mine.itertuples():
-                axes.plot([row.low, row.high], [-place] * 2, color=COLOURS[0], linewidth=2)
-                axes.plot(row.difference, -place, "o", color=COLOURS[0], markersize=6,
-                          markerfacecolor=CARD if row.seeds == 1 else COLOURS[0])
-        axes.axvline(0, color=BLACK, linewidth=0.9)
-        axes.set(title=METRICS.get(metric, metric), xlabel="points")
-    names = [f"{contrast}, {labels} labels".replace(") − (", ")\n− (") for labels, contrast in rows]
-    grid[0, 0].set(yticks=[-i for i in range(len(rows))], yticklabels=names, ylim=(0.6 - max(2, len(rows)), 0.6))
-    figure.tight_layout()
-    return figure
-
-
-@_styled
-def gain_points(table: pd.DataFrame, target: str = "random") -> Figure:
-    """Differences to the target at equal labels with 95% intervals. table: `efficiency.gains`. "not run" if empty."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.3 * max(len(table), 3)))
-    table = table.sort_values(["labels", "configuration"])
-    for place, row in enumerate(table.itertuples()):
-        shape = MARKERS[sorted(table["labels"].unique()).index(row.labels) % 7]
-        if not math.isnan(row.low):
-            axes.plot([row.low, row.high], [-place, -place], color=SOFT, linewidth=1.5)
-        axes.plot([row.difference], [-place], shape, color=BLUE if row.difference >= 0 else ORANGE, markersize=6)
-    names = [f"{r.configuration}, {r.labels:,} ({_seeds([r.seeds])})" for r in table.itertuples()]
-    axes.axvline(0, color=BLACK, linewidth=1.1, linestyle="--")
-    axes.set(yticks=-np.arange(len(table)), yticklabels=names, xlabel=f"accuracy minus {target}'s, points")
-    axes.grid(False, axis="y")
-    if table.empty:
-        not_run(axes)
-    figure.tight_layout()
-    return figure
-
-
-@_styled
-def gain_intervals(table: pd.DataFrame, label: str) -> Figure:
-    """Points with intervals around a line at zero, one for each row of `efficiency.gains`; "not run" without rows.
-
-    A hollow point has one seed: its interval, where there is one, holds the spread of examples only.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.36 * max(len(table), 2)))
-    places = np.arange(len(table))[::-1]
-    if len(table):
-        value = table["difference"].to_numpy(float)
-        reach = np.nan_to_num(np.abs([value - table["low"], table["high"] - value]))
-        for one, fill in ((True, CARD), (False, BLUE)):
-            mine = (table["seeds"] == 1).to_numpy() == one
-            axes.errorbar(value[mine], places[mine], xerr=reach[:, mine], fmt="o", color=BLUE, markerfacecolor=fill,
-                          ecolor=BLACK, capsize=3, linewidth=1.2)
-    else:
-        axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=VERMILION, style="italic")
-    names = [f"{row.configuration}, {row.labels} labels" for row in table.itertuples()]
-    axes.axvline(0, color=BLACK, linewidth=1.1, linestyle="--")
-    axes.set(yticks=places, yticklabels=names, xlabel=label)
-    axes.grid(False, axis="y")
-    figure.tight_layout()
-    return figure
-
-
-@_styled
-def to_base(found: pd.DataFrame, goals: Sequence[float] = (-1.0, -2.0)) -> Figure:
-    """Points to the baseline with 95% intervals, a row for each configuration of `against`, both official sets.
-
-    goals: dotted lines. "not run" without rows.
-    """
-    import matplotlib.pyplot as plt
-
-    shown = found.dropna(subset=["difference"]) if len(found) else found
-    names = list(dict.fromkeys(shown["configuration"])) if len(shown) else []
-    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.42 * max(len(names), 2)))
-    for number, split in enumerate(SPLITS.values()):
-        mine = shown[shown["split"] == split] if len(shown) else shown
-        shift = (0.12, -0.12)[number]
-        places = [shift - names.index(n) for n in mine["configuration"]] if len(mine) else []
-        for place, row in zip(places, mine.itertuples(), strict=True):
-            reach = np.nan_to_num([[row.difference - row.low], [row.high - row.difference]])
-            axes.errorbar(row.difference, place, xerr=np.abs(reach), fmt=MARKERS[number], color=COLOURS[number],
-                          capsize=3, linewidth=1.3, label=split if place == places[0] else None)
-    if names:
-        axes.axvline(0, color=BLACK, linewidth=1.1)
+        for name, row in zip(names, differences.itertuples(), strict=True):
+            if row.metric == metric:
+                axes.plot([row.low, row.high], [places[name]] * 2, color=style.BLUE, linewidth=2)
+                axes.plot(row.difference, places[name], "o", color=style.BLUE, markersize=6,
+                          markerfacecolor=style.CARD if row.seeds == 1 else style.BLUE)
+        axes.axvline(0, color=style.BLACK, linewidth=0.9)
         for goal in goals:
-            axes.axvline(goal, color=BLACK, linewidth=0.9, linestyle=":")
-        axes.set(yticks=[-i for i in range(len(names))], yticklabels=names)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    else:
-        not_run(axes)
-        axes.set_yticks([])
-    axes.set(xlabel="points to the baseline")
-    axes.grid(False, axis="y")
-    figure.tight_layout()
+            axes.axvline(goal, color=style.BLACK, linewidth=0.9, linestyle=":")
+        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"points to {control}" if control else "points")
+    grid[0, 0].set(yticks=list(places.values()), yticklabels=list(places), ylim=(0.6 - max(2, len(places)), 0.6))
+    return figure
+
+
+@style.card
+def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tuple[float, int]]) -> Figure:
+    """Accuracy by genre with 95% intervals. accuracies: genre → (accuracy, examples), or label of a set
+    ("matched", "mismatched") → such a table."""
+    sets = accuracies if all(isinstance(v, dict) for v in accuracies.values()) else {"": accuracies}
+    genres = sorted({genre for table in sets.values() for genre in table}, reverse=True,
+                    key=lambda genre: np.mean([table[genre][0] for table in sets.values() if genre in table]))
+    figure, axes = style.rows_of(genres, height=0.36)
+    for number, (label, table) in enumerate(sets.items()):
+        places, shares = [-genres.index(genre) for genre in table], np.array([share for share, _ in table.values()])
+        low, high = np.transpose([wilson(share, n) for share, n in table.values()])
+        axes.errorbar(100 * shares, places, xerr=100 * np.maximum([shares - low, high - shares], 0), linestyle="none",
+                      color=style.COLOURS[number % 7], marker=style.MARKERS[number % 7], label=label)
+        for place, end, (_, n) in zip(places, high, table.values(), strict=True):
+            style.value_beside(axes, 100 * end, place, f"{n}")
+    axes.set_xlabel("accuracy, % (bars: 95% interval; beside them: number of examples)")
+    if any(sets):
+        style.legend_above(axes, len(sets))
+    return figure
+
+
+@style.card
+def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
+    """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the target's labels. "not run" without any.
+
+    A bar with a hatch ends at the arm's largest budget without having reached the target; so may an interval (an
+    arrow).
+    """
+    figure, axes = style.rows_of(matches, height=0.45)
+    limit = 1.15 * at
+    for place, match in enumerate(matches.values()):
+        reached = math.isfinite(match.labels)
+        axes.barh(-place, match.labels if reached else match.top, height=0.6, edgecolor=style.CARD,
+                  color=style.SKY if reached else style.GRID, hatch="" if reached else "//")
+        if not math.isnan(match.low):
+            end = limit if match.top >= at else match.top + (limit - at)
+            high = match.high if math.isfinite(match.high) else end
+            low = match.low if math.isfinite(match.low) else match.top
+            axes.plot([low, high], [-place, -place], color=style.BLACK, linewidth=1.5)
+            ends = [x for x in (match.low, match.high) if math.isfinite(x)]  # an open end has an arrow and no bar
+            axes.plot(ends, [-place] * len(ends), "|", color=style.BLACK, markersize=8)
+            if not math.isfinite(match.high):
+                axes.plot([end], [-place], marker=">", color=style.BLACK, markersize=6, clip_on=False)
+        words = f"{match.labels:,.0f}" if reached else f"not reached with {match.top:,}"
+        style.value_beside(axes, 0, -place, f"{words}, {style.seeds_text([match.n])}")
+    axes.axvline(at, color=style.SOFT, linestyle="--", linewidth=1.2)
+    axes.set(xlim=(0, limit), xlabel=f"labels needed for {target}'s accuracy at {at:,}")
+    if not matches:
+        style.not_run(axes)
+    return figure
+
+
+@style.card
+def where_rows_went(groups: pd.DataFrame) -> Figure:
+    """Share of D and of the added rows by class and by genre, worst accuracy on top; `AdaptiveResult.groups`."""
+    kinds = dict(list(groups.groupby("kind", sort=False)))
+    sizes = [max(2, len(rows)) for rows in kinds.values()]
+    figure, grid = plt.subplots(len(kinds), 1, figsize=(8, 1.4 + 0.34 * sum(sizes)), squeeze=False,
+                                gridspec_kw={"height_ratios": sizes}, sharex=True)
+    for axes, (kind, rows) in zip(grid[:, 0], kinds.items(), strict=True):
+        rows = rows.sort_values("accuracy", ascending=False, na_position="first")
+        y = np.arange(len(rows))
+        axes.hlines(y, 100 * rows["train_share"], 100 * rows["added_share"], color=style.SOFT, linewidth=1.2)
+        for number, (column, label) in enumerate((("train_share", "share of the data"),
+                                                  ("added_share", "share of the added rows"))):
+            axes.plot(100 * rows[column], y, label=label, markersize=7, **style.look(number) | {"linestyle": "none"})
+        names = [f"{name}: {'no rows' if math.isnan(a) else f'{100 * a:.0f}%'}"
+                 for name, a in zip(rows["group"], rows["accuracy"], strict=True)]
+        axes.set(yticks=y, yticklabels=names, ylabel=kind, ylim=(-0.6, len(rows) - 0.4))
+    grid[-1, 0].set(xlabel="share, %", xlim=(0, None))
+    style.legend_above(grid[0, 0])
     return figure

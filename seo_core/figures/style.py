@@ -1,15 +1,20 @@
-"""How every figure looks: an opaque light card, colours that colour-blind readers can tell apart."""
+"""How every figure looks: an opaque light card, colours that colour-blind readers can tell apart.
+
+Colours never stand alone: markers, line styles or hatches go with them. A figure makes room for its parts by itself
+(constrained layout). Functions return a matplotlib Figure, which a notebook shows at the end of the cell.
+"""
 
 from __future__ import annotations
 
 import functools
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from seo_core.analysis.verdicts import NOT_RUN
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
-if TYPE_CHECKING:
-    import pandas as pd
+from seo_core.analysis import NOT_RUN
 
 # Okabe & Ito (2008), "Color Universal Design"
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -17,24 +22,23 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":")
+HATCHES = ("", "//", "..", "xx", "--")
 DEEPEST = 10  # points below the baseline where `end_axis` ends the axis: what lies lower would flatten all the rest
 CARD, GRID, SOFT = "#FCFCFA", "#D8D8D4", "#5A5A56"
+STYLE = {  # the rcParams of every figure: opaque light card, dark text, nothing below 9 points
+    "figure.facecolor": CARD, "axes.facecolor": CARD, "savefig.facecolor": CARD, "figure.dpi": 120,
+    "text.color": BLACK, "axes.labelcolor": BLACK, "xtick.color": BLACK, "ytick.color": BLACK,
+    "axes.edgecolor": SOFT, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.7,
+    "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+    "font.family": ["DejaVu Sans"], "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10,
+    "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
+    "lines.markersize": 5, "errorbar.capsize": 3, "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.1,
+}
 
 
-def style() -> dict:
-    """The rcParams of every figure: opaque light card, dark text, nothing below 9 points."""
-    return {
-        "figure.facecolor": CARD, "axes.facecolor": CARD, "savefig.facecolor": CARD, "figure.dpi": 120,
-        "text.color": BLACK, "axes.labelcolor": BLACK, "xtick.color": BLACK, "ytick.color": BLACK,
-        "axes.edgecolor": SOFT, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.7,
-        "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
-        "font.family": ["DejaVu Sans"], "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10,
-        "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
-    }
-
-
-def _styled(function):
-    """Draws inside `style()`.
+def card(function):
+    """Draws inside `STYLE`.
 
     Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive
     mode on; the context would turn it off again, and no later figure would be shown.
@@ -42,16 +46,55 @@ def _styled(function):
 
     @functools.wraps(function)
     def drawn(*arguments, **keywords):
-        from matplotlib import rcParams
-
-        before = {key: rcParams[key] for key in style()}
-        rcParams.update(style())
+        before = {key: plt.rcParams[key] for key in STYLE}
+        plt.rcParams.update(STYLE)
         try:
-            return function(*arguments, **keywords)
+            figure = function(*arguments, **keywords)
+            figure.draw_without_rendering()  # ticks take their style, and parts their room, when first drawn
+            figure.set_layout_engine("none")
+            return figure
         finally:
-            rcParams.update(before)
+            plt.rcParams.update(before)
 
     return drawn
+
+
+def look(number: int) -> dict:
+    """Colour, marker and line style of the curve with this number."""
+    return {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "linestyle": LINES[number % 4]}
+
+
+def rows_of(names: Iterable, *, height: float = 0.42, **options):
+    """A figure and its axes with a row for each name, the first one on top; row k lies at −k."""
+    names = list(names)
+    figure, axes = plt.subplots(figsize=(8, 1.3 + height * max(len(names), 2)), **options)
+    axes.set(yticks=[-place for place in range(len(names))], yticklabels=names,
+             ylim=(0.6 - max(len(names), 2), 0.6) if names else None)
+    axes.grid(False, axis="y")
+    return figure, axes
+
+
+def value_beside(axes, x: float, y: float, words: str) -> None:
+    """Writes a value right of the end of its bar or interval."""
+    axes.annotate(words, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+
+
+def legend_above(axes, columns: int = 2) -> None:
+    """The legend above the axes, at its left edge."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+
+
+def shared_legend(figure, columns: int = 4, *, place: str = "outside lower center") -> None:
+    """One legend for all axes of a figure, each label once."""
+    handles = {label: handle for axes in figure.axes
+               for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc=place, ncols=min(columns, len(handles)))
+
+
+def whole_numbers(axes) -> None:
+    """Ticks at whole numbers along x: epochs and rounds."""
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
@@ -67,6 +110,12 @@ def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
     return "\n" + textwrap.fill("below the frame: " + ", ".join(f"{k} {v:.1f}%" for k, v in lower.items()), 60)
 
 
-def not_run(axes) -> None:
-    """Says "not run" in the middle of an axes that has no records."""
-    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
+def not_run(axes, words: str = NOT_RUN, *, height: float = 0.5) -> None:
+    """Says in an axes that there are no records."""
+    axes.text(0.5, height, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
+
+
+def seeds_text(counts: Sequence[int]) -> str:
+    """"3 seeds", "1 to 3 seeds"."""
+    low, high = min(counts), max(counts)
+    return (f"{low}" if low == high else f"{low} to {high}") + f" seed{'s' if high > 1 else ''}"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seo_core import load_settings, results
-from seo_core.analysis import efficiency
+from seo_core.analysis import NOT_RUN_YET, efficiency
 from seo_core.analysis.efficiency import (
     EfficiencyError,
     crossing,
@@ -89,14 +89,14 @@ def test_verdicts_put_intervals_into_words():
     table = pd.DataFrame([("a", 1000, 1.0, 0.1, 2.0, 3), ("b", 2000, -1.0, -2.0, -0.1, 1), ("c", 1000, 0.1, -1, 1, 3),
                           ("d", 1000, 0.1, math.nan, math.nan, 1)],
                          columns=["configuration", "labels", "difference", "low", "high", "seeds"])
-    assert efficiency.verdicts(table).splitlines() == [
+    assert efficiency.in_words(table).splitlines() == [
         "better: a at 1,000", "worse: b at 2,000 (one seed)", "not told apart: c at 1,000",
         "one seed, no interval: d at 1,000 (one seed)"]
-    assert efficiency.verdicts(table[:1]).splitlines()[1] == "worse: none"
-    assert efficiency.verdicts(table[:0]) == efficiency.NOT_RUN
+    assert efficiency.in_words(table[:1]).splitlines()[1] == "worse: none"
+    assert efficiency.in_words(table[:0]) == NOT_RUN_YET
     compared = efficiency.compare(_curves({"random": RANDOM, "arm": (0.6, 0.7, 0.8, 0.9)}),
                                   [(("arm", 4000), ("random", 8000))])
-    assert "better: arm at 4,000 against random at 8,000" in efficiency.verdicts(compared)
+    assert "better: arm at 4,000 against random at 8,000" in efficiency.in_words(compared)
 
 
 def test_a_curve_that_was_not_run_up_to_the_goals_labels_bounds_what_is_saved():
@@ -207,14 +207,14 @@ def test_a_control_without_the_budget_is_an_error_and_a_line_in_the_table():
         labels_to_match(curves, at=5000)
     with pytest.raises(EfficiencyError, match="none"):
         labels_to_match(curves[curves["configuration"] == "arm"])
-    assert match_table(curves, at=5000)["configuration"].tolist() == [efficiency.NOT_RUN]
+    assert match_table(curves, at=5000)["configuration"].tolist() == [NOT_RUN_YET]
 
 
 def test_nothing_run_yet(tmp_path):
     curves = label_curves(tmp_path / "nothing")
     assert curves.empty and list(curves.columns) == list(efficiency.COLUMNS)
     assert labels_to_match(curves) == {} and gains(curves).empty
-    assert match_table(curves)["configuration"].tolist() == [efficiency.NOT_RUN]
+    assert match_table(curves)["configuration"].tolist() == [NOT_RUN_YET]
 
 
 @pytest.mark.parametrize("predictions", [True, False])
@@ -262,11 +262,11 @@ def test_compare_pairs_different_budgets_and_leaves_out_what_was_not_run():
     assert row["difference"] == pytest.approx(-5, abs=0.3) and row["low"] <= row["difference"] <= row["high"]
     page = efficiency.shown(table)
     assert page["difference, points"][0].startswith("-5.") and " to " in page["95% interval"][0]
-    assert efficiency.shown(table.iloc[:0])["compared"].tolist() == [efficiency.NOT_RUN]
+    assert efficiency.shown(table.iloc[:0])["compared"].tolist() == [NOT_RUN_YET]
 
 
 def test_the_stopping_rule_on_curves():
     curves = _curves({"random": RANDOM, "flat": (math.nan, 0.6, 0.602, 0.7)})
     table = efficiency.plateau_table(curves).set_index("configuration")["stops at"]
     assert table.to_dict() == {"flat": "4,000", "random": "does not stop"}
-    assert efficiency.plateau_table(curves.iloc[:0])["configuration"].tolist() == [efficiency.NOT_RUN]
+    assert efficiency.plateau_table(curves.iloc[:0])["configuration"].tolist() == [NOT_RUN_YET]

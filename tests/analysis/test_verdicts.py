@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seo_core import load_settings, results
-from seo_core.analysis import contradictions, papers, verdicts
+from seo_core.analysis import contradictions, contrasts, papers, verdicts
 from seo_core.analysis.verdicts import (
     NOT_REPRODUCED,
     NOT_RUN,
@@ -116,7 +116,7 @@ def test_nothing_outside_the_package_is_read():
 
 
 def test_the_eleven_contradictions_hold_line_by_line():
-    found = contradictions.contradictions()
+    found = contradictions.listed()
     assert [c.number for c in found] == list(range(1, 12))
     for contradiction in found:
         assert contradiction.holds and contradiction.steps and contradiction.source
@@ -129,14 +129,14 @@ def test_the_eleven_contradictions_hold_line_by_line():
                                                                                            "+0.1 (worse)"),
     (11, "270 625")])
 def test_the_arithmetic_comes_out(number, result):
-    assert result in [s.result for s in contradictions.contradictions()[number - 1].steps]
+    assert result in [s.result for s in contradictions.listed()[number - 1].steps]
 
 
 def test_a_changed_number_breaks_its_contradiction(monkeypatch):
     table = {**papers.PAPER_TABLE, "seo": papers.PAPER_TABLE["seo"]._replace(accuracy=88.0, size_mb=62)}
     for module in (papers, contradictions):
         monkeypatch.setattr(module, "PAPER_TABLE", table)
-    assert [c.number for c in contradictions.contradictions() if not c.holds] == [1, 6]
+    assert [c.number for c in contradictions.listed() if not c.holds] == [1, 6]
 
 
 # ---- the verdict rule
@@ -306,7 +306,7 @@ def test_recipes_that_are_groups_of_parameters_are_not_pooled(store):
         for threshold, accuracy in ((1.0, 0.7), (4.0, 0.6)):
             store.write("aip", seed, accuracy_matched=accuracy,
                         parameters={"recipe": {"threshold": threshold, "seed": seed}})
-    kept = verdicts.one_setting(store.load())
+    kept = contrasts.one_setting(store.load())
     assert len(kept) == 3 and kept["accuracy_matched"].nunique() == 1
 
 
@@ -335,4 +335,4 @@ def test_one_setting_where_records_lack_a_text_parameter():
         "experiment": "e", "profile": "cpu", "data_name": "d", "model_name": "m", "configuration": ["base", "da", "da"],
         "seed": [0, 0, 1], "labels_used": 1, "finished": ["1", "2", "3"],
         "param_operator": pd.array(["eda", None, None], dtype="str"), "param_rate": [None, 0.1, 0.1]})
-    assert len(verdicts.one_setting(rows)) == 3
+    assert len(contrasts.one_setting(rows)) == 3

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts
+from seo_core.analysis import contrasts, tables
 from seo_core.arms import ARMS, LabError, distillation, known, open_lab, texts
 from seo_core.evaluation import predict
 from seo_core.models.backbone import load_backbone, load_tokenizer
@@ -209,37 +209,42 @@ def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words
 def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     frame = results.load(settings.results_dir)
     frame = frame[frame["experiment"] != "tab3_inference_speed"]
-    found = contrasts.against(frame, ["base", "kd-logits", "sqd-pairs", "kd-hidden-first"])
-    assert list(found["configuration"].unique()) == ["base", "kd-logits", "sqd-pairs"]  # what has no record is left out
-    row = found[(found["configuration"] == "kd-logits") & (found["split"] == "matched")].iloc[0]
+    arms = ["base", "kd-logits", "sqd-pairs", "kd-hidden-first"]
+    found = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+    assert list(found["contrast"].unique()) == ["kd-logits − base", "sqd-pairs − base"]  # no record, no row
+    row = found[(found["contrast"] == "kd-logits − base") & (found["metric"] == "accuracy_matched")].iloc[0]
     base = frame[frame["configuration"] == "base"]["accuracy_matched"].iloc[0]
     assert row["difference"] == pytest.approx(100 * (kd.metrics["accuracy_matched"] - base))
-    assert row["low"] <= row["difference"] <= row["high"] and row["pairs"] == 96
-    table = contrasts.against_table(found)
+    assert row["low"] <= row["difference"] <= row["high"]
+    table = tables.against_table(frame, arms, found)
     assert list(table["configuration"]) == ["base", "kd-logits", "sqd-pairs"]
     assert table["file, MB"].iloc[2] == f"{sqd.metrics['size_bytes'] / 1e6:.2f}"
+    assert table["pairs seen"].iloc[1] == "96"
+    assert table["to base, points (matched)"].iloc[1].startswith(f"{row['difference']:+.2f} [".replace("-", "−"))
+    assert table["to base, points (matched)"].iloc[0] == "—"
     megabytes = table["file, MB"].astype(float).tolist()
     assert megabytes[0] > megabytes[1] > megabytes[2]
     pairs = [("sqd-pairs", "kd-logits"), ("kd-hidden-first", "kd-logits")]  # the second has not been run
-    compared = contrasts.contrasts(frame, pairs)
+    compared = tables.pair_table(contrasts.official_differences(frame, pairs))
     assert compared["configuration"].tolist() == 2 * ["sqd-pairs − kd-logits"]
     gap = [100 * frame.set_index("configuration").loc[name, "accuracy_matched"] for name in pairs[0]]
     assert compared["difference"][0] == pytest.approx(gap[0] - gap[1], abs=0.005)
     again = frame[frame["configuration"] == "sqd-pairs"].assign(seed=settings.seed + 1)
     more = pd.concat([frame, again], ignore_index=True)
-    assert contrasts.contrasts(more, pairs)["seeds"].tolist() == [1, 1]  # the one that both have
-    assert contrasts.against(more, ["sqd-pairs"])["seeds"].tolist() == [2, 2]  # of its accuracy
+    assert contrasts.official_differences(more, pairs)["seeds"].tolist() == [1, 1]  # the one that both have
+    assert tables.against_table(more, ["sqd-pairs"], found)["seeds"].tolist() == [2]  # of its accuracy
     numbers = compared[["difference", "low", "high"]]
     assert (numbers.round(2) == numbers).to_numpy().all()
-    figure = figures.to_base(found)
+    figure = figures.forest(found)
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["kd-logits", "sqd-pairs"]
 
 
 def test_without_records_tables_and_figures_say_so(tmp_path):
-    found = contrasts.against(results.load(tmp_path), ["base", "kd"])
-    assert contrasts.against_table(found)["configuration"].tolist() == ["not run"]
-    assert contrasts.contrasts(results.load(tmp_path), [("kd", "base")]).to_numpy().tolist() == [["not run"]]
-    for figure in (figures.to_base(found), figures.sqd_trace({})):
+    found = contrasts.official_differences(results.load(tmp_path), {"kd": "base"})
+    table = tables.against_table(results.load(tmp_path), ["base", "kd"], found)
+    assert table["configuration"].tolist() == ["not run"]
+    assert tables.pair_table(found).to_numpy().tolist() == [["not run"]]
+    for figure in (figures.forest(found), figures.sqd_trace({})):
         assert any(t.get_text() == "not run" for axes in figure.axes for t in axes.texts)
 
 

@@ -95,8 +95,8 @@ def test_figures_are_light_cards_with_readable_text_with_and_without_records():
     drawn = [figures.label_curves(curves), figures.label_curves(none),
              figures.bought_map(rng.random(50), rng.random(50), {"a": np.arange(5), "b_c": np.arange(3)}),
              figures.labels_needed(matches, 8000), figures.labels_needed({}, 8000),
-             figures.gain_points(efficiency.gains(curves)),
-             figures.gain_points(efficiency.gains(none))]
+             figures.forest(efficiency.gains(curves)),
+             figures.forest(efficiency.gains(none))]
     for figure in drawn:
         assert min(figure.get_facecolor()[:3]) > 0.95 and figure.get_facecolor()[3] == 1
         words = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, statistics
+from seo_core.analysis import contrasts, statistics, tables
 
 SPLITS = ("validation_matched", "validation_mismatched")
 
@@ -90,9 +90,9 @@ def test_a_contrast_of_contrasts_and_a_single_seed(records):
     row = found.iloc[0]
     assert row["contrast"] == "(da-limited − base) − (da − base)"
     assert row["difference"] == pytest.approx(-11) and math.isnan(row["low"]) and row["seeds"] == 1
-    table = contrasts.difference_table(found)
+    table = tables.difference_table(found)
     one = contrasts.differences(results.load(records), [("da-limited", "base")], ["accuracy_matched"])
-    assert contrasts.difference_table(one).loc[0, "interval says"] == "below 0, of examples only"
+    assert tables.difference_table(one).loc[0, "interval says"] == "below 0, of examples only"
     assert table.loc[0, "points"] == "−11.00" and table.loc[0, "interval says"] == "one seed: no interval"
 
 
@@ -107,19 +107,19 @@ def test_a_contrast_of_contrasts_pairs_by_example(records):
 def test_tables_for_reading(records):
     frame = results.load(records)
     pairs = [("da", "base"), ("base", "da")]
-    table = contrasts.difference_table(contrasts.differences(frame, pairs, ["accuracy_matched"]))
+    table = tables.difference_table(contrasts.differences(frame, pairs, ["accuracy_matched"]))
     assert table["interval says"].tolist() == ["above 0", "below 0"]
     assert table.loc[0, "points"].startswith("+4.92") and "[+" in table.loc[0, "points"]
-    means = contrasts.arm_table(frame).set_index("configuration")
+    means = tables.arm_table(frame).set_index("configuration")
     assert means.loc["da", "macro F1, %"].startswith("66.00")
     assert means.loc["da-limited", "matched, %"].endswith("(n = 1)")
-    served = contrasts.classes_served(frame)
+    served = tables.classes_served(frame)
     assert served.to_numpy().tolist() == [["da", 2000, "neutral", 50.0, 30.0, 40.0],
                                           ["da-limited", 2000, "neutral", 50.0, 30.0, 40.0]]
 
 
 def test_weights_are_read_from_the_records(records):
-    weights = contrasts.weights_by_round([r for r in results.load_records(records) if r["configuration"] == "da"])
+    weights = tables.weights_by_round([r for r in results.load_records(records) if r["configuration"] == "da"])
     assert len(weights) == 3 * 2 * 2 and set(weights["operator"]) == {"eda", "back_translation"}
     last = weights[(weights["operator"] == "eda") & (weights["round"] == 2)].set_index("seed")["weight"]
     assert last.to_dict() == pytest.approx({0: 0.6, 1: 0.61, 2: 0.62})
@@ -153,8 +153,8 @@ def test_the_forest_has_a_row_for_each_contrast(records):
 def test_without_records_everything_says_so(records):
     none = results.load(records).iloc[:0]
     found = contrasts.differences(none, [("da", "base")])
-    assert found.empty and contrasts.difference_table(found).iloc[0, 0] == "not run"
-    assert contrasts.arm_table(none).iloc[0, 0] == contrasts.classes_served(none).iloc[0, 0] == "not run"
-    assert contrasts.arm_table(pd.DataFrame(columns=["configuration"])).iloc[0, 0] == "not run"
-    assert "not run" in check(figures.arm_weights(contrasts.weights_by_round([])))
+    assert found.empty and tables.difference_table(found).iloc[0, 0] == "not run"
+    assert tables.arm_table(none).iloc[0, 0] == tables.classes_served(none).iloc[0, 0] == "not run"
+    assert tables.arm_table(pd.DataFrame(columns=["configuration"])).iloc[0, 0] == "not run"
+    assert "not run" in check(figures.arm_weights(tables.weights_by_round([])))
     check(figures.forest(found))

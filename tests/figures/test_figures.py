@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import papers, tables
-from seo_core.figures import architecture
-from seo_core.figures import curves as curves_module
+from seo_core.analysis import papers, statistics, tables
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +59,8 @@ def drawn():
         "several": figures.training_curves({"a": {"train_loss": [1.0, None]}, "b": {"train_loss": [0.9,
                                                                                                    0.8]}}),
         "confusion": figures.confusion([[5, 1, 0], [2, 5, 1], [0, 0, 0]], ["entailment", "neutral", "other"]),
-        "reference_curves": figures.reference_curves(results.load_records("_build/results")),
-        "no reference": figures.reference_curves([]),
+        "reference_curves": figures.training_curves(results.load_records("_build/results")),
+        "no reference": figures.training_curves([]),
         "ratio_bars": figures.ratio_bars(pd.DataFrame(
             {"ratio": [1.5, 1.0, 0.4], "ratio_low": [1.4, 1.0, 0.4], "ratio_high": [1.6, 1.0, math.nan]},
             index=["ours", "theirs", "third"]), "speed"),
@@ -112,7 +110,7 @@ def test_the_architecture_follows_the_package(monkeypatch):
         assert (row["state"] == "in the package") == there, module
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert shown.count("not implemented yet") == (structure["state"] == "not implemented yet").sum()
-    monkeypatch.setattr(importlib.import_module("seo_core.figures.architecture"), "_find", lambda module, symbol: "summary")
+    monkeypatch.setattr(importlib.import_module("seo_core.figures.system"), "_find", lambda module, symbol: "summary")
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert "not implemented yet" not in shown and "controller.py" in shown
 
@@ -144,7 +142,7 @@ def test_figure_2_shows_all_nine_and_says_what_has_no_curve():
 
 def test_the_comparison_puts_the_papers_beside_ours():
     frame = results.load("_build/results")
-    table = tables.comparison_table({"reference": frame.iloc[:0], "this run": frame}, more=("my-variant",))
+    table = tables.comparison_table({"reference": frame.iloc[:0], "this run": frame}, also=("my-variant",))
     assert list(table.index) == [*papers.PAPER_TABLE, "my-variant"]
     assert table.loc["base", "papers"] == "84.5" and table.loc["ssl", "papers"] == "86.0"
     assert table.loc["base", "this run"] == "73.00 ± 2.48 (n = 3)"
@@ -203,24 +201,56 @@ def test_record_and_contestant_tables_cope_with_what_is_missing():
 
 
 def test_wilson_intervals_are_those_of_the_formula():
-    low, high = figures.wilson(0.5, 100)
+    low, high = statistics.wilson(0.5, 100)
     assert (low, high) == pytest.approx((0.4038, 0.5962), abs=1e-3)
-    assert figures.wilson(1.0, 3)[1] == 1.0 and figures.wilson(0.0, 0) == (0.0, 1.0)
+    assert statistics.wilson(1.0, 3)[1] == 1.0 and statistics.wilson(0.0, 0) == (0.0, 1.0)
 
 
 def test_only_figures_imports_matplotlib():
     import subprocess
 
-    code = "import sys, seo_core.results.store, seo_core.analysis.verdicts; print('matplotlib' in sys.modules)"
+    code = ("import sys, seo_core.results.store, seo_core.figures\n"
+            "from seo_core.analysis import contradictions, contrasts, efficiency, papers, tables, tradeoff, verdicts\n"
+            "print([m for m in ('matplotlib', 'seaborn', 'scipy', 'torch') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_figures_is_found_where_it_is_said_to_be():
+    assert set(figures.__all__) <= set(dir(figures))
+    for name in figures.__all__:
+        assert getattr(getattr(figures, name), "__module__", "seo_core.figures.system").startswith("seo_core.figures.")
+    assert callable(figures.architecture) and callable(figures.architecture), "no module takes a figure's name"
+    with pytest.raises(AttributeError, match="nothing"):
+        figures.nothing  # noqa: B018
+
+
+def test_the_forest_names_a_control_that_all_share_once_and_draws_goals():
+    def rows(*contrasts):
+        return pd.DataFrame([(contrast, "accuracy_matched", -0.5, -1.5, 0.4, seeds)
+                             for contrast, seeds in contrasts],
+                            columns=["contrast", "metric", "difference", "low", "high", "seeds"])
+
+    axes, = figures.forest(rows(("kd − base", 1), ("sqd − base", 3)), goals=(-1, -2)).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["kd", "sqd"] and axes.get_xlabel() == "points to base"
+    assert sorted(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":") == [-2, -1]
+    faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
+    assert len(set(faces)) == 2, "a hollow point has one seed"
+    axes, = figures.forest(rows(("kd − base", 1), ("sqd − kd", 3))).axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["kd − base", "sqd − kd"] and axes.get_xlabel() == "points"
 
 
 def test_curves_with_gaps_leave_gaps():
     curves = results.load_series("_build/results")
-    steps, mean, low, high = curves_module._curve(curves, "development_accuracy")
-    assert steps.tolist() == [2.0] and mean[0] == pytest.approx(0.6) and low[0] == high[0]
     assert isinstance(curves, pd.DataFrame) and math.isnan(curves["value"].iloc[2])
+    for figure in (figures.training_curves(results.load_records("_build/results")),
+                   figures.development(curves, {"base": "development"})):
+        line, = [line for line in figure.axes[0].lines if line.get_label() == "development"]
+        steps, mean = line.get_data()
+        drawn = ~np.isnan(mean)
+        assert steps[drawn].tolist() == [2.0] and mean[drawn] == pytest.approx(60)
+    single = figures.training_curves({"epoch": [1, 2, 3], "train_accuracy": [0.4, None, 0.6]}).axes[0].lines[0]
+    assert np.isnan(single.get_ydata()).tolist() == [False, True, False]
 
 
 def test_every_figure_of_a_notebook_is_shown(book):

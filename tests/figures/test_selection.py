@@ -30,12 +30,12 @@ def test_movement_has_a_line_for_each_run_and_a_tick_for_each_layer():
 def test_an_arm_with_one_budget_is_a_point_and_borrows_nothing():
     rows = [("base", s, n, 0.5 + n / 10_000 + s / 100) for n in (500, 1000) for s in range(3)] + [("tl", 0, 1000, 0.7)]
     curves = pd.DataFrame(rows, columns=["configuration", "seed", "labels", "accuracy"])
-    figure = figures.label_points(curves)
-    lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
+    figure = figures.label_curves(curves, target="base", shared=False)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert set(lines) == {"base (3 seeds)", "tl (1 seed)"}
     assert lines["tl (1 seed)"].get_xdata().tolist() == [1000]
     assert lines["base (3 seeds)"].get_ydata() == pytest.approx([56, 61])
-    assert "not run" in _texts(figures.label_points(curves.head(0)))
+    assert "not run" in _texts(figures.label_curves(curves.head(0), target="base", shared=False))
 
 
 def test_development_curves_are_means_over_seeds():

@@ -384,8 +384,10 @@ def test_the_interval_over_seeds_is_students():
     low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)
     assert math.isnan(statistics.mean_interval([1.0]).low)
-    quantiles = [stats.t.ppf(0.975, df) for df in range(1, 31)]
-    assert pytest.approx(quantiles, abs=6e-4) == statistics._T975
+    scores = [np.arange(df + 1.0) for df in range(1, 31)]
+    halves = [statistics.mean_interval(v).high - v.mean() for v in scores]
+    quantiles = [half / stats.sem(v) for half, v in zip(halves, scores, strict=True)]
+    assert pytest.approx([stats.t.ppf(0.975, df) for df in range(1, 31)], abs=6e-4) == quantiles
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

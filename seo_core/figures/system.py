@@ -6,17 +6,14 @@ import ast
 import functools
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from seo_core.figures.style import BLACK, BLUE, CARD, GREEN, PURPLE, SOFT, VERMILION, _styled
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-
-# ---------------------------------------------------------------------------------------------
-# Figure 1: the system, drawn from the package
+from seo_core.figures import style
 
 
 class Component(NamedTuple):
@@ -63,7 +60,7 @@ EDGES = (  # (from, to, what flows, the arrow's corners)
 )
 
 
-_SIDES = {"data": GREEN, "compression": PURPLE, "control": VERMILION, "core": BLUE}
+_SIDES = {"data": style.GREEN, "compression": style.PURPLE, "control": style.VERMILION, "core": style.BLUE}
 
 
 @functools.cache
@@ -76,16 +73,13 @@ def _own_names(module: str) -> dict[str, str | tuple[str, str]] | None:
     spec = importlib.util.find_spec(f"seo_core.{module}")
     if spec is None or not spec.origin:
         return None
-    found: dict[str, str | tuple[str, str]] = {}
+    names: dict[str, str | tuple[str, str]] = {}
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found[node.name] = (ast.get_docstring(node) or "").split("\n")[0]
-        elif isinstance(node, ast.ImportFrom):
-            source = f".{node.module or ''}" if node.level else (node.module or "")
-            inner = f"{module}{source}" if node.level else source.removeprefix("seo_core.")
-            if node.level or source.startswith("seo_core."):
-                found.update({a.asname or a.name: (inner.rstrip("."), a.name) for a in node.names})
-    return found
+            names[node.name] = (ast.get_docstring(node) or "").split("\n")[0]
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("seo_core."):
+            names.update({a.asname or a.name: (node.module.removeprefix("seo_core."), a.name) for a in node.names})
+    return names
 
 
 def _find(module: str, symbol: str) -> str | None:
@@ -105,8 +99,6 @@ def structure() -> pd.DataFrame:
 
     state: "in the package" if `seo_core.<module>` defines the symbol, else "not implemented yet".
     """
-    import pandas as pd
-
     rows = []
     for part in COMPONENTS:
         summary = _find(part.module, part.symbol)
@@ -117,44 +109,38 @@ def structure() -> pd.DataFrame:
 
 def dependencies() -> pd.DataFrame:
     """Which module of the package imports which, read from their sources: module, imports."""
-    import pandas as pd
-
     folder = Path(__file__).resolve().parent.parent
-    found: dict[str, set[str]] = {}
+    rooms = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"} - {"__init__"}
+    imported: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*.py")):
         module = path.relative_to(folder).parts[0].removesuffix(".py")
-        if module == "__init__":
-            continue
-        found.setdefault(module, set())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "seo_core":
-                inner = node.module.split(".")[1:2] or [alias.name for alias in node.names]
-                found[module].update(name for name in inner if (folder / f"{name}.py").exists()
-                                     or (folder / name).is_dir())
-    rows = [(module, ", ".join(sorted(others - {module})) or "—") for module, others in sorted(found.items())]
+        if module in rooms:
+            taken = imported.setdefault(module, set())
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "seo_core":
+                    taken.update(rooms & set(node.module.split(".")[1:2] or [alias.name for alias in node.names]))
+    rows = [(module, ", ".join(sorted(others - {module})) or "—") for module, others in sorted(imported.items())]
     return pd.DataFrame(rows, columns=["module", "imports"])
 
 
 def _arrow(axes, corners, label: str) -> None:
     """A line through the corners with a head at the last, and its label in the middle of it."""
     xs, ys = zip(*corners, strict=True)
-    axes.plot(xs[:-1], ys[:-1], color=SOFT, linewidth=1.3, zorder=1, solid_joinstyle="round")
+    axes.plot(xs[:-1], ys[:-1], color=style.SOFT, linewidth=1.3, zorder=1, solid_joinstyle="round")
     axes.annotate("", xy=corners[-1], xytext=corners[-2], zorder=1, arrowprops={
-        "arrowstyle": "-|>", "color": SOFT, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0})
+        "arrowstyle": "-|>", "color": style.SOFT, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0})
     if label:
         upright = len(corners) > 3  # beside the sheet's right edge
         x, y = (104, 36) if upright else ((xs[0] + xs[1]) / 2, ys[0] + 2)
-        axes.text(x, y, label, fontsize=9, color=SOFT, ha="center", va="center", style="italic",
+        axes.text(x, y, label, fontsize=9, color=style.SOFT, ha="center", va="center", style="italic",
                   rotation=90 if upright else 0,
-                  bbox={"facecolor": CARD, "edgecolor": "none", "pad": 1.5} if upright else None)
+                  bbox={"facecolor": style.CARD, "edgecolor": "none", "pad": 1.5} if upright else None)
 
 
 _SIZES = {"controller": (40, 13), "evaluation": (36, 11), "loop": (27, 11)}
 
 
 def _box(axes, part: Component, there: bool) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     wide, high = _SIZES.get(part.key, (27, 13.5) if part.side in ("data", "compression") else (27, 10))
     x, y = part.place
     axes.add_patch(FancyBboxPatch(
@@ -165,28 +151,26 @@ def _box(axes, part: Component, there: bool) -> None:
     axes.text(x, y + 2.2 + lines, part.name, fontsize=10, weight="bold", ha="center", va="center", zorder=3,
               linespacing=1.05)
     axes.text(x, y - 0.9 - 0.6 * lines, part.words, fontsize=9, ha="center", va="center", zorder=3,
-              color=SOFT)
+              color=style.SOFT)
     axes.text(x, y - 3.5 - 0.8 * lines, f"{part.module}.py" if there else "not implemented yet", fontsize=9,
-              ha="center", va="center", zorder=3, color=_SIDES[part.side] if there else VERMILION,
+              ha="center", va="center", zorder=3, color=_SIDES[part.side] if there else style.VERMILION,
               family="monospace" if there else "sans-serif")
 
 
-@_styled
+@style.card
 def architecture() -> Figure:
     """Figure 1, drawn from `COMPONENTS`, `EDGES` and the modules the package has.
 
     A box stands for a component; it is solid, with its module, if the package defines the component, and
     dashed, "not implemented yet", if not.
     """
-    import matplotlib.pyplot as plt
-
     state = dict(zip((c.key for c in COMPONENTS), structure()["state"] == "in the package", strict=True))
-    figure, axes = plt.subplots(figsize=(9.2, 6.6))
+    figure, axes = plt.subplots(figsize=(9.2, 6.6), layout="none")
     axes.set(xlim=(-1, 106), ylim=(-1, 72))
     axes.axis("off")
     for x, side, title in ((15.5, "data", "Data optimization"), (84.5, "compression", "Model compression")):
         axes.add_patch(plt.Rectangle((x - 15.5, 17), 31, 38, facecolor=_SIDES[side], alpha=0.09, zorder=0))
-        axes.text(x, 52.4, title, fontsize=10.5, weight="bold", ha="center", va="center", color=BLACK)
+        axes.text(x, 52.4, title, fontsize=10.5, weight="bold", ha="center", va="center", color=style.BLACK)
     for _, _, label, corners in EDGES:
         _arrow(axes, corners, label)
     for part in COMPONENTS:

@@ -1,0 +1,48 @@
+"""Paired differences: one way for records and for curves over labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seo_core.analysis import contrasts, efficiency, statistics
+
+
+def _curves(predictions=True):
+    rng, rows = np.random.default_rng(0), []
+    for name, share in (("base", 0.6), ("ssl", 0.7)):
+        for seed in range(3):
+            for labels in (500, 1000):
+                right = rng.random(300) < share
+                rows.append((name, seed, labels, right.mean(), right if predictions else None, ""))
+    return pd.DataFrame(rows, columns=list(efficiency.COLUMNS))
+
+
+@pytest.mark.parametrize("pairs", [{"ssl": "base"}, [("ssl", "base")]])
+def test_curves_are_paired_by_seed_and_example(pairs):
+    curves = _curves()
+    table = contrasts.differences(curves, pairs, ["accuracy"])
+    assert table["contrast"].tolist() == ["ssl − base"] * 2 and table["labels"].tolist() == [500, 1000]
+    sides = [np.stack(curves[(curves["configuration"] == name) & (curves["labels"] == 500)]["correct"])
+             for name in ("ssl", "base")]
+    expected = statistics.paired_difference(*sides)
+    assert table.loc[0, ["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])
+    assert efficiency.gains(curves, "base")["difference"].tolist() == table["difference"].tolist()
+
+
+def test_without_predictions_seeds_are_paired():
+    curves = _curves(predictions=False)
+    row = contrasts.differences(curves, {"ssl": "base"}, ["accuracy"]).iloc[0]
+    by_seed = curves[curves["labels"] == 500].pivot_table(index="seed", columns="configuration", values="accuracy")
+    expected = statistics.mean_interval(by_seed["ssl"] - by_seed["base"])
+    assert [row["difference"], row["low"], row["high"]] == pytest.approx([100 * x for x in expected[:3]])
+
+
+def test_an_arm_is_no_control_of_itself_and_what_has_no_run_has_no_row():
+    table = contrasts.differences(_curves(), {"base": "base", "other": "base"}, ["accuracy"], labels=None)
+    assert table.empty and "labels" not in table
+
+
+def test_an_interval_says_one_of_four_words():
+    words = ("above", "below", "neither", "unknown")
+    cases = {(0.1, 1.0): "above", (-1.0, -0.1): "below", (-1.0, 1.0): "neither", (np.nan, np.nan): "unknown"}
+    assert {case: statistics.side(*case, *words) for case in cases} == cases
