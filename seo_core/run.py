@@ -283,11 +283,15 @@ def _list(given: argparse.Namespace) -> int:
 
 def _arm(given: argparse.Namespace) -> int:
     """Everything is checked before the first run is made; each seed has a lab of its own."""
-    from seo_core.arms import LabError, open_lab
     from seo_core.lab.arm import CHAPTERS, budgets_of, known, steps
     from seo_core.lab.ground import line
     from seo_core.lab.knobs import knob
+    from seo_core.lab.run import LabError
 
+    try:
+        from seo_core.arms import open_lab
+    except LabError as error:  # arms that are not sound
+        raise RunnerError(str(error)) from None
     options = _options(given, book_root())
     knobs = dict(map(knob, given.set))
     names = [name for chosen in given.names

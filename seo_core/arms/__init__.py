@@ -7,15 +7,15 @@
 
 baseline.py has the network that every chapter on compression starts from; transfer.py, acquisition.py, augmentation.py
 and self_training.py the arms of the chapters on data; pruning.py, quantization.py and distillation.py those on
-compression; texts.py what several of them read; costs.py what a result cost, all that it needed included.
+compression; texts.py what several of them read; costs.py what a result cost, all that it needed included. Every module
+here is loaded when a lab is opened, so an arm that one declares is known.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 
-_MODULES = ("baseline", "transfer", "acquisition", "augmentation", "self_training", "pruning", "quantization",
-            "distillation")
 _HOME = {"ARMS": "arm", "known": "arm", "steps": "arm", "Lab": "ground", "open_lab": "ground", "LabError": "run",
          "Run": "run"}
 __all__ = sorted(_HOME)
@@ -28,8 +28,8 @@ def __getattr__(name: str):
     """
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for module in _MODULES:
-        importlib.import_module(f"{__name__}.{module}")
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
     from seo_core.lab.arm import check_arms
 
     check_arms()

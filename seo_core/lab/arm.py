@@ -141,9 +141,14 @@ def known(name: str, chapter: Chapter | None = None) -> Arm:
     arms = ARMS if chapter is None else chapter.arms
     if name not in arms:
         where = "unknown arm" if chapter is None else f"{chapter.id} has no arm"
-        near = difflib.get_close_matches(name, arms, n=8, cutoff=0.4) if len(arms) > 20 else arms
-        raise LabError(f"{where} {name!r}{suggest(name, near or arms)}")
+        raise LabError(f"{where} {name!r}{_suggest_near(name, arms)}")
     return arms[name]
+
+
+def _suggest_near(name: str, names: Iterable[str]) -> str:
+    """`checks.suggest`, which of many names lists the near ones only."""
+    names = list(names)
+    return suggest(name, len(names) > 20 and difflib.get_close_matches(name, names, n=8, cutoff=0.4) or names)
 
 
 def recorded(configuration: str) -> Arm:
@@ -154,7 +159,7 @@ def recorded(configuration: str) -> Arm:
     fitting = [arm for arm in ARMS.values() if arm.recorded_as == configuration]
     if not fitting:
         raise LabError(f"no arm has records named {configuration!r}"
-                       f"{suggest(configuration, {arm.recorded_as for arm in ARMS.values()})}")
+                       f"{_suggest_near(configuration, {arm.recorded_as for arm in ARMS.values()})}")
     return min(fitting, key=lambda arm: arm.chapter.ground != "labels")
 
 
@@ -166,7 +171,7 @@ def check_arms() -> None:
     def visit(name: str, path: tuple[str, ...]) -> None:
         for need in ARMS[name].needs:
             if need.arm not in ARMS:
-                raise LabError(f"arm {name!r} needs {need.arm!r}, which is no arm{suggest(need.arm, ARMS)}")
+                raise LabError(f"arm {name!r} needs {need.arm!r}, which is no arm{_suggest_near(need.arm, ARMS)}")
             if need.arm in path and need.labels != "before":  # each budget is another run
                 raise LabError("arms need each other in a circle: " + " -> ".join((*path, need.arm)))
             if need.arm not in done and need.arm not in path:

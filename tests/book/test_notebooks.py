@@ -12,7 +12,7 @@ import jupytext
 import nbformat
 import pytest
 
-from seo_core.arms.registry import PLANS
+from seo_core.arms import ARMS
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import checks, machine_paths, run_mutated, scratch_book
 from seo_core.runner.plan import STANDARD
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = load_manifest(ROOT)
 CHAPTERS = [c.id for c in MANIFEST.chapters]
 TEMPLATE = ROOT / "book" / "templates" / "chapter_template.ipynb"
-STUDIES = [c.id for c in MANIFEST.chapters if c.id in PLANS or re.search("prun|quanti|distil", c.id)]
+ON_LABELS = {arm.chapter.id for arm in ARMS.values() if arm.chapter.ground == "labels"}
+STUDIES = [c.id for c in MANIFEST.chapters if c.id in ON_LABELS or re.search("prun|quanti|distil", c.id)]
 MAX_LINES = 10  # of a code cell, without imports, comments and empty lines
 MAX_CHECK_LINES = 15  # of a checked cell, which asserts several things
 MAX_IGNORED = 0.30  # share of cells with output that nbval does not compare, over the whole book

@@ -3,6 +3,8 @@
 import pytest
 
 from seo_core import results
+from seo_core.arms import ARMS
+from seo_core.lab import arm as module
 from seo_core.run import main
 
 
@@ -33,6 +35,15 @@ def test_bad_input_is_one_line(arguments, words, code, capsys, tmp_path):
     err = capsys.readouterr().err
     assert words in err and "Traceback" not in err and len(err.strip().splitlines()) == 1
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_arms_that_are_not_sound_are_one_line_too(capsys, monkeypatch):
+    monkeypatch.setattr(module, "ARMS", dict(ARMS))
+    monkeypatch.setattr(module, "CHAPTERS", dict(module.CHAPTERS))
+    module.Chapter("99_trial").arm("lonely", needs="supervisd")(lambda lab, recipe: None)
+    assert main(["arm", "lonely", "--dry-run"]) == 1
+    err = capsys.readouterr().err
+    assert "did you mean 'supervised'?" in err and len(err.strip().splitlines()) == 1 and "vocabulary" not in err
 
 
 def test_an_arm_is_made_once_for_each_seed(capsys, tmp_path):
