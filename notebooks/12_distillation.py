@@ -177,7 +177,7 @@ Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
-print(tables.absent(frame, mine))
+print(tables.absent(frame, distillation.DISTILLATION.arms))
 methods = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, arms, methods))
 

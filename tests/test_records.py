@@ -8,7 +8,7 @@ import pytest
 
 from seo_core import results
 from seo_core.arms import ARMS
-from seo_core.augmentation import Operator
+from seo_core.augmentation.core import Operator
 from seo_core.data import TaskData
 from seo_core.lab.arm import Arm
 from seo_core.lab.ground import Lab

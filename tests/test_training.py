@@ -258,6 +258,7 @@ def test_texts_that_the_network_cannot_read_are_refused(tiny_bert, toy_pairs):
 
 def test_a_bench_and_a_study_know_the_backbones_positions():
     from seo_core.lab.bench import open_bench
+
     from seo_core.lab.ground import open_study
     from seo_core.models.backbone import ModelError
     from seo_core.settings import load_settings
