@@ -28,17 +28,15 @@ from seo_core.selection.acquisition import (
     without_labels,
 )
 from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
-from seo_core.selection.tal import Ledger, TransferActiveConfig, TransferActiveLearning, TransferActiveResult
+from seo_core.selection.tal import TransferActiveConfig, TransferActiveLearning
 
 __all__ = [
     "ACQUISITIONS",
     "HYBRID_TEXT",
     "HybridConfig",
-    "Ledger",
     "SelectionError",
     "TransferActiveConfig",
     "TransferActiveLearning",
-    "TransferActiveResult",
     "adaptive_pseudo_label",
     "badge",
     "bald",

@@ -1,10 +1,11 @@
-"""Transfer-active learning, TAL: equation (2) of the papers, and the loop around it.
+"""Transfer-active learning, TAL: equation (2) of the papers.
 
     L_TAL = L_TL(θ, D_s, D_t) + λ L_AL(θ, D_u)                                    (SEO-LLM, equation 2)
 
     tal = TransferActiveLearning(TransferActiveConfig(lam=0.1), seed=0)
-    found = tal.run(pool, (1000, 2000, 4000), make_model=make_model, config=config, development=acceptance)
-    found.model, found.ledger.frame(), found.series["development_accuracy"]
+    fit(model, bought, config=config, loss=tal.loss(model, unlabelled))
+
+The rounds of buying and training are those of `seo_core.arms.acquisition`.
 
 The papers name the two terms and say no more. Our reading:
 
@@ -21,14 +22,14 @@ ranking says little. So the term acts only in the training of the final model; t
 trained with L_TL alone, and their scores carry no gradient. An arm with λ = 0 therefore buys the very same labels as
 one with λ > 0 and the same seed, and the two differ in the term only.
 
-*No label is seen before it is bought.* A `Ledger` holds the labels. What acquisition and L_AL get is sealed: every
-label is −1.
+*No label is seen before it is bought.* What acquisition and L_AL get is sealed: every label is −1. The ledger of what
+was bought is each run's `rows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +39,6 @@ from seo_core.selection.acquisition import (
     SelectionError,
     density_scores,
     features,
-    plateau,
     select,
     without_labels,
 )
@@ -68,69 +68,8 @@ class TransferActiveConfig:
             raise ValueError(f"unknown acquisition {self.acquisition!r}{suggest(self.acquisition, ACQUISITIONS)}")
 
 
-class Ledger:
-    """Which labels were bought, when; the only holder of a pool's labels.
-
-    `sealed` is the pool with every label −1; `labelled` has the bought examples with theirs.
-    """
-
-    def __init__(self, pool):
-        self._pool = pool
-        self.sealed = without_labels(pool)
-        self.rows = np.empty(0, np.int64)  # positions in the pool, in the order of buying
-        self.rounds = np.empty(0, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def left(self) -> np.ndarray:
-        """Positions in the pool that were not bought, in order."""
-        return np.setdiff1d(np.arange(len(self._pool)), self.rows)
-
-    @property
-    def labelled(self):
-        """The bought examples with their labels, in the order of buying."""
-        return self._pool.take(self.rows)
-
-    def buy(self, rows, number: int) -> None:
-        """Enters the labels of `rows` (positions in the pool) as bought in round `number`.
-
-        Raises SelectionError for a row that is not in the pool, was bought before, or has no label to buy.
-        """
-        rows = np.asarray(rows, np.int64)
-        if len(rows) and (rows.min() < 0 or rows.max() >= len(self._pool)):
-            raise SelectionError(f"a row outside the pool of {len(self._pool)} was to be bought")
-        both = np.concatenate([self.rows, rows])
-        if len(np.unique(both)) != len(both):
-            raise SelectionError("a label was to be bought twice: buy from `left` only")
-        if (self._pool.labels[rows] < 0).any():
-            raise SelectionError("a row without a label was to be bought: the pool has nobody to ask for it")
-        self.rows, self.rounds = both, np.concatenate([self.rounds, np.full(len(rows), number)])
-
-    def frame(self):
-        """One row per label bought: round, row (position in the pool), label."""
-        import pandas as pd
-
-        return pd.DataFrame({"round": self.rounds, "row": self.rows, "label": self._pool.labels[self.rows]})
-
-
-@dataclass
-class TransferActiveResult:
-    """What `run` found. series: round, labels, development_accuracy (of the ranking models), all of equal length.
-
-    `model` was trained with the whole of L_TAL on all bought labels; `stopped` says that the plateau ended the
-    purchase before the last budget.
-    """
-
-    model: object
-    ledger: Ledger
-    series: dict[str, list] = field(default_factory=lambda: {"round": [], "labels": [], "development_accuracy": []})
-    stopped: bool = False
-
-
 class TransferActiveLearning:
-    """Equation (2) as a loss, a ranking and a loop. All random choices follow `seed`."""
+    """Equation (2) as a loss and a ranking. All random choices follow `seed`."""
 
     def __init__(self, config: TransferActiveConfig | None = None, *, seed: int = 0):
         self.config = config or TransferActiveConfig()
@@ -205,56 +144,6 @@ class TransferActiveLearning:
             return weighted_entropy(logits, torch.from_numpy(weights[rows]).to(device))
 
         return value
-
-    def run(self, pool, budgets: Sequence[int], *, make_model: Callable, config, development,
-            callback: Callable = lambda number, model, ledger: None, progress: bool = False) -> TransferActiveResult:
-        """Buys labels up to each of the rising `budgets` in turn, and trains on them.
-
-        pool: an Encoded with the labels that can be bought (the ledger hides them). make_model() returns θ_s with a
-        head, always the same. config: a TrainingConfig, or a function from the number of labels to one. development:
-        the slice whose accuracy decides about the plateau. callback(round, model, ledger) is called with each
-        ranking model. The first budget is bought at random, each later one by the model of the round before. Raises
-        SelectionError for budgets that do not rise or exceed the pool, or leave L_AL nothing, and for no development
-        example.
-        """
-        from seo_core.evaluation import predict
-        from seo_core.training import fit
-
-        budgets = [whole_number("a budget", budget, 1, SelectionError) for budget in budgets]
-        if not budgets or any(a >= b for a, b in zip(budgets, budgets[1:], strict=False)):
-            raise SelectionError(f"budgets must rise from 1 or more, got {budgets}")
-        if budgets[-1] > len(pool):
-            raise SelectionError(f"{budgets[-1]} labels are to be bought and the pool has {len(pool)}: lower them")
-        if self.config.lam > 0 and budgets[-1] == len(pool):
-            raise SelectionError(f"all {len(pool)} labels of the pool are to be bought, so that no unlabelled example "
-                                 "is left for L_AL: lower the last budget, or set lam=0")
-        if not len(development):
-            raise SelectionError("the development slice is empty: its accuracy decides when the purchase ends")
-        config_of = config if callable(config) else lambda labels: config
-        rng, result = np.random.default_rng([self.seed, 59]), TransferActiveResult(None, Ledger(pool))
-        ledger, series = result.ledger, result.series
-        ranking = TransferActiveLearning(replace(self.config, lam=0.0), seed=self.seed)  # L_TL alone
-        for number, budget in enumerate(budgets):
-            left = ledger.left
-            candidates, n = ledger.sealed.take(left), budget - len(ledger)
-            picked = select("random", None, candidates, n, rng) if number == 0 else \
-                self.select(result.model, candidates, n, rng)
-            ledger.buy(left[picked], number)
-            result.model = make_model()
-            fit(result.model, ledger.labelled, config=config_of(budget), loss=ranking.loss(result.model),
-                progress=progress)
-            hits = predict(result.model, development, precision="auto").argmax(1) == development.labels
-            for key, value in (("round", number), ("labels", budget), ("development_accuracy", float(hits.mean()))):
-                series[key].append(value)
-            callback(number, result.model, ledger)
-            if plateau(series["development_accuracy"], window=self.config.window, tolerance=self.config.tolerance):
-                result.stopped = number < len(budgets) - 1
-                break
-        if self.config.lam > 0:
-            result.model = make_model()
-            fit(result.model, ledger.labelled, config=config_of(len(ledger)), progress=progress,
-                loss=self.loss(result.model, ledger.sealed.take(ledger.left)))
-        return result
 
 
 def weighted_entropy(logits, weights):

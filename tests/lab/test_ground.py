@@ -262,6 +262,14 @@ def test_the_rounds_end_on_a_plateau_and_are_the_arms_runs(lab, short_rounds, mo
     assert runs[1].path == lab.arm("hybrid", 24).path and (runs[1].rows[:16] == runs[0].rows).all()
 
 
+def test_arms_with_and_without_the_term_buy_the_same_labels(lab, short_rounds):
+    """The models that rank have not seen the term, so λ changes the final model and nothing that was bought."""
+    hybrid, tal = lab.arm("hybrid", 24), lab.arm("tal", 24)
+    assert (hybrid.rows == tal.rows).all()
+    first, last = (run.model().state_dict() for run in (hybrid, tal))
+    assert any((first[name] != last[name]).any() for name in first)
+
+
 @pytest.mark.parametrize("name, budgets, words", [
     ("hybrid", (), "rise"), ("hybrid", (0, 5), "1 or more and a whole number, got 0"), ("hybrid", (5, 5), "rise"),
     ("hybrid", (8, 4), "rise"), ("hybrid", (5, 401), "pool has 400"), ("hybrid", (5, 7.5), "whole number, got 7.5"),

@@ -1,4 +1,4 @@
-"""TAL: the two terms and their gradients, the ranking apart from them, the ledger, the loop."""
+"""TAL: the two terms and their gradients, and the ranking apart from them."""
 
 import contextlib
 from dataclasses import replace
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from seo_core.selection import Ledger, SelectionError, TransferActiveConfig, TransferActiveLearning, select
+from seo_core.selection import SelectionError, TransferActiveConfig, TransferActiveLearning, select
 from seo_core.selection.tal import density_weights, weighted_entropy
 from seo_core.training import TrainingConfig, fit
 
@@ -198,89 +198,7 @@ def test_the_ranking_carries_no_gradient_and_leaves_the_model_alone(tiny_bert, t
     np.testing.assert_array_equal(picked, select("entropy", model, pool, 5, np.random.default_rng(0)))
 
 
-def test_arms_with_and_without_the_term_buy_the_same_labels(tiny_bert, toy_pairs):
-    """The models that rank have not seen the term, so λ changes the final model and nothing that was bought."""
-    pool, development, found = toy_pairs(80), toy_pairs(30, seed=2), []
-    for lam in (0.0, 1.0):
-        tal = TransferActiveLearning(replace(TERM, lam=lam, l2_sp=0.01, acquisition="entropy"), seed=3)
-        found.append(tal.run(pool, (10, 20, 30), make_model=tiny_bert, config=CONFIG, development=development))
-    np.testing.assert_array_equal(found[0].ledger.rows, found[1].ledger.rows)
-    assert found[0].series == found[1].series
-    assert not torch.equal(found[0].model.classifier.weight, found[1].model.classifier.weight)
-
-
-# --- ledger and loop
-
-
-def test_the_ledger_seals_what_was_not_bought(toy_pairs):
-    pool = toy_pairs(20)
-    ledger = Ledger(pool)
-    assert (ledger.sealed.labels == -1).all() and len(ledger) == 0 and len(ledger.left) == 20
-    ledger.buy([3, 1], 0)
-    ledger.buy([7], 1)
-    np.testing.assert_array_equal(ledger.labelled.labels, pool.labels[[3, 1, 7]])
-    assert (ledger.sealed.labels == -1).all()
-    frame = ledger.frame()
-    assert frame.to_dict("list") == {"round": [0, 0, 1], "row": [3, 1, 7], "label": list(pool.labels[[3, 1, 7]])}
-    assert set(ledger.left) == set(range(20)) - {1, 3, 7}
-
-
-@pytest.mark.parametrize("rows, message", [([1], "twice"), ([5, 5], "twice"), ([20], "outside"), ([-1], "outside"),
-                                           ([4], "without a label")])
-def test_the_ledger_refuses_what_cannot_be_bought(toy_pairs, rows, message):
-    pool = toy_pairs(20)
-    pool.labels[4] = -1
-    ledger = Ledger(pool)
-    ledger.buy([1], 0)
-    with pytest.raises(SelectionError, match=message):
-        ledger.buy(rows, 1)
-    assert len(ledger) == 1
-
-
-def test_the_loop_buys_up_to_each_budget_and_acquisition_never_sees_a_label(tiny_bert, toy_pairs, monkeypatch):
-    from seo_core.selection import acquisition
-
-    seen = []
-
-    def spy(model, pool, n, rng):
-        seen.append((len(pool), n, bool((pool.labels == -1).all())))
-        return np.arange(n)
-
-    monkeypatch.setitem(acquisition.ACQUISITIONS, "entropy", spy)
-    pool, rounds = toy_pairs(60), []
-    tal = TransferActiveLearning(replace(PLAIN, acquisition="entropy"))
-    found = tal.run(pool, [8, 12, 20], make_model=tiny_bert, config=lambda n: replace(CONFIG, batch_size=n),
-                    development=toy_pairs(20, seed=2), callback=lambda *a: rounds.append((a[0], len(a[2]))))
-    assert seen == [(52, 4, True), (48, 8, True)]
-    assert rounds == [(0, 8), (1, 12), (2, 20)] and found.series["labels"] == [8, 12, 20]
-    assert len(found.ledger) == 20 and not found.stopped
-    np.testing.assert_array_equal(np.bincount(found.ledger.rounds), [8, 4, 8])
-
-
-def test_the_loop_ends_on_a_plateau(tiny_bert, toy_pairs):
-    config = replace(PLAIN, window=1, tolerance=1.0, acquisition="random")  # no gain can be above 1
-    found = TransferActiveLearning(config).run(toy_pairs(60), (8, 16, 24, 32), make_model=tiny_bert, config=CONFIG,
-                                               development=toy_pairs(20, seed=2))
-    assert found.stopped and found.series["labels"] == [8, 16] and len(found.ledger) == 16
-
-
-@pytest.mark.parametrize("budgets, message", [((), "rise"), ((0, 5), "1 or more and a whole number, got 0"),
-                                              ((5, 5), "rise"), ((8, 4), "rise"),
-                                              ((5, 61), "pool has 60"), ((5, 7.5), "whole number, got 7.5")])
-def test_budgets_that_make_no_sense(tiny_bert, toy_pairs, budgets, message):
-    with pytest.raises(SelectionError, match=message):
-        TransferActiveLearning(PLAIN).run(toy_pairs(60), budgets, make_model=tiny_bert, config=CONFIG,
-                                          development=toy_pairs(5))
-
-
-def test_what_would_fail_after_the_last_round_is_said_before_the_first(tiny_bert, toy_pairs):
-    def run(rows, development):
-        TransferActiveLearning().run(toy_pairs(60), (8, rows), make_model=None, config=CONFIG, development=development)
-
-    with pytest.raises(SelectionError, match="all 60 labels.*lower the last budget, or set lam=0"):
-        run(60, toy_pairs(5))
-    with pytest.raises(SelectionError, match="development slice is empty"):
-        run(16, toy_pairs(0))
+def test_a_seed_is_a_whole_number_of_0_or_more():
     with pytest.raises(SelectionError, match="seed must be 0 or more"):
         TransferActiveLearning(seed=-1)
 
