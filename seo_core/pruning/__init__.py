@@ -31,26 +31,6 @@ from seo_core.pruning.structured import (
     shapes,
 )
 
-__all__ = [
-    "AIPConfig",
-    "AIPResult",
-    "AdaptiveIterativePruning",
-    "Importance",
-    "KeepMasks",
-    "NothingLeft",
-    "PruningError",
-    "Removal",
-    "choose",
-    "compensate",
-    "encoder_weights",
-    "histograms",
-    "importance",
-    "mask",
-    "masks_by_magnitude",
-    "prune",
-    "remove",
-    "shapes",
-    "sparsity",
-    "stored_bytes",
-    "weight_shape_overlap",
-]
+__all__ = ["AIPConfig", "AIPResult", "AdaptiveIterativePruning", "Importance", "KeepMasks", "NothingLeft",
+           "PruningError", "Removal", "choose", "compensate", "encoder_weights", "histograms", "importance", "mask",
+           "masks_by_magnitude", "prune", "remove", "shapes", "sparsity", "stored_bytes", "weight_shape_overlap"]
