@@ -2,7 +2,7 @@
 
     masks = prune(model, 0.5)                                     # unstructured: zeros, the file keeps its size
     small = remove(model, **choose(model, importance(model, "taylor", reward), 0.4).units)    # structured: smaller
-    found = AdaptiveIterativePruning(AIPConfig(threshold=1.0))(model, train, reward, acceptance)
+    result = AdaptiveIterativePruning(AIPConfig(threshold=1.0))(model, train, reward, acceptance)
 
 magnitude.py sets single weights to zero; structured.py scores and removes heads, neurons and layers; aip.py repeats
 that within an accuracy threshold; distribution.py compares weight histograms.
