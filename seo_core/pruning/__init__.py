@@ -2,7 +2,7 @@
 
     masks = prune(model, 0.5)                                     # unstructured: zeros, the file keeps its size
     small = remove(model, **choose(model, importance(model, "taylor", reward), 0.4).units)    # structured: smaller
-    found = AdaptiveIterativePruning(AIPConfig(threshold=1.0))(model, train, reward, acceptance)
+    result = AdaptiveIterativePruning(AIPConfig(threshold=1.0))(model, train, reward, acceptance)
 
 magnitude.py sets single weights to zero; structured.py scores and removes heads, neurons and layers; aip.py repeats
 that within an accuracy threshold; distribution.py compares weight histograms.
@@ -31,26 +31,6 @@ from seo_core.pruning.structured import (
     shapes,
 )
 
-__all__ = [
-    "AIPConfig",
-    "AIPResult",
-    "AdaptiveIterativePruning",
-    "Importance",
-    "KeepMasks",
-    "NothingLeft",
-    "PruningError",
-    "Removal",
-    "choose",
-    "compensate",
-    "encoder_weights",
-    "histograms",
-    "importance",
-    "mask",
-    "masks_by_magnitude",
-    "prune",
-    "remove",
-    "shapes",
-    "sparsity",
-    "stored_bytes",
-    "weight_shape_overlap",
-]
+__all__ = ["AIPConfig", "AIPResult", "AdaptiveIterativePruning", "Importance", "KeepMasks", "NothingLeft",
+           "PruningError", "Removal", "choose", "compensate", "encoder_weights", "histograms", "importance", "mask",
+           "masks_by_magnitude", "prune", "remove", "shapes", "sparsity", "stored_bytes", "weight_shape_overlap"]

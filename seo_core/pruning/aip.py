@@ -1,8 +1,8 @@
 """AIP: prune a step, recover, measure; keep the step while the loss stays within T, go back and halve it otherwise.
 
     aip = AdaptiveIterativePruning(AIPConfig(threshold=1.0), training=TrainingConfig.from_settings(settings))
-    found = aip(model, train, reward, acceptance)                   # equation (3)
-    found.model, found.statement, found.trace                      # the pruned network, in words, every attempt
+    result = aip(model, train, reward, acceptance)                  # equation (3)
+    result.model, result.statement, result.trace                   # the pruned network, in words, every attempt
 
 The papers say that AIP "dynamically adjusts the pruning strategy based on the model's performance on specific tasks"
 and write (SEO-LLM, "Model Compression Strategies")
@@ -32,21 +32,21 @@ not told apart from it: aip − oneshot −0.41 [−0.93, 0.08] points matched, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import numbers
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from seo_core.checks import suggest
-from seo_core.pruning.magnitude import PruningError, check_share
+from seo_core.checks import at_least, check, check_number, one_of
+from seo_core.evaluation import predict
+from seo_core.files import digest, write, writing
+from seo_core.models import backbone
+from seo_core.pruning.magnitude import PruningError
 from seo_core.pruning.structured import (
     SCORES,
     NothingLeft,
@@ -58,11 +58,10 @@ from seo_core.pruning.structured import (
     remove,
     shapes,
 )
+from seo_core.training import TrainingConfig, classification_loss, fit
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from seo_core.training import TrainingConfig
+PASSES = "passes over the training pairs"
+KEPT = ("start", "step", "passes", "done", "trace")  # of a run, in its checkpoint
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,17 @@ class AIPConfig:
     """How AIP prunes. Shares are of the original encoder's weights; passes are passes over the training pairs."""
 
     threshold: float = 1.0  # T, in points of accuracy
-    score: str = "taylor"  # magnitude | taylor | activation | random
+    score: str = one_of(SCORES, default="taylor")
     kinds: tuple[str, ...] = ("heads", "neurons")  # which units may go; "layers" too
-    step: float = 0.1  # removed by the first step
-    floor: float = 0.025  # a step below this is not tried: two halvings
-    target: float = 0.6  # enough is removed; the goal of the book's own table
-    recovery: float = 0.4  # passes after each step: short, it only has to tell a good step from a bad one
-    final: float = 3  # passes kept back for after the last step, as many as the baseline had; 0: no final training
-    budget: float = 6.5  # passes in all, some 200 000 pairs of 30 000; the final training has what the steps leave
+    step: float = at_least(0, below=1, default=0.1)  # removed by the first step
+    floor: float = at_least(0, below=1, default=0.025)  # a step below this is not tried: two halvings
+    target: float = at_least(0, below=1, default=0.6)  # enough is removed; the goal of the book's own table
+    # passes after each step: short, it only has to tell a good step from a bad one
+    recovery: float = at_least(0, unit=PASSES, default=0.4)
+    # passes kept back for after the last step, as many as the baseline had; 0: no final training
+    final: float = at_least(0, unit=PASSES, default=3)
+    # passes in all, some 200 000 pairs of 30 000; the final training has what the steps leave
+    budget: float = at_least(0, unit=PASSES, default=6.5)
     learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
     final_learning_rate: float = 1e-4  # the baseline's
     score_rows: int = 1024  # examples for scores and compensation
@@ -86,20 +88,13 @@ class AIPConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if not (isinstance(self.threshold, numbers.Real) and math.isfinite(self.threshold) and self.threshold >= 0):
-            raise PruningError(f"threshold T must be 0 or more points of accuracy, got {self.threshold!r}")
-        if self.score not in SCORES:
-            raise PruningError(f"unknown score {self.score!r}{suggest(self.score, SCORES)}")
+        check_number("threshold T", self.threshold, least=0, unit="points of accuracy", error=PruningError)
         check_units(self.kinds, self.multiple)
+        check(self, PruningError)
         for name in ("step", "floor", "target"):
-            if check_share(getattr(self, name), name) == 0:
-                raise PruningError(f"{name} must be above 0")
+            check_number(name, getattr(self, name), above=0, error=PruningError)
         if self.floor > self.step:
             raise PruningError(f"the floor {self.floor} is above the first step {self.step}: no step would be tried")
-        for name in ("recovery", "final", "budget"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise PruningError(f"{name} must be 0 or more passes over the training pairs, got "
-                                   f"{getattr(self, name)!r}")
         if self.budget < self.recovery + self.final:
             raise PruningError(f"a budget of {self.budget} passes does not hold one recovery ({self.recovery}) and the "
                                f"final training ({self.final}): raise it, or shorten these")
@@ -128,8 +123,6 @@ class AIPResult:
     @property
     def trace_table(self) -> pd.DataFrame:
         """The trace as a frame."""
-        import pandas as pd
-
         return pd.DataFrame(self.trace)
 
     @property
@@ -147,8 +140,6 @@ class AdaptiveIterativePruning:
         """training: what recovery shares with other training (batch size, decay, precision …); rates and epochs are
         this config's. checkpoint_dir: where accepted steps are kept, to go on after a kill. report gets a line per
         attempt."""
-        from seo_core.training import TrainingConfig
-
         self.config, self.training = config or AIPConfig(), training or TrainingConfig()
         self.folder, self.report = Path(checkpoint_dir) if checkpoint_dir else None, report
 
@@ -210,28 +201,24 @@ class _Run:
     def attempt(self) -> None:
         """One step: removes, recovers, measures, and keeps or forgets it."""
         config, removal = self.config, self._choice()
-        if removal is None:
-            self.save()
-            return
-        number = len(self.trace) + 1
-        source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
-        candidate = remove(source, **removal.units)
-        before = self.measure(candidate)
-        self._train(candidate, number, self._rows(), 1, config.learning_rate)
-        self.passes += config.recovery
-        self._judge(candidate, number, before, final=False)
-        if not self.trace[-1]["accepted"]:
-            self.step /= 2
+        if removal is not None:
+            source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
+            candidate = remove(source, **removal.units)
+            before = self.measure(candidate)
+            self._train(candidate, self._rows(), 1, config.learning_rate)
+            self.passes += config.recovery
+            if not self._judge(candidate, before):
+                self.step /= 2
         self.save()
 
     def _choice(self):
         """The units of this step; one that is more than there is to remove is noted and halved. None: at the floor."""
         config, left = self.config, encoder_weights(self.model)
-        found = importance(self.model, config.score, self.scoring, seed=config.seed)
+        scores = importance(self.model, config.score, self.scoring, seed=config.seed)
         while self.step >= config.floor - 1e-9:
             wanted = min(self.step, config.target - self.removed) * self.weights / left
             try:
-                return choose(self.model, found, wanted, kinds=config.kinds, multiple=config.multiple)
+                return choose(self.model, scores, wanted, kinds=config.kinds, multiple=config.multiple)
             except NothingLeft:
                 self._note(self.model, accuracy=None)
                 self.step /= 2
@@ -239,28 +226,28 @@ class _Run:
 
     def finish(self) -> None:
         """The longer training of what was accepted; nothing where nothing was."""
-        config, number = self.config, len(self.trace) + 1
+        config = self.config
         if self.done or self.removed == 0 or config.final == 0:
             return
         candidate = remove(self.model)  # a copy
         before, passes = self.accuracy, config.budget - self.passes
-        self._train(candidate, number, *split_passes(len(self.train), passes, config.seed), config.final_learning_rate)
+        self._train(candidate, *split_passes(len(self.train), passes, config.seed), config.final_learning_rate)
         self.passes += passes
-        self._judge(candidate, number, before, final=True)
+        self._judge(candidate, before, final=True)
         self.done = True
         self.save()
 
-    def _judge(self, candidate, number: int, before: float, *, final: bool) -> None:
-        after = self.measure(candidate)
-        self._note(candidate, after, before, final=final)
-        row = self.trace[-1]
+    def _judge(self, candidate, before: float, *, final: bool = False) -> bool:
+        """Measures what was trained, and keeps it where it is within T."""
+        row = self._note(candidate, self.measure(candidate), before, final=final)
         if row["accepted"]:
             self.model = candidate
-        self.report(f"round {number}: {'final training' if final else f'step {self.step:.3f}'}, "
+        self.report(f"round {row['round']}: {'final training' if final else f'step {self.step:.3f}'}, "
                     f"{row['removed']:.1%} removed, {row['points']:+.2f} points, "
                     f"{'accepted' if row['accepted'] else 'rolled back'}")
+        return row["accepted"]
 
-    def _note(self, network, accuracy: float | None, before: float | None = None, *, final: bool = False) -> None:
+    def _note(self, network, accuracy: float | None, before: float | None = None, *, final: bool = False) -> dict:
         """A row of the trace; accuracy None: of a step that was more than there is to remove."""
         fits = accuracy is not None
         self.trace.append({
@@ -271,21 +258,20 @@ class _Run:
             **shapes(network)})
         if not fits:
             self.report(f"round {len(self.trace)}: step {self.step:.3f} is more than there is to remove, halved")
+        return self.trace[-1]
 
     def _rows(self) -> np.ndarray:
         """The training pairs of this recovery: the next ones of an endless row of permutations."""
         n, begin = len(self.train), round(self.passes * len(self.train))
         count = max(1, round(self.config.recovery * n)) if self.config.recovery else 0
-        where = np.arange(begin, begin + count)
-        passes = range(begin // n, (begin + count) // n + 1)
-        orders = [np.random.default_rng([self.config.seed, 97, number]).permutation(n) for number in passes]
-        return np.concatenate(orders)[where - n * passes[0]]
+        orders = [np.random.default_rng([self.config.seed, 97, number]).permutation(n)
+                  for number in range(begin // n, (begin + count) // n + 1)]
+        return np.concatenate(orders)[begin % n : begin % n + count]
 
-    def _train(self, candidate, number: int, rows: np.ndarray, epochs: int, rate: float) -> None:
-        from seo_core.training import classification_loss, fit
-
+    def _train(self, candidate, rows: np.ndarray, epochs: int, rate: float) -> None:
         if not len(rows):
             return
+        number = len(self.trace) + 1
         config = replace(self.training, learning_rate=rate, epochs=epochs, seed=self.config.seed * 1000 + number)
         loss = self.loss(candidate, rows) if self.loss else classification_loss
         folder = self.folder / f"training-{number}" if self.folder else None
@@ -296,13 +282,11 @@ class _Run:
 
     def _identity(self) -> str:
         """What must be equal for a run to be resumed: configuration, data and starting weights."""
-        digest = hashlib.sha256(json.dumps([asdict(self.config), asdict(self.training)], sort_keys=True).encode())
-        for encoded in (self.train, self.scoring):
-            for array in (encoded.ids, encoded.offsets, encoded.labels) if encoded else ():
-                digest.update(np.ascontiguousarray(array).tobytes())
-        for name, tensor in sorted(self.original.state_dict().items()):
-            digest.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().float().numpy()).tobytes())
-        return digest.hexdigest()[:16]
+        texts = [array for encoded in (self.train, self.scoring) if encoded
+                 for array in (encoded.ids, encoded.offsets, encoded.labels)]
+        weights = [part for name, tensor in sorted(self.original.state_dict().items())
+                   for part in (name, tensor.detach().cpu().float().numpy())]
+        return digest([asdict(self.config), asdict(self.training)], *texts, *weights, length=16)
 
     def restore(self) -> None:
         """Goes on from the newest whole snapshot in the folder; without one, measures P(θ_0)."""
@@ -315,24 +299,21 @@ class _Run:
             return
         from transformers import AutoModelForSequenceClassification
 
-        from seo_core.models.backbone import quiet
-
         try:
             state = json.loads(path.read_text())
-            if state["identity"] != self._identity():
-                raise PruningError(f"the checkpoint in {self.folder} belongs to another configuration, other data or "
-                                   "another network: delete that folder, or pass another checkpoint_dir")
-            if state["snapshot"]:
-                with quiet():
+            fits = state["identity"] == self._identity()
+            if fits and state["snapshot"]:
+                with backbone.quiet():
                     self.model = AutoModelForSequenceClassification.from_pretrained(self.folder / state["snapshot"],
                                                                                     use_safetensors=True)
+            for name in KEPT:
+                setattr(self, name, state[name])
         except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, PruningError):
-                raise
             raise PruningError(f"the checkpoint in {self.folder} cannot be read ({error}): delete that folder to start "
                                "anew") from error
-        self.start, self.step, self.passes = state["start"], state["step"], state["passes"]
-        self.done, self.trace = state["done"], state["trace"]
+        if not fits:
+            raise PruningError(f"the checkpoint in {self.folder} belongs to another configuration, other data or "
+                               "another network: delete that folder, or pass another checkpoint_dir")
 
     def save(self) -> None:
         """The network accepted last, then the state that names it, then what neither needs any more."""
@@ -340,20 +321,11 @@ class _Run:
             return
         accepted = [row["round"] for row in self.trace if row["accepted"]]
         snapshot = f"step-{accepted[-1]}" if accepted else None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(f"the checkpoint to {self.folder}", PruningError, "the step before is untouched"):
             if snapshot and not (self.folder / snapshot).is_dir():
-                from seo_core.models.backbone import save
-
-                save(self.model, None, self.folder / snapshot)
-            state = {"identity": self._identity(), "snapshot": snapshot, "start": self.start, "step": self.step,
-                     "passes": self.passes, "done": self.done, "trace": self.trace}
-            partial = self.folder / f".state.{os.getpid()}.tmp"
-            partial.write_text(json.dumps(state))
-            os.replace(partial, self.folder / "state.json")
-        except OSError as error:
-            raise PruningError(f"cannot write the checkpoint to {self.folder}: {error.strerror or error}. Free some "
-                               "space or pass another checkpoint_dir; the step before is untouched") from error
+                backbone.save(self.model, None, self.folder / snapshot)
+            state = {"identity": self._identity(), "snapshot": snapshot, **{name: getattr(self, name) for name in KEPT}}
+            write(self.folder / "state.json", json.dumps(state))
         for path in self.folder.iterdir():
             if path.is_dir() and path.name != snapshot:
                 shutil.rmtree(path, ignore_errors=True)
@@ -392,6 +364,4 @@ def within(accuracy: float, start: float, threshold: float) -> bool:
 
 
 def _accuracy(model, encoded) -> float:
-    from seo_core.evaluation import predict
-
     return float((predict(model, encoded, precision="auto").argmax(1) == encoded.labels).mean())

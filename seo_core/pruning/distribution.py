@@ -15,28 +15,21 @@ same shape and 0 for none in common. Zeros count as removed. A layer's weights a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from torch import nn
 
 from seo_core.pruning.magnitude import PruningError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BINS, LIMIT = 81, 4.0  # bins over ± LIMIT standard deviations; what lies beyond counts in the outermost bins
 
 
 def layer_weights(model) -> list[np.ndarray]:
     """Layer by layer, the weights of its linear maps that are not zero, flat, in float32."""
-    from torch import nn
-
-    found = []
-    for layer in model.bert.encoder.layer:
-        flat = np.concatenate([m.weight.detach().float().cpu().numpy().ravel() for m in layer.modules()
-                               if isinstance(m, nn.Linear)])
-        found.append(flat[flat != 0])
-    return found
+    layers = [np.concatenate([m.weight.detach().float().cpu().numpy().ravel() for m in layer.modules()
+                              if isinstance(m, nn.Linear)]) for layer in model.bert.encoder.layer]
+    return [weights[weights != 0] for weights in layers]
 
 
 def _pairs(before, after, layers: Sequence[int] | None):
@@ -66,8 +59,6 @@ def weight_shape_overlap(before, after, layers: Sequence[int] | None = None) -> 
     before, after: BERT classifiers, stock or compact. layers: which of `before`'s layers (from 0) `after` has, where
     whole layers went. Raises PruningError where they do not fit.
     """
-    import pandas as pd
-
     rows = [(number + 1, overlap(w, v), 1 - len(v) / len(w), 1 - float(np.square(v, dtype=float).sum()
                                                                        / np.square(w, dtype=float).sum()))
             for number, w, v in _pairs(before, after, layers)]

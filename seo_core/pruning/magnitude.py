@@ -23,13 +23,12 @@ is the only reading under which a pruned file is smaller; such a file has to be 
 from __future__ import annotations
 
 import math
-import numbers
 import zlib
 
 import numpy as np
 import torch
 
-from seo_core.checks import suggest
+from seo_core.checks import check_choice, check_number
 
 SCOPES = ("global", "layer")
 
@@ -40,9 +39,7 @@ class PruningError(ValueError):
 
 def check_share(value: float, name: str = "sparsity") -> float:
     """The value if it is a share in [0, 1); otherwise PruningError."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not (math.isfinite(value) and 0 <= value < 1):
-        raise PruningError(f"{name} must be 0 or more and below 1 (0.5 removes half), got {value!r}")
-    return float(value)
+    return float(check_number(name, value, least=0, below=1, unit="(0.5 removes half)", error=PruningError))
 
 
 def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter]:
@@ -51,14 +48,14 @@ def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter
         raise PruningError(f"a transformers model is pruned here, not {type(model).__name__}: pass the whole network")
     base = getattr(model, model.base_model_prefix)
     prefix = f"{model.base_model_prefix}."
-    found = {f"{prefix}{name}.weight": module.weight for name, module in base.named_modules()
-             if isinstance(module, torch.nn.Linear) and not name.startswith("pooler")}
+    weights = {f"{prefix}{name}.weight": module.weight for name, module in base.named_modules()
+               if isinstance(module, torch.nn.Linear) and not name.startswith("pooler")}
     if embeddings:
         table = model.get_input_embeddings().weight
-        found[next(name for name, p in model.named_parameters() if p is table)] = table
-    if not found:
+        weights[next(name for name, p in model.named_parameters() if p is table)] = table
+    if not weights:
         raise PruningError(f"{type(model).__name__} has no linear maps to prune")
-    return found
+    return weights
 
 
 @torch.no_grad()
@@ -69,16 +66,14 @@ def masks_by_magnitude(model, share: float, *, scope: str = "global", embeddings
     outside [0, 1) and an unknown scope.
     """
     share = check_share(share)
-    if scope not in SCOPES:
-        raise PruningError(f"unknown scope {scope!r}{suggest(scope, SCOPES)}")
+    check_choice("scope", scope, SCOPES, PruningError)
     weights = matrices(model, embeddings=embeddings)
     groups = [list(weights)] if scope == "global" else [[name] for name in weights]
     masks = {}
     for names in groups:
         sizes = np.concatenate([weights[name].detach().abs().float().cpu().numpy().ravel() for name in names])
         kept = np.ones(len(sizes), bool)
-        count = math.floor(share * len(sizes) + 1e-9)
-        if count:
+        if count := math.floor(share * len(sizes) + 1e-9):
             kept[np.argpartition(sizes, count - 1)[:count]] = False
         pieces = np.split(kept, np.cumsum([weights[name].numel() for name in names])[:-1])
         masks.update({name: torch.from_numpy(piece).view(weights[name].shape)
@@ -118,7 +113,7 @@ class KeepMasks:
 def sparsity(model, *, embeddings: bool = False) -> dict[str, float]:
     """weights and zeros counted over what can be pruned, and over the whole network: share, share_of_all."""
     weights = matrices(model, embeddings=embeddings).values()
-    count, zeros = (sum(int(f(w)) for w in weights) for f in (torch.numel, lambda w: (w == 0).sum()))
+    count, zeros = sum(w.numel() for w in weights), sum(int((w == 0).sum()) for w in weights)
     everything = sum(p.numel() for p in model.parameters())
     return {"weights": count, "zeros": zeros, "share": zeros / count, "share_of_all": zeros / everything}
 

@@ -1,7 +1,7 @@
 """Structured pruning: whole heads, neurons and layers are scored, and taken out of the network for good.
 
-    found = importance(model, "taylor", reward)                   # a score for every head, neuron and layer
-    removal = choose(model, found, 0.4)                           # units worth 40% of the encoder's weights
+    scores = importance(model, "taylor", reward)                  # one for every head, neuron and layer
+    removal = choose(model, scores, 0.4)                          # units worth 40% of the encoder's weights
     small = remove(model, **removal.units)                        # a compact BERT: smaller file, less to compute
 
 What a unit is, and what stands behind its score (d hidden units, s dimensions of a head, means over the examples x):
@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from seo_core.checks import suggest
+from seo_core.checks import check_choice, check_number
 from seo_core.models.backbone import check_fits
 from seo_core.models.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
@@ -113,8 +113,7 @@ def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 
     magnitude and random need no examples; activation needs no labels. The network is left as it was (weights, mode,
     gradients). Raises PruningError for an unknown score, and for examples that are missing or have no labels.
     """
-    if score not in SCORES:
-        raise PruningError(f"unknown score {score!r}{suggest(score, SCORES)}")
+    check_choice("score", score, SCORES, PruningError)
     layers, size = _layers(model), layer_sizes(model.config)[2]
     if encoded is not None:
         check_fits(model, encoded)
@@ -138,16 +137,18 @@ def _by_magnitude(layers, size: int) -> Importance:
     heads, neurons, whole = [], [], []
     for layer in layers:
         attention = layer.attention.self
-        rows = torch.cat([torch.cat([m.weight, m.bias[:, None]], 1)
-                          for m in (attention.query, attention.key, attention.value)], 1)  # (h s, 3 (d + 1))
-        both = torch.cat([rows, layer.attention.output.dense.weight.T], 1)  # (h s, 4 d + 3)
-        heads.append(both.unflatten(0, (-1, size)).square().sum((1, 2)).sqrt().double().cpu().numpy())
+        rows = torch.cat([t for m in (attention.query, attention.key, attention.value)
+                          for t in (m.weight, m.bias[:, None])] + [layer.attention.output.dense.weight.T], 1)
+        heads.append(rows.unflatten(0, (-1, size)).square().sum((1, 2)).sqrt())  # of (h s, 4 d + 3)
         into, out = layer.intermediate.dense, layer.output.dense
-        rows = torch.cat([into.weight, into.bias[:, None], out.weight.T], 1)  # (f, 2 d + 1)
-        neurons.append(rows.norm(dim=1).double().cpu().numpy())
+        neurons.append(torch.cat([into.weight, into.bias[:, None], out.weight.T], 1).norm(dim=1))  # of (f, 2 d + 1)
         flat = torch.cat([p.flatten() for n, p in layer.named_parameters() if n.endswith("weight") and p.ndim == 2])
         whole.append(float(flat.square().mean().sqrt()))
-    return Importance(heads, neurons, np.array(whole), "magnitude")
+    return Importance([_array(h) for h in heads], [_array(n) for n in neurons], np.array(whole), "magnitude")
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.detach().double().cpu().numpy()
 
 
 @contextlib.contextmanager
@@ -156,20 +157,19 @@ def _captured(model):
 
     Yields a dict: "context" -> [(B, T, h s)], "active" -> [(B, T, f)], "input" and "output" -> [(B, T, d)].
     """
-    found: dict[str, list] = {}
+    layers = _layers(model)
+    states = {name: [None] * len(layers) for name in ("context", "active", "input", "output")}
 
     def keep(name, number):
         def hook(_, arguments, output=None):
             tensor = arguments[0] if output is None else output[0] if isinstance(output, tuple) else output
             if torch.is_grad_enabled() and not tensor.requires_grad:
                 tensor.requires_grad_(True)
-            found[name][number] = tensor
+            states[name][number] = tensor
 
         return hook
 
-    handles, layers = [], _layers(model)
-    for name in ("context", "active", "input", "output"):
-        found[name] = [None] * len(layers)
+    handles = []
     for number, layer in enumerate(layers):
         for name, module in (("context", layer.attention.output.dense), ("active", layer.output.dense),
                              ("input", layer)):
@@ -178,7 +178,7 @@ def _captured(model):
     was_training = model.training
     model.eval()
     try:
-        yield found
+        yield states
     finally:
         model.train(was_training)
         for handle in handles:
@@ -186,8 +186,7 @@ def _captured(model):
 
 
 def _batches(encoded, batch_size: int, device):
-    if batch_size < 1:
-        raise PruningError(f"batch_size must be 1 or more, got {batch_size!r}")
+    check_number("batch_size", batch_size, least=1, error=PruningError)
     order = np.argsort(-encoded.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield encoded.batch(order[start : start + batch_size], device)
@@ -195,59 +194,51 @@ def _batches(encoded, batch_size: int, device):
 
 def _taylor(model, encoded, batch_size: int, size: int):
     """E_x (Σ output · ∂L/∂output)² of every head, neuron and layer; L is the cross-entropy of an example."""
-    sums = _zeros(model)
-    with _captured(model) as found, torch.enable_grad():
+    heads, neurons, whole = ([0.0] * len(_layers(model)) for _ in range(3))  # sums over the examples, by layer
+    with _captured(model) as states, torch.enable_grad():
         for batch in _batches(encoded, batch_size, next(model.parameters()).device):
             labels = batch.pop("labels")
             # the sum over examples: none of them enters another's gradient
             loss = F.cross_entropy(model(**batch).logits.float(), labels, reduction="sum")
-            outputs = found["context"] + found["active"] + found["output"]
-            slopes = iter(torch.autograd.grad(loss, outputs))
-            for total, c in zip(sums[0], found["context"], strict=True):
-                change = (c * next(slopes)).detach().unflatten(-1, (-1, size)).sum((1, 3))  # (B, h)
-                total += change.double().square().sum(0).cpu().numpy()
-            for total, a in zip(sums[1], found["active"], strict=True):
-                total += (a * next(slopes)).detach().sum(1).double().square().sum(0).cpu().numpy()  # (f,)
-            for number, (x, y) in enumerate(zip(found["input"], found["output"], strict=True)):
-                sums[2][number] += float(((y - x) * next(slopes)).detach().sum((1, 2)).double().square().sum())
-    return [s / len(encoded) for s in sums[0]], [s / len(encoded) for s in sums[1]], sums[2] / len(encoded)
+            slopes = torch.autograd.grad(loss, states["context"] + states["active"] + states["output"])
+            for number, tensors in enumerate(zip(*states.values(), strict=True)):
+                c, a, x, y = (tensor.detach() for tensor in tensors)
+                by_c, by_a, by_y = slopes[number :: len(heads)]  # ∂L/∂c (B, T, h s), ∂L/∂a (B, T, f), ∂L/∂y (B, T, d)
+                changes = ((c * by_c).unflatten(-1, (-1, size)).sum((1, 3)), (a * by_a).sum(1),
+                           ((y - x) * by_y).sum((1, 2)))  # (B, h), (B, f) and (B,)
+                for sums, change in zip((heads, neurons, whole), changes, strict=True):
+                    sums[number] += _array(change.double().square().sum(0))
+    n = len(encoded)
+    return [each / n for each in heads], [each / n for each in neurons], np.array(whole) / n
 
 
 @torch.no_grad()
 def _activation(model, encoded, batch_size: int, size: int):
     """Root mean square output times the norm of the weights that read it; of layers, 1 − cos(input, output)."""
-    channels, active, away = _zeros(model, channels=True)
-    tokens = int(encoded.lengths.sum())
-    with _captured(model) as found:
+    channels, active, away = ([0.0] * len(_layers(model)) for _ in range(3))  # sums over the tokens, by layer
+    with _captured(model) as states:
         for batch in _batches(encoded, batch_size, next(model.parameters()).device):
             batch.pop("labels")
             model(**batch)
             mask = batch["attention_mask"].bool()
-            for number in range(len(found["context"])):
-                c, a, x, y = (found[k][number][mask] for k in ("context", "active", "input", "output"))  # (tokens, ·)
-                channels[number] += c.square().sum(0).double().cpu().numpy()
-                active[number] += a.square().sum(0).double().cpu().numpy()
+            for number, tensors in enumerate(zip(*states.values(), strict=True)):
+                c, a, x, y = (tensor[mask] for tensor in tensors)  # (tokens, ·)
+                channels[number] += _array(c.square().sum(0))
+                active[number] += _array(a.square().sum(0))
                 away[number] += float((1 - F.cosine_similarity(x, y, dim=-1)).sum())
-    heads, neurons = [], []
+    heads, neurons, tokens = [], [], int(encoded.lengths.sum())
     for layer, c, a in zip(_layers(model), channels, active, strict=True):
-        out, down = (m.weight.norm(dim=0).double().cpu().numpy() for m in (layer.attention.output.dense,
-                                                                          layer.output.dense))
+        out, down = (_array(m.weight.norm(dim=0)) for m in (layer.attention.output.dense, layer.output.dense))
         heads.append(np.sqrt((c / tokens * out**2).reshape(-1, size).sum(1)))
         neurons.append(np.sqrt(a / tokens) * down)
-    return heads, neurons, away / tokens
-
-
-def _zeros(model, channels: bool = False):
-    heads, neurons, size = layer_sizes(model.config)
-    return ([np.zeros(h * size if channels else h) for h in heads], [np.zeros(f) for f in neurons],
-            np.zeros(len(heads)))
+    return heads, neurons, np.array(away) / tokens
 
 
 # ---------------------------------------------------------------------------------------------
 # Choice
 
 
-def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("heads", "neurons"),
+def choose(model, scores: Importance, share: float, *, kinds: Iterable[str] = ("heads", "neurons"),
            multiple: int = 16) -> Removal:
     """The units of the lowest score per weight that together hold `share` of the encoder's weights, or a little more.
 
@@ -258,16 +249,17 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
     check_share(share, "share")
     kinds = check_units(kinds, multiple)
     heads, neurons, size = layer_sizes(model.config)
-    if [*map(len, found.heads)] != heads or [*map(len, found.neurons)] != neurons or len(found.layers) != len(heads):
+    if [*map(len, scores.heads)] != heads or [*map(len, scores.neurons)] != neurons or len(scores.layers) != len(heads):
         raise PruningError("these scores are those of another network: take importance(model) of the one that is "
                            "pruned, after every removal anew")
     total, want = encoder_weights(model), share * encoder_weights(model)
     d = model.config.hidden_size
     cost = {"heads": size * (4 * d + 3), "neurons": 2 * d + 1}
+    spare = {"heads": [h - 1 for h in heads], "neurons": [f - multiple for f in neurons]}
     whole = [sum(p.numel() for p in layer.parameters()) for layer in _layers(model)]
     gone = {"heads": [[] for _ in heads], "neurons": [[] for _ in neurons], "layers": []}
     removed = 0
-    for kind, layer, unit in _ranked(found, kinds, cost, whole):
+    for kind, layer, unit in _ranked(scores, kinds, cost, whole):
         if removed >= want:
             break
         if layer in gone["layers"]:
@@ -276,57 +268,41 @@ def choose(model, found: Importance, share: float, *, kinds: Iterable[str] = ("h
             if len(gone["layers"]) < len(whole) - 1:
                 removed += whole[layer] - sum(cost[k] * len(gone[k][layer]) for k in cost)
                 gone["layers"].append(layer)
-        elif len(gone[kind][layer]) < (heads[layer] - 1 if kind == "heads" else neurons[layer] - multiple):
+        elif len(gone[kind][layer]) < spare[kind][layer]:
             gone[kind][layer].append(unit)
             removed += cost[kind]
-    gone["neurons"] = [_rounded(g, f, s, multiple) for g, f, s in zip(gone["neurons"], neurons, found.neurons,
-                                                                     strict=True)]
-    left = [n for n in range(len(whole)) if n not in gone["layers"]]
-    removed = sum(whole[n] for n in gone["layers"]) + sum(cost[k] * len(gone[k][n]) for k in cost for n in left)
+    for have, values, units in zip(neurons, scores.neurons, gone["neurons"], strict=True):
+        if units:  # and the next lowest, until a multiple is left
+            left = (have - len(units)) // multiple * multiple
+            units[:] = np.argsort(values, kind="stable")[: have - left].tolist()
+    stay = [n for n in range(len(whole)) if n not in gone["layers"]]
+    removed = sum(whole[n] for n in gone["layers"]) + sum(cost[k] * len(gone[k][n]) for k in cost for n in stay)
     if removed < want:
         raise NothingLeft(f"{share:.0%} of the encoder's weights cannot be removed as {' and '.join(kinds)}: "
                           f"{removed / total:.0%} is all there is. Ask for less, or let layers go too")
-    return Removal(*({n: sorted(gone[k][n]) for n in left if gone[k][n]} for k in cost), sorted(gone["layers"]),
+    return Removal(*({n: sorted(gone[k][n]) for n in stay if gone[k][n]} for k in cost), sorted(gone["layers"]),
                    removed / total)
 
 
 def check_units(kinds: Iterable[str], multiple: int) -> tuple[str, ...]:
     """The kinds as a tuple. Raises PruningError for none, for an unknown one, and for a multiple below 1."""
-    kinds = tuple(kinds)
+    kinds = tuple(check_choice("kind", kind, KINDS, PruningError) for kind in kinds)
     if not kinds:
         raise PruningError(f"no kinds of units may go: name some of {', '.join(KINDS)}")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise PruningError(f"unknown kind {kind!r}{suggest(kind, KINDS)}")
-    if multiple < 1:
-        raise PruningError(f"multiple must be 1 or more (1: any number of neurons may stay), got {multiple!r}")
+    check_number("multiple", multiple, least=1, unit="(1: any number of neurons may stay)", error=PruningError)
     return kinds
 
 
-def _ranked(found: Importance, kinds, cost: dict, whole: list[int]) -> list[tuple[str, int, int]]:
+def _ranked(scores: Importance, kinds, cost: dict, whole: list[int]) -> list[tuple[str, int, int]]:
     """(kind, layer, unit) in ascending order of score per weight."""
-    names, layers, units, values = [], [], [], []
+    units, values = [], []
     for kind in kinds:
-        per_layer = [[s] for s in found.layers] if kind == "layers" else getattr(found, kind)
-        weights = whole if kind == "layers" else [cost[kind]] * len(per_layer)
-        scores = [np.asarray(s, float) / w for s, w in zip(per_layer, weights, strict=True)]
-        scale = 1.0 if found.comparable else np.concatenate(scores).mean() or 1.0
-        for layer, s in enumerate(scores):
-            names += [kind] * len(s)
-            layers += [layer] * len(s)
-            units += range(len(s))
-            values.append(s / scale)
-    order = np.argsort(np.concatenate(values), kind="stable") if values else []
-    return [(names[i], layers[i], units[i]) for i in order]
-
-
-def _rounded(gone: list[int], neurons: int, scores: np.ndarray, multiple: int) -> list[int]:
-    """`gone` with the lowest-scored neurons added until a multiple is left."""
-    if not gone:
-        return gone
-    left = (neurons - len(gone)) // multiple * multiple
-    first = sorted(range(neurons), key=lambda n: (scores[n], n))
-    return first[: neurons - left]
+        by_layer = [[s] for s in scores.layers] if kind == "layers" else getattr(scores, kind)
+        weights = whole if kind == "layers" else [cost[kind]] * len(by_layer)
+        per_weight = np.concatenate([np.asarray(s, float) / w for s, w in zip(by_layer, weights, strict=True)])
+        values.append(per_weight / (1.0 if scores.comparable else per_weight.mean() or 1.0))
+        units += [(kind, layer, unit) for layer, s in enumerate(by_layer) for unit in range(len(s))]
+    return [units[i] for i in np.argsort(np.concatenate(values), kind="stable")]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -351,79 +327,76 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
         small = CompactBertForSequenceClassification(config)
     first = next(model.parameters())
     small = small.to(first.dtype).to_empty(device=first.device)
-    place = {old: new for new, old in enumerate(stay)}
-    state = {}
-    for name, tensor in model.state_dict().items():
-        new, layer, inner = _renamed(name, place)
-        if new:
-            state[new] = tensor if layer is None else _cut(tensor, inner, *stay[layer], size)
+    place, state = {old: new for new, old in enumerate(stay)}, {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        part = tensor.detach()
+        if inside := re.fullmatch(r"bert\.encoder\.layer\.(\d+)\.(.+)", name):
+            layer = int(inside[1])
+            if layer not in stay:
+                continue
+            name, part = f"bert.encoder.layer.{place[layer]}.{inside[2]}", _cut(part, inside[2], *stay[layer], size)
+        state[name] = part
+        small.get_parameter(name).requires_grad_(tensor.requires_grad)
     small.load_state_dict(state)
     for name, buffer in model.named_buffers():  # positions and segments, which no file holds
         small.get_buffer(name).copy_(buffer)
-    for name, parameter in model.named_parameters():
-        new, _, _ = _renamed(name, place)
-        if new:
-            small.get_parameter(new).requires_grad_(parameter.requires_grad)
     for mark in ("random_weights", "fresh_head"):
         if getattr(model, mark, False):
             setattr(small, mark, True)
     return small.train(model.training)
 
 
-def _renamed(name: str, place: dict[int, int]) -> tuple[str | None, int | None, str]:
-    """(the parameter's name in the smaller network or None, its old layer or None, its name within the layer)."""
-    inside = re.fullmatch(r"bert\.encoder\.layer\.(\d+)\.(.+)", name)
-    if inside is None:
-        return name, None, name
-    layer = int(inside[1])
-    return (f"bert.encoder.layer.{place[layer]}.{inside[2]}" if layer in place else None), layer, inside[2]
+def _channels(heads: list[int], size: int) -> torch.Tensor:
+    """The channels of these heads, head after head: (len(heads) · size,)."""
+    return (torch.as_tensor(heads)[:, None] * size + torch.arange(size)).flatten()
 
 
-def _cut(tensor, name: str, heads, neurons, size: int):
+def _cut(tensor, name: str, heads: list[int], neurons: list[int], size: int):
     """The part of a layer's parameter that belongs to these heads and neurons."""
-    channels = (torch.as_tensor(heads)[:, None] * size + torch.arange(size)).flatten().to(tensor.device)
-    neurons = torch.as_tensor(neurons).to(tensor.device)
-    if name.startswith("attention.self."):
-        return tensor[channels]
-    if name == "attention.output.dense.weight":
-        return tensor[:, channels]
-    if name.startswith("intermediate.dense."):
-        return tensor[neurons]
-    return tensor[:, neurons] if name == "output.dense.weight" else tensor
+    units = (_channels(heads, size) if name.startswith("attention.") else torch.as_tensor(neurons)).to(tensor.device)
+    if name.startswith(("attention.self.", "intermediate.dense.")):
+        return tensor[units]
+    return tensor[:, units] if name in ("attention.output.dense.weight", "output.dense.weight") else tensor
 
 
 def _staying(model, heads, neurons, layers) -> dict[int, tuple[list[int], list[int]]]:
     """Layer -> (heads, neurons) that stay, in order, for the layers that stay."""
-    have = shapes(model)
+    have, asked = shapes(model), {"heads": heads or {}, "neurons": neurons or {}}
     count = len(have["heads"])
-    for kind, wanted in (("heads", heads), ("neurons", neurons)):
-        if not isinstance(wanted or {}, Mapping):
-            raise PruningError(f"{kind} are given by layer, such as {kind}={{0: [1, 2]}}, got {wanted!r}")
     gone = _numbers(layers, count, "layer", "the network")
+    for kind, wanted in asked.items():
+        if not isinstance(wanted, Mapping):
+            raise PruningError(f"{kind} are given by layer, such as {kind}={{0: [1, 2]}}, got {wanted!r}")
+        _numbers(wanted, count, "layer", "the network")
     if len(gone) == count:
         raise PruningError(f"all {count} layers would go: keep one")
     stay = {}
     for layer in (n for n in range(count) if n not in gone):
         left = []
-        for kind, wanted in (("heads", heads), ("neurons", neurons)):
+        for kind, wanted in asked.items():
             size = have[kind][layer]
-            cut = _numbers((wanted or {}).get(layer, ()), size, kind[:-1], f"layer {layer}")
+            cut = _numbers(wanted.get(layer, ()), size, kind[:-1], f"layer {layer}")
             if len(cut) == size:
                 raise PruningError(f"all {size} {kind} of layer {layer} would go: keep one, or remove the whole layer "
                                    f"with layers=[{layer}]")
             left.append([n for n in range(size) if n not in cut])
         stay[layer] = tuple(left)
-    for wanted in (heads or {}, neurons or {}):
-        _numbers(wanted, count, "layer", "the network")
     return stay
 
 
 def _numbers(wanted: Iterable[int], count: int, what: str, where: str) -> set[int]:
-    found = {int(n) for n in wanted}
-    wrong = sorted(n for n in found if not 0 <= n < count)
+    numbers = {int(n) for n in wanted}
+    wrong = sorted(n for n in numbers if not 0 <= n < count)
     if wrong:
         raise PruningError(f"{where} has no {what} {wrong[0]}: its {count} are numbered from 0")
-    return found
+    return numbers
+
+
+def _outgoing(layer, heads: list[int], neurons: list[int], size: int) -> dict[str, tuple]:
+    """The two linear maps that read a layer's units, each with which of its inputs these heads and neurons give."""
+    attention, output = layer.attention.output.dense, layer.output.dense
+    return {"context": (attention, _channels(heads, size).to(attention.weight.device)),
+            "active": (output, torch.as_tensor(neurons, device=output.weight.device))}
 
 
 @torch.no_grad()
@@ -437,13 +410,8 @@ def mask(model, *, heads: Mapping[int, Iterable[int]] | None = None,
     stay, size = _staying(model, heads, neurons, ()), layer_sizes(model.config)[2]
     copied = copy.deepcopy(model)
     for number, layer in enumerate(_layers(copied)):
-        kept_heads, kept_neurons = (torch.as_tensor(s) for s in stay[number])
-        channels = (kept_heads[:, None] * size + torch.arange(size)).flatten()
-        for weight, kept in ((layer.attention.output.dense.weight, channels),
-                             (layer.output.dense.weight, kept_neurons)):
-            on = torch.zeros(weight.shape[1], device=weight.device)
-            on[kept.to(weight.device)] = 1
-            weight.mul_(on)
+        for out, kept in _outgoing(layer, *stay[number], size).values():
+            out.weight.mul_(out.weight.new_zeros(out.in_features).index_fill(0, kept, 1))
     return copied
 
 
@@ -463,22 +431,18 @@ def compensate(model, removal: Removal, encoded, *, batch_size: int = 32, ridge:
     todo = [(number, name) for name, cut in (("context", removal.heads), ("active", removal.neurons))
             for number in stay if cut.get(number)]
     moments = {key: 0.0 for key in todo}
-    with _captured(model) as found:
+    with _captured(model) as states:
         for batch in _batches(encoded, batch_size, next(model.parameters()).device):
             batch.pop("labels")
             model(**batch)
             keep = batch["attention_mask"].bool()
             for number, name in todo:
-                x = found[name][number][keep].float()
+                x = states[name][number][keep].float()
                 x = torch.cat([x, x.new_ones(len(x), 1)], 1)  # (tokens, inputs + 1): the last is the bias's
                 moments[number, name] = moments[number, name] + x.T @ x
     for number, name in todo:
-        layer = _layers(copied)[number]
-        out = layer.attention.output.dense if name == "context" else layer.output.dense
-        kept = torch.as_tensor(stay[number][name == "active"])
-        if name == "context":
-            kept = (kept[:, None] * size + torch.arange(size)).flatten()
-        _least_squares(out, moments[number, name].double(), kept.to(out.weight.device), ridge)
+        out, kept = _outgoing(_layers(copied)[number], *stay[number], size)[name]
+        _least_squares(out, moments[number, name].double(), kept, ridge)
     return copied
 
 

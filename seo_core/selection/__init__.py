@@ -30,28 +30,7 @@ from seo_core.selection.acquisition import (
 from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
 from seo_core.selection.tal import TransferActiveConfig, TransferActiveLearning
 
-__all__ = [
-    "ACQUISITIONS",
-    "HYBRID_TEXT",
-    "HybridConfig",
-    "SelectionError",
-    "TransferActiveConfig",
-    "TransferActiveLearning",
-    "adaptive_pseudo_label",
-    "badge",
-    "bald",
-    "density_scores",
-    "describe",
-    "entropy",
-    "features",
-    "hybrid",
-    "hybrid_text",
-    "least_confidence",
-    "margin",
-    "plateau",
-    "pseudo_label",
-    "random",
-    "select",
-    "text_vectors",
-    "without_labels",
-]
+__all__ = ["ACQUISITIONS", "HYBRID_TEXT", "HybridConfig", "SelectionError", "TransferActiveConfig",
+           "TransferActiveLearning", "adaptive_pseudo_label", "badge", "bald", "density_scores",
+           "describe", "entropy", "features", "hybrid", "hybrid_text", "least_confidence", "margin", "plateau",
+           "pseudo_label", "random", "select", "text_vectors", "without_labels"]

@@ -27,11 +27,12 @@ matrices factorise, ⟨a ⊗ h, b ⊗ g⟩ = ⟨a, b⟩ ⟨h, g⟩, so N·(k + d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
-from seo_core.checks import is_number, suggest, whole_number
+from seo_core.checks import at_least, check, check_choice, check_number, one_of, whole_number
 from seo_core.evaluation import softmax
 
 BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
@@ -45,25 +46,21 @@ class SelectionError(ValueError):
 class HybridConfig:
     """Choices of `hybrid`, none of them tuned. Each of its four parts can be switched off by the value in brackets."""
 
-    outliers: float = 0.1  # share of the pool left out, least dense first (0): Karamcheti et al. 2021 remove 10 to 50%
-    hardest: float = 0.05  # share of the rest left out, most uncertain first (0): mislabelled or unlearnable pairs
-    beta: float = 1.0  # exponent of uncertainty × density in the draw (0: uniform); Kirsch et al. 2023 use 1
+    # share of the pool left out, least dense first (0): Karamcheti et al. 2021 remove 10 to 50%
+    outliers: float = at_least(0, below=1, default=0.1)
+    # share of the rest left out, most uncertain first (0): mislabelled or unlearnable pairs
+    hardest: float = at_least(0, below=1, default=0.05)
+    # exponent of uncertainty × density in the draw (0: uniform); Kirsch et al. 2023 use 1
+    beta: float = at_least(0, default=1.0)
     balance: bool = True  # equal shares of the predicted classes (False)
-    neighbours: int = 10  # density: mean cosine similarity to so many nearest anchors
-    anchors: int = 1024  # random pool points that stand for the pool: linear cost
-    space: str = "model"  # where density is measured: "model", what the classifier reads; "text", `text_vectors`
-    uncertainty: str = "entropy"  # or "margin"
+    neighbours: int = at_least(1, default=10)  # density: mean cosine similarity to so many nearest anchors
+    anchors: int = at_least(1, default=1024)  # random pool points that stand for the pool: linear cost
+    # where density is measured: "model", what the classifier reads; "text", `text_vectors`
+    space: str = one_of(("model", "text"), default="model")
+    uncertainty: str = one_of(("entropy", "margin"), default="entropy")
 
     def __post_init__(self):
-        for name, known in (("space", ("model", "text")), ("uncertainty", ("entropy", "margin"))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}")
-        if not (0 <= self.outliers < 1 and 0 <= self.hardest < 1):
-            raise ValueError(f"outliers and hardest are shares in [0, 1), got {self.outliers!r} and {self.hardest!r}")
-        if not (is_number(self.beta) and 0 <= self.beta < np.inf):
-            raise ValueError(f"beta must be 0 or more, got {self.beta!r}")
-        for name in ("neighbours", "anchors"):
-            whole_number(name, getattr(self, name), 1, ValueError)
+        check(self)
 
 
 # A classifier is trained to put pairs that it is sure of together, so in its own space density and uncertainty may
@@ -188,16 +185,20 @@ def density_scores(embeddings: np.ndarray, rng: np.random.Generator, *, anchors:
     count = min(neighbours, len(chosen) - 1)
     if count < 1:
         return np.ones(n, np.float32)
-    found = np.empty(n, np.float32)
-    place = np.full(n, -1)
-    place[chosen] = np.arange(len(chosen))
+    density = np.empty(n, np.float32)
     for start in range(0, n, 8192):
-        rows = np.arange(start, min(start + 8192, n))
-        similarity = unit[rows] @ unit[chosen].T  # (b, anchors)
-        own = place[rows]
-        similarity[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
-        found[rows] = np.partition(similarity, -count, axis=1)[:, -count:].mean(axis=1)
-    return found
+        similarity = unit[start : start + 8192] @ unit[chosen].T  # (b, anchors)
+        itself = np.flatnonzero((chosen >= start) & (chosen < start + len(similarity)))  # anchors among these rows
+        similarity[chosen[itself] - start, itself] = -np.inf
+        density[start : start + 8192] = np.partition(similarity, -count, axis=1)[:, -count:].mean(axis=1)
+    return density
+
+
+def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rank of each density (n,) among them all, in (0, 1), equal ones at random: (n,) float64."""
+    rank = np.empty(len(density))
+    rank[np.lexsort((rng.random(len(density)), density))] = (np.arange(len(density)) + 0.5) / len(density)
+    return rank
 
 
 def text_vectors(model, pool, *, a: float = 1e-3) -> np.ndarray:
@@ -279,8 +280,7 @@ def badge(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
     unsure, and pointing where the weights would move. k-means++ picks long ones that differ from each other.
     """
     _check(pool, n)
-    logits, embeddings = features(model, pool)
-    return kmeans_plus_plus(*gradient_factors(logits, embeddings), n, rng)
+    return kmeans_plus_plus(*gradient_factors(*features(model, pool)), n, rng)
 
 
 def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -290,18 +290,19 @@ def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.nda
     return a.astype(np.float32), embeddings.astype(np.float32, copy=False)
 
 
-def squared_distances(a: np.ndarray, h: np.ndarray, row: int) -> np.ndarray:
+def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray | None = None) -> np.ndarray:
     """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product.
 
-    ‖a ⊗ h‖² = ‖a‖² ‖h‖², and ⟨a_i ⊗ h_i, a_j ⊗ h_j⟩ = ⟨a_i, a_j⟩ ⟨h_i, h_j⟩.
+    ‖a ⊗ h‖² = ‖a‖² ‖h‖², and ⟨a_i ⊗ h_i, a_j ⊗ h_j⟩ = ⟨a_i, a_j⟩ ⟨h_i, h_j⟩. norms: `squared_norms`, where known.
     """
-    norms = np.einsum("nk,nk->n", a, a) * np.einsum("nd,nd->n", h, h)
-    return _from_center(a, h, norms, row)
+    norms = squared_norms(a, h) if norms is None else norms
+    distances = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
+    return np.maximum(distances, 0, out=distances)
 
 
-def _from_center(a, h, norms, row) -> np.ndarray:
-    found = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
-    return np.maximum(found, 0, out=found)
+def squared_norms(a: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """‖a_i ⊗ h_i‖² (n,)."""
+    return np.einsum("nk,nk->n", a, a) * np.einsum("nd,nd->n", h, h)
 
 
 def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -311,10 +312,10 @@ def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Genera
     its squared distance to the nearest one chosen. Time N · n · (k + d), memory N · (k + d). Where no point is away
     from the chosen ones (all rows equal), the rest is drawn at random.
     """
-    norms = np.einsum("nk,nk->n", a, a) * np.einsum("nd,nd->n", h, h)  # (N,)
+    norms = squared_norms(a, h)  # (N,)
     chosen = np.empty(n, np.int64)
     chosen[0] = _top(norms, 1, rng)[0]
-    nearest = _from_center(a, h, norms, chosen[0]).astype(np.float64)
+    nearest = squared_distances(a, h, chosen[0], norms).astype(np.float64)
     nearest[chosen[0]] = 0
     noise = 1e-6 * float(norms.max())  # float32 rounding of the distance between equal points
     for i in range(1, n):
@@ -325,7 +326,7 @@ def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Genera
             chosen[i:] = rng.permutation(rest)[: n - i]
             break
         chosen[i] = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
-        np.minimum(nearest, _from_center(a, h, norms, chosen[i]), out=nearest)
+        np.minimum(nearest, squared_distances(a, h, chosen[i], norms), out=nearest)
         nearest[chosen[i]] = 0
     return chosen
 
@@ -366,21 +367,17 @@ def hybrid_positions(logits: np.ndarray, density: np.ndarray, n: int, rng: np.ra
     total, classes = logits.shape
     margins = config.uncertainty == "margin"
     uncertainty = margin_scores(logits) if margins else entropy_scores(logits) / np.log(classes)  # (N,) in [0, 1]
-    rank = np.empty(total)
-    rank[np.lexsort((rng.random(total), density))] = (np.arange(total) + 0.5) / total
+    rank = density_rank(density, rng)
     keep = rank >= config.outliers
     inside = np.flatnonzero(keep)
-    drop = int(config.hardest * len(inside))
-    if drop:
+    if drop := int(config.hardest * len(inside)):
         keep[inside[_top(uncertainty[inside], drop, rng)]] = False
     keys = config.beta * np.log(np.maximum(uncertainty * rank, 1e-12)) + rng.gumbel(size=total)
     order = np.argsort(-keys)
     kept = order[keep[order]]
     if config.balance:
-        predicted = logits.argmax(axis=1)[kept]
-        turn = np.empty(len(kept), np.int64)  # how many of its class stand before it
-        for c in range(classes):
-            turn[predicted == c] = np.arange((predicted == c).sum())
+        predicted = pd.Series(logits.argmax(axis=1)[kept])
+        turn = predicted.groupby(predicted).cumcount().to_numpy()  # how many of its class stand before it
         kept = kept[np.argsort(turn, kind="stable")]
     return np.concatenate([kept, order[~keep[order]]])[:n].astype(np.int64)
 
@@ -401,9 +398,7 @@ def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.G
     that is no Generator, and a function of the caller's own that breaks the contract.
     """
     if not callable(acquisition):
-        if not isinstance(acquisition, str) or acquisition not in ACQUISITIONS:
-            raise SelectionError(f"unknown acquisition {acquisition!r}{suggest(acquisition, ACQUISITIONS)}")
-        acquisition = ACQUISITIONS[acquisition]
+        acquisition = ACQUISITIONS[check_choice("acquisition", acquisition, ACQUISITIONS, SelectionError)]
     _check(pool, n)
     if not isinstance(rng, np.random.Generator):
         raise SelectionError(f"rng must be a generator, as in np.random.default_rng(seed), not {rng!r}")
@@ -421,8 +416,6 @@ def describe(logits: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarr
     first class (1 − margin score), mean density, share of the purchase among the tenth of the pool that is least dense
     (%), and the share of the most frequent predicted class (%).
     """
-    import pandas as pd
-
     entropies, leads = entropy_scores(logits), 1 - margin_scores(logits)
     edge, predicted = density <= np.quantile(density, 0.1), logits.argmax(axis=1)
     rows = {}
@@ -435,8 +428,6 @@ def describe(logits: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarr
 
 def without_labels(pool):
     """The same examples with every label -1."""
-    from dataclasses import replace
-
     return replace(pool, labels=np.full(len(pool), -1, np.int64))
 
 
@@ -448,8 +439,7 @@ def plateau(curve, *, window: int = 3, tolerance: float = 0.005) -> bool:
     not finite count as no progress. Raises SelectionError for a window below 1 or a negative tolerance.
     """
     whole_number("window", window, 1, SelectionError)
-    if not (is_number(tolerance) and tolerance >= 0):
-        raise SelectionError(f"tolerance must be 0 or more, got {tolerance!r}")
+    check_number("tolerance", tolerance, least=0, error=SelectionError)
     values = np.asarray(list(curve), dtype=float)
     if len(values) <= window:
         return False

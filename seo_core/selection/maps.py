@@ -2,8 +2,8 @@
 
     dynamics = TrainingDynamics(examples)                          # an Encoded, labels included
     fit(model, examples, config=config, callbacks=[dynamics])
-    found = dynamics.map()                                         # confidence, variability, correctness, each (n,)
-    regions(found, cut=variability_cut(found.variability))         # (n,) of "easy", "ambiguous", "hard"
+    places = dynamics.map()                                        # confidence, variability, correctness, each (n,)
+    regions(places, cut=variability_cut(places.variability))       # (n,) of "easy", "ambiguous", "hard"
 
 Swayamdipta et al. (2020), "Dataset Cartography", section 2. With p_e(y* | x) the probability of the given label after
 epoch e of E,
@@ -32,7 +32,6 @@ from seo_core.evaluation import predict, softmax
 from seo_core.selection.acquisition import SelectionError
 
 REGIONS = ("easy", "ambiguous", "hard")
-NOT_RUN = "not run yet"
 BINS = (20, 10)  # of a stored map: confidence from 0 to 1, variability from 0 to 1/2, the most that it can be
 
 
@@ -61,10 +60,10 @@ def variability_cut(variability: np.ndarray) -> float:
     return float(np.quantile(variability, 2 / 3))
 
 
-def regions(found: DataMap, cut: float) -> np.ndarray:
+def regions(places: DataMap, cut: float) -> np.ndarray:
     """(n,) names of `REGIONS`: ambiguous from a variability of `cut` on; else easy or hard by a confidence of 1/2."""
-    calm = np.where(found.confidence >= 0.5, "easy", "hard")
-    return np.where(found.variability >= cut, "ambiguous", calm)
+    calm = np.where(places.confidence >= 0.5, "easy", "hard")
+    return np.where(places.variability >= cut, "ambiguous", calm)
 
 
 class TrainingDynamics:
@@ -111,22 +110,21 @@ class PurchaseMap(TrainingDynamics):
     def metrics(self) -> dict[str, float]:
         """map_cut, and by arm map_pairs_…, map_easy_…, map_ambiguous_…, map_hard_…, map_never_right_… (shares),
         map_confidence_… and map_variability_… (means)."""
-        found = self.map()
-        cut = variability_cut(found.variability[self.bought[self.control]])
-        names, out = regions(found, cut), {"map_cut": cut}
+        places = self.map()
+        cut = variability_cut(places.variability[self.bought[self.control]])
+        names, metrics = regions(places, cut), {"map_cut": cut}
         for arm, rows in self.bought.items():
             values = {region: float((names[rows] == region).mean()) for region in REGIONS}
-            values |= {"pairs": len(rows), "never_right": float((found.correctness[rows] == 0).mean()),
-                       "confidence": float(found.confidence[rows].mean()),
-                       "variability": float(found.variability[rows].mean())}
-            out |= {f"map_{key}_{arm}": value for key, value in values.items()}
-        return out
+            values |= {"pairs": len(rows), "never_right": float((places.correctness[rows] == 0).mean()),
+                       "confidence": float(places.confidence[rows].mean()),
+                       "variability": float(places.variability[rows].mean())}
+            metrics |= {f"map_{key}_{arm}": value for key, value in values.items()}
+        return metrics
 
     def series(self) -> dict[str, list[float]]:
         """"map <arm>": shares of its pairs by `BINS` of confidence and variability, row by row."""
-        found, out = self.map(), {}
+        places, shares = self.map(), {}
         for arm, rows in self.bought.items():
-            counts, _, _ = np.histogram2d(found.confidence[rows], found.variability[rows], bins=BINS,
-                                          range=((0, 1), (0, 0.5)))
-            out[f"map {arm}"] = (counts / len(rows)).ravel().round(6).tolist()
-        return out
+            counts = np.histogram2d(places.confidence[rows], places.variability[rows], BINS, ((0, 1), (0, 0.5)))[0]
+            shares[f"map {arm}"] = (counts / len(rows)).ravel().round(6).tolist()
+        return shares

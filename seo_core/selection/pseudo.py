@@ -34,8 +34,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seo_core.checks import is_number
-from seo_core.evaluation import softmax
+from seo_core.checks import above, at_least, check, check_choice, check_number, one_of, share
+from seo_core.data.encoding import concatenate
+from seo_core.evaluation import predict, softmax
 from seo_core.selection.acquisition import SelectionError
 
 
@@ -62,7 +63,7 @@ def pseudo_label(logits: np.ndarray, *, threshold: float = 0.95) -> Pseudo:
     threshold outside [0, 1].
     """
     p = _probabilities(logits)
-    _check_share("threshold", threshold)
+    check_number("threshold", threshold, least=0, most=1, error=SelectionError)
     return _keep(p, np.full(p.shape[1], float(threshold)))
 
 
@@ -78,8 +79,8 @@ def adaptive_pseudo_label(weak_logits: np.ndarray, strong_logits: np.ndarray | N
     and errors as for `pseudo_label`; also SelectionError for views of different shapes and an unknown rule.
     """
     p = _probabilities(weak_logits)
-    _check_share("threshold", threshold)
-    agree = None
+    check_number("threshold", threshold, least=0, most=1, error=SelectionError)
+    agree = True
     if strong_logits is not None:
         q = _probabilities(strong_logits)
         if q.shape != p.shape:
@@ -91,27 +92,23 @@ def adaptive_pseudo_label(weak_logits: np.ndarray, strong_logits: np.ndarray | N
 
 def class_thresholds(p: np.ndarray, *, rule: str = "freematch", threshold: float = 0.95) -> np.ndarray:
     """The bar of each class (k,) from probabilities (n, k), by "freematch" or "flexmatch" (see the module)."""
-    if rule not in RULES:
-        from seo_core.checks import suggest
-
-        raise SelectionError(f"unknown rule {rule!r}{suggest(rule, RULES)}")
-    if len(p) == 0:
-        return np.full(p.shape[1], float(threshold))
-    top, k = p.max(axis=1), p.shape[1]
+    check_choice("rule", rule, RULES, SelectionError)
+    n, k = p.shape
+    if n == 0:
+        return np.full(k, float(threshold))
+    top = p.max(axis=1)
     if rule == "freematch":
         expected = p.mean(axis=0)  # (k,)
         return expected / expected.max() * top.mean()
     passed = np.bincount(p.argmax(axis=1)[top >= threshold], minlength=k)  # σ (k,)
-    learned = passed / max(passed.max(), len(p) - passed.sum(), 1)  # β (k,)
+    learned = passed / max(passed.max(), n - passed.sum(), 1)  # β (k,)
     return learned / (2 - learned) * threshold
 
 
-def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | None = None) -> Pseudo:
+def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | bool = True) -> Pseudo:
     n, k = p.shape
     classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
-    kept = top >= thresholds[classes]
-    if mask is not None:
-        kept &= mask
+    kept = (top >= thresholds[classes]) & mask
     predicted = np.bincount(classes, minlength=k)
     note = ""
     if n == 0:
@@ -135,8 +132,7 @@ def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = 
     until they match to 1e-4). Raises SelectionError for logits that are not finite, a temperature of 0 or
     less, and a prior that is not k positive shares.
     """
-    if not (is_number(temperature) and temperature > 0):
-        raise SelectionError(f"temperature must be above 0, got {temperature!r}")
+    check_number("temperature", temperature, above=0, error=SelectionError)
     members = np.asarray(logits, dtype=np.float64)
     members = members[None] if members.ndim == 2 else members
     if members.ndim != 3 or len(members) == 0:
@@ -189,8 +185,6 @@ def soft_target_loss(targets: np.ndarray, weights: np.ndarray | None = None) -> 
 
 def teacher_logits(models, encoded, *, precision: str = "auto") -> np.ndarray:
     """Logits (members, n, k) of one teacher or several on an Encoded, in its order; labels are not read."""
-    from seo_core.evaluation import predict
-
     models = models if isinstance(models, (list, tuple)) else [models]
     if not models:
         raise SelectionError("no teacher: pass a trained model, or a list of them")
@@ -201,25 +195,17 @@ def teacher_logits(models, encoded, *, precision: str = "auto") -> np.ndarray:
 class SelfTrainingConfig:
     """How `self_training` turns a teacher's logits into a training set."""
 
-    keep: str = "adaptive"  # all | fixed | adaptive: which rows of the pool are used
-    threshold: float = 0.95  # of "fixed" (FixMatch's value), and the upper bound of the rule "flexmatch"
-    rule: str = "freematch"  # of "adaptive": no constant to tune
+    keep: str = one_of(("all", "fixed", "adaptive"), default="adaptive")  # which rows of the pool are used
+    threshold: float = share(default=0.95)  # of "fixed" (FixMatch's value), and the upper bound of the rule "flexmatch"
+    rule: str = one_of(RULES, default="freematch")  # of "adaptive": no constant to tune
     soft: bool = True  # targets are the teacher's probabilities, not its class
-    temperature: float = 1.0  # on the teacher's logits, for soft targets
+    temperature: float = above(0, default=1.0)  # on the teacher's logits, for soft targets
     align: bool = True  # scale soft targets to the labelled rows' class shares
-    weight: float = 1.0  # of a pseudo-labelled row; a labelled row has 1
-    labelled_share: float = 0.2  # labelled rows are repeated until they are this share of an epoch
+    weight: float = above(0, default=1.0)  # of a pseudo-labelled row; a labelled row has 1
+    labelled_share: float = at_least(0, below=1, default=0.2)  # they are repeated until they are this share of an epoch
 
     def __post_init__(self):
-        if self.keep not in ("all", "fixed", "adaptive"):
-            raise ValueError(f"keep must be all, fixed or adaptive, got {self.keep!r}")
-        if self.rule not in RULES:
-            raise ValueError(f"rule must be {' or '.join(RULES)}, got {self.rule!r}")
-        if not (0 <= self.threshold <= 1 and 0 <= self.labelled_share < 1):
-            raise ValueError(f"threshold must be in [0, 1] and labelled_share in [0, 1), got {self.threshold!r} and "
-                             f"{self.labelled_share!r}")
-        if not (self.temperature > 0 and self.weight > 0):
-            raise ValueError(f"temperature and weight must be above 0, got {self.temperature!r} and {self.weight!r}")
+        check(self)
 
 
 FIXED = SelfTrainingConfig(keep="fixed", soft=False, align=False)  # the papers' pseudo-labels
@@ -255,7 +241,7 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
     config = config or SelfTrainingConfig()
     mean = np.log(np.maximum(soft_labels(logits), 1e-12))  # (n, k): the ensemble as one teacher
     n, k = mean.shape
-    for name, part in (("logits", mean), ("the strong view", unlabelled if strong is None else strong)):
+    for name, part in (("logits", mean), ("the strong view", mean if strong is None else strong)):
         if len(part) != len(unlabelled):
             raise SelectionError(f"{name} has {len(part)} rows, the unlabelled pairs {len(unlabelled)}: pass both for "
                                  "the same rows, in the same order")
@@ -266,7 +252,10 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
                              "teacher that was trained on this task")
     if strong_logits is not None:
         strong_logits = np.log(np.maximum(soft_labels(strong_logits), 1e-12))
-    pseudo = _choose(mean, strong_logits, config)
+    if config.keep == "adaptive":
+        pseudo = adaptive_pseudo_label(mean, strong_logits, rule=config.rule, threshold=config.threshold)
+    else:
+        pseudo = pseudo_label(mean, threshold=config.threshold if config.keep == "fixed" else 0.0)
     hard = np.eye(k)
     targets = hard[pseudo.labels]
     if config.soft:
@@ -278,23 +267,14 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
         wanted = config.labelled_share / (1 - config.labelled_share) * len(pseudo)
         repeats = max(1, round(wanted / len(labelled)))
     first = np.tile(np.arange(len(labelled)), repeats)
-    offset = len(labelled) + (0 if strong is None else n)
-    parts = [labelled, unlabelled] + ([] if strong is None else [strong])
+    seen, offset = (unlabelled, len(labelled)) if strong is None else (strong, len(labelled) + n)
     rows = np.concatenate([first, offset + pseudo.rows])
     targets = np.concatenate([hard[labelled.labels[first]], targets])
     weights = np.concatenate([np.ones(len(first)), np.full(len(pseudo), config.weight)])
-    train = _join(parts).take(rows)
+    train = concatenate(labelled.take(first), seen.take(pseudo.rows))
     train.labels = targets.argmax(axis=1)
     added = train.take(np.arange(len(labelled), len(train)))
     return SelfTraining(train, added, soft_target_loss(targets, weights), pseudo, rows, targets, weights)
-
-
-def _choose(weak: np.ndarray, strong: np.ndarray | None, config: SelfTrainingConfig) -> Pseudo:
-    if config.keep == "fixed":
-        return pseudo_label(weak, threshold=config.threshold)
-    if config.keep == "adaptive":
-        return adaptive_pseudo_label(weak, strong, rule=config.rule, threshold=config.threshold)
-    return pseudo_label(weak, threshold=0.0)
 
 
 QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `quality` tries
@@ -313,26 +293,17 @@ def quality(logits, pseudo: Pseudo, truth: np.ndarray, labels=None) -> tuple[dic
     classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
     hit, right = classes == truth, pseudo.labels == np.asarray(truth)[pseudo.rows]
 
-    def share(mask):
+    def mean(mask):
         return float(mask.mean()) if len(mask) else None
 
-    found = {"teacher_accuracy": share(hit), "pseudo_kept": len(pseudo) / max(len(p), 1),
-             "pseudo_accuracy": share(right)}
+    metrics = {"teacher_accuracy": mean(hit), "pseudo_kept": len(pseudo) / max(len(p), 1),
+               "pseudo_accuracy": mean(right)}
     for c, name in enumerate(labels):
-        found[f"pseudo_kept_{name}"] = float(pseudo.kept[c])
-        found[f"pseudo_accuracy_{name}"] = share(right[pseudo.labels == c])
-    series = {"threshold": list(QUALITY_AT), "kept_at_threshold": [share(top >= t) for t in QUALITY_AT],
-              "accuracy_at_threshold": [share(hit[top >= t]) for t in QUALITY_AT]}
-    return {key: value for key, value in found.items() if value is not None}, series
-
-
-def _join(parts):
-    """Several Encoded laid end to end, every label -1."""
-    from seo_core.data import Encoded
-
-    lengths = np.concatenate([part.lengths for part in parts])
-    return Encoded(np.concatenate([part.ids for part in parts]), np.concatenate([[0], np.cumsum(lengths)]),
-                   np.concatenate([part.first for part in parts]), np.full(len(lengths), -1), parts[0].pad_id)
+        metrics[f"pseudo_kept_{name}"] = float(pseudo.kept[c])
+        metrics[f"pseudo_accuracy_{name}"] = mean(right[pseudo.labels == c])
+    series = {"threshold": list(QUALITY_AT), "kept_at_threshold": [mean(top >= t) for t in QUALITY_AT],
+              "accuracy_at_threshold": [mean(hit[top >= t]) for t in QUALITY_AT]}
+    return {key: value for key, value in metrics.items() if value is not None}, series
 
 
 def _probabilities(logits) -> np.ndarray:
@@ -345,8 +316,3 @@ def _probabilities(logits) -> np.ndarray:
         raise SelectionError(f"the teacher's logits are not finite in {bad} of {len(logits)} rows: its training "
                              "diverged; train it with a lower rate or in fp32")
     return softmax(logits)
-
-
-def _check_share(name: str, value: float) -> None:
-    if not (is_number(value) and 0 <= value <= 1):
-        raise SelectionError(f"{name} must be between 0 and 1, got {value!r}")

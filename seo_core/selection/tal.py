@@ -33,39 +33,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seo_core.checks import is_number, suggest, whole_number
+from seo_core.checks import at_least, check, one_of, whole_number
 from seo_core.selection.acquisition import (
     ACQUISITIONS,
     SelectionError,
+    density_rank,
     density_scores,
     features,
     select,
     without_labels,
 )
+from seo_core.transfer import l2_sp
 
 
 @dataclass(frozen=True)
 class TransferActiveConfig:
     """Choices of TAL. None of the values was tuned."""
 
-    lam: float = 0.1  # λ: entropy at most log 3 against a cross-entropy that starts there; 0 is L_TL exactly
-    l2_sp: float = 0.01  # β: in the middle of the range that Li et al. search (10 to 0.001); 0 leaves the pull out
-    acquisition: str = "hybrid"  # how labels are bought
-    unlabelled_batch: int = 8  # pairs of D_u a step: a quarter of the labelled 32, and so of their cost
-    unlabelled_rows: int = 4096  # at most so many pairs of D_u, drawn at random: their density costs one pass
-    neighbours: int = 10  # as in `HybridConfig`
-    anchors: int = 1024
-    window: int = 3  # rounds without a gain that end the purchase
-    tolerance: float = 0.005  # what counts as a gain: half a point of development accuracy
+    # λ: entropy at most log 3 against a cross-entropy that starts there; 0 is L_TL exactly
+    lam: float = at_least(0, default=0.1)
+    # β: in the middle of the range that Li et al. search (10 to 0.001); 0 leaves the pull out
+    l2_sp: float = at_least(0, default=0.01)
+    acquisition: str = one_of(ACQUISITIONS, default="hybrid")  # how labels are bought
+    # pairs of D_u a step: a quarter of the labelled 32, and so of their cost
+    unlabelled_batch: int = at_least(1, default=8)
+    # at most so many pairs of D_u, drawn at random: their density costs one pass
+    unlabelled_rows: int = at_least(1, default=4096)
+    neighbours: int = at_least(1, default=10)  # as in `HybridConfig`
+    anchors: int = at_least(1, default=1024)
+    window: int = at_least(1, default=3)  # rounds without a gain that end the purchase
+    tolerance: float = at_least(0, default=0.005)  # what counts as a gain: half a point of development accuracy
 
     def __post_init__(self):
-        for name in ("lam", "l2_sp", "tolerance"):
-            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) < np.inf):
-                raise ValueError(f"{name} must be finite and 0 or more, got {getattr(self, name)!r}")
-        for name in ("unlabelled_batch", "unlabelled_rows", "neighbours", "anchors", "window"):
-            whole_number(name, getattr(self, name), 1, ValueError)
-        if self.acquisition not in ACQUISITIONS:
-            raise ValueError(f"unknown acquisition {self.acquisition!r}{suggest(self.acquisition, ACQUISITIONS)}")
+        check(self)
 
 
 class TransferActiveLearning:
@@ -93,11 +93,7 @@ class TransferActiveLearning:
         """
         from torch.nn import functional as F
 
-        pull = None
-        if self.config.l2_sp > 0:
-            from seo_core.transfer import l2_sp
-
-            pull = l2_sp(model, self.config.l2_sp)
+        pull = l2_sp(model, self.config.l2_sp) if self.config.l2_sp > 0 else None
         active = self._active(model, unlabelled) if self.config.lam > 0 else None
 
         def total(logits, batch):
@@ -163,6 +159,4 @@ def density_weights(model, pool, rng: np.random.Generator, config: TransferActiv
     """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32, constants to the loss."""
     config = config or TransferActiveConfig()
     density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
-    rank = np.empty(len(pool), np.float32)
-    rank[np.lexsort((rng.random(len(pool)), density))] = (np.arange(len(pool)) + 0.5) / len(pool)
-    return rank
+    return density_rank(density, rng).astype(np.float32)

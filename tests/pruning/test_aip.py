@@ -1,6 +1,7 @@
 """AIP: steps are kept within T and rolled back beyond it, nothing is half-written, and a killed run goes on."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -218,7 +219,7 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(run, tmp_path,
             patched.setattr("seo_core.training._Run.train_step", broken(__import__(
                 "seo_core.training", fromlist=["_Run"])._Run.train_step))
         elif where == "save":
-            patched.setattr(module.os, "replace", broken(module.os.replace))
+            patched.setattr(os, "replace", broken(os.replace))
         with pytest.raises(KeyboardInterrupt):
             run(broken(measure) if where == "measure" else measure, tmp_path / "cut")
     resumed, _ = run(measure, tmp_path / "cut")

@@ -342,7 +342,7 @@ def test_without_vnni_the_exact_product_is_asked_for(precision, operators, sprea
     path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(precision, operators=operators),
                        scales=calibrate(model, pairs))
     with_vnni = OnnxRunner(path, threads=1).logits(pairs)
-    monkeypatch.setattr("seo_core.machine.cpu_support", lambda: {"vnni": False})
+    monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": False})
     np.testing.assert_allclose(OnnxRunner(path, threads=1).logits(pairs), with_vnni, atol=1e-4)
 
 

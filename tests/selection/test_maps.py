@@ -132,8 +132,8 @@ def test_the_sentences_say_more_fewer_or_neither():
     a, b, c = efficiency.map_statements(table)
     assert a.startswith("a: more hard-to-learn pairs than random, 40.0% against 30.0% (+10.0 points")
     assert b.startswith("b: fewer") and c.startswith("c: no clear difference") and c.endswith("(1 seed)")
-    assert efficiency.map_statements(efficiency.map_table([])) == [maps.NOT_RUN]
-    assert efficiency.map_page(efficiency.map_table([]))["arm"].tolist() == [maps.NOT_RUN]
+    assert efficiency.map_statements(efficiency.map_table([])) == [efficiency.NOT_RUN_YET]
+    assert efficiency.map_page(efficiency.map_table([]))["arm"].tolist() == [efficiency.NOT_RUN_YET]
 
 
 @pytest.mark.parametrize("arms", [0, 1, 8])
