@@ -3,58 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
+import itertools
 import platform
 import shlex
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from seo_core.files import digest
 from seo_core.machine import machine, threads
 from seo_core.settings import RunSettings, display_source
 
 PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "accelerate", "datasets",
             "scikit-learn", "onnxruntime", "openvino")
+PACKAGE = Path(__file__).resolve().parent.parent  # the folder of seo_core
 
 
-def _package_folder() -> Path:
-    return Path(__file__).resolve().parent.parent
+def code_hash(sources: Iterable[Path] | None = None) -> str:
+    """12 hex digits over the names and contents of the package's Python sources, or of some of them."""
+    parts = ((path.relative_to(PACKAGE).as_posix(), "\0", path.read_bytes(), "\0")
+             for path in sorted(PACKAGE.rglob("*.py") if sources is None else sources))
+    return digest(*itertools.chain.from_iterable(parts), length=12)
 
 
-def code_hash() -> str:
-    """12 hex digits over the names and contents of the package's Python sources."""
-    digest = hashlib.sha256()
-    for path in sorted(_package_folder().rglob("*.py")):
-        digest.update(path.relative_to(_package_folder()).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
-
-
-def _git(*arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(_package_folder()), *arguments], timeout=20,
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(folder), *arguments], timeout=20, capture_output=True, text=True,
+                              check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
 
 
-def commit() -> tuple[str, bool]:
-    """(commit, dirty) of the clone the package lies in; ("unknown", False) outside a clone."""
-    top = _git("rev-parse", "--show-toplevel")
-    if not top or not (Path(top) / "seo_core" / "settings.py").is_file():  # some other repository
+def commit(folder: Path | None = None) -> tuple[str, bool]:
+    """(commit, dirty) of the clone that a folder, by default the package, lies in; ("unknown", False) outside one."""
+    top = _git(folder or PACKAGE, "rev-parse", "--show-toplevel")
+    if not top or not (folder or (Path(top) / "seo_core" / "settings.py").is_file()):  # some other repository
         return "unknown", False
-    status = _git("status", "--porcelain", "--untracked-files=no")
-    return _git("rev-parse", "HEAD") or "unknown", bool(status)
+    status = _git(folder or PACKAGE, "status", "--porcelain", "--untracked-files=no")
+    return _git(folder or PACKAGE, "rev-parse", "HEAD") or "unknown", bool(status)
 
 
-def _packages() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
+@functools.cache
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """The versions of those of the packages that are installed."""
+    installed = {}
+    for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            installed[package] = metadata.version(package)
+    return installed
 
 
 def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:
@@ -87,4 +87,5 @@ def provenance(experiment: str, settings: RunSettings, started=None, again: str 
     sha, dirty = commit()
     return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": again or command(experiment, settings),
             "started": _time(started if started is not None else finished), "finished": _time(finished),
-            "machine": machine(), "threads": threads(), "packages": _packages()}
+            "machine": machine(), "threads": threads(),
+            "packages": {"python": platform.python_version(), **versions(PACKAGES)}}

@@ -10,9 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from seo_core import files
 from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
-from seo_core.runner.state import write_text
 
 INJECTED = "injected-parameters"  # papermill's tag on the cell it adds
 _KEPT = ("start_time", "end_time", "duration", "exception", "version", "parameters")
@@ -32,7 +32,7 @@ def write(notebook, path: Path) -> None:
     """Write a notebook through a temporary file and a rename."""
     import nbformat
 
-    write_text(path, nbformat.writes(notebook) + "\n")
+    files.write(path, nbformat.writes(notebook) + "\n", sync=False)
 
 
 # -- what is published --------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def sync(manifest: Manifest) -> list[str]:
 
     root = manifest.folder
     done = []
-    if write_text(root / "book" / "_toc.yml", manifest.toc_text()):
+    if files.write(root / "book" / "_toc.yml", manifest.toc_text()):
         done.append("book/_toc.yml written from book/manifest.yml")
     folders = [root / "notebooks", root / "book" / "templates"]
     pairs = {p.with_suffix("") for folder in folders for p in folder.glob("*.py")

@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core import files
 from seo_core.checks import suggest
+from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.runner.state import Options, Tree, commit, read_json, signature, stale, write_text
+from seo_core.runner.state import Options, Tree, read_json, signature, sources, stale
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -121,7 +122,7 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
     try:
         while waiting or running:
             _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, tell)
-            _collect(running, outcome, tree, options, batch, tell)
+            _collect(manifest, running, outcome, tree, options, batch, tell)
             if running:
                 bar.n = len(batch) - len(waiting) - len(running)
                 bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in running.values()))
@@ -164,7 +165,7 @@ def _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs
         running[task] = _Worker(manifest, task, options, now, tree, jobs)
 
 
-def _collect(running, outcome, tree, options, batch, say) -> None:
+def _collect(manifest, running, outcome, tree, options, batch, say) -> None:
     """Take the results of the workers that have ended."""
     for task, worker in list(running.items()):
         if worker.process.poll() is None:
@@ -174,13 +175,32 @@ def _collect(running, outcome, tree, options, batch, say) -> None:
         if result["ok"]:
             outcome.ran.append(task)
             _stage(tree, task, options)
-            say(_line(batch, task, f"done in {result['seconds']:.0f} s"))
+            edited = _edited(manifest, task, worker, tree, options)
+            say(_line(batch, task, f"done in {result['seconds']:.0f} s"
+                      + (f"; {edited} changed while it ran: kept, and due again" if edited else "")))
         else:
             outcome.failed.append(task)
             say(_line(batch, task, f"FAILED: {result['error']}"))
             kept = result.get("failed")
             if kept and Path(kept).is_file():
                 say(f"    its notebook, with the traceback: {os.path.relpath(kept)}")
+
+
+def _edited(manifest: Manifest, task: Task, worker: _Worker, tree: Tree, options: Options) -> str:
+    """The modules or the notebook that were edited while a chapter ran; its state then says that it is due again.
+
+    It may have seen either version, so it is complete for neither.
+    """
+    now = signature(manifest, task.chapter, task.seed, options)
+    changed = [key for key in ("code", "notebook") if now[key] != worker.signature[key]]
+    if not changed:
+        return ""
+    sidecar, notebook = tree.sidecar(task.chapter.id, task.seed), manifest.notebook(task.chapter.id)
+    state = read_json(sidecar)
+    state["signature"] |= {key: "changed while it ran" for key in changed}
+    files.write(sidecar, json.dumps(state, indent=1), sync=False)
+    return ", ".join(path.name for path in [*sources(notebook), notebook] if path.stat().st_mtime > worker.started) \
+        or " and ".join(changed)
 
 
 def _line(batch: list[Task], task: Task, text: str) -> str:
@@ -201,10 +221,12 @@ class _Worker:
     """A chapter running in a process of its own (see worker.py)."""
 
     def __init__(self, manifest: Manifest, task: Task, options: Options, now: dict, tree: Tree, jobs: int):
+        self.signature, self.started = now, time.time()
+        sha, dirty = commit(manifest.folder)
         job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id,
                "seed": task.seed, "source": str(manifest.notebook(task.chapter.id)),
                "parameters": _declared(manifest, task, options), "shown": options.shown,
-               "signature": now, "commit": commit(manifest.folder)}
+               "signature": now, "commit": "" if sha == "unknown" else sha[:10] + "+" * dirty}
         self.log = tree.sidecar(task.chapter.id, task.seed, "log")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
@@ -271,7 +293,7 @@ def _make_kernel(tree: Tree) -> None:
     spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": "Python 3", "language": "python",
             "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
-    write_text(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec))
+    files.write(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec), sync=False)
 
 
 # -- the tree that is rendered ------------------------------------------------------------------
@@ -282,12 +304,8 @@ def _stage(tree: Tree, task: Task, options: Options) -> None:
     if task.seed != options.seeds[0]:
         return
     source, target = tree.executed(task.chapter.id, task.seed), tree.staged(task.chapter.id)
-    if not (target.is_file() and target.read_bytes() == source.read_bytes()):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".tmp")
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    write_text(tree.state / "staged" / task.chapter.id, str(task.seed))
+    files.write(target, source.read_bytes(), sync=False)
+    files.write(tree.state / "staged" / task.chapter.id, str(task.seed), sync=False)
 
 
 def _unstage(tree: Tree, task: Task, options: Options) -> None:
