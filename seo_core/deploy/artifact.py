@@ -154,7 +154,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
         sources.append(str(parameters.get("source", "")))
     terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
     made = [f"run {found['configuration']} of {found['experiment']}, profile {found['profile']}, seed {found['seed']}, "
-            f"at commit {found['provenance']['commit']}", f"again: {found['provenance']['command']}"]
+            f"at commit {found['provenance']['commit']}", f"again: {results.command_of(found)}"]
     if found["model"]["name"] == "bundled":
         made.insert(0, f"backbone: {BACKBONE}")
     card = Card(name or f"{found['configuration']}, {found['data']['train_rows']} training pairs", metrics=shown,

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable
@@ -66,6 +67,42 @@ def command(experiment: str, settings: RunSettings, *, source: bool = False) -> 
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
                        "--model", display_source(settings.model),
                        *(["--source", display_source(settings.source)] if source else [])])
+
+
+_ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters that compare arms
+_ARM_OF = {("05_transfer_learning", "base"): "supervised", ("04_adaptive_augmentation", "base"): "robust-base"}
+
+
+def command_of(record: dict) -> str:
+    """The command that makes a record today, whatever module its own command names: by its chapter and configuration.
+
+    What the record's command says beside them is kept: --name and --set of an arm, a benchmark's own options, variables
+    that stand before it.
+    """
+    said, options, words = record["provenance"]["command"], {}, []
+    before, _, after = said.rpartition("python -m ")
+    for word in shlex.split(after):
+        if word.startswith("--"):
+            options[word] = []
+        else:
+            (list(options.values())[-1] if options else words).append(word)
+    for replaced in ("--arms", "--labels", "--profile", "--seed", "--data", "--model", "--source"):
+        options.pop(replaced, None)
+    experiment, configuration, parameters = record["experiment"], record["configuration"], record["parameters"]
+    if _ARMS.match(experiment):
+        arm = words[-1] if "--name" in options else _ARM_OF.get((experiment, configuration), configuration)
+        labels = record["metrics"].get("labels") or parameters.get("labels")
+        target = ["arm", arm, *(["--labels", f"{labels:.0f}"] if labels else [])]
+    elif experiment.startswith("bench_") or experiment == "tab3_inference_speed":
+        target = ["bench", experiment.removeprefix("bench_").removeprefix("tab3_").removesuffix("_speed")]
+    else:
+        target = ["chapter", experiment]
+    options |= {"--profile": [record["profile"]], "--seed": [str(record["seed"])], "--data": [record["data"]["name"]],
+                "--model": [record["model"]["name"]]}
+    if parameters.get("source"):
+        options["--source"] = [parameters["source"]]
+    return before + shlex.join(["python", "-m", "seo_core.run", *target,
+                                *(word for option, values in options.items() for word in (option, *values))])
 
 
 def _time(value) -> str:
