@@ -3,86 +3,145 @@
     closure(code, package)        # the files whose change makes the chapter due again
 
 Nothing is imported. A package's `__init__` stands for the modules that define the names taken from it, not for all
-that it imports; where that cannot be told (a name that it makes at run time, a package that is passed around, a module
-whose name is put together from text), for all its modules.
+that it imports. Of one that loads its modules at run time, those count that it has in a table, module -> names; else
+those that belong to a call's text: for `open_lab("05_transfer_learning")` the modules that make an object of it,
+`TRANSFER = Chapter("05_transfer_learning")`, or use that object. Where nothing tells (a package that is passed around,
+a module whose name is put together from text), a package stands for all its modules. What each file uses is remembered
+in the package's `__pycache__`.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-RUNNER = ("run", "runner")  # changes no number
+from seo_core import files
+
+RUNNER = (["run"], ["runner"])  # they change no number
 
 
 def closure(code: str, package: Path) -> list[Path]:
     """The files below the folder `package` that this code imports, and these import, and so on; not the runner's."""
-    modules = _modules(package)
-    waiting, names, files = _names(ast.parse(code), package.name), set(), set()
+    modules, tree, uses = _modules(package), ast.parse(code), _Uses(package)
+    texts = {arg.value for call in ast.walk(tree) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+             for arg in call.args if isinstance(arg, ast.Constant)}
+    waiting, names, closed = _names(tree, package.name), set(), set()
     while waiting:
         name = waiting.pop()
         names.add(name)
-        more_files, more_names = _resolve(name, modules)
-        for file in more_files - files:
-            more_names |= _uses(file, os.stat(file).st_mtime_ns, package.name)[""]
-        files |= more_files
-        waiting |= more_names - names
-    return sorted(files)
+        reached, further = _resolve(name, modules, texts, uses)
+        for file in reached - closed:
+            further.update(uses(file)[""])
+        closed |= reached
+        waiting |= further - names
+    uses.remember()
+    return sorted(closed)
+
+
+class _Uses:
+    """What each file of a package uses (`_read`), read again only where a file changed."""
+
+    def __init__(self, package: Path):
+        self.place, self.root, self.new = package / "__pycache__" / "imports.json", package.name, False
+        self.known = _remembered(self.place, os.stat(__file__).st_mtime_ns)
+
+    def __call__(self, file: Path) -> dict[str, list[str]]:
+        state = [(stat := os.stat(file)).st_mtime_ns, stat.st_size]
+        if self.known.get(str(file), [None])[0] != state:
+            names = {name: sorted(dotted) for name, dotted in _read(file, self.root).items()}
+            self.known[str(file)], self.new = [state, names], True
+        return self.known[str(file)][1]
+
+    def remember(self) -> None:
+        """Keeps it for the next process, where the folder can be written."""
+        if self.new:
+            text = json.dumps({"by": os.stat(__file__).st_mtime_ns, "known": self.known})
+            with contextlib.suppress(OSError):
+                files.write(self.place, text, sync=False)
+
+
+@functools.cache
+def _remembered(place: Path, by: int) -> dict:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        stored = json.loads(place.read_text())
+        if stored["by"] == by:  # this very version of the reader
+            return stored["known"]
+    return {}
 
 
 def _modules(package: Path) -> dict[str, Path]:
     """Dotted name -> file, of all modules but the runner's."""
-    modules = {}
-    for folder, folders, files in os.walk(package):
-        inside = Path(folder).relative_to(package.parent).parts
-        if len(inside) == 1:
-            folders[:] = [name for name in folders if name not in RUNNER]
-        for name in files:
-            stem, kind = os.path.splitext(name)
-            if kind == ".py" and not (len(inside) == 1 and stem in RUNNER):
-                modules[".".join([*inside, *([] if stem == "__init__" else [stem])])] = Path(folder, name)
-    return modules
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(package) for name in names)
+    modules = {os.path.relpath(path, package.parent)[:-3].replace(os.sep, ".").removesuffix(".__init__"): Path(path)
+               for path in paths if path.endswith(".py")}
+    return {name: path for name, path in modules.items() if name.split(".")[1:2] not in RUNNER}
 
 
-def _resolve(dotted: str, modules: dict[str, Path]) -> tuple[set[Path], set[str]]:
+def _resolve(dotted: str, modules: dict[str, Path], texts: set[str], uses: _Uses) -> tuple[set[Path], set[str]]:
     """(files, further names) that a dotted name stands for: "a.b.*" for all of a package b."""
     root, *parts = dotted.split(".")
-    files, here = {modules[root]}, root
+    reached, here = {modules[root]}, root
     for part in parts:
         if modules[here].name != "__init__.py":
             break
         if part == "*":
-            return files | {file for name, file in modules.items() if name.startswith(f"{here}.")}, set()
+            return reached | {file for name, file in modules.items() if name.startswith(f"{here}.")}, set()
         if f"{here}.{part}" not in modules:
-            summary = _uses(modules[here], os.stat(modules[here]).st_mtime_ns, root)
-            return files, summary.get(part, {f"{here}.*"} if here != root else set())
+            exports = uses(modules[here])
+            if part in exports or here == root:
+                return reached, set(exports.get(part, ()))
+            tabled = {f"{here}.{module}" for module in exports.get(f"={part}", ())} & modules.keys()
+            room = {name: uses(file) for name, file in modules.items() if name.startswith(f"{here}.")}
+            made = {f"{name}.{variable}" for name, used in room.items() for text in texts
+                    for variable in used.get(f"={text}", ())}
+            serving = {name for name, used in room.items()
+                       if made & set(used[""]) or any(f"={text}" in used for text in texts)}
+            return reached, tabled or serving or {f"{here}.*"}
         here = f"{here}.{part}"
-        files.add(modules[here])
-    return files, set()
+        reached.add(modules[here])
+    return reached, set()
 
 
-@functools.lru_cache(maxsize=1000)
-def _uses(file: Path, changed: int, root: str) -> dict[str, set[str]]:
+def _read(file: Path, root: str) -> dict[str, set[str]]:
     """The names that a file uses, under ""; of an `__init__`, those behind each name, and under "" what runs anyway."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     if file.name != "__init__.py":
-        return {"": _names(tree, root)}
+        return {"": _names(tree, root), **_made(tree)}
     exports = defaultdict(set, {"": set()})
-    for node in tree.body:
-        for local, dotted in _imports([node], root) if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
-            exports[local].add(dotted)
-    aliases = dict(exports)
+    for local, dotted in _imports(tree.body, root):
+        exports[local].add(dotted)
+    aliases = {local: set(dotted) for local, dotted in exports.items()}
     for node in tree.body:
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
-            targets = [node, *getattr(node, "targets", [getattr(node, "target", None)])]
+            targets = [node, *getattr(node, "targets", [])]  # what it defines: a function, a class, some variables
             names = [getattr(each, "name", getattr(each, "id", "")) for each in targets]
-            for name in [name for name in names if name] or [""]:
-                exports[name] = exports[name] | _names(node, root, aliases)
+            for name in filter(None, names) if any(names) else [""]:
+                exports[name] |= _names(node, root, aliases)
+        if isinstance(getattr(node, "value", None), ast.Dict):  # a table: module -> names
+            for module, served in zip(node.value.keys, node.value.values, strict=True):
+                for word in re.findall(r"\w+", ast.unparse(served)):
+                    exports[f"={word}"].add(getattr(module, "value", ""))
     return dict(exports)
+
+
+def _made(tree: ast.Module) -> dict[str, set[str]]:
+    """"=text" -> the variables of a module that are made of a text: SEMI = Chapter("08_semi_supervised")."""
+    made = defaultdict(set)
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            several = isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+            targets, values = (node.targets[0].elts, node.value.elts) if several else (node.targets, [node.value])
+            for target, value in zip(targets, values, strict=False):
+                if isinstance(value, ast.Call) and value.args and isinstance(value.args[0], ast.Constant):
+                    made[f"={value.args[0].value}"].add(getattr(target, "id", ""))
+    return made
 
 
 def _names(tree: ast.AST, root: str, aliases: dict[str, set[str]] | None = None) -> set[str]:
