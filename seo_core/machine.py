@@ -88,10 +88,15 @@ def onednn_capped() -> bool:
 
 
 def threads() -> int:
-    """Threads of the numerical library: torch's where it is loaded, else $OMP_NUM_THREADS, else all cores."""
+    """Threads of the numerical library: torch's where it is loaded, else the default."""
     torch = sys.modules.get("torch")
     if torch is not None:
         return int(torch.get_num_threads())
+    return default_threads()
+
+
+def default_threads() -> int:
+    """$OMP_NUM_THREADS, else all cores."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdecimal() and int(asked) else cores()
 

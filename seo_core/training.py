@@ -130,7 +130,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-    from seo_core.models.backbone import check_fits
+    from seo_core.models.backbone import check_fits, freeze_embeddings
 
     for part in (train, development):
         if part is not None:
@@ -141,8 +141,6 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
         if getattr(model, "random_weights", False):
             raise TrainingError("this model's word table is random, and freezing it would leave it so: train with "
                                 "freeze_embeddings=False")
-        from seo_core.models.backbone import freeze_embeddings
-
         freeze_embeddings(model)
     model.to(accelerator.device).train()
     module = loss if isinstance(loss, torch.nn.Module) else torch.nn.Module()

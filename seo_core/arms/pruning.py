@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+import seo_core.arms.baseline  # noqa: F401  declares the arm that these need
 from seo_core.arms.texts import cache_folder, edited_texts, source_texts
 from seo_core.checks import check_least, suggest
 from seo_core.data.encoding import concatenate

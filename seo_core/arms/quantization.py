@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import seo_core.arms.baseline  # noqa: F401  declares the arm that these need
 from seo_core.arms.texts import EMBEDDED
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import replace_folder

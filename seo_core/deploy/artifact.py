@@ -18,7 +18,6 @@ first, with a warning; `truncate=False` makes it an error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import numbers
 import os
@@ -27,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seo_core.files import replace_folder
+from seo_core.files import atomic_folder, file_digest, writing
 
 FORMAT = "seo-artifact-1"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
@@ -93,24 +92,17 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
         raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
     if not model.is_file():
         raise ArtifactError(f"no model file {model.name}: export one first")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with (writing(f"the artifact {folder.name}", ArtifactError, "nothing was half-written"),
+          atomic_folder(folder) as partial):
         shutil.copyfile(model, partial / "model.onnx")
-        _write_tokenizer(tokenizer, partial / "tokenizer.json")
-        (partial / "config.json").write_text(json.dumps(_config(partial, labels, texts, card), indent=1) + "\n")
-        (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
-        (partial / SUMS).write_text("".join(f"{_sha256(partial / name)}  {name}\n" for name in FILES))
-        _try(partial, len(texts))
-        replace_folder(partial, folder)
-    except ArtifactError as error:  # which names the folder by its temporary name
-        raise ArtifactError(str(error).replace(partial.name, folder.name)) from error
-    except OSError as error:
-        raise ArtifactError(f"cannot write the artifact {folder.name}: {error.strerror or error}. Free some space or "
-                            "choose another folder (nothing was half-written)") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            _write_tokenizer(tokenizer, partial / "tokenizer.json")
+            (partial / "config.json").write_text(json.dumps(_config(partial, labels, texts, card), indent=1) + "\n")
+            (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
+            (partial / SUMS).write_text("".join(f"{file_digest(partial / name)}  {name}\n" for name in FILES))
+            _try(partial, len(texts))
+        except ArtifactError as error:  # which names the folder by its temporary name
+            raise ArtifactError(str(error).replace(partial.name, folder.name)) from error
     return folder
 
 
@@ -137,46 +129,44 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     record = Path(record)
     if not record.is_file():
         raise ArtifactError(f"no record {record.name}: give the JSON file of a run")
-    found = results.load_records(record)[0]
+    run = results.load_records(record)[0]
     kept = record.parent / ".weights" / record.stem
     if not (kept / "model.onnx").is_file():
         raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
-    parameters, metrics = found["parameters"], dict(found["metrics"])
-    shown = {k: metrics[k] for k in _NAMES if k in metrics}
-    base, timed = (_beside(record, found, *where) for where in (("09_pruning", "base"),
-                                                                ("tab3_inference_speed", found["configuration"])))
+    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _NAMES if k in run["metrics"]}
+    base = _beside(record, run, "02_baseline", "base") or _beside(record, run, "09_pruning", "base")  # an older place
+    timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
     if base:
         shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
     if timed:
         shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}
-    recipe, sources = parameters.get("recipe", {}), [str(found["data"]["name"])]
+    recipe, sources = parameters.get("recipe", {}), [run["data"]["name"]]
     if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
         sources.append(str(parameters.get("source", "")))
     terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
-    made = [f"run {found['configuration']} of {found['experiment']}, profile {found['profile']}, seed {found['seed']}, "
-            f"at commit {found['provenance']['commit']}", f"again: {found['provenance']['command']}"]
-    if found["model"]["name"] == "bundled":
-        made.insert(0, f"backbone: {BACKBONE}")
-    card = Card(name or f"{found['configuration']}, {found['data']['train_rows']} training pairs", metrics=shown,
-                data=tuple(data) or tuple(terms), made=tuple(made),
+    origin = [f"backbone: {BACKBONE}"] if run["model"]["name"] == "bundled" else []
+    origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "
+               f"at commit {run['provenance']['commit']}", f"again: {results.command_of(run)}"]
+    card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", metrics=shown,
+                data=tuple(data) or tuple(terms), made=tuple(origin),
                 machine=timed["provenance"]["machine"]["cpu"] if timed else "")
     columns = parameters.get("texts", ("premise", "hypothesis"))
     return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], texts=columns,
                 card=card)
 
 
-def _beside(record: Path, found: dict, experiment: str, configuration: str) -> dict | None:
+def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dict | None:
     """The newest record of another experiment's configuration in the same results folder and profile, of the same
     seed, data and backbone, and not taken with the CPU's instructions capped."""
     from seo_core import results
 
-    def key(run):
-        return (run["configuration"], run["seed"], run["data"]["fingerprint"], run["model"]["fingerprint"])
+    def ground(other):
+        return other["seed"], other["data"]["fingerprint"], other["model"]["fingerprint"]
 
-    wanted = (configuration, *key(found)[1:])
-    same = [run for run in results.load_records(record.parent.parent / experiment)
-            if key(run) == wanted and not run["metrics"].get("onednn_capped")]
-    return max(same, key=lambda run: run["provenance"]["finished"], default=None)
+    same = [other for other in results.load_records(record.parent.parent / experiment)
+            if other["configuration"] == configuration and ground(other) == ground(run)
+            and not other["metrics"].get("onednn_capped")]
+    return max(same, key=lambda other: other["provenance"]["finished"], default=None)
 
 
 def _check_words(name: str, given, most: int | None = None) -> None:
@@ -218,7 +208,7 @@ def check(folder: str | Path) -> dict:
     for name in FILES:
         if not (folder / name).is_file():
             raise ArtifactError(f"the artifact {folder.name} has no {name}: copy it again, whole")
-        if _sha256(folder / name) != sums[name]:
+        if file_digest(folder / name) != sums[name]:
             raise ArtifactError(f"the artifact {folder.name} is damaged: {name} does not have the sha256 of its "
                                 f"{SUMS}. Copy it again, whole")
     try:
@@ -282,15 +272,14 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
 
 def _try(folder: Path, columns: int) -> None:
     """One prediction, before the folder takes its name: labels, tokenizer and file fit together."""
-    found = load(folder)
-    words = found.tokenizer.backend_tokenizer.get_vocab_size()
-    if found.rows is not None and words > found.rows:
-        raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {found.rows} rows: give the "
+    model = load(folder)
+    words = model.tokenizer.backend_tokenizer.get_vocab_size()
+    if model.rows is not None and words > model.rows:
+        raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {model.rows} rows: give the "
                             "tokenizer that belongs to the model (trimming makes a new one)")
-    text = "A man sleeps."
-    classes = found.probabilities([text if columns == 1 else (text, text)]).shape[1]
-    if classes != len(found.labels):  # where the file does not say it
-        raise ArtifactError(f"the model has {classes} classes and {len(found.labels)} labels were given: "
+    classes = model.probabilities(["A man sleeps." if columns == 1 else ("A man sleeps.",) * 2]).shape[1]
+    if classes != len(model.labels):  # where the file does not say it
+        raise ArtifactError(f"the model has {classes} classes and {len(model.labels)} labels were given: "
                             "pass the labels of the task it was trained on")
 
 
@@ -332,8 +321,3 @@ def _readme(folder: Path, card: Card) -> str:
               f"Licence of this model: {card.licence}. Code at commit {config['commit']}. "
               f"`sha256sum -c {SUMS}` checks the files."]
     return "\n\n".join(parts) + "\n"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

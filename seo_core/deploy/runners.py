@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.machine import cpu_support
+from seo_core.machine import cpu_support, default_threads
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 RUNTIMES = ("onnxruntime", "openvino")
@@ -59,23 +59,24 @@ class Runner(abc.ABC):
         and max_length: the file's own, if it says them. columns: 1 for a model of single texts, 2 for one of pairs;
         None takes either. threads: default $OMP_NUM_THREADS, as of torch, else all cores
         (two processes that both spin on all of them run at a fraction of their speed)."""
-        if threads is None:
-            given = os.environ.get("OMP_NUM_THREADS", "")
-            threads = int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1
+        threads = default_threads() if threads is None else threads
         if not isinstance(threads, (int, np.integer)) or threads < 1:
             raise RunnerError(f"threads must be a whole number, 1 or more, got {threads!r}")
         self.path, self.threads, self.columns, self.classes = Path(path), int(threads), columns, None
         if not self.path.is_file():
             raise RunnerError(f"no model file {self.path.name} in {self.path.parent}: export one first")
         about = self._open()
-        own = self._said(about, "max_length", int)
+        if not set(self._names) <= set(INPUTS) or "input_ids" not in self._names:
+            raise RunnerError(f"{self.path.name} takes {', '.join(self._names)}, not {', '.join(INPUTS)}: it is no "
+                              "exported BERT classifier")
+        positions = self._said(about, "max_length", int)
         self.labels = tuple(labels or self._said(about, "labels", list) or ())
-        self.max_length = max_length or own or 512
+        self.max_length = max_length or positions or 512
         self.rows = self._said(about, "vocabulary", int)  # of the word table
         self.segments = self._said(about, "segments", int)  # 1 where it is not 2
-        if own and self.max_length > own:
-            raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {own} positions: take "
-                              f"{own} or less")
+        if positions and self.max_length > positions:
+            raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {positions} positions: take "
+                              f"{positions} or less")
         if self.labels and self.classes and len(self.labels) != self.classes:
             raise RunnerError(f"{self.path.name} has {self.classes} classes and {len(self.labels)} labels were given: "
                               "pass the labels of the task it was trained on")
@@ -110,14 +111,9 @@ class Runner(abc.ABC):
                               f"{self.max_length} tokens, the positions of {self.path.name}: encode them with "
                               f"max_length={self.max_length}")
         order = np.argsort(-lengths, kind="stable")
-        found = np.zeros((len(encoded), len(self.labels) or 1), np.float32)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            out = self.run(encoded.arrays(rows))
-            if found.shape[1] != out.shape[1]:
-                found = np.zeros((len(encoded), out.shape[1]), np.float32)
-            found[rows] = out
-        return found
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        parts = [self.run(encoded.arrays(rows)) for rows in batches] or [np.zeros((0, len(self.labels) or 1))]
+        return np.concatenate(parts)[np.argsort(order)].astype(np.float32, copy=False)
 
     def run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """One padded batch, arrays (B, T) int64 by name -> logits (B, k) float32.
@@ -201,7 +197,7 @@ class OnnxRunner(Runner):
             raise RunnerError(_cannot(self.path, "ONNX Runtime", error)) from error
         self._names = [i.name for i in self.session.get_inputs()]
         self.classes = _known(self.session.get_outputs()[0].shape)
-        return _check(self.path, self._names, self.session.get_modelmeta().custom_metadata_map)
+        return self.session.get_modelmeta().custom_metadata_map
 
     def _run(self, batch):
         return self.session.run(None, {name: batch[name] for name in self._names})[0]
@@ -239,7 +235,7 @@ class OpenVinoRunner(Runner):
         if (self._said(about, "export", dict) or {}).get("operators", "standard") != "standard":
             raise RunnerError(f"{self.path.name} has ONNX Runtime's own operators, some of which OpenVINO takes for "
                               "others: export with operators='standard'")
-        return _check(self.path, self._names, about)
+        return about
 
     def _run(self, batch):
         out = self.request.infer({name: batch[name] for name in self._names})
@@ -268,13 +264,6 @@ def _columns(texts: Sequence) -> list[list[str]]:
 def _known(shape) -> int | None:
     """The number of classes in a shape (B, k), if it is fixed there."""
     return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
-def _check(path: Path, names: list[str], about: dict[str, str]) -> dict[str, str]:
-    if not set(names) <= set(INPUTS) or "input_ids" not in names:
-        raise RunnerError(f"{path.name} takes {', '.join(names)}, not {', '.join(INPUTS)}: it is no exported "
-                          "BERT classifier")
-    return about
 
 
 def _cannot(path: Path, runtime: str, error: Exception) -> str:

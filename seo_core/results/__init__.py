@@ -8,31 +8,11 @@ schema.py says what a record is, provenance.py where it comes from, store.py wri
 tables of many.
 """
 
-from seo_core.results.frames import (
-    load,
-    load_contestants,
-    load_series,
-    matching,
-)
-from seo_core.results.provenance import (
-    PACKAGES,
-    code_hash,
-    command,
-    commit,
-)
-from seo_core.results.schema import (
-    SCHEMA,
-    Field,
-    ResultsError,
-    schema_table,
-    validate,
-)
+from seo_core.results.frames import load, load_contestants, load_series, matching
+from seo_core.results.provenance import code_hash, command, command_of
+from seo_core.results.schema import SCHEMA, ResultsError, schema_table, validate
 from seo_core.results.store import (
-    PREDICTIONS_SUFFIX,
-    QUIET,
-    WALL_CLOCK,
     find,
-    hash8,
     load_records,
     predictions,
     predictions_path,
@@ -42,30 +22,6 @@ from seo_core.results.store import (
     write,
 )
 
-__all__ = [
-    "Field",
-    "PACKAGES",
-    "PREDICTIONS_SUFFIX",
-    "QUIET",
-    "ResultsError",
-    "SCHEMA",
-    "WALL_CLOCK",
-    "code_hash",
-    "command",
-    "commit",
-    "find",
-    "hash8",
-    "load",
-    "load_contestants",
-    "load_records",
-    "load_series",
-    "matching",
-    "predictions",
-    "predictions_path",
-    "record_at",
-    "record_path",
-    "reference_dir",
-    "schema_table",
-    "validate",
-    "write",
-]
+__all__ = ["SCHEMA", "ResultsError", "code_hash", "command", "command_of", "find", "load", "load_contestants",
+           "load_records", "load_series", "matching", "predictions", "predictions_path", "record_at", "record_path",
+           "reference_dir", "schema_table", "validate", "write"]

@@ -3,58 +3,59 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
+import itertools
 import platform
+import re
 import shlex
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from seo_core.files import digest
 from seo_core.machine import machine, threads
 from seo_core.settings import RunSettings, display_source
 
 PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "accelerate", "datasets",
             "scikit-learn", "onnxruntime", "openvino")
+PACKAGE = Path(__file__).resolve().parent.parent  # the folder of seo_core
 
 
-def _package_folder() -> Path:
-    return Path(__file__).resolve().parent.parent
+def code_hash(sources: Iterable[Path] | None = None) -> str:
+    """12 hex digits over the names and contents of the package's Python sources, or of some of them."""
+    parts = ((path.relative_to(PACKAGE).as_posix(), "\0", path.read_bytes(), "\0")
+             for path in sorted(PACKAGE.rglob("*.py") if sources is None else sources))
+    return digest(*itertools.chain.from_iterable(parts), length=12)
 
 
-def code_hash() -> str:
-    """12 hex digits over the names and contents of the package's Python sources."""
-    digest = hashlib.sha256()
-    for path in sorted(_package_folder().rglob("*.py")):
-        digest.update(path.relative_to(_package_folder()).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
-
-
-def _git(*arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(_package_folder()), *arguments], timeout=20,
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(folder), *arguments], timeout=20, capture_output=True, text=True,
+                              check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
 
 
-def commit() -> tuple[str, bool]:
-    """(commit, dirty) of the clone the package lies in; ("unknown", False) outside a clone."""
-    top = _git("rev-parse", "--show-toplevel")
-    if not top or not (Path(top) / "seo_core" / "settings.py").is_file():  # some other repository
+def commit(folder: Path | None = None) -> tuple[str, bool]:
+    """(commit, dirty) of the clone that a folder, by default the package, lies in; ("unknown", False) outside one."""
+    top = _git(folder or PACKAGE, "rev-parse", "--show-toplevel")
+    if not top or not (folder or (Path(top) / "seo_core" / "settings.py").is_file()):  # some other repository
         return "unknown", False
-    status = _git("status", "--porcelain", "--untracked-files=no")
-    return _git("rev-parse", "HEAD") or "unknown", bool(status)
+    status = _git(folder or PACKAGE, "status", "--porcelain", "--untracked-files=no")
+    return _git(folder or PACKAGE, "rev-parse", "HEAD") or "unknown", bool(status)
 
 
-def _packages() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
+@functools.cache
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """The versions of those of the packages that are installed."""
+    installed = {}
+    for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            installed[package] = metadata.version(package)
+    return installed
 
 
 def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:
@@ -66,6 +67,42 @@ def command(experiment: str, settings: RunSettings, *, source: bool = False) -> 
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
                        "--model", display_source(settings.model),
                        *(["--source", display_source(settings.source)] if source else [])])
+
+
+_ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters that compare arms
+_ARM_OF = {("05_transfer_learning", "base"): "supervised", ("04_adaptive_augmentation", "base"): "robust-base"}
+
+
+def command_of(record: dict) -> str:
+    """The command that makes a record today, whatever module its own command names: by its chapter and configuration.
+
+    What the record's command says beside them is kept: --name and --set of an arm, a benchmark's own options, variables
+    that stand before it.
+    """
+    said, options, words = record["provenance"]["command"], {}, []
+    before, _, after = said.rpartition("python -m ")
+    for word in shlex.split(after):
+        if word.startswith("--"):
+            options[word] = []
+        else:
+            (list(options.values())[-1] if options else words).append(word)
+    for replaced in ("--arms", "--labels", "--profile", "--seed", "--data", "--model", "--source"):
+        options.pop(replaced, None)
+    experiment, configuration, parameters = record["experiment"], record["configuration"], record["parameters"]
+    if _ARMS.match(experiment):
+        arm = words[-1] if "--name" in options else _ARM_OF.get((experiment, configuration), configuration)
+        labels = record["metrics"].get("labels") or parameters.get("labels")
+        target = ["arm", arm, *(["--labels", f"{labels:.0f}"] if labels else [])]
+    elif experiment.startswith("bench_") or experiment == "tab3_inference_speed":
+        target = ["bench", experiment.removeprefix("bench_").removeprefix("tab3_").removesuffix("_speed")]
+    else:
+        target = ["chapter", experiment]
+    options |= {"--profile": [record["profile"]], "--seed": [str(record["seed"])], "--data": [record["data"]["name"]],
+                "--model": [record["model"]["name"]]}
+    if parameters.get("source"):
+        options["--source"] = [parameters["source"]]
+    return before + shlex.join(["python", "-m", "seo_core.run", *target,
+                                *(word for option, values in options.items() for word in (option, *values))])
 
 
 def _time(value) -> str:
@@ -87,4 +124,5 @@ def provenance(experiment: str, settings: RunSettings, started=None, again: str 
     sha, dirty = commit()
     return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": again or command(experiment, settings),
             "started": _time(started if started is not None else finished), "finished": _time(finished),
-            "machine": machine(), "threads": threads(), "packages": _packages()}
+            "machine": machine(), "threads": threads(),
+            "packages": {"python": platform.python_version(), **versions(PACKAGES)}}

@@ -26,7 +26,7 @@ import numpy as np
 
 from seo_core.checks import SettingsError
 from seo_core.files import atomic, digest, kept, writing
-from seo_core.results.provenance import provenance
+from seo_core.results.provenance import command_of, provenance
 from seo_core.results.schema import ResultsError, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
 
@@ -297,7 +297,8 @@ def _read(path: Path) -> dict:
     try:
         return validate(record)
     except ResultsError as error:
-        raise ResultsError(f"{path}: {error}") from error
+        raise ResultsError(f"{path}: {error}. If a newer version of seo_core wrote it, update this one; else restore "
+                           "the file, or move it out of the results folder") from error
 
 
 def load_records(*folders, missing_ok: bool = True) -> list[dict]:
@@ -330,5 +331,5 @@ def predictions(record_path) -> dict[str, np.ndarray]:
                            "again") from error
     if arrays.pop("__record__", None) != _stamp(record):
         raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n"
-                           f"  {record['provenance']['command']}")
+                           f"  {command_of(record)}")
     return arrays

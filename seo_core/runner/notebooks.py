@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import inspect
 import io
 import os
+import pkgutil
 import shutil
 import sys
 from pathlib import Path
 
+from seo_core import files
 from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
-from seo_core.runner.state import write_text
 
 INJECTED = "injected-parameters"  # papermill's tag on the cell it adds
 _KEPT = ("start_time", "end_time", "duration", "exception", "version", "parameters")
@@ -32,7 +33,7 @@ def write(notebook, path: Path) -> None:
     """Write a notebook through a temporary file and a rename."""
     import nbformat
 
-    write_text(path, nbformat.writes(notebook) + "\n")
+    files.write(path, nbformat.writes(notebook) + "\n", sync=False)
 
 
 # -- what is published --------------------------------------------------------------------------
@@ -108,7 +109,7 @@ def sync(manifest: Manifest) -> list[str]:
 
     root = manifest.folder
     done = []
-    if write_text(root / "book" / "_toc.yml", manifest.toc_text()):
+    if files.write(root / "book" / "_toc.yml", manifest.toc_text()):
         done.append("book/_toc.yml written from book/manifest.yml")
     folders = [root / "notebooks", root / "book" / "templates"]
     pairs = {p.with_suffix("") for folder in folders for p in folder.glob("*.py")
@@ -194,20 +195,13 @@ def apply_mutation(target: str, replacement: str) -> None:
     `replacement` is a Python expression in which `original` is the object replaced and the names
     of its module are at hand.
     """
-    parts = target.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            module = importlib.import_module(".".join(parts[:cut]))
-            break
-        except ModuleNotFoundError:
-            continue
-    else:
-        raise RunnerError(f"mutation target {target!r}: no such module")
-    holder = module
-    for name in parts[cut:-1]:
-        holder = getattr(holder, name)
-    names = {**vars(module), "original": getattr(holder, parts[-1])}
-    setattr(holder, parts[-1], eval(replacement, names))
+    where, _, name = target.rpartition(".")
+    try:
+        holder = pkgutil.resolve_name(where)  # a module, or a class in one
+    except (ImportError, AttributeError, ValueError):
+        raise RunnerError(f"mutation target {target!r}: no such module or class") from None
+    names = {**vars(inspect.getmodule(holder)), "original": getattr(holder, name)}
+    setattr(holder, name, eval(replacement, names))
 
 
 def run_mutated(path: Path, mutations, book: Path, *, timeout: int = 600) -> str:
@@ -224,16 +218,10 @@ def run_mutated(path: Path, mutations, book: Path, *, timeout: int = 600) -> str
     lines = ["from seo_core.runner.notebooks import apply_mutation"]
     lines += [f"apply_mutation({m['target']!r}, {m['replacement']!r})" for m in mutations]
     notebook.cells.insert(0, nbformat.v4.new_code_cell("\n".join(lines)))
-    before = os.environ.get("SEO_BOOK")
-    os.environ["SEO_BOOK"] = str(book)
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3",
+                            resources={"metadata": {"path": str(path.parent)}})
     try:
-        NotebookClient(notebook, timeout=timeout, kernel_name="python3",
-                       resources={"metadata": {"path": str(path.parent)}}).execute()
+        client.execute(env={**os.environ, "SEO_BOOK": str(book)})
     except CellExecutionError as error:
         return error.ename
-    finally:
-        if before is None:
-            del os.environ["SEO_BOOK"]
-        else:
-            os.environ["SEO_BOOK"] = before
     return ""

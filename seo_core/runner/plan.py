@@ -10,17 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core import files
 from seo_core.checks import suggest
+from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.runner.state import Options, Tree, commit, read_json, signature, stale, write_text
+from seo_core.runner.state import Options, Tree, read_json, signature, sources, stale
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -105,86 +107,122 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
     """
     from tqdm import tqdm
 
-    tree = Tree(manifest.folder, options.profile)
     batch = tasks(manifest, chapters, options.seeds)
-    _make_kernel(tree)
-    outcome = Outcome()
-    running: dict[Task, _Worker] = {}
-    waiting = list(batch)
     bar = tqdm(total=len(batch), desc="chapters", disable=None, leave=False,  # None: only on a terminal
                bar_format="{desc} {n}/{total} {elapsed}{postfix}")
 
-    def tell(text: str) -> None:
+    def tell(task: Task, text: str) -> None:
         with bar.external_write_mode(sys.stdout):
-            say(text)
+            say(f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}")
 
+    work = _Batch(manifest, options, Tree(manifest.folder, options.profile), batch, jobs, force, tell)
+    _make_kernel(work.tree)
     try:
-        while waiting or running:
-            _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, tell)
-            _collect(running, outcome, tree, options, batch, tell)
-            if running:
-                bar.n = len(batch) - len(waiting) - len(running)
-                bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in running.values()))
+        while work.waiting or work.running:
+            work.start_ready()
+            work.collect()
+            if work.running:
+                bar.n = len(batch) - len(work.waiting) - len(work.running)
+                bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in work.running.values()))
                 time.sleep(0.2)
     except BaseException:
-        for worker in running.values():
+        for worker in work.running.values():
             worker.stop()
         raise
     finally:
         bar.close()
-    return outcome
+    return work.outcome
 
 
-def _start_ready(manifest, batch, waiting, running, outcome, tree, options, jobs, force, say) -> None:
-    """Start, skip or block every waiting task whose inputs are settled."""
-    for task in list(waiting):
-        before = needs(manifest, task, batch)
-        if any(t in outcome.failed or t in outcome.blocked for t in before):
-            waiting.remove(task)
-            outcome.blocked.append(task)
-            _unstage(tree, task, options)
-            say(_line(batch, task, "not run: one of its inputs failed"))
-            continue
-        if any(t in waiting or t in running for t in before):
-            continue
-        alone = task.chapter.kind == "benchmark" or any(t.chapter.kind == "benchmark" for t in running)
-        if len(running) >= jobs or (alone and running):
-            continue  # before anything is read: this is asked several times a second
-        now = signature(manifest, task.chapter, task.seed, options)
-        reason = "asked for" if force else stale(tree, task.chapter, task.seed, now, options)
-        if reason is None:
-            waiting.remove(task)
-            outcome.skipped.append(task)
-            _stage(tree, task, options)
-            say(_line(batch, task, "up to date"))
-            continue
-        waiting.remove(task)
-        _unstage(tree, task, options)
-        say(_line(batch, task, f"running … ({reason})"))
-        running[task] = _Worker(manifest, task, options, now, tree, jobs)
+@dataclass
+class _Batch:
+    """The tasks of one `run`: those that wait, those that run, and what became of the others."""
 
+    manifest: Manifest
+    options: Options
+    tree: Tree
+    tasks: list[Task]
+    jobs: int
+    force: bool
+    tell: Callable[[Task, str], None]
+    running: dict[Task, _Worker] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=Outcome)
 
-def _collect(running, outcome, tree, options, batch, say) -> None:
-    """Take the results of the workers that have ended."""
-    for task, worker in list(running.items()):
-        if worker.process.poll() is None:
-            continue
-        del running[task]
-        result = worker.result()
-        if result["ok"]:
-            outcome.ran.append(task)
-            _stage(tree, task, options)
-            say(_line(batch, task, f"done in {result['seconds']:.0f} s"))
-        else:
-            outcome.failed.append(task)
-            say(_line(batch, task, f"FAILED: {result['error']}"))
-            kept = result.get("failed")
-            if kept and Path(kept).is_file():
-                say(f"    its notebook, with the traceback: {os.path.relpath(kept)}")
+    def __post_init__(self):
+        self.waiting = list(self.tasks)
 
+    def start_ready(self) -> None:
+        """Start, skip or block every waiting task whose inputs are settled."""
+        for task in list(self.waiting):
+            before = needs(self.manifest, task, self.tasks)
+            if any(t in self.outcome.failed or t in self.outcome.blocked for t in before):
+                self.waiting.remove(task)
+                self.outcome.blocked.append(task)
+                self.unstage(task)
+                self.tell(task, "not run: one of its inputs failed")
+                continue
+            alone = task.chapter.kind == "benchmark" or any(t.chapter.kind == "benchmark" for t in self.running)
+            if (any(t in self.waiting or t in self.running for t in before) or len(self.running) >= self.jobs
+                    or (alone and self.running)):
+                continue  # before anything is read: this is asked several times a second
+            self.waiting.remove(task)
+            now = signature(self.manifest, task.chapter, task.seed, self.options)
+            reason = "asked for" if self.force else stale(self.tree, task.chapter, task.seed, now, self.options)
+            if reason is None:
+                self.outcome.skipped.append(task)
+                self.stage(task)
+                self.tell(task, "up to date")
+            else:
+                self.unstage(task)
+                self.tell(task, f"running … ({reason})")
+                self.running[task] = _Worker(self, task, now)
 
-def _line(batch: list[Task], task: Task, text: str) -> str:
-    return f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}"
+    def collect(self) -> None:
+        """Take the results of the workers that have ended."""
+        for task, worker in list(self.running.items()):
+            if worker.process.poll() is None:
+                continue
+            del self.running[task]
+            result = worker.result()
+            if result["ok"]:
+                self.outcome.ran.append(task)
+                self.stage(task)
+                edited = self.edited(task, worker)
+                self.tell(task, f"done in {result['seconds']:.0f} s"
+                          + (f"; {edited} changed while it ran: kept, and due again" if edited else ""))
+            else:
+                self.outcome.failed.append(task)
+                kept = Path(result.get("failed") or "")
+                self.tell(task, f"FAILED: {result['error']}" + (
+                    f"\n    its notebook, with the traceback: {os.path.relpath(kept)}" if kept.is_file() else ""))
+
+    def edited(self, task: Task, worker: _Worker) -> str:
+        """The modules or the notebook that were edited while a chapter ran; its state then says that it is due again.
+
+        It may have seen either version, so it is complete for neither.
+        """
+        now = signature(self.manifest, task.chapter, task.seed, self.options)
+        changed = [key for key in ("code", "notebook") if now[key] != worker.signature[key]]
+        if not changed:
+            return ""
+        sidecar, notebook = self.tree.sidecar(task.chapter.id, task.seed), self.manifest.notebook(task.chapter.id)
+        state = read_json(sidecar)
+        state["signature"] |= {key: "changed while it ran" for key in changed}
+        files.write(sidecar, json.dumps(state, indent=1), sync=False)
+        since = [path.name for path in [*sources(notebook), notebook] if path.stat().st_mtime > worker.started]
+        return ", ".join(since or changed)
+
+    def stage(self, task: Task) -> None:
+        """Put the first seed's executed notebook into the tree that is rendered."""
+        if task.seed == self.options.seeds[0]:
+            executed = self.tree.executed(task.chapter.id, task.seed).read_bytes()
+            files.write(self.tree.staged(task.chapter.id), executed, sync=False)
+            files.write(self.tree.state / "staged" / task.chapter.id, str(task.seed), sync=False)
+
+    def unstage(self, task: Task) -> None:
+        """Take a chapter that is about to change out of the tree that is rendered."""
+        if task.seed == self.options.seeds[0]:
+            self.tree.staged(task.chapter.id).unlink(missing_ok=True)
 
 
 def progress(notebook: dict) -> str:
@@ -200,11 +238,14 @@ def progress(notebook: dict) -> str:
 class _Worker:
     """A chapter running in a process of its own (see worker.py)."""
 
-    def __init__(self, manifest: Manifest, task: Task, options: Options, now: dict, tree: Tree, jobs: int):
+    def __init__(self, batch: _Batch, task: Task, now: dict):
+        self.signature, self.started = now, time.time()
+        manifest, options, tree = batch.manifest, batch.options, batch.tree
+        sha, dirty = commit(manifest.folder)
         job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id,
                "seed": task.seed, "source": str(manifest.notebook(task.chapter.id)),
                "parameters": _declared(manifest, task, options), "shown": options.shown,
-               "signature": now, "commit": commit(manifest.folder)}
+               "signature": now, "commit": "" if sha == "unknown" else sha[:10] + "+" * dirty}
         self.log = tree.sidecar(task.chapter.id, task.seed, "log")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
@@ -212,7 +253,7 @@ class _Worker:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-                env=_environment(manifest.folder, tree, jobs))
+                env=_environment(manifest.folder, tree, batch.jobs))
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
 
@@ -271,29 +312,7 @@ def _make_kernel(tree: Tree) -> None:
     spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": "Python 3", "language": "python",
             "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
-    write_text(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec))
-
-
-# -- the tree that is rendered ------------------------------------------------------------------
-
-
-def _stage(tree: Tree, task: Task, options: Options) -> None:
-    """Put the first seed's executed notebook into the tree that is rendered."""
-    if task.seed != options.seeds[0]:
-        return
-    source, target = tree.executed(task.chapter.id, task.seed), tree.staged(task.chapter.id)
-    if not (target.is_file() and target.read_bytes() == source.read_bytes()):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".tmp")
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    write_text(tree.state / "staged" / task.chapter.id, str(task.seed))
-
-
-def _unstage(tree: Tree, task: Task, options: Options) -> None:
-    """Take a chapter that is about to change out of the tree that is rendered."""
-    if task.seed == options.seeds[0]:
-        tree.staged(task.chapter.id).unlink(missing_ok=True)
+    files.write(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec), sync=False)
 
 
 def missing(manifest: Manifest, tree: Tree) -> list[str]:

@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seo_core import files
 from seo_core.runner import RunnerError, api
 from seo_core.runner.manifest import Manifest
-from seo_core.runner.state import Tree, code_hash, digest, environment_hash, lock, read_json, write_text
+from seo_core.runner.state import Tree, digest, environment_hash, read_json
 
 COMMITTED = "committed"  # the "profile" of a tree made of the committed notebooks
 _NOT_STAGED = ("manifest.yml", "_toc.yml", "status.md")  # the manifest would make the tree a book
@@ -37,19 +38,12 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
         texts = api.pages(index.read_text(encoding="utf-8"))
         generated |= {Path(f"{page}.md"): text for page, text in texts.items()}
     for relative, source in wanted.items():
-        target = staging / relative
-        same = target.is_file() and target.stat().st_size == source.stat().st_size \
-            and target.read_bytes() == source.read_bytes()
-        if not same:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-            shutil.copyfile(source, temporary)
-            os.replace(temporary, target)
+        files.write(staging / relative, source.read_bytes(), sync=False)
     for path in list((staging / "book").rglob("*")):
         if path.is_file() and path.relative_to(staging) not in {*wanted, *generated, Path("book/status.md")}:
             path.unlink()
     for relative, text in generated.items():
-        write_text(staging / relative, text)
+        files.write(staging / relative, text, sync=False)
     known = {f"{c.id}.ipynb" for c in manifest.chapters}
     for path in (staging / "notebooks").glob("*.ipynb"):
         if path.name not in known:
@@ -59,7 +53,7 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
 def stage_committed(manifest: Manifest, tree: Tree) -> None:
     """Put the committed notebooks, with the outputs they carry, into the tree."""
     for chapter in manifest.chapters:
-        write_text(tree.staged(chapter.id), manifest.notebook(chapter.id).read_text(encoding="utf-8"))
+        files.write(tree.staged(chapter.id), manifest.notebook(chapter.id).read_bytes(), sync=False)
 
 
 def status_page(manifest: Manifest, tree: Tree) -> str:
@@ -105,9 +99,10 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
     Nothing is built if nothing changed since. Raises RunnerError with Sphinx's warnings if there
     are any; the previous pages then stay.
     """
-    with lock(manifest.folder / "_build" / ".render.lock", "the book's rendering"):
+    in_use = RunnerError("the book's rendering is in use by another run; wait for it or stop it")
+    with files.lock(manifest.folder / "_build" / ".render.lock", in_use):
         stage_prose(manifest, tree)
-        write_text(tree.staging / "book" / "status.md", status_page(manifest, tree))
+        files.write(tree.staging / "book" / "status.md", status_page(manifest, tree), sync=False)
         _check_pages(manifest, tree)
         stamp = _stamp(tree)
         built = output / _STAMP
@@ -120,7 +115,8 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
         say("rendering …")
         pages = _jupyter_book(manifest, tree)
         (pages / _STAMP).write_text(stamp)
-        _swap(pages, output)
+        with files.atomic_folder(output) as folder:
+            shutil.copytree(pages, folder, dirs_exist_ok=True)
     return output / "index.html"
 
 
@@ -132,7 +128,9 @@ def _check_pages(manifest: Manifest, tree: Tree) -> None:
 
 def _stamp(tree: Tree) -> str:
     """Hash of all that the pages are made of."""
-    parts: list[bytes | str] = [code_hash(runner=True), environment_hash()]
+    from seo_core.results.provenance import code_hash
+
+    parts = [code_hash(), environment_hash()]
     for path in sorted(tree.staging.rglob("*")):
         relative = path.relative_to(tree.staging)
         if path.is_file() and relative.parts[0] not in (".state", "seeds", "_build"):
@@ -165,16 +163,3 @@ def _jupyter_book(manifest: Manifest, tree: Tree) -> Path:
         path = pages / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return pages
-
-
-def _swap(pages: Path, output: Path) -> None:
-    """Put `pages` in the place of `output`, by renames."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    new, old = output.with_name(f"{output.name}.new"), output.with_name(f"{output.name}.old")
-    for path in (new, old):
-        shutil.rmtree(path, ignore_errors=True)
-    shutil.move(str(pages), str(new))
-    if output.exists():
-        output.rename(old)
-    new.rename(output)
-    shutil.rmtree(old, ignore_errors=True)

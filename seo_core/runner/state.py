@@ -1,4 +1,4 @@
-"""When is a chapter complete? Signatures, sidecar files, locks and safe writing.
+"""When is a chapter complete? Signatures and sidecar files.
 
 Beside the executed notebook of a chapter and seed, `.state/<id>-seed<k>.json` keeps its
 *signature*: one short hash for each thing its numbers depend on. A chapter is complete, and not
@@ -8,17 +8,13 @@ that was written, its records are still in the results store, and every componen
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
-from seo_core.runner import RunnerError
+from seo_core import files
+from seo_core.runner.imports import closure
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.settings import RunSettings, load_settings
 
@@ -95,25 +91,9 @@ class Tree:
         return self.state / f"{name}-seed{seed}.{suffix}"
 
 
-def digest(*parts: bytes | str) -> str:
-    """The first 16 hex digits of the sha256 of the parts, each with its length."""
-    total = hashlib.sha256()
-    for part in parts:
-        part = part.encode() if isinstance(part, str) else part
-        total.update(f"{len(part)}:".encode())
-        total.update(part)
-    return total.hexdigest()[:16]
-
-
-def write_text(path: Path, text: str) -> bool:
-    """Write through a temporary file and a rename; False if the file already says that."""
-    if path.is_file() and path.read_bytes() == text.encode():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(text.encode())
-    os.replace(temporary, path)
-    return True
+def digest(*parts) -> str:
+    """16 hex digits over the parts, each by its own digest."""
+    return files.digest(*map(files.digest, parts), length=16)
 
 
 def read_json(path: Path) -> dict:
@@ -125,45 +105,25 @@ def read_json(path: Path) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-@contextlib.contextmanager
-def lock(path: Path, what: str):
-    """Hold an exclusive lock on `path`, freed by the system if the process dies.
-
-    Raises RunnerError if another process has it. Without fcntl (Windows) there is no lock.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as handle:
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except OSError:
-            raise RunnerError(f"{what} is in use by another run; wait for it or stop it") from None
-        yield
-
-
 # -- signatures ---------------------------------------------------------------------------------
 
 
 def notebook_hash(path: Path) -> str:
     """Hash of a notebook's sources and tags; its outputs do not count."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    cells = [(c["cell_type"], "".join(c["source"]), c.get("metadata", {}).get("tags", []))
-             for c in notebook.get("cells", [])]
-    return digest(json.dumps(cells))
+    return digest([(c["cell_type"], "".join(c["source"]), c.get("metadata", {}).get("tags", []))
+                   for c in read_json(path).get("cells", [])])
 
 
-def code_hash(package: Path | None = None, *, runner: bool = False) -> str:
-    """Hash of the sources of seo_core; without the runner's own, which change no number."""
-    package = package or Path(__file__).resolve().parent.parent
-    parts: list[bytes | str] = []
-    for path in sorted(package.rglob("*.py")):
-        relative = path.relative_to(package).as_posix()
-        if runner or not (relative == "run.py" or relative.startswith("runner/")):
-            parts += [relative, path.read_bytes()]
-    return digest(*parts)
+def sources(notebook: Path) -> list[Path]:
+    """The package's modules that a notebook imports, directly or not: all of them where its code cannot be read."""
+    from seo_core.results.provenance import PACKAGE
+
+    lines = [line for cell in read_json(notebook).get("cells", []) if cell["cell_type"] == "code"
+             for line in "".join(cell["source"]).splitlines() if not line.startswith(("%", "!"))]
+    try:
+        return closure("\n".join(lines), PACKAGE)
+    except SyntaxError:
+        return sorted(PACKAGE.rglob("*.py"))
 
 
 def source_hash(source: str, root: Path) -> str:
@@ -178,20 +138,15 @@ def source_hash(source: str, root: Path) -> str:
 
 def records_hash(*folders: Path) -> str:
     """Hash of the records (names and contents) below some folders."""
-    parts: list[bytes | str] = []
-    for folder in folders:
-        for path in sorted(folder.rglob("*.json")):
-            parts += [f"{folder.name}/{path.relative_to(folder).as_posix()}", path.read_bytes()]
-    return digest(*parts)
+    return digest(*(part for folder in folders for path in sorted(folder.rglob("*.json"))
+                    for part in (f"{folder.name}/{path.relative_to(folder).as_posix()}", path.read_bytes())))
 
 
 def environment_hash() -> str:
     """Hash of the Python version and of the versions of the packages that make the numbers."""
-    versions = [sys.version.split()[0]]
-    for name in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions.append(f"{name}=={metadata.version(name)}")
-    return digest(*versions)
+    from seo_core.results.provenance import versions
+
+    return digest(sys.version.split()[0], versions(_PACKAGES))
 
 
 def operators_hash() -> str:
@@ -211,7 +166,9 @@ def results_folder(options: Options, root: Path) -> Path:
 
 def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options) -> dict[str, str]:
     """Component -> hash, for everything a chapter's output depends on."""
-    root = manifest.folder
+    from seo_core.results.provenance import code_hash
+
+    root, notebook = manifest.folder, manifest.notebook(chapter.id)
     settings = options.settings(seed)
     results = results_folder(options, root)
     reads = [results / name for i in manifest.inputs(chapter) for name in manifest.by_id[i].outputs]
@@ -222,9 +179,9 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
         shown = [chapter, *(manifest.by_id[i] for i in manifest.inputs(chapter))]
         reads += [p for c in shown for name in c.outputs for p in sorted(reference.glob(f"*/{name}"))]
     return {
-        "parameters": digest(json.dumps(options.parameters(seed), sort_keys=True)),
-        "notebook": notebook_hash(manifest.notebook(chapter.id)),
-        "code": code_hash(),
+        "parameters": digest(options.parameters(seed)),
+        "notebook": notebook_hash(notebook),
+        "code": code_hash(sources(notebook)),
         "data": source_hash(settings.data, root),
         "model": source_hash(settings.model, root),
         "source": source_hash(settings.source, root),
@@ -256,16 +213,3 @@ def stale(tree: Tree, chapter: Chapter, seed: int, now: dict[str, str], options:
         if not any((results / name).glob(pattern)):
             return f"no records of {name}"
     return None
-
-
-def commit(root: Path) -> str:
-    """The short git commit of the book, with "+" if files differ from it; "" outside git."""
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        head = git("rev-parse", "--short=10", "HEAD")
-        return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
-    except OSError:
-        return ""

@@ -15,9 +15,10 @@ import threading
 import time
 from pathlib import Path
 
+from seo_core import files
 from seo_core.runner import RunnerError
 from seo_core.runner import notebooks as nb
-from seo_core.runner.state import Tree, digest, lock, write_text
+from seo_core.runner.state import Tree, digest
 
 _abandoned = threading.Event()
 
@@ -52,7 +53,8 @@ def execute(job: dict) -> dict:
     """
     tree = Tree(Path(job["root"]), job["profile"])
     name, seed = job["id"], job["seed"]
-    with lock(tree.sidecar(name, seed, "lock"), f"chapter {name} (seed {seed})"):
+    in_use = RunnerError(f"chapter {name} (seed {seed}) is in use by another run; wait for it or stop it")
+    with files.lock(tree.sidecar(name, seed, "lock"), in_use):
         partial = tree.partial(name, seed)
         partial.parent.mkdir(parents=True, exist_ok=True)
         cwd = tree.staging / "notebooks"
@@ -75,7 +77,7 @@ def execute(job: dict) -> dict:
             state["error"] = error
         else:
             _publish(tree, name, seed, partial, job["shown"], state)
-        write_text(tree.sidecar(name, seed), json.dumps(state, indent=1))
+        files.write(tree.sidecar(name, seed), json.dumps(state, indent=1), sync=False)
     return {"ok": not error, "seconds": state["seconds"], "error": error,
             "failed": str(tree.failed(name, seed)) if error else None}
 
@@ -84,7 +86,7 @@ def _publish(tree: Tree, name: str, seed: int, partial: Path, shown: dict, state
     notebook = nb.read(partial)
     stderr = nb.publishable(notebook, {**shown, **nb.machine_paths(tree.root)})
     tree.failed(name, seed).unlink(missing_ok=True)
-    write_text(tree.sidecar(name, seed, "stderr"), stderr)
+    files.write(tree.sidecar(name, seed, "stderr"), stderr, sync=False)
     nb.write(notebook, tree.executed(name, seed))
     partial.unlink()
     state["sha"] = digest(tree.executed(name, seed).read_bytes())

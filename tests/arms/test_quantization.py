@@ -75,7 +75,7 @@ def test_a_run_is_packed_with_its_numbers(lab, runs, tmp_path, capsys):
     folder = artifact.pack(run.path, tmp_path / "art")
     card = (folder / "README.md").read_text()
     assert f"{run.metrics['accuracy_matched']:.2%}" in card and "all-MiniLM-L6-v2" in card
-    assert "sentences of the generator" in card and run.record["provenance"]["command"] in card
+    assert "sentences of the generator" in card and results.command_of(run.record) in card
     assert f"{lab.arm('base').metrics['accuracy_matched']:.2%}" in card
     found = seo_core.load(folder)
     assert found.labels == tuple(lab.task.labels) and found.size_bytes == run.metrics["size_bytes"]

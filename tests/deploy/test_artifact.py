@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import seo_core
+from seo_core import files
 from seo_core.deploy import artifact
 from seo_core.deploy.artifact import ArtifactError, Card
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
@@ -119,7 +120,7 @@ def test_a_changed_or_missing_file_is_named(folder, name):
 
 
 def _resign(folder: Path) -> None:
-    (folder / artifact.SUMS).write_text("".join(f"{artifact._sha256(folder / n)}  {n}\n" for n in artifact.FILES))
+    (folder / artifact.SUMS).write_text("".join(f"{files.file_digest(folder / n)}  {n}\n" for n in artifact.FILES))
 
 
 def test_what_is_foreign_is_said_to_be(folder, tmp_path):

@@ -364,6 +364,57 @@ def test_kill_9_during_a_write_leaves_a_readable_store(book, where, when):
     assert len(results.predictions(path)["validation_matched"]) == 7
 
 
+# ---- records of other versions
+
+
+def test_a_record_of_an_unknown_schema_is_named_with_a_way_out_and_left_alone(book):
+    whole, newer = write(configuration="base"), write(configuration="da")
+    newer.write_text(json.dumps({**json.loads(newer.read_text()), "energy": {"joules": 5.0}}))
+    before = newer.read_bytes()
+    words = "unknown key 'energy'.*newer version.*update this one.*move it"
+    for read in (results.load, results.load_series, results.load_records):
+        with pytest.raises(ResultsError, match=words) as error:
+            read("_build/results")
+        assert str(newer) in str(error.value)
+    assert newer.read_bytes() == before and results.record_at(whole)["configuration"] == "base"
+    newer.rename(book / newer.name)  # the way out that was named
+    assert list(results.load("_build/results")["configuration"]) == ["base"]
+
+
+ENDS = " --profile cpu --seed 1 --data path/to/mnli --model bundled"
+
+
+@pytest.mark.parametrize(("experiment", "configuration", "said", "metrics", "command"), [
+    ("06_active_learning", "badge", "python -m seo_core.plans 06_active_learning --arms badge --labels 50",
+     {"labels": 50}, "arm badge --labels 50" + ENDS),
+    ("05_transfer_learning", "base", "python -m seo_core.plans x --arms base", {"labels": 8000.0},
+     "arm supervised --labels 8000" + ENDS),
+    ("04_adaptive_augmentation", "base", "python -m seo_core.plans x", {}, "arm robust-base" + ENDS),
+    ("12_distillation", "kd-dry", "python -m seo_core.distillation.plans kd --name kd-dry --set dropout=0.0 "
+     "'layers=(0, 2)' --seed 9", {}, "arm kd --name kd-dry --set dropout=0.0 'layers=(0, 2)'" + ENDS),
+    ("02_baseline", "base", "python -m seo_core.run chapter 02_baseline --profile cpu", {}, "arm base" + ENDS),
+    ("bench_selection", "selection_speed", "python -m seo_core.benchmark_selection --seed 0 --sizes 10 20 --n 5", {},
+     "bench selection --sizes 10 20 --n 5" + ENDS),
+    ("claims_audit", "audit", "python -m seo_core.run chapter claims_audit", {}, "chapter claims_audit" + ENDS),
+])
+def test_the_command_of_a_record_is_derived(experiment, configuration, said, metrics, command):
+    record = {"experiment": experiment, "configuration": configuration, "profile": "cpu", "seed": 1, "metrics": metrics,
+              "data": {"name": "path/to/mnli"}, "model": {"name": "bundled"}, "parameters": {},
+              "provenance": {"command": said}}
+    assert results.command_of(record) == f"python -m seo_core.run {command}"
+    again = {**record, "provenance": {"command": results.command_of(record)}}
+    assert results.command_of(again) == results.command_of(record)
+
+
+def test_variables_before_a_command_and_the_source_task_are_kept():
+    record = {"experiment": "tab3_inference_speed", "configuration": "inference_speed", "profile": "cpu", "seed": 1,
+              "metrics": {}, "data": {"name": "path/to/mnli"}, "model": {"name": "bundled"},
+              "parameters": {"source": "path/to/snli"},
+              "provenance": {"command": "ONEDNN_MAX_CPU_ISA=AVX2 python -m seo_core.benchmark_inference --rounds 2"}}
+    expected = f"ONEDNN_MAX_CPU_ISA=AVX2 python -m seo_core.run bench inference --rounds 2{ENDS} --source path/to/snli"
+    assert results.command_of(record) == expected
+
+
 # ---- provenance and statistics
 
 

@@ -406,3 +406,29 @@ def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
     next((tmp_path / "book" / "reference" / "cpu" / "09_pruning").glob("base-*.json")).unlink()  # of their teacher
     changed = {name for name, found in inputs().items() if found != before[name]}
     assert changed == {"12_distillation", "13_quantization_distillation"}
+
+
+def test_an_edit_while_a_chapter_runs_makes_it_due_again_and_loses_nothing(book, tmp_path):
+    shutil.copytree(minibook.ROOT / "seo_core", tmp_path / "seo_core", ignore=shutil.ignore_patterns("__pycache__"))
+    edit(book, "numbers", "value = 1000", "import time; time.sleep(4); value = 1000")
+    words = [sys.executable, "-m", "seo_core.run"]
+    environment = {**minibook.environment(), "PYTHONPATH": str(tmp_path)}
+    process = subprocess.Popen([*words, "chapter", "numbers", "times"], cwd=book, env=environment, text=True,
+                               stdout=subprocess.PIPE)
+    assert "numbers seed 0: running" in process.stdout.readline()
+    module = tmp_path / "seo_core" / "settings.py"
+    before = module.read_text()
+    module.write_text(before + "# edited\n")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0 and "settings.py changed while it ran: kept, and due again" in output
+    assert output.count("due again") == 1  # the other chapter uses none of it
+    assert "value 1000" in text_of(staged(book, "numbers"))
+    for text in (before, before + "# edited\n"):  # it is complete for neither version
+        module.write_text(text)
+        done = subprocess.run([*words, "list"], cwd=book, env=environment, text=True, capture_output=True, timeout=300)
+        assert re.search(r"numbers .* code changed", done.stdout) and re.search(r"times .* complete", done.stdout)
+    again = subprocess.run([*words, "chapter", "numbers"], cwd=book, env=environment, text=True, capture_output=True,
+                           timeout=300)
+    assert "running … (code changed)" in again.stdout and "due again" not in again.stdout
+    assert "up to date" in subprocess.run([*words, "chapter", "numbers"], cwd=book, env=environment, text=True,
+                                          capture_output=True, timeout=300).stdout

@@ -1,0 +1,187 @@
+"""Which modules of the package a chapter runs: the closure of its imports, lazy ones too, read from the sources.
+
+    closure(code, package)        # the files whose change makes the chapter due again
+
+Nothing is imported. A package's `__init__` stands for the modules that define the names taken from it, not for all
+that it imports. Of one that loads its modules at run time, those count that it has in a table, module -> names; else
+those that belong to a call's text: for `open_lab("05_transfer_learning")` the modules that make an object of it,
+`TRANSFER = Chapter("05_transfer_learning")`, or use that object. Where nothing tells (a package that is passed around,
+a module whose name is put together from text), a package stands for all its modules. What each file uses is remembered
+in the package's `__pycache__`.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from seo_core import files
+
+RUNNER = (["run"], ["runner"])  # they change no number
+
+
+def closure(code: str, package: Path) -> list[Path]:
+    """The files below the folder `package` that this code imports, and these import, and so on; not the runner's."""
+    modules, tree, uses = _modules(package), ast.parse(code), _Uses(package)
+    texts = {arg.value for call in ast.walk(tree) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+             for arg in call.args if isinstance(arg, ast.Constant)}
+    waiting, names, closed = _names(tree, package.name), set(), set()
+    while waiting:
+        name = waiting.pop()
+        names.add(name)
+        reached, further = _resolve(name, modules, texts, uses)
+        for file in reached - closed:
+            further.update(uses(file)[""])
+        closed |= reached
+        waiting |= further - names
+    uses.remember()
+    return sorted(closed)
+
+
+class _Uses:
+    """What each file of a package uses (`_read`), read again only where a file changed."""
+
+    def __init__(self, package: Path):
+        self.place, self.root, self.new = package / "__pycache__" / "imports.json", package.name, False
+        self.known = _remembered(self.place, os.stat(__file__).st_mtime_ns)
+
+    def __call__(self, file: Path) -> dict[str, list[str]]:
+        state = [(stat := os.stat(file)).st_mtime_ns, stat.st_size]
+        if self.known.get(str(file), [None])[0] != state:
+            names = {name: sorted(dotted) for name, dotted in _read(file, self.root).items()}
+            self.known[str(file)], self.new = [state, names], True
+        return self.known[str(file)][1]
+
+    def remember(self) -> None:
+        """Keeps it for the next process, where the folder can be written."""
+        if self.new:
+            text = json.dumps({"by": os.stat(__file__).st_mtime_ns, "known": self.known})
+            with contextlib.suppress(OSError):
+                files.write(self.place, text, sync=False)
+
+
+@functools.cache
+def _remembered(place: Path, by: int) -> dict:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        stored = json.loads(place.read_text())
+        if stored["by"] == by:  # this very version of the reader
+            return stored["known"]
+    return {}
+
+
+def _modules(package: Path) -> dict[str, Path]:
+    """Dotted name -> file, of all modules but the runner's."""
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(package) for name in names)
+    modules = {os.path.relpath(path, package.parent)[:-3].replace(os.sep, ".").removesuffix(".__init__"): Path(path)
+               for path in paths if path.endswith(".py")}
+    return {name: path for name, path in modules.items() if name.split(".")[1:2] not in RUNNER}
+
+
+def _resolve(dotted: str, modules: dict[str, Path], texts: set[str], uses: _Uses) -> tuple[set[Path], set[str]]:
+    """(files, further names) that a dotted name stands for: "a.b.*" for all of a package b."""
+    root, *parts = dotted.split(".")
+    reached, here = {modules[root]}, root
+    for part in parts:
+        if modules[here].name != "__init__.py":
+            break
+        if part == "*":
+            return reached | {file for name, file in modules.items() if name.startswith(f"{here}.")}, set()
+        if f"{here}.{part}" not in modules:
+            exports = uses(modules[here])
+            if part in exports or here == root:
+                return reached, set(exports.get(part, ()))
+            tabled = {f"{here}.{module}" for module in exports.get(f"={part}", ())} & modules.keys()
+            room = {name: uses(file) for name, file in modules.items() if name.startswith(f"{here}.")}
+            made = {f"{name}.{variable}" for name, used in room.items() for text in texts
+                    for variable in used.get(f"={text}", ())}
+            serving = {name for name, used in room.items()
+                       if made & set(used[""]) or any(f"={text}" in used for text in texts)}
+            return reached, tabled or serving or {f"{here}.*"}
+        here = f"{here}.{part}"
+        reached.add(modules[here])
+    return reached, set()
+
+
+def _read(file: Path, root: str) -> dict[str, set[str]]:
+    """The names that a file uses, under ""; of an `__init__`, those behind each name, and under "" what runs anyway."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if file.name != "__init__.py":
+        return {"": _names(tree, root), **_made(tree)}
+    exports = defaultdict(set, {"": set()})
+    for local, dotted in _imports(tree.body, root):
+        exports[local].add(dotted)
+    aliases = {local: set(dotted) for local, dotted in exports.items()}
+    for node in tree.body:
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            targets = [node, *getattr(node, "targets", [])]  # what it defines: a function, a class, some variables
+            names = [getattr(each, "name", getattr(each, "id", "")) for each in targets]
+            for name in filter(None, names) if any(names) else [""]:
+                exports[name] |= _names(node, root, aliases)
+        if isinstance(getattr(node, "value", None), ast.Dict):  # a table: module -> names
+            for module, served in zip(node.value.keys, node.value.values, strict=True):
+                for word in re.findall(r"\w+", ast.unparse(served)):
+                    exports[f"={word}"].add(getattr(module, "value", ""))
+    return dict(exports)
+
+
+def _made(tree: ast.Module) -> dict[str, set[str]]:
+    """"=text" -> the variables of a module that are made of a text: SEMI = Chapter("08_semi_supervised")."""
+    made = defaultdict(set)
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            several = isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+            targets, values = (node.targets[0].elts, node.value.elts) if several else (node.targets, [node.value])
+            for target, value in zip(targets, values, strict=False):
+                if isinstance(value, ast.Call) and value.args and isinstance(value.args[0], ast.Constant):
+                    made[f"={value.args[0].value}"].add(getattr(target, "id", ""))
+    return made
+
+
+def _names(tree: ast.AST, root: str, aliases: dict[str, set[str]] | None = None) -> set[str]:
+    """The dotted names below `root` that a piece of code imports, or reaches through imports (its own, or aliases)."""
+    nodes = defaultdict(list)
+    for node in ast.walk(tree):
+        nodes[type(node)].append(node)
+    names, reached = set(), defaultdict(set, {local: set(dotted) for local, dotted in (aliases or {}).items()})
+    for local, dotted in _imports(nodes[ast.ImportFrom] + nodes[ast.Import], root):
+        names.add(dotted)
+        reached[local].add(dotted)
+    inner = {id(node.value) for node in nodes[ast.Attribute]}
+    for node in nodes[ast.Name] + nodes[ast.Attribute]:
+        if id(node) not in inner:
+            first, *rest = _chain(node)
+            names |= {".".join([dotted, *(rest or "*")]) for dotted in reached.get(first, ())}
+    for node in nodes[ast.Constant]:  # for importlib, or python -m
+        if isinstance(node.value, str) and node.value.startswith(f"{root}."):
+            names.add(node.value)
+    for node in nodes[ast.JoinedStr]:
+        start = getattr(node.values[0], "value", None) if node.values else None
+        if isinstance(start, str) and start.startswith(f"{root}."):
+            names.add(start.rpartition(".")[0] + ".*")
+    return names
+
+
+def _imports(nodes: Iterable[ast.AST], root: str) -> Iterable[tuple[str, str]]:
+    """(local name, dotted name) of each import from the package."""
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == root:
+            yield from ((each.asname or each.name, f"{node.module}.{each.name}") for each in node.names)
+        elif isinstance(node, ast.Import):
+            for each in node.names:
+                if each.name.split(".")[0] == root:
+                    yield each.asname or root, each.name if each.asname else root
+                    yield "", each.name
+
+
+def _chain(node: ast.AST) -> list[str]:
+    """["a", "b", "c"] of a.b.c; something that no import is called for any other expression."""
+    if isinstance(node, ast.Attribute):
+        return [*_chain(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else ["()"]
