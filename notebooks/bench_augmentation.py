@@ -53,7 +53,6 @@ from dataclasses import replace
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables
-from seo_core.analysis.tables import Table
 from seo_core.bench import augmentation as bench
 from seo_core.bench import turns as turns_module
 from seo_core.bench.peers import seo_core as ours
@@ -103,7 +102,7 @@ turns = turns_module.interleave(table, rounds=plan["rounds"], progress=False)
 versus = bench.versus(turns)
 titles = {"examples_per_second_total": "texts/s, cold", "examples_per_second": "texts/s, warm", "ratio_total": "ratio, cold",
           "ratio": "ratio, warm", "baseline": "compared with"}
-Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
+tables.Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}}
 _ = figures.ratio_bars(versus, "speed of the second pass, relative to its baseline")
@@ -122,7 +121,7 @@ config = TrainingConfig.from_settings(settings, epochs=1 if profile == "quick" e
 fit(network, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config, progress=False)
 kept = bench.labels_kept(network, tokenizer, pairs, task.texts, max_length=settings.max_length)
 quality = contestants.quality(kept)
-Table(quality.round(3), index=True)
+tables.Table(quality.round(3), index=True)
 
 # %%
 measured = versus.drop(columns=["compared", "baseline"]).join(quality)
@@ -154,7 +153,7 @@ print("the same texts for all; the same copies in every process")
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
 shown = tables.contestant_table(reference)
-Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
+tables.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
 # %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}}
 if "ratio" in shown:

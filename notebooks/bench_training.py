@@ -42,7 +42,6 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables
-from seo_core.analysis.tables import Table
 from seo_core.bench import training
 from seo_core.bench import turns as turns_module
 from seo_core.data import encode, prepare
@@ -88,7 +87,7 @@ ablation = training.ablation(train.take(range(plan["ablation_pairs"])), config, 
                               layers=settings.layers)
 pieces = turns_module.interleave(ablation, rounds=plan["rounds"], progress=False)
 parts = turns_module.summarize(pieces, baseline="all")
-Table(parts.round(2), index=True)
+tables.Table(parts.round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}}
 _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
@@ -108,7 +107,7 @@ contestants = {
                                                          tuned=False, **make)}
 turns = turns_module.interleave(contestants, rounds=plan["rounds"], progress=False)
 versus = turns_module.summarize(turns, baseline="Trainer, tuned")
-Table(versus.round(3), index=True)
+tables.Table(versus.round(3), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}}
 _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
@@ -137,7 +136,7 @@ print("equal examples:", sorted(set(turns.contestant)))
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
-Table(tables.contestant_table(reference))
+tables.Table(tables.contestant_table(reference))
 
 # %% [markdown]
 # ## Where the time goes

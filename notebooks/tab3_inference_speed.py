@@ -41,13 +41,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from seo_core.lab.bench import open_bench
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import NOT_RUN, tables, verdicts
 from seo_core.analysis.tables import Table
+from seo_core.arms import open_lab
 from seo_core.bench import inference as bench_inference
-from seo_core.bench.inference import CONTROL, InferenceConfig, batches, files
+from seo_core.bench import measure
+from seo_core.bench.inference import CONTROL, QUICK, InferenceConfig, batches, files
 from seo_core.machine import cpu_support
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
 
@@ -62,15 +63,14 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 
 # %%
 small = replace(settings, layers=2) if profile == "quick" else settings
-bench = open_bench("tab3_inference_speed", small)
-network, texts = bench.start(), bench.encoded("train").take(range(64))
+lab = open_lab("tab3_inference_speed", small)
+network, texts = lab.network(), lab.encoded("train").take(range(64))
 folder, scales = tempfile.TemporaryDirectory(), calibrate(network, texts)
 paths = {"static": ExportConfig(max_length=settings.max_length), "first token off": ExportConfig(first_token_only=False)}
 paths = {name: export_onnx(network, Path(folder.name) / f"{name}.onnx", config, scales=scales, untrained=True)
          for name, config in paths.items()}
-quick = profile == "quick"  # otherwise: the trained baseline, and all files that the chapters kept
-config = bench_inference.QUICK if quick else InferenceConfig()
-table = bench_inference.run(small, paths if quick else None, config=config, train=not quick, bench=bench)
+chosen = {"files": paths, "untrained": True} if profile == "quick" else {}  # else the baseline, and all files that were kept
+table = measure("inference", small, lab=lab, **chosen).table
 
 # %% tags=["nbval-ignore-output"]
 cpu = cpu_support()
@@ -94,7 +94,7 @@ _ = figures.latency_bars(table)
 # same. The control's file is a quarter of the fp32 file. Times are not checked: they differ from machine to machine.
 
 # %%
-encoded = bench.encoded("validation_matched")
+config, encoded = QUICK if profile == "quick" else InferenceConfig(), lab.encoded("validation_matched")
 timed = batches(encoded, config)
 n = config.batches * config.batch_size
 rows = np.resize(np.arange(len(encoded)), n)
@@ -119,7 +119,7 @@ print("same pairs, same batches; equal functions say the same; the control is a 
 # %%
 folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
 latest, record = bench_inference.latest(folder)
-judged = bench_inference.stronger_control(latest) if record else CONTROL
+judged = bench_inference.stronger_control(latest)
 Table(tables.speed_table(latest, judged))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
@@ -147,7 +147,7 @@ Table(pd.DataFrame([where]))
 
 # %%
 capped, record = bench_inference.latest(folder, capped=True)
-Table(tables.speed_table(capped, bench_inference.stronger_control(capped) if record else CONTROL))
+Table(tables.speed_table(capped, bench_inference.stronger_control(capped)))
 
 # %% [markdown]
 # The milliseconds of two runs do not compare. ONNX Runtime does not obey the variable; where its time in fp32 differs all the same, the machine was faster or slower
@@ -203,6 +203,6 @@ Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n", "verd
 #
 # ## Exercises
 #
-# 1. Run with `--batch-size 1`. Which contestant is best for single requests?
+# 1. Run `python -m seo_core.run bench inference --batch-size 1`. Which contestant is best for single requests?
 # 2. Set `ONEDNN_MAX_CPU_ISA=AVX2` and run again. Which contestants change, and which do not?
 # 3. Shuffle the pairs instead of sorting them by length. How much of each contestant's time was padding?

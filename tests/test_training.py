@@ -256,13 +256,11 @@ def test_texts_that_the_network_cannot_read_are_refused(tiny_bert, toy_pairs):
                 call(pairs)
 
 
-def test_a_bench_and_a_study_know_the_backbones_positions():
-    from seo_core.lab.bench import open_bench
-
-    from seo_core.lab.ground import open_study
+def test_both_grounds_know_the_backbones_positions():
+    from seo_core.arms import open_lab
     from seo_core.models.backbone import ModelError
     from seo_core.settings import load_settings
 
-    for opened in (open_bench, open_study):
+    for chapter in ("06_active_learning", "09_pruning"):
         with pytest.raises(ModelError, match="max_length is 5000 and model 'bundled' has 512 positions"):
-            opened("09_pruning", load_settings("quick", max_length=5000))
+            open_lab(chapter, load_settings("quick", max_length=5000))

@@ -1,8 +1,7 @@
 """Benchmark of augmentation: our operators, nlpaug, TextAttack and Apertium take turns on the same texts.
 
-    absent = peers()                                          # contestant -> "" or why it cannot run here
-    bench = Contestants(texts, [name for name, why in absent.items() if not why], 0.1, slow_pairs=100)
-    versus(benchmark.interleave(bench.table, rounds=3))
+    outcome = bench.measure("augmentation", settings, rounds=3)
+    outcome.inputs["absent"]                                      # contestant -> "" or why it cannot run here
 
 Every contestant runs in a process of its own (`seo_core.bench.peers`), so that all start with empty caches. The first
 pass over the texts fills them inside the clock ("cold"); the second shows the speed after that ("warm"). Imports are
@@ -19,27 +18,27 @@ import os
 import re
 import subprocess
 import sys
-import time
+from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.bench import peers as script
-from seo_core.bench.turns import Turn
+from seo_core.bench.turns import Outcome, Turn, interleave, seconds, summarize
 
+EXPERIMENT, RECORD = "bench_augmentation", "augmentation_speed"
+OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
+STRENGTH = 0.1  # share of the words: the libraries' usual one
 PEERS = {"nlpaug": "SEO_PEER_NLPAUG", "textattack": "SEO_PEER_TEXTATTACK"}
 TITLES = {"seo_core synonym": "seo_core synonym", "nlpaug synonym": "nlpaug SynonymAug",
           "textattack synonym": "TextAttack WordNet swap", "seo_core eda": "seo_core eda",
           "seo_core aeda": "seo_core aeda", "nlpaug swap": "nlpaug RandomWordAug swap"}
-
-
 GROUPS = {  # what is compared: the others' way first, then ours
     "synonyms": ("nlpaug SynonymAug", "TextAttack WordNet swap", "seo_core synonym"),
     "disturbing": ("nlpaug RandomWordAug swap", "seo_core eda", "seo_core aeda"),
     "back-translation": ("Apertium, a process a text", "Apertium, one batch")}
-
-
 PATIENCE = 1800  # seconds for one contestant's turn
 
 
@@ -50,6 +49,31 @@ def plan(settings, *, rounds: int = 0) -> dict[str, int]:
                 "teacher_pairs": 192}
     return {"rounds": rounds or 3, "pairs": 2000, "slow_pairs": 100, "apertium_texts": 2000, "single_texts": 20,
             "teacher_pairs": 8000}
+
+
+def contest(settings, plan: dict) -> Outcome:
+    """All contestants take turns on the texts; then a teacher judges the edits of their first turns."""
+    from seo_core.data import encode, prepare
+    from seo_core.models.backbone import load_backbone, model_info
+    from seo_core.training import TrainingConfig, fit
+
+    task = prepare(replace(settings, train_rows=plan["teacher_pairs"] + plan["pairs"]))
+    pairs, rest = task["train"].head(plan["pairs"]).reset_index(drop=True), task["train"].iloc[plan["pairs"]:]
+    texts, absent = [text for name in task.texts for text in pairs[name]], peers()
+    contestants = Contestants(texts, [name for name, why in absent.items() if not why], STRENGTH, plan["slow_pairs"])
+    apertium = apertium_contestants(texts[: plan["apertium_texts"]], plan["single_texts"])
+    turns = interleave({**contestants.table, **apertium}, rounds=plan["rounds"])
+
+    teacher, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
+    config = TrainingConfig.from_settings(settings, epochs=1 if settings.profile == "quick" else 2)
+    fit(teacher, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config,
+        progress=False)
+    kept = labels_kept(teacher, tokenizer, pairs, task.texts, max_length=settings.max_length)
+    table = versus(turns).join(contestants.quality(kept))
+    return Outcome(turns=turns, table=table, task=task, model_info=model_info(teacher, settings.model),
+                   metrics={f"speed_ratio {name}": row.ratio for name, row in table.iterrows() if name != row.baseline},
+                   parameters={"plan": plan, "versions": contestants.versions},
+                   inputs={"absent": absent, "contestants": contestants, "teacher_pairs": rest})
 
 
 def run_peer(contestant: str, texts: list[str], strength: float, seed: int = 0, *, once: bool = False) -> dict:
@@ -79,18 +103,17 @@ def peers() -> dict[str, str]:
     """Contestant -> "" where it runs here, else why it is absent. The others' are tried on one text."""
     from seo_core.augmentation import OPERATORS
 
-    found = {}
-    for contestant in TITLES:
+    def why(contestant: str) -> str:
         library, action = contestant.split()
         if library == "seo_core":
-            found[contestant] = OPERATORS[action].available() or ""
-            continue
+            return OPERATORS[action].available() or ""
         try:
             run_peer(contestant, ["The car stood in the street."], 0.3, once=True)
-            found[contestant] = ""
         except RuntimeError as error:
-            found[contestant] = str(error)[:160]
-    return found
+            return str(error)[:160]
+        return ""
+
+    return {contestant: why(contestant) for contestant in TITLES}
 
 
 def replaced(before: list[str], after: list[str]) -> float:
@@ -107,14 +130,10 @@ def replaced(before: list[str], after: list[str]) -> float:
 
 def calibrate(operator: str, texts: list[str], target: float) -> float:
     """The strength at which our operator replaces the share `target` of all words, by bisection in (0, 1]."""
-    edit, low, high = script.seo_core(operator, 1.0)(), 0.0, 1.0
-    if replaced(texts, edit(texts, 0)) <= target:
-        return 1.0
-    for _ in range(7):
-        middle = (low + high) / 2
-        rate = replaced(texts, script.seo_core(operator, middle)()(texts, 0))
-        low, high = (middle, high) if rate < target else (low, middle)
-    return round(high, 3)
+    def rate(step: int) -> float:
+        return replaced(texts, script.seo_core(operator, step / 128)()(texts, 0))
+
+    return 1.0 if rate(128) <= target else round((bisect_left(range(1, 128), target, key=rate) + 1) / 128, 3)
 
 
 class Contestants:
@@ -124,8 +143,7 @@ class Contestants:
     """
 
     def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
-        self.texts, self.slow_pairs, self.made, self.versions = texts, slow_pairs, {}, {}
-        self.strengths = {}
+        self.texts, self.slow_pairs, self.strengths, self.edited, self.versions = texts, slow_pairs, {}, {}, {}
         for ours, theirs in (("seo_core synonym", "nlpaug synonym"), ("seo_core eda", "nlpaug swap")):
             if ours not in names:
                 continue
@@ -146,7 +164,7 @@ class Contestants:
 
         def turn(seed: int) -> Turn:
             answer = run_peer(name, texts, self.strengths[name], seed)
-            self.made.setdefault(TITLES[name], answer["texts"])
+            self.edited.setdefault(TITLES[name], answer["texts"])
             self.versions[TITLES[name]] = answer["version"]
             return as_turn(len(texts), *answer["seconds"])
 
@@ -157,25 +175,22 @@ class Contestants:
         import pandas as pd
 
         asked = {TITLES[name]: value for name, value in self.strengths.items()}
-        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.first(len(made) // 2), made),
-                        "labels_kept": kept(made)} for title, made in self.made.items()}
+        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.first(len(edited) // 2), edited),
+                        "labels_kept": kept(edited)} for title, edited in self.edited.items()}
         return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def versus(turns):
-    """`benchmark.summarize` for each of GROUPS; the first of a group that ran is its baseline. ratio is of the second
-    passes (warm), ratio_total of the first (cold)."""
+    """`summarize` for each of GROUPS; the first of a group that ran is its baseline. ratio is of the second passes
+    (warm), ratio_total of the first (cold)."""
     import pandas as pd
-
-    from seo_core.bench.turns import summarize
 
     tables = []
     for group, members in GROUPS.items():
-        mine = turns[turns["contestant"].isin(members)]
-        if len(mine):
-            baseline = next(name for name in members if name in set(mine["contestant"]))
-            table = summarize(mine, baseline=baseline).drop(columns=["development_accuracy"], errors="ignore")
-            tables.append(table.assign(compared=group, baseline=baseline))
+        taken = turns[turns["contestant"].isin(members)]
+        if len(taken):
+            baseline = next(name for name in members if name in set(taken["contestant"]))
+            tables.append(summarize(taken, baseline=baseline).assign(compared=group, baseline=baseline))
     return pd.concat(tables)
 
 
@@ -191,17 +206,12 @@ def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[i
     pair = translation.apertium_pair()
 
     def batch(seed: int) -> Turn:
-        began = time.perf_counter()
-        translation._apertium_round(texts, pair, len(texts))
-        seconds = time.perf_counter() - began
-        return as_turn(len(texts), seconds, seconds)
+        spent = seconds(translation._apertium_round, texts, pair, len(texts))
+        return as_turn(len(texts), spent, spent)
 
     def alone(seed: int) -> Turn:
-        began = time.perf_counter()
-        for text in texts[:single]:
-            translation._apertium_round([text], pair, 1)
-        seconds = time.perf_counter() - began
-        return as_turn(single, seconds, seconds)
+        spent = sum(seconds(translation._apertium_round, [text], pair, 1) for text in texts[:single])
+        return as_turn(single, spent, spent)
 
     return {"Apertium, a process a text": alone, "Apertium, one batch": batch} if pair else {}
 
@@ -212,16 +222,15 @@ def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callabl
     from seo_core.data import encode
     from seo_core.evaluation import predict
 
-    def right(copy) -> np.ndarray:
-        logits = predict(network, encode(copy, tokenizer, texts=texts, max_length=max_length))
-        return logits.argmax(1) == copy["label"].to_numpy()
+    def right(pairs) -> np.ndarray:
+        logits = predict(network, encode(pairs, tokenizer, texts=texts, max_length=max_length))
+        return logits.argmax(1) == pairs["label"].to_numpy()
 
     before = right(frame)
 
-    def kept(made: list[str]) -> float:
-        half = len(made) // 2
-        copy = frame.head(half).assign(**{texts[0]: made[:half], texts[1]: made[half:]})
-        mine = before[:half]
-        return float(right(copy)[mine].mean()) if mine.any() else float("nan")
+    def kept(edited: list[str]) -> float:
+        half = len(edited) // 2
+        after = right(frame.head(half).assign(**{texts[0]: edited[:half], texts[1]: edited[half:]}))
+        return float(after[before[:half]].mean()) if before[:half].any() else float("nan")
 
     return kept

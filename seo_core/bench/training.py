@@ -1,10 +1,9 @@
-"""Benchmarks of training: contestants take turns in one process on the same pairs.
+"""Benchmark of training: our loop, without one of its tricks at a time, and Hugging Face's Trainer on the same pairs.
 
-    turns = interleave({"ours": ours, "trainer": trainer}, rounds=3)     # A B A B A B
-    table = summarize(turns, baseline="trainer")
+    outcome = bench.measure("training", settings, rounds=3)
+    outcome.table                                                 # speeds, and ratios to the tuned Trainer
 
-A contestant is a function that trains once and returns a `Turn`. Ratios between contestants of one run
-mean something on any machine; seconds only on the one that the record names.
+A contestant is a function that trains once, with its argument as seed, and returns a `Turn`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from seo_core.bench.turns import Turn
+from seo_core.bench.turns import Outcome, Turn, interleave, summarize
+
+EXPERIMENT, RECORD = "bench_training", "training_speed"
+OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
@@ -30,8 +32,35 @@ def plan(settings, *, rounds: int = 0) -> dict[str, int]:
             "ablation_pairs": 60 * settings.batch_size, "stock_pairs": 10 * settings.batch_size}
 
 
+def contest(settings, plan: dict) -> Outcome:
+    """The loop with and without each of its tricks takes turns, then the loop and both Trainers."""
+    import pandas as pd
+
+    from seo_core.data import encode, prepare
+    from seo_core.models.backbone import load_backbone, model_info
+    from seo_core.training import TrainingConfig
+
+    task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
+    network, tokenizer = load_backbone(settings.model, layers=settings.layers)
+    train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
+                          for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
+    config, make = TrainingConfig.from_settings(settings, epochs=1), dict(model=settings.model, layers=settings.layers)
+    tricks = ablation(train.take(range(plan["ablation_pairs"])), config, **make)
+    loops = {"Trainer, tuned": trainer_contestant(train, config, tokenizer, development=development, **make),
+             "seo_core": fit_contestant(train, config, development=development, **make),
+             "Trainer, as run_glue": trainer_contestant(train.take(range(plan["stock_pairs"])), config, tokenizer,
+                                                        tuned=False, **make)}
+    without, versus = (interleave(contestants, rounds=plan["rounds"]) for contestants in (tricks, loops))
+    table = pd.concat([summarize(versus, baseline="Trainer, tuned"), summarize(without, baseline="all")])
+    ours = table.loc["seo_core"]
+    return Outcome(turns=pd.concat([versus, without]), table=table, task=task,
+                   model_info=model_info(network, settings.model), parameters={"plan": plan, "training": vars(config)},
+                   metrics={"speed_ratio": ours.ratio, "speed_ratio_total": ours.ratio_total},
+                   inputs={"train": train, "development": development})
+
+
 def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
-    """Contestants: `fit` with all its tricks ("all"), and without one of them at a time."""
+    """Contestants: `fit` with all its tricks ("all"), and "without" one of them at a time."""
     without = {
         "first-token last layer": dict(first_token_only=False),
         "dropout from random bytes": dict(byte_dropout=False),
@@ -40,8 +69,8 @@ def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
         "length grouping": dict(group=1),
         "bf16": dict(precision="fp32"),
     }
-    chosen = {"all": config, **{name: replace(config, **change) for name, change in without.items()}}
-    return {name: fit_contestant(train, c, **make) for name, c in chosen.items()}
+    configs = {"all": config, **{f"without {name}": replace(config, **change) for name, change in without.items()}}
+    return {name: fit_contestant(train, changed, **make) for name, changed in configs.items()}
 
 
 def fit_contestant(train, config, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
@@ -75,22 +104,27 @@ def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, model: s
     """
     from seo_core.models.backbone import load_backbone
 
-    columns = _Columns(train)
+    rows = [{name: array[0].tolist() for name, array in train.arrays([i]).items()} for i in range(len(train))]
+    whole, rest = divmod(len(rows), config.batch_size)
+    sizes = ([config.batch_size] * whole + [rest] * (rest > 0)) * config.epochs
 
     def turn(seed: int) -> Turn:
-        from transformers import PrinterCallback, Trainer
+        from transformers import PrinterCallback, Trainer, TrainerCallback
+
+        class Clock(TrainerCallback):
+            def on_step_end(self, *args, **kwargs):
+                ends.append(time.perf_counter() - began)
 
         network, _ = load_backbone(model, layers=layers, seed=seed)
-        clock = _trainer_clock(config.batch_size, len(train))
-        began = time.perf_counter()
+        ends, began = [], time.perf_counter()
         collator, arguments = _trainer_setup(tokenizer, config, seed, tuned)
-        trainer = Trainer(model=network, args=arguments, train_dataset=columns, data_collator=collator,
-                          callbacks=[clock])
+        trainer = Trainer(model=network, args=arguments, train_dataset=rows, data_collator=collator,
+                          callbacks=[Clock()])
         trainer.remove_callback(PrinterCallback)  # its summary would end up in the page
         trainer.train()
         seconds = time.perf_counter() - began
-        ends = tuple(t - began for t in clock.ends)
-        return Turn(sum(clock.sizes), seconds, ends, tuple(clock.sizes), _accuracy(network, development))
+        done = tuple(sizes[: len(ends)])
+        return Turn(sum(done), seconds, tuple(ends), done, _accuracy(network, development))
 
     return turn
 
@@ -113,44 +147,6 @@ def _trainer_setup(tokenizer, config, seed: int, tuned: bool):
         dataloader_pin_memory=device == "cuda", **extra)
     collator = DataCollatorWithPadding(tokenizer, **({} if tuned else dict(padding="max_length", max_length=128)))
     return collator, arguments
-
-
-def _trainer_clock(batch_size: int, examples: int):
-    """A TrainerCallback that notes when each step ended and how many examples it took."""
-    from transformers import TrainerCallback
-
-    class Clock(TrainerCallback):
-        def __init__(self):
-            self.ends, self.sizes, self.left = [], [], examples
-
-        def on_epoch_begin(self, *args, **kwargs):
-            self.left = examples
-
-        def on_step_end(self, *args, **kwargs):
-            self.ends.append(time.perf_counter())
-            self.sizes.append(min(batch_size, self.left))
-            self.left -= batch_size
-
-    return Clock()
-
-
-class _Columns:
-    """Encoded pairs as the list of dicts that a Trainer reads."""
-
-    def __init__(self, encoded):
-        self.rows = []
-        for i in range(len(encoded)):
-            ids = encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]].tolist()
-            first = int(encoded.first[i])
-            segments = [0] * first + [1] * (len(ids) - first)
-            self.rows.append({"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": segments,
-                              "labels": int(encoded.labels[i])})
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        return self.rows[i]
 
 
 def _accuracy(network, development) -> float | None:

@@ -1,14 +1,28 @@
-"""Contestants take turns, so that a machine whose speed drifts is fair to all of them."""
+"""The frame of the benchmarks: contestants take turns, so that a machine whose speed drifts is fair to all of them.
+
+    turns = interleave({"ours": ours, "trainer": trainer}, rounds=3)     # A B A B A B
+    table = summarize(turns, baseline="trainer")
+
+A contestant is a function of the round's number. Ratios between contestants of one run mean something on any machine;
+seconds only on the one that the record names.
+"""
 
 from __future__ import annotations
 
+import argparse
 import gc
+import os
+import shlex
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-import numpy as np
+from seo_core.checks import whole_number
+from seo_core.settings import RunSettings, display_source, load_settings
 
 WARMUP_STEPS = 5  # first steps of a turn are left out of the steady rate: allocator and kernel caches
+SETTINGS = ("profile", "seed", "data", "model", "source", "results_dir")  # options of every benchmark
 
 
 @dataclass(frozen=True)
@@ -32,55 +46,146 @@ class Turn:
         skip = min(WARMUP_STEPS, len(self.step_ends) - 1)
         return sum(self.step_examples[skip:]) / (self.step_ends[-1] - self.step_ends[skip - 1])
 
+    def row(self) -> dict:
+        """What a table of turns has of it."""
+        return {name: getattr(self, name) for name in ("examples", "seconds", "accuracy", "total_rate", "steady_rate")}
 
-def interleave(contestants: dict[str, Callable[[int], Turn]], *, rounds: int, progress: bool = True):
-    """Runs every contestant once a round, in turn, with the round's number as seed.
 
-    Returns a DataFrame: contestant, round, examples, seconds, total_rate and steady_rate (examples/s), accuracy.
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark measured, and what its record says of it."""
+
+    turns: object  # the DataFrame of `interleave`
+    table: object  # a DataFrame, a row for each contestant: its numbers are the record's `contestants`
+    task: object  # TaskData
+    model_info: dict
+    metrics: dict  # of the run as a whole
+    parameters: dict
+    labels_used: int | None = None
+    configurations: dict[str, dict] = field(default_factory=dict)  # name -> metrics and series of a record of its own
+    inputs: dict = field(default_factory=dict, repr=False)  # what the contestants worked on, for who checks it
+    paths: tuple[Path, ...] = ()  # of its record and of those of the configurations, once they are written
+
+
+# ---------------------------------------------------------------------------------------------
+# Taking turns
+
+
+def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, between: Callable = gc.collect):
+    """Calls every contestant once a round, in turn, with the round's number; `between` is called before each turn.
+
+    A contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and
+    what was measured (of a `Turn`: examples, seconds, accuracy, total_rate and steady_rate in examples/s).
     """
     import pandas as pd
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
+    order = [(number, name) for number in range(whole_number("rounds", rounds, 1)) for name in contestants]
     rows = []
-    turns = [(number, name) for number in range(rounds) for name in contestants]
-    for number, name in tqdm(turns, desc="benchmark", unit="turn", disable=not progress):
-        gc.collect()
-        turn = contestants[name](number)
-        row = {k: v for k, v in asdict(turn).items() if not k.startswith("step_")}
-        rows.append({"contestant": name, "round": number, **row, "total_rate": turn.total_rate,
-                     "steady_rate": turn.steady_rate})
+    for number, name in tqdm(order, desc="benchmark", unit="turn", disable=None):  # silent where nobody watches
+        between()
+        measured = contestants[name](number)
+        rows += [{"contestant": name, "round": number, **row}
+                 for row in ([measured.row()] if isinstance(measured, Turn) else measured)]
     return pd.DataFrame(rows)
 
 
-def summarize(turns, *, baseline: str):
-    """One row per contestant: median rates, and their ratio to the baseline's.
+def seconds(function: Callable, *arguments, **options) -> float:
+    """Wall-clock seconds of a call."""
+    began = time.perf_counter()
+    function(*arguments, **options)
+    return time.perf_counter() - began
 
-    The ratio is the median over rounds of the ratio within a round, so that a slow minute of the machine
-    hits both sides; ratio_low and ratio_high are the smallest and largest of them. development_accuracy is the mean
-    over seeds, accuracy_difference that of the difference to the baseline with the same seed, with its extremes.
+
+# ---------------------------------------------------------------------------------------------
+# Summarising
+
+
+def by_round(turns, value: str):
+    """What was measured once a turn as a DataFrame (rounds, contestants)."""
+    wide = turns.pivot(index="round", columns="contestant", values=value)
+    return wide.astype(float)[turns["contestant"].unique()].rename_axis(columns=None)
+
+
+def spread(compared, name: str, middle: str = "median"):
+    """(rounds, contestants) as a row for each contestant: `name`, its middle over the rounds; `name`_low and _high.
+
+    What is compared is taken within each round, so that a slow minute of the machine hits both sides.
     """
     import pandas as pd
 
-    rows = {}
-    base = turns[turns.contestant == baseline].set_index("round")
-    for name, group in turns.groupby("contestant", sort=False):
-        group = group.set_index("round")
-        ratio = (group.steady_rate / base.steady_rate).dropna()
-        total = (group.total_rate / base.total_rate).dropna()
-        rows[name] = {"examples_per_second": group.steady_rate.median(),
-                      "examples_per_second_total": group.total_rate.median(),
-                      "ratio": ratio.median(), "ratio_low": ratio.min(), "ratio_high": ratio.max(),
-                      "ratio_total": total.median(), "rounds": len(group)}
-        if group.accuracy.notna().any():
-            rows[name]["development_accuracy"] = float(np.mean(group.accuracy))
-            difference = (group.accuracy - base.accuracy).dropna()
-            rows[name]["accuracy_difference"] = float(difference.mean())
-            rows[name]["accuracy_difference_low"] = float(difference.min())
-            rows[name]["accuracy_difference_high"] = float(difference.max())
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame({name: compared.agg(middle), f"{name}_low": compared.min(), f"{name}_high": compared.max()})
 
 
-def as_contestants(table, prefix: str = "") -> dict[str, dict[str, float]]:
-    """A summary as a record's `contestants`: name -> metrics, missing values left out."""
-    return {prefix * (name != "all") + name: {k: float(v) for k, v in row.dropna().items()}
-            for name, row in table.iterrows()}
+def summarize(turns, *, baseline: str):
+    """One row per contestant: median rates, and their ratio to the baseline's (`spread`); ratio_total is of the whole
+    calls. development_accuracy is the mean over seeds, accuracy_difference that of the difference to the baseline with
+    the same seed, with its extremes."""
+    import pandas as pd
+
+    steady, total, accuracy = (by_round(turns, name) for name in ("steady_rate", "total_rate", "accuracy"))
+    table = pd.DataFrame({"examples_per_second": steady.median(), "examples_per_second_total": total.median()})
+    table = table.join(spread(steady.div(steady[baseline], axis=0), "ratio"))
+    table["ratio_total"] = total.div(total[baseline], axis=0).median()
+    table["rounds"] = steady.count()
+    if accuracy.notna().any(axis=None):
+        table["development_accuracy"] = accuracy.mean()
+        table = table.join(spread(accuracy.sub(accuracy[baseline], axis=0), "accuracy_difference", "mean"))
+    return table
+
+
+# ---------------------------------------------------------------------------------------------
+# The record
+
+
+def as_contestants(table) -> dict[str, dict[str, float]]:
+    """A summary as a record's `contestants`: name -> numbers; missing values and texts are left out."""
+    return {name: {metric: float(value) for metric, value in row.dropna().items()}
+            for name, row in table.select_dtypes("number").iterrows()}
+
+
+def write(benchmark, settings: RunSettings, plan: dict, outcome: Outcome, started: float | None = None) -> Outcome:
+    """Writes the record of a benchmark (its module), and those of the configurations that it timed."""
+    from seo_core import results
+
+    shared = dict(settings=settings, data=outcome.task, model_info=outcome.model_info, parameters=outcome.parameters,
+                  started=started, again=command(benchmark, settings, plan))
+    records = {benchmark.RECORD: dict(metrics=outcome.metrics, contestants=as_contestants(outcome.table),
+                                      labels_used=outcome.labels_used), **outcome.configurations}
+    return replace(outcome, paths=tuple(results.write(benchmark.EXPERIMENT, name, **measured, **shared)
+                                        for name, measured in records.items()))
+
+
+# ---------------------------------------------------------------------------------------------
+# The command line
+
+
+def _program(benchmark) -> str:
+    return f"python -m seo_core.run bench {benchmark.__name__.rpartition('.')[2]}"
+
+
+def parse(benchmark, arguments: list[str] | None) -> tuple[RunSettings, dict]:
+    """The settings and the benchmark's own options of a command line; what was not given is left out."""
+    parser = argparse.ArgumentParser(prog=_program(benchmark), description=benchmark.__doc__.split("\n")[0],
+                                     argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    own = {**{name: {"type": int} if name == "seed" else {} for name in SETTINGS}, **benchmark.OPTIONS}
+    for name, keywords in own.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
+    given = vars(parser.parse_args(arguments))
+    return load_settings(**{name: given.pop(name) for name in SETTINGS if name in given}), given
+
+
+def command(benchmark, settings: RunSettings, plan: dict) -> str:
+    """The command that runs the benchmark again; local folders appear as `path/to/<name>`."""
+    words, values = _program(benchmark).split(), settings.asdict() | plan
+    for name in (*SETTINGS[:-1], *benchmark.OPTIONS):  # where the record lies is no property of the run
+        value = values[name]
+        if value is None or value is False:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if isinstance(value, dict):
+            words += [f"{key}={display_source(str(path))}" for key, path in value.items()]
+        elif value is not True:
+            words += [display_source(str(each)) for each in (value if isinstance(value, (list, tuple)) else [value])]
+    capped = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return (f"ONEDNN_MAX_CPU_ISA={capped} " if capped else "") + shlex.join(words)

@@ -12,11 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seo_core import bench as benchmarks
 from seo_core import figures, load_settings, results
 from seo_core.analysis import tables, tradeoff, verdicts
 from seo_core.arms import quantization
 from seo_core.bench import inference as bench_inference
 from seo_core.bench.inference import CONTROL, PLAIN, Contestant, InferenceConfig, batches, measure, summarize
+from seo_core.bench.turns import command, write
+from seo_core.settings import resolve_path
 
 TINY = InferenceConfig(batch_size=4, threads=1, batches=2, warmup=1, rounds=2, pause=0.0)
 
@@ -174,12 +177,12 @@ def test_the_summary_compares_turns_of_one_round():
 
 
 def test_the_benchmark_writes_what_it_measured(lab, runs):
-    table = bench_inference.run(lab.settings, config=TINY, lab=lab)
+    table = benchmarks.measure("inference", lab.settings, lab=lab, **vars(TINY)).table
     assert {"PyTorch eager fp32", "ONNX Runtime fp32", CONTROL, PLAIN, "quant", "static"} <= set(table.index)
     assert table.loc["quant", "size_bytes"] == runs["quant"].metrics["size_bytes"]
     ratio = table.loc[CONTROL, "size_bytes"] / table.loc["ONNX Runtime fp32", "size_bytes"]
     assert 0.2 < ratio < 0.35
-    folder = results.resolve_path(lab.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
+    folder = resolve_path(lab.settings.results_dir) / "quick" / bench_inference.EXPERIMENT
     records = {r["configuration"]: r for r in results.load_records(folder)}
     main = records[bench_inference.RECORD]
     assert set(main["contestants"]) == set(table.index)
@@ -201,9 +204,11 @@ def test_the_benchmark_writes_what_it_measured(lab, runs):
 def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     contestant = bench_inference.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
-    paths = bench_inference.record(
-        pd.DataFrame({"latency_ms_p50": [1.0]}, index=["quant"]), {"quant": contestant}, TINY, task=lab.task,
-        settings=replace(lab.settings, results_dir=str(tmp_path)), model_info=runs["quant"].record["model"])
+    turns = pd.DataFrame([("quant", 0, 0, 1.0)], columns=["contestant", "round", "batch", "ms"])
+    outcome = bench_inference.outcome(turns, {"quant": contestant}, TINY, task=lab.task,
+                                      model_info=runs["quant"].record["model"])
+    settings = replace(lab.settings, results_dir=str(tmp_path))
+    paths = write(bench_inference, settings, bench_inference.plan(settings), outcome).paths
     assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
 
 
@@ -241,7 +246,7 @@ def test_networks_are_compared_with_the_baseline_in_the_same_export():
 
 def test_an_untrained_network_is_timed_without_records_of_configurations(lab, tmp_path):
     own = replace(lab.settings, results_dir=str(tmp_path))
-    bench_inference.run(own, {}, config=TINY, train=False, lab=replace(lab, settings=own))
+    benchmarks.measure("inference", own, files={}, untrained=True, lab=replace(lab, settings=own), **vars(TINY))
     names = {r["configuration"] for r in results.load_records(tmp_path)}
     assert names == {bench_inference.RECORD}
 
@@ -268,18 +273,18 @@ def test_a_machine_without_bf16_or_openvino_has_fewer_contestants(tiny_bert, tmp
 
 def test_a_record_says_with_which_options_it_was_measured(monkeypatch):
     said = load_settings("cpu", source="path/to/snli", seed=1)
-    config = replace(InferenceConfig(), rounds=2)
-    command = bench_inference._command(said, config)
-    assert "-m seo_core.bench.inference --profile cpu --seed 1" in command
-    assert "--source path/to/snli" in command and command.endswith("--rounds 2")
+    plan = bench_inference.plan(said, rounds=2)
+    repeat = command(bench_inference, said, plan)
+    assert "-m seo_core.run bench inference --profile cpu --seed 1" in repeat
+    assert "--source path/to/snli" in repeat and repeat.endswith("--rounds 2")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert bench_inference._command(said, config).startswith("ONEDNN_MAX_CPU_ISA=AVX2 python -m")
+    assert command(bench_inference, said, plan).startswith("ONEDNN_MAX_CPU_ISA=AVX2 python -m")
 
 
 def test_the_command_line_says_what_is_wrong(capsys):
-    assert bench_inference.main(["--files", "no-path"]) == 1
+    assert benchmarks.main("inference", ["--files", "no-path"]) == 1
     assert "NAME=PATH" in capsys.readouterr().err
-    assert bench_inference.main(["--threads", "0"]) == 1
+    assert benchmarks.main("inference", ["--threads", "0"]) == 1
     assert "threads must be 1 or more" in capsys.readouterr().err
 
 
@@ -471,10 +476,9 @@ def test_names_of_crowded_points_do_not_lie_on_each_other(where):
 
 
 def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch):
-    from seo_core.bench import inference
+    import seo_core.arms
     from seo_core.deploy.runners import RunnerError
-    from seo_core.lab import lab as bench_module
 
-    monkeypatch.setattr(bench_module, "open_bench", None)
+    monkeypatch.setattr(seo_core.arms, "open_lab", None, raising=False)
     with pytest.raises(RunnerError, match="no model file absent.onnx"):
-        inference.run(load_settings("quick"), {"mine": f"{tmp_path}/absent.onnx:openvino"})
+        benchmarks.run("inference", load_settings("quick"), files={"mine": f"{tmp_path}/absent.onnx:openvino"})

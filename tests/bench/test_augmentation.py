@@ -71,7 +71,7 @@ def test_ratios_are_within_a_group():
     speeds = {"nlpaug SynonymAug": (4.0, 2.0), "seo_core synonym": (1.0, 0.1), "seo_core eda": (2.0, 1.0),
               "Apertium, one batch": (1.0, 1.0)}
     table = {name: lambda seed, s=s: bench.as_turn(100, *s) for name, s in speeds.items()}
-    versus = bench.versus(turns.interleave(table, rounds=2, progress=False))
+    versus = bench.versus(turns.interleave(table, rounds=2))
     assert versus.ratio["seo_core synonym"] == pytest.approx(20)
     assert versus.ratio_total["seo_core synonym"] == pytest.approx(4)
     assert versus.ratio["seo_core eda"] == 1 and versus.baseline["seo_core eda"] == "seo_core eda"

@@ -6,6 +6,7 @@ import pytest
 
 from seo_core import figures, results
 from seo_core.analysis import efficiency
+from seo_core.bench import main
 from seo_core.bench import selection as bench
 
 
@@ -65,14 +66,16 @@ def test_one_command_measures_and_writes_the_record(tmp_path, capsys, monkeypatc
 
     load = backbone.load_backbone
     monkeypatch.setattr(backbone, "load_backbone", lambda model, **k: load(model, **{**k, "layers": 1}))
-    assert bench.main(["--profile", "quick", "--sizes", "40", "80", "--n", "8", "--results-dir", str(tmp_path)]) == 0
+    here = ["--results-dir", str(tmp_path)]
+    assert main("selection", ["--profile", "quick", "--sizes", "40", "80", "--n", "8", *here]) == 0
     record, = results.load_records(tmp_path)
     assert record["experiment"] == "bench_selection" and record["parameters"]["sizes"] == [40, 80]
     assert {"features", "badge 80", "hybrid 40"} <= set(record["contestants"])
-    assert record["provenance"]["command"].startswith("python -m seo_core.bench.selection --profile quick --seed 0 "
-                                                      "--data embedded --model bundled --sizes 40 80 --functions ")
+    assert record["provenance"]["command"].startswith("python -m seo_core.run bench selection --profile quick --seed "
+                                                      "0 --data embedded --model bundled --source embedded --sizes 40 "
+                                                      "80 --functions ")
     assert "seconds" in capsys.readouterr().out
-    assert bench.main(["--functions", "entropie", "--sizes", "40", "--results-dir", str(tmp_path)]) == 1
+    assert main("selection", ["--functions", "entropie", "--sizes", "40", *here]) == 1
     assert "did you mean 'entropy'" in capsys.readouterr().err
 
 

@@ -25,13 +25,15 @@ def test_contestants_take_turns_and_get_the_round_as_seed():
 
         return turn
 
-    turns = turns_module.interleave({"a": contestant("a", 100), "b": contestant("b", 150)}, rounds=2, progress=False)
+    turns = turns_module.interleave({"a": contestant("a", 100), "b": contestant("b", 150)}, rounds=2)
     assert calls == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     table = turns_module.summarize(turns, baseline="a")
     assert table.ratio["b"] == pytest.approx(1.5)
     assert table.examples_per_second["a"] == pytest.approx(100)
     assert "development_accuracy" not in table
-    assert turns_module.as_contestants(table, "without ")["without b"]["ratio"] == pytest.approx(1.5)
+    assert turns_module.as_contestants(table.assign(text="left out"))["b"]["ratio"] == pytest.approx(1.5)
+    with pytest.raises(ValueError, match="rounds must be 1 or more"):
+        turns_module.interleave({"a": contestant("a", 100)}, rounds=0)
 
 
 def test_ratio_is_taken_within_a_round():
@@ -58,7 +60,7 @@ def test_fit_and_both_trainers_do_the_same_work(toy_pairs):
     contestants = {"fit": training.fit_contestant(pairs, config, development=pairs, **make),
                    "tuned": training.trainer_contestant(pairs, config, load_tokenizer(), development=pairs, **make),
                    "stock": training.trainer_contestant(pairs, config, load_tokenizer(), tuned=False, **make)}
-    turns = turns_module.interleave(contestants, rounds=1, progress=False).set_index("contestant")
+    turns = turns_module.interleave(contestants, rounds=1).set_index("contestant")
     assert turns.examples.tolist() == [20, 20, 20]
     assert (turns.total_rate > 0).all() and turns.accuracy["stock"] != turns.accuracy["stock"]
     assert 0 <= turns.accuracy["tuned"] <= 1
