@@ -48,33 +48,25 @@ results_dir: str = "default"  # where the record goes
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
 # %%
-import time
-from dataclasses import replace
-
-from seo_core import figures, load_settings, results
+from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
-from seo_core.bench import augmentation as bench
-from seo_core.bench import turns as turns_module
+from seo_core.analysis.tables import Table
+from seo_core.bench import augmentation
 from seo_core.bench.peers import seo_core as ours
-from seo_core.data import encode, prepare
-from seo_core.models.backbone import load_backbone, model_info
-from seo_core.training import TrainingConfig, fit
 
-started = time.time()
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
-plan = bench.plan(settings, rounds=rounds)
-plan
+augmentation.plan(settings, rounds=rounds)
 
 # %% [markdown]
-# ## Texts
+# ## Texts, and turns
 #
-# The premises and the hypotheses of some training pairs. Others train the teacher that judges labels.
+# The premises and the hypotheses of some training pairs. Others train the teacher that judges labels. All contestants take their turns, the teacher
+# judges, and the record is written. On the command line this is `python -m seo_core.run bench augmentation`.
 
 # %%
-task = prepare(replace(settings, train_rows=plan["teacher_pairs"] + plan["pairs"]))
-pairs, rest = task["train"].head(plan["pairs"]).reset_index(drop=True), task["train"].iloc[plan["pairs"]:]
-texts = [text for name in task.texts for text in pairs[name]]
-print(f"{len(texts)} texts, {len(rest)} pairs for the teacher")
+outcome = bench.measure("augmentation", settings, rounds=rounds)
+contestants, turns = outcome.inputs["contestants"], outcome.turns
+print(f"{len(contestants.texts)} texts, {len(outcome.inputs['teacher_pairs'])} pairs for the teacher")
 
 # %% [markdown]
 # ## Who is here
@@ -84,28 +76,23 @@ print(f"{len(texts)} texts, {len(rest)} pairs for the teacher")
 # the script that runs it puts an empty stand-in there.
 
 # %% tags=["nbval-ignore-output"]
-absent = bench.peers()
-for name, why in absent.items():
-    print(f"{bench.TITLES[name]:28s} {'absent: ' + why if why else 'ready'}")
+for name, why in outcome.inputs["absent"].items():
+    print(f"{augmentation.TITLES[name]:28s} {'absent: ' + why if why else 'ready'}")
 
 # %% [markdown]
-# ## Turns
+# ## Speed
 #
 # TextAttack edits one text at a time and gets the premises and hypotheses of the first pairs only, and Apertium with a process for each text
 # only a few premises: rates are per text, so theirs are extrapolated from a smaller number, which `texts` tells.
 
 # %% tags=["nbval-ignore-output"]
-ready = [name for name, why in absent.items() if not why]
-contestants = bench.Contestants(texts, ready, 0.1, plan["slow_pairs"])
-table = {**contestants.table, **bench.apertium_contestants(texts[: plan["apertium_texts"]], plan["single_texts"])}
-turns = turns_module.interleave(table, rounds=plan["rounds"], progress=False)
-versus = bench.versus(turns)
+speed = outcome.table.assign(texts=turns.groupby("contestant").examples.max())
 titles = {"examples_per_second_total": "texts/s, cold", "examples_per_second": "texts/s, warm", "ratio_total": "ratio, cold",
           "ratio": "ratio, warm", "baseline": "compared with"}
-tables.Table(versus[list(titles)].rename(columns=titles).assign(texts=turns.groupby("contestant").examples.max()).round(2), index=True)
+Table(speed[[*titles, "texts"]].rename(columns=titles).round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}}
-_ = figures.ratio_bars(versus, "speed of the second pass, relative to its baseline")
+_ = figures.ratio_bars(speed, "speed of the second pass, relative to its baseline")
 
 # %% [markdown]
 # ## Work done, and labels kept
@@ -116,20 +103,8 @@ _ = figures.ratio_bars(versus, "speed of the second pass, relative to its baseli
 # rules for pairs do not come in here; the protected words do.
 
 # %% tags=["nbval-ignore-output"]
-network, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
-config = TrainingConfig.from_settings(settings, epochs=1 if profile == "quick" else 2)
-fit(network, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config, progress=False)
-kept = bench.labels_kept(network, tokenizer, pairs, task.texts, max_length=settings.max_length)
-quality = contestants.quality(kept)
-tables.Table(quality.round(3), index=True)
-
-# %%
-measured = versus.drop(columns=["compared", "baseline"]).join(quality)
-record = results.write(
-    "bench_augmentation", "augmentation_speed", settings=settings, data=task,
-    model_info=model_info(network, settings.model), contestants=turns_module.as_contestants(measured),
-    metrics={f"speed_ratio {name}": row.ratio for name, row in versus.iterrows() if name != row.baseline},
-    parameters={"plan": plan, "versions": contestants.versions}, started=started)
+quality = outcome.table.loc[list(contestants.edited), ["strength", "words_replaced", "labels_kept"]]
+Table(quality.round(3), index=True)
 
 # %% [markdown]
 # **Check.** Speed is reported and not tested. What must hold: all contestants of a comparison had the same texts, and our
@@ -138,10 +113,11 @@ record = results.write(
 # %%
 counts = turns.set_index("contestant").examples
 same = [title for title in contestants.table if "TextAttack" not in title]
-assert same and (counts[same] == len(texts)).all(), counts
-for name in [name for name in ready if name.startswith("seo_core")]:
-    again = ours(name.split()[1], contestants.strengths[name])()(texts, 0)
-    assert contestants.made[bench.TITLES[name]] == again, name
+assert same and (counts[same] == len(contestants.texts)).all(), counts
+for name, strength in contestants.strengths.items():
+    if name.startswith("seo_core"):
+        again = ours(name.split()[1], strength)()(contestants.texts, 0)
+        assert contestants.edited[augmentation.TITLES[name]] == again, name
 print("the same texts for all; the same copies in every process")
 
 # %% [markdown]
@@ -153,7 +129,7 @@ print("the same texts for all; the same copies in every process")
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
 shown = tables.contestant_table(reference)
-tables.Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
+Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
 # %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}}
 if "ratio" in shown:
@@ -164,10 +140,10 @@ if "ratio" in shown:
 # nlpaug's row in its group by more than one point in a hundred. Read its speed ratio with that in mind.
 
 # %%
-for names in [group for group in bench.GROUPS.values() if "words_replaced" in shown and group[0] in set(shown["contestant"])]:
-    mine = shown[shown["contestant"].isin(names)].drop_duplicates("contestant", keep="last").set_index("contestant")
-    for name in [n for n in names[1:] if n in mine.index]:
-        away = 100 * (mine.loc[name, ["words_replaced", "labels_kept"]] - mine.loc[names[0], ["words_replaced", "labels_kept"]])
+for names in [group for group in augmentation.GROUPS.values() if "words_replaced" in shown and group[0] in set(shown["contestant"])]:
+    compared = shown[shown["contestant"].isin(names)].drop_duplicates("contestant", keep="last").set_index("contestant")
+    for name in [n for n in names[1:] if n in compared.index]:
+        away = 100 * (compared.loc[name, ["words_replaced", "labels_kept"]] - compared.loc[names[0], ["words_replaced", "labels_kept"]])
         if (away.astype(float).abs() > 1).any():
             print(f"{name} against {names[0]}: words replaced {away.iloc[0]:+.1f} points, labels kept {away.iloc[1]:+.1f} points")
 

@@ -35,36 +35,24 @@ results_dir: str = "default"  # where the record goes
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
 # %%
-import time
-from dataclasses import replace
-
-import pandas as pd
-
-from seo_core import figures, load_settings, results
+from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
+from seo_core.analysis.tables import Table
 from seo_core.bench import training
-from seo_core.bench import turns as turns_module
-from seo_core.data import encode, prepare
-from seo_core.models.backbone import load_backbone, model_info
-from seo_core.training import TrainingConfig
 
-started = time.time()
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
-plan = training.plan(settings, rounds=rounds)
-plan
+training.plan(settings, rounds=rounds)
 
 # %% [markdown]
-# ## Data
+# ## Data, and turns
 #
-# `plan` says how many pairs a turn has: a few hundred for the speed of the stock configuration, which is slow, and enough
-# for the accuracy comparison to mean something. The token ids are computed once, outside the clock, for all alike.
+# The plan says how many pairs a turn has: a few hundred for the speed of the stock configuration, which is slow, and enough
+# for the accuracy comparison to mean something. The token ids are computed once, outside the clock, for all alike. Then the contestants
+# take their turns, and the record is written. On the command line this is `python -m seo_core.run bench training`.
 
 # %%
-task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
-splits = {"train": task.splits["train"], "development": pd.concat([task.splits["reward"], task.splits["acceptance"]])}
-network, tokenizer = load_backbone(settings.model, layers=settings.layers)
-train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
-                      for frame in splits.values())
+outcome = bench.measure("training", settings, rounds=rounds)
+train, development = outcome.inputs["train"], outcome.inputs["development"]
 print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on average; {len(development)} for accuracy")
 
 # %% [markdown]
@@ -82,12 +70,9 @@ print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on a
 # | bf16 | computing in fp32 |
 
 # %% tags=["nbval-ignore-output"]
-config = TrainingConfig.from_settings(settings, epochs=1)
-ablation = training.ablation(train.take(range(plan["ablation_pairs"])), config, model=settings.model,
-                              layers=settings.layers)
-pieces = turns_module.interleave(ablation, rounds=plan["rounds"], progress=False)
-parts = turns_module.summarize(pieces, baseline="all")
-tables.Table(parts.round(2), index=True)
+one_less = [name for name in outcome.table.index if name == "all" or name.startswith("without ")]
+parts = outcome.table.loc[one_less].dropna(axis="columns")
+Table(parts.round(2), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}}
 _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
@@ -99,35 +84,21 @@ _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 # but for the evaluation. The accuracy is that of the development slice after the turn, at equal examples.
 
 # %% tags=["nbval-ignore-output"]
-make = dict(model=settings.model, layers=settings.layers)
-contestants = {
-    "Trainer, tuned": training.trainer_contestant(train, config, tokenizer, development=development, **make),
-    "seo_core": training.fit_contestant(train, config, development=development, **make),
-    "Trainer, as run_glue": training.trainer_contestant(train.take(range(plan["stock_pairs"])), config, tokenizer,
-                                                         tuned=False, **make)}
-turns = turns_module.interleave(contestants, rounds=plan["rounds"], progress=False)
-versus = turns_module.summarize(turns, baseline="Trainer, tuned")
-tables.Table(versus.round(3), index=True)
+versus = outcome.table.drop(one_less)
+Table(versus.round(3), index=True)
 
 # %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}}
 _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
-
-# %%
-record = results.write(
-    "bench_training", "training_speed", settings=settings, data=task, model_info=model_info(network, settings.model),
-    metrics={"speed_ratio": versus.ratio["seo_core"], "speed_ratio_total": versus.ratio_total["seo_core"]},
-    contestants={**turns_module.as_contestants(versus), **turns_module.as_contestants(parts, "without ")},
-    parameters={"plan": plan, "training": config.__dict__}, started=started)
 
 # %% [markdown]
 # **Check.** Speed is reported and not tested: a slow machine is no error. What must hold is that the contestants did the
 # same work: the same number of examples in every turn.
 
 # %%
-examples = turns.groupby("contestant").examples.agg(["min", "max"])
+examples = outcome.turns.groupby("contestant").examples.agg(["min", "max"])
 assert (examples.loc["seo_core"] == examples.loc["Trainer, tuned"]).all()
 assert (examples.loc["seo_core"] == len(train)).all()
-print("equal examples:", sorted(set(turns.contestant)))
+print("equal examples:", sorted(set(versus.index)))
 
 # %% [markdown]
 # ## The reference run
@@ -136,7 +107,7 @@ print("equal examples:", sorted(set(turns.contestant)))
 
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
-tables.Table(tables.contestant_table(reference))
+Table(tables.contestant_table(reference))
 
 # %% [markdown]
 # ## Where the time goes

@@ -212,16 +212,16 @@ def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, mo
     assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
 
 
-def test_pruned_networks_are_timed_under_the_baselines_runtime(lab, tmp_path):
-    from seo_core.lab.lab import Made
-
+def test_pruned_networks_are_timed_under_the_baselines_runtime(lab, tmp_path, monkeypatch):
+    from seo_core.arms import ARMS
+    from seo_core.lab.run import Made
     from seo_core.pruning import remove
 
     base = lab.network()
     small = remove(base, heads={0: [0, 1]}, neurons={0: list(range(500))})
     settings = replace(lab.settings, results_dir=str(tmp_path))
-    place = replace(lab, experiment="10_adaptive_iterative_pruning", settings=settings)
-    place.record("aip", lambda: Made(small), keep=True)
+    monkeypatch.setitem(ARMS, "aip", replace(ARMS["aip"], always=(), make=lambda lab, recipe: Made(small)))
+    replace(lab, settings=settings).arm("aip")
     found = bench_inference.kept_networks(settings)
     assert list(found) == ["aip"] and bench_inference.kept_files(settings) == {}
     made = bench_inference.networks(found, tmp_path, threads=1)
