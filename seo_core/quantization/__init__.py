@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import importlib
 
+from seo_core.quantization.parity import parity as parity  # at once: the module has this name too
+
 _HOME = {
     "scheme": ("Scales", "QuantizationError"),
     "calibration": ("CalibrationConfig", "calibrate", "emulate", "values_read"),
     "export": ("ExportConfig", "bytes_by_part", "export_onnx", "library_export", "library_exports", "linear_maps"),
-    "parity": ("parity",),
     "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_WHERE)
+__all__ = sorted([*_WHERE, "parity"])
 
 
 def __getattr__(name: str):

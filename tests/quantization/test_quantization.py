@@ -587,7 +587,7 @@ import sys
 sys.modules["torch"] = sys.modules["transformers"] = None  # importing either raises ImportError
 import numpy as np
 from seo_core.data.encoding import Encoded
-from seo_core.quantization.runners import OnnxRunner
+from seo_core.deploy.runners import OnnxRunner
 z = np.load({str(tmp_path / "in.npz")!r})
 encoded = Encoded(z["ids"], z["offsets"], z["first"], z["labels"], 0)
 np.save({str(tmp_path / "out.npy")!r}, OnnxRunner({str(path)!r}, threads=1).logits(encoded))
