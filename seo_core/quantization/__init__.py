@@ -10,9 +10,9 @@ import importlib
 from seo_core.quantization.parity import parity as parity  # at once: the module has this name too
 
 _HOME = {
-    "scheme": ("Scales", "QuantizationError"),
+    "scheme": ("Scales", "QuantizationError", "linear_maps"),
     "calibration": ("CalibrationConfig", "calibrate", "emulate", "values_read"),
-    "export": ("ExportConfig", "bytes_by_part", "export_onnx", "library_export", "library_exports", "linear_maps"),
+    "export": ("ExportConfig", "bytes_by_part", "export_onnx", "library_export", "library_exports"),
     "vocabulary": ("Trimmed", "token_counts", "trim", "unknown_rate"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

@@ -24,9 +24,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from seo_core.checks import above, at_least, check, one_of
+from seo_core.models.backbone import check_fits
 from seo_core.quantization import scheme
-from seo_core.quantization.export import check_classifier, linear_maps
-from seo_core.quantization.scheme import QuantizationError, Scales
+from seo_core.quantization.export import check_classifier
+from seo_core.quantization.scheme import EMBEDDING_BITS, QuantizationError, Scales, linear_maps, reader
 
 METHODS = ("minmax", "percentile", "mse")
 BINS = 2048  # of the histogram that percentile and mse look at: a 2048th of the range is an eighth of a step
@@ -36,21 +38,16 @@ BINS = 2048  # of the histogram that percentile and mse look at: a 2048th of the
 class CalibrationConfig:
     """How ranges are chosen. Unknown keys raise, as for any dataclass."""
 
-    method: str = "mse"  # minmax | percentile | mse
-    percentile: float = 99.99  # share of the values inside, in percent
-    examples: int = 512  # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
-    batch_size: int = 32
+    method: str = one_of(METHODS, default="mse")
+    percentile: float = above(50, most=100, default=99.99)  # share of the values inside, in percent
+    # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
+    examples: int = at_least(1, default=512)
+    batch_size: int = at_least(1, default=32)
     per_channel: bool = True  # weight scales; False: one per matrix, for comparison
-    embedding_bits: int = 8  # of the word table: 32 | 8 | 4
+    embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise QuantizationError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if not 50 < self.percentile <= 100:
-            raise QuantizationError(f"percentile must be above 50 and at most 100, got {self.percentile!r}")
-        if self.examples < 1 or self.batch_size < 1:
-            raise QuantizationError("examples and batch_size must be 1 or more")
-        scheme.check_bits(self.embedding_bits)
+        check(self, QuantizationError)
 
 
 def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales:
@@ -65,57 +62,51 @@ def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales
                                 "such as bench.encoded('train')")
     rows = np.unique(np.linspace(0, len(encoded) - 1, min(config.examples, len(encoded))).astype(int))
     part = encoded.take(rows)
-    extremes = _Extremes()
-    _observe(model, part, config.batch_size, extremes)
-    found = extremes.ranges
-    for name, (low, high) in found.items():
+    ranges = _extremes(model, part, config.batch_size)
+    for name, (low, high) in ranges.items():
         if not np.isfinite([low, high]).all():
             raise QuantizationError(f"the input of {name} is not finite on the calibration texts: the network has "
                                     "diverged. Train it again before quantising")
     if config.method != "minmax":
-        histograms = _Histograms(found)
-        _observe(model, part, config.batch_size, histograms)
         choose = _percentile_range if config.method == "percentile" else _mse_range
-        found = {name: choose(counts.numpy(), *found[name], config) for name, counts in histograms.counts.items()}
+        for name, counts in _histograms(model, part, config.batch_size, ranges).items():
+            if counts.any():
+                ranges[name] = choose(counts.numpy(), *ranges[name], config)
     scale = scheme.weight_scales if config.per_channel else scheme.tensor_scale
-    weights = {name: scale(_weight(model, name)) for name in linear_maps(model)}
-    return Scales({name: scheme.activation_parameters(low, high) for name, (low, high) in found.items()}, weights,
+    weights = {name: scale(module.weight.detach().float().cpu().numpy())
+               for name, module in linear_maps(model).items()}
+    return Scales({name: scheme.activation_parameters(low, high) for name, (low, high) in ranges.items()}, weights,
                   config.embedding_bits)
-
-
-def _weight(model, name: str) -> np.ndarray:
-    return model.get_submodule(name).weight.detach().float().cpu().numpy()
 
 
 # ---------------------------------------------------------------------------------------------
 # What the texts reach
 
 
-class _Extremes:
-    """Smallest and largest value by linear map."""
+def _extremes(model, encoded, batch_size: int) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value by linear map, NaN where there is one."""
+    ranges = {}
 
-    def __init__(self):
-        self.ranges: dict[str, tuple[float, float]] = {}
+    def widen(name: str, values: torch.Tensor) -> None:
+        low, high = ranges.get(name, (np.inf, -np.inf))
+        least, most = values.aminmax()
+        ranges[name] = float(np.minimum(low, float(least))), float(np.maximum(high, float(most)))
 
-    def __call__(self, name: str, values: torch.Tensor) -> None:
-        low, high = self.ranges.get(name, (np.inf, -np.inf))
-        a, b = (float(v) for v in values.aminmax())
-        self.ranges[name] = (min(low, a), max(high, b))  # NaN in a or b survives: checked afterwards
-        if a != a or b != b:
-            self.ranges[name] = (float("nan"), float("nan"))
+    _observe(model, encoded, batch_size, widen)
+    return ranges
 
 
-class _Histograms:
-    """Counts of values in BINS bins between the extremes, by linear map."""
+def _histograms(model, encoded, batch_size: int, ranges: dict[str, tuple[float, float]]) -> dict[str, torch.Tensor]:
+    """Counts (BINS,) of values in bins between the extremes, by linear map; all 0 where these are equal."""
+    counts = {name: torch.zeros(BINS, dtype=torch.float64) for name in ranges}
 
-    def __init__(self, ranges: dict[str, tuple[float, float]]):
-        self.ranges = ranges
-        self.counts = {name: torch.zeros(BINS, dtype=torch.float64) for name in ranges}
-
-    def __call__(self, name: str, values: torch.Tensor) -> None:
-        low, high = self.ranges[name]
+    def count(name: str, values: torch.Tensor) -> None:
+        low, high = ranges[name]
         if high > low:
-            self.counts[name] += torch.histc(values, BINS, low, high).double()
+            counts[name] += torch.histc(values, BINS, low, high).double()
+
+    _observe(model, encoded, batch_size, count)
+    return counts
 
 
 def observed_maps(model) -> dict[str, bool]:
@@ -123,13 +114,11 @@ def observed_maps(model) -> dict[str, bool]:
     of that input is ever read."""
     last = f"bert.encoder.layer.{len(model.bert.encoder.layer) - 1}."
     return {name: name.startswith(last) and not name.endswith("query") for name in linear_maps(model)
-            if not name.endswith(("self.key", "self.value"))}
+            if reader(name) == name}
 
 
 def _observe(model, encoded, batch_size: int, observer) -> None:
     """Runs `model` over the texts and calls observer(name, values) with the real inputs of each linear map."""
-    from seo_core.models.backbone import check_fits
-
     check_fits(model, encoded)
     device, was_training = next(model.parameters()).device, model.training
     mask, hooks = {}, []
@@ -162,9 +151,9 @@ def _observe(model, encoded, batch_size: int, observer) -> None:
 
 def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarray:
     """(n,) float32: all values that the linear map `name` reads on these texts, padding left out."""
-    found = []
-    _observe(model, encoded, batch_size, lambda other, x: found.append(x.numpy().ravel()) if other == name else None)
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+    read = []
+    _observe(model, encoded, batch_size, lambda other, x: read.append(x.numpy().ravel()) if other == name else None)
+    return np.concatenate(read) if read else np.empty(0, np.float32)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -173,8 +162,6 @@ def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarra
 
 def _percentile_range(counts: np.ndarray, low: float, high: float, config: CalibrationConfig) -> tuple[float, float]:
     """The range that leaves (100 − percentile) / 2 percent out at each end, to a bin's width outwards."""
-    if counts.sum() == 0:
-        return low, high
     share, tail = np.cumsum(counts) / counts.sum(), (1 - config.percentile / 100) / 2
     width = (high - low) / BINS
     first = np.searchsorted(share, tail, side="right")
@@ -187,22 +174,18 @@ _SHRINK = np.linspace(0.2, 1.0, 33)  # candidate ends, as shares of the extremes
 
 def _mse_range(counts: np.ndarray, low: float, high: float, config: CalibrationConfig) -> tuple[float, float]:
     """The range with the least mean squared quantisation error, among 33 × 33 shrunken ones."""
-    if counts.sum() == 0:
-        return low, high
     centres = low + (high - low) * (np.arange(BINS) + 0.5) / BINS
-    kept = counts > 0
-    x, weight = centres[kept].astype(np.float32), counts[kept] / counts.sum()
-    best, chosen = np.inf, (low, high)
-    for a in np.unique(min(low, 0.0) * _SHRINK):
-        for b in np.unique(max(high, 0.0) * _SHRINK):
-            if b - a <= 0:
-                continue
-            scale, zero = scheme.activation_parameters(a, b)
-            back = scheme.dequantize_activation(scheme.quantize_activation(x, scale, zero), scale, zero)
-            error = float(weight @ np.square(back - x, dtype=np.float64))
-            if error < best:
-                best, chosen = error, (float(a), float(b))
-    return chosen
+    reached = counts > 0
+    x, weight = centres[reached].astype(np.float32), counts[reached] / counts.sum()
+
+    def error(ends: tuple[float, float]) -> float:
+        scale, zero = scheme.activation_parameters(*ends)
+        back = scheme.dequantize_activation(scheme.quantize_activation(x, scale, zero), scale, zero)
+        return float(weight @ np.square(back - x, dtype=np.float64))
+
+    lows, highs = np.unique(min(low, 0.0) * _SHRINK), np.unique(max(high, 0.0) * _SHRINK)
+    a, b = min(((a, b) for a in lows for b in highs if b > a), key=error)
+    return float(a), float(b)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -222,16 +205,10 @@ class Emulated(nn.Module):
         words = self.network.get_input_embeddings()
         with torch.no_grad():
             words.weight.copy_(scheme.quantized_table(words.weight.detach().float(), scales.embedding_bits))
-            for name in linear_maps(model):
-                module = self.network.get_submodule(name)
-                scale = torch.as_tensor(np.asarray(scales.weight[name])) if name in scales.weight \
-                    else scheme.weight_scales(module.weight)
-                module.weight.copy_(scheme.dequantize_weight(scheme.quantize_weight(module.weight, scale), scale))
-                source = name.replace("self.key", "self.query").replace("self.value", "self.query")
-                if source not in scales.activation:
-                    raise QuantizationError(f"the scales have no activation range of {source!r}: calibrate the "
-                                            "network that is emulated, after pruning and not before")
-                module.register_forward_pre_hook(_through(*scales.activation[source]))
+            for name, module in linear_maps(self.network).items():
+                steps = scales.steps_of(name, module.weight.detach())
+                module.weight.copy_(scheme.dequantize_weight(scheme.quantize_weight(module.weight, steps), steps))
+                module.register_forward_pre_hook(_through(*scales.range_of(name)))
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k)."""

@@ -32,21 +32,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
+import tempfile
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from seo_core.checks import check, one_of
+from seo_core.deploy.runners import INPUTS
+from seo_core.files import write, writing
 from seo_core.quantization import scheme
-from seo_core.quantization.scheme import QuantizationError, Scales
+from seo_core.quantization.scheme import QuantizationError, Scales, linear_maps
 
 PRECISIONS = ("fp32", "int8-dynamic", "int8-static")
 OPERATORS = ("onnxruntime", "standard")
 OPSET, IR = 21, 10  # read by ONNX Runtime 1.20 and OpenVINO 2024.5 and later
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 
 
@@ -54,19 +59,16 @@ MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 class ExportConfig:
     """How `export_onnx` writes. Unknown keys raise, as for any dataclass."""
 
-    precision: str = "int8-static"  # fp32 | int8-dynamic | int8-static
-    embedding_bits: int = 8  # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
+    precision: str = one_of(PRECISIONS, default="int8-static")
+    # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
+    embedding_bits: int = one_of(scheme.EMBEDDING_BITS, default=8)
     per_channel: bool = True  # a scale per output channel; False: one per matrix, for comparison
-    operators: str = "onnxruntime"  # onnxruntime (fused) | standard (any runtime)
+    operators: str = one_of(OPERATORS, default="onnxruntime")  # onnxruntime (fused) | standard (any runtime)
     max_length: int | None = None  # positions kept in the file, 1.5 kB each at hidden size 384; None: all
     first_token_only: bool = True  # last layer; False only to measure what it saves
 
     def __post_init__(self):
-        for name, known in (("precision", PRECISIONS), ("operators", OPERATORS),
-                            ("embedding_bits", scheme.EMBEDDING_BITS)):
-            if getattr(self, name) not in known:
-                raise QuantizationError(f"{name} must be one of {', '.join(map(str, known))}, "
-                                        f"got {getattr(self, name)!r}")
+        check(self, QuantizationError)
 
 
 def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, scales: Scales | None = None,
@@ -82,20 +84,17 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
     config, path = config or ExportConfig(), Path(path)
     if path.is_dir():
         raise QuantizationError(f"{path} is a folder: give the file's name too, such as model.onnx")
+    if not path.parent.is_dir():
+        raise QuantizationError(f"cannot write {path.name}: there is no folder {path.parent}. Make it, or choose "
+                                "another")
     _check_fitted(model, untrained)
     network = _read(model, config, scales)
     graph = _Graph(config.operators == "onnxruntime")
     _classifier(graph, network)
     proto = graph.finish(network)
     onnx.checker.check_model(proto)
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        partial.write_bytes(proto.SerializeToString())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise QuantizationError(f"cannot write {path.name}: {error.strerror or error}. Free some space or choose "
-                                "another folder") from error
+    with writing(path.name, QuantizationError):
+        write(path, proto.SerializeToString())
     return path
 
 
@@ -116,7 +115,8 @@ def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = 
 def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
                     untrained: bool = False) -> dict[tuple[bool, bool], Path]:
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
-    import tempfile
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
 
     _check_fitted(model, untrained)
     _check_steps(model, None)
@@ -128,9 +128,6 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
         for (int8, fuse), step in steps.items():
             source = _fused(model.config, traced, step.with_suffix(".fused")) if fuse else traced
             if int8:
-                import onnx
-                from onnxruntime.quantization import QuantType, quantize_dynamic
-
                 quantize_dynamic(source, step, per_channel=True, weight_type=QuantType.QInt8,
                                  extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
             else:
@@ -172,14 +169,10 @@ def _torch_export(model, path: Path) -> None:
 @contextlib.contextmanager
 def _silent():
     """Without the exporters' warnings about tracing, deprecation and pre-processing."""
-    import logging
-    import warnings
-
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(level)
@@ -189,13 +182,13 @@ def bytes_by_part(path: str | Path) -> dict[str, int]:
     """Where the bytes of a file of `export_onnx` are: word table, positions, encoder, head, and the graph itself."""
     import onnx
 
-    found = dict.fromkeys(("word table", "positions and segments", "encoder", "pooler and classifier"), 0)
+    sizes = dict.fromkeys(("word table", "positions and segments", "encoder", "pooler and classifier"), 0)
     parts = {"words": "word table", "position_and_segment": "positions and segments", "bert.pooler":
              "pooler and classifier", "classifier": "pooler and classifier"}
     for tensor in onnx.load(str(path)).graph.initializer:
         part = next((part for start, part in parts.items() if tensor.name.startswith(start)), "encoder")
-        found[part] += len(tensor.raw_data)
-    return {**found, "graph": Path(path).stat().st_size - sum(found.values())}
+        sizes[part] += len(tensor.raw_data)
+    return {**sizes, "graph": Path(path).stat().st_size - sum(sizes.values())}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -218,7 +211,9 @@ class _Network:
 
 def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
     check_classifier(model, "export")
-    _check_steps(model, scales if config.precision == "int8-static" else None)
+    if config.precision != "int8-static":
+        scales = None
+    _check_steps(model, scales)
     about = model.config
     places = getattr(about, "position_embedding_type", None) or "absolute"
     if about.hidden_act != "gelu" or places != "absolute":
@@ -230,22 +225,19 @@ def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
     if broken:
         raise QuantizationError(f"{broken[0]} holds values that are not finite: the network has diverged or was never "
                                 "fitted. Train it again before exporting")
-    layers = model.bert.encoder.layer
     positions = about.max_position_embeddings
     if config.max_length is not None:
         if not 1 <= config.max_length <= positions:
             raise QuantizationError(f"max_length must be from 1 to the model's {positions} positions, "
                                     f"got {config.max_length}")
         positions = config.max_length
-    network = _Network(weights, [layer.attention.self.num_attention_heads for layer in layers], about.hidden_size,
-                       positions, about.layer_norm_eps, config, scales if config.precision == "int8-static" else None,
-                       {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
-                        "max_length": str(positions), "vocabulary": str(len(model.get_input_embeddings().weight)),
-                        "export": json.dumps(asdict(config)),
-                        **({} if about.type_vocab_size > 1 else {"segments": "1"})})
     if config.precision == "int8-static":
-        _check_scales(network, scales)
-    return network
+        _check_scales(model, config, scales)
+    said = {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]), "max_length": str(positions),
+            "vocabulary": str(len(model.get_input_embeddings().weight)), "export": json.dumps(asdict(config)),
+            **({} if about.type_vocab_size > 1 else {"segments": "1"})}
+    return _Network(weights, [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer],
+                    about.hidden_size, positions, about.layer_norm_eps, config, scales, said)
 
 
 def check_classifier(model, verb: str) -> None:
@@ -275,33 +267,15 @@ def _check_steps(model, scales: Scales | None) -> None:
                                 "seo_core.quantization.qat.detach(model)")
 
 
-def linear_maps(model) -> list[str]:
-    """Names of the linear maps that are quantised, in order: of each layer query, key, value, attention output,
-    intermediate and FFN output; then the pooler. The classifier stays in fp32 (3 × 384 weights)."""
-    parts = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-             "intermediate.dense", "output.dense")
-    layers = len(model.bert.encoder.layer)
-    return [f"bert.encoder.layer.{i}.{part}" for i in range(layers) for part in parts] + ["bert.pooler.dense"]
-
-
-def _check_scales(network: _Network, scales: Scales | None) -> None:
+def _check_scales(model, config: ExportConfig, scales: Scales | None) -> None:
     if scales is None:
         raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or those "
                                 "of quantisation-aware training, or export int8-dynamic")
-    if scales.embedding_bits != network.config.embedding_bits:
+    if scales.embedding_bits != config.embedding_bits:
         raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks for "
-                                f"{network.config.embedding_bits}: give both the same embedding_bits")
-    for number in range(len(network.heads)):
-        for part in ("attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense"):
-            _activation(scales, f"bert.encoder.layer.{number}.{part}")
-    _activation(scales, "bert.pooler.dense")
-
-
-def _activation(scales: Scales, name: str) -> tuple[float, int]:
-    if name not in scales.activation:
-        raise QuantizationError(f"the scales have no activation range of {name!r}: calibrate the network that is "
-                                "exported, after pruning and not before")
-    return scales.activation[name]
+                                f"{config.embedding_bits}: give both the same embedding_bits")
+    for name in linear_maps(model):
+        scales.range_of(name)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -421,7 +395,8 @@ def _layer(g: _Graph, n: _Network, name: str, x: str, mask: str, heads: int, las
     k, v = (_linear(g, n, f"{attention}.{part}", x, read) for part in ("key", "value"))
     y = _linear(g, n, f"{name}.attention.output.dense", _attend(g, q, k, v, mask, heads, size))
     x = _norm(g, n, f"{name}.attention.output.LayerNorm", y, queries)
-    y = _gelu(g, _linear(g, n, f"{name}.intermediate.dense", x))
+    # x Φ(x), with erf: not the tanh approximation, which the network was not trained with
+    y = g("Gelu", _linear(g, n, f"{name}.intermediate.dense", x))
     return _norm(g, n, f"{name}.output.LayerNorm", _linear(g, n, f"{name}.output.dense", y), x)
 
 
@@ -449,11 +424,6 @@ def _norm(g: _Graph, n: _Network, name: str, x: str, skip: str) -> str:
     return g("LayerNormalization", g("Add", x, skip), gamma, beta, epsilon=n.eps, axis=-1)
 
 
-def _gelu(g: _Graph, x: str) -> str:
-    """x Φ(x), with erf: not the tanh approximation, which the network was not trained with."""
-    return g("Gelu", x)
-
-
 # ---------------------------------------------------------------------------------------------
 # Linear maps
 
@@ -472,7 +442,7 @@ def _quantized(g: _Graph, n: _Network, name: str, x: str) -> _Read | None:
         return None
     if n.scales is None:
         return _Read(*g("DynamicQuantizeLinear", x, outputs=3))
-    scale, zero = _activation(n.scales, name)
+    scale, zero = n.scales.range_of(name)
     scale, zero = g.constant(f"{name}.x_scale", np.float32(scale)), g.constant(f"{name}.x_zero", np.uint8(zero))
     return _Read(g("QuantizeLinear", x, scale, zero), scale, zero)
 
@@ -480,13 +450,7 @@ def _quantized(g: _Graph, n: _Network, name: str, x: str) -> _Read | None:
 def _weight(n: _Network, name: str) -> tuple[np.ndarray, np.ndarray]:
     """int8 (in, out) and scales (out,) of a map."""
     w = n.weights[f"{name}.weight"]
-    scale = n.scales.weight.get(name) if n.scales else None
-    if scale is None:
-        scale = scheme.weight_scales(w) if n.config.per_channel else scheme.tensor_scale(w)
-    scale = np.asarray(scale, np.float32)
-    if scale.shape != (len(w),):
-        raise QuantizationError(f"{name} has {len(w)} output channels and {scale.shape} scales: calibrate the "
-                                "network that is exported, after pruning and not before")
+    scale = (n.scales or Scales()).steps_of(name, w, None if n.config.per_channel else scheme.tensor_scale)
     return scheme.quantize_weight(w, scale).T, scale
 
 

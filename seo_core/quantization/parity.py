@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seo_core.deploy.runners import Runner, RunnerError
-
-# ---------------------------------------------------------------------------------------------
-# Parity with the network that was exported
+from seo_core.evaluation import predict
 
 
 def parity(model, run: Runner, encoded) -> dict[str, float]:
@@ -18,17 +16,12 @@ def parity(model, run: Runner, encoded) -> dict[str, float]:
     """
     if len(encoded) == 0:
         raise RunnerError("no texts to compare on: pass some, such as bench.comparison()")
-    if isinstance(model, np.ndarray):
-        reference = model
-    else:
-        from seo_core.evaluation import predict
-
-        reference = predict(model, encoded)
-    found = run.logits(encoded)
-    gap = np.abs(found - reference)
-    report = {"agreement": float((found.argmax(1) == reference.argmax(1)).mean()),
+    reference = model if isinstance(model, np.ndarray) else predict(model, encoded)
+    exported = run.logits(encoded)
+    gap = np.abs(exported - reference)
+    report = {"agreement": float((exported.argmax(1) == reference.argmax(1)).mean()),
               "max_logit_difference": float(gap.max()), "mean_logit_difference": float(gap.mean())}
     if (encoded.labels >= 0).all():
         report["accuracy_torch"] = float((reference.argmax(1) == encoded.labels).mean())
-        report["accuracy_exported"] = float((found.argmax(1) == encoded.labels).mean())
+        report["accuracy_exported"] = float((exported.argmax(1) == encoded.labels).mean())
     return report

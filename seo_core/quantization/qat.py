@@ -37,9 +37,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from seo_core.models import backbone
 from seo_core.models.fastpath import FastBertClassifier, supports
 from seo_core.quantization import scheme
-from seo_core.quantization.scheme import ACTIVATION_MAX, WEIGHT_MAX, QuantizationError, Scales
+from seo_core.quantization.scheme import ACTIVATION_MAX, WEIGHT_MAX, QuantizationError, Scales, linear_maps, reader
 
 SCALES_FILE = "scales.safetensors"
 
@@ -87,24 +88,15 @@ class Quantizer(nn.Module):
 
     def __init__(self, model, scales: Scales):
         super().__init__()
-        maps = linear_maps(model)
-        lacking = [n for n in maps if reader(n) not in scales.activation]
-        if lacking:
-            raise QuantizationError(f"the scales have no activation range of {reader(lacking[0])!r}: calibrate the "
-                                    "network that is trained, after pruning and not before")
         self.embedding_bits = scales.embedding_bits
         self.log_scale, self.zero, self.weight_log_scale = (nn.ParameterDict() for _ in range(3))
-        for name, module in maps.items():
+        for name, module in linear_maps(model).items():
+            scale, zero = scales.range_of(name)
             if reader(name) == name:
-                scale, zero = scales.activation[name]
                 self.log_scale[_key(name)] = nn.Parameter(torch.tensor(scale).log())
                 self.zero[_key(name)] = nn.Parameter(torch.tensor(zero / ACTIVATION_MAX))
-            given = scales.weight.get(name)
-            given = scheme.weight_scales(module.weight.detach()) if given is None else torch.as_tensor(np.array(given))
-            if given.shape != module.weight.shape[:1]:
-                raise QuantizationError(f"{name} has {len(module.weight)} output channels and {len(given)} scales: "
-                                        "calibrate the network that is trained, after pruning and not before")
-            self.weight_log_scale[_key(name)] = nn.Parameter(given.float().log())
+            steps = scales.steps_of(name, module.weight.detach())
+            self.weight_log_scale[_key(name)] = nn.Parameter(steps.float().log())
 
     def forward_module(self, model, **options) -> FastBertClassifier:
         """The forward pass to use for the model; asked for by `fastpath.forward_module`."""
@@ -159,17 +151,6 @@ class IntegerBertClassifier(FastBertClassifier):
         return y.split([m.out_features for m in linears], dim=-1)
 
 
-def linear_maps(model) -> dict[str, nn.Linear]:
-    """Name -> module of the linear maps that are quantised: all of the encoder's, and the pooler."""
-    return {name: module for name, module in model.named_modules()
-            if isinstance(module, nn.Linear) and name.startswith(("bert.encoder.", "bert.pooler."))}
-
-
-def reader(name: str) -> str:
-    """The map that stands for the tensor which `name` reads: query for key and value, else the map itself."""
-    return name.replace("self.key", "self.query").replace("self.value", "self.query")
-
-
 def _key(name: str) -> str:
     return name.replace(".", "/")  # a parameter's name may hold no dot
 
@@ -215,14 +196,13 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
 
     also: as for `models.save`.
     """
-    from seo_core.models import backbone
+    steps, quantizer = scales(model), model.quantizer
 
     def write(partial):
-        found.save(partial / SCALES_FILE)
+        steps.save(partial / SCALES_FILE)
         if also is not None:
             also(partial)
 
-    found, quantizer = scales(model), model.quantizer
     detach(model)
     try:
         return backbone.save(model, tokenizer, folder, also=write)
@@ -232,7 +212,5 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
 
 def load(folder: str | Path):
     """What `save` wrote: the network in evaluation mode, its step sizes attached."""
-    from seo_core.models.backbone import load_backbone
-
-    network, _ = load_backbone(str(folder), num_labels=None)
+    network, _ = backbone.load_backbone(str(folder), num_labels=None)
     return attach(network.eval(), Scales.load(Path(folder) / SCALES_FILE))

@@ -19,11 +19,14 @@ gradient (rounding is flat): straight-through estimation belongs to training.
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from seo_core.checks import check, check_choice, one_of
+from seo_core.files import atomic
 
 WEIGHT_MAX = 127  # ±127 and not −128: symmetric, and 255 · 127 · 2 is the largest sum of a pair of products
 ACTIVATION_MAX = 255
@@ -36,10 +39,18 @@ class QuantizationError(ValueError):
     """A quantisation or export that cannot be done as asked; the message says what can."""
 
 
-def check_bits(bits: int) -> None:
-    """Raises QuantizationError for a word table of another number of bits than EMBEDDING_BITS."""
-    if bits not in EMBEDDING_BITS:
-        raise QuantizationError(f"embedding_bits must be one of {EMBEDDING_BITS}, got {bits!r}")
+def linear_maps(model) -> dict:
+    """Name -> module of the linear maps that are quantised, in order: of each layer query, key, value, attention
+    output, intermediate and FFN output; then the pooler. The classifier stays in fp32 (3 × 384 weights)."""
+    from torch import nn
+
+    return {name: module for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and name.startswith(("bert.encoder.", "bert.pooler."))}
+
+
+def reader(name: str) -> str:
+    """The map that stands for the tensor which `name` reads: query for key and value, else the map itself."""
+    return name.replace("self.key", "self.query").replace("self.value", "self.query")
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,10 @@ class Scales:
 
     activation: dict[str, tuple[float, int]] = field(default_factory=dict)
     weight: dict[str, np.ndarray] = field(default_factory=dict)
-    embedding_bits: int = 8  # of the word table: 32 | 8 | 4
+    embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
 
     def __post_init__(self):
-        check_bits(self.embedding_bits)
+        check(self, QuantizationError)
         for name, (scale, zero) in self.activation.items():
             if not (np.isfinite(scale) and scale > 0 and int(zero) == zero and 0 <= zero <= ACTIVATION_MAX):
                 raise QuantizationError(f"activation of {name!r}: scale must be above 0 and the zero point a whole "
@@ -65,12 +76,34 @@ class Scales:
             if np.ndim(scale) != 1 or not np.all(np.isfinite(scale)) or not np.all(np.asarray(scale) > 0):
                 raise QuantizationError(f"weight of {name!r}: scales must be (out,), finite and above 0")
 
+    def range_of(self, name: str) -> tuple[float, int]:
+        """(scale, zero point) of the tensor that the map `name` reads. Raises QuantizationError where there is none."""
+        if reader(name) not in self.activation:
+            raise QuantizationError(f"the scales have no activation range of {reader(name)!r}: calibrate the network "
+                                    "that they are for, after pruning and not before")
+        return self.activation[reader(name)]
+
+    def steps_of(self, name: str, weight, missing: Callable | None = None):
+        """Scales (out,) of the map `name`, as an array of the kind of its weight (out, in); where there are none,
+        missing(weight), which is `weight_scales`. Raises QuantizationError for another number of channels."""
+        steps = self.weight.get(name)
+        if steps is None:
+            return (missing or weight_scales)(weight)
+        if len(steps) != len(weight):
+            raise QuantizationError(f"{name} has {len(weight)} output channels and {len(steps)} scales: calibrate the "
+                                    "network that they are for, after pruning and not before")
+        if isinstance(weight, np.ndarray):
+            return np.asarray(steps, np.float32)
+        import torch
+
+        return torch.tensor(np.asarray(steps, np.float32), device=weight.device)
+
     def close(self, other: Scales) -> bool:
         """Whether both quantise alike, but for what going through logarithms and files rounds."""
-        pairs = [(*each, *other.activation.get(name, (0, -1))) for name, each in self.activation.items()]
         return (self.embedding_bits == other.embedding_bits and self.activation.keys() == other.activation.keys()
                 and self.weight.keys() == other.weight.keys()
-                and all(z == w and np.isclose(s, t, rtol=1e-5, atol=0) for s, z, t, w in pairs)
+                and all(zero == other.activation[name][1] and np.isclose(scale, other.activation[name][0], 1e-5, 0)
+                        for name, (scale, zero) in self.activation.items())
                 and all(scale.shape == other.weight[name].shape and np.allclose(scale, other.weight[name], 1e-5, 0)
                         for name, scale in self.weight.items()))
 
@@ -78,13 +111,11 @@ class Scales:
         """Writes the scales as safetensors: weights as tensors, the rest as JSON metadata; whole or not at all."""
         from safetensors.numpy import save_file
 
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.tmp")
         metadata = {"activation": json.dumps({k: [float(s), int(z)] for k, (s, z) in self.activation.items()}),
                     "embedding_bits": str(self.embedding_bits)}
-        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in self.weight.items()}, partial, metadata)
-        os.replace(partial, path)
-        return path
+        with atomic(path) as partial:
+            save_file({k: np.ascontiguousarray(v, np.float32) for k, v in self.weight.items()}, partial, metadata)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Scales:
@@ -108,22 +139,22 @@ class Scales:
 
 def weight_scales(w):
     """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes 127; 1 for a row of zeros."""
-    return _positive(_absmax(w, -1) / WEIGHT_MAX)
+    return _positive(_absmax(w) / WEIGHT_MAX)
 
 
 def quantize_weight(w, scale):
     """(out, in) -> int8 (out, in): clip(round(w / s[:, None]), −127, 127)."""
-    return _int8(_clip(_round(w / scale[..., None]), -WEIGHT_MAX, WEIGHT_MAX))
+    return _as((w / scale[..., None]).round().clip(-WEIGHT_MAX, WEIGHT_MAX), "int8")
 
 
 def dequantize_weight(q, scale):
     """int8 (out, in), scales (out,) -> float32 (out, in)."""
-    return _float(q) * scale[..., None]
+    return _as(q, "float32") * scale[..., None]
 
 
 def tensor_scale(w):
     """Scales (out,), all equal: one for the whole matrix (the contrast to per channel)."""
-    rows = _absmax(w, -1)
+    rows = _absmax(w)
     return _positive(rows * 0 + rows.max() / WEIGHT_MAX)
 
 
@@ -146,12 +177,12 @@ def activation_parameters(low: float, high: float) -> tuple[float, int]:
 
 def quantize_activation(x, scale: float, zero: int):
     """x of any shape -> uint8: clip(round(x / s) + z, 0, 255)."""
-    return _uint8(_clip(_round(x / scale) + zero, 0, ACTIVATION_MAX))
+    return _as(((x / scale).round() + zero).clip(0, ACTIVATION_MAX), "uint8")
 
 
 def dequantize_activation(q, scale: float, zero: int):
     """uint8 -> float32: s (q − z)."""
-    return (_float(q) - zero) * scale
+    return (_as(q, "float32") - zero) * scale
 
 
 # ---------------------------------------------------------------------------------------------
@@ -164,11 +195,6 @@ def quantize_rows(table):
     return quantize_weight(table, scale), scale
 
 
-def dequantize_rows(q, scale):
-    """int8 (V, H), scales (V,) -> float32 (V, H)."""
-    return dequantize_weight(q, scale)
-
-
 def quantize_blocks(table, block: int = INT4_BLOCK):
     """(V, H) -> int8 (V, H) holding −7 … 7, scales (V, H / block): symmetric per block of a row.
 
@@ -179,24 +205,22 @@ def quantize_blocks(table, block: int = INT4_BLOCK):
         raise QuantizationError(f"a block must be a power of two, 16 or more, and divide the row of {hidden} values: "
                                 f"got {block}")
     grouped = table.reshape(rows, hidden // block, block)  # (V, H/b, b)
-    scale = _positive(_absmax(grouped, -1) / INT4_MAX)  # (V, H/b)
-    q = _clip(_round(grouped / scale[..., None]), -INT4_MAX, INT4_MAX)
-    return _int8(q).reshape(rows, hidden), scale
+    scale = _positive(_absmax(grouped) / INT4_MAX)  # (V, H/b)
+    q = (grouped / scale[..., None]).round().clip(-INT4_MAX, INT4_MAX)
+    return _as(q, "int8").reshape(rows, hidden), scale
 
 
 def dequantize_blocks(q, scale):
     """int8 (V, H), scales (V, blocks) -> float32 (V, H)."""
     rows, hidden = q.shape
-    return (_float(q).reshape(rows, scale.shape[1], -1) * scale[..., None]).reshape(rows, hidden)
+    return (_as(q, "float32").reshape(rows, scale.shape[1], -1) * scale[..., None]).reshape(rows, hidden)
 
 
 def quantized_table(table, bits: int):
     """(V, H) float -> (V, H) float32 as the exported model reads it: through int8 rows, int4 blocks, or unchanged."""
-    if bits not in EMBEDDING_BITS:
-        raise QuantizationError(f"a word table has {' or '.join(map(str, EMBEDDING_BITS))} bits, not {bits!r}")
-    if bits == 32:
+    if check_choice("embedding_bits", bits, EMBEDDING_BITS, QuantizationError) == 32:
         return table
-    return dequantize_rows(*quantize_rows(table)) if bits == 8 else dequantize_blocks(*quantize_blocks(table))
+    return dequantize_weight(*quantize_rows(table)) if bits == 8 else dequantize_blocks(*quantize_blocks(table))
 
 
 def pack_int4(q: np.ndarray) -> np.ndarray:
@@ -206,25 +230,12 @@ def pack_int4(q: np.ndarray) -> np.ndarray:
     return left | right << 4
 
 
-def unpack_int4(packed: np.ndarray) -> np.ndarray:
-    """uint8 (V, H / 2) -> int8 (V, H): the inverse of `pack_int4`."""
-    return np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.int8) - np.int8(8)
-
-
 # ---------------------------------------------------------------------------------------------
 # What numpy and torch call differently
 
 
-def _round(x):
-    return np.rint(x) if isinstance(x, np.ndarray) else x.round()
-
-
-def _clip(x, low, high):
-    return np.clip(x, low, high) if isinstance(x, np.ndarray) else x.clamp(low, high)
-
-
-def _absmax(x, axis):
-    return np.abs(x).max(axis=axis) if isinstance(x, np.ndarray) else x.abs().amax(dim=axis)
+def _absmax(x):
+    return np.abs(x).max(axis=-1) if isinstance(x, np.ndarray) else x.abs().amax(dim=-1)
 
 
 def _positive(scale):
@@ -234,13 +245,9 @@ def _positive(scale):
     return scale.float().masked_fill(scale <= 0, 1.0)
 
 
-def _int8(x):
-    return x.astype(np.int8) if isinstance(x, np.ndarray) else x.char()
+def _as(x, kind: str):
+    if isinstance(x, np.ndarray):
+        return x.astype(kind)
+    import torch
 
-
-def _uint8(x):
-    return x.astype(np.uint8) if isinstance(x, np.ndarray) else x.byte()
-
-
-def _float(q):
-    return q.astype(np.float32) if isinstance(q, np.ndarray) else q.float()
+    return x.to(getattr(torch, kind))

@@ -37,14 +37,14 @@ class Trimmed:
 def unknown_rates(task, splits, tokenizer, before=None) -> dict[str, float]:
     """`unknown_rate` of the texts of some splits of a task: unknown_rate_<split> …, and the same _baseline by `before`,
     the untrimmed tokenizer. For reporting: nothing may be chosen by it where the splits are the official ones."""
-    found = {}
+    rates = {}
     for split in splits:
         texts = [text for column in task.texts for text in task[split][column]]
         for end, words in (("", tokenizer), ("_baseline", before)):
             if words is not None:
-                found.update({f"{key}_{split.removeprefix('validation_')}{end}": value
+                rates.update({f"{key}_{split.removeprefix('validation_')}{end}": value
                               for key, value in unknown_rate(words, texts).items()})
-    return found
+    return rates
 
 
 def token_counts(*encoded, vocabulary: int | None = None) -> np.ndarray:
