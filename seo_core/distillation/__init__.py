@@ -18,26 +18,8 @@ from seo_core.distillation.losses import (
     soft_loss,
 )
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.distillation.students import LayerSearch, narrow, search_layers, select_layers, spread_layers
+from seo_core.distillation.students import narrow, select_layers, spread_layers
 
-__all__ = [
-    "Distillation",
-    "DistillationConfig",
-    "DistillationError",
-    "LayerSearch",
-    "SQDConfig",
-    "SQDResult",
-    "SynergisticQuantizationDistillation",
-    "cached_logits",
-    "check_pair",
-    "even_layers",
-    "hard_loss",
-    "hidden_loss",
-    "narrow",
-    "relation",
-    "relation_loss",
-    "search_layers",
-    "select_layers",
-    "soft_loss",
-    "spread_layers",
-]
+__all__ = ["Distillation", "DistillationConfig", "DistillationError", "SQDConfig", "SQDResult",
+           "SynergisticQuantizationDistillation", "cached_logits", "check_pair", "even_layers", "hard_loss",
+           "hidden_loss", "narrow", "relation", "relation_loss", "select_layers", "soft_loss", "spread_layers"]

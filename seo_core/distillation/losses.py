@@ -30,6 +30,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from seo_core.checks import above, at_least, check, share
 from seo_core.models.fastpath import Collect, FastBertClassifier, compute_dtype, supports
 
 
@@ -93,24 +94,20 @@ def relation_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tenso
 class DistillationConfig:
     """What the student copies, and how much each part weighs."""
 
-    temperature: float = 2.0  # τ; the papers try 1, 2 and 5
-    weight: float = 0.7  # w, of the soft labels; the labels have 1 − w
-    logits: float = 1.0  # w_z, of both; 0 in a first stage that copies hidden states alone
-    hidden: float = 0.0  # w_h
-    relations: float = 0.0  # w_r
+    temperature: float = above(0, default=2.0)  # τ; the papers try 1, 2 and 5
+    weight: float = share(default=0.7)  # w, of the soft labels; the labels have 1 − w
+    # w_z, of both; 0 in a first stage that copies hidden states alone
+    logits: float = at_least(0, default=1.0)
+    hidden: float = at_least(0, default=0.0)  # w_h
+    relations: float = at_least(0, default=0.0)  # w_r
     layers: tuple[tuple[int, int], ...] | None = None  # (student's, teacher's), from 1; None: spread evenly
     relation_layers: tuple[int, int] | None = None  # (student's, teacher's); None: the last ones of `layers`
-    relation_heads: int = 12  # MiniLM's own number of heads
+    relation_heads: int = at_least(1, default=12)  # as many as MiniLM has
 
     def __post_init__(self):
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {self.temperature!r}")
-        if not 0 <= self.weight <= 1:
-            raise ValueError(f"weight must be in [0, 1], got {self.weight!r}: the labels have the rest")
-        if min(self.logits, self.hidden, self.relations) < 0 or not self.logits + self.hidden + self.relations > 0:
-            raise ValueError("logits, hidden and relations must be 0 or more, and one of them above 0")
-        if self.relation_heads < 1:
-            raise ValueError(f"relation_heads must be 1 or more, got {self.relation_heads!r}")
+        check(self)
+        if not self.logits + self.hidden + self.relations > 0:
+            raise ValueError("one of logits, hidden and relations must be above 0")
 
 
 def even_layers(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
@@ -209,33 +206,30 @@ class Distillation(nn.Module):
 
     def parts(self, logits, batch) -> dict[str, torch.Tensor]:
         """The terms before they are weighed: "hard", "soft", "hidden" and "relations", those that count."""
-        config, found = self.config, {}
+        config, terms = self.config, {}
         if config.logits and config.weight < 1:
-            found["hard"] = hard_loss(logits, batch["labels"])
+            terms["hard"] = hard_loss(logits, batch["labels"])
         if config.logits and config.weight:
-            found["soft"] = soft_loss(logits, self._rows(batch, logits), config.temperature)
+            goal = self.targets[batch["rows"].cpu()].to(logits.device)  # (B, k)
+            terms["soft"] = soft_loss(logits, goal, config.temperature)
         if self.collect:
-            found.update(self._inner(batch))
-        return found
-
-    def _rows(self, batch, logits):
-        """The teacher's logits (B, k) of the batch."""
-        return self.targets[batch["rows"].cpu()].to(logits.device)
+            terms.update(self._inner(batch))
+        return terms
 
     def _inner(self, batch) -> dict[str, torch.Tensor]:
-        (fast,), mine = self._fast, batch["states"]
-        fast.model.to(mine.mask.device)
+        (fast,), student = self._fast, batch["states"]
+        fast.model.to(student.mask.device)
         with torch.no_grad():
-            goal = fast.states(self._wanted, **batch["inputs"])
-        found = {}
+            teacher = fast.states(self._wanted, **batch["inputs"])
+        terms = {}
         if self.pairs:
-            each = [hidden_loss(mine.hidden[s], goal.hidden[t], mine.mask, self.projection) for s, t in self.pairs]
-            found["hidden"] = torch.stack(each).mean()
+            terms["hidden"] = torch.stack([hidden_loss(student.hidden[s], teacher.hidden[t], student.mask,
+                                                       self.projection) for s, t in self.pairs]).mean()
         if self.related:
             s, t = self.related
-            found["relations"] = relation_loss(mine.relations[s], goal.relations[t], mine.mask,
+            terms["relations"] = relation_loss(student.relations[s], teacher.relations[t], student.mask,
                                                self.config.relation_heads)
-        return found
+        return terms
 
     def forward(self, logits, batch) -> torch.Tensor:
         """logits (B, k) and the batch of `fit` -> the weighted sum, a scalar."""

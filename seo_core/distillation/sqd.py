@@ -1,8 +1,8 @@
 """SQD: quantisation and distillation in one loss.
 
     sqd = SynergisticQuantizationDistillation(SQDConfig())
-    found = sqd(student, train, targets, training=config, teacher=None)
-    found.model, found.scales, found.trace["alpha"]
+    result = sqd(student, train, targets, training=config, teacher=None)
+    result.model, result.scales, result.trace["alpha"]
 
 The papers' equation (4) is
 
@@ -36,29 +36,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from seo_core.checks import at_least, check
 from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
 from seo_core.models.fastpath import Collect
+from seo_core.quantization import qat
+from seo_core.quantization.calibration import calibrate
+from seo_core.quantization.scheme import linear_maps
+from seo_core.training import fit
 
 
 @dataclass(frozen=True)
 class SQDConfig:
     """Equation (4)'s free choices."""
 
-    alpha_low: float = 1.0  # α of a student that has caught up: labels and teacher alike
-    alpha_high: float = 4.0  # α of one that knows nothing
-    smoothing: float = 0.98  # of the gap's running mean: about the last 50 batches
-    error: float = 1.0  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
+    alpha_low: float = at_least(0, default=1.0)  # α of a student that has caught up: labels and teacher alike
+    alpha_high: float = at_least(0, default=4.0)  # α of one that knows nothing
+    smoothing: float = at_least(0, below=1, default=0.98)  # of the gap's running mean: about the last 50 batches
+    # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
+    error: float = at_least(0, default=1.0)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
     calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
 
     def __post_init__(self):
-        if not 0 <= self.alpha_low <= self.alpha_high or not math.isfinite(self.alpha_high):
-            raise ValueError(f"alpha_low and alpha_high must be 0 or more and in order, got {self.alpha_low!r} and "
-                             f"{self.alpha_high!r}")
-        if not 0 <= self.smoothing < 1:
-            raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing!r}")
-        if not 0 <= self.error < math.inf:
-            raise ValueError(f"error must be 0 or more, got {self.error!r}")
+        check(self)
+        if self.alpha_low > self.alpha_high:
+            raise ValueError(f"alpha_low must be at most alpha_high, got {self.alpha_low!r} and {self.alpha_high!r}")
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,6 @@ class SQDLoss(torch.nn.Module):
 
     def __init__(self, model, train, targets: np.ndarray, *, config: SQDConfig, steps: int, teacher=None,
                  tokenizers=None):
-        from seo_core.quantization.qat import linear_maps
-
         super().__init__()
         labelled = torch.from_numpy(np.asarray(train.labels) >= 0)
         if not bool(labelled.any()):
@@ -132,8 +132,8 @@ class SQDLoss(torch.nn.Module):
         """gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the batch's labelled rows."""
         known = batch["labels"].cpu() >= 0
         if bool(known.any()):
-            own = task * len(known) / int(known.sum())  # hard_loss divides by all rows
-            gap = own - float(self.teacher_loss[batch["rows"].cpu()][known].mean())
+            student_loss = task * len(known) / int(known.sum())  # hard_loss divides by all rows
+            gap = student_loss - float(self.teacher_loss[batch["rows"].cpu()][known].mean())
             self.gap.mul_(self.config.smoothing).add_((1 - self.config.smoothing) * gap)
 
     def _note(self, *values: float) -> None:
@@ -145,10 +145,10 @@ class SQDLoss(torch.nn.Module):
         """Window means over a run of `epochs`: "epoch" (at the window's end), and those of NAMES."""
         count = self.sums[:, -1]
         seen = torch.nonzero(count)[:, 0]
-        found = {"epoch": [float(epochs * (int(w) + 1) / self.WINDOWS) for w in seen]}
+        series = {"epoch": [float(epochs * (int(w) + 1) / self.WINDOWS) for w in seen]}
         for column, name in enumerate(self.NAMES):
-            found[name] = [float(self.sums[w, column] / count[w]) for w in seen]
-        return found
+            series[name] = [float(self.sums[w, column] / count[w]) for w in seen]
+        return series
 
 
 class SynergisticQuantizationDistillation:
@@ -167,14 +167,10 @@ class SynergisticQuantizationDistillation:
         sizes keeps its own. teacher: the network, for hidden states and relations. checkpoint_dir as for `fit`. Raises
         DistillationError, QuantizationError and TrainingError.
         """
-        from seo_core.quantization import qat
-        from seo_core.quantization.calibration import calibrate
-        from seo_core.training import fit
-
         if not hasattr(student, "quantizer"):
             qat.attach(student, calibrate(student, train if text is None else text, self.config.calibration))
         steps = math.ceil(len(train) / training.batch_size) * training.epochs
         loss = SQDLoss(student, train, targets, config=self.config, steps=steps, teacher=teacher, tokenizers=tokenizers)
-        found = fit(student, train, config=training, loss=loss, development=development,
-                    checkpoint_dir=checkpoint_dir, progress=progress)
-        return SQDResult(student, qat.scales(student), loss.trace(training.epochs), found)
+        fitted = fit(student, train, config=training, loss=loss, development=development,
+                     checkpoint_dir=checkpoint_dir, progress=progress)
+        return SQDResult(student, qat.scales(student), loss.trace(training.epochs), fitted)

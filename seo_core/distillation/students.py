@@ -1,7 +1,6 @@
 """Students: smaller networks that start from what the teacher knows.
 
     student = select_layers(teacher, [0, 2, 4])                   # three of its layers, weights copied
-    found = search_layers(teacher, 3, score)                      # which three: by a score on development data
     student = narrow(student, text, neurons=512)                  # fewer FFN neurons, the most used ones
 
 A student with whole layers left out is a plain BERT. One whose layers have sizes of their own is a compact BERT
@@ -11,14 +10,13 @@ A student with whole layers left out is a plain BERT. One whose layers have size
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from seo_core.distillation.losses import DistillationError
+from seo_core.pruning.structured import Removal, compensate, importance, remove
 
 
 def select_layers(teacher, layers: Sequence[int]):
@@ -65,40 +63,12 @@ def narrow(model, text, *, neurons: int | None = None, heads: int | None = None,
     needs labels), and on which the units that stay take over what they can of the others. Raises DistillationError
     for a width below 1.
     """
-    from seo_core.pruning.structured import Removal, compensate, importance, remove
-
     if any(width is not None and width < 1 for width in (neurons, heads)):
         raise DistillationError(f"a layer keeps 1 neuron and 1 head or more, got neurons={neurons}, heads={heads}")
-    found, gone = importance(model, score, text), {}
+    scores, gone = importance(model, score, text), {}
     for kind, keep in (("heads", heads), ("neurons", neurons)):
-        order = [np.argsort(-np.asarray(each), kind="stable") for each in getattr(found, kind)]
+        order = [np.argsort(-np.asarray(each), kind="stable") for each in getattr(scores, kind)]
         gone[kind] = {layer: ranked[keep:].tolist() for layer, ranked in enumerate(order)
                       if keep is not None and keep < len(ranked)}
     removal = Removal(**gone)
     return remove(compensate(model, removal, text), **removal.units)
-
-
-@dataclass(frozen=True)
-class LayerSearch:
-    """What `search_layers` found."""
-
-    layers: tuple[int, ...]  # the best choice
-    scores: dict[tuple[int, ...], float]  # of every choice tried
-
-
-def search_layers(teacher, count: int, score: Callable, *, candidates: Iterable[Sequence[int]] | None = None,
-                  report: Callable = lambda text: None) -> LayerSearch:
-    """The `count` layers whose student has the highest `score(student)`; of equal ones the first tried.
-
-    score: trains the student shortly and returns its development accuracy, say. candidates: the choices to try
-    (default: all of them, in ascending order; 20 for three layers of six). Raises DistillationError for none.
-    """
-    have = teacher.config.num_hidden_layers
-    choices = [tuple(c) for c in (combinations(range(have), count) if candidates is None else candidates)]
-    if not choices:
-        raise DistillationError(f"no choice of {count} layers of {have} to try")
-    scores = {}
-    for layers in choices:
-        scores[layers] = float(score(select_layers(teacher, layers)))
-        report(f"layers {layers}: {scores[layers]:.4f}")
-    return LayerSearch(max(scores, key=scores.get), scores)

@@ -22,7 +22,6 @@ from seo_core.distillation import (
     hidden_loss,
     narrow,
     relation_loss,
-    search_layers,
     select_layers,
     soft_loss,
 )
@@ -343,16 +342,6 @@ def test_layers_of_a_compact_network_keep_their_own_sizes(tiny_bert, toy_pairs):
     student = select_layers(teacher, [0, 2])
     assert student.config.layer_heads == [3, 2] and student.config.layer_ffn == [20, 9]
     assert predict(student, toy_pairs(8)).shape == (8, 3)
-
-
-def test_layer_search_takes_the_best_score(tiny_bert):
-    teacher = tiny_bert(layers=3)
-    found = search_layers(teacher, 2, lambda s: float(s.bert.encoder.layer[0].output.dense.weight.detach().sum()))
-    sums = [float(layer.output.dense.weight.detach().sum()) for layer in teacher.bert.encoder.layer]
-    assert set(found.scores) == {(0, 1), (0, 2), (1, 2)}
-    assert found.layers[0] == int(np.argmax(sums[:2]))
-    with pytest.raises(DistillationError, match="no choice of 4 layers of 3"):
-        search_layers(teacher, 4, lambda s: 0.0)
 
 
 # ---------------------------------------------------------------------------------------------
