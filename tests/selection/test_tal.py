@@ -105,6 +105,7 @@ def test_labels_of_the_unlabelled_pairs_play_no_part(tiny_bert, toy_pairs):
 # --- lambda = 0 and L_TL
 
 
+@pytest.mark.trains
 def test_lambda_zero_is_exactly_the_transfer_loss(tiny_bert, toy_pairs):
     """To the last bit of the trained weights, dropout included."""
     from seo_core.transfer import with_l2_sp
@@ -138,6 +139,7 @@ def test_the_three_parts_add_up(tiny_bert, toy_pairs):
     assert both - plain == pytest.approx((half - plain) + (pull - plain), rel=1e-5)
 
 
+@pytest.mark.trains
 def test_training_with_the_term_makes_the_model_surer_of_the_unlabelled_pairs(tiny_bert, toy_pairs):
     pairs, unlabelled, found = toy_pairs(64), toy_pairs(64, seed=1), []
     for config in (PLAIN, replace(TERM, lam=2.0, unlabelled_batch=16)):
@@ -148,6 +150,7 @@ def test_training_with_the_term_makes_the_model_surer_of_the_unlabelled_pairs(ti
     assert found[1] < found[0]
 
 
+@pytest.mark.trains
 def test_a_resumed_run_with_the_term_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path):
     pairs, unlabelled, found = toy_pairs(64), toy_pairs(40, seed=1), []
     config = replace(CONFIG, checkpoint_every=3)
@@ -198,6 +201,7 @@ def test_the_ranking_carries_no_gradient_and_leaves_the_model_alone(tiny_bert, t
     np.testing.assert_array_equal(picked, select("entropy", model, pool, 5, np.random.default_rng(0)))
 
 
+@pytest.mark.trains
 def test_arms_with_and_without_the_term_buy_the_same_labels(tiny_bert, toy_pairs):
     """The models that rank have not seen the term, so λ changes the final model and nothing that was bought."""
     pool, development, found = toy_pairs(80), toy_pairs(30, seed=2), []
@@ -237,6 +241,7 @@ def test_the_ledger_refuses_what_cannot_be_bought(toy_pairs, rows, message):
     assert len(ledger) == 1
 
 
+@pytest.mark.trains
 def test_the_loop_buys_up_to_each_budget_and_acquisition_never_sees_a_label(tiny_bert, toy_pairs, monkeypatch):
     from seo_core.selection import acquisition
 
@@ -257,6 +262,7 @@ def test_the_loop_buys_up_to_each_budget_and_acquisition_never_sees_a_label(tiny
     np.testing.assert_array_equal(np.bincount(found.ledger.rounds), [8, 4, 8])
 
 
+@pytest.mark.trains
 def test_the_loop_ends_on_a_plateau(tiny_bert, toy_pairs):
     config = replace(PLAIN, window=1, tolerance=1.0, acquisition="random")  # no gain can be above 1
     found = TransferActiveLearning(config).run(toy_pairs(60), (8, 16, 24, 32), make_model=tiny_bert, config=CONFIG,
