@@ -70,8 +70,8 @@ test: wordnet
 	$(PY) -m ruff check .
 	$(RUN) sync --check
 	$(PY) -m pytest tests -n auto --dist worksteal
-	$(PY) -m pytest --nbval --nbval-current-env notebooks book/templates -n auto --dist loadfile \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg
+	$(PY) -m pytest --nbval --nbval-current-env notebooks book/templates --nbval-sanitize-with tests/nbval_sanitize.cfg \
+		-n auto --dist loadfile --no-loadscope-reorder
 
 lab: wordnet
 	$(RUN) lab $(ARGS)
