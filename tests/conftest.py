@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # the tests' own helpers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("SEO_BOOK", str(ROOT))
 
-RUNS_CHAPTERS = re.compile(r"ipykernel|--nbval|seo_core\.run (book|chapter|refresh)\b(?!.* --help)")
+RUNS_CHAPTERS = re.compile(r"ipykernel|--nbval|seo_core\.run (arm|book|chapter|refresh)\b(?!.* --(help|dry-run))")
 _item = None  # the test that runs
 _watched = False  # torch's optimizers
 
