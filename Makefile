@@ -1,7 +1,8 @@
 # Thin faces of `python -m seo_core.run …` (which works without make, too).
 #
 #   make book                     run every chapter under `quick`, render _build/html/index.html
-#   make test                     ruff, pytest, nbval, the notebook checks, the book build
+#   make test                     ruff, pytest, then nbval, which runs each chapter also with its method broken
+#   make check                    what takes a minute of it: ruff, and the tests that train nothing and run no chapter
 #   make run PROFILE=cpu DATA=path/to/mnli SOURCE=path/to/snli SEEDS="0 1 2"
 #   make lab                      JupyterLab, notebooks paired with their .py
 #   make clean                    remove _build (the results in _build/results stay)
@@ -32,11 +33,14 @@ endif
 RUN := $(PY) -m seo_core.run
 TORCH_PIN := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: help book run test lab clean environment wordnet
+# Compiled modules are kept for the tests: each of many processes would compile all of seo_core again.
+check test: export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: help book run test check lab clean environment wordnet
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//; 2,13p' Makefile
+	@sed -n 's/^# \{0,1\}//; 2,14p' Makefile
 
 environment: wordnet
 
@@ -57,11 +61,17 @@ book: wordnet
 
 run: book
 
+check: $(ENVIRONMENT)
+	$(PY) -m ruff check .
+	$(RUN) sync --check
+	$(PY) -m pytest tests -n auto --dist worksteal -m "not (trains or kernel or slow)"
+
 test: wordnet
 	$(PY) -m ruff check .
 	$(RUN) sync --check
-	$(PY) -m pytest tests
-	$(PY) -m pytest --nbval --nbval-current-env notebooks --nbval-sanitize-with tests/nbval_sanitize.cfg
+	$(PY) -m pytest tests -n auto --dist worksteal
+	$(PY) -m pytest --nbval --nbval-current-env notebooks book/templates --nbval-sanitize-with tests/nbval_sanitize.cfg \
+		-n auto --dist loadfile --no-loadscope-reorder
 
 lab: wordnet
 	$(RUN) lab $(ARGS)

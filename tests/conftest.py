@@ -1,6 +1,12 @@
-"""Shared fixtures: a tiny BERT that trains in a second, and where the real data is, if it is at hand."""
+"""Shared fixtures: a tiny BERT that trains in a second, and where the real data is, if it is at hand.
+
+`make check` runs the tests that train nothing and start no kernel. A new test is one of them. If it trains or starts
+one after all, it fails, here as in `make test`, and says which marker it needs. A fixture that does so asks for the
+fixture `trains` or `kernel`; the tests that use it get the marker.
+"""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +17,54 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # the tests' own helpers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("SEO_BOOK", str(ROOT))
+
+RUNS_CHAPTERS = re.compile(r"ipykernel|--nbval|seo_core\.run (arm|book|chapter|refresh)\b(?!.* --(help|dry-run))")
+_item = None  # the test that runs
+_watched = False  # torch's optimizers
+
+
+def pytest_runtest_setup(item):
+    global _item
+    _item = item
+
+
+def _watch(event, arguments):
+    """What Python and torch do meanwhile, whoever asked for it: processes that start, and steps of optimizers."""
+    global _watched
+    if event == "subprocess.Popen":
+        words = arguments[1] if isinstance(arguments[1], (list, tuple)) else [arguments[1]]
+        if RUNS_CHAPTERS.search(" ".join(map(os.fsdecode, words))):
+            _only_with("kernel", "starts a process that runs cells")
+    elif event == "import" and not _watched:  # the first import after torch.optim has come
+        step_hook = getattr(sys.modules.get("torch.optim.optimizer"), "register_optimizer_step_pre_hook", None)
+        if step_hook:
+            _watched = True
+            step_hook(lambda *_: _only_with("trains", "trains a network"))
+
+
+def _only_with(marker, does):
+    if _item is not None and not _item.get_closest_marker(marker):
+        pytest.fail(f"{_item.nodeid} {does}: it needs @pytest.mark.{marker}, which keeps it out of `make check`")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(scope="session")
+def trains():
+    """For fixtures that train a network."""
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """For fixtures that start a process that runs cells."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the choice by marker
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for marker in {"trains", "kernel"}.intersection(item.fixturenames):
+            item.add_marker(marker)
 
 
 @pytest.fixture

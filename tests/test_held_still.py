@@ -29,17 +29,15 @@ def scratch():
         yield
 
 
+@pytest.fixture(scope="module", params=PRINTING)
+def chapter(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def page(scratch):
-    """A function giving what a chapter prints from the committed records, executed once."""
-    pages = {}
-
-    def read(chapter):
-        if chapter not in pages:
-            pages[chapter] = cells.read_page(chapter)
-        return pages[chapter]
-
-    return read
+def page(scratch, chapter):
+    """What a chapter prints from the committed records, executed once."""
+    return cells.read_page(chapter)
 
 
 def test_the_chapters_that_print_committed_records_are_these():
@@ -47,25 +45,22 @@ def test_the_chapters_that_print_committed_records_are_these():
     assert {p.stem for p in cells.SNAPSHOTS.glob("*.txt")} == set(PRINTING) | set(cells.FRAMES)
 
 
-@pytest.mark.parametrize("chapter", PRINTING)
 def test_a_page_prints_what_it_printed(page, chapter):
-    assert len(page(chapter)) == PRINTING[chapter]
-    change = cells.difference(chapter, cells.page_text(page(chapter)))
+    assert len(page) == PRINTING[chapter]
+    change = cells.difference(chapter, cells.page_text(page))
     assert not change, change + HOW
 
 
-@pytest.mark.parametrize("chapter", PRINTING)
 def test_the_snapshot_covers_what_the_committed_notebook_shows(page, chapter):
     shown = cells.committed_outputs(chapter)
-    assert {n: page(chapter)[n] for n in shown if n in page(chapter)} == \
-        {n: text for n, text in shown.items() if n in page(chapter)}
+    assert {n: page[n] for n in shown if n in page} == {n: text for n, text in shown.items() if n in page}
     compared = {n: cell.source for n, cell in enumerate(cells.code_cells(cells.ROOT / "notebooks" / f"{chapter}.ipynb"))
                 if cells.IGNORED not in cell.metadata.get("tags", [])}
     first = min(n for n, source in compared.items() if "reference_dir()" in source or "results.load()" in source)
     after = [n for n in shown if n >= first and n in compared and "assert " not in compared[n]]
-    assert len(page(chapter)) >= len(after), f"cells that print below the first read of the records: {after}"
+    assert len(page) >= len(after), f"cells that print below the first read of the records: {after}"
     listed = [n for n, text in shown.items() if n in compared and "book/reference/" in text]  # a table of records
-    assert set(listed) <= set(page(chapter))
+    assert set(listed) <= set(page)
 
 
 @pytest.mark.parametrize("frame", cells.FRAMES)

@@ -119,6 +119,16 @@ def test_preparing_wordnet_installs_nothing(monkeypatch, capsys):
     assert run.main(["setup", "--wordnet"]) == 0 and capsys.readouterr().out == "WordNet: ready\n"
 
 
+def test_make_test_leaves_no_test_out_and_make_check_only_what_its_markers_name():
+    test, check = (subprocess.run(["make", "-n", "--no-print-directory", target, "PY=python"], cwd=ROOT, text=True,
+                                  capture_output=True, check=True).stdout for target in ("test", "check"))
+    for printed in (test, check):
+        assert "python -m ruff check .\npython -m seo_core.run sync --check\npython -m pytest tests -n auto" in printed
+    assert " -m " not in test.partition("pytest tests")[2].partition("\n")[0]
+    assert "--nbval" in test and "notebooks book/templates" in test
+    assert check.rstrip().endswith('-m "not (trains or kernel or slow)"')
+
+
 def test_ci_runs_the_readmes_test_command():
     script = ROOT / ".ci" / "run"
     assert "make test" in script.read_text() and script.stat().st_mode & 0o111

@@ -39,6 +39,7 @@ def _assert_same(a, b):
 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.trains
 def test_it_learns_and_reports_its_costs(tiny_bert, toy_pairs, fast, precision):
     pairs, events = toy_pairs(192), []
     config = replace(CONFIG, epochs=12, seed=1, fast=fast, precision=precision, evaluations_per_epoch=2)
@@ -53,6 +54,7 @@ def test_it_learns_and_reports_its_costs(tiny_bert, toy_pairs, fast, precision):
     assert events.count("step") == 24 * 12 and events[0] == "start" and events[-1] == "end"
 
 
+@pytest.mark.trains
 def test_frozen_embeddings_stay(tiny_bert, toy_pairs):
     model = tiny_bert()
     before = model.bert.embeddings.word_embeddings.weight.clone()
@@ -60,6 +62,7 @@ def test_frozen_embeddings_stay(tiny_bert, toy_pairs):
     assert torch.equal(model.bert.embeddings.word_embeddings.weight, before)
 
 
+@pytest.mark.trains
 def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs):
     found = []
     for seed in (0, 0, 1):
@@ -72,6 +75,7 @@ def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs)
 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("stop_at", [3, 12, 17])
+@pytest.mark.trains
 def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at):
     pairs, config = toy_pairs(76), replace(CONFIG, fast=fast)
     whole = tiny_bert()
@@ -118,6 +122,7 @@ def _script(tmp_path, pause):
     return [sys.executable, "-c", textwrap.dedent(_SCRIPT), str(tmp_path / "run"), str(pause)]
 
 
+@pytest.mark.trains
 def test_kill_9_during_training_loses_nothing_but_the_last_steps(tmp_path):
     process = subprocess.Popen(_script(tmp_path, 0.05), stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
@@ -132,6 +137,7 @@ def test_kill_9_during_training_loses_nothing_but_the_last_steps(tmp_path):
     assert again[-2] == fresh.split("\n")[-2]
 
 
+@pytest.mark.trains
 def test_checkpoint_of_another_run_is_refused(tiny_bert, toy_pairs, tmp_path):
     fit(tiny_bert(), toy_pairs(32), config=CONFIG, progress=False, checkpoint_dir=tmp_path)
     with pytest.raises(TrainingError, match="another configuration or other data"):
@@ -141,6 +147,7 @@ def test_checkpoint_of_another_run_is_refused(tiny_bert, toy_pairs, tmp_path):
         fit(tiny_bert(), toy_pairs(32), config=CONFIG, progress=False, checkpoint_dir=tmp_path)
 
 
+@pytest.mark.trains
 def test_a_full_disk_leaves_the_checkpoint_before(tiny_bert, toy_pairs, tmp_path, monkeypatch):
     pairs = toy_pairs(64)
     real, calls = Checkpoint.save, []
@@ -166,6 +173,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tiny_bert, toy_pairs, tmp_path
     assert steps[0] == 6
 
 
+@pytest.mark.trains
 def test_bad_starts_are_said(tiny_bert, toy_pairs):
     with pytest.raises(TrainingError, match="empty"):
         fit(tiny_bert(), toy_pairs(10).take([]), config=CONFIG, progress=False)
@@ -179,6 +187,7 @@ def test_bad_starts_are_said(tiny_bert, toy_pairs):
         TrainingConfig(epochs=0)
 
 
+@pytest.mark.trains
 def test_a_callback_stops_training(tiny_bert, toy_pairs):
     result = fit(tiny_bert(), toy_pairs(64), config=CONFIG, progress=False,
                  callbacks=[lambda event, state: state.step == 3])
@@ -220,6 +229,7 @@ def test_config_takes_its_values_from_the_settings():
     assert (config.learning_rate, config.epochs, config.seed, config.freeze_embeddings) == (2e-5, 20, 4, False)
 
 
+@pytest.mark.trains
 def test_sst2_trains_above_the_majority_class(real_data):
     from seo_core.data import encode, load_task, subsample
     from seo_core.evaluation import classification_metrics, predict

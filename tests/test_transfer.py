@@ -90,6 +90,7 @@ def test_a_reference_that_does_not_fit_is_refused(tiny_bert):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.trains
 def test_a_strong_pull_keeps_the_weights_near_the_source(tiny_bert, toy_pairs, precision):
     found = {}
     for beta in (0.0, 0.1, 10.0):
@@ -116,6 +117,7 @@ def test_beta_zero_is_the_plain_loss(tiny_bert):
     assert loss(logits, {}).item() > 6.0
 
 
+@pytest.mark.trains
 def test_a_resumed_run_is_pulled_to_the_same_place(tiny_bert, toy_pairs, tmp_path):
     pairs, config = toy_pairs(76), replace(CONFIG, layer_decay=0.7)
 
@@ -167,6 +169,7 @@ def test_rates_fall_by_the_layer(tiny_bert):
     assert all(g["weight_decay"] == (0.01 if g["params"][0].ndim > 1 else 0) for g in optimizer.param_groups)
 
 
+@pytest.mark.trains
 def test_lower_layers_move_less(tiny_bert, toy_pairs):
     moved = {}
     for decay in (1.0, 0.1):
@@ -212,6 +215,7 @@ def test_from_scratch_keeps_the_architecture_and_nothing_else(tiny_bert):
     assert source.config.num_labels == 2
 
 
+@pytest.mark.trains
 def test_a_random_word_table_is_not_frozen(tiny_bert, toy_pairs):
     model = from_scratch(tiny_bert())
     with pytest.raises(TrainingError, match="freeze_embeddings=False"):

@@ -4,12 +4,19 @@
     state.py       what makes a chapter "complete", sidecar files, locks, safe writing
     plan.py        which chapters to run, in which order, several at once; resume
     worker.py      one chapter, executed by papermill in a process of its own
-    notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, mutations
+    notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, scratch books
+    mutation.py    breaking a chapter's method in the kernel that has just run it
     api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
 
 `seo_core.run` is the command line over them. Nothing here imports torch.
 """
+
+import sys
+
+# If this is installed, jsonschema (which nbformat imports) builds a grammar of IRIs with it: a second or more in each
+# process that reads a notebook. No notebook has an IRI to check, and jsonschema does without.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 
 class RunnerError(RuntimeError):

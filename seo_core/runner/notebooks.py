@@ -1,12 +1,9 @@
-"""Notebook plumbing: what is published, pairs, committed outputs, scratch books, mutations."""
+"""Notebook plumbing: what is published, pairs, committed outputs, scratch books."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
-import os
-import pkgutil
 import shutil
 import sys
 from pathlib import Path
@@ -90,11 +87,15 @@ def publishable(notebook, replace: dict[str, str]) -> str:
     return "".join(errors)
 
 
+def is_checked(cell) -> bool:
+    """Whether it is a code cell with an assertion whose output nbval compares."""
+    return (cell.cell_type == "code" and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+            and any(line.strip().startswith("assert ") for line in cell.source.splitlines()))
+
+
 def checks(notebook) -> int:
-    """The number of checked cells: code cells with an assertion whose output nbval compares."""
-    return sum(1 for cell in notebook.cells if cell.cell_type == "code"
-               and "nbval-ignore-output" not in cell.metadata.get("tags", [])
-               and any(line.strip().startswith("assert ") for line in cell.source.splitlines()))
+    """The number of checked cells."""
+    return sum(map(is_checked, notebook.cells))
 
 
 # -- pairs and committed outputs ----------------------------------------------------------------
@@ -172,7 +173,7 @@ def take_outputs(source: Path, executed: Path) -> bool:
     return source.read_bytes() != before
 
 
-# -- scratch books and mutations ----------------------------------------------------------------
+# -- scratch books ------------------------------------------------------------------------------
 
 
 def scratch_book(root: Path, folder: Path) -> Path:
@@ -187,41 +188,3 @@ def scratch_book(root: Path, folder: Path) -> Path:
             shutil.rmtree(folder / name, ignore_errors=True)
             shutil.copytree(root / name, folder / name, ignore=ignore)
     return folder
-
-
-def apply_mutation(target: str, replacement: str) -> None:
-    """Replace `target` ("package.module.name" or "….Class.method") for the rest of this process.
-
-    `replacement` is a Python expression in which `original` is the object replaced and the names
-    of its module are at hand.
-    """
-    where, _, name = target.rpartition(".")
-    try:
-        holder = pkgutil.resolve_name(where)  # a module, or a class in one
-    except (ImportError, AttributeError, ValueError):
-        raise RunnerError(f"mutation target {target!r}: no such module or class") from None
-    names = {**vars(inspect.getmodule(holder)), "original": getattr(holder, name)}
-    setattr(holder, name, eval(replacement, names))
-
-
-def run_mutated(path: Path, mutations, book: Path, *, timeout: int = 600) -> str:
-    """Execute a chapter of the scratch book `book` with its method broken; how it ended.
-
-    Returns "" if it ran to the end, else the name of the exception of the failing cell
-    ("AssertionError" is what a chapter with a sound check gives).
-    """
-    import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-
-    notebook = read(path)
-    lines = ["from seo_core.runner.notebooks import apply_mutation"]
-    lines += [f"apply_mutation({m['target']!r}, {m['replacement']!r})" for m in mutations]
-    notebook.cells.insert(0, nbformat.v4.new_code_cell("\n".join(lines)))
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3",
-                            resources={"metadata": {"path": str(path.parent)}})
-    try:
-        client.execute(env={**os.environ, "SEO_BOOK": str(book)})
-    except CellExecutionError as error:
-        return error.ename
-    return ""

@@ -38,12 +38,12 @@ def lab(settings):
 
 
 @pytest.fixture(scope="module")
-def kd(lab):
+def kd(lab, trains):
     return lab.arm("kd-logits", knobs=FAST)
 
 
 @pytest.fixture(scope="module")
-def sqd(lab):
+def sqd(lab, trains):
     return lab.arm("sqd-pairs", knobs={**FAST, "neurons": 64, "vocabulary": 2400})
 
 
@@ -113,6 +113,7 @@ def test_an_integer_student_is_packed_with_the_times_of_its_labmark(lab, sqd, tm
     assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
 
 
+@pytest.mark.trains
 def test_a_student_can_be_what_pruning_left(lab, settings):
     from seo_core.pruning.structured import shapes
 
@@ -138,6 +139,7 @@ def test_texts_without_labels_are_without_labels(lab):
         assert not set(frame["premise"]) & set(lab.task[split]["premise"])
 
 
+@pytest.mark.trains
 def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatch):
     import seo_core.training as training
 

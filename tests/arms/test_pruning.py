@@ -21,10 +21,11 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def aip(lab):
+def aip(lab, trains):
     return lab.arm("aip", knobs={"threshold": 100.0})
 
 
+@pytest.mark.trains
 def test_zeros_are_counted_and_save_nothing(lab):
     run = lab.arm("prune")
     m = run.metrics
@@ -36,6 +37,7 @@ def test_zeros_are_counted_and_save_nothing(lab):
     assert run.path.parent.name == "09_pruning"
 
 
+@pytest.mark.trains
 def test_units_make_the_file_smaller_by_their_bytes(lab):
     run, base = lab.arm("taylor-40"), lab.arm("base").model()
     m, small = run.metrics, run.model()
@@ -46,6 +48,7 @@ def test_units_make_the_file_smaller_by_their_bytes(lab):
     assert run.record["series"]["layer_heads"] == small.config.layer_heads
 
 
+@pytest.mark.trains
 def test_all_that_a_recipe_can_ask_for(lab):
     knobs = {"hidden": 1.0, "source_text": True, "augmented": 0.5, "kinds": ("layers",), "share": 0.5}
     run = lab.arm("taylor-40", knobs=knobs, recorded_as="everything")

@@ -39,7 +39,7 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(lab):
+def runs(lab, trains):
     names = ("quant", "static", "static-openvino", "vocabulary-words4", "control-plain")
     return {name: lab.arm(name) for name in names}
 

@@ -88,7 +88,7 @@ def planted(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trained():
+def trained(trains):
     """A small BERT that has learned the toy task, and its tokenizer."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast

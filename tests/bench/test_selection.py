@@ -19,6 +19,7 @@ def test_turns_are_interleaved_and_measured(tiny_bert, toy_pairs):
         bench.measure(tiny_bert(), toy_pairs(60), sizes=(61,))
 
 
+@pytest.mark.trains
 def test_training_is_timed_once_and_leaves_the_model_as_it_was(tiny_bert, toy_pairs):
     model = tiny_bert()
     before = model.classifier.weight.detach().clone()
@@ -61,6 +62,7 @@ def test_the_record_has_a_contestant_per_function_and_size_and_the_page_shows_it
     assert bench.cost_table([]).iloc[0, 0] == "not run yet"
 
 
+@pytest.mark.trains
 def test_one_command_measures_and_writes_the_record(tmp_path, capsys, monkeypatch):
     from seo_core.models import backbone
 

@@ -52,6 +52,7 @@ def test_steady_rate_leaves_out_the_first_steps():
     assert slow_start.total_rate == pytest.approx(4.0)
 
 
+@pytest.mark.trains
 def test_fit_and_both_trainers_do_the_same_work(toy_pairs):
     from seo_core.models.backbone import load_tokenizer
 

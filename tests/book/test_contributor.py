@@ -53,7 +53,7 @@ def run(command: str, clone: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory):
+def walk(tmp_path_factory, kernel):
     """The copy, and what each command printed."""
     clone, printed = tmp_path_factory.mktemp("clone"), {}
     shutil.copytree(ROOT / "seo_core", clone / "seo_core", ignore=shutil.ignore_patterns("__pycache__"))

@@ -14,7 +14,7 @@ import pytest
 
 from seo_core.arms import ARMS
 from seo_core.runner.manifest import load_manifest
-from seo_core.runner.notebooks import checks, machine_paths, run_mutated, scratch_book
+from seo_core.runner.notebooks import checks, machine_paths, scratch_book
 from seo_core.runner.plan import STANDARD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,18 +167,3 @@ def test_a_scratch_book_has_nothing_that_the_book_has_no_longer(tmp_path):
     assert (scratch_book(root, folder) / record).is_file()
     (root / record).unlink()
     assert not (scratch_book(root, folder) / record).exists() and (folder / "_build" / "kept.json").is_file()
-
-
-def test_the_template_runs(tmp_path):
-    book = scratch_book(ROOT, tmp_path)
-    assert run_mutated(TEMPLATE, [], book) == ""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_breaking_the_method_breaks_the_check(name, tmp_path):
-    """The mutation test over the chapters: with its method replaced, a checked cell must fail."""
-    chapter = MANIFEST.chapter(name)
-    assert chapter.mutation, f"book/manifest.yml: {name} has no mutation"
-    ended = run_mutated(path_of(name), chapter.mutation, scratch_book(ROOT, tmp_path))
-    assert ended == "AssertionError", f"the broken {name} ended with {ended or 'success'}"

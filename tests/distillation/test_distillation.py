@@ -164,6 +164,7 @@ def test_relations_of_the_last_layer_leave_the_logits_as_they_are(tiny_bert, toy
 # The loss in the training loop
 
 
+@pytest.mark.trains
 def test_the_parts_are_weighed_and_the_teacher_is_not_trained(tiny_bert, toy_pairs, tmp_path):
     teacher, pairs = tiny_bert(seed=1, layers=3), toy_pairs(16)
     student, before = select_layers(teacher, [0, 2]), {k: v.clone() for k, v in teacher.state_dict().items()}
@@ -184,6 +185,7 @@ def test_the_parts_are_weighed_and_the_teacher_is_not_trained(tiny_bert, toy_pai
     assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
 
 
+@pytest.mark.trains
 def test_a_student_comes_to_agree_with_its_teacher_without_labels(tiny_bert, toy_pairs, tmp_path):
     teacher, pairs = tiny_bert(dropout=0.0, seed=1, layers=3), toy_pairs(128)
     fit(teacher, pairs, config=replace(CONFIG, epochs=8, seed=1), progress=False)
@@ -199,6 +201,7 @@ def test_a_student_comes_to_agree_with_its_teacher_without_labels(tiny_bert, toy
     assert found.series["train_loss"][-1] < found.series["train_loss"][0]
 
 
+@pytest.mark.trains
 def test_a_projection_is_learned_and_a_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path):
     from transformers import BertForSequenceClassification
 
@@ -413,6 +416,7 @@ def test_a_full_disk_and_a_diverged_teacher_are_explained(tiny_bert, toy_pairs, 
         cached_logits(teacher, toy_pairs(8), tmp_path)
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_cache_and_the_student(tiny_bert, toy_pairs, tmp_path):
     teacher, pairs = tiny_bert(layers=3), toy_pairs(12)
     targets = cached_logits(teacher, pairs, tmp_path / "cache", precision="fp32")

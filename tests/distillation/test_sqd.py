@@ -29,7 +29,7 @@ CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embed
 
 
 @pytest.fixture
-def setting(tiny_bert, toy_pairs, tmp_path):
+def setting(tiny_bert, toy_pairs, tmp_path, trains):
     """A trained teacher of three layers, pairs, its logits on them, and a function making the student."""
     teacher, pairs = tiny_bert(dropout=0.0, seed=1, layers=3), toy_pairs(96)
     fit(teacher, pairs, config=replace(CONFIG, epochs=6, seed=1), progress=False)

@@ -253,6 +253,7 @@ def test_curves_with_gaps_leave_gaps():
     assert np.isnan(single.get_ydata()).tolist() == [False, True, False]
 
 
+@pytest.mark.kernel
 def test_every_figure_of_a_notebook_is_shown(book):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     curves = "results.load_series('_build/results')"

@@ -32,7 +32,7 @@ def headline(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(lab):
+def run(lab, trains):
     return lab.arm("supervised", 32)
 
 
@@ -140,6 +140,7 @@ def test_costly_rows_are_found_once(lab, declare):
     assert len(calls) == 1 and again.record == first.record and (again.rows == lab.random_rows(16)).all()
 
 
+@pytest.mark.trains
 def test_a_record_is_enough_until_its_network_is_asked_for(lab, declare, monkeypatch):
     name = declare("lost", lambda lab, recipe: lab.fit(lab.random_rows()))
     first = lab.arm(name, 24)
@@ -152,12 +153,14 @@ def test_a_record_is_enough_until_its_network_is_asked_for(lab, declare, monkeyp
     assert lab.arm(name, 24).record == first.record  # made again, the record stays
 
 
+@pytest.mark.trains
 def test_weights_that_were_not_kept_are_an_error_that_says_how(lab, declare):
     name = declare("unkept", lambda lab, recipe: lab.fit(lab.random_rows()), keep=False)
     with pytest.raises(LabError, match="keep=True"):
         lab.arm(name, 16).model()
 
 
+@pytest.mark.trains
 def test_added_examples_are_trained_on_with_their_own_loss(lab, declare):
     seen = []
 
@@ -218,6 +221,7 @@ def short_rounds(lab, monkeypatch):
     monkeypatch.setattr(ground, "source_model", lambda settings: "pretrained")
 
 
+@pytest.mark.trains
 def test_active_learning_buys_what_was_not_bought_and_keeps_what_was(lab, short_rounds):
     runs = {name: lab.arm(name, 40) for name in ("random", "entropy", "hybrid")}
     first = lab.random_rows(16)
@@ -242,6 +246,7 @@ def test_acquisition_never_sees_a_label(lab, short_rounds, monkeypatch):
     assert seen == [(256, 8, True), (256, 16, True)] and run.metrics["labels"] == 40
 
 
+@pytest.mark.trains
 def test_the_data_map_holds_what_was_chosen_and_is_made_once(lab, short_rounds, monkeypatch):
     with pytest.raises(LabError, match="no record of 'random' with 32 labels"):
         lab.arm("data-map", 32)
@@ -323,6 +328,7 @@ def test_a_record_names_the_weights_that_training_began_from(lab, run):
     assert "start_fingerprint" not in run.record["model"]
 
 
+@pytest.mark.trains
 def test_tal_from_scratch_has_the_labels_that_a_network_from_scratch_bought_and_no_pull(lab):
     labels = lab.budgets[1]
     tal, = lab.of("07_transfer_active_learning").run(["tal-scratch"], labels=[labels])
@@ -344,6 +350,7 @@ def test_freezing_leaves_the_head_and_the_upper_layers_to_learn(tiny_bert):
     assert not any("embeddings" in n for n in learned)
 
 
+@pytest.mark.trains
 def test_what_was_not_there_is_left_out_and_makes_a_record_of_its_own(lab, monkeypatch):
     from seo_core.augmentation import OPERATORS
 
@@ -411,6 +418,7 @@ def test_an_earlier_baseline_is_found_where_it_lies(headline, monkeypatch):
         shutil.move(earlier, first.path.parent)
 
 
+@pytest.mark.trains
 def test_two_at_once_train_one_baseline(headline, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -68,6 +68,7 @@ def test_missing_folder_and_pickled_weights(tmp_path):
         backbone.load_backbone(str(tmp_path.parent))
 
 
+@pytest.mark.slow
 def test_saved_model_reloads_in_a_fresh_process_with_equal_logits(tmp_path):
     import torch
 

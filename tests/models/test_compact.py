@@ -73,6 +73,7 @@ _ORDERS = {
 }
 
 
+@pytest.mark.slow
 def test_reloads_in_a_fresh_process_with_equal_logits(compact, tmp_path):
     model = compact().eval()
     model.save_pretrained(tmp_path / "out", safe_serialization=True)

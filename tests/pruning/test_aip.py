@@ -39,6 +39,7 @@ def run(tiny_bert, toy_pairs):
     return call
 
 
+@pytest.mark.trains
 def test_it_prunes_until_the_target(run):
     found, model = run(lambda left: 0.8)
     assert 0.5 <= found.removed < 0.6 and found.removed == 1 - encoder_weights(found.model) / encoder_weights(model)
@@ -47,6 +48,7 @@ def test_it_prunes_until_the_target(run):
     assert "3 of 3 steps accepted" in found.statement and not found.unchanged
 
 
+@pytest.mark.trains
 def test_steps_beyond_the_threshold_are_rolled_back_and_halved(run):
     found, _ = run(lambda left: 0.8 if left > 0.6 else 0.7, threshold=1.0)
     steps = [(row["step"], row["accepted"]) for row in found.trace if not row["final"]]
@@ -59,6 +61,7 @@ def test_steps_beyond_the_threshold_are_rolled_back_and_halved(run):
     assert {k: last[k] for k in ("heads", "neurons")} == shapes(found.model)
 
 
+@pytest.mark.trains
 def test_a_threshold_that_no_step_keeps_returns_the_original(run):
     found, model = run(lambda left: 0.9 if left == 1 else 0.5)
     assert found.model is model and found.unchanged and found.removed == 0
@@ -67,12 +70,14 @@ def test_a_threshold_that_no_step_keeps_returns_the_original(run):
     assert found.accuracy == found.start == 0.9
 
 
+@pytest.mark.trains
 def test_the_threshold_is_in_points_and_inclusive(run):
     assert not run(lambda left: 0.9 if left == 1 else 0.88, threshold=2.0)[0].unchanged
     assert run(lambda left: 0.9 if left == 1 else 0.8799, threshold=2.0)[0].unchanged
     assert run(lambda left: 0.9 if left == 1 else 0.8999, threshold=0.0)[0].unchanged
 
 
+@pytest.mark.trains
 def test_the_original_is_never_touched(run, tiny_bert):
     model = tiny_bert()
     before = {n: p.clone() for n, p in model.state_dict().items()}
@@ -80,6 +85,7 @@ def test_the_original_is_never_touched(run, tiny_bert):
     assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
 
 
+@pytest.mark.trains
 def test_the_budget_is_kept(run):
     found, _ = run(lambda left: 0.8, budget=1.6)
     assert found.passes == pytest.approx(1.6) and found.trace[-1]["final"]
@@ -88,6 +94,7 @@ def test_the_budget_is_kept(run):
     assert rejected.passes == pytest.approx(0.5) and rejected.unchanged
 
 
+@pytest.mark.trains
 def test_a_failed_final_training_is_rolled_back(run):
     calls = []
 
@@ -100,6 +107,7 @@ def test_a_failed_final_training_is_rolled_back(run):
     assert found.accuracy == 0.8 and 0.5 <= found.removed < 0.6
 
 
+@pytest.mark.trains
 def test_recovery_sees_other_pairs_each_time_and_the_loss_gets_their_rows(tiny_bert, toy_pairs):
     seen = []
 
@@ -115,6 +123,7 @@ def test_recovery_sees_other_pairs_each_time_and_the_loss_gets_their_rows(tiny_b
     assert not np.array_equal(first, third) and np.array_equal(final, np.arange(64))
 
 
+@pytest.mark.trains
 def test_p_is_the_accuracy_on_the_acceptance_half(tiny_bert, toy_pairs):
     from seo_core.evaluation import predict
 
@@ -144,6 +153,7 @@ def test_without_training_pairs_it_does_not_start(tiny_bert, toy_pairs):
         AdaptiveIterativePruning(CONFIG)(tiny_bert(), toy_pairs(0), toy_pairs(48), measure=lambda network: 0.8)
 
 
+@pytest.mark.trains
 def test_a_step_larger_than_the_units_can_give_is_halved(run, tmp_path):
     found, model = run(lambda left: 0.8, tmp_path, kinds=("heads",), step=0.5)
     steps = [(row["step"], row["accuracy"] is not None) for row in found.trace if not row["final"]]
@@ -163,6 +173,7 @@ def test_where_no_step_fits_it_says_so(run):
     figures.trace(found.trace_table, 1.0)
 
 
+@pytest.mark.trains
 def test_layers_can_go_too(run):
     found, _ = run(lambda left: 0.8, kinds=("layers",), step=0.5, target=0.9)
     assert found.model.config.num_hidden_layers == 1
@@ -196,6 +207,7 @@ def _equal(a, b):
 
 
 @pytest.mark.parametrize("where", ["remove", "fit", "measure", "save"])
+@pytest.mark.trains
 def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(run, tmp_path, monkeypatch, where):
     def measure(left):
         return 0.8 if left > 0.65 else 0.7
@@ -228,6 +240,7 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(run, tmp_path,
     assert again.trace == whole.trace and _equal(again.model, whole.model)
 
 
+@pytest.mark.trains
 def test_the_folder_holds_one_snapshot_and_its_state(run, tmp_path):
     found, _ = run(lambda left: 0.8 if left > 0.65 else 0.7, tmp_path)
     names = sorted(p.name for p in tmp_path.iterdir())
@@ -237,6 +250,7 @@ def test_the_folder_holds_one_snapshot_and_its_state(run, tmp_path):
     assert state["trace"] == found.trace
 
 
+@pytest.mark.trains
 def test_a_full_disk_leaves_the_step_before(run, tmp_path, monkeypatch):
     def full(model, tokenizer, folder):
         if folder.name == "step-2":
@@ -254,6 +268,7 @@ def test_a_full_disk_leaves_the_step_before(run, tmp_path, monkeypatch):
     assert not run(lambda left: 0.8, tmp_path)[0].unchanged
 
 
+@pytest.mark.trains
 def test_a_foreign_or_damaged_checkpoint_is_refused(run, tmp_path):
     run(lambda left: 0.8, tmp_path)
     with pytest.raises(PruningError, match="another configuration"):

@@ -76,6 +76,7 @@ def test_unknown_scope_and_foreign_masks(tiny_bert):
         apply(tiny_bert(layers=1), masks_by_magnitude(tiny_bert(layers=2), 0.5))
 
 
+@pytest.mark.trains
 def test_masks_outlive_fine_tuning_and_without_the_callback_they_do_not(tiny_bert, toy_pairs):
     for callbacks, share in ((True, 0.6), (False, 0.0)):
         model = tiny_bert()
@@ -87,6 +88,7 @@ def test_masks_outlive_fine_tuning_and_without_the_callback_they_do_not(tiny_ber
                 assert not weight[~masks[name]].any() and weight[masks[name]].any()
 
 
+@pytest.mark.trains
 def test_a_resumed_fine_tuning_keeps_the_masks(tiny_bert, toy_pairs, tmp_path):
     model = tiny_bert()
     masks = prune(model, 0.5)

@@ -217,6 +217,7 @@ def test_quantisation_error_is_the_formula_and_pulls_to_the_grid(integer_bert):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.trains
 def test_it_learns_in_integers_and_the_steps_move(tiny_bert, toy_pairs, precision):
     model, pairs = tiny_bert(dropout=0.0, seed=1), toy_pairs(192)
     before = calibrate(model.eval(), pairs)
@@ -230,6 +231,7 @@ def test_it_learns_in_integers_and_the_steps_move(tiny_bert, toy_pairs, precisio
     assert not np.allclose(after.weight[name], before.weight[name])
 
 
+@pytest.mark.trains
 def test_a_resumed_run_ends_at_the_same_steps(integer_bert, tmp_path):
     def train(stop=None, folder=None):
         model, pairs = integer_bert()
@@ -270,6 +272,7 @@ class _NoTokenizer:
         (folder / "tokenizer.json").write_text("{}")
 
 
+@pytest.mark.trains
 def test_another_process_computes_the_same_logits(integer_bert, tmp_path):
     model, pairs = integer_bert()
     fit(model, pairs, config=replace(CONFIG, epochs=1), progress=False)
@@ -375,6 +378,7 @@ def test_weight_scales_may_be_left_out(tiny_bert, integer_bert):
 
 
 @pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.trains
 def test_the_exported_file_computes_what_was_trained(integer_bert, toy_pairs, tmp_path, bits):
     from seo_core.quantization.export import ExportConfig, export
 

@@ -461,6 +461,7 @@ def test_the_most_frequent_stay(bundled):
         trim(model, tokenizer, counts * 0)
 
 
+@pytest.mark.slow
 def test_a_trimmed_network_comes_back_from_its_folder(bundled, tmp_path):
     from seo_core.data import encode
     from seo_core.models.backbone import load_backbone, save
@@ -485,6 +486,7 @@ np.save({str(tmp_path / "out.npy")!r}, predict(model, encode(pd.DataFrame({frame
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), predict(small.model, encoded), atol=1e-6)
 
 
+@pytest.mark.trains
 def test_a_head_that_was_never_fitted_is_exported_only_on_request(bundled, toy_pairs, tmp_path):
     from seo_core.models.backbone import load_backbone, save
     from seo_core.pruning import remove

@@ -28,7 +28,7 @@ def book(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory):
+def original(tmp_path_factory, kernel):
     """A tiny book after one `book`."""
     book = minibook.make(tmp_path_factory.mktemp("original") / "book")
     cli("book", cwd=book, check=0)
@@ -109,6 +109,7 @@ def test_only_what_changed_is_run_again(built):
     assert "numbers seed 0: running … (asked for)" in done.stdout
 
 
+@pytest.mark.kernel
 def test_seeds_run_the_techniques_once_each_and_the_rest_once(book):
     done = cli("book", "--no-render", "--seeds", "2 0", "5", "--jobs", "2", cwd=book, check=0)
     assert "5 run, 0 up to date" in done.stdout
@@ -141,11 +142,13 @@ def test_unknown_names_are_refused_with_the_nearest(book, words, hint, capsys, m
     assert not (book / "_build").exists()
 
 
+@pytest.mark.kernel
 def test_a_parameter_of_one_chapter_reaches_it(book):
     cli("book", "--no-render", "-p", "offset=7", cwd=book, check=0)
     assert "value 1007" in text_of(staged(book, "numbers"))
 
 
+@pytest.mark.kernel
 def test_a_terminal_shows_where_a_chapter_is_and_a_file_does_not(book):
     edit(book, "numbers", "assert value >= 1000", "import time; time.sleep(2); assert value >= 1000")
     ours, theirs = os.openpty()
@@ -199,6 +202,7 @@ def start(book: Path, marker: Path) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.kernel
 def test_stopped_in_the_middle_it_goes_on_where_it_was(book, tmp_path, how):
     marker = tmp_path / "marker"
     process = start(book, marker)
@@ -221,6 +225,7 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(book, tmp_path, how):
     assert not list(book.rglob("*.tmp"))
 
 
+@pytest.mark.kernel
 def test_from_outside_the_clone_with_local_data(book, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "my data").mkdir(parents=True)
@@ -273,6 +278,7 @@ def test_render_never_overwrites_a_foreign_folder(built, tmp_path):
     assert (mine / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.kernel
 def test_refresh_takes_outputs_and_sync_keeps_the_pair(book):
     (book / "notebooks" / "jupytext.toml").write_text(
         (minibook.ROOT / "notebooks" / "jupytext.toml").read_text())
@@ -298,6 +304,7 @@ def test_refresh_takes_outputs_and_sync_keeps_the_pair(book):
     assert "notebooks/numbers.ipynb" in cli("sync", "--check", cwd=book, check=1).stderr
 
 
+@pytest.mark.kernel
 def test_read_only_results_are_one_clear_error(book):
     results = book / "_build" / "results"
     results.parent.mkdir()
@@ -332,6 +339,7 @@ def test_manifest_errors_name_the_entry(book, old, new, message, capsys, monkeyp
     assert code == 1 and message in error and error.count("\n") == 1
 
 
+@pytest.mark.kernel
 def test_nbval_compares_in_a_book_of_its_own(book):
     for name in ("numbers", "table"):
         (book / "notebooks" / f"{name}.ipynb").unlink()
@@ -358,23 +366,6 @@ def test_nbval_compares_in_a_book_of_its_own(book):
         done = subprocess.run(command, **run)
         assert done.returncode == 0, done.stdout
         assert "5 passed" in done.stdout and not (book / "_build").exists()
-
-
-def test_a_mutation_replaces_the_method_before_the_chapter_imports_it(book):
-    from seo_core.runner.notebooks import run_mutated
-
-    cells = [minibook.PARAMETERS, "from seo_core.settings import display_source",
-             "assert display_source('/data/mnli') == 'path/to/mnli'"]
-    path = minibook.notebook("Checked", cells, book / "notebooks" / "checked.ipynb")
-    broken = {"target": "seo_core.settings.display_source", "replacement": "lambda s: original(s) + '!'"}
-    harmless = {"target": "seo_core.settings.display_source", "replacement": "lambda s: original(s)"}
-    unknown = {"target": "seo_core.settings.no_such_function", "replacement": "None"}
-    before = os.environ.get("SEO_BOOK")
-    assert run_mutated(path, [], book) == ""
-    assert run_mutated(path, [harmless], book) == ""
-    assert run_mutated(path, [broken], book) == "AssertionError"
-    assert run_mutated(path, [unknown], book) == "AttributeError"
-    assert os.environ.get("SEO_BOOK") == before
 
 
 def test_a_chapter_runs_again_when_an_operators_resource_has_come(monkeypatch):

@@ -45,6 +45,7 @@ def test_every_example_is_in_one_region_and_a_third_is_ambiguous(epochs, n, seed
     assert (found.variability[names == "ambiguous"] >= cut).all() and found.variability.max() <= 0.5
 
 
+@pytest.mark.trains
 def test_the_callback_reads_the_networks_probabilities_and_leaves_the_training_alone(tiny_bert, toy_pairs):
     train, kept = toy_pairs(48), []
     config = replace(CONFIG, epochs=2)
@@ -69,6 +70,7 @@ def test_the_callback_reads_the_networks_probabilities_and_leaves_the_training_a
         assert torch.equal(a, b)
 
 
+@pytest.mark.trains
 def test_wrong_labels_are_hard_to_learn(tiny_bert, toy_pairs):
     train = toy_pairs(240)
     train.ids[train.offsets[:-1] + 1] = 10 + train.labels  # one word says it: learned in a few epochs

@@ -236,6 +236,7 @@ def test_rows_of_a_round_are_what_they_say(toy_pairs, config):
     assert step.targets.sum(axis=1) == pytest.approx(np.ones(len(step.train)))
 
 
+@pytest.mark.trains
 def test_the_labels_of_the_pool_are_never_read(toy_pairs):
     labelled, pool = toy_pairs(20, seed=1), toy_pairs(100, seed=2)
     found = []
@@ -310,6 +311,7 @@ def test_a_teacher_of_another_task_is_named(toy_pairs):
         step.loss(torch.zeros(4, 3), {"rows": torch.arange(4)})
 
 
+@pytest.mark.trains
 def test_a_student_learns_its_teachers_task_from_unlabelled_rows(tiny_bert, toy_pairs):
     """The toy label is a function of one token: a student that never saw a label of the pool finds it."""
     pool, labelled, fresh = toy_pairs(500, seed=2), toy_pairs(12, seed=1), toy_pairs(200, seed=5)

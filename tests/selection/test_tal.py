@@ -105,6 +105,7 @@ def test_labels_of_the_unlabelled_pairs_play_no_part(tiny_bert, toy_pairs):
 # --- lambda = 0 and L_TL
 
 
+@pytest.mark.trains
 def test_lambda_zero_is_exactly_the_transfer_loss(tiny_bert, toy_pairs):
     """To the last bit of the trained weights, dropout included."""
     from seo_core.transfer import with_l2_sp
@@ -138,6 +139,7 @@ def test_the_three_parts_add_up(tiny_bert, toy_pairs):
     assert both - plain == pytest.approx((half - plain) + (pull - plain), rel=1e-5)
 
 
+@pytest.mark.trains
 def test_training_with_the_term_makes_the_model_surer_of_the_unlabelled_pairs(tiny_bert, toy_pairs):
     pairs, unlabelled, found = toy_pairs(64), toy_pairs(64, seed=1), []
     for config in (PLAIN, replace(TERM, lam=2.0, unlabelled_batch=16)):
@@ -148,6 +150,7 @@ def test_training_with_the_term_makes_the_model_surer_of_the_unlabelled_pairs(ti
     assert found[1] < found[0]
 
 
+@pytest.mark.trains
 def test_a_resumed_run_with_the_term_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path):
     pairs, unlabelled, found = toy_pairs(64), toy_pairs(40, seed=1), []
     config = replace(CONFIG, checkpoint_every=3)
