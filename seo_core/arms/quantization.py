@@ -10,26 +10,26 @@ text and the source task's, and no label of either.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import seo_core.arms.baseline  # noqa: F401  declares the arm that these need
+from seo_core.arms.compression import EXPORTED, deployed, recipes
 from seo_core.arms.texts import EMBEDDED
-from seo_core.deploy.runners import Runner, runner
-from seo_core.files import replace_folder
+from seo_core.checks import at_least, check, one_of
+from seo_core.deploy.runners import RUNTIMES
+from seo_core.evaluation import predict
 from seo_core.lab.arm import Chapter
 from seo_core.lab.ground import OFFICIAL, Lab
 from seo_core.lab.run import Made, Run
 from seo_core.lab.source import source_task
-from seo_core.quantization.calibration import CalibrationConfig, calibrate
-from seo_core.quantization.export import ExportConfig, export_onnx, library_export
+from seo_core.quantization.calibration import METHODS, CalibrationConfig, calibrate
+from seo_core.quantization.export import PRECISIONS, ExportConfig, export_onnx, library_export
 from seo_core.quantization.parity import parity
-from seo_core.quantization.scheme import Scales
+from seo_core.quantization.scheme import EMBEDDING_BITS
+from seo_core.quantization.vocabulary import token_counts, trim, unknown_rates
 
 QUICK_ROWS = 64  # calibration texts under `quick`
+ROUTES = ("ours", "library", "fused")
 QUANTIZATION = Chapter("11_quantization", ground="headline",
                        quick=lambda recipe: replace(recipe, calibration_rows=QUICK_ROWS))
 
@@ -38,20 +38,23 @@ QUANTIZATION = Chapter("11_quantization", ground="headline",
 class Recipe:
     """How the baseline becomes a file. Unknown keys raise."""
 
-    route: str = "ours"  # ours | library (torch.onnx.export, quantize_dynamic) | fused (with its optimiser between)
-    precision: str = "int8-static"  # fp32 | int8-dynamic | int8-static; of the library: fp32 | int8-dynamic
+    # library: torch.onnx.export, quantize_dynamic | fused: with its optimiser between
+    route: str = one_of(ROUTES, default="ours")
+    precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
     per_channel: bool = True
-    embedding_bits: int = 8  # of ours: 32 | 8 | 4
-    method: str = "mse"  # of static ranges
-    vocabulary: int | None = None  # rows of the word table, the most frequent; None: all
-    calibration_rows: int = 512  # training texts that give the ranges
-    runtime: str = "onnxruntime"  # that runs the file: onnxruntime | openvino (of ours; standard operators)
+    embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of ours
+    method: str = one_of(METHODS, default="mse")  # of static ranges
+    vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
+    calibration_rows: int = at_least(1, default=512)  # training texts that give the ranges
+    # that runs the file; openvino: of ours, with standard operators
+    runtime: str = one_of(RUNTIMES, default="onnxruntime")
+
+    def __post_init__(self):
+        check(self)
 
 
 STATIC, DYNAMIC = Recipe(), Recipe(precision="int8-dynamic")
-
-
-_ARMS: dict[str, Recipe] = {
+_RECIPES = {
     "onnx-fp32": Recipe(precision="fp32", embedding_bits=32),
     "control": Recipe("fused", "int8-dynamic"),  # what a user gets without this book
     "control-plain": Recipe("library", "int8-dynamic"),
@@ -71,7 +74,7 @@ _ARMS: dict[str, Recipe] = {
 
 def exported(run: Run) -> Path:
     """The file of a run of this module."""
-    return run.folder() / "model.onnx"
+    return run.folder() / EXPORTED
 
 
 def trimmed(lab: Lab, base: Run, size: int):
@@ -79,17 +82,13 @@ def trimmed(lab: Lab, base: Run, size: int):
 
     Labels are read of neither. Raises DataError where the source task cannot be had.
     """
-    from seo_core.quantization.vocabulary import token_counts, trim
-
     texts = source_task(lab.settings, EMBEDDED[0])["train"][list(lab.task.texts)]
     return trim(base.model(), lab.tokenizer, token_counts(lab.encoded("train"), lab.encode(texts)), size)
 
 
+@recipes(QUANTIZATION, _RECIPES)
 def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
     """The baseline as a file, and how far that is from the network."""
-    from seo_core.evaluation import predict
-    from seo_core.quantization.vocabulary import unknown_rates
-
     model, reader, metrics = base.model(), lab, {}
     reference = predict(model, lab.encoded("acceptance"))
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
@@ -97,56 +96,21 @@ def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
         model, reader = small.model, lab.reading_with(small.tokenizer)
         metrics = {"vocabulary": model.config.vocab_size,
                    **unknown_rates(lab.task, OFFICIAL, reader.tokenizer, lab.tokenizer)}
-    made = deployed(reader, model, recipe=recipe)
-    agreement = parity(reference, made.runner, reader.encoded("acceptance"))
+    made, run = deployed(reader, model, lambda path: export(reader, model, recipe, path), runtime=recipe.runtime)
+    agreement = parity(reference, run, reader.encoded("acceptance"))
     return replace(made, metrics={**metrics, **made.metrics, **agreement})
 
 
-@dataclass(frozen=True)
-class Deployed(Made):
-    """What the lab takes, with the runner of the exported file."""
-
-    runner: Runner | None = None
-
-
-def deployed(lab: Lab, model, config: ExportConfig | None = None, *, scales: Scales | None = None,
-             recipe: Recipe | None = None) -> Deployed:
-    """Exports `model` into a temporary file, which is what is evaluated and kept (model.onnx, tokenizer.json).
-
-    config and scales: of the export, for a network that was trained in integers; or a recipe, which calibrates on
-    training text where it needs to. lab: with the network's own tokenizer.
-    """
-    folder = tempfile.TemporaryDirectory()  # lives as long as what is returned
-    path = Path(folder.name) / "model.onnx"
-    if recipe is not None and recipe.route != "ours":
+def export(lab: Lab, model, recipe: Recipe, path: Path) -> None:
+    """Writes `model` to `path` by the recipe's route; static ranges come from training text."""
+    if recipe.route != "ours":
         library_export(model, path, int8=recipe.precision != "fp32", fuse=recipe.route == "fused")
-    else:
-        if recipe is not None:
-            config = ExportConfig(recipe.precision, recipe.embedding_bits, recipe.per_channel,
-                                  operators="standard" if recipe.runtime == "openvino" else "onnxruntime",
-                                  max_length=lab.settings.max_length)
-            scales = _scales(lab, model, recipe) if recipe.precision == "int8-static" else None
-        export_onnx(model, path, config, scales=scales)
-    run = runner(path, recipe.runtime if recipe else "onnxruntime", tokenizer=lab.tokenizer,
-                 labels=lab.task.labels, max_length=lab.settings.max_length)
-
-    def save(target: Path) -> None:
-        partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        shutil.copyfile(Path(folder.name) / "model.onnx", partial / "model.onnx")
-        lab.tokenizer.backend_tokenizer.save(str(partial / "tokenizer.json"))
-        replace_folder(partial, target)
-
-    return Deployed(model, predict=run.logits, metrics={"size_bytes": run.size_bytes}, save=save, runner=run,
-                    tokenizer=lab.tokenizer)
-
-
-def _scales(lab: Lab, model, recipe: Recipe) -> Scales:
-    config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, per_channel=recipe.per_channel,
-                               embedding_bits=recipe.embedding_bits)
-    return calibrate(model, lab.encoded("train"), config)
-
-
-for _name, _recipe in _ARMS.items():
-    QUANTIZATION.arm(_name, _recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe})(quantized)
+        return
+    same = {"per_channel": recipe.per_channel, "embedding_bits": recipe.embedding_bits}
+    scales = None
+    if recipe.precision == "int8-static":
+        config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, **same)
+        scales = calibrate(model, lab.encoded("train"), config)
+    operators = "standard" if recipe.runtime == "openvino" else "onnxruntime"
+    config = ExportConfig(recipe.precision, operators=operators, max_length=lab.settings.max_length, **same)
+    export_onnx(model, path, config, scales=scales)

@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seo_core import augmentation
+from seo_core.data import Encoded
+from seo_core.data.cleaning import drop_shared
+from seo_core.data.encoding import concatenate
 from seo_core.lab.ground import OFFICIAL, Lab
 from seo_core.lab.run import LabError
 from seo_core.lab.source import source_task
@@ -20,13 +24,33 @@ EMBEDDED = (4096, 512)  # sentences of the generator as source texts, and how ma
 
 def source_texts(lab: Lab) -> pd.DataFrame:
     """The source task's training pairs without labels; none whose premise is in an evaluation split."""
-    from seo_core.data.cleaning import drop_shared
-
     frame = source_task(lab.settings, EMBEDDED[0])["train"]
     frame = frame[: EMBEDDED[1] if lab.settings.source == "embedded" else None]
     held = [lab.task[split] for split in (*OFFICIAL, "reward", "acceptance")]
     frame, _ = drop_shared(frame, held, lab.task.texts[0])
     return frame[list(lab.task.texts)].reset_index(drop=True)
+
+
+def unlabelled(lab: Lab, recipe) -> pd.DataFrame:
+    """The texts that a recipe adds to the labelled pairs: without labels, empty where it adds none."""
+    parts = [pd.DataFrame(columns=list(lab.task.texts))]
+    if recipe.source_text:
+        parts.append(source_texts(lab))
+    if recipe.augmented:
+        parts.append(edited_texts(lab, recipe.augmented))
+    return pd.concat(parts, ignore_index=True)
+
+
+def reading(lab: Lab, texts: pd.DataFrame) -> Encoded:
+    """What is trained on: the labelled pairs, then `texts`, labels −1."""
+    pairs = lab.encoded("train")
+    return concatenate(pairs, lab.encode(texts)) if len(texts) else pairs
+
+
+def sample(lab: Lab, split: str, rows: int, stream: int) -> Encoded:
+    """Some pairs of a split, drawn by the seed: for scores and ranges."""
+    pairs = lab.encoded(split)
+    return pairs.take(np.random.default_rng([lab.settings.seed, stream]).permutation(len(pairs))[:rows])
 
 
 def edited_texts(lab: Lab, share: float) -> pd.DataFrame:
@@ -39,15 +63,13 @@ def edited(lab: Lab, frame: pd.DataFrame, budget: int, operators: Sequence[str])
 
     Raises LabError where none can.
     """
-    from seo_core.augmentation import OPERATORS as ALL
-    from seo_core.augmentation import augment
-
-    usable, parts = [name for name in operators if ALL[name].available() is None], []
+    lacking = {name: augmentation.OPERATORS[name].available() for name in operators}
+    usable, parts = [name for name in operators if lacking[name] is None], []
     if not usable:
-        raise LabError(" ".join(f"{name} cannot be used here. {ALL[name].available()}" for name in operators))
+        raise LabError(" ".join(f"{name} cannot be used here. {why}" for name, why in lacking.items()))
     for number, name in enumerate(usable):
         share = budget // len(usable) + (number < budget % len(usable))
-        copies = augment(frame, name, strength=STRENGTH, seed=lab.settings.seed, texts=lab.task.texts)
+        copies = augmentation.augment(frame, name, strength=STRENGTH, seed=lab.settings.seed, texts=lab.task.texts)
         order = np.random.default_rng([lab.settings.seed, 71, number]).permutation(len(copies))
         parts.append(copies.iloc[np.resize(order, share)])
     return pd.concat(parts, ignore_index=True)
@@ -58,9 +80,7 @@ def absent(operators: Sequence[str]) -> dict:
 
     So a record made without one does not stand for the run with it, once its resource is installed.
     """
-    from seo_core.augmentation import OPERATORS as ALL
-
-    missing = [name for name in operators if ALL[name].available() is not None]
+    missing = [name for name in operators if augmentation.OPERATORS[name].available() is not None]
     return {"operators_absent": missing} if missing else {}
 
 

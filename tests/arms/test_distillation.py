@@ -130,7 +130,7 @@ def test_a_student_can_be_what_pruning_left(lab, settings):
 
 def test_texts_without_labels_are_without_labels(lab):
     recipe = distillation.Recipe(source_text=True, augmented=0.5)
-    found, labelled = distillation.reading(lab, distillation.unlabelled(lab, recipe)), len(lab.encoded("train"))
+    found, labelled = texts.reading(lab, texts.unlabelled(lab, recipe)), len(lab.encoded("train"))
     assert (found.labels[:labelled] >= 0).all() and (found.labels[labelled:] == -1).all()
     frame, edited = texts.source_texts(lab), texts.edited_texts(lab, 0.5)
     assert len(found) == labelled + len(frame) + len(edited) and len(edited) == round(0.5 * labelled)
