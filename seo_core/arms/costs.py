@@ -11,13 +11,19 @@ taken to cost in proportion to tokens: a source task with shorter pairs is cheap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 import seo_core.arms.self_training  # noqa: F401  declares them, and those that it needs
 from seo_core.lab.arm import BUDGETS, budgets_of, known, recorded, steps
+from seo_core.selection import TransferActiveConfig
+from seo_core.settings import RunSettings
 
-if TYPE_CHECKING:
-    import pandas as pd
+# unlabelled pairs that go forward and backward beside each labelled one: those of TAL's second term
+UNLABELLED_SHARE = TransferActiveConfig.unlabelled_batch / RunSettings.batch_size
+_COUNTED = ("train_examples", "train_tokens", "added", "examples_scored")
+_COLUMNS = ["configuration", "seeds", "labels", "accuracy, %", "pairs trained on", "tokens", "pairs scored",
+            "minutes, quiet", "of the baseline's", "labels run"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,10 @@ def needs(configuration: str, labels: int, budgets: tuple[int, ...] = BUDGETS) -
 
 def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
     """Pairs that this run alone, without those before it, only scored (ADA's own come from its record)."""
-    quick = profile == "quick"
     arm = recorded(configuration)
     if arm.first and labels <= budgets_of(profile)[0]:
         arm = known(arm.first)
-    return arm.scored(labels, quick)
+    return arm.scored(labels, profile == "quick")
 
 
 def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, float] | None:
@@ -51,41 +56,35 @@ def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, flo
 
     frame: `results.load` of the study records. None where one of them has no record.
     """
-    frame, cost = _once(frame), {"train_examples": 0.0, "train_tokens": 0.0, "scored": 0.0}
     profile = str(frame["profile"].iloc[-1]) if "profile" in frame and len(frame) else "cpu"
-    runs = needs(configuration, labels, budgets_of(profile))
+    runs, means = needs(configuration, labels, budgets_of(profile)), _means(frame, *_COUNTED)
+    if not set(runs) <= set(means.index):
+        return None
+    cost = dict.fromkeys(("train_examples", "train_tokens", "scored"), 0.0)
     for name, budget in runs:
-        rows = frame[(frame["configuration"] == name) & (frame["labels"] == budget)]
-        if rows.empty:
-            return None
+        row = means.loc[(name, budget)]
+        beside = UNLABELLED_SHARE if name == "tal" else 0.0
         for key in ("train_examples", "train_tokens"):
-            cost[key] += float(rows[key].mean()) * (1 + _beside(name))
+            cost[key] += row[key] * (1 + beside)
         cost["scored"] += scored(name, budget, profile)
         for need in recorded(name).needs:  # pairs bought for it alone, by a run that is no cost of its own
             bought = known(need.arm).recorded_as
             if need.rows_only and (bought, budget) not in runs:
                 cost["scored"] += scored(bought, budget, profile)
         if name == "data-module-wide":  # all that it added, by two teachers
-            cost["scored"] += 2 * float(rows["added"].mean())
-        if "examples_scored" in rows and rows["examples_scored"].notna().any():
-            cost["scored"] += float(rows["examples_scored"].mean())
+            cost["scored"] += 2 * row["added"]
+        if row["examples_scored"] > 0:  # not of a run that has none
+            cost["scored"] += row["examples_scored"]
     return cost
 
 
-def _beside(configuration: str) -> float:
-    """Unlabelled pairs that go forward and backward beside each labelled one: those of TAL's second term."""
-    if configuration != "tal":
-        return 0.0
-    from seo_core.selection import TransferActiveConfig
-    from seo_core.settings import RunSettings
-
-    return TransferActiveConfig.unlabelled_batch / RunSettings.batch_size
-
-
-def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    """Each run once: a run that another chapter measured more on has a record there too."""
-    keys = [c for c in ("configuration", "labels", "seed") if c in frame]
-    return frame.drop_duplicates(keys, keep="last") if keys else frame
+def _means(frame: pd.DataFrame, *metrics: str) -> pd.DataFrame:
+    """Means of the metrics by (configuration, labels), and "seeds", how many there are. Each run counts once: one that
+    another chapter measured more on has a record there too."""
+    keys = ["configuration", "labels"]
+    once = frame.drop_duplicates([key for key in (*keys, "seed") if key in frame], keep="last")
+    once = once.set_index(keys).reindex(columns=[*metrics]).astype(float).groupby(level=keys)
+    return once.mean().assign(seeds=once.size())
 
 
 def seconds(cost: dict[str, float], speed: Speed, pair_tokens: float) -> float:
@@ -105,41 +104,32 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
     run. "not reached" with the best accuracy found, "not run" without records. Only budgets that were run are
     looked at: nothing is interpolated.
     """
-    import pandas as pd
-
-    known = _once(frame[frame["labels"].notna() & frame[metric].notna()]) if "labels" in frame else frame.iloc[:0]
-    if len(known):
-        means = known.groupby(["configuration", "labels"])[metric].agg(["mean", "size"])
-    if known.empty or ("base", labels) not in means.index:
+    measured = frame.dropna(subset=["labels", metric]) if "labels" in frame else frame.iloc[:0]
+    means = _means(measured, metric) if len(measured) else pd.DataFrame()
+    if ("base", labels) not in means.index:
         return pd.DataFrame({"configuration": list(configurations.values()), "labels": "not run"},
                             index=pd.Index(list(configurations), name="id"))
-    target, cost = means.loc[("base", labels), "mean"], total(known, "base", labels)
+    target, cost = means.at[("base", labels), metric], total(measured, "base", labels)
     pair_tokens = cost["train_tokens"] / cost["train_examples"]
     baseline = seconds(cost, speed, pair_tokens)
-    rows = []
+    table = pd.DataFrame("—", index=pd.Index(list(configurations), name="id"), columns=_COLUMNS)
     for name, title in configurations.items():
-        row = {"configuration": title, "seeds": "—", "labels": "not run", "accuracy, %": "—", "pairs trained on": "—",
-               "tokens": "—", "pairs scored": "—", "minutes, quiet": "—", "of the baseline's": "—", "labels run": "—"}
-        mine = means.loc[name] if name in means.index.get_level_values(0) else means.iloc[:0]
-        good = mine[mine["mean"] >= target] if len(mine) else mine
-        if len(mine):
-            row["labels run"] = ", ".join(f"{budget:.0f}" for budget in mine.index)
-        if len(mine) and good.empty:
-            best = mine["mean"].idxmax()
-            row.update({"labels": f"not reached with {best:.0f}", "seeds": f"{mine.loc[best, 'size']:.0f}",
-                        "accuracy, %": f"{100 * mine.loc[best, 'mean']:.2f}"})
-        elif len(good):
-            first = good.index.min()
-            row.update({"labels": f"{first:.0f}", "seeds": f"{good.loc[first, 'size']:.0f}",
-                        "accuracy, %": f"{100 * good.loc[first, 'mean']:.2f}"})
-            cost = total(known, name, int(first))
-            if cost is not None:
-                time = seconds(cost, speed, pair_tokens)
-                row.update({"pairs trained on": f"{cost['train_examples']:.0f}",
-                            "tokens": f"{cost['train_tokens']:.0f}", "pairs scored": f"{cost['scored']:.0f}",
-                            "minutes, quiet": f"{time / 60:.1f}", "of the baseline's": f"{time / baseline:.2f}"})
-        rows.append(row)
-    return pd.DataFrame(rows, index=pd.Index(list(configurations), name="id"))
+        table.loc[name, ["configuration", "labels"]] = title, "not run"
+        if name not in means.index:
+            continue
+        curve = means.loc[name]
+        reached = curve[metric] >= target
+        at = reached.idxmax() if reached.any() else curve[metric].idxmax()  # the first that does, or the best
+        table.loc[name, ["seeds", "labels", "accuracy, %", "labels run"]] = (
+            f"{curve.at[at, 'seeds']:.0f}", f"{at:.0f}" if reached.any() else f"not reached with {at:.0f}",
+            f"{100 * curve.at[at, metric]:.2f}", ", ".join(f"{budget:.0f}" for budget in curve.index))
+        cost = total(measured, name, int(at)) if reached.any() else None
+        if cost is not None:
+            time = seconds(cost, speed, pair_tokens)
+            table.loc[name, ["pairs trained on", "tokens", "pairs scored", "minutes, quiet", "of the baseline's"]] = (
+                *(f"{cost[key]:.0f}" for key in ("train_examples", "train_tokens", "scored")),
+                f"{time / 60:.1f}", f"{time / baseline:.2f}")
+    return table
 
 
 def quiet_speed(contestants: pd.DataFrame) -> Speed:
