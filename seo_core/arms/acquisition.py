@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from seo_core.lab.arm import BUDGETS, Chapter, Need
 from seo_core.lab.ground import Lab
 from seo_core.lab.run import LabError, Made, Run
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, plateau, select
+from seo_core.selection.maps import PurchaseMap
 from seo_core.settings import resolve_path
 
 ACTIVE = Chapter("06_active_learning", budgets=BUDGETS, layers=3)
@@ -56,17 +58,15 @@ def bought_by(lab: Lab, recipe: Purchase, before: Run) -> Made:
 def buy(lab: Lab, strategy: str, before: Run, number: int) -> np.ndarray:
     """Pool positions of the pairs that raise the labels of `before` to the lab's, chosen by its model."""
     model = before.model()
-    candidates = lab.candidates(before.rows, number, QUICK_CANDIDATES if lab.quick else CANDIDATES)
+    candidates = lab.candidates(before.rows, number, candidates_scored(lab.labels, lab.quick))
     rng = np.random.default_rng([lab.settings.seed, 59, number])
     picked = select(strategy, model, lab.sealed.take(candidates), lab.labels - len(before.rows), rng)
     return candidates[picked]
 
 
-def _scored(strategy: str):
-    def scored(labels: int, quick: bool) -> int:
-        return (QUICK_CANDIDATES if quick else CANDIDATES) * PASSES.get(strategy, 1)
-
-    return scored
+def candidates_scored(labels: int, quick: bool, passes: int = 1) -> int:
+    """How many pairs a round scores."""
+    return (QUICK_CANDIDATES if quick else CANDIDATES) * passes
 
 
 def _declare(chapter: Chapter, strategy: str, suffix: str = "", *, pull: bool = True, **options) -> None:
@@ -75,8 +75,8 @@ def _declare(chapter: Chapter, strategy: str, suffix: str = "", *, pull: bool = 
     if strategy == "random":
         chapter.arm(name, recipe, **options)(bought_at_random)
     else:
-        chapter.arm(name, recipe, needs=Need(name, "before"), first=f"random{suffix}", scored=_scored(strategy),
-                    **options)(bought_by)
+        chapter.arm(name, recipe, needs=Need(name, "before"), first=f"random{suffix}",
+                    scored=partial(candidates_scored, passes=PASSES.get(strategy, 1)), **options)(bought_by)
 
 
 for _strategy in STRATEGIES:
@@ -84,7 +84,7 @@ for _strategy in STRATEGIES:
 
 
 @ACTIVE.arm("al", needs=Need("supervised", "half"), start="pretrained", budgets=(8000,), keep=False,
-            scored=_scored("hybrid"))
+            scored=candidates_scored)
 def bought_once(lab: Lab, recipe: None, before: Run) -> Made:
     """Active learning alone, without a source task: half of the labels at random, the other half by `hybrid`."""
     return lab.fit(np.concatenate([before.rows, buy(lab, "hybrid", before, 1)]))
@@ -123,8 +123,6 @@ def data_map(lab: Lab, recipe: None) -> Made:
 
     The first budget, which every arm bought at random, is trained on too, but is no choice and not counted.
     """
-    from seo_core.selection.maps import PurchaseMap
-
     rows, begin = _all_bought(lab, lab.budget), lab.budgets[0]
     chosen = {name: np.searchsorted(rows, bought[begin:]) for name, bought in purchases(lab, lab.budget).items()}
     return lab.fit(rows, loss=transfer_loss, watch=PurchaseMap(lab.encoded().take(rows), chosen))

@@ -10,7 +10,9 @@ import numpy as np
 from seo_core.arms.acquisition import LIMITED, declare_limited
 from seo_core.arms.texts import OPERATORS, STRENGTH, absent, edited
 from seo_core.arms.transfer import transfer_loss
-from seo_core.augmentation import AdaptiveConfig
+from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
+from seo_core.augmentation.perturbation import robust_accuracy
+from seo_core.data import imbalance
 from seo_core.lab.arm import Chapter, Need
 from seo_core.lab.ground import Lab
 from seo_core.lab.run import Added, Made, Run
@@ -27,8 +29,6 @@ def robust(lab: Lab, made: Made) -> Made:
 
 def robustness(lab: Lab, model) -> dict[str, float]:
     """Accuracy of a network on perturbed pairs of the matched set, by perturbation."""
-    from seo_core.augmentation.perturbation import robust_accuracy
-
     frame = lab.task["validation_matched"].head(2000)
     return robust_accuracy(model, frame, lab.tokenizer, texts=lab.task.texts, max_length=lab.settings.max_length)
 
@@ -61,8 +61,6 @@ def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
     series: arm weights by round. metrics: examples_scored, and by class the accuracy on the reward half
     (ada_accuracy_…), the share of the labelled pairs (ada_data_…) and of the added ones (ada_added_…).
     """
-    from seo_core.augmentation import AdaptiveDataAugmentation
-
     ada = AdaptiveDataAugmentation(ada_config(lab), seed=lab.settings.seed)
     result = ada(lab.pool.iloc[rows], teacher.model(), lab.tokenizer, lab.task["reward"],
                  budget=int(ADDED * len(rows)), texts=lab.task.texts, max_length=lab.settings.max_length)
@@ -80,29 +78,34 @@ def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
 # Static augmentation
 
 
-def _declare_static(name: str, operators: tuple[str, ...], add=static_edits, **options) -> None:
-    def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
-        rows = lab.random_rows()
-        return robust(lab, lab.fit(rows, add(lab, rows)))
+def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
+    """Random labels, and edits of them by the operators of the recipe."""
+    rows = lab.random_rows()
+    return robust(lab, lab.fit(rows, static_edits(lab, rows, recipe)))
 
-    used = () if add is copies else operators
+
+def copied(lab: Lab, recipe: tuple[str, ...]) -> Made:
+    """The control: as many unchanged copies."""
+    rows = lab.random_rows()
+    return robust(lab, lab.fit(rows, copies(lab, rows)))
+
+
+def _declare_static(name: str, operators: tuple[str, ...], make=augmented, **options) -> None:
+    used = operators if make is augmented else ()
     STATIC.arm(f"da-{name}", operators, start="pretrained", keep=False, **options, parameters=lambda lab, recipe: {
-        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(augmented)
+        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(make)
 
 
 _declare_static("static", OPERATORS, budgets=(2000, 8000))
-_declare_static("copies", OPERATORS, copies, budgets=(2000, 8000))
+_declare_static("copies", OPERATORS, copied, budgets=(2000, 8000))
 
 
-def _single(operator: str) -> None:
-    def missing() -> str | None:
-        return "its resource is not here" if absent([operator]) else None
-
-    _declare_static(operator, (operator,), partial(static_edits, operators=(operator,)), resource=missing)
+def _missing(operator: str) -> str | None:
+    return "its resource is not here" if absent([operator]) else None
 
 
 for _operator in OPERATORS:
-    _single(_operator)
+    _declare_static(_operator, (_operator,), resource=partial(_missing, _operator))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -122,38 +125,38 @@ def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
     return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher)))
 
 
+def _limited(name: str, parameters=lambda lab: {}, *, keep: bool = False, **options):
+    return ADAPTIVE.arm(name, start="pretrained", keep=keep, **options, parameters=lambda lab, recipe: {
+        "ratio": list(LIMITED), **parameters(lab)})
+
+
 def limited_rows(lab: Lab) -> np.ndarray:
     """Positions in the pool of pairs whose classes stand 8:1:1."""
-    from seo_core.data import imbalance
-
     frame = lab.pool.assign(row=np.arange(len(lab.pool)))
     return imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)["row"].to_numpy(np.int64)
 
 
-@ADAPTIVE.arm("base-limited", start="pretrained", parameters=lambda lab, recipe: {"ratio": list(LIMITED)})
+@_limited("base-limited", keep=True)
 def base_limited(lab: Lab, recipe: None) -> Made:
     """Supervised on pairs with rare classes."""
     return lab.fit(limited_rows(lab))
 
 
-@ADAPTIVE.arm("da-copies-limited", start="pretrained", keep=False,
-              parameters=lambda lab, recipe: {"ratio": list(LIMITED), "added_share": ADDED})
+@_limited("da-copies-limited", lambda lab: {"added_share": ADDED})
 def copies_limited(lab: Lab, recipe: None) -> Made:
     """The same with unchanged copies."""
     rows = limited_rows(lab)
     return lab.fit(rows, copies(lab, rows))
 
 
-@ADAPTIVE.arm("da-static-limited", start="pretrained", keep=False, parameters=lambda lab, recipe: {
-    "ratio": list(LIMITED), "added_share": ADDED, **absent(OPERATORS)})
+@_limited("da-static-limited", lambda lab: {"added_share": ADDED, **absent(OPERATORS)})
 def static_limited(lab: Lab, recipe: None) -> Made:
     """The same with static edits."""
     rows = limited_rows(lab)
     return lab.fit(rows, static_edits(lab, rows))
 
 
-@ADAPTIVE.arm("da-limited", needs="base-limited", start="pretrained", keep=False,
-              parameters=lambda lab, recipe: {"ratio": list(LIMITED), **ada_parameters(lab)})
+@_limited("da-limited", ada_parameters, needs="base-limited")
 def adaptive_limited(lab: Lab, recipe: None, teacher: Run) -> Made:
     """The same with ADA."""
     return lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher))

@@ -13,48 +13,43 @@ from seo_core.arms.acquisition import COMBINED
 from seo_core.arms.augmentation import ada_parameters, adaptive_edits
 from seo_core.arms.texts import STRENGTH, absent
 from seo_core.arms.transfer import BETA
+from seo_core.augmentation import OPERATORS, augment
 from seo_core.data.encoding import concatenate
+from seo_core.evaluation import softmax
 from seo_core.lab.arm import Chapter
 from seo_core.lab.ground import Lab
 from seo_core.lab.run import Added, Made, Run
+from seo_core.selection import pseudo
 from seo_core.selection.pseudo import FIXED, SelfTrainingConfig
+from seo_core.transfer import with_l2_sp
 
 SEMI = Chapter("08_semi_supervised", budgets=(500, 2000))
 UNLABELLED, QUICK_UNLABELLED = 8000, 256  # pairs that self-training labels itself, and under `quick`
 VIEWS = ("synonym", "neighbour", "eda", "aeda")  # operators of the strong view
 
 
-def unlabelled_size(lab: Lab) -> int:
-    """How many pairs self-training labels itself."""
-    return QUICK_UNLABELLED if lab.quick else UNLABELLED
-
-
-def scored(labels: int, quick: bool) -> int:
-    """The teacher reads them all once."""
+def scored(labels: int | None, quick: bool) -> int:
+    """How many pairs self-training labels itself: the teacher reads them all once."""
     return QUICK_UNLABELLED if quick else UNLABELLED
 
 
-def pseudo(lab: Lab, teachers: Sequence[Run], config: SelfTrainingConfig, *, strong: bool,
+def pseudo_labelled(lab: Lab, teachers: Sequence[Run], config: SelfTrainingConfig, *, strong: bool,
            size: int | None = None) -> Added:
     """The teachers' labels for `size` (8 000) other pairs of the pool, a loss to learn them by, and their quality."""
-    from seo_core.selection.pseudo import quality, self_training, soft_labels, teacher_logits
-
     rows = teachers[0].rows
-    chosen = lab.candidates(rows, 1, size or unlabelled_size(lab))
+    chosen = lab.candidates(rows, 1, size or scored(None, lab.quick))
     unlabelled = lab.sealed.take(chosen)
-    members = teacher_logits([teacher.model() for teacher in teachers], unlabelled)  # (teachers, n, k)
-    logits = members[0] if len(members) == 1 else np.log(soft_labels(members))  # (n, k)
+    members = pseudo.teacher_logits([teacher.model() for teacher in teachers], unlabelled)  # (teachers, n, k)
+    logits = members[0] if len(members) == 1 else np.log(pseudo.soft_labels(members))  # (n, k)
     view = lab.encode(strong_view(lab, chosen, logits.argmax(1))) if strong else None
-    step = self_training(logits, lab.encoded().take(rows), unlabelled, strong=view, config=config)
+    step = pseudo.self_training(logits, lab.encoded().take(rows), unlabelled, strong=view, config=config)
     truth = lab.encoded().labels[chosen]  # for the record only: training has seen none of it
-    metrics, series = quality(logits, step.pseudo, truth, lab.task.labels)
+    metrics, series = pseudo.quality(logits, step.pseudo, truth, lab.task.labels)
     return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics=metrics, series=series)
 
 
 def strong_view(lab: Lab, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFrame:
     """The pairs at `chosen`, edited as the teacher's class allows; unchanged where no operator finds a word."""
-    from seo_core.augmentation import OPERATORS, augment
-
     frame = lab.pool.iloc[chosen].reset_index(drop=True).assign(label=classes)
     usable = [name for name in VIEWS if OPERATORS[name].available() is None]
     which = np.random.default_rng([lab.settings.seed, 79]).integers(len(usable), size=len(frame))
@@ -71,9 +66,7 @@ def strong_view(lab: Lab, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFra
 def self_trained(lab: Lab, recipe: SelfTrainingConfig, teacher: Run, *, strong: bool = False,
                  pull: bool = False) -> Made:
     """One round of self-training from the finished run of the same labels."""
-    from seo_core.transfer import with_l2_sp
-
-    added = pseudo(lab, [teacher], recipe, strong=strong)
+    added = pseudo_labelled(lab, [teacher], recipe, strong=strong)
     if pull:
         plain = added.loss
         added = replace(added, loss=lambda model: with_l2_sp(model, BETA, loss=plain(model)))
@@ -83,7 +76,7 @@ def self_trained(lab: Lab, recipe: SelfTrainingConfig, teacher: Run, *, strong: 
 def _declare(name: str, recipe: SelfTrainingConfig, teacher: str, start: str, budgets=SEMI.budgets, **how) -> None:
     SEMI.arm(name, recipe, needs=teacher, start=start, budgets=budgets, training={"epochs": 2}, keep=False,
              scored=scored, parameters=lambda lab, recipe: {
-                 "unlabelled": unlabelled_size(lab), "self_training": recipe,
+                 "unlabelled": scored(None, lab.quick), "self_training": recipe,
                  **absent(VIEWS if how.get("strong") else ())})(partial(self_trained, **how))
 
 
@@ -104,28 +97,24 @@ def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
     With two teachers of the same labels (the model that bought them, before TAL's) all that is left of the pool is
     labelled, by the mean of the two, and the edits too have the teachers' probabilities as targets.
     """
-    from seo_core.evaluation import softmax
-    from seo_core.selection.pseudo import soft_target_loss, teacher_logits
-    from seo_core.transfer import with_l2_sp
-
     *others, tal = teachers
     teachers, wide = [tal, *others], bool(others)
-    soft = pseudo(lab, teachers, recipe, strong=False, size=len(lab.pool) if wide else None)
+    soft = pseudo_labelled(lab, teachers, recipe, strong=False, size=len(lab.pool) if wide else None)
     edits = adaptive_edits(lab, tal.rows, tal)
     encoded = lab.encode(edits.examples)
     of_edits = np.eye(len(lab.task.labels))[encoded.labels]
     if wide:
-        members = teacher_logits([teacher.model() for teacher in teachers], encoded)
+        members = pseudo.teacher_logits([teacher.model() for teacher in teachers], encoded)
         of_edits = np.mean([softmax(logits) for logits in members], axis=0)
     targets = np.concatenate([soft.targets, of_edits])
     return lab.fit(tal.rows, Added(
         concatenate(soft.examples, encoded), series=edits.series, metrics={**soft.metrics, **edits.metrics},
-        loss=lambda model: with_l2_sp(model, BETA, loss=soft_target_loss(targets))))
+        loss=lambda model: with_l2_sp(model, BETA, loss=pseudo.soft_target_loss(targets))))
 
 
 def _declare_module(name: str, recipe: SelfTrainingConfig, needs, unlabelled, **options) -> None:
     COMBINED.arm(name, recipe, needs=needs, start="source", training={"epochs": 2}, keep=False, **options,
-                 parameters=lambda lab, recipe: {"unlabelled": unlabelled or unlabelled_size(lab),
+                 parameters=lambda lab, recipe: {"unlabelled": unlabelled or scored(None, lab.quick),
                                                  "self_training": recipe, **ada_parameters(lab)})(data_module)
 
 

@@ -6,6 +6,7 @@ from seo_core.lab.arm import Chapter
 from seo_core.lab.ground import Lab
 from seo_core.lab.run import Made
 from seo_core.lab.source import SOURCE_EPOCHS, source_model, source_pairs
+from seo_core.transfer import with_l2_sp
 
 TRANSFER = Chapter("05_transfer_learning", budgets=(8000,), layers=3)
 FROM_SCRATCH = dict(start="scratch", training={"freeze_embeddings": False})  # a random word table has to be trained
@@ -14,8 +15,6 @@ BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work,
 
 def transfer_loss(model):
     """L_TL: cross-entropy plus the L2-SP pull towards the weights that training began from."""
-    from seo_core.transfer import with_l2_sp
-
     return with_l2_sp(model, BETA)
 
 

@@ -23,14 +23,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seo_core import results
-from seo_core.data import Encoded, TaskData, encode, prepare
+from seo_core import models, results
+from seo_core.data import Encoded, TaskData, encode, imbalance, prepare
 from seo_core.data.encoding import concatenate
+from seo_core.evaluation import classification_metrics, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run
 from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_settings
 from seo_core.settings import RunSettings, display_source
+from seo_core.transfer import from_scratch
 
 QUICK_BATCH = 8  # under `quick`: in batches of 16 a few hundred pairs are too few steps to leave chance
 QUICK_RATE = 2.0  # × the profile's learning rate, for the same reason
@@ -91,8 +93,7 @@ class Lab:
         """Texts on which two computations of one network are compared: the acceptance half, and as many training texts
         as make it `count`. Labels do not matter here, and of few texts one undecided pair weighs too much."""
         held = self.encoded("acceptance")
-        lacking = max(count - len(held), 0)
-        return concatenate(held, self.encoded().take(slice(lacking))) if lacking else held
+        return concatenate(held, self.encoded().take(slice(max(count - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
         """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones.
@@ -112,12 +113,9 @@ class Lab:
 
     def network(self, start: str | Path = "pretrained"):
         """A network to train: "pretrained", "scratch", "source", or a folder of weights (its head is kept)."""
-        from seo_core.models import load_backbone
-        from seo_core.transfer import from_scratch
-
         start = source_model(self.settings) if start == "source" else start
         source = self.settings.model if start in ("pretrained", "scratch") else str(start)
-        model = load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
+        model = models.load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
                               layers=self.settings.layers, seed=self.settings.seed)[0]
         return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
 
@@ -139,8 +137,6 @@ class Lab:
 
     def limited(self, ratio: Sequence[int]) -> Lab:
         """The same with a pool whose classes stand in `ratio`."""
-        from seo_core.data import imbalance
-
         key = f"limited {tuple(ratio)}"
         if key not in self.shared:
             frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
@@ -158,9 +154,8 @@ class Lab:
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
         report = report or self.report
-        chosen = [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]
         runs = []
-        for arm in chosen:
+        for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
                 continue
@@ -224,18 +219,13 @@ class Lab:
     def parameters(self) -> dict:
         """What the record of the run at hand has beside its settings."""
         arm = self.current
-        values = {"classes": list(self.task.labels), "evaluation_precision": "auto"}
-        if self.labels is not None:
-            values["labels"] = self.labels
-        if arm.start:
-            values["training"] = self.config()
-        if arm.start and self.labels is not None:
-            values["start"] = arm.start
-            if self.quick:
-                values["layers_trained"] = QUICK_DEPTH
-        if arm.ratio:
-            values["ratio"] = list(arm.ratio)
-        return {**values, **arm.parameters(self, arm.recipe)}
+        few = arm.start and self.labels is not None
+        values = {"classes": list(self.task.labels), "evaluation_precision": "auto", "labels": self.labels,
+                  "training": self.config() if arm.start else None, "start": arm.start if few else None,
+                  "layers_trained": QUICK_DEPTH if few and self.quick else None,
+                  "ratio": list(arm.ratio) if arm.ratio else None}
+        return {**{name: value for name, value in values.items() if value is not None},
+                **arm.parameters(self, arm.recipe)}
 
     def _find(self) -> Run | None:
         for home in (self.chapter.id, *self.current.earlier):
@@ -245,10 +235,8 @@ class Lab:
         return None
 
     def _identity(self) -> dict:
-        from seo_core.models import fingerprint
-
         if "fingerprint" not in self.shared:
-            self.shared["fingerprint"] = fingerprint(self.settings.model)
+            self.shared["fingerprint"] = models.fingerprint(self.settings.model)
         return {"settings": self.run_settings, "data": self.task, "model_fingerprint": self.shared["fingerprint"],
                 "parameters": self.parameters()}
 
@@ -304,28 +292,27 @@ class Lab:
                       callbacks=[watch] if watch else [])
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
         series = dict(trained.series)
-        for source in (added, watch):
-            if source is not None:
-                metrics.update(source.metrics() if callable(source.metrics) else source.metrics)
-                series.update(source.series() if callable(source.series) else source.series)
+        if added is not None:
+            metrics.update(added.metrics)
+            series.update(added.series)
+        if watch is not None:
+            metrics.update(watch.metrics())
+            series.update(watch.series())
         return Made(model, metrics, series, rows=rows, start=None if folder in ("pretrained", "scratch") else folder)
 
     def _bought(self, rows: Sequence[int]) -> np.ndarray:
         """The ledger of a run, checked: `labels` different pairs of the pool."""
         rows = np.asarray(rows, np.int64)
-        name = self.current.name
-        if len(rows) != self.labels:
-            raise LabError(f"{name}: {self.labels} labels were to be bought, and {len(rows)} were")
-        if len(set(rows.tolist())) < len(rows):
-            raise LabError(f"{name}: a label was bought twice")
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.pool)):
-            raise LabError(f"{name}: a row lies outside the pool of {len(self.pool)} pairs")
+        outside = (rows < 0) | (rows >= len(self.pool))
+        for wrong, problem in ((len(rows) != self.labels, f"{self.labels} labels were to be bought, and {len(rows)} were"),
+                               (len(np.unique(rows)) < len(rows), "a label was bought twice"),
+                               (outside.any(), f"a row lies outside the pool of {len(self.pool)} pairs")):
+            if wrong:
+                raise LabError(f"{self.current.name}: {problem}")
         return rows
 
     def _record(self, made: Made, path: Path, command: str, started: float) -> None:
         """Measures a network on both official sets and the acceptance half, keeps its weights, writes its record."""
-        from seo_core.evaluation import predict
-        from seo_core.models import fingerprint, model_info
         from seo_core.training import discard_checkpoint
 
         logits_of = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
@@ -334,9 +321,9 @@ class Lab:
         metrics = {**made.metrics, **self._scores(logits)}
         if self.current.keep:  # first, so that a record never stands without them
             metrics.update(self._keep(made, path.parent / ".weights" / path.stem))
-        info = model_info(made.model, self.settings.model)
+        info = models.model_info(made.model, self.settings.model)
         if made.start is not None:
-            info["start_fingerprint"] = fingerprint(str(made.start))
+            info["start_fingerprint"] = models.fingerprint(str(made.start))
         bought = {} if made.rows is None else {"bought": made.rows}
         development = len(self.task["reward"]) + len(self.task["acceptance"])
         results.write(
@@ -350,28 +337,20 @@ class Lab:
 
     def _keep(self, made: Made, weights: Path) -> dict[str, int]:
         """Saves a network whole or not at all; size_bytes of its file, where it is one of weights."""
-        from seo_core.models import save
-
         if made.save:
             made.save(weights)
             return {}
-        save(made.model, made.tokenizer or self.tokenizer, weights)
+        models.save(made.model, made.tokenizer or self.tokenizer, weights)
         return {"size_bytes": (weights / "model.safetensors").stat().st_size}
 
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics of both official sets, and the accuracy on the acceptance half."""
-        from seo_core.evaluation import classification_metrics
-
-        metrics: dict[str, float] = {}
-        for split, values in logits.items():
-            score = classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
-            if split == "acceptance":
-                metrics["accuracy_development"] = score["accuracy"]
-                continue
-            metrics.update({key + split.removeprefix("validation"): value for key, value in score.items()})
-            if split == OFFICIAL[0]:  # the headline names of a record
-                metrics.update({key: score[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
-        return metrics
+        scores = {split: classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
+                  for split, values in logits.items()}
+        headline = {name: scores[OFFICIAL[0]][name] for name in ("f1_macro", "cross_entropy", "perplexity", "ece")}
+        return {**headline, "accuracy_development": scores["acceptance"]["accuracy"],
+                **{name + split.removeprefix("validation"): value
+                   for split in OFFICIAL for name, value in scores[split].items()}}
 
 
 def _one_at_a_time(path: Path):
@@ -386,25 +365,20 @@ def open_lab(chapter: str | Chapter, settings: RunSettings, *,
     On the ground of labels the pool is all of train, whatever train_rows says, and at most 4 000 pairs of each official
     set are read; under `quick` its train_rows, in small batches and long steps.
     """
-    from seo_core.models import backbone_config, check_max_length, load_tokenizer
-
     chapter, asked = chapter_of(chapter), settings
-    check_max_length(settings.model, settings.max_length)
-    quick = settings.profile == "quick"
-    if chapter.ground == "headline":
-        if quick:
-            settings = replace(settings, train_rows=min(settings.train_rows or QUICK_ROWS, QUICK_ROWS))
-        task = prepare(settings)
-    else:
-        if quick:
-            depth = settings.layers
-            if depth is None and chapter.layers is not None:
-                depth = min(chapter.layers, backbone_config(settings.model).num_hidden_layers)
-            settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
-                               layers=depth)
-        whole = settings if quick else replace(settings, train_rows=None)
-        task = prepare(replace(whole, evaluation_rows=settings.study_evaluation_rows))
-    return Lab(chapter, settings, task, load_tokenizer(settings.model), asked, report=report)
+    models.check_max_length(settings.model, settings.max_length)
+    quick, headline = settings.profile == "quick", chapter.ground == "headline"
+    if quick and headline:
+        settings = replace(settings, train_rows=min(settings.train_rows or QUICK_ROWS, QUICK_ROWS))
+    elif quick:
+        depth = settings.layers
+        if depth is None and chapter.layers is not None:
+            depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
+        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
+                           layers=depth)
+    task = prepare(settings if headline else replace(
+        settings, train_rows=settings.train_rows if quick else None, evaluation_rows=settings.study_evaluation_rows))
+    return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 
 
 def chapter_of(chapter: str | Chapter) -> Chapter:
@@ -418,17 +392,12 @@ def chapter_of(chapter: str | Chapter) -> Chapter:
 
 def arm_command(arm: Arm, labels: int | None, knobs: Mapping | None, name: str | None, settings: RunSettings) -> str:
     """The command that makes a run; local folders appear as `path/to/<name>`."""
-    words = ["python", "-m", "seo_core.run", "arm", arm.name]
-    if labels:
-        words += ["--labels", str(labels)]
-    if name:
-        words += ["--name", name]
-    if knobs:
-        words += ["--set", *(f"{key}={value!r}" for key, value in sorted(knobs.items()))]
-    words += ["--profile", settings.profile, "--seeds", str(settings.seed)]
-    for option in ("data", "model", "source"):
-        words += [f"--{option}", display_source(getattr(settings, option))]
-    return shlex.join(words)
+    options = {"labels": [labels] if labels else [], "name": [name] if name else [],
+               "set": [f"{key}={value!r}" for key, value in sorted((knobs or {}).items())],
+               "profile": [settings.profile], "seeds": [settings.seed],
+               **{source: [display_source(getattr(settings, source))] for source in ("data", "model", "source")}}
+    words = [word for option, values in options.items() if values for word in (f"--{option}", *map(str, values))]
+    return shlex.join(["python", "-m", "seo_core.run", "arm", arm.name, *words])
 
 
 def line(run: Run) -> str:

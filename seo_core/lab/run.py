@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seo_core import results
+from seo_core.models import load_backbone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,6 @@ class Run:
 
     def model(self):
         """The trained network. Raises LabError where its weights were not kept."""
-        from seo_core.models import load_backbone
-
         return load_backbone(str(self.folder()), num_labels=len(self.record["parameters"]["classes"]))[0]
 
 

@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from seo_core.data import Encoded, TaskData, encode
+from seo_core.data import Encoded, TaskData, encode, load_nli
 from seo_core.files import digest, lock
 from seo_core.lab.run import LabError
+from seo_core.models import load_backbone, save
 from seo_core.settings import RunSettings, resolve_path
 
 SOURCE_EPOCHS = 2  # of the source task
@@ -18,8 +19,6 @@ QUICK_DEPTH = 3  # under `quick` so many layers below the head learn, which save
 
 def source_task(settings: RunSettings, rows: int) -> TaskData:
     """The source task; "embedded" is the generator with other sentences, `rows` of them. Raises DataError."""
-    from seo_core.data import load_nli
-
     return load_nli(settings.source, **({"rows": rows, "seed": 1} if settings.source == "embedded" else {}))
 
 
@@ -40,7 +39,6 @@ def source_model(settings: RunSettings) -> Path:
 
     Raises LabError where its classes are not the target's, DataError, ModelError.
     """
-    from seo_core.models import load_backbone, save
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
     settings = replace(source_settings(settings), data=settings.source)
