@@ -120,10 +120,3 @@ def check(config, error: type[Exception] = ValueError, *, prefix: str = "") -> N
                 check_number(name, entry, whole=whole, error=error, **each.metadata.get("bounds", {}))
         elif declared in ("str", "bool") and type(value).__name__ != declared:
             raise error(f"{name} must be {declared}, got {value!r}")
-
-
-def check_least(recipe, *, above: bool = False, **least: float) -> None:
-    """Raises ValueError for a field that is below its least value (above: or equals it), or not finite; None passes."""
-    for name, low in least.items():
-        if getattr(recipe, name) is not None:
-            check_number(name, getattr(recipe, name), error=ValueError, **{"above" if above else "least": low})

@@ -7,9 +7,9 @@
 
 baseline.py has the network that every chapter on compression starts from; transfer.py, acquisition.py, augmentation.py
 and self_training.py the arms of the chapters on data; pruning.py, quantization.py and distillation.py those on
-compression; texts.py what several of them read; costs.py what a result cost, all that it needed included. Every module
-here is loaded when a lab is opened, so an arm that one declares is known. A module imports those whose arms its own
-need: a chapter is run again when one of these changed.
+compression; compression.py, teaching.py and texts.py what several share; costs.py what a result cost, all that it
+needed included. Every module here is loaded when a lab is opened, so an arm that one declares is known. A module
+imports those whose arms its own need: a chapter is run again when one of these changed.
 """
 
 from __future__ import annotations

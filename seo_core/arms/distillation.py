@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from seo_core.arms.compression import Work, checkpoint, deployed, recipes
+from seo_core.arms.compression import checkpoint, deployed, recipes
 from seo_core.arms.pruning import ITERATIVE, PRUNING
+from seo_core.arms.teaching import Work
 from seo_core.arms.texts import reading, sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation.losses import DistillationConfig

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.arms.compression import Work, checkpoint, recipes
+from seo_core.arms.compression import checkpoint, recipes
+from seo_core.arms.teaching import Work
 from seo_core.arms.texts import sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation.losses import DistillationConfig

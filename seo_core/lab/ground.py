@@ -303,12 +303,13 @@ class Lab:
     def _bought(self, rows: Sequence[int]) -> np.ndarray:
         """The ledger of a run, checked: `labels` different pairs of the pool."""
         rows = np.asarray(rows, np.int64)
-        outside = (rows < 0) | (rows >= len(self.pool))
-        for wrong, problem in ((len(rows) != self.labels, f"{self.labels} labels were to be bought, and {len(rows)} were"),
-                               (len(np.unique(rows)) < len(rows), "a label was bought twice"),
-                               (outside.any(), f"a row lies outside the pool of {len(self.pool)} pairs")):
-            if wrong:
-                raise LabError(f"{self.current.name}: {problem}")
+        name = self.current.name
+        if len(rows) != self.labels:
+            raise LabError(f"{name}: {self.labels} labels were to be bought, and {len(rows)} were")
+        if len(np.unique(rows)) < len(rows):
+            raise LabError(f"{name}: a label was bought twice")
+        if ((rows < 0) | (rows >= len(self.pool))).any():
+            raise LabError(f"{name}: a row lies outside the pool of {len(self.pool)} pairs")
         return rows
 
     def _record(self, made: Made, path: Path, command: str, started: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def source_model(settings: RunSettings) -> Path:
 
     settings = replace(source_settings(settings), data=settings.source)
     identity = {name: value for name, value in settings.asdict().items() if name != "results_dir"}
-    name = digest(json.dumps(identity, sort_keys=True), length=8)
+    name = digest(identity, length=8)
     folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
     with lock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
         if folder.is_dir():
