@@ -219,10 +219,10 @@ class Lab:
     def parameters(self) -> dict:
         """What the record of the run at hand has beside its settings."""
         arm = self.current
-        few = arm.start and self.labels is not None
+        labelled = arm.start and self.labels is not None
         values = {"classes": list(self.task.labels), "evaluation_precision": "auto", "labels": self.labels,
-                  "training": self.config() if arm.start else None, "start": arm.start if few else None,
-                  "layers_trained": QUICK_DEPTH if few and self.quick else None,
+                  "training": self.config() if arm.start else None, "start": arm.start if labelled else None,
+                  "layers_trained": QUICK_DEPTH if labelled and self.quick else None,
                   "ratio": list(arm.ratio) if arm.ratio else None}
         return {**{name: value for name, value in values.items() if value is not None},
                 **arm.parameters(self, arm.recipe)}
