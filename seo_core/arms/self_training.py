@@ -34,7 +34,7 @@ def scored(labels: int | None, quick: bool) -> int:
 
 
 def pseudo_labelled(lab: Lab, teachers: Sequence[Run], config: SelfTrainingConfig, *, strong: bool,
-           size: int | None = None) -> Added:
+                    size: int | None = None) -> Added:
     """The teachers' labels for `size` (8 000) other pairs of the pool, a loss to learn them by, and their quality."""
     rows = teachers[0].rows
     chosen = lab.candidates(rows, 1, size or scored(None, lab.quick))
