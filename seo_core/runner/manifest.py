@@ -83,37 +83,28 @@ class Manifest:
 
     def inputs(self, chapter: Chapter) -> tuple[str, ...]:
         """The ids of the chapters that `chapter` needs, with "*" expanded."""
-        names: list[str] = []
-        for name in chapter.inputs:
-            if name == ALL_RECORDS:
-                names += [c.id for c in self.chapters if c.kind != "aggregate" and c.id != chapter.id]
-            else:
-                names.append(name)
-        return tuple(dict.fromkeys(names))
+        every = [c.id for c in self.chapters if c.kind != "aggregate" and c.id != chapter.id]
+        return tuple(dict.fromkeys(i for name in chapter.inputs for i in (every if name == ALL_RECORDS else [name])))
 
     def ordered(self) -> tuple[Chapter, ...]:
         """The chapters with every input before its reader, otherwise in manifest order.
 
         Raises RunnerError if they depend on each other in a circle.
         """
-        done: dict[str, Chapter] = {}
-        waiting = list(self.chapters)
+        waiting, order = dict(self.by_id), []
         while waiting:
-            ready = next((c for c in waiting if all(i in done for i in self.inputs(c))), None)
+            ready = next((name for name, c in waiting.items() if waiting.keys().isdisjoint(self.inputs(c))), None)
             if ready is None:
-                names = ", ".join(c.id for c in waiting)
-                raise RunnerError(f"book/manifest.yml: the inputs of {names} form a circle")
-            done[ready.id] = ready
-            waiting.remove(ready)
-        return tuple(done.values())
+                raise RunnerError(f"book/manifest.yml: the inputs of {', '.join(waiting)} form a circle")
+            order.append(waiting.pop(ready))
+        return tuple(order)
 
     def toc(self) -> dict:
         """The table of contents as Jupyter Book reads it."""
         parts = []
         for part in self.parts:
-            files = [*part.get("pages", ()),
-                     *(f"notebooks/{c.id}" for c in self.chapters if c.part == part["caption"])]
-            if files:
+            chapters = [f"notebooks/{c.id}" for c in self.chapters if c.part == part["caption"]]
+            if files := [*part["pages"], *chapters]:
                 parts.append({"caption": part["caption"], "chapters": [_entry(f) for f in files]})
         return {"format": "jb-book", "root": self.root, "parts": parts}
 
@@ -142,13 +133,11 @@ def load_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise RunnerError(f"no book here: {path} does not exist; name the book with --book PATH") from None
     except yaml.YAMLError as error:
-        line = str(error).replace("\n", " ")
-        raise RunnerError(f"book/manifest.yml is not valid YAML: {line}") from None
+        raise RunnerError(f"book/manifest.yml is not valid YAML: {' '.join(str(error).splitlines())}") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("chapters"), list):
         raise RunnerError("book/manifest.yml must have the keys root, parts and chapters")
-    parts = tuple(_part(entry) for entry in raw.get("parts") or ())
-    chapters = tuple(_chapter(entry) for entry in raw["chapters"])
-    manifest = Manifest(Path(folder), str(raw.get("root", "book/intro")), parts, chapters)
+    manifest = Manifest(Path(folder), str(raw.get("root", "book/intro")), tuple(map(_part, raw.get("parts") or ())),
+                        tuple(map(_chapter, raw["chapters"])))
     _check(manifest)
     return manifest
 
@@ -169,29 +158,24 @@ def _chapter(entry: dict) -> Chapter:
     if not isinstance(entry, dict) or {"id", "title", "part", "kind"} - set(entry):
         raise RunnerError(f"book/manifest.yml: chapter {name!r} needs id, title, part and kind")
     for key in set(entry) - _CHAPTER_KEYS:
-        raise RunnerError(f"book/manifest.yml: chapter {name!r}: unknown key {key!r}"
-                          f"{suggest(key, _CHAPTER_KEYS)}")
-    mutation = entry.get("mutation") or ()
-    return Chapter(id=name, title=entry["title"], part=entry["part"], kind=entry["kind"],
-                   inputs=tuple(entry.get("inputs") or ()), outputs=tuple(entry.get("outputs") or ()),
-                   mutation=tuple([mutation] if isinstance(mutation, dict) else mutation))
+        raise RunnerError(f"book/manifest.yml: chapter {name!r}: unknown key {key!r}{suggest(key, _CHAPTER_KEYS)}")
+    lists = {key: entry.get(key) or () for key in ("inputs", "outputs", "mutation")}
+    if isinstance(lists["mutation"], dict):
+        lists["mutation"] = [lists["mutation"]]
+    return Chapter(**{**entry, **{key: tuple(values) for key, values in lists.items()}})
 
 
 def _check(manifest: Manifest) -> None:
-    ids = [c.id for c in manifest.chapters]
-    captions = [p["caption"] for p in manifest.parts]
+    ids, captions = [c.id for c in manifest.chapters], [p["caption"] for p in manifest.parts]
     for chapter in manifest.chapters:
         where = f"book/manifest.yml: chapter {chapter.id!r}"
         if ids.count(chapter.id) > 1:
             raise RunnerError(f"{where} is listed twice")
-        if chapter.kind not in KINDS:
-            raise RunnerError(f"{where}: unknown kind {chapter.kind!r}{suggest(chapter.kind, KINDS)}")
-        if chapter.part not in captions:
-            raise RunnerError(f"{where}: unknown part {chapter.part!r}{suggest(chapter.part, captions)}")
-        for name in chapter.inputs:
-            if name != ALL_RECORDS and name not in ids:
-                raise RunnerError(f"{where}: unknown input {name!r}{suggest(name, ids)}")
-        for mutation in chapter.mutation:
-            if set(mutation) != {"target", "replacement"}:
-                raise RunnerError(f"{where}: a mutation has the keys target and replacement")
+        named = [("kind", chapter.kind, KINDS), ("part", chapter.part, captions),
+                 *(("input", name, ids) for name in chapter.inputs if name != ALL_RECORDS)]
+        for what, name, known in named:
+            if name not in known:
+                raise RunnerError(f"{where}: unknown {what} {name!r}{suggest(name, known)}")
+        if any(set(mutation) != {"target", "replacement"} for mutation in chapter.mutation):
+            raise RunnerError(f"{where}: a mutation has the keys target and replacement")
     manifest.ordered()

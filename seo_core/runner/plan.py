@@ -22,7 +22,16 @@ from seo_core.checks import suggest
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.runner.state import Options, Tree, read_json, signature, sources, stale
+from seo_core.runner.state import (
+    Options,
+    Tree,
+    book_environment,
+    prepended,
+    read_json,
+    signature,
+    sources,
+    stale,
+)
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -66,26 +75,22 @@ def check_parameters(manifest: Manifest, chapters, extra: dict) -> None:
 
     known: dict[str, str] = {}
     for chapter in chapters:
-        found = inspect_notebook(manifest.notebook(chapter.id))
-        missing = [name for name in STANDARD if name not in found]
-        if missing:
-            raise RunnerError(f"notebooks/{chapter.id}.ipynb: the cell tagged \"parameters\" lacks "
-                              f"{', '.join(missing)}")
-        known.update({name: entry["inferred_type_name"] for name, entry in found.items()})
+        declared = inspect_notebook(manifest.notebook(chapter.id))
+        if absent := [name for name in STANDARD if name not in declared]:
+            raise RunnerError(f"notebooks/{chapter.id}.ipynb: the cell tagged \"parameters\" lacks {', '.join(absent)}")
+        known |= {name: entry["inferred_type_name"] for name, entry in declared.items()}
     for name, value in extra.items():
         if name not in known:
             raise UsageError(f"unknown parameter {name!r}{suggest(name, known)}")
         wanted = _TYPES.get(known[name])
-        wrong = wanted and (not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)))
-        if wrong:
+        if wanted and (not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool))):
             raise UsageError(f"parameter {name!r} must be {known[name]}, got {value!r}")
 
 
 def tasks(manifest: Manifest, chapters, seeds) -> list[Task]:
     """The tasks of some chapters, inputs first."""
     chosen = {c.id for c in chapters}
-    order = [c for c in manifest.ordered() if c.id in chosen]
-    return [Task(c, seed) for c in order for seed in (seeds[:1] if c.once else seeds)]
+    return [Task(c, seed) for c in manifest.ordered() if c.id in chosen for seed in (seeds[:1] if c.once else seeds)]
 
 
 def needs(manifest: Manifest, task: Task, batch: list[Task]) -> list[Task]:
@@ -98,8 +103,7 @@ def needs(manifest: Manifest, task: Task, batch: list[Task]) -> list[Task]:
 # -- running ------------------------------------------------------------------------------------
 
 
-def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force: bool = False,
-        say=print) -> Outcome:
+def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force: bool = False, say=print) -> Outcome:
     """Run the chapters that are not complete and stage the first seed's notebooks.
 
     Prints a line per task with `say`; on a terminal a bar below says where the running chapters are. Raises
@@ -161,9 +165,9 @@ class _Batch:
                 self.unstage(task)
                 self.tell(task, "not run: one of its inputs failed")
                 continue
-            alone = task.chapter.kind == "benchmark" or any(t.chapter.kind == "benchmark" for t in self.running)
-            if (any(t in self.waiting or t in self.running for t in before) or len(self.running) >= self.jobs
-                    or (alone and self.running)):
+            alone = any(t.chapter.kind == "benchmark" for t in (task, *self.running))
+            if any(t in self.waiting or t in self.running for t in before) or (
+                    len(self.running) >= (1 if alone else self.jobs)):
                 continue  # before anything is read: this is asked several times a second
             self.waiting.remove(task)
             now = signature(self.manifest, task.chapter, task.seed, self.options)
@@ -188,13 +192,13 @@ class _Batch:
                 self.outcome.ran.append(task)
                 self.stage(task)
                 edited = self.edited(task, worker)
-                self.tell(task, f"done in {result['seconds']:.0f} s"
-                          + (f"; {edited} changed while it ran: kept, and due again" if edited else ""))
+                remark = f"; {edited} changed while it ran: kept, and due again" if edited else ""
+                self.tell(task, f"done in {result['seconds']:.0f} s{remark}")
             else:
                 self.outcome.failed.append(task)
                 kept = Path(result.get("failed") or "")
-                self.tell(task, f"FAILED: {result['error']}" + (
-                    f"\n    its notebook, with the traceback: {os.path.relpath(kept)}" if kept.is_file() else ""))
+                remark = f"\n    its notebook, with the traceback: {os.path.relpath(kept)}" if kept.is_file() else ""
+                self.tell(task, f"FAILED: {result['error']}{remark}")
 
     def edited(self, task: Task, worker: _Worker) -> str:
         """The modules or the notebook that were edited while a chapter ran; its state then says that it is due again.
@@ -242,18 +246,16 @@ class _Worker:
         self.signature, self.started = now, time.time()
         manifest, options, tree = batch.manifest, batch.options, batch.tree
         sha, dirty = commit(manifest.folder)
-        job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id,
-               "seed": task.seed, "source": str(manifest.notebook(task.chapter.id)),
-               "parameters": _declared(manifest, task, options), "shown": options.shown,
-               "signature": now, "commit": "" if sha == "unknown" else sha[:10] + "+" * dirty}
+        job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id, "seed": task.seed,
+               "source": str(manifest.notebook(task.chapter.id)), "parameters": _declared(manifest, task, options),
+               "shown": options.shown, "signature": now, "commit": "" if sha == "unknown" else sha[:10] + "+" * dirty}
         self.log = tree.sidecar(task.chapter.id, task.seed, "log")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
-                env=_environment(manifest.folder, tree, batch.jobs))
+                [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=log, text=True, start_new_session=True, env=_environment(manifest.folder, tree, batch.jobs))
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
 
@@ -286,22 +288,16 @@ class _Worker:
 
 def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
     """The parameters to pass: the standard ones, and of the others those the chapter has."""
-    parameters = options.parameters(task.seed)
-    if not options.optional:
-        return parameters
     from papermill import inspect_notebook
 
-    found = inspect_notebook(manifest.notebook(task.chapter.id))
-    return {name: value for name, value in parameters.items() if name in found}
+    declared = inspect_notebook(manifest.notebook(task.chapter.id))
+    return {name: value for name, value in options.parameters(task.seed).items() if name in declared}
 
 
 def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
     """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
-    package = str(Path(__file__).resolve().parent.parent.parent)
-    environment = {**os.environ, "SEO_BOOK": str(root), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-                   "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
-                   "JUPYTER_PATH": os.pathsep.join(filter(None, [str(tree.state / "jupyter"),
-                                                                 os.environ.get("JUPYTER_PATH")]))}
+    environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1",
+                                   JUPYTER_PATH=prepended("JUPYTER_PATH", tree.state / "jupyter"))
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     return environment
@@ -309,9 +305,8 @@ def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
 
 def _make_kernel(tree: Tree) -> None:
     """A `python3` kernel that is this very interpreter, found before any other of that name."""
-    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": "Python 3", "language": "python",
-            "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
+    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python",
+            "display_name": "Python 3", "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
     files.write(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec), sync=False)
 
 

@@ -15,38 +15,36 @@ from pathlib import Path
 from seo_core import files
 from seo_core.runner import RunnerError, api
 from seo_core.runner.manifest import Manifest
-from seo_core.runner.state import Tree, digest, environment_hash, read_json
+from seo_core.runner.state import Tree, book_environment, digest, environment_hash, read_json
 
 COMMITTED = "committed"  # the "profile" of a tree made of the committed notebooks
-_NOT_STAGED = ("manifest.yml", "_toc.yml", "status.md")  # the manifest would make the tree a book
+_NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the manifest would make the tree a book
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 _STAMP = ".seo-build"
+_COMMITTED = ("These pages show the outputs committed with the notebooks (profile `quick`); nothing was run to build "
+              "them. `make book` runs every chapter and renders what it computed.")
+_RUN = ("What was run to build these pages. A chapter is complete only if each of its checked cells, which assert its "
+        "point, has passed. Verdicts on the papers' claims are on the claims page.")
 
 
 def stage_prose(manifest: Manifest, tree: Tree) -> None:
     """Copy book/ and the few root files that pages include; remove what is no longer there."""
     root, staging = manifest.folder, tree.staging
-    wanted = {Path(name): root / name for name in _ROOT_FILES if (root / name).is_file()}
+    wanted = {Path(name): (root / name).read_bytes() for name in _ROOT_FILES if (root / name).is_file()}
     for path in (root / "book").rglob("*"):
         relative = path.relative_to(root)
         hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-        if path.is_file() and not hidden and relative.as_posix() not in {f"book/{n}" for n in _NOT_STAGED}:
-            wanted[relative] = path
-    generated = {Path("book/_toc.yml"): manifest.toc_text()}
-    index = wanted.pop(Path(f"{api.INDEX}.md"), None)
-    if index is not None:
-        texts = api.pages(index.read_text(encoding="utf-8"))
-        generated |= {Path(f"{page}.md"): text for page, text in texts.items()}
-    for relative, source in wanted.items():
-        files.write(staging / relative, source.read_bytes(), sync=False)
-    for path in list((staging / "book").rglob("*")):
-        if path.is_file() and path.relative_to(staging) not in {*wanted, *generated, Path("book/status.md")}:
-            path.unlink()
-    for relative, text in generated.items():
-        files.write(staging / relative, text, sync=False)
-    known = {f"{c.id}.ipynb" for c in manifest.chapters}
-    for path in (staging / "notebooks").glob("*.ipynb"):
-        if path.name not in known:
+        if path.is_file() and not hidden and relative.as_posix() not in _NOT_STAGED:
+            wanted[relative] = path.read_bytes()
+    index = Path(f"{api.INDEX}.md")
+    if index in wanted:
+        wanted |= {Path(f"{page}.md"): text for page, text in api.pages(wanted[index].decode()).items()}
+    wanted[Path("book/_toc.yml")] = manifest.toc_text()
+    for relative, content in wanted.items():
+        files.write(staging / relative, content, sync=False)
+    kept = {*wanted, Path("book/status.md"), *(Path(f"notebooks/{c.id}.ipynb") for c in manifest.chapters)}
+    for path in [*(staging / "book").rglob("*"), *(staging / "notebooks").glob("*.ipynb")]:
+        if path.is_file() and path.relative_to(staging) not in kept:
             path.unlink()
 
 
@@ -58,20 +56,12 @@ def stage_committed(manifest: Manifest, tree: Tree) -> None:
 
 def status_page(manifest: Manifest, tree: Tree) -> str:
     """The generated page: for each chapter its run time, parameters, commit and checks (Markdown)."""
-    lines = ["# Status of this book", ""]
-    if tree.profile == COMMITTED:
-        lines += ["These pages show the outputs committed with the notebooks (profile `quick`); nothing was "
-                  "run to build them. `make book` runs every chapter and renders what it computed.", ""]
-    else:
-        lines += ["What was run to build these pages. A chapter is complete only if each of its checked "
-                  "cells, which assert its point, has passed. Verdicts on the papers' claims are on the "
-                  "claims page.", ""]
-    lines += ["| chapter | run time | parameters | finished (UTC) | commit | check |",
-              "|---|---:|---|---|---|---|"]
+    lines = ["# Status of this book", "", _COMMITTED if tree.profile == COMMITTED else _RUN, "",
+             "| chapter | run time | parameters | finished (UTC) | commit | check |", "|---|---:|---|---|---|---|"]
     for chapter in manifest.chapters:
         link = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)"
-        seed = _staged_seed(tree, chapter.id)
-        state = read_json(tree.sidecar(chapter.id, seed)) if seed is not None else {}
+        seed = tree.state / "staged" / chapter.id
+        state = read_json(tree.sidecar(chapter.id, seed.read_text())) if seed.is_file() else {}
         if not state:
             lines.append(f"| {link} | – | as committed | – | – | not run here |")
             continue
@@ -88,13 +78,8 @@ def status_page(manifest: Manifest, tree: Tree) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _staged_seed(tree: Tree, name: str) -> int | None:
-    path = tree.state / "staged" / name
-    return int(path.read_text()) if path.is_file() else None
-
-
 def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False, say=print) -> Path:
-    """Build the staging tree into `output`; returns its index.html.
+    """Build the staging tree into `output` and say where it is; returns its index.html.
 
     Nothing is built if nothing changed since. Raises RunnerError with Sphinx's warnings if there
     are any; the previous pages then stay.
@@ -103,27 +88,23 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
     with files.lock(manifest.folder / "_build" / ".render.lock", in_use):
         stage_prose(manifest, tree)
         files.write(tree.staging / "book" / "status.md", status_page(manifest, tree), sync=False)
-        _check_pages(manifest, tree)
-        stamp = _stamp(tree)
-        built = output / _STAMP
+        for page in manifest.pages():
+            if not any((tree.staging / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb", ".rst")):
+                raise RunnerError(f"book/manifest.yml lists the page {page}, but there is no {page}.md")
+        stamp, built = _stamp(tree), output / _STAMP
         if not force and built.is_file() and built.read_text() == stamp:
             say("pages are up to date")
-            return output / "index.html"
-        if output.is_dir() and not built.is_file() and any(output.iterdir()):
-            raise RunnerError(f"{output} holds files that are no earlier build of this book; "
-                              "choose another folder or empty it")
-        say("rendering …")
-        pages = _jupyter_book(manifest, tree)
-        (pages / _STAMP).write_text(stamp)
-        with files.atomic_folder(output) as folder:
-            shutil.copytree(pages, folder, dirs_exist_ok=True)
+        else:
+            if output.is_dir() and not built.is_file() and any(output.iterdir()):
+                raise RunnerError(f"{output} holds files that are no earlier build of this book; choose another folder "
+                                  "or empty it")
+            say("rendering …")
+            pages = _jupyter_book(manifest, tree)
+            (pages / _STAMP).write_text(stamp)
+            with files.atomic_folder(output) as folder:
+                shutil.copytree(pages, folder, dirs_exist_ok=True)
+    say(f"the book is at {os.path.relpath(output / 'index.html')}")
     return output / "index.html"
-
-
-def _check_pages(manifest: Manifest, tree: Tree) -> None:
-    for page in manifest.pages():
-        if not any((tree.staging / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb", ".rst")):
-            raise RunnerError(f"book/manifest.yml lists the page {page}, but there is no {page}.md")
 
 
 def _stamp(tree: Tree) -> str:
@@ -143,23 +124,17 @@ def _jupyter_book(manifest: Manifest, tree: Tree) -> Path:
     work = manifest.folder / "_build" / "render" / tree.profile
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
-               str(tree.staging), "--config", str(tree.staging / "_config.yml"),
-               "--toc", str(tree.staging / "book" / "_toc.yml"), "--path-output", str(work),
-               "-n", "-W", "--keep-going"]
-    package = str(Path(__file__).resolve().parent.parent.parent)
-    environment = {**os.environ, "SEO_BOOK": str(manifest.folder), "NO_COLOR": "1",
-                   "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    log = work / "log.txt"
-    log.write_text(done.stdout + done.stderr)
-    pages = work / "_build" / "html"
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(tree.staging),
+               "--config", tree.staging / "_config.yml", "--toc", tree.staging / "book" / "_toc.yml",
+               "--path-output", work, "-n", "-W", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env=book_environment(manifest.folder, NO_COLOR="1"))
+    printed, pages = done.stdout + done.stderr, work / "_build" / "html"
+    (work / "log.txt").write_text(printed)
     if done.returncode or not (pages / "index.html").is_file():
-        lines = [line for line in (done.stdout + done.stderr).splitlines()
-                 if "WARNING" in line or "ERROR" in line or "Error:" in line]
-        text = "\n".join(f"    {line}" for line in dict.fromkeys(lines)) or f"    see {log}"
+        lines = [line for line in printed.splitlines() if "WARNING" in line or "ERROR" in line or "Error:" in line]
+        text = "\n".join(f"    {line}" for line in dict.fromkeys(lines)) or f"    see {work / 'log.txt'}"
         raise RunnerError(f"the book did not build without warnings:\n{text}")
     for name in (".doctrees", ".buildinfo"):
-        path = pages / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        files.remove(pages / name)
     return pages

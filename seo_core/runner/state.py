@@ -9,6 +9,7 @@ that was written, its records are still in the results store, and every componen
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +45,8 @@ class Options:
     def parameters(self, seed: int) -> dict:
         """The papermill parameters of one chapter run; those left at "default" are not passed."""
         named = {"data": self.data, "model": self.model, "results_dir": self.results_dir}
-        return {"profile": self.profile, "seed": seed,
-                **{k: v for k, v in named.items() if v != "default"}, **self.optional}
+        given = {name: value for name, value in named.items() if value != "default"}
+        return {"profile": self.profile, "seed": seed, **given, **self.optional}
 
     @property
     def optional(self) -> dict:
@@ -91,6 +92,17 @@ class Tree:
         return self.state / f"{name}-seed{seed}.{suffix}"
 
 
+def book_environment(root: Path, **variables: str) -> dict[str, str]:
+    """The environment of a process of the book: this one's, with the book, this package, and further variables."""
+    package = Path(__file__).resolve().parent.parent.parent
+    return {**os.environ, "SEO_BOOK": str(root), "PYTHONPATH": prepended("PYTHONPATH", package), **variables}
+
+
+def prepended(variable: str, folder: Path) -> str:
+    """The value of an environment variable that lists folders, with one more before the others."""
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
+
+
 def digest(*parts) -> str:
     """16 hex digits over the parts, each by its own digest."""
     return files.digest(*map(files.digest, parts), length=16)
@@ -131,9 +143,8 @@ def source_hash(source: str, root: Path) -> str:
     path = root / Path(source).expanduser()
     if not source.startswith((".", "/", "~")) or not path.exists():
         return digest(source)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    listing = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
-    return digest(source, *listing)
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return digest(source, *(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in inside))
 
 
 def records_hash(*folders: Path) -> str:
@@ -168,33 +179,24 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
     """Component -> hash, for everything a chapter's output depends on."""
     from seo_core.results.provenance import code_hash
 
-    root, notebook = manifest.folder, manifest.notebook(chapter.id)
-    settings = options.settings(seed)
-    results = results_folder(options, root)
-    reads = [results / name for i in manifest.inputs(chapter) for name in manifest.by_id[i].outputs]
-    reference = root / "book" / "reference"
+    root, notebook, settings = manifest.folder, manifest.notebook(chapter.id), options.settings(seed)
+    results, reference = results_folder(options, root), root / "book" / "reference"
+    inputs = [manifest.by_id[name] for name in manifest.inputs(chapter)]
+    reads = [results / name for each in inputs for name in each.outputs]
     if chapter.kind == "aggregate":
         reads += sorted(p for p in reference.glob("*") if p.is_dir())
     elif results.parent != reference.resolve():  # what a chapter shows of the committed results
-        shown = [chapter, *(manifest.by_id[i] for i in manifest.inputs(chapter))]
-        reads += [p for c in shown for name in c.outputs for p in sorted(reference.glob(f"*/{name}"))]
-    return {
-        "parameters": digest(options.parameters(seed)),
-        "notebook": notebook_hash(notebook),
-        "code": code_hash(sources(notebook)),
-        "data": source_hash(settings.data, root),
-        "model": source_hash(settings.model, root),
-        "source": source_hash(settings.source, root),
-        "inputs": records_hash(*reads),
-        "environment": environment_hash(),
-        "operators": operators_hash(),
-    }
+        shown = [name for each in (chapter, *inputs) for name in each.outputs]
+        reads += [path for name in shown for path in sorted(reference.glob(f"*/{name}"))]
+    return {"parameters": digest(options.parameters(seed)), "notebook": notebook_hash(notebook),
+            "code": code_hash(sources(notebook)),
+            **{name: source_hash(getattr(settings, name), root) for name in ("data", "model", "source")},
+            "inputs": records_hash(*reads), "environment": environment_hash(), "operators": operators_hash()}
 
 
 def stale(tree: Tree, chapter: Chapter, seed: int, now: dict[str, str], options: Options) -> str | None:
     """Why a chapter has to run, in two or three words; None if it is complete."""
-    state = read_json(tree.sidecar(chapter.id, seed))
-    executed = tree.executed(chapter.id, seed)
+    state, executed = read_json(tree.sidecar(chapter.id, seed)), tree.executed(chapter.id, seed)
     if not state or not executed.is_file():
         return "not run yet"
     if state.get("status") != "complete":
@@ -207,9 +209,8 @@ def stale(tree: Tree, chapter: Chapter, seed: int, now: dict[str, str], options:
     for key, value in now.items():
         if state.get("signature", {}).get(key) != value:
             return f"{key} changed"
-    results = results_folder(options, tree.root)
     pattern = "*.json" if chapter.once else f"*-seed{seed}.json"
     for name in chapter.outputs:
-        if not any((results / name).glob(pattern)):
+        if not any((results_folder(options, tree.root) / name).glob(pattern)):
             return f"no records of {name}"
     return None

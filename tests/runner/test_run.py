@@ -399,6 +399,7 @@ def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
     assert changed == {"12_distillation", "13_quantization_distillation"}
 
 
+@pytest.mark.kernel
 def test_an_edit_while_a_chapter_runs_makes_it_due_again_and_loses_nothing(book, tmp_path):
     shutil.copytree(minibook.ROOT / "seo_core", tmp_path / "seo_core", ignore=shutil.ignore_patterns("__pycache__"))
     edit(book, "numbers", "value = 1000", "import time; time.sleep(4); value = 1000")
