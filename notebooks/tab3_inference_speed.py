@@ -63,7 +63,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 
 # %%
 small = replace(settings, layers=2) if profile == "quick" else settings
-lab = open_lab("tab3_inference_speed", small)
+lab = open_lab("02_baseline", small)
 network, texts = lab.network(), lab.encoded("train").take(range(64))
 folder, scales = tempfile.TemporaryDirectory(), calibrate(network, texts)
 paths = {"static": ExportConfig(max_length=settings.max_length), "first token off": ExportConfig(first_token_only=False)}

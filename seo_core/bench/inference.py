@@ -89,7 +89,7 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
     from seo_core.models.backbone import model_info
 
     config = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig)})
-    lab = plan["lab"] or open_lab(EXPERIMENT, settings)
+    lab = plan["lab"] or open_lab("02_baseline", settings)
     base = None if plan["untrained"] else lab.arm("base")
     model, encoded = base.model() if base else lab.network(), lab.encoded("validation_matched")
     rows, threads = chosen_rows(encoded, config), config.threads

@@ -195,7 +195,7 @@ def test_unknown_names_are_answered_with_known_ones(lab):
 
 
 @pytest.mark.parametrize("knobs, words", [
-    ({"temperature": -1.0}, "temperature must be above 0"), ({"alpha_low": -1.0}, "alpha_low and alpha_high must be 0"),
+    ({"temperature": -1.0}, "temperature must be above 0"), ({"alpha_low": -1.0}, "alpha_low must be 0 or more"),
     ({"embedding_bits": 3}, "embedding_bits must be one of"), ({"teachers": 0}, "teachers must be 1 or more"),
     ({"dropout": 2.0}, "dropout must be 0 or more and below 1"), ({"depth": 0}, "depth must be 1 or more"),
     ({"error": float("nan")}, "error must be 0 or more"), ({"layers": (1, 1)}, "layers must be distinct numbers"),

@@ -14,6 +14,7 @@ from seo_core.lab.arm import ARMS, BUDGETS, Arm, Chapter
 from seo_core.lab.run import Added, LabError, Made
 from seo_core.settings import load_settings
 
+pytestmark = pytest.mark.trains
 TRIAL = Chapter("05_transfer_learning", budgets=(32,))
 
 

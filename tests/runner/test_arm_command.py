@@ -46,6 +46,7 @@ def test_arms_that_are_not_sound_are_one_line_too(capsys, monkeypatch):
     assert "did you mean 'supervised'?" in err and len(err.strip().splitlines()) == 1 and "vocabulary" not in err
 
 
+@pytest.mark.trains
 def test_an_arm_is_made_once_for_each_seed(capsys, tmp_path):
     assert main(["arm", "supervised", "--labels", "32", "--results-dir", str(tmp_path), "--seeds", "3", "4"]) == 0
     records = results.load_records(tmp_path)
