@@ -45,8 +45,6 @@ class RunSettings:
     warmup_fraction: float = share(default=0.06)  # as in RoBERTa's fine-tuning recipe
     weight_decay: float = at_least(0, default=0.01)  # BERT's value; not on biases and LayerNorm
     freeze_embeddings: bool = True  # word table: half the weights; faster, effect on accuracy not measured
-    lambda_data: float = at_least(0, default=0.5)  # lambda_1 at the start (the papers' value)
-    lambda_model: float = at_least(0, default=0.5)  # lambda_2 at the start (the papers' value)
 
     def asdict(self) -> dict:
         """The settings as a plain dict (what goes into a record)."""

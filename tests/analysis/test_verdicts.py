@@ -62,7 +62,7 @@ def test_the_setting_and_the_other_papers_numbers():
     assert (s["pairs"], s["parameters"], s["layers"], s["hidden"], s["heads"]) == (433_000, 110_000_000, 12,
                                                                                    768, 12)
     assert (s["learning_rate"], s["batch_size"], s["epochs"]) == (2e-5, 32, 20)
-    assert s["lambda_1"] == s["lambda_2"] == load_settings("paper").lambda_data == 0.5
+    assert s["lambda_1"] == s["lambda_2"] == 0.5
     t = papers.TKD_SETTING
     assert (t["accuracy"], t["f1"], t["layers"], t["heads"]) == (98.32, 97.14, 12, 8)
     assert t["temperatures"] == (1, 2, 5)
