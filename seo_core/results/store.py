@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -86,10 +85,10 @@ def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") 
 
 
 def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
-    everything = settings.asdict()
-    everything.pop("results_dir")  # where the record lies is no property of the run
-    everything.update({name: display_source(everything[name]) for name in ("data", "model", "source")})
-    return _plain({**everything, **(parameters or {})})
+    chosen = settings.asdict()
+    chosen.pop("results_dir")  # where the record lies is no property of the run
+    sources = {name: display_source(chosen[name]) for name in ("data", "model", "source")}
+    return _plain({**chosen, **sources, **(parameters or {})})
 
 
 def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
@@ -117,16 +116,14 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
                         parameters=parameters)
     if exact.is_file():
         return exact
-    name = re.compile(rf"{re.escape(configuration)}-[0-9a-f]{{8}}-seed{settings.seed}\.json")
     wanted, defaults = _parameters(settings, parameters), _defaults(settings, parameters)
     fitting = []
-    for path in exact.parent.glob(f"{configuration}-*-seed{settings.seed}.json"):
-        if name.fullmatch(path.name):
-            record = _read(path)
-            if (record["data"]["fingerprint"] == data.fingerprint
-                    and record["model"]["fingerprint"] == model_fingerprint
-                    and _fits(record["parameters"], wanted, defaults)):
-                fitting.append((record["provenance"]["finished"], path))
+    for path in exact.parent.glob(f"{configuration}-{'[0-9a-f]' * 8}-seed{settings.seed}.json"):
+        record = _read(path)
+        same_ground = (record["data"]["fingerprint"] == data.fingerprint
+                       and record["model"]["fingerprint"] == model_fingerprint)
+        if same_ground and _fits(record["parameters"], wanted, defaults):
+            fitting.append((record["provenance"]["finished"], path))
     return max(fitting)[1] if fitting else None
 
 
@@ -144,21 +141,18 @@ def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
         if key not in recorded:
             if key not in defaults or wanted[key] != defaults[key]:
                 return False
-        elif key not in wanted:
-            return False
-        elif isinstance(wanted[key], dict) and isinstance(recorded[key], dict):
+        elif isinstance(wanted.get(key), dict) and isinstance(recorded[key], dict):
             if not _fits(recorded[key], wanted[key], defaults.get(key, {})):
                 return False
-        elif recorded[key] != wanted[key]:
+        elif key not in wanted or recorded[key] != wanted[key]:
             return False
     return True
 
 
-def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,
-          metrics: dict, series: dict | None = None, parameters: dict | None = None,
-          contestants: dict | None = None,
-          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None,
-          started=None, labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
+def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict, metrics: dict,
+          series: dict | None = None, parameters: dict | None = None, contestants: dict | None = None,
+          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None, started=None,
+          labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
     data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint
@@ -174,8 +168,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     if labels_used is None:
         labels_used = sum(rows.get(name, 0) for name in ("train", "development", "reward", "acceptance"))
     record = {
-        "experiment": experiment, "configuration": configuration, "profile": settings.profile,
-        "seed": settings.seed,
+        "experiment": experiment, "configuration": configuration, "profile": settings.profile, "seed": settings.seed,
         "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
                  "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
@@ -188,8 +181,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     validate(record)
     target = record_path(experiment, configuration, settings=settings, data=data,
                          model_fingerprint=record["model"]["fingerprint"], parameters=parameters)
-    arrays = _prediction_arrays(predictions, labels, logits)
-    _write_pair(target, record, arrays)
+    _write_pair(target, record, _prediction_arrays(predictions, labels, logits))
     return target
 
 
@@ -199,12 +191,10 @@ def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.n
     for split, values in (predictions or {}).items():
         values = np.asarray(values)
         if values.ndim not in (1, 2):
-            raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, "
-                               f"not {values.shape}")
+            raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, not {values.shape}")
         classes = values.argmax(axis=1) if values.ndim == 2 else values
         if not np.issubdtype(classes.dtype, np.integer):
-            raise ResultsError(f"predictions of {split!r} must be whole numbers or (n, k) logits, "
-                               f"not {classes.dtype}")
+            raise ResultsError(f"predictions of {split!r} must be whole numbers or (n, k) logits, not {classes.dtype}")
         extremes = [classes.min(), classes.max()] if len(classes) else [0]
         arrays[split] = classes.astype(np.result_type(*(np.min_scalar_type(x) for x in extremes)))
         if keep_logits and values.ndim == 2:
@@ -327,9 +317,7 @@ def predictions(record_path) -> dict[str, np.ndarray]:
         with np.load(beside) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:
-        raise ResultsError(f"{beside} is damaged ({error}); restore it, or delete both files and run "
-                           "again") from error
+        raise ResultsError(f"{beside} is damaged ({error}); restore it, or delete both files and run again") from error
     if arrays.pop("__record__", None) != _stamp(record):
-        raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n"
-                           f"  {command_of(record)}")
+        raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n  {command_of(record)}")
     return arrays
