@@ -249,8 +249,8 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
         raise ArtifactError(f"the model or its tokenizer cannot be loaded: {first_line(error)}") from error
     sha, dirty = commit()
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
-            "max_length": positions, "export": export,
-            "metrics": dict(card.metrics) if card else {}, "commit": sha + ("+changes" if dirty else "")}
+            "max_length": positions, "export": export, "metrics": dict(card.metrics) if card else {},
+            "commit": sha + ("+changes" if dirty else "")}
 
 
 def _try(folder: Path, columns: int) -> None:
@@ -293,14 +293,14 @@ def _readme(folder: Path, card: Card) -> str:
              "| what | value |\n|---|---|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)]
     if card.machine:
         parts.append(f"Times on {card.machine}. They are those of that machine only.")
+    cut = f"Texts of more than {config['max_length']} tokens are cut, the longer text of a pair first."
     for title, lines in (("Made from", (*card.made, *how)), ("Data and licences", card.data or ("not stated",)),
-                         ("Limits", (*card.limits, *LIMITS, f"Texts of more than {config['max_length']} tokens are "
-                                     "cut, the longer text of a pair first."))):
+                         ("Limits", (*card.limits, *LIMITS, cut))):
         parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
     parts += ["## Use", 'With the package: `seo_core.load("this/folder").predict([("premise", "hypothesis")])`.',
               "Without it, in this folder (numpy, onnxruntime, tokenizers):", f"```python\n{RECIPE}```",
               "On x86 CPUs without VNNI add `options = ort.SessionOptions()`, `options.add_session_config_entry("
               "'session.x64quantprecision', '1')` and pass them: the fast integer product may overflow there.",
-              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. "
-              f"`sha256sum -c {SUMS}` checks the files."]
+              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. `sha256sum -c {SUMS}` checks "
+              "the files."]
     return "\n\n".join(parts) + "\n"

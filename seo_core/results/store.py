@@ -29,9 +29,6 @@ from seo_core.results.provenance import command_of, provenance
 from seo_core.results.schema import ResultsError, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
 
-PREDICTIONS_SUFFIX = "-predictions.npz"
-
-
 # ---------------------------------------------------------------------------------------------
 # Writing
 
@@ -241,7 +238,7 @@ def reference_dir() -> Path:
 
 def predictions_path(record_path: Path) -> Path:
     """Where the predictions of a record lie: `<record>-predictions.npz` beside it."""
-    return record_path.with_name(record_path.stem + PREDICTIONS_SUFFIX)
+    return record_path.with_name(f"{record_path.stem}-predictions.npz")
 
 
 _LOCATIONS: dict[str, Path] = {}  # shown path → where the file is, filled by `load`
@@ -280,12 +277,10 @@ def _files(folders, missing_ok: bool):
 
 def _read(path: Path) -> dict:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, OSError) as error:
         raise ResultsError(f"{path} is no readable record ({error}); restore it, or delete it and run again: "
                            "records are written whole, so something else changed it") from error
-    try:
-        return validate(record)
     except ResultsError as error:
         raise ResultsError(f"{path}: {error}. If a newer version of seo_core wrote it, update this one; else restore "
                            "the file, or move it out of the results folder") from error
@@ -299,7 +294,11 @@ def load_records(*folders, missing_ok: bool = True) -> list[dict]:
 
 def record_at(path) -> dict:
     """The record at a path, or at one of the `path` column of `load`. Raises ResultsError where it is none."""
-    return _read(_LOCATIONS.get(str(path)) or resolve_path(path))
+    return _read(_located(path))
+
+
+def _located(shown) -> Path:
+    return _LOCATIONS.get(str(shown)) or resolve_path(shown)
 
 
 def predictions(record_path) -> dict[str, np.ndarray]:
@@ -308,7 +307,7 @@ def predictions(record_path) -> dict[str, np.ndarray]:
 
     Raises ResultsError if the file is damaged or belongs to another write of the record.
     """
-    path = _LOCATIONS.get(str(record_path)) or resolve_path(record_path)
+    path = _located(record_path)
     beside = predictions_path(path)
     if not beside.exists():
         return {}

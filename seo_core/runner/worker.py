@@ -62,12 +62,10 @@ def execute(job: dict) -> dict:
         error = _papermill(Path(job["source"]), partial, job["parameters"], cwd)
         if _abandoned.is_set():
             return {"ok": False, "error": "interrupted"}
-        state = {"id": name, "seed": seed, "status": "failed" if error else "complete",
-                 "seconds": round(time.time() - started, 1), "commit": job["commit"],
-                 "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
-                 "parameters": {k: job["shown"].get(v, v) if isinstance(v, str) else v
-                                for k, v in job["parameters"].items()},
-                 "signature": job["signature"]}
+        shown = {k: job["shown"].get(v, v) if isinstance(v, str) else v for k, v in job["parameters"].items()}
+        state = {"id": name, "seed": seed, "status": "failed" if error else "complete", "commit": job["commit"],
+                 "seconds": round(time.time() - started, 1), "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+                 "parameters": shown, "signature": job["signature"]}
         if error:
             state["error"] = error
             failed.parent.mkdir(parents=True, exist_ok=True)
