@@ -27,10 +27,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib import metadata, util
 from pathlib import Path
 
-from seo_core.checks import SettingsError, suggest
+from seo_core.checks import SettingsError, check_choice, check_number, suggest
 from seo_core.runner import RunnerError, UsageError
 from seo_core.settings import PROFILES, book_root
 
@@ -178,8 +179,7 @@ def _options(given: argparse.Namespace, root: Path):
         raise UsageError(f"a seed is a whole number, got {' '.join(seeds)!r}") from None
     if not numbers:
         raise UsageError("no seed given")
-    if getattr(given, "jobs", 1) < 1:
-        raise UsageError(f"--jobs must be 1 or more, got {given.jobs}")
+    check_number("--jobs", getattr(given, "jobs", 1), least=1, error=UsageError)
     options = Options(seeds=numbers, extra=extra, shown=shown, **values)
     for seed in numbers:
         options.settings(seed)  # raises SettingsError for an unknown profile or a wrong value
@@ -220,11 +220,12 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
 
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
-    outcome = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
-    if not outcome.ok:
-        because = f"; {len(outcome.blocked)} not run because of that" if outcome.blocked else ""
-        raise RunnerError(f"{len(outcome.failed)} failed: {', '.join(map(str, outcome.failed))}{because}")
-    _say(f"{len(outcome.ran)} run, {len(outcome.skipped)} up to date")
+    became = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
+    count = Counter(became.values())
+    if failed := [str(task) for task, status in became.items() if status == "failed"]:
+        because = f"; {count['blocked']} not run because of that" if count["blocked"] else ""
+        raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}{because}")
+    _say(f"{count['ran']} run, {count['skipped']} up to date")
     return Tree(manifest.folder, options.profile), options
 
 
@@ -339,9 +340,7 @@ def _render(given: argparse.Namespace) -> None:
         tree = Tree(manifest.folder, render.COMMITTED)
         render.stage_committed(manifest, tree)
     else:
-        if given.profile not in PROFILES:
-            raise UsageError(f"unknown profile {given.profile!r}{suggest(given.profile, PROFILES)}")
-        tree = Tree(manifest.folder, given.profile)
+        tree = Tree(manifest.folder, check_choice("profile", given.profile, PROFILES, UsageError))
         if absent := plan.missing(manifest, tree):
             raise RunnerError(f"not run under {given.profile!r} yet: {', '.join(absent)}. Run `book`, or "
                               "render the committed outputs with `render --committed`")

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core.checks import first_line
 from seo_core.files import atomic_folder, file_digest, writing
 
 FORMAT = "seo-artifact-1"
@@ -64,11 +65,9 @@ class Card:
     licence: str = "Apache-2.0"
 
 
-LIMITS = (
-    "English, sentence pairs like those of the training data; other languages and domains were not measured.",
-    "The probabilities are not calibrated.",
-    "Labels follow the annotators of the training data, with their errors and biases.",
-)
+LIMITS = ("English, sentence pairs like those of the training data; other languages and domains were not measured.",
+          "The probabilities are not calibrated.",
+          "Labels follow the annotators of the training data, with their errors and biases.")
 
 
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
@@ -80,11 +79,8 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     """
     folder, model = Path(folder), Path(model)
     folder = folder if folder.name else folder.resolve()
-    try:
-        _check_words("labels", labels)
-        _check_words("texts", texts, most=2)
-    except ValueError as error:
-        raise ArtifactError(str(error)) from None
+    _check_words("labels", labels, error=ArtifactError)
+    _check_words("texts", texts, most=2, error=ArtifactError)
     for key, value in (card.metrics if card else {}).items():
         if not isinstance(value, numbers.Real):
             raise ArtifactError(f"the card's metrics are numbers, and {key!r} is {value!r}: say it in made= or limits=")
@@ -107,13 +103,9 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
 
 
 DATA_TERMS = {  # by a word of the data's or source's name; as in the book's page on data
-    "multi_nli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
-    "mnli": "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction",
-    "snli": "SNLI: CC BY-SA 4.0",
-    "embedded": "sentences of the generator in seo_core, Apache-2.0",
-}
-
-
+    **dict.fromkeys(("multi_nli", "mnli"),
+                    "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction"),
+    "snli": "SNLI: CC BY-SA 4.0", "embedded": "sentences of the generator in seo_core, Apache-2.0"}
 BACKBONE = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0; it has seen NLI pairs in its contrastive pre-training"
 
 
@@ -150,9 +142,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", metrics=shown,
                 data=tuple(data) or tuple(terms), made=tuple(origin),
                 machine=timed["provenance"]["machine"]["cpu"] if timed else "")
-    columns = parameters.get("texts", ("premise", "hypothesis"))
-    return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], texts=columns,
-                card=card)
+    return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], card=card,
+                texts=parameters.get("texts", ("premise", "hypothesis")))
 
 
 def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dict | None:
@@ -163,17 +154,16 @@ def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dic
     def ground(other):
         return other["seed"], other["data"]["fingerprint"], other["model"]["fingerprint"]
 
-    same = [other for other in results.load_records(record.parent.parent / experiment)
-            if other["configuration"] == configuration and ground(other) == ground(run)
-            and not other["metrics"].get("onednn_capped")]
+    same = [other for other in results.load_records(record.parent.parent / experiment) if ground(other) == ground(run)
+            and other["configuration"] == configuration and not other["metrics"].get("onednn_capped")]
     return max(same, key=lambda other: other["provenance"]["finished"], default=None)
 
 
-def _check_words(name: str, given, most: int | None = None) -> None:
-    """Raises ValueError unless `given` is a list of texts, one or more."""
+def _check_words(name: str, given, most: int | None = None, error: type[Exception] = ValueError) -> None:
+    """Raises `error` unless `given` is a list of texts, one or more."""
     words = list(given) if isinstance(given, (list, tuple)) else []
     if not words or not all(isinstance(w, str) and w for w in words) or len(words) > (most or len(words)):
-        raise ValueError(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
+        raise error(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
 
 
 def load(folder: str | Path, *, threads: int | None = None):
@@ -201,8 +191,8 @@ def check(folder: str | Path) -> dict:
     if not (folder / SUMS).is_file():
         raise ArtifactError(f"{folder.name} is no artifact: it has no {SUMS}. Give the folder that "
                             "`seo_core.deploy.artifact.save` wrote")
-    lines = [line.split("  ", 1) for line in (folder / SUMS).read_text(errors="replace").splitlines()]
-    sums = {line[1]: line[0] for line in lines if len(line) == 2}
+    lines = [line.partition("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
+    sums = {name: digest for digest, gap, name in lines if gap}
     if set(sums) != set(FILES):
         raise ArtifactError(f"{folder.name} is no artifact of this kind: its {SUMS} does not list {', '.join(FILES)}")
     for name in FILES:
@@ -220,15 +210,9 @@ def check(folder: str | Path) -> dict:
         _check_words("texts", config["texts"], most=2)
         if type(config["max_length"]) is not int or config["max_length"] < 1:
             raise ValueError(f"max_length is {config['max_length']!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"the artifact {folder.name} has no usable config.json ({error}): export it again"
-                            ) from error
+    except (ValueError, KeyError, TypeError) as why:
+        raise ArtifactError(f"the artifact {folder.name} has no usable config.json ({why}): export it again") from why
     return config
-
-
-def predict_text(folder: str | Path, *texts: str) -> str:
-    """The label of one text, or of one pair: the artifact in a single call, for a shell."""
-    return load(folder).predict([texts[0] if len(texts) == 1 else texts])[0]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -262,12 +246,11 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
         pad_id = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[PAD]")
         positions, export = int(about.get("max_length", 512)), json.loads(about.get("export", "{}"))
     except Exception as error:  # both libraries raise what they like
-        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {str(error).splitlines()[0][:200]}"
-                            ) from error
+        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {first_line(error)}") from error
     sha, dirty = commit()
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
-            "max_length": positions, "export": export,
-            "metrics": dict(card.metrics) if card else {}, "commit": sha + ("+changes" if dirty else "")}
+            "max_length": positions, "export": export, "metrics": dict(card.metrics) if card else {},
+            "commit": sha + ("+changes" if dirty else "")}
 
 
 def _try(folder: Path, columns: int) -> None:
@@ -300,9 +283,9 @@ _NAMES = {
 def _readme(folder: Path, card: Card) -> str:
     """The model card."""
     config = json.loads((folder / "config.json").read_text())
-    rows = [(title, shape.format(card.metrics[name])) for name, (title, shape) in _NAMES.items()
-            if name in card.metrics]
-    rows += [(name, f"{value:g}") for name, value in card.metrics.items() if name not in _NAMES]
+    metrics = card.metrics
+    rows = [(title, shape.format(metrics[name])) for name, (title, shape) in _NAMES.items() if name in metrics]
+    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in _NAMES]
     rows.append(("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " ")))
     export = config["export"]
     how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
@@ -310,14 +293,14 @@ def _readme(folder: Path, card: Card) -> str:
              "| what | value |\n|---|---|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)]
     if card.machine:
         parts.append(f"Times on {card.machine}. They are those of that machine only.")
+    cut = f"Texts of more than {config['max_length']} tokens are cut, the longer text of a pair first."
     for title, lines in (("Made from", (*card.made, *how)), ("Data and licences", card.data or ("not stated",)),
-                         ("Limits", (*card.limits, *LIMITS, f"Texts of more than {config['max_length']} tokens are "
-                                     "cut, the longer text of a pair first."))):
+                         ("Limits", (*card.limits, *LIMITS, cut))):
         parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
     parts += ["## Use", 'With the package: `seo_core.load("this/folder").predict([("premise", "hypothesis")])`.',
               "Without it, in this folder (numpy, onnxruntime, tokenizers):", f"```python\n{RECIPE}```",
               "On x86 CPUs without VNNI add `options = ort.SessionOptions()`, `options.add_session_config_entry("
               "'session.x64quantprecision', '1')` and pass them: the fast integer product may overflow there.",
-              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. "
-              f"`sha256sum -c {SUMS}` checks the files."]
+              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. `sha256sum -c {SUMS}` checks "
+              "the files."]
     return "\n\n".join(parts) + "\n"

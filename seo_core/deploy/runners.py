@@ -24,10 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from seo_core.checks import check_choice, check_number, first_line
 from seo_core.machine import cpu_support, default_threads
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 RUNTIMES = ("onnxruntime", "openvino")
+_OTHER_COLUMNS = {1: "this model reads single texts, and pairs were given: give a list of texts",
+                  2: "this model reads pairs of texts, and single ones were given: give pairs (text, text)"}
 
 
 class RunnerError(RuntimeError):
@@ -103,8 +106,7 @@ class Runner(abc.ABC):
 
         Raises RunnerError where one has more tokens than the file has positions.
         """
-        if batch_size < 1:
-            raise RunnerError(f"batch_size must be 1 or more, got {batch_size!r}")
+        check_number("batch_size", batch_size, least=1, error=RunnerError)
         lengths = encoded.lengths
         if len(encoded) and lengths.max() > self.max_length:
             raise RunnerError(f"{int((lengths > self.max_length).sum())} of {len(encoded)} texts have more than "
@@ -138,9 +140,7 @@ class Runner(abc.ABC):
             raise RunnerError("this runner has no tokenizer: pass tokenizer=path/to/tokenizer.json")
         pairs = _columns(texts)
         if self.columns and len(texts) and len(pairs) != self.columns:
-            raise RunnerError("this model reads pairs of texts, and single ones were given: give pairs (text, text)"
-                              if self.columns == 2 else
-                              "this model reads single texts, and pairs were given: give a list of texts")
+            raise RunnerError(_OTHER_COLUMNS[self.columns])
         columns = [f"text {i}" for i in range(len(pairs))]
         frame = pd.DataFrame(dict(zip(columns, pairs, strict=True)), dtype=object)
         try:
@@ -216,9 +216,8 @@ class OpenVinoRunner(Runner):
     def _open(self) -> dict[str, str]:
         try:
             import openvino
-        except ImportError as error:
-            raise RunnerError("OpenVINO is not installed: pip install 'seo-core[export]', or use ONNX Runtime"
-                              ) from error
+        except ImportError as why:
+            raise RunnerError("OpenVINO is not installed: pip install 'seo-core[export]', or use ONNX Runtime") from why
         settings = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         if self.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = self.precision
@@ -244,8 +243,7 @@ class OpenVinoRunner(Runner):
 
 def runner(path: str | Path, runtime: str = "onnxruntime", **options) -> Runner:
     """A runner by the name of its runtime: onnxruntime | openvino."""
-    if runtime not in RUNTIMES:
-        raise RunnerError(f"runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
+    check_choice("runtime", runtime, RUNTIMES, RunnerError)
     return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, **options)
 
 
@@ -267,5 +265,4 @@ def _known(shape) -> int | None:
 
 
 def _cannot(path: Path, runtime: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0][:200]
-    return f"{runtime} cannot load {path.name}: {reason}. The file is damaged or not a model for it"
+    return f"{runtime} cannot load {path.name}: {first_line(error)}. The file is damaged or not a model for it"

@@ -20,14 +20,11 @@ def _identity(record: dict) -> dict:
     data, model, source = record["data"], record["model"], record["provenance"]
     return {**{k: record[k] for k in ("experiment", "configuration", "profile", "seed")},
             "hash8": hash8(record["parameters"], data["fingerprint"], model["fingerprint"]),
-            "data_name": data["name"], "data_fingerprint": data["fingerprint"],
-            "train_rows": data["train_rows"], "labels_used": data["labels_used"],
-            "model_name": model["name"], "model_fingerprint": model["fingerprint"],
-            "model_parameters": model["parameters"],
-            **{k: source[k] for k in ("commit", "dirty", "code_hash", "started", "finished", "threads",
-                                      "command")},
-            "cpu": source["machine"].get("cpu", ""), "gpu": source["machine"].get("gpu", ""),
-            "path": record["path"]}
+            **{f"data_{k}": data[k] for k in ("name", "fingerprint")},
+            **{k: data[k] for k in ("train_rows", "labels_used")},
+            **{f"model_{k}": model[k] for k in ("name", "fingerprint", "parameters")},
+            **{k: source[k] for k in ("commit", "dirty", "code_hash", "started", "finished", "threads", "command")},
+            **{k: source["machine"].get(k, "") for k in ("cpu", "gpu")}, "path": record["path"]}
 
 
 def _curve_ends(record: dict) -> dict:
@@ -64,8 +61,7 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
     others = sorted({m for r in rows for m in r} - set(_IDENTITY),
                     key=lambda m: (m.startswith("param_"), m.startswith(("first_", "final_")), m))
     frame = frame[[*_IDENTITY, *others]]
-    return frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"],
-                             ignore_index=True)
+    return frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"], ignore_index=True)
 
 
 def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
@@ -76,26 +72,26 @@ def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
     """
     import pandas as pd
 
+    columns = ["experiment", "configuration", "profile", "seed", "data_name", "model_name", "path"]
     rows = []
     for record in load_records(*folders, missing_ok=missing_ok):
-        steps = record["series"].get("epoch") or record["series"].get("round")
-        for name, values in record["series"].items():
+        series, identity = record["series"], _identity(record)
+        steps = series.get("epoch") or series.get("round")
+        for name, values in series.items():
             if name in ("epoch", "round"):
                 continue
             aligned = steps if steps and len(steps) == len(values) else range(1, len(values) + 1)
-            rows += [(record["experiment"], record["configuration"], record["profile"], record["seed"],
-                      record["data"]["name"], record["model"]["name"], record["path"], step, name, value)
+            rows += [(*(identity[c] for c in columns), step, name, value)
                      for step, value in zip(aligned, values, strict=True)]
-    return pd.DataFrame(rows, columns=["experiment", "configuration", "profile", "seed", "data_name",
-                                       "model_name", "path", "step", "name", "value"])
+    return pd.DataFrame(rows, columns=[*columns, "step", "name", "value"])
 
 
 def matching(frame: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
     """The rows of `load` or `load_series` with the profile, data and model of these settings: what a
     chapter may call "this run" where a results folder holds other runs too."""
-    mine = ((frame["profile"] == settings.profile) & (frame["data_name"] == display_source(settings.data))
+    same = ((frame["profile"] == settings.profile) & (frame["data_name"] == display_source(settings.data))
             & (frame["model_name"] == display_source(settings.model)))
-    return frame[mine].reset_index(drop=True)
+    return frame[same].reset_index(drop=True)
 
 
 def load_contestants(*folders, missing_ok: bool = True) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import platform
@@ -31,12 +30,11 @@ def code_hash(sources: Iterable[Path] | None = None) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    command_line = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], timeout=20, capture_output=True, text=True,
-                              check=True)
+        return subprocess.run(command_line, timeout=20, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
 
 
 def commit(folder: Path | None = None) -> tuple[str, bool]:
@@ -51,11 +49,8 @@ def commit(folder: Path | None = None) -> tuple[str, bool]:
 @functools.cache
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """The versions of those of the packages that are installed."""
-    installed = {}
-    for package in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            installed[package] = metadata.version(package)
-    return installed
+    present = {name: next(iter(metadata.distributions(name=name)), None) for name in packages}
+    return {name: distribution.version for name, distribution in present.items() if distribution}
 
 
 def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:

@@ -12,52 +12,47 @@ class ResultsError(RuntimeError):
     """A record that cannot be written or read; the message names the file or key and a way out."""
 
 
-# ---------------------------------------------------------------------------------------------
-# The record
-
-
 class Field(NamedTuple):
-    """One key of the record: its kind (see `_KINDS`), whether it must be there, its meaning."""
+    """One key of the record: its kind (see `_KINDS`), its meaning, whether it must be there."""
 
     kind: str
-    required: bool
     meaning: str
+    required: bool = True
 
 
 SCHEMA: dict[str, Field] = {
-    "experiment": Field("name", True, "chapter id, such as `02_baseline`"),
-    "configuration": Field("name", True, "the papers' id (base, da, tl, al, ssl, prune, quant, kd, seo) "
-                                         "or the variant's own"),
-    "profile": Field("name", True, "`quick`, `cpu`, `gpu` or `paper`"),
-    "seed": Field("count", True, "seed of weights, order, dropout and subsampling"),
-    "data": Field("object", True, "what was trained and evaluated on"),
-    "data.name": Field("text", True, "`embedded`, a hub id, or `path/to/<folder>`"),
-    "data.fingerprint": Field("text", True, "hash of the loaded texts and labels"),
-    "data.train_rows": Field("count", True, "training examples available to the run"),
-    "data.labels_used": Field("count", True, "labels the run looked at: training and development"),
-    "model": Field("object", True, "the network the run started from"),
-    "model.name": Field("text", True, "`bundled`, a hub id, or `path/to/<folder>`"),
-    "model.fingerprint": Field("text", True, "hash of its weights"),
-    "model.parameters": Field("count", True, "number of weights"),
-    "model.start_fingerprint": Field("text", False, "hash of the weights that training began from, where a study made "
-                                     "these first (the source task's network)"),
-    "metrics": Field("numbers", True, "flat, finite numbers; accuracies, precision, recall and F1 are "
-                                      "fractions (0–1), sizes bytes, latencies milliseconds per batch. "
-                                      "What was not measured is absent, never null"),
-    "series": Field("curves", True, "curves: `epoch` or `round` and the values beside it, in lists; "
-                                    "null marks a point without a finite value"),
-    "parameters": Field("object", True, "all parameters: the run's settings and the experiment's own"),
-    "contestants": Field("contests", False, "benchmarks only: name → metrics, measured in the same run"),
-    "provenance": Field("object", True, "where the numbers come from"),
-    "provenance.commit": Field("text", True, "git commit of the code, or `unknown` outside a clone"),
-    "provenance.dirty": Field("flag", True, "whether tracked files differed from that commit"),
-    "provenance.code_hash": Field("text", True, "hash of the package's sources as they ran"),
-    "provenance.command": Field("text", True, "the command that runs it again"),
-    "provenance.started": Field("time", True, "start, UTC, ISO 8601"),
-    "provenance.finished": Field("time", True, "end, UTC, ISO 8601"),
-    "provenance.machine": Field("object", True, "CPU, its instruction sets, cores, memory, GPU if any"),
-    "provenance.threads": Field("count", True, "threads of the numerical library"),
-    "provenance.packages": Field("object", True, "versions of Python and the libraries"),
+    "experiment": Field("name", "chapter id, such as `02_baseline`"),
+    "configuration": Field("name", "the papers' id (base, da, tl, al, ssl, prune, quant, kd, seo) or the variant's "
+                           "own"),
+    "profile": Field("name", "`quick`, `cpu`, `gpu` or `paper`"),
+    "seed": Field("count", "seed of weights, order, dropout and subsampling"),
+    "data": Field("object", "what was trained and evaluated on"),
+    "data.name": Field("text", "`embedded`, a hub id, or `path/to/<folder>`"),
+    "data.fingerprint": Field("text", "hash of the loaded texts and labels"),
+    "data.train_rows": Field("count", "training examples available to the run"),
+    "data.labels_used": Field("count", "labels the run looked at: training and development"),
+    "model": Field("object", "the network the run started from"),
+    "model.name": Field("text", "`bundled`, a hub id, or `path/to/<folder>`"),
+    "model.fingerprint": Field("text", "hash of its weights"),
+    "model.parameters": Field("count", "number of weights"),
+    "model.start_fingerprint": Field("text", "hash of the weights that training began from, where a study made these "
+                                     "first (the source task's network)", required=False),
+    "metrics": Field("numbers", "flat, finite numbers; accuracies, precision, recall and F1 are fractions (0–1), sizes "
+                     "bytes, latencies milliseconds per batch. What was not measured is absent, never null"),
+    "series": Field("curves", "curves: `epoch` or `round` and the values beside it, in lists; null marks a point "
+                    "without a finite value"),
+    "parameters": Field("object", "all parameters: the run's settings and the experiment's own"),
+    "contestants": Field("contests", "benchmarks only: name → metrics, measured in the same run", required=False),
+    "provenance": Field("object", "where the numbers come from"),
+    "provenance.commit": Field("text", "git commit of the code, or `unknown` outside a clone"),
+    "provenance.dirty": Field("flag", "whether tracked files differed from that commit"),
+    "provenance.code_hash": Field("text", "hash of the package's sources as they ran"),
+    "provenance.command": Field("text", "the command that runs it again"),
+    "provenance.started": Field("time", "start, UTC, ISO 8601"),
+    "provenance.finished": Field("time", "end, UTC, ISO 8601"),
+    "provenance.machine": Field("object", "CPU, its instruction sets, cores, memory, GPU if any"),
+    "provenance.threads": Field("count", "threads of the numerical library"),
+    "provenance.packages": Field("object", "versions of Python and the libraries"),
 }
 
 
@@ -86,8 +81,7 @@ _KINDS = {
     "name": (lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)),
              "letters, digits and . _ + - (it is part of a file name)"),
     "text": (lambda v: isinstance(v, str) and bool(v), "a text that is not empty"),
-    "count": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0,
-              "a whole number, 0 or more"),
+    "count": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0, "a whole number, 0 or more"),
     "flag": (lambda v: isinstance(v, bool), "true or false"),
     "time": (_is_time, "an ISO 8601 time with its time zone"),
     "object": (lambda v: isinstance(v, dict), "an object"),
@@ -119,10 +113,9 @@ def validate(record: dict) -> dict:
         good, wanted = _KINDS[field.kind]
         if not good(inside[name]):
             raise ResultsError(f"record's {key!r} must be {wanted}{_why(inside[name], field.kind)}")
-    for key in record:
-        if key not in SCHEMA:
-            raise ResultsError(f"record has an unknown key {key!r}; known: "
-                               f"{', '.join(k for k in SCHEMA if '.' not in k)}")
+    if unknown := [key for key in record if key not in SCHEMA]:
+        known = ", ".join(key for key in SCHEMA if "." not in key)
+        raise ResultsError(f"record has an unknown key {unknown[0]!r}; known: {known}")
     return record
 
 

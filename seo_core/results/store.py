@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -29,9 +28,6 @@ from seo_core.files import atomic, digest, kept, writing
 from seo_core.results.provenance import command_of, provenance
 from seo_core.results.schema import ResultsError, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
-
-PREDICTIONS_SUFFIX = "-predictions.npz"
-
 
 # ---------------------------------------------------------------------------------------------
 # Writing
@@ -86,10 +82,10 @@ def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") 
 
 
 def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
-    everything = settings.asdict()
-    everything.pop("results_dir")  # where the record lies is no property of the run
-    everything.update({name: display_source(everything[name]) for name in ("data", "model", "source")})
-    return _plain({**everything, **(parameters or {})})
+    chosen = settings.asdict()
+    chosen.pop("results_dir")  # where the record lies is no property of the run
+    sources = {name: display_source(chosen[name]) for name in ("data", "model", "source")}
+    return _plain({**chosen, **sources, **(parameters or {})})
 
 
 def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
@@ -117,16 +113,14 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
                         parameters=parameters)
     if exact.is_file():
         return exact
-    name = re.compile(rf"{re.escape(configuration)}-[0-9a-f]{{8}}-seed{settings.seed}\.json")
     wanted, defaults = _parameters(settings, parameters), _defaults(settings, parameters)
     fitting = []
-    for path in exact.parent.glob(f"{configuration}-*-seed{settings.seed}.json"):
-        if name.fullmatch(path.name):
-            record = _read(path)
-            if (record["data"]["fingerprint"] == data.fingerprint
-                    and record["model"]["fingerprint"] == model_fingerprint
-                    and _fits(record["parameters"], wanted, defaults)):
-                fitting.append((record["provenance"]["finished"], path))
+    for path in exact.parent.glob(f"{configuration}-{'[0-9a-f]' * 8}-seed{settings.seed}.json"):
+        record = _read(path)
+        same_ground = (record["data"]["fingerprint"] == data.fingerprint
+                       and record["model"]["fingerprint"] == model_fingerprint)
+        if same_ground and _fits(record["parameters"], wanted, defaults):
+            fitting.append((record["provenance"]["finished"], path))
     return max(fitting)[1] if fitting else None
 
 
@@ -144,21 +138,18 @@ def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
         if key not in recorded:
             if key not in defaults or wanted[key] != defaults[key]:
                 return False
-        elif key not in wanted:
-            return False
-        elif isinstance(wanted[key], dict) and isinstance(recorded[key], dict):
+        elif isinstance(wanted.get(key), dict) and isinstance(recorded[key], dict):
             if not _fits(recorded[key], wanted[key], defaults.get(key, {})):
                 return False
-        elif recorded[key] != wanted[key]:
+        elif key not in wanted or recorded[key] != wanted[key]:
             return False
     return True
 
 
-def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict,
-          metrics: dict, series: dict | None = None, parameters: dict | None = None,
-          contestants: dict | None = None,
-          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None,
-          started=None, labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
+def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict, metrics: dict,
+          series: dict | None = None, parameters: dict | None = None, contestants: dict | None = None,
+          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None, started=None,
+          labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
     data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint
@@ -174,8 +165,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     if labels_used is None:
         labels_used = sum(rows.get(name, 0) for name in ("train", "development", "reward", "acceptance"))
     record = {
-        "experiment": experiment, "configuration": configuration, "profile": settings.profile,
-        "seed": settings.seed,
+        "experiment": experiment, "configuration": configuration, "profile": settings.profile, "seed": settings.seed,
         "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
                  "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
@@ -188,8 +178,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     validate(record)
     target = record_path(experiment, configuration, settings=settings, data=data,
                          model_fingerprint=record["model"]["fingerprint"], parameters=parameters)
-    arrays = _prediction_arrays(predictions, labels, logits)
-    _write_pair(target, record, arrays)
+    _write_pair(target, record, _prediction_arrays(predictions, labels, logits))
     return target
 
 
@@ -199,12 +188,10 @@ def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.n
     for split, values in (predictions or {}).items():
         values = np.asarray(values)
         if values.ndim not in (1, 2):
-            raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, "
-                               f"not {values.shape}")
+            raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, not {values.shape}")
         classes = values.argmax(axis=1) if values.ndim == 2 else values
         if not np.issubdtype(classes.dtype, np.integer):
-            raise ResultsError(f"predictions of {split!r} must be whole numbers or (n, k) logits, "
-                               f"not {classes.dtype}")
+            raise ResultsError(f"predictions of {split!r} must be whole numbers or (n, k) logits, not {classes.dtype}")
         extremes = [classes.min(), classes.max()] if len(classes) else [0]
         arrays[split] = classes.astype(np.result_type(*(np.min_scalar_type(x) for x in extremes)))
         if keep_logits and values.ndim == 2:
@@ -251,7 +238,7 @@ def reference_dir() -> Path:
 
 def predictions_path(record_path: Path) -> Path:
     """Where the predictions of a record lie: `<record>-predictions.npz` beside it."""
-    return record_path.with_name(record_path.stem + PREDICTIONS_SUFFIX)
+    return record_path.with_name(f"{record_path.stem}-predictions.npz")
 
 
 _LOCATIONS: dict[str, Path] = {}  # shown path → where the file is, filled by `load`
@@ -290,12 +277,10 @@ def _files(folders, missing_ok: bool):
 
 def _read(path: Path) -> dict:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, OSError) as error:
         raise ResultsError(f"{path} is no readable record ({error}); restore it, or delete it and run again: "
                            "records are written whole, so something else changed it") from error
-    try:
-        return validate(record)
     except ResultsError as error:
         raise ResultsError(f"{path}: {error}. If a newer version of seo_core wrote it, update this one; else restore "
                            "the file, or move it out of the results folder") from error
@@ -309,7 +294,11 @@ def load_records(*folders, missing_ok: bool = True) -> list[dict]:
 
 def record_at(path) -> dict:
     """The record at a path, or at one of the `path` column of `load`. Raises ResultsError where it is none."""
-    return _read(_LOCATIONS.get(str(path)) or resolve_path(path))
+    return _read(_located(path))
+
+
+def _located(shown) -> Path:
+    return _LOCATIONS.get(str(shown)) or resolve_path(shown)
 
 
 def predictions(record_path) -> dict[str, np.ndarray]:
@@ -318,7 +307,7 @@ def predictions(record_path) -> dict[str, np.ndarray]:
 
     Raises ResultsError if the file is damaged or belongs to another write of the record.
     """
-    path = _LOCATIONS.get(str(record_path)) or resolve_path(record_path)
+    path = _located(record_path)
     beside = predictions_path(path)
     if not beside.exists():
         return {}
@@ -327,9 +316,7 @@ def predictions(record_path) -> dict[str, np.ndarray]:
         with np.load(beside) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:
-        raise ResultsError(f"{beside} is damaged ({error}); restore it, or delete both files and run "
-                           "again") from error
+        raise ResultsError(f"{beside} is damaged ({error}); restore it, or delete both files and run again") from error
     if arrays.pop("__record__", None) != _stamp(record):
-        raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n"
-                           f"  {command_of(record)}")
+        raise ResultsError(f"{beside} belongs to another write of its record; run it again:\n  {command_of(record)}")
     return arrays

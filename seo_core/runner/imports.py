@@ -34,11 +34,9 @@ def closure(code: str, package: Path) -> list[Path]:
              for arg in call.args if isinstance(arg, ast.Constant)}
     waiting, names, closed = _names(tree, package.name), set(), set()
     while waiting:
-        name = waiting.pop()
-        names.add(name)
+        names.add(name := waiting.pop())
         reached, further = _resolve(name, modules, texts, uses)
-        for file in reached - closed:
-            further.update(uses(file)[""])
+        further.update(*(uses(file)[""] for file in reached - closed))
         closed |= reached
         waiting |= further - names
     uses.remember()
@@ -50,7 +48,8 @@ class _Uses:
 
     def __init__(self, package: Path):
         self.place, self.root, self.new = package / "__pycache__" / "imports.json", package.name, False
-        self.known = _remembered(self.place, os.stat(__file__).st_mtime_ns)
+        self.reader = str(os.stat(__file__).st_mtime_ns)  # what another version of it read is not trusted
+        self.known = _remembered(self.place, self.reader)
 
     def __call__(self, file: Path) -> dict[str, list[str]]:
         state = [(stat := os.stat(file)).st_mtime_ns, stat.st_size]
@@ -61,18 +60,15 @@ class _Uses:
 
     def remember(self) -> None:
         """Keeps it for the next process, where the folder can be written."""
-        if self.new:
-            text = json.dumps({"by": os.stat(__file__).st_mtime_ns, "known": self.known})
-            with contextlib.suppress(OSError):
-                files.write(self.place, text, sync=False)
+        with contextlib.suppress(OSError):
+            if self.new:
+                files.write(self.place, json.dumps({self.reader: self.known}), sync=False)
 
 
 @functools.cache
-def _remembered(place: Path, by: int) -> dict:
+def _remembered(place: Path, reader: str) -> dict:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        stored = json.loads(place.read_text())
-        if stored["by"] == by:  # this very version of the reader
-            return stored["known"]
+        return json.loads(place.read_text())[reader]
     return {}
 
 
@@ -99,10 +95,10 @@ def _resolve(dotted: str, modules: dict[str, Path], texts: set[str], uses: _Uses
                 return reached, set(exports.get(part, ()))
             tabled = {f"{here}.{module}" for module in exports.get(f"={part}", ())} & modules.keys()
             room = {name: uses(file) for name, file in modules.items() if name.startswith(f"{here}.")}
-            made = {f"{name}.{variable}" for name, used in room.items() for text in texts
-                    for variable in used.get(f"={text}", ())}
-            serving = {name for name, used in room.items()
-                       if made & set(used[""]) or any(f"={text}" in used for text in texts)}
+            keys = {f"={text}" for text in texts}
+            made = {f"{name}.{variable}" for name, used in room.items() for key in keys & used.keys()
+                    for variable in used[key]}
+            serving = {name for name, used in room.items() if keys & used.keys() or made & set(used[""])}
             return reached, tabled or serving or {f"{here}.*"}
         here = f"{here}.{part}"
         reached.add(modules[here])
@@ -114,10 +110,8 @@ def _read(file: Path, root: str) -> dict[str, set[str]]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     if file.name != "__init__.py":
         return {"": _names(tree, root), **_made(tree)}
-    exports = defaultdict(set, {"": set()})
-    for local, dotted in _imports(tree.body, root):
-        exports[local].add(dotted)
-    aliases = {local: set(dotted) for local, dotted in exports.items()}
+    aliases = _grouped(_imports(tree.body, root))
+    exports = defaultdict(set, {"": set(), **{local: set(dotted) for local, dotted in aliases.items()}})
     for node in tree.body:
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             targets = [node, *getattr(node, "targets", [])]  # what it defines: a function, a class, some variables
@@ -149,23 +143,25 @@ def _names(tree: ast.AST, root: str, aliases: dict[str, set[str]] | None = None)
     nodes = defaultdict(list)
     for node in ast.walk(tree):
         nodes[type(node)].append(node)
-    names, reached = set(), defaultdict(set, {local: set(dotted) for local, dotted in (aliases or {}).items()})
-    for local, dotted in _imports(nodes[ast.ImportFrom] + nodes[ast.Import], root):
-        names.add(dotted)
-        reached[local].add(dotted)
+    imported = list(_imports(nodes[ast.ImportFrom] + nodes[ast.Import], root))
+    names, reached = {dotted for _, dotted in imported}, _grouped(imported, aliases)
     inner = {id(node.value) for node in nodes[ast.Attribute]}
     for node in nodes[ast.Name] + nodes[ast.Attribute]:
         if id(node) not in inner:
             first, *rest = _chain(node)
             names |= {".".join([dotted, *(rest or "*")]) for dotted in reached.get(first, ())}
-    for node in nodes[ast.Constant]:  # for importlib, or python -m
-        if isinstance(node.value, str) and node.value.startswith(f"{root}."):
-            names.add(node.value)
-    for node in nodes[ast.JoinedStr]:
-        start = getattr(node.values[0], "value", None) if node.values else None
-        if isinstance(start, str) and start.startswith(f"{root}."):
-            names.add(start.rpartition(".")[0] + ".*")
-    return names
+    texts = [(node.value, node.value) for node in nodes[ast.Constant]]  # for importlib, or python -m
+    texts += [(start, f"{str(start).rpartition('.')[0]}.*") for node in nodes[ast.JoinedStr] if node.values
+              for start in [getattr(node.values[0], "value", None)]]
+    return names | {name for start, name in texts if isinstance(start, str) and start.startswith(f"{root}.")}
+
+
+def _grouped(pairs: Iterable[tuple[str, str]], groups: dict[str, set[str]] | None = None) -> dict[str, set[str]]:
+    """The second entries of pairs by the first, added to a copy of groups."""
+    grouped = defaultdict(set, {key: set(members) for key, members in (groups or {}).items()})
+    for key, member in pairs:
+        grouped[key].add(member)
+    return grouped
 
 
 def _imports(nodes: Iterable[ast.AST], root: str) -> Iterable[tuple[str, str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import gc
-import importlib
+import pkgutil
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -84,10 +84,15 @@ class Door:
         `replacement` is a Python expression in which `original` is the object replaced and the names of its module are
         at hand.
         """
-        module, holder, name = _resolve(target)
+        where, _, name = target.rpartition(".")
+        try:
+            holder = pkgutil.resolve_name(where)
+        except ImportError:
+            raise RunnerError(f"mutation target {target!r}: no such module") from None
         original = getattr(holder, name)
         if not callable(original):
             raise RunnerError(f"mutation target {target!r} is not a function")
+        module = sys.modules[getattr(holder, "__module__", where)]  # that of the class, or the holder itself
         through = self._passage(original, eval(replacement, {**vars(module), "original": original}))
         setattr(holder, name, through)
         for namespace in [vars(m) for n, m in list(sys.modules.items()) if n.partition(".")[0] == "seo_core"]:
@@ -102,18 +107,6 @@ class Door:
             return (replacement if self.open else original)(*args, **kwargs)
 
         return through
-
-
-def _resolve(target: str) -> tuple:
-    """The module, the object in it (or the module) that has the target as attribute, and the attribute's name."""
-    parts = target.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            module = importlib.import_module(".".join(parts[:cut]))
-        except ModuleNotFoundError:
-            continue
-        return module, functools.reduce(getattr, parts[cut:-1], module), parts[-1]
-    raise RunnerError(f"mutation target {target!r}: no such module")
 
 
 def _copies(names: dict) -> dict:

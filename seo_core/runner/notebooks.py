@@ -26,11 +26,11 @@ def read(path: Path):
         raise RunnerError(f"{path.name} is not a readable notebook: {error}") from None
 
 
-def write(notebook, path: Path) -> None:
-    """Write a notebook through a temporary file and a rename."""
+def write(notebook, path: Path) -> bool:
+    """Write a notebook through a temporary file and a rename; False where it is there already."""
     import nbformat
 
-    files.write(path, nbformat.writes(notebook) + "\n", sync=False)
+    return files.write(path, nbformat.writes(notebook) + "\n", sync=False)
 
 
 # -- what is published --------------------------------------------------------------------------
@@ -51,39 +51,33 @@ def publishable(notebook, replace: dict[str, str]) -> str:
     every key of `replace` (a machine path) becomes its value in outputs and injected parameters.
     """
     def scrub(value):
-        if isinstance(value, str):
-            for path, name in replace.items():
-                value = value.replace(path, name)
-            return value
         if isinstance(value, list):
             return [scrub(item) for item in value]
+        for path, name in replace.items() if isinstance(value, str) else ():
+            value = value.replace(path, name)
         return value
 
-    errors = []
-    papermill = notebook.metadata.get("papermill", {})
-    notebook.metadata["papermill"] = {k: papermill[k] for k in _KEPT if k in papermill}
-    parameters = notebook.metadata["papermill"].get("parameters", {})
-    notebook.metadata["papermill"]["parameters"] = {k: scrub(v) for k, v in parameters.items()}
+    errors, papermill = [], notebook.metadata.get("papermill", {})
+    parameters = {name: scrub(value) for name, value in papermill.get("parameters", {}).items()}
+    notebook.metadata["papermill"] = {key: papermill[key] for key in _KEPT if key in papermill}
+    notebook.metadata["papermill"]["parameters"] = parameters
     for cell in notebook.cells:
         for key in ("papermill", "execution", "ExecuteTime"):
             cell.metadata.pop(key, None)
-        if cell.metadata.get("tags") == []:
-            cell.metadata.pop("tags")
-        if INJECTED in cell.metadata.get("tags", []):
+        if not cell.metadata.get("tags"):
+            cell.metadata.pop("tags", None)
+        elif INJECTED in cell.metadata["tags"]:
             cell.source = scrub(cell.source)
-        kept = []
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream" and output.name == "stderr":
-                errors.append("".join(output.text))
-                continue
+        if cell.cell_type != "code":
+            continue
+        errors += ["".join(output.text) for output in cell.outputs if output.get("name") == "stderr"]
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
             if "text" in output:
                 output["text"] = scrub(output["text"])
             for kind, value in output.get("data", {}).items():
                 if not kind.startswith("image/") or kind == "image/svg+xml":
                     output["data"][kind] = scrub(value)
-            kept.append(output)
-        if cell.cell_type == "code":
-            cell["outputs"] = kept
     return "".join(errors)
 
 
@@ -108,27 +102,25 @@ def sync(manifest: Manifest) -> list[str]:
     """
     from jupytext.cli import jupytext
 
-    root = manifest.folder
-    done = []
+    root, changed = manifest.folder, []
     if files.write(root / "book" / "_toc.yml", manifest.toc_text()):
-        done.append("book/_toc.yml written from book/manifest.yml")
-    folders = [root / "notebooks", root / "book" / "templates"]
-    pairs = {p.with_suffix("") for folder in folders for p in folder.glob("*.py")
-             if (p.with_suffix(".ipynb").is_file() or "jupytext:" in p.read_text(encoding="utf-8")[:2000]
-                 or "# %%" in p.read_text(encoding="utf-8"))}
-    pairs |= {p.with_suffix("") for folder in folders for p in folder.glob("*.ipynb")}
-    for base in sorted(pairs):
-        present = [p for p in (base.with_suffix(".ipynb"), base.with_suffix(".py")) if p.is_file()]
-        newest = max(present, key=lambda p: p.stat().st_mtime)
-        before = {p: p.read_bytes() for p in present}
-        for _ in range(2):  # the second pass settles the metadata that a first pairing adds
+        changed.append("book/_toc.yml written from book/manifest.yml")
+    paired = _paired(root, ".ipynb") + [p for p in _paired(root, ".py") if "# %%" in p.read_text(encoding="utf-8")]
+    for base in sorted({path.with_suffix("") for path in paired}):
+        pair = [base.with_suffix(".ipynb"), base.with_suffix(".py")]
+        before = {path: path.read_bytes() for path in pair if path.is_file()}
+        newest = max(before, key=lambda path: path.stat().st_mtime)
+        for source in (newest, pair[1]):  # the second pass settles the metadata that a first pairing adds
             with contextlib.redirect_stdout(io.StringIO()):
-                jupytext(["--quiet", "--sync", str(newest)])
-            newest = base.with_suffix(".py")
-        for path in (base.with_suffix(".ipynb"), base.with_suffix(".py")):
-            if path.is_file() and before.get(path) != path.read_bytes():
-                done.append(f"{path.relative_to(root).as_posix()} updated")
-    return done
+                jupytext(["--quiet", "--sync", str(source)])
+        changed += [f"{path.relative_to(root).as_posix()} updated" for path in pair
+                    if path.is_file() and before.get(path) != path.read_bytes()]
+    return changed
+
+
+def _paired(root: Path, suffix: str) -> list[Path]:
+    """The files of one kind in the folders that hold pairs."""
+    return sorted(path for name in ("notebooks", "book/templates") for path in (root / name).glob(f"*{suffix}"))
 
 
 def out_of_step(manifest: Manifest) -> list[str]:
@@ -136,17 +128,17 @@ def out_of_step(manifest: Manifest) -> list[str]:
     manifest's. Nothing is written."""
     import jupytext
 
-    root, found = manifest.folder, []
+    def cells(notebook):
+        return [(c.cell_type, c.source, c.metadata.get("tags", []), c.metadata.get("mystnb")) for c in notebook.cells]
+
+    root = manifest.folder
     toc = root / "book" / "_toc.yml"
-    if not toc.is_file() or toc.read_text(encoding="utf-8") != manifest.toc_text():
-        found.append("book/_toc.yml")
-    for path in sorted([*(root / "notebooks").glob("*.ipynb"), *(root / "book" / "templates").glob("*.ipynb")]):
+    stale = [] if toc.is_file() and toc.read_text(encoding="utf-8") == manifest.toc_text() else ["book/_toc.yml"]
+    for path in _paired(root, ".ipynb"):
         pair = path.with_suffix(".py")
-        cells = [[(c.cell_type, c.source, c.metadata.get("tags", []), c.metadata.get("mystnb")) for c in notebook.cells]
-                 for notebook in ([read(path), jupytext.read(pair)] if pair.is_file() else [read(path)])]
-        if len(cells) == 1 or cells[0] != cells[1]:
-            found.append(path.relative_to(root).as_posix())
-    return found
+        if not pair.is_file() or cells(read(path)) != cells(jupytext.read(pair)):
+            stale.append(path.relative_to(root).as_posix())
+    return stale
 
 
 def take_outputs(source: Path, executed: Path) -> bool:
@@ -158,19 +150,13 @@ def take_outputs(source: Path, executed: Path) -> bool:
     ran = [c for c in run.cells if INJECTED not in c.metadata.get("tags", [])]
     if [c.source for c in ran] != [c.source for c in committed.cells]:
         raise RunnerError(f"{source.name} and its executed copy differ: run the chapter again")
-    count = 0
-    for cell, done in zip(committed.cells, ran, strict=True):
-        if cell.cell_type != "code":
-            continue
-        count += 1
-        cell["outputs"] = done["outputs"]
-        cell["execution_count"] = count
-        for output in cell["outputs"]:
+    code = [(cell, done) for cell, done in zip(committed.cells, ran, strict=True) if cell.cell_type == "code"]
+    for count, (cell, done) in enumerate(code, 1):
+        cell.update(outputs=done.outputs, execution_count=count)
+        for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = count
-    before = source.read_bytes()
-    write(committed, source)
-    return source.read_bytes() != before
+    return write(committed, source)
 
 
 # -- scratch books ------------------------------------------------------------------------------

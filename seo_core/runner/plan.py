@@ -22,16 +22,7 @@ from seo_core.checks import suggest
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.runner.state import (
-    Options,
-    Tree,
-    book_environment,
-    prepended,
-    read_json,
-    signature,
-    sources,
-    stale,
-)
+from seo_core.runner.state import Options, Tree, book_environment, read_json, signature, sources, stale
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -46,21 +37,6 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.chapter.id} (seed {self.seed})"
-
-
-@dataclass
-class Outcome:
-    """What became of a batch."""
-
-    ran: list[Task] = field(default_factory=list)
-    skipped: list[Task] = field(default_factory=list)
-    failed: list[Task] = field(default_factory=list)
-    blocked: list[Task] = field(default_factory=list)  # an input failed
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing failed."""
-        return not (self.failed or self.blocked)
 
 
 # -- checking before anything runs --------------------------------------------------------------
@@ -95,17 +71,18 @@ def tasks(manifest: Manifest, chapters, seeds) -> list[Task]:
 
 def needs(manifest: Manifest, task: Task, batch: list[Task]) -> list[Task]:
     """The tasks of the batch that must be done before `task`."""
-    inputs = manifest.inputs(task.chapter)
-    return [t for t in batch if t.chapter.id in inputs
-            and (task.chapter.kind == "aggregate" or t.chapter.once or t.seed == task.seed)]
+    inputs, any_seed = manifest.inputs(task.chapter), task.chapter.kind == "aggregate"
+    return [t for t in batch if t.chapter.id in inputs and (any_seed or t.chapter.once or t.seed == task.seed)]
 
 
 # -- running ------------------------------------------------------------------------------------
 
 
-def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force: bool = False, say=print) -> Outcome:
+def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force: bool = False,
+        say=print) -> dict[Task, str]:
     """Run the chapters that are not complete and stage the first seed's notebooks.
 
+    Returns what became of each task: it "ran", was "skipped" as complete, "failed", or was "blocked" by a failed input.
     Prints a line per task with `say`; on a terminal a bar below says where the running chapters are. Raises
     KeyboardInterrupt after stopping its workers.
     """
@@ -122,11 +99,11 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
     work = _Batch(manifest, options, Tree(manifest.folder, options.profile), batch, jobs, force, tell)
     _make_kernel(work.tree)
     try:
-        while work.waiting or work.running:
+        while len(work.became) < len(batch):
             work.start_ready()
             work.collect()
             if work.running:
-                bar.n = len(batch) - len(work.waiting) - len(work.running)
+                bar.n = len(work.became)
                 bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in work.running.values()))
                 time.sleep(0.2)
     except BaseException:
@@ -135,7 +112,7 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
         raise
     finally:
         bar.close()
-    return work.outcome
+    return work.became
 
 
 @dataclass
@@ -150,32 +127,22 @@ class _Batch:
     force: bool
     tell: Callable[[Task, str], None]
     running: dict[Task, _Worker] = field(default_factory=dict)
-    outcome: Outcome = field(default_factory=Outcome)
-
-    def __post_init__(self):
-        self.waiting = list(self.tasks)
+    became: dict[Task, str] = field(default_factory=dict)
 
     def start_ready(self) -> None:
         """Start, skip or block every waiting task whose inputs are settled."""
-        for task in list(self.waiting):
+        for task in [t for t in self.tasks if t not in self.became and t not in self.running]:
             before = needs(self.manifest, task, self.tasks)
-            if any(t in self.outcome.failed or t in self.outcome.blocked for t in before):
-                self.waiting.remove(task)
-                self.outcome.blocked.append(task)
-                self.unstage(task)
-                self.tell(task, "not run: one of its inputs failed")
+            if any(self.became.get(t) in ("failed", "blocked") for t in before):
+                self.settle(task, "blocked", "not run: one of its inputs failed")
                 continue
             alone = any(t.chapter.kind == "benchmark" for t in (task, *self.running))
-            if any(t in self.waiting or t in self.running for t in before) or (
-                    len(self.running) >= (1 if alone else self.jobs)):
+            if len(self.running) >= (1 if alone else self.jobs) or not all(t in self.became for t in before):
                 continue  # before anything is read: this is asked several times a second
-            self.waiting.remove(task)
             now = signature(self.manifest, task.chapter, task.seed, self.options)
             reason = "asked for" if self.force else stale(self.tree, task.chapter, task.seed, now, self.options)
             if reason is None:
-                self.outcome.skipped.append(task)
-                self.stage(task)
-                self.tell(task, "up to date")
+                self.settle(task, "skipped", "up to date")
             else:
                 self.unstage(task)
                 self.tell(task, f"running … ({reason})")
@@ -183,22 +150,23 @@ class _Batch:
 
     def collect(self) -> None:
         """Take the results of the workers that have ended."""
-        for task, worker in list(self.running.items()):
-            if worker.process.poll() is None:
-                continue
+        for task, worker in [(t, w) for t, w in self.running.items() if w.process.poll() is not None]:
             del self.running[task]
             result = worker.result()
             if result["ok"]:
-                self.outcome.ran.append(task)
-                self.stage(task)
                 edited = self.edited(task, worker)
                 remark = f"; {edited} changed while it ran: kept, and due again" if edited else ""
-                self.tell(task, f"done in {result['seconds']:.0f} s{remark}")
+                self.settle(task, "ran", f"done in {result['seconds']:.0f} s{remark}")
             else:
-                self.outcome.failed.append(task)
                 kept = Path(result.get("failed") or "")
                 remark = f"\n    its notebook, with the traceback: {os.path.relpath(kept)}" if kept.is_file() else ""
-                self.tell(task, f"FAILED: {result['error']}{remark}")
+                self.settle(task, "failed", f"FAILED: {result['error']}{remark}")
+
+    def settle(self, task: Task, status: str, text: str) -> None:
+        """Note what became of a task; what is complete is rendered, and nothing else."""
+        self.became[task] = status
+        self.stage(task) if status in ("ran", "skipped") else self.unstage(task)
+        self.tell(task, text)
 
     def edited(self, task: Task, worker: _Worker) -> str:
         """The modules or the notebook that were edited while a chapter ran; its state then says that it is due again.
@@ -273,8 +241,8 @@ class _Worker:
         self.process.stdin.close()
         with contextlib.suppress(ValueError, IndexError):
             return json.loads(lines[-1])
-        return {"ok": False, "error": f"the process ended with code {self.process.returncode}; "
-                                      f"see {os.path.relpath(self.log)}"}
+        code = self.process.returncode
+        return {"ok": False, "error": f"the process ended with code {code}; see {os.path.relpath(self.log)}"}
 
     def stop(self) -> None:
         """End the worker and its kernel; returns when they are gone."""
@@ -296,8 +264,8 @@ def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
 
 def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
     """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
-    environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1",
-                                   JUPYTER_PATH=prepended("JUPYTER_PATH", tree.state / "jupyter"))
+    kernels = os.pathsep.join(filter(None, [str(tree.state / "jupyter"), os.environ.get("JUPYTER_PATH")]))
+    environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     return environment

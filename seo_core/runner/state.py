@@ -94,13 +94,9 @@ class Tree:
 
 def book_environment(root: Path, **variables: str) -> dict[str, str]:
     """The environment of a process of the book: this one's, with the book, this package, and further variables."""
-    package = Path(__file__).resolve().parent.parent.parent
-    return {**os.environ, "SEO_BOOK": str(root), "PYTHONPATH": prepended("PYTHONPATH", package), **variables}
-
-
-def prepended(variable: str, folder: Path) -> str:
-    """The value of an environment variable that lists folders, with one more before the others."""
-    return os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
+    package = str(Path(__file__).resolve().parent.parent.parent)
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "SEO_BOOK": str(root), "PYTHONPATH": paths, **variables}
 
 
 def digest(*parts) -> str:

@@ -55,42 +55,32 @@ def execute(job: dict) -> dict:
     name, seed = job["id"], job["seed"]
     in_use = RunnerError(f"chapter {name} (seed {seed}) is in use by another run; wait for it or stop it")
     with files.lock(tree.sidecar(name, seed, "lock"), in_use):
-        partial = tree.partial(name, seed)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        cwd = tree.staging / "notebooks"
-        cwd.mkdir(parents=True, exist_ok=True)
+        partial, failed, cwd = tree.partial(name, seed), tree.failed(name, seed), tree.staging / "notebooks"
+        for folder in (partial.parent, cwd):
+            folder.mkdir(parents=True, exist_ok=True)
         started = time.time()
         error = _papermill(Path(job["source"]), partial, job["parameters"], cwd)
         if _abandoned.is_set():
             return {"ok": False, "error": "interrupted"}
-        state = {"id": name, "seed": seed, "status": "failed" if error else "complete",
-                 "seconds": round(time.time() - started, 1), "commit": job["commit"],
-                 "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
-                 "parameters": {k: job["shown"].get(v, v) if isinstance(v, str) else v
-                                for k, v in job["parameters"].items()},
-                 "signature": job["signature"]}
+        shown = {k: job["shown"].get(v, v) if isinstance(v, str) else v for k, v in job["parameters"].items()}
+        state = {"id": name, "seed": seed, "status": "failed" if error else "complete", "commit": job["commit"],
+                 "seconds": round(time.time() - started, 1), "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+                 "parameters": shown, "signature": job["signature"]}
         if error:
-            failed = tree.failed(name, seed)
+            state["error"] = error
             failed.parent.mkdir(parents=True, exist_ok=True)
             if partial.is_file():
                 os.replace(partial, failed)
-            state["error"] = error
         else:
-            _publish(tree, name, seed, partial, job["shown"], state)
+            notebook, executed = nb.read(partial), tree.executed(name, seed)
+            stderr = nb.publishable(notebook, {**job["shown"], **nb.machine_paths(tree.root)})
+            failed.unlink(missing_ok=True)
+            files.write(tree.sidecar(name, seed, "stderr"), stderr, sync=False)
+            nb.write(notebook, executed)
+            partial.unlink()
+            state |= {"sha": digest(executed.read_bytes()), "checks": nb.checks(notebook)}
         files.write(tree.sidecar(name, seed), json.dumps(state, indent=1), sync=False)
-    return {"ok": not error, "seconds": state["seconds"], "error": error,
-            "failed": str(tree.failed(name, seed)) if error else None}
-
-
-def _publish(tree: Tree, name: str, seed: int, partial: Path, shown: dict, state: dict) -> None:
-    notebook = nb.read(partial)
-    stderr = nb.publishable(notebook, {**shown, **nb.machine_paths(tree.root)})
-    tree.failed(name, seed).unlink(missing_ok=True)
-    files.write(tree.sidecar(name, seed, "stderr"), stderr, sync=False)
-    nb.write(notebook, tree.executed(name, seed))
-    partial.unlink()
-    state["sha"] = digest(tree.executed(name, seed).read_bytes())
-    state["checks"] = nb.checks(notebook)
+    return {"ok": not error, "seconds": state["seconds"], "error": error, "failed": str(failed) if error else None}
 
 
 def _papermill(source: Path, target: Path, parameters: dict, cwd: Path) -> str | None:
@@ -102,12 +92,14 @@ def _papermill(source: Path, target: Path, parameters: dict, cwd: Path) -> str |
         papermill.execute_notebook(source, target, parameters=parameters, cwd=cwd, kernel_name="python3",
                                    progress_bar=False, log_output=False)
     except PapermillExecutionError as error:
-        value = str(error.evalue).strip().splitlines()
-        return f"{error.ename}: {value[0] if value else ''} (cell {error.exec_count})"
+        return f"{error.ename}: {_first_line(error.evalue)} (cell {error.exec_count})"
     except Exception as error:  # the kernel died, the disk is full, …: still one line and exit code 1
-        text = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+        return f"{type(error).__name__}: {_first_line(error) or 'no message'}"
     return None
+
+
+def _first_line(text) -> str:
+    return str(text).strip().partition("\n")[0]
 
 
 if __name__ == "__main__":
