@@ -31,7 +31,7 @@ from seo_core.data import (
 )
 from seo_core.data.readers import split_of
 
-REAL = Path(os.environ.get("SEO_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("SEO_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 needs_real = pytest.mark.skipif(
     not (REAL / "mnli").is_dir(), reason="no real data: set SEO_TEST_DATA to its folder"
 )

@@ -191,8 +191,8 @@ def start(book: Path, marker: Path) -> subprocess.Popen:
          f"import time; open('{marker}', 'w').close()\\n"
          f"while not __import__('os').path.exists('{marker}.go'): time.sleep(0.1)")
     process = subprocess.Popen([sys.executable, "-m", "seo_core.run", "book", "--no-render"], cwd=book,
-                               env=minibook.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
+                               env=minibook.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # as on a terminal
     for _ in range(6000):  # a loaded machine takes its time
         if marker.exists():
             return process
