@@ -126,7 +126,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     if not (kept / "model.onnx").is_file():
         raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
     parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _NAMES if k in run["metrics"]}
-    base = _beside(record, run, "02_baseline", "base") or _beside(record, run, "09_pruning", "base")  # an older place
+    # where both stand, the older place has the one that the compressed networks were made from
+    base = _beside(record, run, "09_pruning", "base") or _beside(record, run, "02_baseline", "base")
     timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
     if base:
         shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
