@@ -228,7 +228,7 @@ class Lab:
                 **arm.parameters(self, arm.recipe)}
 
     def _find(self) -> Run | None:
-        for home in (self.chapter.id, *self.current.earlier):
+        for home in (*self.current.earlier, self.chapter.id):  # what lies in the older place, others were made from
             path = results.find(home, self.current.recorded_as, **self._identity())
             if path:
                 return self._as_run(path)
