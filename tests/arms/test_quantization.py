@@ -89,6 +89,7 @@ def test_a_run_is_packed_with_its_numbers(lab, runs, tmp_path, capsys):
     assert "no record no.json" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
+@pytest.mark.trains
 def test_the_baseline_is_packed_too(lab, tmp_path, capsys):
     import seo_core
     from seo_core.run import main
