@@ -144,4 +144,5 @@ def quiet_speed(contestants: pd.DataFrame) -> Speed:
         if {"fit", "features"} <= set(speed.index):
             return Speed(float(speed["fit"]), float(speed["features"]))
     raise LookupError("no record of bench_selection with 'fit' and 'features': run `python -m "
-                      "seo_core.run bench selection` on a quiet machine, and put its record beside the others")
+                      "seo_core.run bench selection --profile cpu` on a quiet machine, and put its record beside the "
+                      "others")
