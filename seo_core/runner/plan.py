@@ -139,6 +139,7 @@ class _Batch:
             alone = any(t.chapter.kind == "benchmark" for t in (task, *self.running))
             if len(self.running) >= (1 if alone else self.jobs) or not all(t in self.became for t in before):
                 continue  # before anything is read: this is asked several times a second
+            asked = time.time()  # before the files are read: an edit right after counts as one while it runs
             now = signature(self.manifest, task.chapter, task.seed, self.options)
             reason = "asked for" if self.force else stale(self.tree, task.chapter, task.seed, now, self.options)
             if reason is None:
@@ -146,7 +147,7 @@ class _Batch:
             else:
                 self.unstage(task)
                 self.tell(task, f"running … ({reason})")
-                self.running[task] = _Worker(self, task, now)
+                self.running[task] = _Worker(self, task, now, asked)
 
     def collect(self) -> None:
         """Take the results of the workers that have ended."""
@@ -181,7 +182,7 @@ class _Batch:
         state = read_json(sidecar)
         state["signature"] |= {key: "changed while it ran" for key in changed}
         files.write(sidecar, json.dumps(state, indent=1), sync=False)
-        since = [path.name for path in [*sources(notebook), notebook] if path.stat().st_mtime > worker.started]
+        since = [path.name for path in [*sources(notebook), notebook] if path.stat().st_mtime > worker.asked]
         return ", ".join(since or changed)
 
     def stage(self, task: Task) -> None:
@@ -210,8 +211,9 @@ def progress(notebook: dict) -> str:
 class _Worker:
     """A chapter running in a process of its own (see worker.py)."""
 
-    def __init__(self, batch: _Batch, task: Task, now: dict):
-        self.signature, self.started = now, time.time()
+    def __init__(self, batch: _Batch, task: Task, now: dict, asked: float):
+        """now: the signature of what it runs, read since the time `asked` (s since the epoch)."""
+        self.signature, self.asked = now, asked
         manifest, options, tree = batch.manifest, batch.options, batch.tree
         sha, dirty = commit(manifest.folder)
         job = {"root": str(manifest.folder), "profile": options.profile, "id": task.chapter.id, "seed": task.seed,
