@@ -113,6 +113,9 @@ for method in ("minmax", "percentile", "mse"):
     scales[method] = calibrate(base, texts, CalibrationConfig(method))
 chosen = {method: found.activation[name] for method, found in scales.items()}
 values = values_read(base, texts, name)
+widths = {method: 255 * scale for method, (scale, zero) in chosen.items()}
+assert np.isclose(widths["minmax"], np.ptp(values)) and max(widths["percentile"], widths["mse"]) < widths["minmax"]
+print("minmax takes the whole range and no more; percentile and mse take a part of it")
 
 # %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 64 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
 _ = figures.ranges(values, chosen)
