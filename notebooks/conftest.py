@@ -19,7 +19,7 @@ from seo_core.runner.notebooks import is_checked, scratch_book
 ROOT = Path(__file__).resolve().parent.parent
 _scratch = None
 
-MUTATION = '__import__("seo_core.runner.mutation", fromlist=["door"])'  # in the kernel, without a name in it
+MUTATION = '__import__("mutation")'  # in the kernel, without a name in it
 
 
 def pytest_configure(config):
@@ -28,7 +28,7 @@ def pytest_configure(config):
     if config.getoption("--nbval", default=False) and not config.getoption("numprocesses", default=None):
         _scratch = tempfile.mkdtemp(prefix="book-")
         os.environ["SEO_BOOK"] = str(scratch_book(ROOT, Path(_scratch)))
-        paths = [str(ROOT), os.environ.get("PYTHONPATH")]
+        paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
@@ -73,7 +73,7 @@ class Chapter(IPyNbFile):
             raise RuntimeError(f"{call}: {error}")
 
     def value(self, name):
-        """The repr of something in seo_core.runner.mutation, in the kernel."""
+        """The repr of something in tests/mutation.py, in the kernel."""
         reply = self.request("", silent=True, user_expressions={"value": f"{MUTATION}.{name}"})
         return reply["user_expressions"]["value"]["data"]["text/plain"]
 

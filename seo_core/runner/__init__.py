@@ -5,7 +5,6 @@
     plan.py        which chapters to run, in which order, several at once; resume
     worker.py      one chapter, executed by papermill in a process of its own
     notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, scratch books
-    mutation.py    breaking a chapter's method in the kernel that has just run it
     api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
 

@@ -9,9 +9,9 @@ import types
 
 import minibook
 import pytest
+from mutation import Door
 
 from seo_core.runner import RunnerError
-from seo_core.runner.mutation import Door
 
 TARGET = "seo_core.settings.display_source"
 IMPORTS = "from seo_core.settings import display_source, resolve_path"
@@ -107,7 +107,9 @@ def test_nbval_runs_a_chapter_again_with_its_method_broken(tmp_path):
     book = minibook.make(tmp_path / "book")
     for path in (book / "notebooks").glob("*.ipynb"):
         path.unlink()
-    shutil.copy(minibook.ROOT / "notebooks" / "conftest.py", book / "notebooks" / "conftest.py")
+    (book / "tests").mkdir()
+    for name in ("notebooks/conftest.py", "tests/mutation.py"):
+        shutil.copy(minibook.ROOT / name, book / name)
     write = ("place = resolve_path('_build/results/value.txt')\nplace.parent.mkdir(parents=True, exist_ok=True)\n"
              "if not place.is_file():\n    _ = place.write_text(display_source('/data/mnli'))")
     chapters = {
