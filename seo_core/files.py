@@ -1,4 +1,4 @@
-"""Files: the only place that writes, renames or hashes.
+"""Files: the only place that writes, renames or hashes; and tables beside a module.
 
     with writing("the model", ModelError), atomic_folder(target) as folder:      # whole or not at all; one clear error
         model.save_pretrained(folder)
@@ -7,6 +7,7 @@
     write(path, "text or bytes")                                                 # where the content is at hand
     digest({"epochs": 3}, array, "text", length=8)                               # sha256 in hex
     with lock(path):                                                             # one process at a time
+    table(__file__)                                                              # what papers.yml holds, in papers.py
 
 Files and folders appear whole or not at all: each is written under a hidden temporary name in the same folder and
 renamed. Files are flushed to the disk first; a kill may leave a temporary name behind, and the next write of the same
@@ -210,3 +211,12 @@ def lock(path: str | Path, busy: Exception | None = None) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def table(module: str, ending: str = ""):
+    """What the YAML file beside a module holds: papers.yml, or papers_claims.yml with the ending "_claims"."""
+    import yaml
+
+    path = Path(module)
+    with open(path.with_name(f"{path.stem}{ending}.yml"), "rb") as file:
+        return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # the first is ten times faster

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,3 +115,16 @@ def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     holder.wait()
     with files.lock(tmp_path / "a.lock"):
         pass
+
+
+def test_a_table_is_what_the_yaml_file_beside_a_module_holds(tmp_path):
+    (tmp_path / "papers.yml").write_text("size: 420\nnames: [a, ü]\n", encoding="utf-8")
+    (tmp_path / "papers_claims.yml").write_text("- h-data\n")
+    module = str(tmp_path / "papers.py")
+    assert files.table(module) == {"size": 420, "names": ["a", "ü"]} and files.table(module, "_claims") == ["h-data"]
+
+
+def test_every_table_of_the_package_belongs_to_a_module():
+    package = Path(files.__file__).parent
+    for path in package.rglob("*.yml"):
+        assert any(path.stem.startswith(module.stem) for module in path.parent.glob("*.py")), path

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seo_core import files
 from seo_core.augmentation.words import whole_words
 
 NEAREST = 5  # neighbours kept for a word: farther ones have little to do with it
@@ -67,43 +68,12 @@ def akin(word: str, other: str) -> bool:
     return common >= 3 and max(len(word), len(other)) - common <= 3
 
 
-# Opposites that a word table puts next to each other: the pairs of WordNet's antonyms that it offered for MiniLM's
-# vocabulary, and others noticed in copies. Written down, so that copies do not depend on WordNet being there.
-ANTONYMS = """
-absence presence; absent present; abundant scarce; accept reject; acceptance rejection; acquit convict; add remove;
-alive deceased; allow forbid; amateur professional; amphibious aquatic; ancestor descendant; ancient modern; annual
-biennial; answer question; anterior posterior; arrive depart; arrived left; ascend descend; ascent descent; asleep
-awake; attach detach; attack defend; attend miss; aunt uncle; automatic manual; autumn spring; autumn summer; autumn
-winter; awake sleeping; back front; beautiful ugly; biennial perennial; bisexual heterosexual; bisexual homosexual;
-black white; blunt sharp; borrow lend; borrowed lent; bottom top; bought sold; bright dark; brighten darken; brother
-sister; buy sell; buyer seller; calm nervous; capitalism socialism; cheap costly; child parent; civilian military;
-clean dirty; close open; cloudy sunny; cold hot; come go; connect disconnect; conservative liberal; consonant vowel;
-cool heat; cool warm; criticize praise; crowded empty; cry laugh; cry smile; danger safe; danger safety; dangerous
-harmless; dangerous safe; dark light; daughter son; decrease increase; deep shallow; defeat victory; defence offence;
-defendant plaintiff; defense offense; defensive offensive; democrat republican; demote promote; difficult easy;
-disable enable; discourage encourage; divorce marry; divorced married; dorsal ventral; downstairs upstairs;
-downstream upstream; downtown uptown; downward upward; drunk sober; earthly heavenly; eastern western; emigrate
-immigrate; enemy friend; enter exit; enter leave; exclude include; exclusion inclusion; exhale inhale; explicit
-implicit; export import; exterior interior; external internal; fail succeed; failure success; fake real; fall rise;
-fallen risen; fast slow; father mother; fauna flora; female male; feminine masculine; figurative literal; find lose;
-float sink; forbid permit; forget remember; forgotten remember; fresh stale; front rear; frown smile; future past;
-gain lose; greater lesser; guilt innocence; guilty innocent; happiness sadness; happy sad; hard soft; hardness
-softness; hate love; healthy sick; heavy light; heterosexual homosexual; hidden visible; horizontal vertical; hungry
-thirsty; husband wife; husband wive; incoming outgoing; indoor outdoor; indoor outside; indoors outdoors; inferior
-superior; inner outer; inside outdoor; inward outward; junior senior; killer victim; king queen; large small; leave
-stay; left stayed; liberal republican; long short; loose tight; lose win; loser winner; lower raise; major minor;
-majority minority; married single; married unmarried; married widowed; maternal paternal; maximize minimize; maximum
-minimum; medical surgical; narrow wide; narrow widen; negative positive; nephew niece; noisy quiet; northern
-southern; obligatory optional; old young; oppose support; peace war; permanent temporary; poor rich; predator prey;
-prefix suffix; primary secondary; private public; pull push; quick slow; rainy sunny; rough smooth; rural urban; seat
-stand; seated standing; short tall; shout whisper; sit stand; smart stupid; spring summer; spring winter; strength
-weakness; strengthen weaken; strong weak; student teacher; summer winter; sunrise sunset; thick thin"""
 _ENDINGS = re.compile("(?:ing|est|ed|er|es|ly|en|s|e|y|i)+$")
 
 
 def opposed(word: str, other: str) -> bool:
-    """Whether the words are opposites: in ANTONYMS, in whatever forms (strong, weaker), or one is the other with a
-    negating prefix or the ending -less (accurate, inaccurately)."""
+    """Whether the words are opposites: in neighbours.yml, in whatever forms (strong, weaker), or one is the other with
+    a negating prefix or the ending -less (accurate, inaccurately)."""
     if (_stem(word), _stem(other)) in _opposites():
         return True
     for one, two in ((word, other), (other, word)):
@@ -125,8 +95,9 @@ def _stem(word: str) -> str:
 
 @lru_cache
 def _opposites() -> frozenset[tuple[str, str]]:
-    """Pairs of stems of ANTONYMS, in both orders."""
-    pairs = [tuple(_stem(word) for word in pair.split()) for pair in ANTONYMS.split(";")]
+    """Pairs of stems of the antonyms in neighbours.yml, in both orders."""
+    antonyms = files.table(__file__)["antonyms"].split(";")
+    pairs = [tuple(_stem(word) for word in pair.split()) for pair in antonyms]
     return frozenset(pairs + [pair[::-1] for pair in pairs])
 
 

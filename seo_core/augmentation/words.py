@@ -19,53 +19,15 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from seo_core import files
+
 
 class MissingResource(LookupError):
     """Something that an operator needs is not here; the message says what brings it."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-NEGATION = _words("""
-no not nor none nobody nothing nowhere never neither without cannot cant dont hardly scarcely barely seldom rarely few
-little false untrue unable fail fails failed failing lack lacks lacked lacking deny denies denied denying refuse
-refuses refused refusing except but unless despite although though however instead""")
-NUMBERS = _words("""
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million
-millions billion billions dozen dozens first second third fourth fifth sixth seventh eighth ninth tenth last once
-twice thrice half quarter double triple pair couple single""")
-QUANTIFIERS = _words("""
-all every each some any most many much more less fewer least several both either another other others only just
-exactly almost nearly about approximately over under enough entire entirely whole wholly always usually often
-sometimes occasionally mostly mainly everyone everybody everything everywhere someone somebody something somewhere
-anyone anybody anything anywhere same different too also even""")
-MODALS = _words("""
-can could may might must shall should will would ought need needs possible possibly impossible perhaps maybe probably
-likely unlikely certainly definitely surely if whether want wants wanted hope hopes hoped try tries tried plan plans
-planned dream dreams dreamed pretend pretends pretended""")
-TIME = _words("""
-before after until till since during while when whenever then now ago earlier later early late soon already yet still
-again today tomorrow yesterday tonight morning afternoon evening night day week month year monday tuesday wednesday
-thursday friday saturday sunday january february march april june july august september october november december
-former previous previously next following recent recently""")
-OPPOSITES = _words("""
-up down in out on off left right above below top bottom front behind back inside outside near far north south east
-west with against old new young big small large little long short high low hot cold warm cool wet dry clean dirty
-heavy light cheap expensive open closed full empty good bad better worse best worst true right wrong same alive dead
-white black red blue green yellow brown grey gray pink purple male female man men woman women boy boys girl girls he
-she his her him husband wife father mother son daughter brother sister increase increased decrease decreased rise rose
-fall fell begin began start started end ended stop stopped love loved hate hated like liked dislike disliked win won
-lose lost buy bought sell sold give gave take took come came go went remember remembered forget forgot agree agreed
-disagree disagreed accept accepted reject rejected""")
-FUNCTION = _words("""
-a an the this that these those i me my mine you your yours we us our ours they them their theirs it its itself himself
-herself themselves myself yourself ourselves who whom whose which what where why how and or so as at by for from into
-of onto to through toward towards upon via within across along among around between beyond beside besides is am are
-was were be been being do does did doing done have has had having get gets got there here than because well oh uh um
-yeah yes okay else otherwise ok mr mrs ms dr""")
+NEGATION, NUMBERS, QUANTIFIERS, MODALS, TIME, OPPOSITES, FUNCTION = (
+    frozenset(words.split()) for words in files.table(__file__).values())
 PROTECTED = NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME | OPPOSITES
 FIXED = FUNCTION | PROTECTED  # no word is put in the place of one of these, and none of these in a word's place
 

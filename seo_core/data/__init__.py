@@ -4,7 +4,7 @@
     train = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
 
 readers.py streams the formats, cleaning.py changes, drops and counts, loading.py puts a task together,
-splits.py keeps it honest, generator.py and lexicon.py make the embedded set, encoding.py tokenises,
+splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's words, encoding.py tokenises,
 baselines.py says what word counts alone can do.
 """
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from seo_core.checks import check_number
 from seo_core.data import lexicon as lx
-from seo_core.data.schemas import SCHEMAS
+from seo_core.data.lexicon import SCHEMAS
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 # Share of negated hypotheses. More of them, and no word of the premise says anything by itself: a two-layer

@@ -23,9 +23,9 @@ PACKAGE = Path(__file__).resolve().parent.parent  # the folder of seo_core
 
 
 def code_hash(sources: Iterable[Path] | None = None) -> str:
-    """12 hex digits over the names and contents of the package's Python sources, or of some of them."""
-    parts = ((path.relative_to(PACKAGE).as_posix(), "\0", path.read_bytes(), "\0")
-             for path in sorted(PACKAGE.rglob("*.py") if sources is None else sources))
+    """12 hex digits over the names and contents of the package's sources and tables, or of some of them."""
+    sources = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.yml")] if sources is None else sources
+    parts = ((path.relative_to(PACKAGE).as_posix(), "\0", path.read_bytes(), "\0") for path in sorted(sources))
     return digest(*itertools.chain.from_iterable(parts), length=12)
 
 

@@ -28,7 +28,10 @@ RUNNER = (["run"], ["runner"])  # they change no number
 
 
 def closure(code: str, package: Path) -> list[Path]:
-    """The files below the folder `package` that this code imports, and these import, and so on; not the runner's."""
+    """The files below the folder `package` that this code imports, and these import, and so on; not the runner's.
+
+    With a module counts what it reads, by its name: papers.yml and papers_….yml beside papers.py.
+    """
     modules, tree, uses = _modules(package), ast.parse(code), _Uses(package)
     texts = {arg.value for call in ast.walk(tree) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
              for arg in call.args if isinstance(arg, ast.Constant)}
@@ -40,7 +43,7 @@ def closure(code: str, package: Path) -> list[Path]:
         closed |= reached
         waiting |= further - names
     uses.remember()
-    return sorted(closed)
+    return sorted(closed | {table for file in closed for table in file.parent.glob(f"{file.stem}*.yml")})
 
 
 class _Uses:

@@ -66,6 +66,13 @@ def test_an_edit_is_seen_at_once(package):
     assert {p.name for p in set(closure("import pkg.deploy", package)) - set(before)} == {"__init__.py", "two.py"}
 
 
+def test_the_tables_that_a_module_reads_count_with_it(package):
+    for name in ("a/two", "a/two_long", "other"):
+        (package / f"{name}.yml").touch()
+    reached = {path.name for path in closure("from pkg.a import third", package)}
+    assert reached == {"__init__.py", "base.py", "two.py", "two.yml", "two_long.yml"}
+
+
 def test_structured_pruning_concerns_the_chapters_that_prune():
     manifest = load_manifest(PACKAGE.parent)
     due = {c.id for c in manifest.chapters if PACKAGE / "pruning" / "structured.py" in sources(manifest.notebook(c.id))}
