@@ -50,6 +50,16 @@ class Contrast:
         return f"{self.metric}: {signs}"
 
 
+FORMS = {"ratio": {"kind": "ratio", "direction": -1, "no_effect": 1.0, "unit": "×"},
+         "points": {"kind": "difference", "direction": 1, "scale": 100.0, "unit": "points"},
+         "plain": {"kind": "difference", "direction": 1}}
+
+
+def contrast(form: str, metric: str, names: Sequence[str], **more) -> Contrast:
+    """A contrast in one of `FORMS`: of a to b, of (a − b) to (c − d), or a alone. more: what differs from the form."""
+    return Contrast(metric, tuple(zip(names, (1.0, -1.0, -1.0, 1.0), strict=False)), **FORMS[form] | more)
+
+
 class Measurement(NamedTuple):
     """Our side of a contrast: estimate and 95% interval (NaN: none), seeds, where it comes from."""
 
@@ -76,10 +86,9 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
         for names in pairs.items() if isinstance(pairs, Mapping) else pairs:
             if len(set(names)) == 1:  # an arm is no control of itself
                 continue
-            terms = tuple(zip(names, (1.0, -1.0, -1.0, 1.0), strict=False))
             title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
             for metric in metrics:
-                measured = measure(same, Contrast(metric, terms, "difference", 1, scale=100.0), (*EVIDENCE, "quick"))
+                measured = measure(same, contrast("points", metric, names), (*EVIDENCE, "quick"))
                 if measured:
                     rows.append((count, title.format(*names), metric, *measured[:4]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
