@@ -1,4 +1,4 @@
-"""Figure 1: the papers' system, drawn from the package."""
+"""Figure 1: the papers' system (system.yml), drawn from the package."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from seo_core import files
 from seo_core.figures import style
 
 
@@ -28,38 +29,9 @@ class Component(NamedTuple):
     place: tuple[float, float]  # centre in the drawing, on a 100 × 72 sheet
 
 
-COMPONENTS = (
-    Component("controller", "Synergy Controller", "min L_task + λ₁ R_data + λ₂ R_model", "control",
-              "controller", "SynergyController", (50, 63)),
-    Component("ada", "Adaptive Data\nAugmentation (ADA)", "D_aug = ADA(D, M(θ), P)", "data",
-              "augmentation", "AdaptiveDataAugmentation", (15.5, 43)),
-    Component("tal", "Transfer-Active\nLearning (TAL)", "L_TL + λ L_AL", "data",
-              "selection", "TransferActiveLearning", (15.5, 26)),
-    Component("aip", "Adaptive Iterative\nPruning (AIP)", "θ_pruned = AIP(θ, P, T)", "compression",
-              "pruning", "AdaptiveIterativePruning", (84.5, 43)),
-    Component("sqd", "Quantization and\nDistillation (SQD)", "L_Q + α L_KD", "compression",
-              "distillation", "SynergisticQuantizationDistillation", (84.5, 26)),
-    Component("data", "Data D", "pairs, labels, genres", "core", "data", "load_nli", (50, 46.5)),
-    Component("model", "Language model θ", "BERT-style encoder", "core", "models", "load_backbone", (50, 34)),
-    Component("training", "Training", "the one loop", "core", "training", "fit", (50, 21.5)),
-    Component("evaluation", "Performance evaluation P", "accuracy, size, speed", "control",
-              "evaluation", "evaluate", (50, 7)),
-    Component("loop", "Feedback loop", "the assembled system", "control", "pipeline", "SEOLLM", (84.5, 7)),
-)
-
-
-EDGES = (  # (from, to, what flows, the arrow's corners)
-    ("controller", "data module", "λ₁, budget", ((30, 62), (15.5, 62), (15.5, 55.4))),
-    ("controller", "compression module", "λ₂, budget", ((70, 62), (84.5, 62), (84.5, 55.4))),
-    ("ada", "data", "", ((29, 44), (36.2, 46.5))), ("tal", "data", "", ((29, 28), (36.2, 43.5))),
-    ("data", "model", "", ((50, 41.5), (50, 39.3))), ("aip", "model", "", ((71, 41), (63.8, 36))),
-    ("sqd", "model", "", ((71, 27), (63.8, 32.5))), ("model", "training", "", ((50, 29), (50, 26.8))),
-    ("training", "evaluation", "", ((50, 16.5), (50, 12.8))),
-    ("evaluation", "loop", "", ((68, 7), (70.7, 7))),
-    ("loop", "controller", "feedback: P", ((98, 7), (104, 7), (104, 66), (70.3, 66))),
-)
-
-
+_FACTS = files.table(__file__)
+COMPONENTS = tuple(Component(*part) for part in _FACTS["components"])
+EDGES = tuple(tuple(edge) for edge in _FACTS["edges"])  # (from, to, what flows, the arrow's corners)
 _SIDES = {"data": style.GREEN, "compression": style.PURPLE, "control": style.VERMILION, "core": style.BLUE}
 
 

@@ -1,4 +1,4 @@
-"""What a record is: its keys, their kinds and meanings, and the check that a record follows them."""
+"""What a record is (schema.yml): its keys, their kinds and meanings, and the check that a record follows them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 import re
 from datetime import datetime
 from typing import NamedTuple
+
+from seo_core import files
 
 
 class ResultsError(RuntimeError):
@@ -20,40 +22,7 @@ class Field(NamedTuple):
     required: bool = True
 
 
-SCHEMA: dict[str, Field] = {
-    "experiment": Field("name", "chapter id, such as `02_baseline`"),
-    "configuration": Field("name", "the papers' id (base, da, tl, al, ssl, prune, quant, kd, seo) or the variant's "
-                           "own"),
-    "profile": Field("name", "`quick`, `cpu`, `gpu` or `paper`"),
-    "seed": Field("count", "seed of weights, order, dropout and subsampling"),
-    "data": Field("object", "what was trained and evaluated on"),
-    "data.name": Field("text", "`embedded`, a hub id, or `path/to/<folder>`"),
-    "data.fingerprint": Field("text", "hash of the loaded texts and labels"),
-    "data.train_rows": Field("count", "training examples available to the run"),
-    "data.labels_used": Field("count", "labels the run looked at: training and development"),
-    "model": Field("object", "the network the run started from"),
-    "model.name": Field("text", "`bundled`, a hub id, or `path/to/<folder>`"),
-    "model.fingerprint": Field("text", "hash of its weights"),
-    "model.parameters": Field("count", "number of weights"),
-    "model.start_fingerprint": Field("text", "hash of the weights that training began from, where a study made these "
-                                     "first (the source task's network)", required=False),
-    "metrics": Field("numbers", "flat, finite numbers; accuracies, precision, recall and F1 are fractions (0–1), sizes "
-                     "bytes, latencies milliseconds per batch. What was not measured is absent, never null"),
-    "series": Field("curves", "curves: `epoch` or `round` and the values beside it, in lists; null marks a point "
-                    "without a finite value"),
-    "parameters": Field("object", "all parameters: the run's settings and the experiment's own"),
-    "contestants": Field("contests", "benchmarks only: name → metrics, measured in the same run", required=False),
-    "provenance": Field("object", "where the numbers come from"),
-    "provenance.commit": Field("text", "git commit of the code, or `unknown` outside a clone"),
-    "provenance.dirty": Field("flag", "whether tracked files differed from that commit"),
-    "provenance.code_hash": Field("text", "hash of the package's sources as they ran"),
-    "provenance.command": Field("text", "the command that runs it again"),
-    "provenance.started": Field("time", "start, UTC, ISO 8601"),
-    "provenance.finished": Field("time", "end, UTC, ISO 8601"),
-    "provenance.machine": Field("object", "CPU, its instruction sets, cores, memory, GPU if any"),
-    "provenance.threads": Field("count", "threads of the numerical library"),
-    "provenance.packages": Field("object", "versions of Python and the libraries"),
-}
+SCHEMA: dict[str, Field] = {key: Field(*about) for key, about in files.table(__file__).items()}
 
 
 def _finite(value) -> bool:
