@@ -66,15 +66,11 @@ def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profi
     for record in results.load_records(*folders):
         measured, parameters = record["metrics"], record["parameters"]
         labels = measured.get("labels", parameters.get("labels", parameters.get("train_rows")))
-        if labels is None or any(m not in measured for m in metrics) or profile not in (None, record["profile"]):
-            continue
-        rows.append({"configuration": record["configuration"], "seed": record["seed"], "labels": int(labels),
-                     "accuracy": float(np.mean([measured[m] for m in metrics])),
-                     "correct": _correct(record["path"], metrics), "path": record["path"],
-                     "finished": record["provenance"]["finished"]})
-    if not rows:
-        return pd.DataFrame(columns=list(COLUMNS))
-    frame = pd.DataFrame(rows).sort_values("finished")
+        if labels is not None and all(m in measured for m in metrics) and profile in (None, record["profile"]):
+            rows.append((record["configuration"], record["seed"], int(labels),
+                         float(np.mean([measured[m] for m in metrics])), _correct(record["path"], metrics),
+                         record["path"], record["provenance"]["finished"]))
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "finished"]).sort_values("finished")
     frame = frame.drop_duplicates(["configuration", "seed", "labels"], keep="last")
     return frame.sort_values(["configuration", "labels", "seed"], ignore_index=True)[list(COLUMNS)]
 
@@ -102,7 +98,7 @@ def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) 
 
 
 def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000, *, resamples: int = 2000,
-                    level: float = 0.95, seed: int = 0) -> dict[str, Match]:
+                    seed: int = 0) -> dict[str, Match]:
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 
     curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
@@ -118,19 +114,14 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
         have = sorted(curves.loc[curves["configuration"] == target, "labels"].unique())
         raise EfficiencyError(f"no run of {target!r} with {at} labels to match; its budgets are "
                               f"{', '.join(map(str, have)) or 'none'}: pass at= one of them")
-    out = {}
-    for name in curves["configuration"].unique():
-        seeds = _complete(curves[curves["configuration"] == name], goal["seed"])
+    matches = {}
+    for name, own in curves.groupby("configuration", sort=False):
+        budgets = own.groupby("seed")["labels"].nunique()
+        seeds = sorted(set(goal["seed"]) & set(budgets.index[budgets == own["labels"].nunique()]))
         if name != target and seeds:
             runs = with_start(curves, name, target, seeds)
-            out[name] = _match(runs, goal, name, target, at, seeds, resamples, level, seed)
-    return out
-
-
-def _complete(runs, seeds) -> list[int]:
-    """Those of `seeds` that have a run at every budget of `runs`."""
-    budgets = runs.groupby("seed")["labels"].nunique()
-    return sorted(set(seeds) & set(budgets.index[budgets == runs["labels"].nunique()]))
+            matches[name] = _match(runs, goal, name, target, at, seeds, resamples, seed)
+    return matches
 
 
 def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int] | None = None) -> pd.DataFrame:
@@ -146,39 +137,29 @@ def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int
     return pd.concat([start, runs])
 
 
-def _match(runs, goal, name, target, at, seeds, resamples, level, seed) -> Match:
+def _match(runs, goal, name, target, at, seeds, resamples, seed) -> Match:
     budgets = sorted(runs["labels"].unique())
     accuracy, correct = _grid([*(runs[runs["labels"] == b] for b in budgets), goal], seeds)
     mean = accuracy.mean(axis=1)  # of (budgets + 1, S)
-    labels = crossing(budgets, mean[:-1], mean[-1])
+    labels, low, high = crossing(budgets, mean[:-1], mean[-1]), math.nan, math.nan
     draws = np.array([crossing(budgets, row[:-1], row[-1]) for row in _resample(accuracy, correct, resamples, seed)])
-    low = high = math.nan
-    if len(draws):
-        tail = (1 - level) / 2
-        ordered = np.sort(draws)  # percentiles by rank: math.inf has no mean with a number
-        low = ordered[math.floor(tail * (len(draws) - 1))]
-        high = ordered[math.ceil((1 - tail) * (len(draws) - 1))]
+    if len(draws):  # by rank: math.inf has no mean with a number
+        low = float(np.quantile(draws, 0.025, method="lower"))
+        high = float(np.quantile(draws, 0.975, method="higher"))
     reached = float(np.isfinite(draws).mean()) if len(draws) else float(math.isfinite(labels))
-    match = Match(labels, float(low), float(high), len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
+    match = Match(labels, low, high, len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
     return match._replace(statement=_statement(match, name, target, at, budgets[0], float(mean[-2])))
 
 
 def _grid(runs, seeds):
-    """Accuracies (points, S), NaN where a run is missing, and correctness (points, S, n) or None."""
-    accuracy = np.full((len(runs), len(seeds)), np.nan)
-    cells = {}
-    for i, frame in enumerate(runs):
-        for row in frame.itertuples():
-            if row.seed in seeds:
-                accuracy[i, seeds.index(row.seed)] = row.accuracy
-                cells[i, seeds.index(row.seed)] = getattr(row, "correct", None)
-    sizes = {None if c is None or (isinstance(c, float) and math.isnan(c)) else len(c) for c in cells.values()}
-    if len(sizes) != 1 or None in sizes:
+    """Accuracies (points, S) of the runs at each point, and correctness (points, S, n), or None where one lacks it."""
+    points = [rows.set_index("seed").loc[seeds] for rows in runs]
+    accuracy = np.array([rows["accuracy"] for rows in points], dtype=float)
+    correct = [answers for rows in points for answers in rows.get("correct", seeds)]
+    shapes = {np.shape(answers) for answers in correct}
+    if len(shapes) > 1 or () in shapes:
         return accuracy, None
-    correct = np.zeros((*accuracy.shape, sizes.pop()), np.float32)
-    for place, values in cells.items():
-        correct[place] = values
-    return accuracy, correct
+    return accuracy, np.array(correct, np.float32).reshape(*accuracy.shape, -1)
 
 
 @lru_cache(maxsize=1)
@@ -191,7 +172,7 @@ def _draws(resamples: int, n: int, seed: int) -> np.ndarray:
 
 
 def _resample(accuracy, correct, resamples: int, seed: int):
-    """(resamples, points): mean accuracies over drawn seeds and examples; NaN where no drawn seed has the run."""
+    """(resamples, points): mean accuracies over drawn seeds and examples; empty where nothing can be drawn."""
     points, count = accuracy.shape
     if correct is None and count == 1:
         return np.empty((0, points))
@@ -200,33 +181,26 @@ def _resample(accuracy, correct, resamples: int, seed: int):
     n = 0 if correct is None else correct.shape[2]
     chunk = max(1, 4_000_000 // max(n, 1))
     for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
+        size, value = min(chunk, resamples - start), accuracy
         weights = rng.multinomial(drawn, np.full(count, 1 / count), size=size)  # (size, S)
-        if correct is None:
-            value = np.broadcast_to(accuracy, (size, points, count))
-        else:
+        if correct is not None:
             examples = _draws(resamples, n, seed)[start : start + size].astype(np.float32)
             value = (examples @ correct.reshape(-1, n).T).reshape(size, points, count) / n
-            value = np.where(np.isnan(accuracy), np.nan, value)
-        share = weights[:, None, :] * ~np.isnan(value)  # (size, points, S)
-        with np.errstate(invalid="ignore"):
-            out[start : start + size] = (share * np.nan_to_num(value)).sum(2) / share.sum(2)
+        out[start : start + size] = (weights[:, None, :] * value).sum(2) / drawn
     return out
 
 
 def _statement(match: Match, name: str, target: str, at: int, first: int, last: float) -> str:
     """The result as a sentence. first: the smallest budget; last: the accuracy at the largest."""
-    seeds = f"{match.n} seed{'s' if match.n > 1 else ''}"
-    if not math.isfinite(match.labels):
-        text = (f"{name} does not reach {target}'s {100 * match.goal:.2f}% at {at:,} labels within its "
-                f"{match.top:,}: it ends at {100 * last:.2f}% ({seeds})")
+    goal, seeds = f"{target}'s {100 * match.goal:.2f}% at {at:,}", f"({match.n} seed{'s' if match.n > 1 else ''})"
+    if math.isfinite(match.labels):
+        most = "at most " if match.labels <= first else ""
+        text = f"{name} needs {most}{match.labels:,.0f} labels for {goal} {seeds}"
     else:
-        atmost = "at most " if match.labels <= first else ""
-        text = (f"{name} needs {atmost}{match.labels:,.0f} labels for {target}'s {100 * match.goal:.2f}% at {at:,} "
-                f"({seeds})")
-    if not math.isnan(match.low):
-        text += f"; 95% interval {_interval_text(match)}" + ", examples only" * (match.n == 1)
-    return text
+        text = f"{name} does not reach {goal} labels within its {match.top:,}: it ends at {100 * last:.2f}% {seeds}"
+    if math.isnan(match.low):
+        return text
+    return f"{text}; 95% interval {_interval_text(match)}" + ", examples only" * (match.n == 1)
 
 
 def _bound(value: float, top: int) -> str:
@@ -236,8 +210,8 @@ def _bound(value: float, top: int) -> str:
 def _interval_text(match: Match) -> str:
     if math.isnan(match.low):
         return "—"
-    low = _bound(match.low, match.top)
-    return f"{low} to {_bound(match.high, match.top)}" if math.isfinite(match.low) else f"{low} at either end"
+    low, high = (_bound(end, match.top) for end in (match.low, match.high))
+    return f"{low} to {high}" if math.isfinite(match.low) else f"{low} at either end"
 
 
 def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
@@ -251,17 +225,14 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
         matches = labels_to_match(curves, target, at, **options) if matches is None else matches
     except EfficiencyError:
         matches = {}
-    rows = [(name, _bound(match.labels, match.top), _interval_text(match), _saved(match, at), match.n)
-            for name, match in matches.items()]
+    rows = []
+    for name, match in matches.items():
+        saved = f"{100 * (1 - min(match.labels, match.top) / at):.0f}"
+        if not math.isfinite(match.labels):  # where the curve ended before `at` labels, all that is known is a bound
+            saved = "none" if match.top >= at else f"less than {saved}"
+        rows.append((name, _bound(match.labels, match.top), _interval_text(match), saved, match.n))
     return pd.DataFrame(rows or [(NOT_RUN_YET, "—", "—", "—", 0)],
                         columns=["configuration", "labels needed", "95% interval", "labels saved, %", "seeds"])
-
-
-def _saved(match: Match, at: int) -> str:
-    """In percent; where the curve ended below the goal before `at` labels, all that is known is a bound."""
-    if math.isfinite(match.labels):
-        return f"{100 * (1 - match.labels / at):.0f}"
-    return "none" if match.top >= at else f"less than {100 * (1 - match.top / at):.0f}"
 
 
 def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
@@ -329,11 +300,10 @@ def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int =
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `gains` or `compare` for a page: points with sign, the interval in one column; or "not run yet"."""
     names = [c for c in ("compared", "configuration", "labels saved, %", "labels") if c in table]
-    if table.empty:
-        return rows_or([], [*names, "difference, points", "95% interval", "seeds"], NOT_RUN_YET)
     intervals = ["—" if math.isnan(row.low) else f"{row.low:+.2f} to {row.high:+.2f}" for row in table.itertuples()]
-    return table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),
+    page = table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),
                                   "95% interval": intervals, "seeds": table["seeds"]})
+    return rows_or([], page.columns, NOT_RUN_YET) if page.empty else page
 
 
 # ---------------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ def mean_text(values, digits: int = 2) -> str:
     return f"{mean:.{digits}f}{spread} (n = {n})"
 
 
+def _number(value: float, shape: str = ".2f", absent: str = "—") -> str:
+    return absent if math.isnan(value) else format(value, shape)
+
+
 # ---------------------------------------------------------------------------------------------
 # Differences between configurations
 
@@ -88,16 +92,15 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
     """
     gaps = {(row.contrast.split(" − ")[0], row.metric): _points(row) for row in differences.itertuples()}
     rows = []
-    for name in [name for name in arms if len(frame) and (frame["configuration"] == name).any()]:
+    for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
         runs = one_setting(frame[frame["configuration"] == name])
         row = {"configuration": name, "seeds": runs["seed"].nunique(),
                "parameters, M": f"{mean(runs, 'model_parameters') / 1e6:.1f}"}
         for metric in OFFICIAL:
             row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
             row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
-        megabytes, pairs = mean(runs, "size_bytes") / 1e6, mean(runs, "train_examples")
-        rows.append({**row, "file, MB": "—" if math.isnan(megabytes) else f"{megabytes:.2f}",
-                     "pairs seen": "—" if math.isnan(pairs) else f"{pairs:,.0f}"})
+        rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),
+                     "pairs seen": _number(mean(runs, "train_examples"), ",.0f")})
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
 
 
@@ -118,12 +121,6 @@ def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, l
 # The papers' numbers beside ours
 
 
-def _printed(value: float | None, column: str) -> str:
-    if value is None:
-        return "—"
-    return f"{value:.1f}" if column in ("accuracy", "perplexity") else f"{value:g}"
-
-
 def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str = "accuracy_matched",
                      paper_column: str | None = "accuracy", *, scale: float = 100.0, digits: int = 2,
                      also: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -133,16 +130,17 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     record with the metric; "—" where the papers print nothing. also: further configurations to list.
     Of several settings of a configuration the one with most seeds counts (`contrasts.one_setting`).
     """
-    rows = {}
+    rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
     for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
         rows[name] = {"configuration": paper.label if paper else name}
         if paper_column:
-            rows[name]["papers"] = _printed(getattr(paper, paper_column, None), paper_column)
+            printed = getattr(paper, paper_column, None)
+            rows[name]["papers"] = "—" if printed is None else format(printed, shape)
         for title, frame in (frames if isinstance(frames, dict) else {"ours": frames}).items():
             runs = known(frame, name, metric)
             rows[name][title] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else NOT_RUN
-    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="id"))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
 
 
 def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
@@ -186,9 +184,8 @@ def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit
             rows[name] = {
                 "configuration": paper.label, f"papers, {unit}": f"{printed:g}",
                 "papers, of the baseline": f"{papers.ratio_to_base(column, name):.2f}",
-                f"ours, {unit}": NOT_RUN if math.isnan(ours) else f"{scale * ours:.2f}",
-                "ours, of the baseline": "—" if math.isnan(ours / base) else f"{ours / base:.2f}"}
-    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="id"))
+                f"ours, {unit}": _number(scale * ours, absent=NOT_RUN), "ours, of the baseline": _number(ours / base)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
 
 
 def _size(frame: pd.DataFrame, name: str, metric: str) -> float:
@@ -235,8 +232,8 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
         return rows_or([], ["configuration", "seed", *(title for title, _, _ in wanted.values()), "record"])
     table = frame[["configuration", "seed"]].copy()
     for metric, (title, scale, digits) in wanted.items():
-        values = frame[metric] if metric in frame else pd.Series(math.nan, index=frame.index)
-        table[title] = ["—" if math.isnan(v) else f"{scale * v:.{digits}f}" for v in values.astype(float)]
+        values = frame.get(metric, pd.Series(math.nan, index=frame.index)).astype(float)
+        table[title] = [_number(scale * value, f".{digits}f") for value in values]
     return pd.concat([table, standing_on(frame)[["commit", "record"]].set_index(frame.index)], axis=1)
 
 
@@ -254,17 +251,14 @@ def contestant_table(records: list[dict]) -> pd.DataFrame:
 
 def speed_table(table: pd.DataFrame, control: str) -> pd.DataFrame:
     """`bench.inference.summarize` for reading; without rows one, "not run"."""
-    if table.empty:
-        return rows_or([], ["contestant"])
     rows = []
     for name, row in table.iterrows():
-        spread = "" if np.isnan(row.get("speed_ratio_low", np.nan)) else \
-            f" ({row['speed_ratio_low']:.2f} to {row['speed_ratio_high']:.2f})"
-        ratio = f"{row['speed_ratio']:.2f}{spread}" if "speed_ratio" in row else "—"
+        ratio, low, high = (row.get(key, math.nan) for key in ("speed_ratio", "speed_ratio_low", "speed_ratio_high"))
         rows.append({"contestant": name, "file, MB": f"{row['size_bytes'] / 1e6:.2f}",
                      "ms, median": f"{row['latency_ms_p50']:.1f}",
-                     "ms, 95th percentile": f"{row['latency_ms_p95']:.1f}", f"times as fast as {control}": ratio})
-    return pd.DataFrame(rows)
+                     "ms, 95th percentile": f"{row['latency_ms_p95']:.1f}", f"times as fast as {control}":
+                         _number(ratio) + ("" if math.isnan(low) else f" ({low:.2f} to {high:.2f})")})
+    return pd.DataFrame(rows) if rows else rows_or([], ["contestant"])
 
 
 # ---------------------------------------------------------------------------------------------

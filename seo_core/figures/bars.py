@@ -40,7 +40,7 @@ def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
     axes.set_xlabel(label)
     if log:
         axes.set(xscale="log", xlim=(0.5 * min(1, ratio.min()), 4 * max(1, np.nanmax([ratio, high]))))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_major_formatter("{x:g}")
     return figure
 
 

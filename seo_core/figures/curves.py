@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from seo_core.analysis import papers
 from seo_core.analysis.efficiency import with_start
@@ -49,10 +47,8 @@ KINDS = {"train": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
 
 def _levels(axes, configuration: str) -> None:
     """The papers' values as horizontal lines: Fig. 2's levels where it has them, else the table's."""
-    if configuration not in papers.PAPER_TABLE:
-        return
-    ends = papers.FIGURE_2.get(configuration)
-    lines = [("papers, table", papers.PAPER_TABLE[configuration].accuracy, ":", style.SOFT)]
+    row, ends = papers.PAPER_TABLE.get(configuration), papers.FIGURE_2.get(configuration)
+    lines = [("papers, table", row.accuracy, ":", style.SOFT)] if row else []
     if ends:
         lines += [("papers' Fig. 2, train", ends.train, "--", style.BLACK),
                   ("papers' Fig. 2, validation", ends.validation, "-", style.BLACK)]
@@ -71,19 +67,14 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
     over seeds, bands run from the lowest to the highest seed.
     """
     names = configurations or tuple(papers.PAPER_TABLE)
-    columns = min(3, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(3 * columns, 2.4 * rows + 0.9), sharex=True, sharey=True,
-                                squeeze=False)
-    for axes in grid.flat[len(names):]:
-        axes.axis("off")
+    figure, grid = style.panels_of(names, 3, 3, 2.4, 0.9, least=0)
     for axes, name in zip(grid.flat, names, strict=False):
         _levels(axes, name)
         levels = len(axes.lines)
         for number, (label, series) in enumerate(curves.items()):
+            known = series[series["configuration"] == name].dropna(subset="value")
             for kind, shown_as in KINDS.items():
-                points = series[(series["configuration"] == name) & (series["name"] == f"{kind}_accuracy")].dropna(
-                    subset="value")
+                points = known[known["name"] == f"{kind}_accuracy"]
                 if len(points):
                     curve(axes, points["step"], 100 * points["value"], label=f"{label}, {kind}",
                           color=shown_as["color"], linestyle=style.LINES[number % 4], marker=style.MARKERS[number],
@@ -92,10 +83,10 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
             style.not_run(axes, "no curve", height=0.3)
         axes.set_title(papers.PAPER_TABLE[name].label if name in papers.PAPER_TABLE else name, fontsize=10)
         axes.label_outer()
-        axes.set(xlabel="epoch" if axes in grid[-1] else "", ylabel="accuracy, %" if axes in grid[:, 0] else "")
-    low = min([60.0, *(100 * f.loc[f["name"].str.endswith("accuracy"), "value"].min()
-                       for f in curves.values() if len(f))])
-    grid[0, 0].set(ylim=(max(0, 5 * math.floor(low / 5) - 2), 100))
+    plt.setp(grid[-1], xlabel="epoch")
+    plt.setp(grid[:, 0], ylabel="accuracy, %")
+    lowest = (100 * f.loc[f["name"].str.endswith("accuracy"), "value"].min() for f in curves.values() if len(f))
+    grid[0, 0].set(ylim=(max(0, 5 * (min([60.0, *lowest]) // 5) - 2), 100))
     style.whole_numbers(grid[0, 0])
     style.shared_legend(figure, 3)
     return figure
@@ -143,11 +134,10 @@ def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     series: `results.load_series`; names: configuration -> its label in the legend.
     """
     figure, axes = plt.subplots(figsize=(8, 3.8))
-    points = series[series["name"] == "development_accuracy"] if len(series) else series
-    by_name = {names[name]: (rows["step"], 100 * rows["value"])
-               for name, rows in points.groupby("configuration") if name in names} if len(points) else {}
-    curves_by_name(axes, {label: by_name[label] for label in names.values() if label in by_name},
-                   xlabel="epoch", ylabel="development accuracy, %")
+    points = series[(series["name"] == "development_accuracy") & series["configuration"].isin(list(names))]
+    by_name = {name: (rows["step"], 100 * rows["value"]) for name, rows in points.groupby("configuration")}
+    curves_by_name(axes, {label: by_name[name] for name, label in names.items() if name in by_name}, xlabel="epoch",
+                   ylabel="development accuracy, %")
     style.whole_numbers(axes)
     if by_name:
         style.legend_above(axes, 3)
@@ -182,9 +172,9 @@ def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "ac
     axes.set(xlabel="labels", ylabel=f"{metric}, %")
     if names:
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(sorted(curves["labels"].unique())))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.set_xticks(sorted(curves["labels"].unique()))
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.legend(ncols=2)
     else:
         style.not_run(axes)

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from seo_core.figures import style
-
-
-def _panels(names, columns: int, width: float, height: float):
-    """A figure with a panel for each name, at least one; the others of its last row stay empty."""
-    count = max(len(names), 1)
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, 5), height * rows + 0.3), sharex=True,
-                                sharey=True, squeeze=False)
-    for axes in grid.flat[count:]:
-        axes.axis("off")
-    for axes, name in zip(grid.flat, names, strict=False):
-        axes.set_title(name.replace("_", " "))
-    return figure, grid
 
 
 @style.card
@@ -50,17 +34,17 @@ def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, n
 
     uncertainty (N,), density (N,) of the whole pool, grey; bought: name -> positions, coloured.
     """
-    figure, grid = _panels(bought, 3, 3.1, 2.7)
-    for axes, positions in zip(grid.flat, bought.values(), strict=False):
+    figure, grid = style.panels_of(bought, 3, 3.1, 2.7)
+    for axes, (name, positions) in zip(grid.flat, bought.items(), strict=False):
+        axes.set_title(name.replace("_", " "))
         axes.plot(density, uncertainty, ".", color=style.GRID, markersize=4, label="pool")
         axes.plot(density[positions], uncertainty[positions], "o", markersize=4, markerfacecolor=style.BLUE,
                   markeredgecolor=style.CARD, markeredgewidth=0.5, label="bought")
     for axes in grid[-1]:
-        axes.set_xlabel("density")
         axes.ticklabel_format(axis="x", useOffset=False)  # densities close to 1 differ in the fifth digit
         axes.locator_params(axis="x", nbins=3)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(f"uncertainty, {unit}")
+    plt.setp(grid[-1], xlabel="density")
+    plt.setp(grid[:, 0], ylabel=f"uncertainty, {unit}")
     style.shared_legend(figure, 2)
     return figure
 
@@ -72,10 +56,11 @@ def data_maps(histograms: dict[str, np.ndarray], cut: float) -> Figure:
     histograms, cut: `efficiency.map_histograms`; shares (confidence bins, variability bins) of a purchase, the
     more the darker. Dashed: the borders of the regions. "not run" without any.
     """
-    figure, grid = _panels(histograms, 4, 2.4, 2.7)
+    figure, grid = style.panels_of(histograms, 4, 2.4, 2.7)
     shade = LinearSegmentedColormap.from_list("shares", [style.CARD, style.SKY, style.BLUE, style.BLACK])
     most = max((float(h.max()) for h in histograms.values()), default=1.0)
-    for axes, shares in zip(grid.flat, histograms.values(), strict=False):
+    for axes, (name, shares) in zip(grid.flat, histograms.items(), strict=False):
+        axes.set_title(name.replace("_", " "))
         up, right = (np.linspace(0, top, n + 1) for top, n in zip((1, 0.5), shares.shape, strict=True))
         axes.pcolormesh(right, up, 100 * shares, cmap=shade, norm=PowerNorm(0.5, 0, 100 * most), rasterized=True)
         axes.axvline(cut, color=style.VERMILION, linewidth=1.1, linestyle="--")

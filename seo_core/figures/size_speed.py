@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from seo_core.analysis import tradeoff
 from seo_core.figures import style
@@ -32,7 +31,7 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
         axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.4,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
+        axes.xaxis.set_major_formatter("{x:g}×")
         if len(measured):
             front = _fronts(axes, measured, gain, cost)
         else:

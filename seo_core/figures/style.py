@@ -74,6 +74,18 @@ def rows_of(names: Iterable, *, height: float = 0.42, **options):
     return figure, axes
 
 
+def panels_of(names: Sequence, columns: int, width: float, height: float, room: float = 0.3, *, least: float = 5):
+    """A figure with a panel for each name, at least one, in rows of `columns`; the rest of the last row stays empty."""
+    count = max(len(names), 1)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, least), height * rows + room), sharex=True,
+                                sharey=True, squeeze=False)
+    for axes in grid.flat[count:]:
+        axes.axis("off")
+    return figure, grid
+
+
 def value_beside(axes, x: float, y: float, words: str) -> None:
     """Writes a value right of the end of its bar or interval."""
     axes.annotate(words, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
