@@ -7,6 +7,7 @@ Every table, figure and verdict that compares configurations stands on `measure`
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,17 +81,14 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
     interval; NaN for one seed without predictions), seeds; one row for each combination that has records.
     """
-    rows = []
+    rows, pairs = [], pairs.items() if isinstance(pairs, Mapping) else pairs
+    pairs = [names for names in pairs if len(set(names)) > 1]  # an arm is no control of itself
     groups = [(math.nan, frame)] if labels is None else frame.groupby(labels) if labels in frame else ()
-    for count, same in groups:
-        for names in pairs.items() if isinstance(pairs, Mapping) else pairs:
-            if len(set(names)) == 1:  # an arm is no control of itself
-                continue
-            title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
-            for metric in metrics:
-                measured = measure(same, contrast("points", metric, names), (*EVIDENCE, "quick"))
-                if measured:
-                    rows.append((count, title.format(*names), metric, *measured[:4]))
+    for (count, same), names, metric in itertools.product(groups, pairs, metrics):
+        title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
+        measured = measure(same, contrast("points", metric, names), (*EVIDENCE, "quick"))
+        if measured:
+            rows.append((count, title.format(*names), metric, *measured[:4]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.drop(columns="labels") if labels is None else table.astype({"labels": int})
 
@@ -114,9 +112,8 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     seeded.)"""
     if rows.empty:
         return rows
-    identity = ["experiment", "profile", "data_name", "model_name"]
-    settings = rows[identity + [c for c in rows if c.startswith("param_")]]
-    setting = settings.astype(object).map(str).agg("|".join, axis=1)  # astype(str) would leave NaN as it is
+    identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_"))]
+    setting = rows[identity].astype(object).map(str).agg("|".join, axis=1)  # astype(str) would leave NaN as it is
     kept = []
     for _, group in rows.groupby("configuration", sort=False):
         sets = [g for _, g in group.groupby(setting[group.index])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import importlib.util
 from pathlib import Path
 from typing import NamedTuple
@@ -35,34 +34,19 @@ EDGES = tuple(tuple(edge) for edge in _FACTS["edges"])  # (from, to, what flows,
 _SIDES = {"data": style.GREEN, "compression": style.PURPLE, "control": style.VERMILION, "core": style.BLUE}
 
 
-@functools.cache
-def _own_names(module: str) -> dict[str, str | tuple[str, str]] | None:
-    """Top-level names of seo_core.<module>: first docstring line of what it defines, (module, name) of
-    what it takes from another module of the package. None if there is no such module.
+def _find(module: str, symbol: str) -> str | None:
+    """First docstring line of a symbol of seo_core.<module>, followed through its imports; None if absent.
 
     The source is parsed, not imported: the drawing needs no torch.
     """
     spec = importlib.util.find_spec(f"seo_core.{module}")
-    if spec is None or not spec.origin:
-        return None
-    names: dict[str, str | tuple[str, str]] = {}
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names[node.name] = (ast.get_docstring(node) or "").split("\n")[0]
-        elif isinstance(node, ast.ImportFrom) and node.module.startswith("seo_core."):
-            names.update({a.asname or a.name: (node.module.removeprefix("seo_core."), a.name) for a in node.names})
-    return names
-
-
-def _find(module: str, symbol: str) -> str | None:
-    """First docstring line of a symbol of seo_core.<module>, followed through its imports; None if absent."""
-    for _ in range(5):
-        names = _own_names(module)
-        if names is None or symbol not in names:
-            return None
-        if isinstance(names[symbol], str):
-            return names[symbol]
-        module, symbol = names[symbol]
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body if spec and spec.origin else ():
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == symbol:
+            return (ast.get_docstring(node) or "").split("\n")[0]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seo_core."):
+            for name in node.names:
+                if symbol == (name.asname or name.name):
+                    return _find(node.module.removeprefix("seo_core."), name.name)
     return None
 
 

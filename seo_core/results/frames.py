@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_IDENTITY = ("experiment", "configuration", "profile", "seed", "hash8", "data_name", "data_fingerprint",
-             "train_rows", "labels_used", "model_name", "model_fingerprint", "model_parameters", "commit",
-             "dirty", "code_hash", "started", "finished", "cpu", "gpu", "threads", "command", "path")
+_IDENTITY = ("experiment", "configuration", "profile", "seed", "hash8", "data_name", "data_fingerprint", "train_rows",
+             "labels_used", "model_name", "model_fingerprint", "model_parameters", "commit", "dirty", "code_hash",
+             "started", "finished", "cpu", "gpu", "threads", "command", "path")
 
 
 def _identity(record: dict) -> dict:
