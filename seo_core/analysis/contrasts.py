@@ -30,9 +30,7 @@ _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # 
 @dataclass(frozen=True)
 class Contrast:
     """How a claim is measured: `metric` (a column of `results.load`) over configurations.
-
-    difference: Σ coefficient × metric, times `scale`; ratio: first configuration over second.
-    """
+    difference: Σ coefficient × metric, times `scale`; ratio: first configuration over second."""
 
     metric: str
     terms: tuple[tuple[str, float], ...]
@@ -107,9 +105,8 @@ def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of the records of each configuration, those of one experiment and one set of parameters: the set
-    with most seeds, then with most labels, then the latest. (The data may differ by seed: the generator is
-    seeded.)"""
+    """Of the records of each configuration, those of one experiment and one set of parameters: the set with most seeds,
+    then with most labels, then the latest. (The data may differ by seed: the generator is seeded.)"""
     if rows.empty:
         return rows
     identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_"))]

@@ -39,10 +39,8 @@ class EfficiencyError(ValueError):
 
 class Match(NamedTuple):
     """Labels needed to reach the goal, with a 95% interval. math.inf: not within the budgets.
-
-    n: seeds behind it. reached: share of the resamples that reach the goal. goal: the control's accuracy.
-    statement: the result as a sentence. top: the largest budget that was run.
-    """
+    n: seeds behind it. reached: share of the resamples that reach the goal. goal: the control's accuracy. statement:
+    the result as a sentence. top: the largest budget that was run."""
 
     labels: float
     low: float
@@ -83,10 +81,8 @@ def _correct(path: str, metrics: Sequence[str]) -> np.ndarray | None:
 
 def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) -> float:
     """Labels from which on the curve stays at or above `goal`, log-linear between its points.
-
-    labels (m,) rising, accuracies (m,); NaN accuracies are left out. The first point's labels where all of the curve
-    is at or above the goal (the truth may be lower); math.inf where its last point is below.
-    """
+    labels (m,) rising, accuracies (m,); NaN accuracies are left out. The first point's labels where all of the curve is
+    at or above the goal (the truth may be lower); math.inf where its last point is below."""
     known = [(x, y) for x, y in zip(labels, accuracies, strict=True) if not math.isnan(y)]
     if not known or known[-1][1] < goal:
         return math.inf
@@ -126,9 +122,7 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
 
 def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int] | None = None) -> pd.DataFrame:
     """The runs of a configuration, led by those of the target's same seeds at budgets below its smallest.
-
-    seeds: which all must have a budget for it to be taken.
-    """
+    seeds: which all must have a budget for it to be taken."""
     runs = curves[curves["configuration"] == name]
     start = curves[(curves["configuration"] == target) & (curves["labels"] < runs["labels"].min())
                    & curves["seed"].isin(runs["seed"])]
@@ -217,10 +211,8 @@ def _interval_text(match: Match) -> str:
 def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
                 matches: dict[str, Match] | None = None, **options) -> pd.DataFrame:
     """`labels_to_match` as a table: configuration, labels needed, 95% interval, labels saved (%), seeds.
-
-    matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing
-    to compare or the target lacks the budget.
-    """
+    matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing to
+    compare or the target lacks the budget."""
     try:
         matches = labels_to_match(curves, target, at, **options) if matches is None else matches
     except EfficiencyError:
@@ -237,10 +229,8 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
 
 def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
     """Accuracy minus the target's at equal labels, in points, over the shared seeds, with 95% intervals.
-
     The columns of `contrasts.differences`, led by configuration: paired by seed and example where predictions were
-    kept, else by seed (a t interval; NaN bounds for one seed). Empty where nothing can be compared.
-    """
+    kept, else by seed (a t interval; NaN bounds for one seed). Empty where nothing can be compared."""
     arms = {name: target for name in sorted(set(curves["configuration"]) - {target})}
     table = contrasts.differences(curves, arms, ["accuracy"])
     table.insert(0, "configuration", [contrast.removesuffix(f" − {target}") for contrast in table["contrast"]])
@@ -249,10 +239,8 @@ def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
 
 def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
     """Accuracy of one (configuration, labels) minus that of another, over the shared seeds: the table of a claim.
-
-    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair
-    that has not been run on both sides is left out.
-    """
+    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair that
+    has not been run on both sides is left out."""
     at = "{} at {:,}".format
     named = curves.assign(configuration=list(map(at, curves["configuration"], curves["labels"])))
     table = contrasts.differences(named, [(at(*run), at(*other)) for run, other in pairs], ["accuracy"], labels=None)
@@ -265,9 +253,7 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
 
 def in_words(table: pd.DataFrame) -> str:
     """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
-
-    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only.
-    """
+    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only."""
     if table.empty:
         return NOT_RUN_YET
     words = ("better", "worse", "not told apart", "one seed, no interval")
@@ -282,10 +268,8 @@ def in_words(table: pd.DataFrame) -> str:
 def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
                   tolerance: float = 0.01) -> pd.DataFrame:
     """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase.
-
-    Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop").
-    One row, "not run yet", without curves.
-    """
+    Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop"). One row,
+    "not run yet", without curves."""
     from seo_core.selection import plateau
 
     rows = []
@@ -306,10 +290,6 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     return rows_or([], page.columns, NOT_RUN_YET) if page.empty else page
 
 
-# ---------------------------------------------------------------------------------------------
-# The data map of what was bought
-
-
 def _arms(records: Sequence[dict], control: str) -> list[str]:
     arms = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
     return sorted(arms, key=lambda name: (name != control, name))
@@ -325,11 +305,9 @@ def latest_maps(records: Sequence[dict]) -> list[dict]:
 
 def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
     """Where each arm's purchase lies: means over the seeds' maps, shares in percent.
-
     records: of `results.load_records`; of each seed the fullest map counts. Columns arm, seeds, pairs (of one seed),
     easy, ambiguous, hard, never right, confidence, variability, and `hard − control`, with low and high: points, and a
-    95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map.
-    """
+    95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map."""
     maps, rows = latest_maps(records), []
     for arm in _arms(maps, control):
         measured = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]

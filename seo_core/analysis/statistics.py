@@ -38,11 +38,9 @@ def mean_interval(values) -> Interval:
 def contrast_interval(coefficients: Sequence[float], scores: Sequence, right: Sequence[Sequence], *,
                       shared_examples: bool = True) -> Interval:
     """Σ coefficient × score of the runs of each seed, with its 95% interval.
-
     coefficients: (t,), one for each term of the contrast. scores: (t, S). right: t × S arrays (n,) of right or wrong,
     or None where a run did not keep it. Where all kept it, the sum is taken by example: its positive terms are one side
-    of `paired_difference`, the negative ones the other. Else it is a t interval over seeds.
-    """
+    of `paired_difference`, the negative ones the other. Else it is a t interval over seeds."""
     kept = [answers for runs in right for answers in runs]
     by_example = all(answers is not None for answers in kept) and len({len(answers) for answers in kept}) == 1
     if not (by_example and min(coefficients) < 0 < max(coefficients)):
@@ -117,10 +115,8 @@ class McNemar(NamedTuple):
 
 def mcnemar(a, b, labels) -> McNemar:
     """McNemar's exact test on the predictions (n,) of two models over the same examples.
-
-    Under "both are equally good" the examples that only one gets right fall to either side like
-    a fair coin; p is that of the two-sided binomial test.
-    """
+    Under "both are equally good" the examples that only one gets right fall to either side like a fair coin; p is that
+    of the two-sided binomial test."""
     from scipy import stats
 
     a, b, labels = (np.asarray(x).ravel() for x in (a, b, labels))

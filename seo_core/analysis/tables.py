@@ -51,10 +51,6 @@ def _number(value: float, shape: str = ".2f", absent: str = "—") -> str:
     return absent if math.isnan(value) else format(value, shape)
 
 
-# ---------------------------------------------------------------------------------------------
-# Differences between configurations
-
-
 def _points(row) -> str:
     """"+0.40 [−0.30, +1.10]": a difference and its interval, where it has one."""
     interval = "" if math.isnan(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
@@ -63,10 +59,8 @@ def _points(row) -> str:
 
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says.
-
     Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it; with
-    one seed it holds the scatter of the examples, and not that of the seeds.
-    """
+    one seed it holds the scatter of the examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), _points(row), row.seeds,
              statistics.side(row.low, row.high, *words)
@@ -85,11 +79,9 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
-
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
     parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Without
-    records one row, "not run".
-    """
+    records one row, "not run"."""
     gaps = {(row.contrast.split(" − ")[0], row.metric): _points(row) for row in differences.itertuples()}
     rows = []
     for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
@@ -106,9 +98,7 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
 
 def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, labels: str = "labels") -> pd.DataFrame:
     """Mean ± half of the 95% interval over seeds, in percent, of each configuration and number of labels.
-
-    frame: of `results.load`; without records one row, "not run"; "—" where a configuration lacks a metric.
-    """
+    frame: of `results.load`; without records one row, "not run"; "—" where a configuration lacks a metric."""
     rows = []
     for (count, name), group in frame.groupby([labels, "configuration"]) if labels in frame else ():
         chosen = one_setting(group)
@@ -117,19 +107,13 @@ def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, l
     return rows_or(rows, ["configuration", "labels", *(METRICS.get(m, m) + ", %" for m in metrics)])
 
 
-# ---------------------------------------------------------------------------------------------
-# The papers' numbers beside ours
-
-
 def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str = "accuracy_matched",
                      paper_column: str | None = "accuracy", *, scale: float = 100.0, digits: int = 2,
                      also: tuple[str, ...] = ()) -> pd.DataFrame:
     """The papers' value beside ours for every configuration: mean ± 95% interval over seeds, and n.
-
-    frames: one frame of `results.load`, or a column's title → frame. "not run" where a configuration has no
-    record with the metric; "—" where the papers print nothing. also: further configurations to list.
-    Of several settings of a configuration the one with most seeds counts (`contrasts.one_setting`).
-    """
+    frames: one frame of `results.load`, or a column's title → frame. "not run" where a configuration has no record with
+    the metric; "—" where the papers print nothing. also: further configurations to list. Of several settings of a
+    configuration the one with most seeds counts (`contrasts.one_setting`)."""
     rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
     for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
@@ -173,10 +157,8 @@ def curves_shown(frame: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
 
 def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit: str) -> pd.DataFrame:
     """The papers' sizes or latencies beside ours, as factors of the baseline: a row for each of their configurations.
-
     column: of `papers.PAPER_TABLE` (size_mb, latency_ms). metric: of the records (size_bytes, latency_ms_p50), shown
-    times `scale`. "not run" where there is no record.
-    """
+    times `scale`. "not run" where there is no record."""
     base, rows = _size(frame, "base", metric), {}
     for name, paper in papers.PAPER_TABLE.items():
         printed, ours = getattr(paper, column), _size(frame, name, metric)
@@ -202,10 +184,6 @@ def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])
 
 
-# ---------------------------------------------------------------------------------------------
-# Records, and what benchmarks measured
-
-
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
     """Which of the configurations have no record in a frame of `results.load`, as lines of text."""
     there = set(frame["configuration"]) if len(frame) else set()
@@ -223,9 +201,7 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source.
-
-    A value that a record lacks is "—"; without records there is one row, "not run".
-    """
+    A value that a record lacks is "—"; without records there is one row, "not run"."""
     wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
               "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
     if frame.empty:
@@ -261,15 +237,9 @@ def speed_table(table: pd.DataFrame, control: str) -> pd.DataFrame:
     return pd.DataFrame(rows) if rows else rows_or([], ["contestant"])
 
 
-# ---------------------------------------------------------------------------------------------
-# Series of records: ADA's weights, AIP's rounds, weights that were pruned
-
-
 def weights_by_round(records: Iterable[Mapping]) -> pd.DataFrame:
     """Arm weights in long form from records (`results.load_records`): labels, seed, round, operator, strength, weight.
-
-    Read from their series "weight <operator> <strength>" beside "round"; empty where no record has any.
-    """
+    Read from their series "weight <operator> <strength>" beside "round"; empty where no record has any."""
     rows = [(record["metrics"].get("labels"), record["seed"], number, operator, float(strength), value)
             for record in records for name, values in record["series"].items() if name.startswith("weight ")
             for operator, strength in [name.split(" ")[1:3]]
@@ -292,11 +262,9 @@ def classes_served(frame: pd.DataFrame) -> pd.DataFrame:
 
 def removed_and_accuracy(frame: pd.DataFrame) -> pd.DataFrame:
     """The one-shot arms as points: family, share removed (percent), accuracy (percent, both official sets), seed.
-
     frame: of `results.load`. family: "zeros, all layers together", "zeros, within each matrix", "units by <score>",
-    "units and whole layers by <score>" or "whole layers by <score>", as the recipe in the record says.
-    The share is of the prunable weights for zeros, of the encoder's for units. The baseline has the family "base".
-    """
+    "units and whole layers by <score>" or "whole layers by <score>", as the recipe in the record says. The share is of
+    the prunable weights for zeros, of the encoder's for units. The baseline has the family "base"."""
     rows = []
     for row in frame.itertuples():
         name, accuracy = row.configuration, 50 * (row.accuracy_matched + row.accuracy_mismatched)

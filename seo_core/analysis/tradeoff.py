@@ -27,11 +27,9 @@ PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["se
 
 def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
     """One row per compressed configuration of `results.load`, the baseline first.
-
     accuracy: mean of both official sets, in percent, over seeds. megabytes: of the file that is loaded. ms: median per
     batch in the inference benchmark. smaller, faster: the baseline's bytes and milliseconds over these. NaN where it
-    was not measured; empty without records.
-    """
+    was not measured; empty without records."""
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
@@ -65,9 +63,7 @@ def file_bytes(chosen: pd.DataFrame, base: str = "base") -> float:
 
 def pareto(table: pd.DataFrame, *, cost: str = "megabytes", gain: str = "accuracy") -> pd.DataFrame:
     """The rows that no other beats: none costs as little or less and gains as much or more (one of them strictly).
-
-    By ascending cost; rows without either number are left out.
-    """
+    By ascending cost; rows without either number are left out."""
     known = table[table[cost].notna() & table[gain].notna()].sort_values([cost, gain], ascending=[True, False])
     best = known[gain].cummax().shift(fill_value=-math.inf)
     return known[known[gain] > best].reset_index(drop=True)
@@ -92,10 +88,8 @@ METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each kee
 
 def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of `tradeoff.points` by method, the baseline first; methods without a row are left out.
-
     Weights set to zero and units cut out are two methods, although one chapter makes both; AIP's controls are not AIP,
-    and SQD's are not SQD.
-    """
+    and SQD's are not SQD."""
     if table.empty:
         return {}
     family = table["configuration"].map(CONTROLS).fillna(table["experiment"].map(FAMILIES))

@@ -19,9 +19,6 @@ from seo_core.analysis import NOT_RUN
 from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast, measure
 from seo_core.analysis.papers import PAPER_COLUMNS, PAPER_TABLE, ratio_to_base
 
-# ---------------------------------------------------------------------------------------------
-# The verdict rule
-
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly", "not reproduced"
 NOT_TESTABLE = "not testable as stated"
 VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, NOT_TESTABLE, NOT_RUN)
@@ -59,10 +56,6 @@ def verdict(estimate: float | None, low: float | None, high: float | None, claim
     if direction * (far - claimed) >= 0:
         return REPRODUCED
     return PARTLY if excludes_no_effect else NOT_REPRODUCED
-
-
-# ---------------------------------------------------------------------------------------------
-# Claims
 
 
 @dataclass(frozen=True)
@@ -119,8 +112,6 @@ def _table_claims() -> tuple[Claim, ...]:
 
 TABLE_CLAIMS: tuple[Claim, ...] = _table_claims()
 
-# ---------------------------------------------------------------------------------------------
-# From records to verdicts
 
 _ORDER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, NOT_TESTABLE)  # weakest first
 
@@ -128,10 +119,8 @@ _ORDER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, NOT_TESTABLE)  # weakest 
 def judge(claim: Claim, frame: pd.DataFrame,
           profiles: tuple[str, ...] = EVIDENCE) -> tuple[str, Contrast | None, Measurement | None]:
     """The verdict on one claim, and the contrast and measurement that decide it.
-
-    A claim with several contrasts says that all hold: it is *not reproduced* as soon as one is not, *not run*
-    while one lacks records, and otherwise has the weakest verdict among them.
-    """
+    A claim with several contrasts says that all hold: it is *not reproduced* as soon as one is not, *not run* while one
+    lacks records, and otherwise has the weakest verdict among them."""
     if not claim.contrasts:
         return verdict(None, None, None, None, 1, reason=claim.reason), None, None
     judged = []
@@ -162,11 +151,9 @@ def _claimed(contrast: Contrast | None) -> str:
 def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
           profiles: tuple[str, ...] = EVIDENCE) -> pd.DataFrame:
     """One row per claim: id, statement, where it stands, the claimed and our value, the verdict.
-
-    frame: from `results.load`. profiles: whose records count as evidence, in order of preference;
-    the default leaves `quick` out. `note` holds the reason of *not testable as stated*, and says where an
-    interval reaches the claimed value and no effect alike: such data do not settle the claim.
-    """
+    frame: from `results.load`. profiles: whose records count as evidence, in order of preference; the default leaves
+    `quick` out. `note` holds the reason of *not testable as stated*, and says where an interval reaches the claimed
+    value and no effect alike: such data do not settle the claim."""
     rows = []
     for claim in claims:
         outcome, decides, ours = judge(claim, frame, profiles)

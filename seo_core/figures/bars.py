@@ -29,10 +29,8 @@ def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.nd
 @style.card
 def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
     """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names.
-
     A line stands at 1, the contestant that the others are compared with. log: a logarithmic axis, with bars from that
-    line, where ratios lie orders of magnitude apart.
-    """
+    line, where ratios lie orders of magnitude apart."""
     ratio, low, high = (table.get(column, table["ratio"]).to_numpy(float)
                         for column in ("ratio", "ratio_low", "ratio_high"))
     figure, axes = _bars(table.index, ratio, low, high, start=float(log), words="{:.3g}" if log else "{:.2f}")
@@ -57,10 +55,6 @@ def latency_bars(table: pd.DataFrame) -> Figure:
         style.not_run(axes)
     axes.set_xlabel("ms per batch: median, whisker to the 95th percentile (the longest texts)")
     return figure
-
-
-# ---------------------------------------------------------------------------------------------
-# Stacked bars
 
 
 def _stacked(axes, table: pd.DataFrame, labels: Sequence[str]) -> None:
@@ -111,10 +105,6 @@ def baselines(table: pd.DataFrame) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------------------------------------
-# Bars side by side
-
-
 def _side_by_side(axes, table: pd.DataFrame, x: str, y: str, hue: str, **options) -> None:
     """Bars of the means of y at each x, one for each value of hue, in its colour and hatch; names stay for a legend."""
     import seaborn
@@ -134,10 +124,8 @@ def _side_by_side(axes, table: pd.DataFrame, x: str, y: str, hue: str, **options
 @style.card
 def by_class(frame: pd.DataFrame) -> Figure:
     """Share kept and accuracy of the pseudo-labels by the teacher's class, a panel each; "not run" if empty.
-
     frame: columns arm, class, kept, accuracy (fractions), a row per arm, seed and class: points are the seeds, bars
-    their mean.
-    """
+    their mean."""
     import seaborn
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
@@ -159,9 +147,7 @@ def by_class(frame: pd.DataFrame) -> Figure:
 @style.card
 def sizes(networks: Mapping[str, Mapping[str, Sequence[int]]]) -> Figure:
     """Heads and neurons of each layer, a panel each; "not run" without networks.
-
-    networks: name -> {"heads": [...], "neurons": [...]}, the lowest layer first.
-    """
+    networks: name -> {"heads": [...], "neurons": [...]}, the lowest layer first."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4))
     for axes, kind, words in zip(panels, ("heads", "neurons"), ("attention", "feed-forward"), strict=True):
         layers = pd.DataFrame([(name, layer, size) for name, left in networks.items()

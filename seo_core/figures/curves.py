@@ -16,9 +16,7 @@ from seo_core.figures import style
 
 def curve(axes, x, y, **options) -> None:
     """y over x: the mean at each x, and the range of its values as a band; a lone x has it as an upright line.
-
-    A y that is missing leaves a gap, which seaborn's lineplot would close.
-    """
+    A y that is missing leaves a gap, which seaborn's lineplot would close."""
     by_x = pd.Series(np.asarray(y, dtype=float)).groupby(np.asarray(x, dtype=float))
     mean, low, high = by_x.mean(), by_x.min(), by_x.max()
     line, = axes.plot(mean.index, mean, **options)
@@ -37,9 +35,6 @@ def curves_by_name(axes, curves: Mapping[str, tuple[Sequence, Sequence]], **labe
         style.not_run(axes)
     axes.set(**labels)
 
-
-# ---------------------------------------------------------------------------------------------
-# Figure 2 and the curves of a training run
 
 KINDS = {"train": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
          "development": {"color": style.BLUE, "linestyle": "-", "marker": "o"}}
@@ -61,11 +56,9 @@ def _levels(axes, configuration: str) -> None:
 @style.card
 def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, ...] | None = None) -> Figure:
     """Figure 2: accuracy over training, ours beside the levels the papers converge to.
-
-    curves: label of a set of records ("reference", "this run") → their `results.load_series`; a panel
-    per configuration (default: all nine), with "no curve" where no set has one. Lines are means
-    over seeds, bands run from the lowest to the highest seed.
-    """
+    curves: label of a set of records ("reference", "this run") → their `results.load_series`; a panel per configuration
+    (default: all nine), with "no curve" where no set has one. Lines are means over seeds, bands run from the lowest to
+    the highest seed."""
     names = configurations or tuple(papers.PAPER_TABLE)
     figure, grid = style.panels_of(names, 3, 3, 2.4, 0.9, least=0)
     for axes, name in zip(grid.flat, names, strict=False):
@@ -96,9 +89,7 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
 def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[Mapping]) -> Figure:
     """Accuracy and loss over epochs: of one run's series, of several (label → series), or of records of one
     configuration (`results.load_records`: the mean over seeds, and the range between them).
-
-    Curves that are missing are left out; points that are None leave gaps; "not run" without any.
-    """
+    Curves that are missing are left out; points that are None leave gaps; "not run" without any."""
     if isinstance(runs, Sequence):
         labelled = [("", record["series"]) for record in runs]
     else:
@@ -130,9 +121,7 @@ def _epochs(series: Mapping, count: int) -> Sequence:
 @style.card
 def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     """Development accuracy over epochs, mean over seeds and the range between them; "not run" without curves.
-
-    series: `results.load_series`; names: configuration -> its label in the legend.
-    """
+    series: `results.load_series`; names: configuration -> its label in the legend."""
     figure, axes = plt.subplots(figsize=(8, 3.8))
     points = series[(series["name"] == "development_accuracy") & series["configuration"].isin(list(names))]
     by_name = {name: (rows["step"], 100 * rows["value"]) for name, rows in points.groupby("configuration")}
@@ -144,19 +133,13 @@ def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------------------------------------
-# Over labels, rounds, shares
-
-
 @style.card
 def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy", *,
                  shared: bool = True) -> Figure:
     """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
-
     curves: `efficiency.label_curves`. The control is black and dashed. shared: below its smallest budget an arm's curve
     begins at the control's last point, of the arm's seeds, a run that both share; else an arm that was run at one
-    number of labels is a point. The number of seeds stands in the legend.
-    """
+    number of labels is a point. The number of seeds stands in the legend."""
     figure, axes = plt.subplots(figsize=(8, 4.4))
     names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
     for number, name in enumerate(names):
@@ -184,11 +167,9 @@ def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "ac
 @style.card
 def arm_weights(log: pd.DataFrame) -> Figure:
     """Arm weights by round: a line per arm, with a band from the lowest to the highest seed where there are several.
-
     log: `AdaptiveResult.log`, or `tables.weights_by_round`: columns round, operator, strength, weight. A panel for each
     number of labels if it has a column "labels". An arm is an operator at a strength: its colour is the operator's, its
-    line style the strength's. The dotted line is an even share.
-    """
+    line style the strength's. The dotted line is an even share."""
     panels = list(log.groupby("labels")) if "labels" in log else [(None, log)]
     figure, grid = plt.subplots(1, max(1, len(panels)), figsize=(8, 4.2), sharey=True, squeeze=False)
     operators, strengths = sorted(log["operator"].unique()), sorted(log["strength"].unique())
@@ -212,8 +193,7 @@ def arm_weights(log: pd.DataFrame) -> Figure:
 @style.card
 def share_and_accuracy(points: pd.DataFrame) -> Figure:
     """Accuracy over the share of weights removed, a line for each family of `tables.removed_and_accuracy`; mean over
-    seeds, and the range between them. The axis of accuracies is that of `figures.end_axis`.
-    """
+    seeds, and the range between them. The axis of accuracies is that of `figures.end_axis`."""
     figure, axes = plt.subplots(figsize=(8, 4.2))
     points, below = points.assign(removed=points["removed"].astype(float).round(0)), ""
     families = dict(list(points[points["family"] != "base"].groupby("family")))
@@ -237,9 +217,7 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
 @style.card
 def thresholds(curves: dict[str, dict[str, list]]) -> Figure:
     """What a fixed threshold keeps of the pool, and how much of that is right; "not run" without curves.
-
-    curves: name of a teacher -> series of `pseudo.quality` (threshold, kept_at_threshold, accuracy_at_threshold).
-    """
+    curves: name of a teacher -> series of `pseudo.quality` (threshold, kept_at_threshold, accuracy_at_threshold)."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
     for axes, key, words in zip(panels, ("kept_at_threshold", "accuracy_at_threshold"),
                                 ("kept, % of the pool", "right, % of what is kept"), strict=True):
@@ -264,10 +242,6 @@ def sqd_trace(traces: dict[str, dict[str, list[float]]]) -> Figure:
     if len(traces) > 1:
         grid[0].legend()
     return figure
-
-
-# ---------------------------------------------------------------------------------------------
-# Layers, values, lengths
 
 
 @style.card

@@ -18,10 +18,8 @@ from seo_core.figures import style
 @style.card
 def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
-
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
-    contrasts have one control, it is named below and not in each row. A hollow point has one seed.
-    """
+    contrasts have one control, it is named below and not in each row. A hollow point has one seed."""
     if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
         style.not_run(axes)
@@ -73,10 +71,8 @@ def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tup
 @style.card
 def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
     """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the target's labels. "not run" without any.
-
     A bar with a hatch ends at the arm's largest budget without having reached the target; so may an interval (an
-    arrow).
-    """
+    arrow)."""
     figure, axes = style.rows_of(matches, height=0.45)
     limit = 1.15 * at
     for place, match in enumerate(matches.values()):

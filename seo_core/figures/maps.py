@@ -31,9 +31,7 @@ def confusion(matrix, labels) -> Figure:
 def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray],
                unit: str = "nats") -> Figure:
     """Where in the pool each acquisition function bought: density against uncertainty, a panel per function.
-
-    uncertainty (N,), density (N,) of the whole pool, grey; bought: name -> positions, coloured.
-    """
+    uncertainty (N,), density (N,) of the whole pool, grey; bought: name -> positions, coloured."""
     figure, grid = style.panels_of(bought, 3, 3.1, 2.7)
     for axes, (name, positions) in zip(grid.flat, bought.items(), strict=False):
         axes.set_title(name.replace("_", " "))
@@ -52,10 +50,8 @@ def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, n
 @style.card
 def data_maps(histograms: dict[str, np.ndarray], cut: float) -> Figure:
     """What each arm bought on the data map, a panel each: variability to the right, confidence upwards.
-
-    histograms, cut: `efficiency.map_histograms`; shares (confidence bins, variability bins) of a purchase, the
-    more the darker. Dashed: the borders of the regions. "not run" without any.
-    """
+    histograms, cut: `efficiency.map_histograms`; shares (confidence bins, variability bins) of a purchase, the more the
+    darker. Dashed: the borders of the regions. "not run" without any."""
     figure, grid = style.panels_of(histograms, 4, 2.4, 2.7)
     shade = LinearSegmentedColormap.from_list("shares", [style.CARD, style.SKY, style.BLUE, style.BLACK])
     most = max((float(h.max()) for h in histograms.values()), default=1.0)

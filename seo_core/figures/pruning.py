@@ -16,9 +16,8 @@ from seo_core.figures import style
 @style.card
 def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
     """AIP's attempts: share removed above, points to the start below; accepted steps filled, rejected ones hollow.
-
-    rounds: columns round, removed (fraction), points, accepted, final. threshold: T, a dotted line. "not run" if empty.
-    """
+    rounds: columns round, removed (fraction), points, accepted, final. threshold: T, a dotted line. "not run" if
+    empty."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
     below.set_xlabel("round")
     style.whole_numbers(below)
@@ -51,10 +50,8 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
 @style.card
 def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
     """Figure 4: histograms of each layer's weights before (line) and after (filled) pruning, a row for each record.
-
     records: name -> record with the curves of `pruning.distribution.histograms`. What lies between line and filled area
-    was removed. The overlap of the shapes and the removed mass stand in each panel. "not run" without records.
-    """
+    was removed. The overlap of the shapes and the removed mass stand in each panel. "not run" without records."""
     histograms = {name: layers for name, record in records.items() if (layers := weight_histograms(record))}
     if not histograms:
         figure, axes = plt.subplots(figsize=(8, 2.4))
@@ -86,9 +83,7 @@ def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
 @style.card
 def ranges(values: np.ndarray, chosen: Mapping[str, tuple[float, int]]) -> Figure:
     """Histogram of an activation (log counts), and the range that each calibration method chose for it.
-
-    values: (n,). chosen: method -> (scale, zero point).
-    """
+    values: (n,). chosen: method -> (scale, zero point)."""
     figure, axes = plt.subplots(figsize=(8, 3.2 + 0.25 * len(chosen)))
     counts, _, _ = axes.hist(values, bins=160, histtype="stepfilled", color=style.GRID, edgecolor=style.SOFT,
                              linewidth=0.8)

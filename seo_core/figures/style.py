@@ -39,10 +39,8 @@ STYLE = {  # the rcParams of every figure: opaque light card, dark text, nothing
 
 def card(function):
     """Draws inside `STYLE`.
-
-    Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive
-    mode on; the context would turn it off again, and no later figure would be shown.
-    """
+    Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive mode on; the
+    context would turn it off again, and no later figure would be shown."""
 
     @functools.wraps(function)
     def drawn(*arguments, **keywords):
@@ -111,10 +109,8 @@ def whole_numbers(axes) -> None:
 
 def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
     """Ends the axis of accuracies `DEEPEST` points below the baseline, if some are lower; their names, for a label.
-
     accuracies: in percent, by name. baseline: in percent, or NaN for none: then nothing is cut off. Lines to what is
-    lower run out of the frame.
-    """
+    lower run out of the frame."""
     lower = accuracies[accuracies < baseline - DEEPEST]
     if lower.empty:
         return ""

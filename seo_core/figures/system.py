@@ -36,9 +36,7 @@ _SIDES = {"data": style.GREEN, "compression": style.PURPLE, "control": style.VER
 
 def _find(module: str, symbol: str) -> str | None:
     """First docstring line of a symbol of seo_core.<module>, followed through its imports; None if absent.
-
-    The source is parsed, not imported: the drawing needs no torch.
-    """
+    The source is parsed, not imported: the drawing needs no torch."""
     spec = importlib.util.find_spec(f"seo_core.{module}")
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body if spec and spec.origin else ():
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == symbol:
@@ -52,9 +50,7 @@ def _find(module: str, symbol: str) -> str | None:
 
 def structure() -> pd.DataFrame:
     """The components of Figure 1 and the code behind them: component, side, module, symbol, state, summary.
-
-    state: "in the package" if `seo_core.<module>` defines the symbol, else "not implemented yet".
-    """
+    state: "in the package" if `seo_core.<module>` defines the symbol, else "not implemented yet"."""
     rows = []
     for part in COMPONENTS:
         summary = _find(part.module, part.symbol)
@@ -116,10 +112,8 @@ def _box(axes, part: Component, there: bool) -> None:
 @style.card
 def architecture() -> Figure:
     """Figure 1, drawn from `COMPONENTS`, `EDGES` and the modules the package has.
-
-    A box stands for a component; it is solid, with its module, if the package defines the component, and
-    dashed, "not implemented yet", if not.
-    """
+    A box stands for a component; it is solid, with its module, if the package defines the component, and dashed, "not
+    implemented yet", if not."""
     state = dict(zip((c.key for c in COMPONENTS), structure()["state"] == "in the package", strict=True))
     figure, axes = plt.subplots(figsize=(9.2, 6.6), layout="none")
     axes.set(xlim=(-1, 106), ylim=(-1, 72))

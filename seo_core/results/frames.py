@@ -65,11 +65,9 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
 
 
 def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
-    """All curves in long form: experiment, configuration, profile, seed, data_name, model_name, path,
-    step, name, value.
-
-    `step` is the record's own `epoch` or `round` where it has one, else 1, 2, …
-    """
+    """All curves in long form: experiment, configuration, profile, seed, data_name, model_name, path, step, name,
+    value.
+    `step` is the record's own `epoch` or `round` where it has one, else 1, 2, …"""
     import pandas as pd
 
     columns = ["experiment", "configuration", "profile", "seed", "data_name", "model_name", "path"]

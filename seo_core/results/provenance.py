@@ -55,9 +55,7 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:
     """The command that runs the experiment again; local folders appear as `path/to/<name>`.
-
-    source: whether the chapter has a source task, and so the option.
-    """
+    source: whether the chapter has a source task, and so the option."""
     return shlex.join(["python", "-m", "seo_core.run", "chapter", experiment, "--profile", settings.profile,
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
                        "--model", display_source(settings.model),
@@ -70,10 +68,8 @@ _ARM_OF = {("05_transfer_learning", "base"): "supervised", ("04_adaptive_augment
 
 def command_of(record: dict) -> str:
     """The command that makes a record today, whatever module its own command names: by its chapter and configuration.
-
     What the record's command says beside them is kept: --name and --set of an arm, a benchmark's own options, variables
-    that stand before it.
-    """
+    that stand before it."""
     said, options, words = record["provenance"]["command"], {}, []
     before, _, after = said.rpartition("python -m ")
     for word in shlex.split(after):
@@ -113,7 +109,6 @@ def _time(value) -> str:
 
 def provenance(experiment: str, settings: RunSettings, started=None, again: str | None = None) -> dict:
     """Commit, code hash, command, times, machine, threads and package versions, as of now.
-
     again: the command, where it is not the chapter's."""
     finished = datetime.now(UTC)
     sha, dirty = commit()

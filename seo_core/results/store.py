@@ -29,9 +29,6 @@ from seo_core.results.provenance import command_of, provenance
 from seo_core.results.schema import ResultsError, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
 
-# ---------------------------------------------------------------------------------------------
-# Writing
-
 
 def _plain(value):
     """numpy, Path, tuple and dataclass values as what JSON has; a float that is not finite becomes None."""
@@ -56,11 +53,9 @@ QUIET = 0.1  # cores that other processes may use while a wall clock is taken fo
 
 def _measured(metrics: dict) -> dict:
     """The metrics that hold a number: what was measured, and may be reported.
-
-    None means "not measured" and is left out; a value that is not finite (a run that diverged) is left
-    out too, and counted in `non_finite`. Where `other_load` says that other processes used more than QUIET
-    cores meanwhile, the wall clock is no cost of this run, and is left out.
-    """
+    None means "not measured" and is left out; a value that is not finite (a run that diverged) is left out too, and
+    counted in `non_finite`. Where `other_load` says that other processes used more than QUIET cores meanwhile, the wall
+    clock is no cost of this run, and is left out."""
     plain = {name: _plain(value) for name, value in metrics.items()}
     disturbed = (plain.get("other_load") or 0.0) > QUIET
     kept = {name: value for name, value in plain.items()
@@ -105,10 +100,8 @@ _RETIRED = {"lambda_data": 0.5, "lambda_model": 0.5}  # settings that no run eve
 def find(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
          parameters: dict | None = None) -> Path | None:
     """The record of these parameters in the results folder, by what it holds and not by its name; else None.
-
     Keys that a record lacks, since they came after it, are taken to have the profile's value, or in a group of
-    parameters the default of its dataclass. Of several that fit, the one that was finished last.
-    """
+    parameters the default of its dataclass. Of several that fit, the one that was finished last."""
     exact = record_path(experiment, configuration, settings=settings, data=data, model_fingerprint=model_fingerprint,
                         parameters=parameters)
     if exact.is_file():
@@ -152,14 +145,13 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
           labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
-    data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint
-    (of the backbone the run started from), parameters. metrics: flat numbers; None entries are left out.
-    predictions: split → (n,) classes or (n, k) logits; of logits the argmax is kept, and with
-    `logits=True` the values as float16 under `<split>_logits`. labels: split → (n,) true classes;
-    adds `<split>_correct` so that differences can be paired without the data at hand.
-    labels_used: default, the rows of train and of the development slices. started: datetime or time.time().
-    again: the command that makes this record, where it is not that of the chapter.
-    Raises ResultsError for a record that breaks the schema and where the folder cannot be written.
+    data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint (of the backbone the run
+    started from), parameters. metrics: flat numbers; None entries are left out. predictions: split → (n,) classes or
+    (n, k) logits; of logits the argmax is kept, and with `logits=True` the values as float16 under `<split>_logits`.
+    labels: split → (n,) true classes; adds `<split>_correct` so that differences can be paired without the data at
+    hand. labels_used: default, the rows of train and of the development slices. started: datetime or time.time().
+    again: the command that makes this record, where it is not that of the chapter. Raises ResultsError for a record
+    that breaks the schema and where the folder cannot be written.
     """
     rows = {name: len(frame) for name, frame in data.splits.items()}
     if labels_used is None:
@@ -225,10 +217,6 @@ def _write_pair(target: Path, record: dict, arrays: dict[str, np.ndarray]) -> No
 
 def _stamp(record: dict) -> np.ndarray:
     return np.array(record["provenance"]["finished"])
-
-
-# ---------------------------------------------------------------------------------------------
-# Reading
 
 
 def reference_dir() -> Path:
@@ -302,11 +290,9 @@ def _located(shown) -> Path:
 
 
 def predictions(record_path) -> dict[str, np.ndarray]:
-    """The arrays kept beside a record (path, or the `path` column of `load`): split → (n,) classes,
-    `<split>_correct` → (n,) bool, `<split>_logits` → (n, k) float16. Empty if none were kept.
-
-    Raises ResultsError if the file is damaged or belongs to another write of the record.
-    """
+    """The arrays kept beside a record (path, or the `path` column of `load`): split → (n,) classes, `<split>_correct` →
+    (n,) bool, `<split>_logits` → (n, k) float16. Empty if none were kept.
+    Raises ResultsError if the file is damaged or belongs to another write of the record."""
     path = _located(record_path)
     beside = predictions_path(path)
     if not beside.exists():
