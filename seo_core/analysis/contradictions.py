@@ -1,7 +1,5 @@
 """Contradictions within the papers' own numbers (contradictions.yml), each as steps of arithmetic."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -5,8 +5,6 @@
 Every table, figure and verdict that compares configurations stands on `measure`.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

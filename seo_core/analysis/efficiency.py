@@ -14,8 +14,6 @@ and the examples of the evaluation set, the same draw for both arms and all budg
 seeds only.
 """
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The papers as facts (papers.yml): their tables, curves, settings and equations, and higher references than them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Intervals and tests: differences paired by seed and example, t intervals over seeds, McNemar, Wilson."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

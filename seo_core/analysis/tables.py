@@ -1,7 +1,5 @@
 """Tables for pages: one row an arm, a record, a contrast, a contestant or a round; `Table` shows them."""
 
-from __future__ import annotations
-
 import math
 import re
 import textwrap

@@ -7,8 +7,6 @@ Accuracy comes from a chapter's record, bytes from it or from the inference benc
 alone. All of one profile, data set and model: what is compared was measured on the same ground.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -7,8 +7,6 @@ another name), `tkdnlp2024` TKD-NLP (arXiv 2405.11704; known to us through a thi
 Optimized BERT. The rule was fixed before any technique was run, and with it what each claim is measured by.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

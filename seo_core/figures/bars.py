@@ -1,7 +1,5 @@
 """Bars: ratios and times of benchmarks, parts of files, genres, classes, and sizes of layers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt

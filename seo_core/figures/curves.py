@@ -1,7 +1,5 @@
 """Curves: of training, over labels, over rounds, and by layer; one way to draw all of them (`curve`)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """Points with intervals: differences, accuracy by genre, labels needed, where rows went."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

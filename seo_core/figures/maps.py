@@ -1,7 +1,5 @@
 """Maps: confusion of classes, the data map of a purchase, and where in the pool was bought."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm

@@ -1,7 +1,5 @@
 """What the chapters on pruning and on quantisation alone draw: AIP's rounds, weights, and ranges of activations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt

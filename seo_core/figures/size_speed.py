@@ -1,7 +1,5 @@
 """Figure 3: what compression buys, accuracy over size and over speed."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -4,8 +4,6 @@ Colours never stand alone: markers, line styles or hatches go with them. A figur
 (constrained layout). Functions return a matplotlib Figure, which a notebook shows at the end of the cell.
 """
 
-from __future__ import annotations
-
 import functools
 import textwrap
 from collections.abc import Iterable, Sequence

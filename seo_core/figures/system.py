@@ -1,7 +1,5 @@
 """Figure 1: the papers' system (system.yml), drawn from the package."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 from pathlib import Path

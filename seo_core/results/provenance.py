@@ -1,7 +1,5 @@
 """Where the numbers come from: commit, code, command, times, machine, threads, packages."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import platform

@@ -1,7 +1,5 @@
 """What a record is (schema.yml): its keys, their kinds and meanings, and the check that a record follows them."""
 
-from __future__ import annotations
-
 import math
 import re
 from datetime import datetime

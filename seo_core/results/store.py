@@ -14,8 +14,6 @@ flushed to the disk, and renamed; the predictions first, the record last. `SCHEM
 record's definition: `validate` follows it, and the book's page about it is made from it.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict, is_dataclass
