@@ -4,14 +4,11 @@
     labels_to_match(curves, target="random", at=8000)["badge"]       # labels, interval, and a sentence
     gains(curves, target="random")                                   # differences at equal labels
 
-The figure of merit is `labels needed to match random at 8 000`: the goal is random's mean accuracy with that many
-labels, and the method's curve, linear in the logarithm of the labels between its budgets, says where it is reached
-for good. An arm whose first budget is bought at random shares that run with the control (same seed, same pairs), so
-its curve begins with the control's.
-
-A bootstrap gives the interval. It draws seeds (S − 1 of S, with replacement, as `statistics.paired_difference` does)
-and the examples of the evaluation set, the same draw for both arms and all budgets; where no predictions were kept,
-seeds only.
+`labels needed to match random at 8 000`: the goal is random's mean accuracy with that many labels, and the method's
+curve, linear in the logarithm of the labels between its budgets, says where it is reached for good. An arm whose first
+budget is bought at random shares that run with the control, so its curve begins with the control's. The interval is a
+bootstrap's, which draws seeds (S − 1 of S, with replacement, as `statistics.paired_difference` does) and the examples
+of the evaluation set, the same draw for both arms and all budgets; without predictions, seeds only.
 """
 
 import math

@@ -13,11 +13,8 @@ _PLACES = {
               " sqd_trace thresholds training_curves",
     "intervals": "by_genre forest labels_needed where_rows_went",
     "bars": "baselines by_class genres latency_bars parts ratio_bars sizes softened",
-    "maps": "bought_map confusion data_maps",
-    "pruning": "ranges trace weight_distributions",
-    "size_speed": "size_vs_speed",
-    "system": "COMPONENTS EDGES Component architecture dependencies structure",
-}
+    "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",
+    "size_speed": "size_vs_speed", "system": "COMPONENTS EDGES Component architecture dependencies structure"}
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
 __all__ = sorted(_MODULE_OF)
 

@@ -1,6 +1,7 @@
 """Figure 1: the papers' system (system.yml), drawn from the package."""
 
 import ast
+import functools
 import importlib.util
 from pathlib import Path
 from typing import NamedTuple
@@ -92,19 +93,15 @@ _SIZES = {"controller": (40, 13), "evaluation": (36, 11), "loop": (27, 11)}
 
 def _box(axes, part: Component, there: bool) -> None:
     wide, high = _SIZES.get(part.key, (27, 13.5) if part.side in ("data", "compression") else (27, 10))
-    x, y = part.place
-    axes.add_patch(FancyBboxPatch(
-        (x - wide / 2, y - high / 2), wide, high, boxstyle="round,pad=0,rounding_size=1.4", zorder=2,
-        facecolor="white", edgecolor=_SIDES[part.side], linewidth=2 if there else 1.5,
-        linestyle="-" if there else (0, (4, 3))))
-    lines = part.name.count("\n")
-    axes.text(x, y + 2.2 + lines, part.name, fontsize=10, weight="bold", ha="center", va="center", zorder=3,
-              linespacing=1.05)
-    axes.text(x, y - 0.9 - 0.6 * lines, part.words, fontsize=9, ha="center", va="center", zorder=3,
-              color=style.SOFT)
-    axes.text(x, y - 3.5 - 0.8 * lines, f"{part.module}.py" if there else "not implemented yet", fontsize=9,
-              ha="center", va="center", zorder=3, color=_SIDES[part.side] if there else style.VERMILION,
-              family="monospace" if there else "sans-serif")
+    (x, y), lines, side = part.place, part.name.count("\n"), _SIDES[part.side]
+    axes.add_patch(FancyBboxPatch((x - wide / 2, y - high / 2), wide, high, facecolor="white", edgecolor=side, zorder=2,
+                                  boxstyle="round,pad=0,rounding_size=1.4", linewidth=2 if there else 1.5,
+                                  linestyle="-" if there else (0, (4, 3))))
+    written = functools.partial(axes.text, x, ha="center", va="center", zorder=3)
+    written(y + 2.2 + lines, part.name, fontsize=10, weight="bold", linespacing=1.05)
+    written(y - 0.9 - 0.6 * lines, part.words, fontsize=9, color=style.SOFT)
+    written(y - 3.5 - 0.8 * lines, f"{part.module}.py" if there else "not implemented yet", fontsize=9,
+            color=side if there else style.VERMILION, family="monospace" if there else "sans-serif")
 
 
 @style.card

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from seo_core import files
@@ -47,16 +48,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _KINDS = {
     "name": (lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)),
              "letters, digits and . _ + - (it is part of a file name)"),
-    "text": (lambda v: isinstance(v, str) and bool(v), "a text that is not empty"),
+    "text": (lambda v: isinstance(v, str) and v, "a text that is not empty"),
     "count": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0, "a whole number, 0 or more"),
     "flag": (lambda v: isinstance(v, bool), "true or false"),
     "time": (_is_time, "an ISO 8601 time with its time zone"),
     "object": (lambda v: isinstance(v, dict), "an object"),
     "numbers": (_is_numbers, "an object of finite numbers (what was not measured is left out)"),
     "curves": (_is_curves, "an object of lists of numbers"),
-    "contests": (lambda v: isinstance(v, dict) and all(_is_numbers(m) for m in v.values()),
-                 "an object: name → object of finite numbers"),
-}
+    "contests": (lambda v: isinstance(v, dict) and all(map(_is_numbers, v.values())),
+                 "an object: name → object of finite numbers")}
+
+
+def predictions_path(record_path: Path) -> Path:
+    """Where the predictions of a record lie: `<record>-predictions.npz` beside it."""
+    return record_path.with_name(f"{record_path.stem}-predictions.npz")
 
 
 def _why(value, kind: str) -> str:

@@ -1,17 +1,9 @@
 """The results store: one run, one JSON file, with everything needed to judge and repeat it.
 
-    path = results.write("02_baseline", "base", settings=settings, data=task, model_info=info,
-                         metrics=metrics, series=result.series, predictions=classes)
-    frame = results.load(settings.results_dir, results.reference_dir())    # one row per record
-
-A record lies at `<results_dir>/<profile>/<experiment>/<configuration>-<hash8>-seed<k>.json`.
-`hash8` covers all parameters (but the seed, which the name carries), the data's and the model's
-fingerprint: results of different data never mix, and the seeds of one setting share it. The
-per-example predictions lie beside the record in `…-predictions.npz`.
-
-Files appear whole or not at all: each is written to a hidden temporary file in the same folder,
-flushed to the disk, and renamed; the predictions first, the record last. `SCHEMA` below is the
-record's definition: `validate` follows it, and the book's page about it is made from it.
+A record lies at `<results_dir>/<profile>/<experiment>/<configuration>-<hash8>-seed<k>.json`. `hash8` covers all
+parameters (but the seed, which the name carries), the data's and the model's fingerprint: results of different data
+never mix, and the seeds of one setting share it. The per-example predictions lie beside it in `…-predictions.npz`.
+Both appear whole or not at all, the predictions first, the record last. `schema.SCHEMA` is the record's definition.
 """
 
 import json
@@ -24,7 +16,7 @@ import numpy as np
 from seo_core.checks import SettingsError
 from seo_core.files import atomic, digest, kept, writing
 from seo_core.results.provenance import command_of, provenance
-from seo_core.results.schema import ResultsError, validate
+from seo_core.results.schema import ResultsError, predictions_path, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
 
 
@@ -159,10 +151,8 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
         "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
                  "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
-        "metrics": _measured(metrics), "series": _plain(series or {}),
-        "parameters": _parameters(settings, parameters),
-        "provenance": provenance(experiment, settings, started, again),
-    }
+        "metrics": _measured(metrics), "series": _plain(series or {}), "parameters": _parameters(settings, parameters),
+        "provenance": provenance(experiment, settings, started, again)}
     if contestants is not None:
         record["contestants"] = {str(name): _measured(values) for name, values in contestants.items()}
     validate(record)
@@ -220,11 +210,6 @@ def _stamp(record: dict) -> np.ndarray:
 def reference_dir() -> Path:
     """`book/reference` of the book: the committed records."""
     return book_root() / "book" / "reference"
-
-
-def predictions_path(record_path: Path) -> Path:
-    """Where the predictions of a record lie: `<record>-predictions.npz` beside it."""
-    return record_path.with_name(f"{record_path.stem}-predictions.npz")
 
 
 _LOCATIONS: dict[str, Path] = {}  # shown path → where the file is, filled by `load`
