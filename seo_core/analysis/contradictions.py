@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from seo_core import files
@@ -19,8 +18,7 @@ class Step(NamedTuple):
     holds: bool
 
 
-@dataclass(frozen=True)
-class Contradiction:
+class Contradiction(NamedTuple):
     """A place where the papers disagree with themselves or with arithmetic."""
 
     number: int
@@ -85,8 +83,7 @@ def _arithmetic() -> Iterator[tuple[dict, list[bool]]]:
 
     pairs, part = SETTING["pairs"], papers.FIGURE_2_ITERATIONS
     each, epoch = pairs / SETTING["classes"], pairs / SETTING["batch_size"]
-    many, each_text, steps = (f"{number:,.0f}".replace(",", " ")
-                              for number in (pairs, each, SETTING["epochs"] * epoch))
+    many, each_text, steps = (f"{n:,.0f}".replace(",", " ") for n in (pairs, each, SETTING["epochs"] * epoch))
     yield ({"many": many, "each": each_text, "steps": steps, "epoch": epoch, "part": part / epoch},
            [each > 100_000, SETTING["epochs"] * epoch > 2000 * part, epoch > part])
 

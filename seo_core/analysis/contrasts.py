@@ -8,7 +8,6 @@ Every table, figure and verdict that compares configurations stands on `measure`
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
@@ -25,8 +24,7 @@ COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds")
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
 
 
-@dataclass(frozen=True)
-class Contrast:
+class Contrast(NamedTuple):
     """How a claim is measured: `metric` (a column of `results.load`) over configurations.
     difference: Σ coefficient × metric, times `scale`; ratio: first configuration over second."""
 

@@ -23,8 +23,7 @@ class Table:
         with pd.option_context("display.max_colwidth", None):
             html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
                                       max_rows=None, classes="dataframe")
-        for cell in ("<td>", "<th>"):  # pages align cells to the right, which texts read badly in
-            html = html.replace(cell, f'{cell[:-1]} style="text-align: left">')
+        html = re.sub("<(td|th)>", r'<\1 style="text-align: left">', html)  # pages align to the right, bad for texts
         return f'<div style="overflow-x: auto">\n{html}\n</div>'
 
     def __repr__(self) -> str:
@@ -178,8 +177,7 @@ def _size(frame: pd.DataFrame, name: str, metric: str) -> float:
 
 def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
     """The arithmetic of one of `contradictions.listed()`: what, how, result."""
-    rows = [(step.what, step.arithmetic, step.result) for step in contradiction.steps]
-    return pd.DataFrame(rows, columns=["what", "arithmetic", "result"])
+    return pd.DataFrame(contradiction.steps)[["what", "arithmetic", "result"]]
 
 
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
@@ -228,11 +226,11 @@ def speed_table(table: pd.DataFrame, control: str) -> pd.DataFrame:
     rows = []
     for name, row in table.iterrows():
         ratio, low, high = (row.get(key, math.nan) for key in ("speed_ratio", "speed_ratio_low", "speed_ratio_high"))
-        rows.append({"contestant": name, "file, MB": f"{row['size_bytes'] / 1e6:.2f}",
-                     "ms, median": f"{row['latency_ms_p50']:.1f}",
-                     "ms, 95th percentile": f"{row['latency_ms_p95']:.1f}", f"times as fast as {control}":
-                         _number(ratio) + ("" if math.isnan(low) else f" ({low:.2f} to {high:.2f})")})
-    return pd.DataFrame(rows) if rows else rows_or([], ["contestant"])
+        spread = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
+        rows.append((name, f"{row['size_bytes'] / 1e6:.2f}", f"{row['latency_ms_p50']:.1f}",
+                     f"{row['latency_ms_p95']:.1f}", _number(ratio) + spread))
+    titles = ["contestant", "file, MB", "ms, median", "ms, 95th percentile", f"times as fast as {control}"]
+    return rows_or(rows, titles if rows else titles[:1])
 
 
 def weights_by_round(records: Iterable[Mapping]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ Optimized BERT. The rule was fixed before any technique was run, and with it wha
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -56,8 +56,7 @@ def verdict(estimate: float | None, low: float | None, high: float | None, claim
     return PARTLY if excludes_no_effect else NOT_REPRODUCED
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One claim: what is said, where, how it is measured, or why it cannot be."""
 
     id: str
@@ -99,9 +98,8 @@ def _table_claims() -> tuple[Claim, ...]:
         cells = {column: (f"{PAPER_COLUMNS[column][0]} {getattr(base, column)} → {getattr(row, column)}",
                           (contrast("ratio", metric, (name, "base"), claimed=ratio_to_base(column, name)),))
                  for column, metric in measured_by.items() if getattr(row, column) is not None}
-        cells["accuracy"] = (f"accuracy {gain:+.1f} points",
-                             (contrast("points", "accuracy_matched", (name, "base"), claimed=gain,
-                                       direction=1 if gain > 0 else -1),))
+        more = contrast("points", "accuracy_matched", (name, "base"), claimed=gain, direction=1 if gain > 0 else -1)
+        cells["accuracy"] = f"accuracy {gain:+.1f} points", (more,)
         cells["perplexity"] = f"perplexity 9.8 → {row.perplexity}", (), _FACTS["reasons"]["perplexity"]
         claims += [Claim(f"table-{name}-{column}", f"{row.label}: {statement}", tuple(_FACTS["headline"]["papers"]),
                          PAPER_COLUMNS[column][1], *how) for column, (statement, *how) in cells.items()]
@@ -160,8 +158,8 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
                 and ours.low <= decides.no_effect <= ours.high:
             notes.append("the interval contains no effect too: not settled")
         rows.append({
-            "claim": claim.id, "statement": claim.statement, "papers": ", ".join(claim.papers),
-            "source": claim.source, "measured by": str(decides) if decides else "—", "claimed": _claimed(decides),
+            "claim": claim.id, "statement": claim.statement, "papers": ", ".join(claim.papers), "source": claim.source,
+            "measured by": str(decides) if decides else "—", "claimed": _claimed(decides),
             "ours": _value(decides, *ours[:1 if math.isnan(ours.low) else 3]) if ours else NOT_RUN,
             "n": ours.n if ours else 0, "verdict": outcome, "note": "; ".join(filter(None, notes)),
             "records": ours.study if ours else ""})

@@ -106,9 +106,9 @@ def where_rows_went(groups: pd.DataFrame) -> Figure:
         rows = rows.sort_values("accuracy", ascending=False, na_position="first")
         y = np.arange(len(rows))
         axes.hlines(y, 100 * rows["train_share"], 100 * rows["added_share"], color=style.SOFT, linewidth=1.2)
-        for number, (column, label) in enumerate((("train_share", "share of the data"),
-                                                  ("added_share", "share of the added rows"))):
-            axes.plot(100 * rows[column], y, label=label, markersize=7, **style.look(number) | {"linestyle": "none"})
+        for number, (column, of) in enumerate({"train_share": "data", "added_share": "added rows"}.items()):
+            axes.plot(100 * rows[column], y, label=f"share of the {of}", markersize=7,
+                      **style.look(number) | {"linestyle": "none"})
         names = [f"{name}: {'no rows' if math.isnan(a) else f'{100 * a:.0f}%'}"
                  for name, a in zip(rows["group"], rows["accuracy"], strict=True)]
         axes.set(yticks=y, yticklabels=names, ylabel=kind, ylim=(-0.6, len(rows) - 0.4))

@@ -21,11 +21,11 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
     Dotted: what the papers claim for their combination. "not run" where nothing was measured. The axis of accuracies is
     that of `figures.end_axis`.
     """
-    baseline = table.loc[table["configuration"] == "base", "accuracy"].min() if len(table) else np.nan
+    baseline = table.loc[table["configuration"] == "base", "accuracy"].min()
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 6.2), sharey=True)
     titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
     for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
-        measured = table[table[gain].notna()] if len(table) else table
+        measured = table[table[gain].notna()]
         axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.4,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
@@ -52,8 +52,8 @@ def _fronts(axes, measured: pd.DataFrame, gain: str, cost: str) -> pd.DataFrame:
         colour, marker = LOOKS[family]
         if family not in ("baseline", tradeoff.PLAIN):
             corners = pd.concat([base, tradeoff.pareto(points, cost=cost).sort_values(gain, kind="stable")])
-            axes.plot(corners[gain], corners["accuracy"], style.LINES[tradeoff.METHODS.index(family) % 4], color=colour,
-                      linewidth=1.4)
+            line = style.LINES[tradeoff.METHODS.index(family) % 4]
+            axes.plot(corners[gain], corners["accuracy"], line, color=colour, linewidth=1.4)
         axes.plot(points[gain], points["accuracy"], marker, color=colour, markersize=7, label=family)
     front = tradeoff.pareto(measured, cost=cost)
     axes.plot(front[gain], front["accuracy"], "-", color=style.GRID, linewidth=6, zorder=0, label="not beaten by any")

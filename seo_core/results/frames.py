@@ -55,16 +55,13 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
         scalars |= {f"param_{k}_hash8": hash8(v, "") for k, v in record["parameters"].items() if isinstance(v, dict)}
         metrics = {f"metric_{k}" if k in _IDENTITY else k: v for k, v in record["metrics"].items()}
         rows.append({**scalars, **_curve_ends(record), **metrics, **_identity(record)})
-    frame = pd.DataFrame(rows)
-    if frame.empty:
-        return pd.DataFrame(columns=list(_IDENTITY))
     others = sorted({m for r in rows for m in r} - set(_IDENTITY),
                     key=lambda m: (m.startswith("param_"), m.startswith(("first_", "final_")), m))
-    frame = frame[[*_IDENTITY, *others]]
+    frame = pd.DataFrame(rows, columns=[*_IDENTITY, *others])
     return frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"], ignore_index=True)
 
 
-def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
+def load_series(*folders) -> pd.DataFrame:
     """All curves in long form: experiment, configuration, profile, seed, data_name, model_name, path, step, name,
     value.
     `step` is the record's own `epoch` or `round` where it has one, else 1, 2, …"""
@@ -72,12 +69,10 @@ def load_series(*folders, missing_ok: bool = True) -> pd.DataFrame:
 
     columns = ["experiment", "configuration", "profile", "seed", "data_name", "model_name", "path"]
     rows = []
-    for record in load_records(*folders, missing_ok=missing_ok):
+    for record in load_records(*folders):
         series, identity = record["series"], _identity(record)
         steps = series.get("epoch") or series.get("round")
-        for name, values in series.items():
-            if name in ("epoch", "round"):
-                continue
+        for name, values in ((name, values) for name, values in series.items() if name not in ("epoch", "round")):
             aligned = steps if steps and len(steps) == len(values) else range(1, len(values) + 1)
             rows += [(*(identity[c] for c in columns), step, name, value)
                      for step, value in zip(aligned, values, strict=True)]
@@ -92,11 +87,10 @@ def matching(frame: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
     return frame[same].reset_index(drop=True)
 
 
-def load_contestants(*folders, missing_ok: bool = True) -> pd.DataFrame:
+def load_contestants(*folders) -> pd.DataFrame:
     """The contestants of benchmark records: one row each, with the record's identity and the metrics."""
     import pandas as pd
 
-    rows = [{**_identity(record), "contestant": name, **values}
-            for record in load_records(*folders, missing_ok=missing_ok)
+    rows = [{**_identity(record), "contestant": name, **values} for record in load_records(*folders)
             for name, values in record.get("contestants", {}).items()]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*_IDENTITY, "contestant"])
