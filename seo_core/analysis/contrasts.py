@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from seo_core import results
@@ -200,13 +201,18 @@ def _where(rows: pd.DataFrame) -> str:
                        *([f"{rows['labels'].iloc[0]:.0f} labels"] if same else [])])
 
 
+def correctness(path: str, metrics: Sequence[str]) -> np.ndarray | None:
+    """Which examples a record got right, (n,), the official sets of these metrics end to end; None if not kept."""
+    kept = results.predictions(path)
+    names = [f"validation{metric.removeprefix('accuracy')}_correct" for metric in metrics]
+    return np.concatenate([kept[name] for name in names]) if all(name in kept for name in names) else None
+
+
 def _right(run: pd.Series, metric: str):
     """Which examples a run got right, (n,); None where it did not keep that, and for metrics that are no such mean."""
     if "correct" in run:
         return run["correct"]
-    if metric not in OFFICIAL:
-        return None
-    return results.predictions(run["path"]).get(f"validation{metric.removeprefix('accuracy')}_correct")
+    return correctness(run["path"], [metric]) if metric in OFFICIAL else None
 
 
 def _by_round(rows: pd.DataFrame, units, names: list[str]) -> statistics.Interval | None:

@@ -59,19 +59,13 @@ def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profi
     for record in results.load_records(*folders):
         measured, parameters = record["metrics"], record["parameters"]
         labels = measured.get("labels", parameters.get("labels", parameters.get("train_rows")))
-        if labels is not None and all(m in measured for m in metrics) and profile in (None, record["profile"]):
+        if labels is not None and set(metrics) <= set(measured) and profile in (None, record["profile"]):
             rows.append((record["configuration"], record["seed"], int(labels),
-                         float(np.mean([measured[m] for m in metrics])), _correct(record["path"], metrics),
+                         float(np.mean([measured[m] for m in metrics])), contrasts.correctness(record["path"], metrics),
                          record["path"], record["provenance"]["finished"]))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "finished"]).sort_values("finished")
     frame = frame.drop_duplicates(["configuration", "seed", "labels"], keep="last")
     return frame.sort_values(["configuration", "labels", "seed"], ignore_index=True)[list(COLUMNS)]
-
-
-def _correct(path: str, metrics: Sequence[str]) -> np.ndarray | None:
-    kept = results.predictions(path)
-    names = [f"validation{m.removeprefix('accuracy')}_correct" for m in metrics]
-    return np.concatenate([kept[n] for n in names]) if all(n in kept for n in names) else None
 
 
 def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) -> float:
@@ -260,9 +254,8 @@ def in_words(table: pd.DataFrame) -> str:
                      for word, listed in names.items() if listed or word != words[-1])
 
 
-def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int = 1,
-                  tolerance: float = 0.01) -> pd.DataFrame:
-    """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase.
+def plateau_table(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
+    """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase: one point, one round.
     Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop"). One row,
     "not run yet", without curves."""
     from seo_core.selection import plateau
@@ -270,8 +263,7 @@ def plateau_table(curves: pd.DataFrame, target: str = "random", *, window: int =
     rows = []
     for name in curves["configuration"].unique():
         means = with_start(curves, name, target).groupby("labels")["accuracy"].mean()
-        ends = [labels for i, labels in enumerate(means.index)
-                if plateau(means.iloc[: i + 1], window=window, tolerance=tolerance)]
+        ends = [n for i, n in enumerate(means.index, 1) if plateau(means.iloc[:i], window=1, tolerance=0.01)]
         rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
     return rows_or(rows, ["configuration", "accuracy, %", "stops at"], NOT_RUN_YET)
 

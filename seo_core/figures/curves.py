@@ -97,9 +97,8 @@ def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[
     for axes, what, scale in zip(panels, ("accuracy", "loss"), (100, 1), strict=True):
         for number, label in enumerate(labels):
             for kind, shown_as in KINDS.items():
-                points = [(epoch, value) for name, series in labelled if name == label
-                          for values in [series.get(f"{kind}_{what}") or []]
-                          for epoch, value in zip(_epochs(series, len(values)), values, strict=True)]
+                points = [point for name, series in labelled if name == label
+                          for point in _points(series, f"{kind}_{what}")]
                 if points:
                     epochs, values = np.array(points, dtype=float).T
                     curve(axes, epochs, scale * values, label=f"{label} {kind}".strip(), **shown_as
@@ -110,10 +109,10 @@ def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[
     return figure
 
 
-def _epochs(series: Mapping, count: int) -> Sequence:
-    """Where the points of a curve lie: at the epochs of its series, if there is one for each."""
-    epochs = series.get("epoch") or []
-    return epochs if len(epochs) == count else range(1, count + 1)
+def _points(series: Mapping, name: str) -> list[tuple]:
+    """(epoch, value) of a curve of a record; the epochs are 1, 2, … where its series has not one for each value."""
+    values, epochs = series.get(name) or [], series.get("epoch") or []
+    return list(zip(epochs if len(epochs) == len(values) else range(1, len(values) + 1), values, strict=True))
 
 
 @style.card
@@ -194,9 +193,9 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
     seeds, and the range between them. The axis of accuracies is that of `figures.end_axis`."""
     figure, axes = plt.subplots(figsize=(8, 4.2))
     points, below = points.assign(removed=points["removed"].astype(float).round(0)), ""
-    families = dict(list(points[points["family"] != "base"].groupby("family")))
-    curves_by_name(axes, {family: (rows["removed"], rows["accuracy"]) for family, rows in families.items()},
-                   ylabel="accuracy, %")
+    families = {family: (rows["removed"], rows["accuracy"])
+                for family, rows in points[points["family"] != "base"].groupby("family")}
+    curves_by_name(axes, families, ylabel="accuracy, %")
     base = points.loc[points["family"] == "base", "accuracy"]
     if len(base):
         means = points.groupby(["family", "removed"])["accuracy"].mean()
@@ -217,11 +216,11 @@ def thresholds(curves: dict[str, dict[str, list]]) -> Figure:
     """What a fixed threshold keeps of the pool, and how much of that is right; "not run" without curves.
     curves: name of a teacher -> series of `pseudo.quality` (threshold, kept_at_threshold, accuracy_at_threshold)."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
-    for axes, key, words in zip(panels, ("kept_at_threshold", "accuracy_at_threshold"),
-                                ("kept, % of the pool", "right, % of what is kept"), strict=True):
-        curves_by_name(axes, {name: (series["threshold"], 100 * np.array(series[key], dtype=float))
-                              for name, series in curves.items()},
-                       xlabel="threshold on the teacher's probability", ylabel=words)
+    for axes, key, words in zip(panels, ("kept", "accuracy"), ("kept, % of the pool", "right, % of what is kept"),
+                                strict=True):
+        shares = {name: (series["threshold"], 100 * np.array(series[f"{key}_at_threshold"], dtype=float))
+                  for name, series in curves.items()}
+        curves_by_name(axes, shares, xlabel="threshold on the teacher's probability", ylabel=words)
         if curves:
             axes.set_ylim(0, 102)
             axes.legend()
@@ -234,8 +233,8 @@ def sqd_trace(traces: dict[str, dict[str, list[float]]]) -> Figure:
     titles = {"alpha": "α", "gap": "gap to the teacher, nats", "loss_q": "L_Q", "loss_kd": "L_KD"}
     figure, grid = plt.subplots(1, len(titles), figsize=(9, 2.8))
     for axes, (key, title) in zip(grid, titles.items(), strict=True):
-        curves_by_name(axes, {name: (trace["epoch"], trace[key]) for name, trace in traces.items()}, title=title,
-                       xlabel="epoch")
+        curves_by_name(axes, {name: (trace["epoch"], trace[key]) for name, trace in traces.items()}, xlabel="epoch",
+                       title=title)
         plt.setp(axes.lines, marker="")
     if len(traces) > 1:
         grid[0].legend()

@@ -59,7 +59,7 @@ def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
     columns = max(len(layers) for layers in histograms.values())
     figure, grid = plt.subplots(len(histograms), columns, sharex=True, sharey=True, squeeze=False,
                                 figsize=(1.5 * columns + 1, 1.9 * len(histograms) + 0.6))
-    for place, (row, (name, layers)) in enumerate(zip(grid, histograms.items(), strict=True)):
+    for row, (name, layers) in zip(grid, histograms.items(), strict=True):
         series = records[name]["series"]
         for axes in row[len(layers):]:
             axes.axis("off")
@@ -71,7 +71,7 @@ def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
                       transform=axes.transAxes, ha="right", va="top", fontsize=9, color=style.SOFT)
             axes.set_yticks([])
             axes.grid(False)
-            if place == 0:
+            if axes in grid[0]:
                 axes.set_title(f"layer {layer}", fontsize=10)
         row[0].set_ylabel(name, fontsize=9)
     figure.supxlabel("weight, in standard deviations before pruning", fontsize=10)

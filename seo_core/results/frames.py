@@ -72,10 +72,11 @@ def load_series(*folders) -> pd.DataFrame:
     for record in load_records(*folders):
         series, identity = record["series"], _identity(record)
         steps = series.get("epoch") or series.get("round")
-        for name, values in ((name, values) for name, values in series.items() if name not in ("epoch", "round")):
-            aligned = steps if steps and len(steps) == len(values) else range(1, len(values) + 1)
-            rows += [(*(identity[c] for c in columns), step, name, value)
-                     for step, value in zip(aligned, values, strict=True)]
+        for name, values in series.items():
+            if name not in ("epoch", "round"):
+                aligned = steps if steps and len(steps) == len(values) else range(1, len(values) + 1)
+                rows += [(*(identity[c] for c in columns), step, name, value)
+                         for step, value in zip(aligned, values, strict=True)]
     return pd.DataFrame(rows, columns=[*columns, "step", "name", "value"])
 
 
