@@ -46,11 +46,9 @@ SCALES_FILE = "scales.safetensors"
 
 
 class IntegerLinear(torch.autograd.Function):
-    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text.
-
-    On a CPU such element-wise passes cost as much as the products, so they are few: what is kept for the way back is
-    the integers and how far each is from its value, |q − x/s| > 1/2 meaning that it was clipped.
-    """
+    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text. On a CPU such element-wise passes
+    cost as much as the products, so they are few: what is kept for the way back is the integers and how far each is
+    from its value, |q − x/s| > 1/2 meaning that it was clipped."""
 
     @staticmethod
     def forward(ctx, x, scale, zero, weight, weight_scale, bias):
@@ -112,10 +110,8 @@ class Quantizer(nn.Module):
         return self.weight_log_scale[_key(name)].exp()
 
     def error(self, model, names=None) -> torch.Tensor:
-        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar.
-
-        Its gradient pulls weights to the grid and steps to where they fit.
-        """
+        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar. Its gradient pulls weights to
+        the grid and steps to where they fit."""
         each, maps = [], linear_maps(model)
         for name in names or maps:
             module, scale = maps[name], self.weight_scale(name)[:, None]
@@ -192,10 +188,8 @@ def scales(model) -> Scales:
 
 
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
-    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all.
-
-    also: as for `models.save`.
-    """
+    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all. also: as for
+    `models.save`."""
     steps, quantizer = scales(model), model.quantizer
 
     def write(partial):
