@@ -72,11 +72,9 @@ LIMITS = ("English, sentence pairs like those of the training data; other langua
 
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
          texts: Sequence[str] = ("premise", "hypothesis"), card: Card | None = None) -> Path:
-    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer).
-
-    The finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced.
-    Raises ArtifactError where something is missing, cannot be written, or the pieces do not fit together.
-    """
+    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer). The
+    finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced. Raises
+    ArtifactError where something is missing, cannot be written, or the pieces do not fit together."""
     folder, model = Path(folder), Path(model)
     folder = folder if folder.name else folder.resolve()
     _check_words("labels", labels, error=ArtifactError)
@@ -152,27 +150,24 @@ def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dic
     seed, data and backbone, and not taken with the CPU's instructions capped."""
     from seo_core import results
 
-    def ground(other):
-        return other["seed"], other["data"]["fingerprint"], other["model"]["fingerprint"]
-
-    same = [other for other in results.load_records(record.parent.parent / experiment) if ground(other) == ground(run)
-            and other["configuration"] == configuration and not other["metrics"].get("onednn_capped")]
+    same = [other for other in results.load_records(record.parent.parent / experiment)
+            if other["configuration"] == configuration and not other["metrics"].get("onednn_capped")
+            and other["seed"] == run["seed"]
+            and all(other[part]["fingerprint"] == run[part]["fingerprint"] for part in ("data", "model"))]
     return max(same, key=lambda other: other["provenance"]["finished"], default=None)
 
 
 def _check_words(name: str, given, most: int | None = None, error: type[Exception] = ValueError) -> None:
     """Raises `error` unless `given` is a list of texts, one or more."""
-    words = list(given) if isinstance(given, (list, tuple)) else []
-    if not words or not all(isinstance(w, str) and w for w in words) or len(words) > (most or len(words)):
+    if not (isinstance(given, (list, tuple)) and 1 <= len(given) <= (most or len(given))
+            and all(isinstance(word, str) and word for word in given)):
         raise error(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
 
 
 def load(folder: str | Path, *, threads: int | None = None):
-    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits.
-
-    Every file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is
-    missing, damaged or foreign.
-    """
+    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits. Every
+    file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is missing,
+    damaged or foreign."""
     from seo_core.deploy.runners import OnnxRunner, RunnerError
 
     folder = Path(folder)
@@ -216,23 +211,19 @@ def check(folder: str | Path) -> dict:
     return config
 
 
-# ---------------------------------------------------------------------------------------------
-# Pieces
-
-
 def _write_tokenizer(tokenizer, path: Path) -> None:
+    from tokenizers import Tokenizer
+
     if isinstance(tokenizer, (str, os.PathLike)):
         shutil.copyfile(tokenizer, path)
-    else:
-        from tokenizers import Tokenizer
-
-        if not hasattr(tokenizer, "backend_tokenizer"):
-            raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
-                                "tokenizer.json or a fast Hugging Face tokenizer")
-        copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
-        copy.no_padding()
-        copy.save(str(path))
+        return
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
+                            "tokenizer.json or a fast Hugging Face tokenizer")
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
+    copy.no_padding()
+    copy.save(str(path))
 
 
 def _config(folder: Path, labels, texts, card: Card | None) -> dict:
@@ -287,7 +278,7 @@ def _readme(folder: Path, card: Card) -> str:
     metrics = card.metrics
     rows = [(title, shape.format(metrics[name])) for name, (title, shape) in _NAMES.items() if name in metrics]
     rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in _NAMES]
-    rows.append(("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " ")))
+    rows += [("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " "))]
     export = config["export"]
     how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
     parts = [f"# {card.name}", f"{card.task} Labels: {', '.join(config['labels'])}.", "## Measured",
