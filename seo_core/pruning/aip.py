@@ -46,18 +46,9 @@ from seo_core.checks import at_least, check, check_number, one_of
 from seo_core.evaluation import predict
 from seo_core.files import digest, write, writing
 from seo_core.models import backbone
+from seo_core.pruning import structured
 from seo_core.pruning.magnitude import PruningError
-from seo_core.pruning.structured import (
-    SCORES,
-    NothingLeft,
-    check_units,
-    choose,
-    compensate,
-    encoder_weights,
-    importance,
-    remove,
-    shapes,
-)
+from seo_core.pruning.structured import SCORES, NothingLeft, check_units, choose, encoder_weights, remove
 from seo_core.training import TrainingConfig, classification_loss, fit
 
 PASSES = "passes over the training pairs"
@@ -102,10 +93,8 @@ class AIPConfig:
 
 @dataclass
 class AIPResult:
-    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it.
-
-    The accuracies of a step that was more than there is to remove are None: nothing was removed or measured.
-    """
+    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it. The accuracies of a step that
+    was more than there is to remove are None: nothing was removed or measured."""
 
     model: object
     start: float  # P(θ_0), a fraction
@@ -194,15 +183,16 @@ class _Run:
     def goes_on(self) -> bool:
         """Whether another step is to be tried."""
         config = self.config
-        return not (self.done or self.step < config.floor - 1e-9
-                    or self.removed >= config.target - 1e-9
+        return not (self.done or self.step < config.floor - 1e-9 or self.removed >= config.target - 1e-9
                     or self.passes + config.recovery + config.final > config.budget + 1e-9)
 
     def attempt(self) -> None:
         """One step: removes, recovers, measures, and keeps or forgets it."""
         config, removal = self.config, self._choice()
         if removal is not None:
-            source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
+            source = self.model
+            if config.compensate and self.scoring:
+                source = structured.compensate(source, removal, self.scoring)
             candidate = remove(source, **removal.units)
             before = self.measure(candidate)
             self._train(candidate, self._rows(), 1, config.learning_rate)
@@ -214,7 +204,7 @@ class _Run:
     def _choice(self):
         """The units of this step; one that is more than there is to remove is noted and halved. None: at the floor."""
         config, left = self.config, encoder_weights(self.model)
-        scores = importance(self.model, config.score, self.scoring, seed=config.seed)
+        scores = structured.importance(self.model, config.score, self.scoring, seed=config.seed)
         while self.step >= config.floor - 1e-9:
             wanted = min(self.step, config.target - self.removed) * self.weights / left
             try:
@@ -255,7 +245,7 @@ class _Run:
             "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
             "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
             "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
-            **shapes(network)})
+            **structured.shapes(network)})
         if not fits:
             self.report(f"round {len(self.trace)}: step {self.step:.3f} is more than there is to remove, halved")
         return self.trace[-1]
@@ -347,10 +337,8 @@ class _Run:
 
 
 def split_passes(n: int, passes: float, seed: int = 0) -> tuple[np.ndarray, int]:
-    """(rows, epochs) for `fit`: so many passes over n pairs, in whole epochs of equal length.
-
-    Where the number is broken, each epoch sees a random part of the pairs twice, or, below one pass, a part of them.
-    """
+    """(rows, epochs) for `fit`: so many passes over n pairs, in whole epochs of equal length. Where the number is
+    broken, each epoch sees a random part of the pairs twice, or, below one pass, a part of them."""
     epochs = max(1, int(passes))
     order = np.random.default_rng([seed, 109]).permutation(n)
     if passes <= 1:

@@ -60,11 +60,9 @@ def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter
 
 @torch.no_grad()
 def masks_by_magnitude(model, share: float, *, scope: str = "global", embeddings: bool = False) -> dict:
-    """Name -> bool mask in the matrix's shape, False where the weight goes; exactly ⌊share · n⌋ of n go.
-
-    n counts all matrices together (scope="global") or each by itself (scope="layer"). Raises PruningError for a share
-    outside [0, 1) and an unknown scope.
-    """
+    """Name -> bool mask in the matrix's shape, False where the weight goes; exactly ⌊share · n⌋ of n go. n counts all
+    matrices together (scope="global") or each by itself (scope="layer"). Raises PruningError for a share outside [0, 1)
+    and an unknown scope."""
     share = check_share(share)
     check_choice("scope", scope, SCOPES, PruningError)
     weights = matrices(model, embeddings=embeddings)
@@ -120,10 +118,8 @@ def sparsity(model, *, embeddings: bool = False) -> dict[str, float]:
 
 def stored_bytes(model, *, gzip: bool = True) -> dict[str, int]:
     """Bytes of the network's numbers in three ways of storing them; only the first can be loaded and run as it is.
-
     dense: as safetensors has them, zeros included. bitmap: one bit a weight saying whether it is there, and the ones
-    that are there (where that is shorter than dense). gzip: zlib, level 1, over the dense bytes; slow, some seconds.
-    """
+    that are there (where that is shorter than dense). gzip: zlib, level 1, over the dense bytes; slow, some seconds."""
     dense = bitmap = packed = 0
     for tensor in model.state_dict().values():
         array = np.ascontiguousarray(tensor.detach().cpu().numpy())

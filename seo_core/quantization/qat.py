@@ -177,13 +177,10 @@ def scales(model) -> Scales:
     quantizer = getattr(model, "quantizer", None)
     if quantizer is None:
         raise QuantizationError("this network has no step sizes: attach(model, calibrate(model, text)) first")
-    activation, weight = {}, {}
     with torch.no_grad():
-        for name in linear_maps(model):
-            if reader(name) == name:
-                scale, zero = quantizer.activation(name)
-                activation[name] = float(scale), int(zero.round())
-            weight[name] = quantizer.weight_scale(name).cpu().numpy().astype(np.float32)
+        read = {name: quantizer.activation(name) for name in linear_maps(model) if reader(name) == name}
+        weight = {name: quantizer.weight_scale(name).cpu().numpy().astype(np.float32) for name in linear_maps(model)}
+    activation = {name: (float(scale), int(zero.round())) for name, (scale, zero) in read.items()}
     return Scales(activation, weight, quantizer.embedding_bits)
 
 
