@@ -26,7 +26,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seo_core.checks import first_line
 from seo_core.files import atomic_folder, file_digest, writing
 
 FORMAT = "seo-artifact-1"
@@ -227,21 +226,16 @@ def _write_tokenizer(tokenizer, path: Path) -> None:
 
 
 def _config(folder: Path, labels, texts, card: Card | None) -> dict:
-    import onnxruntime
-    from tokenizers import Tokenizer
-
+    from seo_core.deploy.runners import OnnxRunner, RunnerError
     from seo_core.results.provenance import commit
 
     try:
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-        about = session.get_modelmeta().custom_metadata_map
-        pad_id = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[PAD]")
-        positions, export = int(about.get("max_length", 512)), json.loads(about.get("export", "{}"))
-    except Exception as error:  # both libraries raise what they like
-        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {first_line(error)}") from error
+        run = OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json")
+    except RunnerError as error:
+        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {error}") from error
     sha, dirty = commit()
-    return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
-            "max_length": positions, "export": export, "metrics": dict(card.metrics) if card else {},
+    return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": run.tokenizer.pad_token_id,
+            "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics) if card else {},
             "commit": sha + ("+changes" if dirty else "")}
 
 

@@ -20,6 +20,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -37,20 +38,18 @@ class RunnerError(RuntimeError):
     """A file that cannot be run, or texts that it cannot take; the message says what to do."""
 
 
-class _Tokenizer:
+def _tokenizer(path: str | Path) -> SimpleNamespace:
     """A tokenizer.json as `seo_core.data.encode` reads tokenizers, without transformers."""
+    from tokenizers import Tokenizer
 
-    def __init__(self, path: str | Path):
-        from tokenizers import Tokenizer
-
-        try:
-            self.backend_tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise RunnerError(f"{Path(path).name} is no tokenizer ({error}): it must be the tokenizer.json that "
-                              "belongs to the model") from error
-        self.backend_tokenizer.no_truncation()
-        self.backend_tokenizer.no_padding()
-        self.pad_token_id = self.backend_tokenizer.token_to_id("[PAD]") or 0
+    try:
+        backend = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise RunnerError(f"{Path(path).name} is no tokenizer ({error}): it must be the tokenizer.json that belongs to "
+                          "the model") from error
+    backend.no_truncation()
+    backend.no_padding()
+    return SimpleNamespace(backend_tokenizer=backend, pad_token_id=backend.token_to_id("[PAD]") or 0)
 
 
 class Runner:
@@ -87,13 +86,14 @@ class Runner:
         self.max_length = max_length or positions or 512
         self.rows = self._said(about, "vocabulary", int)  # of the word table
         self.segments = self._said(about, "segments", int)  # 1 where it is not 2
+        self.export = self._said(about, "export", dict) or {}  # how it was exported
         if positions and self.max_length > positions:
             raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {positions} positions: take "
                               f"{positions} or less")
         if self.labels and self.classes and len(self.labels) != self.classes:
             raise RunnerError(f"{self.path.name} has {self.classes} classes and {len(self.labels)} labels were given: "
                               "pass the labels of the task it was trained on")
-        self.tokenizer = _Tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
+        self.tokenizer = _tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
 
     def _said(self, about: dict[str, str], key: str, kind: type):
         """What the file says of itself under `key`, None where it says nothing. Raises RunnerError for other kinds."""
