@@ -21,6 +21,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -137,10 +138,8 @@ def calibrate(operator: str, texts: list[str], target: float) -> float:
 
 
 class Contestants:
-    """The contestants of a run, and the texts that each of them made in its first turn.
-
-    texts: premises, then as many hypotheses. TextAttack gets the first `slow_pairs` of either.
-    """
+    """The contestants of a run, and the texts that each of them made in its first turn. texts: premises, then as many
+    hypotheses. TextAttack gets the first `slow_pairs` of either."""
 
     def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
         self.texts, self.slow_pairs, self.strengths, self.edited, self.versions = texts, slow_pairs, {}, {}, {}
@@ -152,23 +151,19 @@ class Contestants:
                 rate = replaced(texts, run_peer(theirs, texts, strength, once=True)["texts"])
             self.strengths[ours] = calibrate(ours.split()[1], texts, rate)
         self.strengths |= {name: strength for name in names if name not in self.strengths}
-        self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: self._contestant(name) for name in names}
+        self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: partial(self._turn, name) for name in names}
 
     def first(self, pairs: int) -> list[str]:
         """The texts of the first pairs: premises, then hypotheses."""
         half = len(self.texts) // 2
         return self.texts[: min(pairs, half)] + self.texts[half : half + min(pairs, half)]
 
-    def _contestant(self, name: str) -> Callable[[int], Turn]:
+    def _turn(self, name: str, seed: int) -> Turn:
         texts = self.first(self.slow_pairs) if name.startswith("textattack") else self.texts
-
-        def turn(seed: int) -> Turn:
-            answer = run_peer(name, texts, self.strengths[name], seed)
-            self.edited.setdefault(TITLES[name], answer["texts"])
-            self.versions[TITLES[name]] = answer["version"]
-            return as_turn(len(texts), *answer["seconds"])
-
-        return turn
+        answer = run_peer(name, texts, self.strengths[name], seed)
+        self.edited.setdefault(TITLES[name], answer["texts"])
+        self.versions[TITLES[name]] = answer["version"]
+        return as_turn(len(texts), *answer["seconds"])
 
     def quality(self, kept: Callable[[list[str]], float]):
         """A frame, a row for each contestant: strength asked for, words replaced, and `kept(new texts)`."""
@@ -185,12 +180,11 @@ def versus(turns):
     (warm), ratio_total of the first (cold)."""
     import pandas as pd
 
-    tables = []
+    ran, tables = set(turns["contestant"]), []
     for group, members in GROUPS.items():
-        taken = turns[turns["contestant"].isin(members)]
-        if len(taken):
-            baseline = next(name for name in members if name in set(taken["contestant"]))
-            tables.append(summarize(taken, baseline=baseline).assign(compared=group, baseline=baseline))
+        if taken := [name for name in members if name in ran]:
+            table = summarize(turns[turns["contestant"].isin(taken)], baseline=taken[0])
+            tables.append(table.assign(compared=group, baseline=taken[0]))
     return pd.concat(tables)
 
 
@@ -205,15 +199,12 @@ def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[i
 
     pair = translation.apertium_pair()
 
-    def batch(seed: int) -> Turn:
-        spent = seconds(translation._apertium_round, texts, pair, len(texts))
-        return as_turn(len(texts), spent, spent)
+    def turn(batches: list[list[str]], seed: int) -> Turn:
+        spent = sum(seconds(translation._apertium_round, batch, pair, len(batch)) for batch in batches)
+        return as_turn(sum(map(len, batches)), spent, spent)
 
-    def alone(seed: int) -> Turn:
-        spent = sum(seconds(translation._apertium_round, [text], pair, 1) for text in texts[:single])
-        return as_turn(single, spent, spent)
-
-    return {"Apertium, a process a text": alone, "Apertium, one batch": batch} if pair else {}
+    return {"Apertium, a process a text": partial(turn, [[text] for text in texts[:single]]),
+            "Apertium, one batch": partial(turn, [texts])} if pair else {}
 
 
 def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callable[[list[str]], float]:
