@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seo_core import files
 from seo_core.bench import peers as script
 from seo_core.bench.turns import Outcome, Turn, interleave, seconds, summarize
 
@@ -33,23 +34,13 @@ EXPERIMENT, RECORD = "bench_augmentation", "augmentation_speed"
 OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 STRENGTH = 0.1  # share of the words: the libraries' usual one
 PEERS = {"nlpaug": "SEO_PEER_NLPAUG", "textattack": "SEO_PEER_TEXTATTACK"}
-TITLES = {"seo_core synonym": "seo_core synonym", "nlpaug synonym": "nlpaug SynonymAug",
-          "textattack synonym": "TextAttack WordNet swap", "seo_core eda": "seo_core eda",
-          "seo_core aeda": "seo_core aeda", "nlpaug swap": "nlpaug RandomWordAug swap"}
-GROUPS = {  # what is compared: the others' way first, then ours
-    "synonyms": ("nlpaug SynonymAug", "TextAttack WordNet swap", "seo_core synonym"),
-    "disturbing": ("nlpaug RandomWordAug swap", "seo_core eda", "seo_core aeda"),
-    "back-translation": ("Apertium, a process a text", "Apertium, one batch")}
+TITLES, GROUPS, PLANS = files.table(__file__).values()  # names, what is compared, how much of it
 PATIENCE = 1800  # seconds for one contestant's turn
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
-    """How much each part runs: pairs, pairs for the slow ones (a rate needs fewer), rounds, and the teacher's pairs."""
-    if settings.profile == "quick":
-        return {"rounds": rounds or 1, "pairs": 100, "slow_pairs": 10, "apertium_texts": 20, "single_texts": 2,
-                "teacher_pairs": 192}
-    return {"rounds": rounds or 3, "pairs": 2000, "slow_pairs": 100, "apertium_texts": 2000, "single_texts": 20,
-            "teacher_pairs": 8000}
+    """How much each part runs, by the profile; rounds: 0 for as many as it says."""
+    return PLANS["quick" if settings.profile == "quick" else "others"] | ({"rounds": rounds} if rounds else {})
 
 
 def contest(settings, plan: dict) -> Outcome:

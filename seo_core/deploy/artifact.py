@@ -26,24 +26,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seo_core.files import atomic_folder, file_digest, writing
+from seo_core.files import atomic_folder, file_digest, table, writing
 
 FORMAT = "seo-artifact-1"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
 SUMS = "SHA256SUMS"
-
-RECIPE = '''\
-import json, numpy as np, onnxruntime as ort
-from tokenizers import Tokenizer
-config, tokenizer = json.load(open("config.json")), Tokenizer.from_file("tokenizer.json")
-tokenizer.enable_truncation(config["max_length"])
-tokenizer.enable_padding(pad_id=config["pad_id"])
-session = ort.InferenceSession("model.onnx")
-rows = tokenizer.encode_batch([("A man sleeps.", "A person rests."), ("A man sleeps.", "Nobody rests.")])
-arrays = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-logits = session.run(None, {name: np.array([getattr(r, a) for r in rows], np.int64) for name, a in arrays.items()})[0]
-print([config["labels"][i] for i in logits.argmax(1)])
-'''  # ten lines, without this package; run in the artifact's folder (a test does)
+_WORDS = table(__file__)  # of the model card
+RECIPE = _WORDS["recipe"]
 
 
 class ArtifactError(RuntimeError):
@@ -62,11 +51,6 @@ class Card:
     limits: tuple[str, ...] = ()  # what it should not be used for, a line each
     machine: str = ""  # where latency was measured
     licence: str = "Apache-2.0"
-
-
-LIMITS = ("English, sentence pairs like those of the training data; other languages and domains were not measured.",
-          "The probabilities are not calibrated.",
-          "Labels follow the annotators of the training data, with their errors and biases.")
 
 
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
@@ -99,13 +83,6 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     return folder
 
 
-DATA_TERMS = {  # by a word of the data's or source's name; as in the book's page on data
-    **dict.fromkeys(("multi_nli", "mnli"),
-                    "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction"),
-    "snli": "SNLI: CC BY-SA 4.0", "embedded": "sentences of the generator in seo_core, Apache-2.0"}
-BACKBONE = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0; it has seen NLI pairs in its contrastive pre-training"
-
-
 def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
     """The artifact of a finished run: its kept file and tokenizer, and a card from its record.
 
@@ -122,7 +99,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     kept = record.parent / ".weights" / record.stem
     if not (kept / "model.onnx").is_file():
         raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
-    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _NAMES if k in run["metrics"]}
+    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _WORDS["names"] if k in run["metrics"]}
     # where both stand, the older place has the one that the compressed networks were made from
     base = _beside(record, run, "09_pruning", "base") or _beside(record, run, "02_baseline", "base")
     timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
@@ -133,8 +110,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     recipe, sources = parameters.get("recipe", {}), [run["data"]["name"]]
     if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
         sources.append(str(parameters.get("source", "")))
-    terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
-    origin = [f"backbone: {BACKBONE}"] if run["model"]["name"] == "bundled" else []
+    terms = dict.fromkeys(text for source in sources for word, text in _WORDS["terms"].items() if word in source)
+    origin = [f"backbone: {_WORDS['backbone']}"] if run["model"]["name"] == "bundled" else []
     origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "
                f"at commit {run['provenance']['commit']}", f"again: {results.command_of(run)}"]
     card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", metrics=shown,
@@ -252,41 +229,19 @@ def _try(folder: Path, columns: int) -> None:
                             "pass the labels of the task it was trained on")
 
 
-_NAMES = {
-    "accuracy_matched": ("accuracy, matched set", "{:.2%}"),
-    "accuracy_mismatched": ("accuracy, mismatched set", "{:.2%}"),
-    "accuracy_baseline": ("accuracy of the uncompressed baseline, matched set", "{:.2%}"),
-    "agreement": ("predictions equal to those of the network it was exported from", "{:.2%}"),
-    "latency_ms_p50": ("median time of a batch, ms", "{:.1f}"),
-    "latency_ms_p95": ("95th percentile of it, ms", "{:.1f}"),
-    "batch_size": ("texts in a batch", "{:.0f}"),
-    "unknown_rate_matched": ("unknown tokens, matched set", "{:.3%}"),
-    "unknown_rate_mismatched": ("unknown tokens, mismatched set", "{:.3%}"),
-    "threads": ("threads", "{:.0f}"),
-}
-
-
 def _readme(folder: Path, card: Card) -> str:
     """The model card."""
-    config = json.loads((folder / "config.json").read_text())
-    metrics = card.metrics
-    rows = [(title, shape.format(metrics[name])) for name, (title, shape) in _NAMES.items() if name in metrics]
-    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in _NAMES]
+    config, metrics, names = json.loads((folder / "config.json").read_text()), card.metrics, _WORDS["names"]
+    rows = [(title, shape.format(metrics[name])) for name, (title, shape) in names.items() if name in metrics]
+    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in names]
     rows += [("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " "))]
     export = config["export"]
     how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
-    parts = [f"# {card.name}", f"{card.task} Labels: {', '.join(config['labels'])}.", "## Measured",
-             "| what | value |\n|---|---|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)]
-    if card.machine:
-        parts.append(f"Times on {card.machine}. They are those of that machine only.")
     cut = f"Texts of more than {config['max_length']} tokens are cut, the longer text of a pair first."
-    for title, lines in (("Made from", (*card.made, *how)), ("Data and licences", card.data or ("not stated",)),
-                         ("Limits", (*card.limits, *LIMITS, cut))):
-        parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
-    parts += ["## Use", 'With the package: `seo_core.load("this/folder").predict([("premise", "hypothesis")])`.',
-              "Without it, in this folder (numpy, onnxruntime, tokenizers):", f"```python\n{RECIPE}```",
-              "On x86 CPUs without VNNI add `options = ort.SessionOptions()`, `options.add_session_config_entry("
-              "'session.x64quantprecision', '1')` and pass them: the fast integer product may overflow there.",
-              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. `sha256sum -c {SUMS}` checks "
-              "the files."]
-    return "\n\n".join(parts) + "\n"
+    lists = {"made": (*card.made, *how), "data": card.data or ("not stated",),
+             "limits": (*card.limits, *_WORDS["limits"], cut)}
+    return _WORDS["card"].format(
+        name=card.name, task=card.task, labels=", ".join(config["labels"]), licence=card.licence, recipe=RECIPE,
+        rows="\n".join(f"| {title} | {value} |" for title, value in rows), commit=config["commit"],
+        machine=f"Times on {card.machine}. They are those of that machine only.\n\n" if card.machine else "",
+        **{name: "\n".join(f"- {line}" for line in lines) for name, lines in lists.items()})
