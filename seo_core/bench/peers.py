@@ -26,8 +26,7 @@ def seo_core(operator: str, strength: float):
     from seo_core.augmentation import augment
 
     def edit(texts, seed):
-        frame = pd.DataFrame({"text": texts})
-        copies = augment(frame, operator, strength=strength, seed=seed, texts=("text",))
+        copies = augment(pd.DataFrame({"text": texts}), operator, strength=strength, seed=seed, texts=("text",))
         out = list(texts)
         for row, text in zip(copies["source"].tolist(), copies["text"].tolist(), strict=True):
             out[row] = text

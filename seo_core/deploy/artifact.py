@@ -28,9 +28,8 @@ from pathlib import Path
 
 from seo_core.files import atomic_folder, file_digest, table, writing
 
-FORMAT = "seo-artifact-1"
+FORMAT, SUMS = "seo-artifact-1", "SHA256SUMS"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
-SUMS = "SHA256SUMS"
 _WORDS = table(__file__)  # of the model card
 RECIPE = _WORDS["recipe"]
 

@@ -80,8 +80,7 @@ def relation_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tenso
     for first, second in ((0, 1), (2, 2)):  # Q–K, V–V
         s, t = (relation(z[first], z[second], mask, heads) for z in (student, teacher))
         s, t = (z.masked_fill(~mask[:, None, None, :], 0.0) for z in (s, t))  # 0 · log 0 of padding
-        p = t.exp() * mask[:, None, None, :]
-        divergence = (p * (t - s)).sum(-1).mean(1)  # (B, T): mean over the heads
+        divergence = (t.exp() * mask[:, None, None, :] * (t - s)).sum(-1).mean(1)  # (B, T): mean over the heads
         total = total + divergence[mask].mean()
     return total
 
@@ -92,8 +91,7 @@ class DistillationConfig:
 
     temperature: float = above(0, default=2.0)  # τ; the papers try 1, 2 and 5
     weight: float = share(default=0.7)  # w, of the soft labels; the labels have 1 − w
-    # w_z, of both; 0 in a first stage that copies hidden states alone
-    logits: float = at_least(0, default=1.0)
+    logits: float = at_least(0, default=1.0)  # w_z, of both; 0 in a first stage that copies hidden states alone
     hidden: float = at_least(0, default=0.0)  # w_h
     relations: float = at_least(0, default=0.0)  # w_r
     layers: tuple[tuple[int, int], ...] | None = None  # (student's, teacher's), from 1; None: spread evenly

@@ -52,8 +52,7 @@ class SQDConfig:
     alpha_low: float = at_least(0, default=1.0)  # α of a student that has caught up: labels and teacher alike
     alpha_high: float = at_least(0, default=4.0)  # α of one that knows nothing
     smoothing: float = at_least(0, below=1, default=0.98)  # of the gap's running mean: about the last 50 batches
-    # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
-    error: float = at_least(0, default=1.0)
+    error: float = at_least(0, default=1.0)  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
     distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
     calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
 

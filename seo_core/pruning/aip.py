@@ -65,12 +65,9 @@ class AIPConfig:
     step: float = at_least(0, below=1, default=0.1)  # removed by the first step
     floor: float = at_least(0, below=1, default=0.025)  # a step below this is not tried: two halvings
     target: float = at_least(0, below=1, default=0.6)  # enough is removed; the goal of the book's own table
-    # passes after each step: short, it only has to tell a good step from a bad one
-    recovery: float = at_least(0, unit=PASSES, default=0.4)
-    # passes kept back for after the last step, as many as the baseline had; 0: no final training
-    final: float = at_least(0, unit=PASSES, default=3)
-    # passes in all, some 200 000 pairs of 30 000; the final training has what the steps leave
-    budget: float = at_least(0, unit=PASSES, default=6.5)
+    recovery: float = at_least(0, unit=PASSES, default=0.4)  # after each step: short, it only tells good from bad
+    final: float = at_least(0, unit=PASSES, default=3)  # for after the last step, as the baseline had; 0: none
+    budget: float = at_least(0, unit=PASSES, default=6.5)  # in all (200 000 pairs of 30 000); the end has the rest
     learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
     final_learning_rate: float = 1e-4  # the baseline's
     score_rows: int = 1024  # examples for scores and compensation

@@ -46,9 +46,8 @@ def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter
     """Name -> weight matrix that magnitude pruning looks at: the encoder's linear maps, and the word table."""
     if not hasattr(model, "base_model_prefix"):
         raise PruningError(f"a transformers model is pruned here, not {type(model).__name__}: pass the whole network")
-    base = getattr(model, model.base_model_prefix)
-    prefix = f"{model.base_model_prefix}."
-    weights = {f"{prefix}{name}.weight": module.weight for name, module in base.named_modules()
+    prefix = model.base_model_prefix
+    weights = {f"{prefix}.{name}.weight": module.weight for name, module in getattr(model, prefix).named_modules()
                if isinstance(module, torch.nn.Linear) and not name.startswith("pooler")}
     if embeddings:
         table = model.get_input_embeddings().weight
@@ -66,9 +65,8 @@ def masks_by_magnitude(model, share: float, *, scope: str = "global", embeddings
     share = check_share(share)
     check_choice("scope", scope, SCOPES, PruningError)
     weights = matrices(model, embeddings=embeddings)
-    groups = [list(weights)] if scope == "global" else [[name] for name in weights]
     masks = {}
-    for names in groups:
+    for names in [list(weights)] if scope == "global" else [[name] for name in weights]:
         sizes = np.concatenate([weights[name].detach().abs().float().cpu().numpy().ravel() for name in names])
         kept = np.ones(len(sizes), bool)
         if count := math.floor(share * len(sizes) + 1e-9):

@@ -117,8 +117,7 @@ def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 
     if score == "taylor" and (encoded.labels < 0).any():
         raise PruningError("the score 'taylor' needs labelled examples, and some have the label −1: leave them out, or "
                            "take score='activation'")
-    sums = (_taylor if score == "taylor" else _activation)(model, encoded, batch_size, size)
-    return Importance(*sums, score)
+    return Importance(*(_taylor if score == "taylor" else _activation)(model, encoded, batch_size, size), score)
 
 
 @torch.no_grad()
@@ -243,8 +242,7 @@ def choose(model, scores: Importance, share: float, *, kinds: Iterable[str] = ("
             removed += cost[kind]
     for have, values, units in zip(neurons, scores.neurons, gone["neurons"], strict=True):
         if units:  # and the next lowest, until a multiple is left
-            left = (have - len(units)) // multiple * multiple
-            units[:] = np.argsort(values, kind="stable")[: have - left].tolist()
+            units[:] = np.argsort(values, kind="stable")[: have - (have - len(units)) // multiple * multiple].tolist()
     out = [n for n in range(len(whole)) if n not in stay]
     removed = sum(whole[n] for n in out) + sum(cost[k] * len(gone[k][n]) for k in cost for n in stay)
     if removed < want:

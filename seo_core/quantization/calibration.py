@@ -42,8 +42,7 @@ class CalibrationConfig:
 
     method: str = one_of(METHODS, default="mse")
     percentile: float = above(50, most=100, default=99.99)  # share of the values inside, in percent
-    # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
-    examples: int = at_least(1, default=512)
+    examples: int = at_least(1, default=512)  # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
     batch_size: int = at_least(1, default=32)
     per_channel: bool = True  # weight scales; False: one per matrix, for comparison
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
@@ -110,8 +109,7 @@ def _observe(model, encoded, batch_size: int, observer) -> None:
     with contextlib.ExitStack() as after, torch.inference_mode():
         after.callback(model.train, model.training)
         for name, first_only in observed_maps(model).items():
-            module = model.get_submodule(name)
-            after.enter_context(module.register_forward_pre_hook(partial(hook, name, first_only)))
+            after.enter_context(model.get_submodule(name).register_forward_pre_hook(partial(hook, name, first_only)))
         model.eval()
         order = np.argsort(-encoded.lengths, kind="stable")  # texts of like length together
         for start in range(0, len(order), batch_size):
@@ -132,8 +130,7 @@ def _percentile_range(counts: np.ndarray, low: float, high: float, config: Calib
     """The range that leaves (100 − percentile) / 2 percent out at each end, to a bin's width outwards."""
     share, tail = np.cumsum(counts) / counts.sum(), (1 - config.percentile / 100) / 2
     width = (high - low) / BINS
-    first = np.searchsorted(share, tail, side="right")
-    last = np.searchsorted(share, 1 - tail, side="left")
+    first, last = np.searchsorted(share, tail, side="right"), np.searchsorted(share, 1 - tail, side="left")
     return low + width * first, low + width * (min(last, BINS - 1) + 1)
 
 

@@ -59,8 +59,7 @@ class ExportConfig:
     """How `export_onnx` writes. Unknown keys raise, as for any dataclass."""
 
     precision: str = one_of(PRECISIONS, default="int8-static")
-    # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
-    embedding_bits: int = one_of(scheme.EMBEDDING_BITS, default=8)
+    embedding_bits: int = one_of(scheme.EMBEDDING_BITS, default=8)  # of the words: 32 | 8 by row | 4 by block of 32
     per_channel: bool = True  # a scale per output channel; False: one per matrix, for comparison
     operators: str = one_of(OPERATORS, default="onnxruntime")  # onnxruntime (fused) | standard (any runtime)
     max_length: int | None = None  # positions kept in the file, 1.5 kB each at hidden size 384; None: all

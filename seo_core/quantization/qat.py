@@ -59,10 +59,9 @@ class IntegerLinear(torch.autograd.Function):
         r = weight / weight_scale[:, None]
         q_w = r.round().clamp_(-WEIGHT_MAX, WEIGHT_MAX)
         integers_w = q_w.to(x.dtype)
-        y = torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
         off, off_w = v.neg_().add_(q), r.neg_().add_(q_w).to(x.dtype)
         ctx.save_for_backward(q, off, integers_w, off_w, scale, weight_scale)
-        return y
+        return torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
 
     @staticmethod
     def backward(ctx, g):
