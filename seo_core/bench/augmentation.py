@@ -95,17 +95,16 @@ def peers() -> dict[str, str]:
     """Contestant -> "" where it runs here, else why it is absent. The others' are tried on one text."""
     from seo_core.augmentation import OPERATORS
 
-    def why(contestant: str) -> str:
-        library, action = contestant.split()
-        if library == "seo_core":
-            return OPERATORS[action].available() or ""
+    absent = dict.fromkeys(TITLES, "")
+    for library, action in map(str.split, TITLES):
         try:
-            run_peer(contestant, ["The car stood in the street."], 0.3, once=True)
+            if library == "seo_core":
+                absent[f"{library} {action}"] = OPERATORS[action].available() or ""
+            else:
+                run_peer(f"{library} {action}", ["The car stood in the street."], 0.3, once=True)
         except RuntimeError as error:
-            return str(error)[:160]
-        return ""
-
-    return {contestant: why(contestant) for contestant in TITLES}
+            absent[f"{library} {action}"] = str(error)[:160]
+    return absent
 
 
 def replaced(before: list[str], after: list[str]) -> float:

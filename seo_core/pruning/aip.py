@@ -194,7 +194,7 @@ class _Run:
             before = self.measure(candidate)
             self._train(candidate, self._rows(), 1, config.learning_rate)
             self.passes += config.recovery
-            if not self._judge(candidate, before):
+            if not self._note(candidate, before):
                 self.step /= 2
         self.save()
 
@@ -207,7 +207,7 @@ class _Run:
             try:
                 return choose(self.model, scores, wanted, kinds=config.kinds, multiple=config.multiple)
             except NothingLeft:
-                self._note(self.model, accuracy=None)
+                self._note(self.model, fits=False)
                 self.step /= 2
         return None
 
@@ -220,32 +220,27 @@ class _Run:
         before, passes = self.accuracy, config.budget - self.passes
         self._train(candidate, *split_passes(len(self.train), passes, config.seed), config.final_learning_rate)
         self.passes += passes
-        self._judge(candidate, before, final=True)
+        self._note(candidate, before, final=True)
         self.done = True
         self.save()
 
-    def _judge(self, candidate, before: float, *, final: bool = False) -> bool:
-        """Measures what was trained, and keeps it where it is within T."""
-        row = self._note(candidate, self.measure(candidate), before, final=final)
+    def _note(self, network, before: float | None = None, *, final: bool = False, fits: bool = True) -> bool:
+        """Measures what was tried, notes it in the trace, and keeps it where it is within T. fits: False of a step that
+        was more than there is to remove."""
+        accuracy = self.measure(network) if fits else None
+        row = {"round": len(self.trace) + 1, "final": final, "step": 0.0 if final else self.step,
+               "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
+               "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
+               "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
+               **structured.shapes(network)}
+        self.trace.append(row)
         if row["accepted"]:
-            self.model = candidate
-        self.report(f"round {row['round']}: {'final training' if final else f'step {self.step:.3f}'}, "
-                    f"{row['removed']:.1%} removed, {row['points']:+.2f} points, "
-                    f"{'accepted' if row['accepted'] else 'rolled back'}")
+            self.model = network
+        said = (f", {row['removed']:.1%} removed, {row['points']:+.2f} points, "
+                f"{'accepted' if row['accepted'] else 'rolled back'}" if fits else
+                " is more than there is to remove, halved")
+        self.report(f"round {row['round']}: {'final training' if final else f'step {self.step:.3f}'}{said}")
         return row["accepted"]
-
-    def _note(self, network, accuracy: float | None, before: float | None = None, *, final: bool = False) -> dict:
-        """A row of the trace; accuracy None: of a step that was more than there is to remove."""
-        fits = accuracy is not None
-        self.trace.append({
-            "round": len(self.trace) + 1, "final": final, "step": 0.0 if final else self.step,
-            "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
-            "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
-            "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
-            **structured.shapes(network)})
-        if not fits:
-            self.report(f"round {len(self.trace)}: step {self.step:.3f} is more than there is to remove, halved")
-        return self.trace[-1]
 
     def _rows(self) -> np.ndarray:
         """The training pairs of this recovery: the next ones of an endless row of permutations."""

@@ -85,7 +85,8 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
     if not path.parent.is_dir():
         raise QuantizationError(f"cannot write {path.name}: there is no folder {path.parent}. Make it, or choose "
                                 "another")
-    _check_fitted(model, untrained)
+    scales = scales if config.precision == "int8-static" else None
+    _check_trained(model, scales, untrained)
     proto = _Graph(model, config, scales).proto()
     onnx.checker.check_model(proto)
     with writing(path.name, QuantizationError):
@@ -112,8 +113,7 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    _check_fitted(model, untrained)
-    _check_steps(model, None)
+    _check_trained(model, None, untrained)
     paths, about = {kind: Path(path) for kind, path in paths.items()}, model.config
     with (tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, contextlib.ExitStack() as after,
           warnings.catch_warnings(action="ignore")):  # about tracing, deprecation and pre-processing; logged ones too
@@ -181,17 +181,14 @@ def check_classifier(model, verb: str) -> None:
                                 "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
 
 
-def _check_fitted(model, untrained: bool) -> None:
-    """Raises QuantizationError for a network of `load_backbone` whose head is still random."""
+def _check_trained(model, scales: Scales | None, untrained: bool) -> None:
+    """Raises QuantizationError for a network of `load_backbone` whose head is still random (unless `untrained`), and
+    where it has learned step sizes that the file would not have."""
+    from seo_core.quantization import qat
+
     if getattr(model, "fresh_head", False) and not untrained:
         raise QuantizationError("this network's head is random, it was never fitted: train it before exporting, or "
                                 "pass untrained=True where only its time and size matter")
-
-
-def _check_steps(model, scales: Scales | None) -> None:
-    """Raises QuantizationError where a network has learned step sizes that the file would not have."""
-    from seo_core.quantization import qat
-
     if hasattr(model, "quantizer") and (scales is None or not scales.close(qat.scales(model))):
         raise QuantizationError("this network was trained in integers, and its step sizes would be lost: export it as "
                                 "int8-static with scales=qat.scales(model), or take them off first with "
@@ -201,7 +198,6 @@ def _check_steps(model, scales: Scales | None) -> None:
 def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[str, np.ndarray], int]:
     """The network's weights by name, and how many positions the file has. Raises QuantizationError."""
     check_classifier(model, "export")
-    _check_steps(model, scales)
     about = model.config
     places = getattr(about, "position_embedding_type", None) or "absolute"
     if about.hidden_act != "gelu" or places != "absolute":
@@ -235,8 +231,7 @@ class _Graph:
         from onnx import helper, numpy_helper
 
         self.helper, self.numpy_helper, self.nodes, self.constants = helper, numpy_helper, [], {}
-        self.scales = scales if config.precision == "int8-static" else None
-        self.weights, self.positions = _checked(model, config, self.scales)
+        self.scales, (self.weights, self.positions) = scales, _checked(model, config, scales)
         self.config, self.about, self.fused = config, model.config, config.operators == "onnxruntime"
         self.heads = [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer]
 
