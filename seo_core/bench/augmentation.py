@@ -21,10 +21,12 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from seo_core import files
 from seo_core.bench import peers as script
 from seo_core.bench.turns import Outcome, Turn, interleave, seconds, summarize
 
@@ -32,23 +34,13 @@ EXPERIMENT, RECORD = "bench_augmentation", "augmentation_speed"
 OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 STRENGTH = 0.1  # share of the words: the libraries' usual one
 PEERS = {"nlpaug": "SEO_PEER_NLPAUG", "textattack": "SEO_PEER_TEXTATTACK"}
-TITLES = {"seo_core synonym": "seo_core synonym", "nlpaug synonym": "nlpaug SynonymAug",
-          "textattack synonym": "TextAttack WordNet swap", "seo_core eda": "seo_core eda",
-          "seo_core aeda": "seo_core aeda", "nlpaug swap": "nlpaug RandomWordAug swap"}
-GROUPS = {  # what is compared: the others' way first, then ours
-    "synonyms": ("nlpaug SynonymAug", "TextAttack WordNet swap", "seo_core synonym"),
-    "disturbing": ("nlpaug RandomWordAug swap", "seo_core eda", "seo_core aeda"),
-    "back-translation": ("Apertium, a process a text", "Apertium, one batch")}
+TITLES, GROUPS, PLANS = files.table(__file__).values()  # names, what is compared, how much of it
 PATIENCE = 1800  # seconds for one contestant's turn
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
-    """How much each part runs: pairs, pairs for the slow ones (a rate needs fewer), rounds, and the teacher's pairs."""
-    if settings.profile == "quick":
-        return {"rounds": rounds or 1, "pairs": 100, "slow_pairs": 10, "apertium_texts": 20, "single_texts": 2,
-                "teacher_pairs": 192}
-    return {"rounds": rounds or 3, "pairs": 2000, "slow_pairs": 100, "apertium_texts": 2000, "single_texts": 20,
-            "teacher_pairs": 8000}
+    """How much each part runs, by the profile; rounds: 0 for as many as it says."""
+    return PLANS["quick" if settings.profile == "quick" else "others"] | ({"rounds": rounds} if rounds else {})
 
 
 def contest(settings, plan: dict) -> Outcome:
@@ -103,17 +95,16 @@ def peers() -> dict[str, str]:
     """Contestant -> "" where it runs here, else why it is absent. The others' are tried on one text."""
     from seo_core.augmentation import OPERATORS
 
-    def why(contestant: str) -> str:
-        library, action = contestant.split()
-        if library == "seo_core":
-            return OPERATORS[action].available() or ""
+    absent = dict.fromkeys(TITLES, "")
+    for library, action in map(str.split, TITLES):
         try:
-            run_peer(contestant, ["The car stood in the street."], 0.3, once=True)
+            if library == "seo_core":
+                absent[f"{library} {action}"] = OPERATORS[action].available() or ""
+            else:
+                run_peer(f"{library} {action}", ["The car stood in the street."], 0.3, once=True)
         except RuntimeError as error:
-            return str(error)[:160]
-        return ""
-
-    return {contestant: why(contestant) for contestant in TITLES}
+            absent[f"{library} {action}"] = str(error)[:160]
+    return absent
 
 
 def replaced(before: list[str], after: list[str]) -> float:
@@ -137,10 +128,8 @@ def calibrate(operator: str, texts: list[str], target: float) -> float:
 
 
 class Contestants:
-    """The contestants of a run, and the texts that each of them made in its first turn.
-
-    texts: premises, then as many hypotheses. TextAttack gets the first `slow_pairs` of either.
-    """
+    """The contestants of a run, and the texts that each of them made in its first turn. texts: premises, then as many
+    hypotheses. TextAttack gets the first `slow_pairs` of either."""
 
     def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
         self.texts, self.slow_pairs, self.strengths, self.edited, self.versions = texts, slow_pairs, {}, {}, {}
@@ -152,23 +141,19 @@ class Contestants:
                 rate = replaced(texts, run_peer(theirs, texts, strength, once=True)["texts"])
             self.strengths[ours] = calibrate(ours.split()[1], texts, rate)
         self.strengths |= {name: strength for name in names if name not in self.strengths}
-        self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: self._contestant(name) for name in names}
+        self.table: dict[str, Callable[[int], Turn]] = {TITLES[name]: partial(self._turn, name) for name in names}
 
     def first(self, pairs: int) -> list[str]:
         """The texts of the first pairs: premises, then hypotheses."""
         half = len(self.texts) // 2
         return self.texts[: min(pairs, half)] + self.texts[half : half + min(pairs, half)]
 
-    def _contestant(self, name: str) -> Callable[[int], Turn]:
+    def _turn(self, name: str, seed: int) -> Turn:
         texts = self.first(self.slow_pairs) if name.startswith("textattack") else self.texts
-
-        def turn(seed: int) -> Turn:
-            answer = run_peer(name, texts, self.strengths[name], seed)
-            self.edited.setdefault(TITLES[name], answer["texts"])
-            self.versions[TITLES[name]] = answer["version"]
-            return as_turn(len(texts), *answer["seconds"])
-
-        return turn
+        answer = run_peer(name, texts, self.strengths[name], seed)
+        self.edited.setdefault(TITLES[name], answer["texts"])
+        self.versions[TITLES[name]] = answer["version"]
+        return as_turn(len(texts), *answer["seconds"])
 
     def quality(self, kept: Callable[[list[str]], float]):
         """A frame, a row for each contestant: strength asked for, words replaced, and `kept(new texts)`."""
@@ -185,12 +170,11 @@ def versus(turns):
     (warm), ratio_total of the first (cold)."""
     import pandas as pd
 
-    tables = []
+    ran, tables = set(turns["contestant"]), []
     for group, members in GROUPS.items():
-        taken = turns[turns["contestant"].isin(members)]
-        if len(taken):
-            baseline = next(name for name in members if name in set(taken["contestant"]))
-            tables.append(summarize(taken, baseline=baseline).assign(compared=group, baseline=baseline))
+        if taken := [name for name in members if name in ran]:
+            table = summarize(turns[turns["contestant"].isin(taken)], baseline=taken[0])
+            tables.append(table.assign(compared=group, baseline=taken[0]))
     return pd.concat(tables)
 
 
@@ -205,15 +189,12 @@ def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[i
 
     pair = translation.apertium_pair()
 
-    def batch(seed: int) -> Turn:
-        spent = seconds(translation._apertium_round, texts, pair, len(texts))
-        return as_turn(len(texts), spent, spent)
+    def turn(batches: list[list[str]], seed: int) -> Turn:
+        spent = sum(seconds(translation._apertium_round, batch, pair, len(batch)) for batch in batches)
+        return as_turn(sum(map(len, batches)), spent, spent)
 
-    def alone(seed: int) -> Turn:
-        spent = sum(seconds(translation._apertium_round, [text], pair, 1) for text in texts[:single])
-        return as_turn(single, spent, spent)
-
-    return {"Apertium, a process a text": alone, "Apertium, one batch": batch} if pair else {}
+    return {"Apertium, a process a text": partial(turn, [[text] for text in texts[:single]]),
+            "Apertium, one batch": partial(turn, [texts])} if pair else {}
 
 
 def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callable[[list[str]], float]:

@@ -67,11 +67,8 @@ QUICK = InferenceConfig(batch_size=16, batches=4, warmup=1, rounds=2, pause=0.0)
 def plan(settings: RunSettings, *, files: dict[str, str | Path] | Sequence[str] | None = None, untrained: bool = False,
          lab=None, **changed) -> dict:
     """How is measured (fields of InferenceConfig, by default the profile's) and what: files by name, or "NAME=PATH";
-    None: all that were kept, and the fp32 networks among NETWORKS. untrained: not the baseline's trained weights.
-    lab: where one is open already.
-
-    Raises ValueError, and RunnerError for a file that does not exist.
-    """
+    None: all that were kept, and the fp32 networks among NETWORKS. untrained: not the baseline's trained weights. lab:
+    where one is open already. Raises ValueError, and RunnerError for a file that does not exist."""
     if files is not None and not isinstance(files, dict):
         if wrong := [text for text in files if "=" not in text]:
             raise ValueError(f"--files takes NAME=PATH, got {wrong[0]!r}")
@@ -85,6 +82,7 @@ def plan(settings: RunSettings, *, files: dict[str, str | Path] | Sequence[str] 
 def contest(settings: RunSettings, plan: dict) -> Outcome:
     """The baselines of the compression chapters' network, and the files of the plan."""
     from seo_core.arms import open_lab
+    from seo_core.data import padding_share
     from seo_core.machine import OtherLoad
     from seo_core.models.backbone import model_info
 
@@ -101,11 +99,12 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         contestants |= {name: each for name, each in compressed.items() if name not in contestants}
         if plan["untrained"]:  # times of an untrained network are no configuration's
             contestants = {name: replace(each, configuration="") for name, each in contestants.items()}
-        special = own_batches(contestants, lab.task["validation_matched"], rows, lab.task.texts,
-                              settings.max_length)
-        others = OtherLoad()
+        special = own_batches(contestants, lab.task["validation_matched"], rows, lab.task.texts, settings.max_length)
+        others, given = OtherLoad(), np.sort(rows.ravel())  # the pairs in their given order
         turns = measure(contestants, batches(encoded, config, rows), config, own=special)
-        shared = {"other_load": others.cores(), **_padding(encoded, rows)}
+        shared = {"other_load": others.cores(),
+                  "padding_share": padding_share(encoded.lengths[rows.ravel()], config.batch_size),
+                  "padding_share_unsorted": padding_share(encoded.lengths[given], config.batch_size)}
     return outcome(turns, contestants, config, task=lab.task, model_info=model_info(model, settings.model),
                    shared=shared)
 
@@ -161,22 +160,15 @@ def own_batches(contestants: dict[str, Contestant], frame, rows: np.ndarray, tex
     from seo_core.data import encode
 
     used, inverse = np.unique(rows, return_inverse=True)
-    part = frame.iloc[used]
-    return {name: batches(encode(part, contestant.tokenizer, texts=texts, max_length=max_length), None,
-                          inverse.reshape(rows.shape))
-            for name, contestant in contestants.items() if contestant.tokenizer is not None}
-
-
-# ---------------------------------------------------------------------------------------------
-# Contestants
+    part, inverse = frame.iloc[used], inverse.reshape(rows.shape)
+    return {name: batches(encode(part, each.tokenizer, texts=texts, max_length=max_length), None, inverse)
+            for name, each in contestants.items() if each.tokenizer is not None}
 
 
 def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | None = None) -> dict[str, Contestant]:
     """The unpruned network as its libraries run it: PyTorch eager fp32 and bf16, ONNX Runtime fp32, OpenVINO fp32 and
-    bf16, and the control. What this machine has not is absent.
-
-    The exported files are written to `folder`. weights: the saved checkpoint, whose bytes PyTorch loads.
-    """
+    bf16, and the control. What this machine has not is absent. The exported files are written to `folder`. weights: the
+    saved checkpoint, whose bytes PyTorch loads."""
     from seo_core.models.fastpath import has_bf16
     from seo_core.quantization.export import library_exports
 
@@ -284,44 +276,28 @@ def eager(model, precision: str | None = None, *, threads: int, weights: str | P
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             return model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.float().numpy()
 
-    return Contestant(run, _bytes(model, weights))
-
-
-def _bytes(model, weights) -> int:
-    saved = list(Path(weights).glob("*.safetensors")) if weights else []
-    return sum(path.stat().st_size for path in saved) or sum(t.nbytes for t in model.state_dict().values())
-
-
-# ---------------------------------------------------------------------------------------------
-# Measuring
+    saved = sum(path.stat().st_size for path in Path(weights).glob("*.safetensors")) if weights else 0
+    return Contestant(run, saved or sum(t.nbytes for t in model.state_dict().values()))
 
 
 def measure(contestants: dict[str, Contestant], timed: Sequence[dict], config: InferenceConfig, *,
             own: dict[str, Sequence[dict]] | None = None):
-    """Times every contestant on every batch, round after round: a DataFrame contestant, round, batch, ms.
-
-    own: batches of contestants that do not take `timed` (`own_batches`).
-    """
-    def contestant(name: str) -> Callable[[int], list[dict]]:
+    """Times every contestant on every batch, round after round: a DataFrame contestant, round, batch, ms. own: batches
+    of contestants that do not take `timed` (`own_batches`)."""
+    def turn(name: str, number: int) -> list[dict]:
         run, inputs = contestants[name].run, (own or {}).get(name, timed)
+        for batch in inputs[: config.warmup]:
+            run(batch)
+        return [{"batch": i, "ms": 1000 * seconds(run, batch)} for i, batch in enumerate(inputs)]
 
-        def turn(number: int) -> list[dict]:
-            for batch in inputs[: config.warmup]:
-                run(batch)
-            return [{"batch": i, "ms": 1000 * seconds(run, batch)} for i, batch in enumerate(inputs)]
-
-        return turn
-
-    return interleave({name: contestant(name) for name in contestants}, rounds=config.rounds,
+    return interleave({name: partial(turn, name) for name in contestants}, rounds=config.rounds,
                       between=lambda: time.sleep(config.pause))
 
 
 def summarize(turns, contestants: dict[str, Contestant], *, baseline: str | None = None):
     """One row per contestant: latency_ms_p50 and _p95, size_bytes, and the speed compared with the baseline's, by
-    default that of the `stronger_control`.
-
-    speed_ratio is the baseline's time over the contestant's of whole turns (`turns.spread`).
-    """
+    default that of the `stronger_control`. speed_ratio is the baseline's time over the contestant's of whole turns
+    (`turns.spread`)."""
     import pandas as pd
 
     ms = turns.groupby("contestant", sort=False)["ms"]
@@ -336,15 +312,6 @@ def stronger_control(table) -> str:
     """Of the control with and without fusion, the one that was faster here: what targets are judged by."""
     return min((name for name in (CONTROL, PLAIN) if name in table.index), default=CONTROL,
                key=lambda name: table.loc[name, "latency_ms_p50"])
-
-
-def _padding(encoded, rows: np.ndarray) -> dict[str, float]:
-    """Share of padding in the batches as they are, and in those of the same pairs in their given order."""
-    from seo_core.data import padding_share
-
-    size = rows.shape[1]
-    return {"padding_share": padding_share(encoded.lengths[rows.ravel()], size),
-            "padding_share_unsorted": padding_share(encoded.lengths[np.sort(rows.ravel())], size)}
 
 
 def latest(*folders, capped: bool = False):

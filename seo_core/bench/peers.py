@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import time
+from functools import partial
 from importlib import metadata
 from unittest.mock import MagicMock
 
@@ -25,8 +26,7 @@ def seo_core(operator: str, strength: float):
     from seo_core.augmentation import augment
 
     def edit(texts, seed):
-        frame = pd.DataFrame({"text": texts})
-        copies = augment(frame, operator, strength=strength, seed=seed, texts=("text",))
+        copies = augment(pd.DataFrame({"text": texts}), operator, strength=strength, seed=seed, texts=("text",))
         out = list(texts)
         for row, text in zip(copies["source"].tolist(), copies["text"].tolist(), strict=True):
             out[row] = text
@@ -40,21 +40,15 @@ def nlpaug(action: str, strength: float):
     import nlpaug.augmenter.word as naw
     import numpy
 
-    def make():
-        if action == "synonym":
-            augmenter = naw.SynonymAug(aug_src="wordnet", aug_p=strength)
-        else:
-            augmenter = naw.RandomWordAug(action=action, aug_p=strength)
+    def edit(augmenter, texts, seed):
+        random.seed(seed)
+        numpy.random.seed(seed)
+        return [new if isinstance(new, str) else (new[0] if new else old)
+                for old, new in zip(texts, augmenter.augment(list(texts)), strict=True)]
 
-        def edit(texts, seed):
-            random.seed(seed)
-            numpy.random.seed(seed)
-            return [new if isinstance(new, str) else (new[0] if new else old)
-                    for old, new in zip(texts, augmenter.augment(list(texts)), strict=True)]
-
-        return edit
-
-    return make
+    make = (partial(naw.SynonymAug, aug_src="wordnet") if action == "synonym" else
+            partial(naw.RandomWordAug, action=action))
+    return lambda: partial(edit, make(aug_p=strength))
 
 
 def textattack(action: str, strength: float):
@@ -66,16 +60,11 @@ def textattack(action: str, strength: float):
         sys.modules.update({name: MagicMock() for name in (*half_loaded, "flair", "flair.data", "flair.models")})
     from textattack.augmentation import WordNetAugmenter
 
-    def make():
-        augmenter = WordNetAugmenter(pct_words_to_swap=strength, transformations_per_example=1)
+    def edit(augmenter, texts, seed):
+        random.seed(seed)
+        return [(augmenter.augment(text) or [text])[0] for text in texts]
 
-        def edit(texts, seed):
-            random.seed(seed)
-            return [(augmenter.augment(text) or [text])[0] for text in texts]
-
-        return edit
-
-    return make
+    return lambda: partial(edit, WordNetAugmenter(pct_words_to_swap=strength, transformations_per_example=1))
 
 
 LIBRARIES = {"seo_core": seo_core, "nlpaug": nlpaug, "textattack": textattack}

@@ -4,11 +4,10 @@
 
 The pools are the training pairs of `--data`, from the beginning again where there are fewer than the size asks for; the
 model is the profile's, untrained, whose cost is that of a trained one. The turns are interleaved (size by size,
-function by function, again). A turn's seconds are those of the whole call. `features` is the pass over the pool
-alone, `predict` plain inference on it, `fit` an epoch of training, on the smallest pool and after all others. Memory is
-the peak of the process during the turn, model and pool included. One record is written, with a contestant for each
-function and size; the contestants "features" and "fit" are those of the largest pool that they had, for
-`costs.quiet_speed`.
+function by function, again). A turn's seconds are those of the whole call. `features` is the pass over the pool alone,
+`predict` plain inference on it, `fit` an epoch of training, on the smallest pool and after all others. Memory is the
+peak of the process during the turn, model and pool included. One record is written, with a contestant for each function
+and size; the contestants "features" and "fit" are those of the largest pool that they had, for `costs.quiet_speed`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -61,11 +61,8 @@ def contest(settings, plan: dict) -> Outcome:
 
 def measure(model, pool, *, sizes: Sequence[int] = SIZES, functions: Sequence[str] = FUNCTIONS, n: int = 1000,
             rounds: int = 1, seed: int = 0, training=None):
-    """One row per turn: function, pool, round, seconds, peak_memory_bytes.
-
-    pool: an Encoded of at least the largest size. n: examples chosen. training: the TrainingConfig of `fit`. Raises
-    ValueError where the pool is too small.
-    """
+    """One row per turn: function, pool, round, seconds, peak_memory_bytes. pool: an Encoded of at least the largest
+    size. n: examples chosen. training: the TrainingConfig of `fit`. Raises ValueError where the pool is too small."""
     import pandas as pd
 
     from seo_core.evaluation import peak_memory_bytes, predict, reset_peak_memory
@@ -74,27 +71,20 @@ def measure(model, pool, *, sizes: Sequence[int] = SIZES, functions: Sequence[st
 
     if max(sizes) > len(pool):
         raise ValueError(f"the largest size is {max(sizes)} and the pool has {len(pool)} examples: make it larger")
-    config = replace(training or TrainingConfig(), epochs=1)
     features(model, pool.take(range(min(256, len(pool)))))  # kernels are compiled outside the clock
+    passes = {"fit": partial(fit, config=replace(training or TrainingConfig(), epochs=1), progress=False),
+              "predict": partial(predict, precision="auto"), "features": features}  # in one precision
 
-    def contestant(name: str, size: int):
-        calls = {"fit": lambda learner, part, rng: fit(learner, part, config=config, progress=False),
-                 "predict": lambda learner, part, rng: predict(learner, part, precision="auto"),  # that of `features`
-                 "features": lambda learner, part, rng: features(learner, part)}
-        call = calls.get(name) or (lambda learner, part, rng: select(name, learner, part, n, rng))
+    def turn(name: str, size: int, number: int) -> list[dict]:
+        part, learner = pool.take(range(size)), copy.deepcopy(model) if name == "fit" else model
+        rng = np.random.default_rng([seed, number])
+        call = partial(passes[name], learner, part) if name in passes else partial(select, name, learner, part, n, rng)
+        reset_peak_memory()
+        return [{"function": name, "pool": size, "seconds": seconds(call), "peak_memory_bytes": peak_memory_bytes()}]
 
-        def turn(number: int) -> list[dict]:
-            part, learner = pool.take(range(size)), copy.deepcopy(model) if name == "fit" else model
-            rng = np.random.default_rng([seed, number])
-            reset_peak_memory()
-            return [{"function": name, "pool": size, "seconds": seconds(call, learner, part, rng),
-                     "peak_memory_bytes": peak_memory_bytes()}]
-
-        return turn
-
-    scoring = {f"{name} {size}": contestant(name, size) for size in sizes for name in functions if name != "fit"}
+    scoring = {f"{name} {size}": partial(turn, name, size) for size in sizes for name in functions if name != "fit"}
     # last, since the memory that training leaves behind would be counted for the others
-    learning = {f"fit {min(sizes)}": contestant("fit", min(sizes))} if "fit" in functions else {}
+    learning = {f"fit {min(sizes)}": partial(turn, "fit", min(sizes))} if "fit" in functions else {}
     return pd.concat([interleave(each, rounds=rounds) for each in (scoring, learning) if each], ignore_index=True)
 
 
@@ -126,10 +116,13 @@ def cost_table(records: list[dict]):
     """Contestants of the benchmark's records, printed for a page; one row, "not run yet", where there are none."""
     import pandas as pd
 
+    def of_inference(record, values) -> str:  # seconds over those of `predict` on the same pool
+        inference = record["contestants"].get(f"predict {int(values['pool'])}")
+        return "—" if inference is None else f"{values['seconds'] / inference['seconds']:.2f}"
+
     rows = [{"function": name.split()[0], "pool": int(v["pool"]), "texts": record["data"]["name"],
              "tokens a pair": round(record["metrics"]["tokens_per_pair"], 1), "seconds": round(v["seconds"], 1),
-             "pairs per second": round(v["examples_per_second"]),
-             "of inference": _of_inference(record, v),
+             "pairs per second": round(v["examples_per_second"]), "of inference": of_inference(record, v),
              "seconds for choosing": round(v["choosing_seconds"], 1) if "choosing_seconds" in v else "—",
              "exponent": f"{v['exponent']:.2f}" if "exponent" in v else "—",
              "peak memory, GB": round(v["peak_memory_bytes"] / 1e9, 2),
@@ -137,9 +130,3 @@ def cost_table(records: list[dict]):
              "record": record["path"]}
             for record in records for name, v in record.get("contestants", {}).items() if " " in name]
     return pd.DataFrame(rows or [{"function": "not run yet"}])
-
-
-def _of_inference(record, values) -> str:
-    """Seconds over those of `predict` on the same pool."""
-    inference = record["contestants"].get(f"predict {int(values['pool'])}")
-    return "—" if inference is None else f"{values['seconds'] / inference['seconds']:.2f}"

@@ -8,9 +8,11 @@ A contestant is a function that trains once, with its argument as seed, and retu
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 
 from seo_core.bench.turns import Outcome, Turn, interleave, summarize
 
@@ -19,11 +21,9 @@ OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the pr
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
-    """How much each part of the benchmark runs: examples a turn, and rounds.
-
-    `quick` shows that it works, in seconds. Else: enough pairs for the accuracies to be compared, a few dozen steps
-    for each ablation, and ten batches for the stock Trainer, which is more than ten times slower.
-    """
+    """How much each part of the benchmark runs: examples a turn, and rounds. `quick` shows that it works, in seconds.
+    Else: enough pairs for the accuracies to be compared, a few dozen steps for each ablation, and ten batches for the
+    stock Trainer, which is more than ten times slower."""
     if settings.profile == "quick":
         small = 8 * settings.batch_size
         return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "development_pairs": settings.development_rows,
@@ -62,91 +62,78 @@ def contest(settings, plan: dict) -> Outcome:
 def ablation(train, config, **make) -> dict[str, Callable[[int], Turn]]:
     """Contestants: `fit` with all its tricks ("all"), and "without" one of them at a time."""
     without = {
-        "first-token last layer": dict(first_token_only=False),
-        "dropout from random bytes": dict(byte_dropout=False),
-        "fast forward pass": dict(fast=False),
-        "frozen word table": dict(freeze_embeddings=False),
-        "length grouping": dict(group=1),
-        "bf16": dict(precision="fp32"),
-    }
+        "first-token last layer": dict(first_token_only=False), "dropout from random bytes": dict(byte_dropout=False),
+        "fast forward pass": dict(fast=False), "frozen word table": dict(freeze_embeddings=False),
+        "length grouping": dict(group=1), "bf16": dict(precision="fp32")}
     configs = {"all": config, **{f"without {name}": replace(config, **change) for name, change in without.items()}}
     return {name: fit_contestant(train, changed, **make) for name, changed in configs.items()}
 
 
-def fit_contestant(train, config, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
-    """A contestant that calls `seo_core.training.fit`; its argument is the seed."""
-    from seo_core.models.backbone import load_backbone
+def fit_contestant(train, config, **make) -> Callable[[int], Turn]:
+    """A contestant that calls `seo_core.training.fit`; its argument is the seed. make: as for `_contestant`."""
     from seo_core.training import fit
 
-    def turn(seed: int) -> Turn:
-        network, _ = load_backbone(model, layers=layers, seed=seed)
-        ends, sizes = [], []
-        began = time.perf_counter()
+    def once(network, seed: int, step) -> None:
+        fit(network, train, config=replace(config, seed=seed), progress=False,
+            callbacks=[lambda event, state: step(state.examples) if event == "step" else None])
 
-        def clock(event, state):
-            if event == "step":
-                ends.append(time.perf_counter() - began)
-                sizes.append(state.examples - sum(sizes))
-
-        fit(network, train, config=replace(config, seed=seed), callbacks=[clock], progress=False)
-        seconds = time.perf_counter() - began
-        return Turn(sum(sizes), seconds, tuple(ends), tuple(sizes), _accuracy(network, development))
-
-    return turn
+    return _contestant(once, **make)
 
 
-def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, model: str = "bundled", layers=None,
-                       development=None) -> Callable[[int], Turn]:
+def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, **make) -> Callable[[int], Turn]:
     """Hugging Face Trainer on the same token ids with the same hyperparameters; its argument is the seed.
 
-    tuned: bf16 autocast where the hardware has it, dynamic padding, length grouping. Otherwise as the
-    `run_glue` example configures it: fp32, every pair padded to `max_length` 128, plain shuffling.
+    tuned: bf16 autocast where the hardware has it, dynamic padding, length grouping. Otherwise as the `run_glue`
+    example configures it: fp32, every pair padded to `max_length` 128, plain shuffling. make: as for `_contestant`.
     """
-    from seo_core.models.backbone import load_backbone
+    import torch
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+    from seo_core.models.fastpath import has_bf16
 
     rows = [{name: array[0].tolist() for name, array in train.arrays([i]).items()} for i in range(len(train))]
     whole, rest = divmod(len(rows), config.batch_size)
-    sizes = ([config.batch_size] * whole + [rest] * (rest > 0)) * config.epochs
+    seen = list(accumulate(([config.batch_size] * whole + [rest] * (rest > 0)) * config.epochs))  # after each step
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    extra = dict(bf16=has_bf16(device), train_sampling_strategy="group_by_length") if tuned else {}
 
-    def turn(seed: int) -> Turn:
-        from transformers import PrinterCallback, Trainer, TrainerCallback
-
+    def once(network, seed: int, step) -> None:
         class Clock(TrainerCallback):
-            def on_step_end(self, *args, **kwargs):
-                ends.append(time.perf_counter() - began)
+            def on_step_end(self, arguments, state, *args, **kwargs):
+                step(seen[state.global_step - 1])
 
-        network, _ = load_backbone(model, layers=layers, seed=seed)
-        ends, began = [], time.perf_counter()
-        collator, arguments = _trainer_setup(tokenizer, config, seed, tuned)
+        arguments = TrainingArguments(
+            output_dir=tempfile.gettempdir(), per_device_train_batch_size=config.batch_size,
+            learning_rate=config.learning_rate, num_train_epochs=config.epochs, weight_decay=config.weight_decay,
+            warmup_steps=config.warmup_fraction, max_grad_norm=config.max_grad_norm, seed=seed, save_strategy="no",
+            report_to="none", disable_tqdm=True, logging_strategy="no", use_cpu=device == "cpu",
+            dataloader_pin_memory=device == "cuda", **extra)
+        collator = DataCollatorWithPadding(tokenizer, **({} if tuned else dict(padding="max_length", max_length=128)))
         trainer = Trainer(model=network, args=arguments, train_dataset=rows, data_collator=collator,
                           callbacks=[Clock()])
         trainer.remove_callback(PrinterCallback)  # its summary would end up in the page
         trainer.train()
+
+    return _contestant(once, **make)
+
+
+def _contestant(once: Callable, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
+    """once(network, seed, step) trains a fresh network, and after each step calls step(examples seen so far)."""
+    from seo_core.models.backbone import load_backbone
+
+    def turn(seed: int) -> Turn:
+        network, _ = load_backbone(model, layers=layers, seed=seed)
+        ends, sizes, began = [], [], time.perf_counter()
+
+        def step(seen: int) -> None:
+            ends.append(time.perf_counter() - began)
+            sizes.append(seen - sum(sizes))
+
+        once(network, seed, step)
         seconds = time.perf_counter() - began
-        done = tuple(sizes[: len(ends)])
-        return Turn(sum(done), seconds, tuple(ends), done, _accuracy(network, development))
+        return Turn(sum(sizes), seconds, tuple(ends), tuple(sizes), _accuracy(network, development))
 
     return turn
-
-
-def _trainer_setup(tokenizer, config, seed: int, tuned: bool):
-    import tempfile
-
-    import torch
-    from transformers import DataCollatorWithPadding, TrainingArguments
-
-    from seo_core.models.fastpath import has_bf16
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    extra = dict(bf16=has_bf16(device), train_sampling_strategy="group_by_length") if tuned else {}
-    arguments = TrainingArguments(
-        output_dir=tempfile.gettempdir(), per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate, num_train_epochs=config.epochs, weight_decay=config.weight_decay,
-        warmup_steps=config.warmup_fraction, max_grad_norm=config.max_grad_norm, seed=seed, save_strategy="no",
-        report_to="none", disable_tqdm=True, logging_strategy="no", use_cpu=device == "cpu",
-        dataloader_pin_memory=device == "cuda", **extra)
-    collator = DataCollatorWithPadding(tokenizer, **({} if tuned else dict(padding="max_length", max_length=128)))
-    return collator, arguments
 
 
 def _accuracy(network, development) -> float | None:

@@ -22,6 +22,7 @@ from seo_core.checks import whole_number
 from seo_core.settings import RunSettings, display_source, load_settings
 
 WARMUP_STEPS = 5  # first steps of a turn are left out of the steady rate: allocator and kernel caches
+MEASURED = ("examples", "seconds", "accuracy", "total_rate", "steady_rate")  # what a table of turns has of one
 SETTINGS = ("profile", "seed", "data", "model", "source", "results_dir")  # options of every benchmark
 
 
@@ -46,10 +47,6 @@ class Turn:
         skip = min(WARMUP_STEPS, len(self.step_ends) - 1)
         return sum(self.step_examples[skip:]) / (self.step_ends[-1] - self.step_ends[skip - 1])
 
-    def row(self) -> dict:
-        """What a table of turns has of it."""
-        return {name: getattr(self, name) for name in ("examples", "seconds", "accuracy", "total_rate", "steady_rate")}
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -67,16 +64,10 @@ class Outcome:
     paths: tuple[Path, ...] = ()  # of its record and of those of the configurations, once they are written
 
 
-# ---------------------------------------------------------------------------------------------
-# Taking turns
-
-
 def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, between: Callable = gc.collect):
-    """Calls every contestant once a round, in turn, with the round's number; `between` is called before each turn.
-
-    A contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and
-    what was measured (of a `Turn`: examples, seconds, accuracy, total_rate and steady_rate in examples/s).
-    """
+    """Calls every contestant once a round, in turn, with the round's number; `between` is called before each turn. A
+    contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and
+    what was measured (of a `Turn`: examples, seconds, accuracy, total_rate and steady_rate in examples/s)."""
     import pandas as pd
     from tqdm import tqdm
 
@@ -85,8 +76,9 @@ def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, 
     for number, name in tqdm(order, desc="benchmark", unit="turn", disable=None):  # silent where nobody watches
         between()
         measured = contestants[name](number)
-        rows += [{"contestant": name, "round": number, **row}
-                 for row in ([measured.row()] if isinstance(measured, Turn) else measured)]
+        if isinstance(measured, Turn):
+            measured = [{key: getattr(measured, key) for key in MEASURED}]
+        rows += [{"contestant": name, "round": number, **row} for row in measured]
     return pd.DataFrame(rows)
 
 
@@ -97,10 +89,6 @@ def seconds(function: Callable, *arguments, **options) -> float:
     return time.perf_counter() - began
 
 
-# ---------------------------------------------------------------------------------------------
-# Summarising
-
-
 def by_round(turns, value: str):
     """What was measured once a turn as a DataFrame (rounds, contestants)."""
     wide = turns.pivot(index="round", columns="contestant", values=value)
@@ -109,9 +97,7 @@ def by_round(turns, value: str):
 
 def spread(compared, name: str, middle: str = "median"):
     """(rounds, contestants) as a row for each contestant: `name`, its middle over the rounds; `name`_low and _high.
-
-    What is compared is taken within each round, so that a slow minute of the machine hits both sides.
-    """
+    What is compared is taken within each round, so that a slow minute of the machine hits both sides."""
     import pandas as pd
 
     return pd.DataFrame({name: compared.agg(middle), f"{name}_low": compared.min(), f"{name}_high": compared.max()})
@@ -134,10 +120,6 @@ def summarize(turns, *, baseline: str):
     return table
 
 
-# ---------------------------------------------------------------------------------------------
-# The record
-
-
 def as_contestants(table) -> dict[str, dict[str, float]]:
     """A summary as a record's `contestants`: name -> numbers; missing values and texts are left out."""
     return {name: {metric: float(value) for metric, value in row.dropna().items()}
@@ -154,10 +136,6 @@ def write(benchmark, settings: RunSettings, plan: dict, outcome: Outcome, starte
                                       labels_used=outcome.labels_used), **outcome.configurations}
     return replace(outcome, paths=tuple(results.write(benchmark.EXPERIMENT, name, **measured, **shared)
                                         for name, measured in records.items()))
-
-
-# ---------------------------------------------------------------------------------------------
-# The command line
 
 
 def _program(benchmark) -> str:

@@ -26,25 +26,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seo_core.checks import first_line
-from seo_core.files import atomic_folder, file_digest, writing
+from seo_core.files import atomic_folder, file_digest, table, writing
 
-FORMAT = "seo-artifact-1"
+FORMAT, SUMS = "seo-artifact-1", "SHA256SUMS"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
-SUMS = "SHA256SUMS"
-
-RECIPE = '''\
-import json, numpy as np, onnxruntime as ort
-from tokenizers import Tokenizer
-config, tokenizer = json.load(open("config.json")), Tokenizer.from_file("tokenizer.json")
-tokenizer.enable_truncation(config["max_length"])
-tokenizer.enable_padding(pad_id=config["pad_id"])
-session = ort.InferenceSession("model.onnx")
-rows = tokenizer.encode_batch([("A man sleeps.", "A person rests."), ("A man sleeps.", "Nobody rests.")])
-arrays = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-logits = session.run(None, {name: np.array([getattr(r, a) for r in rows], np.int64) for name, a in arrays.items()})[0]
-print([config["labels"][i] for i in logits.argmax(1)])
-'''  # ten lines, without this package; run in the artifact's folder (a test does)
+_WORDS = table(__file__)  # of the model card
+RECIPE = _WORDS["recipe"]
 
 
 class ArtifactError(RuntimeError):
@@ -65,18 +52,11 @@ class Card:
     licence: str = "Apache-2.0"
 
 
-LIMITS = ("English, sentence pairs like those of the training data; other languages and domains were not measured.",
-          "The probabilities are not calibrated.",
-          "Labels follow the annotators of the training data, with their errors and biases.")
-
-
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
          texts: Sequence[str] = ("premise", "hypothesis"), card: Card | None = None) -> Path:
-    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer).
-
-    The finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced.
-    Raises ArtifactError where something is missing, cannot be written, or the pieces do not fit together.
-    """
+    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer). The
+    finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced. Raises
+    ArtifactError where something is missing, cannot be written, or the pieces do not fit together."""
     folder, model = Path(folder), Path(model)
     folder = folder if folder.name else folder.resolve()
     _check_words("labels", labels, error=ArtifactError)
@@ -102,13 +82,6 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     return folder
 
 
-DATA_TERMS = {  # by a word of the data's or source's name; as in the book's page on data
-    **dict.fromkeys(("multi_nli", "mnli"),
-                    "MultiNLI: the OANC's terms for most of it, permissive licences for the fiction"),
-    "snli": "SNLI: CC BY-SA 4.0", "embedded": "sentences of the generator in seo_core, Apache-2.0"}
-BACKBONE = "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0; it has seen NLI pairs in its contrastive pre-training"
-
-
 def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
     """The artifact of a finished run: its kept file and tokenizer, and a card from its record.
 
@@ -125,7 +98,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     kept = record.parent / ".weights" / record.stem
     if not (kept / "model.onnx").is_file():
         raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
-    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _NAMES if k in run["metrics"]}
+    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _WORDS["names"] if k in run["metrics"]}
     # where both stand, the older place has the one that the compressed networks were made from
     base = _beside(record, run, "09_pruning", "base") or _beside(record, run, "02_baseline", "base")
     timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
@@ -136,8 +109,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     recipe, sources = parameters.get("recipe", {}), [run["data"]["name"]]
     if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
         sources.append(str(parameters.get("source", "")))
-    terms = dict.fromkeys(text for source in sources for word, text in DATA_TERMS.items() if word in source)
-    origin = [f"backbone: {BACKBONE}"] if run["model"]["name"] == "bundled" else []
+    terms = dict.fromkeys(text for source in sources for word, text in _WORDS["terms"].items() if word in source)
+    origin = [f"backbone: {_WORDS['backbone']}"] if run["model"]["name"] == "bundled" else []
     origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "
                f"at commit {run['provenance']['commit']}", f"again: {results.command_of(run)}"]
     card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", metrics=shown,
@@ -152,27 +125,24 @@ def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dic
     seed, data and backbone, and not taken with the CPU's instructions capped."""
     from seo_core import results
 
-    def ground(other):
-        return other["seed"], other["data"]["fingerprint"], other["model"]["fingerprint"]
-
-    same = [other for other in results.load_records(record.parent.parent / experiment) if ground(other) == ground(run)
-            and other["configuration"] == configuration and not other["metrics"].get("onednn_capped")]
+    same = [other for other in results.load_records(record.parent.parent / experiment)
+            if other["configuration"] == configuration and not other["metrics"].get("onednn_capped")
+            and other["seed"] == run["seed"]
+            and all(other[part]["fingerprint"] == run[part]["fingerprint"] for part in ("data", "model"))]
     return max(same, key=lambda other: other["provenance"]["finished"], default=None)
 
 
 def _check_words(name: str, given, most: int | None = None, error: type[Exception] = ValueError) -> None:
     """Raises `error` unless `given` is a list of texts, one or more."""
-    words = list(given) if isinstance(given, (list, tuple)) else []
-    if not words or not all(isinstance(w, str) and w for w in words) or len(words) > (most or len(words)):
+    if not (isinstance(given, (list, tuple)) and 1 <= len(given) <= (most or len(given))
+            and all(isinstance(word, str) and word for word in given)):
         raise error(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
 
 
 def load(folder: str | Path, *, threads: int | None = None):
-    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits.
-
-    Every file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is
-    missing, damaged or foreign.
-    """
+    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits. Every
+    file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is missing,
+    damaged or foreign."""
     from seo_core.deploy.runners import OnnxRunner, RunnerError
 
     folder = Path(folder)
@@ -216,41 +186,32 @@ def check(folder: str | Path) -> dict:
     return config
 
 
-# ---------------------------------------------------------------------------------------------
-# Pieces
-
-
 def _write_tokenizer(tokenizer, path: Path) -> None:
+    from tokenizers import Tokenizer
+
     if isinstance(tokenizer, (str, os.PathLike)):
         shutil.copyfile(tokenizer, path)
-    else:
-        from tokenizers import Tokenizer
-
-        if not hasattr(tokenizer, "backend_tokenizer"):
-            raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
-                                "tokenizer.json or a fast Hugging Face tokenizer")
-        copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
-        copy.no_padding()
-        copy.save(str(path))
+        return
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ArtifactError(f"an artifact holds a tokenizer, and {type(tokenizer).__name__} is none: pass "
+                            "tokenizer.json or a fast Hugging Face tokenizer")
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.no_truncation()  # what a file bakes in surprises whoever loads it: both are set by the caller
+    copy.no_padding()
+    copy.save(str(path))
 
 
 def _config(folder: Path, labels, texts, card: Card | None) -> dict:
-    import onnxruntime
-    from tokenizers import Tokenizer
-
+    from seo_core.deploy.runners import OnnxRunner, RunnerError
     from seo_core.results.provenance import commit
 
     try:
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-        about = session.get_modelmeta().custom_metadata_map
-        pad_id = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[PAD]")
-        positions, export = int(about.get("max_length", 512)), json.loads(about.get("export", "{}"))
-    except Exception as error:  # both libraries raise what they like
-        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {first_line(error)}") from error
+        run = OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json")
+    except RunnerError as error:
+        raise ArtifactError(f"the model or its tokenizer cannot be loaded: {error}") from error
     sha, dirty = commit()
-    return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": pad_id or 0,
-            "max_length": positions, "export": export, "metrics": dict(card.metrics) if card else {},
+    return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": run.tokenizer.pad_token_id,
+            "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics) if card else {},
             "commit": sha + ("+changes" if dirty else "")}
 
 
@@ -267,41 +228,19 @@ def _try(folder: Path, columns: int) -> None:
                             "pass the labels of the task it was trained on")
 
 
-_NAMES = {
-    "accuracy_matched": ("accuracy, matched set", "{:.2%}"),
-    "accuracy_mismatched": ("accuracy, mismatched set", "{:.2%}"),
-    "accuracy_baseline": ("accuracy of the uncompressed baseline, matched set", "{:.2%}"),
-    "agreement": ("predictions equal to those of the network it was exported from", "{:.2%}"),
-    "latency_ms_p50": ("median time of a batch, ms", "{:.1f}"),
-    "latency_ms_p95": ("95th percentile of it, ms", "{:.1f}"),
-    "batch_size": ("texts in a batch", "{:.0f}"),
-    "unknown_rate_matched": ("unknown tokens, matched set", "{:.3%}"),
-    "unknown_rate_mismatched": ("unknown tokens, mismatched set", "{:.3%}"),
-    "threads": ("threads", "{:.0f}"),
-}
-
-
 def _readme(folder: Path, card: Card) -> str:
     """The model card."""
-    config = json.loads((folder / "config.json").read_text())
-    metrics = card.metrics
-    rows = [(title, shape.format(metrics[name])) for name, (title, shape) in _NAMES.items() if name in metrics]
-    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in _NAMES]
-    rows.append(("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " ")))
+    config, metrics, names = json.loads((folder / "config.json").read_text()), card.metrics, _WORDS["names"]
+    rows = [(title, shape.format(metrics[name])) for name, (title, shape) in names.items() if name in metrics]
+    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in names]
+    rows += [("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " "))]
     export = config["export"]
     how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
-    parts = [f"# {card.name}", f"{card.task} Labels: {', '.join(config['labels'])}.", "## Measured",
-             "| what | value |\n|---|---|\n" + "\n".join(f"| {a} | {b} |" for a, b in rows)]
-    if card.machine:
-        parts.append(f"Times on {card.machine}. They are those of that machine only.")
     cut = f"Texts of more than {config['max_length']} tokens are cut, the longer text of a pair first."
-    for title, lines in (("Made from", (*card.made, *how)), ("Data and licences", card.data or ("not stated",)),
-                         ("Limits", (*card.limits, *LIMITS, cut))):
-        parts += [f"## {title}", "\n".join(f"- {line}" for line in lines)]
-    parts += ["## Use", 'With the package: `seo_core.load("this/folder").predict([("premise", "hypothesis")])`.',
-              "Without it, in this folder (numpy, onnxruntime, tokenizers):", f"```python\n{RECIPE}```",
-              "On x86 CPUs without VNNI add `options = ort.SessionOptions()`, `options.add_session_config_entry("
-              "'session.x64quantprecision', '1')` and pass them: the fast integer product may overflow there.",
-              f"Licence of this model: {card.licence}. Code at commit {config['commit']}. `sha256sum -c {SUMS}` checks "
-              "the files."]
-    return "\n\n".join(parts) + "\n"
+    lists = {"made": (*card.made, *how), "data": card.data or ("not stated",),
+             "limits": (*card.limits, *_WORDS["limits"], cut)}
+    return _WORDS["card"].format(
+        name=card.name, task=card.task, labels=", ".join(config["labels"]), licence=card.licence, recipe=RECIPE,
+        rows="\n".join(f"| {title} | {value} |" for title, value in rows), commit=config["commit"],
+        machine=f"Times on {card.machine}. They are those of that machine only.\n\n" if card.machine else "",
+        **{name: "\n".join(f"- {line}" for line in lines) for name, lines in lists.items()})

@@ -14,17 +14,18 @@ told to use the slower exact one there (`session.x64quantprecision`), so that a 
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import json
 import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
 from seo_core.checks import check_choice, check_number, first_line
+from seo_core.evaluation import softmax
 from seo_core.machine import cpu_support, default_threads
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -37,24 +38,25 @@ class RunnerError(RuntimeError):
     """A file that cannot be run, or texts that it cannot take; the message says what to do."""
 
 
-class _Tokenizer:
+def _tokenizer(path: str | Path) -> SimpleNamespace:
     """A tokenizer.json as `seo_core.data.encode` reads tokenizers, without transformers."""
+    from tokenizers import Tokenizer
 
-    def __init__(self, path: str | Path):
-        from tokenizers import Tokenizer
-
-        try:
-            self.backend_tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise RunnerError(f"{Path(path).name} is no tokenizer ({error}): it must be the tokenizer.json that "
-                              "belongs to the model") from error
-        self.backend_tokenizer.no_truncation()
-        self.backend_tokenizer.no_padding()
-        self.pad_token_id = self.backend_tokenizer.token_to_id("[PAD]") or 0
+    try:
+        backend = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise RunnerError(f"{Path(path).name} is no tokenizer ({error}): it must be the tokenizer.json that belongs to "
+                          "the model") from error
+    backend.no_truncation()
+    backend.no_padding()
+    return SimpleNamespace(backend_tokenizer=backend, pad_token_id=backend.token_to_id("[PAD]") or 0)
 
 
-class Runner(abc.ABC):
-    """What both runtimes share. `_run` takes the three arrays (B, T) and returns logits (B, k)."""
+class Runner:
+    """What both runtimes share. `_open` loads the file and returns what it says of itself and the shape of its logits;
+    `_run` takes the three arrays (B, T) and returns logits (B, k)."""
+
+    runtime = ""  # its name in a sentence
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
                  threads: int | None = None, max_length: int | None = None, columns: int | None = None):
@@ -65,10 +67,17 @@ class Runner(abc.ABC):
         threads = default_threads() if threads is None else threads
         if not isinstance(threads, (int, np.integer)) or threads < 1:
             raise RunnerError(f"threads must be a whole number, 1 or more, got {threads!r}")
-        self.path, self.threads, self.columns, self.classes = Path(path), int(threads), columns, None
+        self.path, self.threads, self.columns = Path(path), int(threads), columns
         if not self.path.is_file():
             raise RunnerError(f"no model file {self.path.name} in {self.path.parent}: export one first")
-        about = self._open()
+        try:
+            about, shape = self._open()
+        except RunnerError:
+            raise
+        except Exception as error:  # the libraries' own exceptions share no base
+            raise RunnerError(f"{self.runtime} cannot load {self.path.name}: {first_line(error)}. The file is damaged "
+                              "or not a model for it") from error
+        self.classes = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None  # if it is fixed there
         if not set(self._names) <= set(INPUTS) or "input_ids" not in self._names:
             raise RunnerError(f"{self.path.name} takes {', '.join(self._names)}, not {', '.join(INPUTS)}: it is no "
                               "exported BERT classifier")
@@ -77,21 +86,21 @@ class Runner(abc.ABC):
         self.max_length = max_length or positions or 512
         self.rows = self._said(about, "vocabulary", int)  # of the word table
         self.segments = self._said(about, "segments", int)  # 1 where it is not 2
+        self.export = self._said(about, "export", dict) or {}  # how it was exported
         if positions and self.max_length > positions:
             raise RunnerError(f"max_length is {self.max_length}, and {self.path.name} has {positions} positions: take "
                               f"{positions} or less")
         if self.labels and self.classes and len(self.labels) != self.classes:
             raise RunnerError(f"{self.path.name} has {self.classes} classes and {len(self.labels)} labels were given: "
                               "pass the labels of the task it was trained on")
-        self.tokenizer = _Tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
+        self.tokenizer = _tokenizer(tokenizer) if isinstance(tokenizer, (str, os.PathLike)) else tokenizer
 
     def _said(self, about: dict[str, str], key: str, kind: type):
         """What the file says of itself under `key`, None where it says nothing. Raises RunnerError for other kinds."""
         value = None
         with contextlib.suppress(ValueError):
             value = json.loads(about.get(key, "null"))
-        fits = isinstance(value, kind) and (kind is not list or all(isinstance(name, str) for name in value))
-        if key in about and not fits:
+        if key in about and not (isinstance(value, kind) and (kind is not list or {*map(type, value)} <= {str})):
             raise RunnerError(f"{self.path.name} says {key}={about[key]!r} of itself, which is not what this package "
                               "writes: export it again, or take that entry out of the file's metadata")
         return value
@@ -102,10 +111,8 @@ class Runner(abc.ABC):
         return self.path.stat().st_size
 
     def logits(self, encoded, *, batch_size: int = 32) -> np.ndarray:
-        """(n, k) float32 for n encoded texts (`seo_core.data.Encoded`), in their order.
-
-        Raises RunnerError where one has more tokens than the file has positions.
-        """
+        """(n, k) float32 for n encoded texts (`seo_core.data.Encoded`), in their order. Raises RunnerError where one
+        has more tokens than the file has positions."""
         check_number("batch_size", batch_size, least=1, error=RunnerError)
         lengths = encoded.lengths
         if len(encoded) and lengths.max() > self.max_length:
@@ -118,10 +125,8 @@ class Runner(abc.ABC):
         return np.concatenate(parts)[np.argsort(order)].astype(np.float32, copy=False)
 
     def run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """One padded batch, arrays (B, T) int64 by name -> logits (B, k) float32.
-
-        Raises RunnerError for a token that the word table has no row for: not every runtime's kernel notices.
-        """
+        """One padded batch, arrays (B, T) int64 by name -> logits (B, k) float32. Raises RunnerError for a token that
+        the word table has no row for: not every runtime's kernel notices."""
         top = batch["input_ids"].max(initial=0)
         if self.rows is not None and top >= self.rows:
             raise RunnerError(f"token id {top} is beyond the {self.rows} rows of {self.path.name}'s word table: encode "
@@ -167,23 +172,15 @@ class Runner(abc.ABC):
 
     def probabilities(self, texts: Sequence, *, batch_size: int = 32, truncate: bool = True) -> np.ndarray:
         """(n, k) probabilities of the labels, in the order of `labels`."""
-        z = self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size).astype(np.float64)
-        z = np.exp(z - z.max(axis=1, keepdims=True))
-        return z / z.sum(axis=1, keepdims=True)
-
-    @abc.abstractmethod
-    def _open(self) -> dict[str, str]:
-        """Loads the file; returns what it says of itself. Raises RunnerError."""
-
-    @abc.abstractmethod
-    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Logits (B, k) of one padded batch."""
+        return softmax(self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size))
 
 
 class OnnxRunner(Runner):
     """ONNX Runtime on the CPU."""
 
-    def _open(self) -> dict[str, str]:
+    runtime = "ONNX Runtime"
+
+    def _open(self):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -191,29 +188,25 @@ class OnnxRunner(Runner):
         options.log_severity_level = 3
         if not cpu_support()["vnni"]:
             options.add_session_config_entry("session.x64quantprecision", "1")
-        try:
-            self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library's own exceptions share no base
-            raise RunnerError(_cannot(self.path, "ONNX Runtime", error)) from error
+        self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         self._names = [i.name for i in self.session.get_inputs()]
-        self.classes = _known(self.session.get_outputs()[0].shape)
-        return self.session.get_modelmeta().custom_metadata_map
+        return self.session.get_modelmeta().custom_metadata_map, self.session.get_outputs()[0].shape
 
     def _run(self, batch):
         return self.session.run(None, {name: batch[name] for name in self._names})[0]
 
 
 class OpenVinoRunner(Runner):
-    """OpenVINO on the CPU. It takes files of standard operators only (export with operators="standard").
+    """OpenVINO on the CPU. It takes files of standard operators only (export with operators="standard"). precision:
+    "f32" computes what the file says; "auto" lets OpenVINO use bf16 where the CPU has it (its default)."""
 
-    precision: "f32" computes what the file says; "auto" lets OpenVINO use bf16 where the CPU has it (its default).
-    """
+    runtime = "OpenVINO"
 
     def __init__(self, path, *, precision: str = "f32", **options):
         self.precision = precision
         super().__init__(path, **options)
 
-    def _open(self) -> dict[str, str]:
+    def _open(self):
         try:
             import openvino
         except ImportError as why:
@@ -221,24 +214,19 @@ class OpenVinoRunner(Runner):
         settings = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         if self.precision != "auto":
             settings["INFERENCE_PRECISION_HINT"] = self.precision
-        try:
-            model = openvino.Core().read_model(str(self.path))
-            compiled = openvino.Core().compile_model(model, "CPU", settings)
-        except Exception as error:  # RuntimeError or the library's own
-            raise RunnerError(_cannot(self.path, "OpenVINO", error)) from error
+        model = openvino.Core().read_model(str(self.path))
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
         self.request, self._names = compiled.create_infer_request(), [i.any_name for i in compiled.inputs]
-        self.classes = _known([d.get_length() if d.is_static else None for d in compiled.outputs[0].partial_shape])
         about = {}
         with contextlib.suppress(Exception):  # where the framework's metadata is not passed on
             about = {k: v.astype(str) for k, v in model.get_rt_info("framework").astype(dict).items()}
         if (self._said(about, "export", dict) or {}).get("operators", "standard") != "standard":
             raise RunnerError(f"{self.path.name} has ONNX Runtime's own operators, some of which OpenVINO takes for "
                               "others: export with operators='standard'")
-        return about
+        return about, [d.get_length() if d.is_static else None for d in compiled.outputs[0].partial_shape]
 
     def _run(self, batch):
-        out = self.request.infer({name: batch[name] for name in self._names})
-        return np.array(next(iter(out.values())))
+        return np.array(next(iter(self.request.infer({name: batch[name] for name in self._names}).values())))
 
 
 def runner(path: str | Path, runtime: str = "onnxruntime", **options) -> Runner:
@@ -257,12 +245,3 @@ def _columns(texts: Sequence) -> list[list[str]]:
     if not all(isinstance(p, tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs):
         raise RunnerError("texts must be all single texts, or all pairs (text, text)")
     return [list(column) for column in zip(*pairs, strict=True)]
-
-
-def _known(shape) -> int | None:
-    """The number of classes in a shape (B, k), if it is fixed there."""
-    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
-def _cannot(path: Path, runtime: str, error: Exception) -> str:
-    return f"{runtime} cannot load {path.name}: {first_line(error)}. The file is damaged or not a model for it"

@@ -4,22 +4,13 @@ losses.py compares logits, hidden states and attention relations; cache.py keeps
 smaller networks out of the teacher; sqd.py joins distillation and quantisation in one loss.
 """
 
-from seo_core.distillation.cache import cached_logits
-from seo_core.distillation.losses import (
-    Distillation,
-    DistillationConfig,
-    DistillationError,
-    check_pair,
-    even_layers,
-    hard_loss,
-    hidden_loss,
-    relation,
-    relation_loss,
-    soft_loss,
-)
-from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.distillation.students import narrow, select_layers, spread_layers
+from seo_core.lazy import lazy
 
-__all__ = ["Distillation", "DistillationConfig", "DistillationError", "SQDConfig", "SQDResult",
-           "SynergisticQuantizationDistillation", "cached_logits", "check_pair", "even_layers", "hard_loss",
-           "hidden_loss", "narrow", "relation", "relation_loss", "select_layers", "soft_loss", "spread_layers"]
+_HOME = {
+    "cache": "cached_logits",
+    "losses": "Distillation DistillationConfig DistillationError check_pair even_layers hard_loss hidden_loss relation"
+              " relation_loss soft_loss",
+    "sqd": "SQDConfig SQDResult SynergisticQuantizationDistillation",
+    "students": "narrow select_layers spread_layers",
+}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -51,10 +51,8 @@ def hard_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor,
                 projection: nn.Module | None = None) -> torch.Tensor:
-    """mean (W h_s − h_t)² over real tokens and units; (B, T, d_s), (B, T, d_t), mask (B, T) bool -> scalar.
-
-    Raises DistillationError where the widths differ and there is no projection W.
-    """
+    """mean (W h_s − h_t)² over real tokens and units; (B, T, d_s), (B, T, d_t), mask (B, T) bool -> scalar. Raises
+    DistillationError where the widths differ and there is no projection W."""
     student = student[mask].float()  # (tokens, d_s)
     if projection is not None:
         student = projection(student)
@@ -75,17 +73,14 @@ def relation(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, heads: int) -
 
 def relation_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor,
                   heads: int) -> torch.Tensor:
-    """KL of the query–key relations plus KL of the value–value relations, teacher to student -> scalar.
-
-    student, teacher: queries, keys and values, (B, T, a) each, where a may differ between the two. Mean over real
-    tokens (the rows of A) and relation heads.
-    """
+    """KL of the query–key relations plus KL of the value–value relations, teacher to student -> scalar. student,
+    teacher: queries, keys and values, (B, T, a) each, where a may differ between the two. Mean over real tokens (the
+    rows of A) and relation heads."""
     total = 0.0
     for first, second in ((0, 1), (2, 2)):  # Q–K, V–V
         s, t = (relation(z[first], z[second], mask, heads) for z in (student, teacher))
         s, t = (z.masked_fill(~mask[:, None, None, :], 0.0) for z in (s, t))  # 0 · log 0 of padding
-        p = t.exp() * mask[:, None, None, :]
-        divergence = (p * (t - s)).sum(-1).mean(1)  # (B, T): mean over the heads
+        divergence = (t.exp() * mask[:, None, None, :] * (t - s)).sum(-1).mean(1)  # (B, T): mean over the heads
         total = total + divergence[mask].mean()
     return total
 
@@ -96,8 +91,7 @@ class DistillationConfig:
 
     temperature: float = above(0, default=2.0)  # τ; the papers try 1, 2 and 5
     weight: float = share(default=0.7)  # w, of the soft labels; the labels have 1 − w
-    # w_z, of both; 0 in a first stage that copies hidden states alone
-    logits: float = at_least(0, default=1.0)
+    logits: float = at_least(0, default=1.0)  # w_z, of both; 0 in a first stage that copies hidden states alone
     hidden: float = at_least(0, default=0.0)  # w_h
     relations: float = at_least(0, default=0.0)  # w_r
     layers: tuple[tuple[int, int], ...] | None = None  # (student's, teacher's), from 1; None: spread evenly
@@ -111,10 +105,8 @@ class DistillationConfig:
 
 
 def even_layers(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
-    """((1, t_1), …, (student, teacher)): each student layer stands for an equal stretch of the teacher's.
-
-    Raises DistillationError for a student with more layers than its teacher.
-    """
+    """((1, t_1), …, (student, teacher)): each student layer stands for an equal stretch of the teacher's. Raises
+    DistillationError for a student with more layers than its teacher."""
     if student > teacher:
         raise DistillationError(f"a student of {student} layers has no counterpart in a teacher of {teacher}: name "
                                 "the pairs in DistillationConfig(layers=...)")
@@ -123,10 +115,8 @@ def even_layers(student: int, teacher: int) -> tuple[tuple[int, int], ...]:
 
 def check_pair(student, teacher, *, tokenizers: Sequence | None = None, states: bool = False) -> None:
     """Raises DistillationError unless a student can have the teacher's logits, and with `states` its states, as goal.
-
-    Both must have the same classes, in the same order. Inner states are compared token by token, so both must read
-    the same ids. tokenizers: the student's and the teacher's, where they are at hand.
-    """
+    Both must have the same classes, in the same order. Inner states are compared token by token, so both must read the
+    same ids. tokenizers: the student's and the teacher's, where they are at hand."""
     a, b = student.config, teacher.config
     if a.num_labels != b.num_labels:
         raise DistillationError(f"wrong teacher: it has {b.num_labels} classes and the student has {a.num_labels}. "
@@ -181,16 +171,15 @@ class Distillation(nn.Module):
         config, heads = self.config, self.config.relation_heads
         pairs = config.layers or even_layers(student.config.num_hidden_layers, teacher.config.num_hidden_layers)
         related = (config.relation_layers or pairs[-1]) if config.relations else None
+        wanted = [*pairs, related] if related else pairs
         for number, (of, network) in enumerate((("student", student), ("teacher", teacher))):
-            have = network.config.num_hidden_layers
-            asked = [p[number] for p in (*pairs, *((related,) if related else ()))]
+            have, asked = network.config.num_hidden_layers, [pair[number] for pair in wanted]
             if not all(0 <= n <= have for n in asked):
                 raise DistillationError(f"the {of} has {have} layers, and layer {max(asked)} is to be distilled")
-            if related and related[number] < 1:
+            if related and asked[-1] < 1:
                 raise DistillationError("relations are those of a layer: relation_layers counts from 1")
-            layer = network.bert.encoder.layer[related[number] - 1].attention.self if related else None
-            width = layer.query.out_features if related else heads
-            if width % heads:
+            query = network.bert.encoder.layer[asked[-1] - 1].attention.self.query if related else None
+            if query and (width := query.out_features) % heads:
                 raise DistillationError(f"the {of}'s {width} units cannot be cut into {heads} relation heads: choose a "
                                         "relation_heads that divides them")
         self.pairs, self.related = pairs if config.hidden else (), related
@@ -212,23 +201,19 @@ class Distillation(nn.Module):
         if config.logits and config.weight:
             goal = self.targets[batch["rows"].cpu()].to(logits.device)  # (B, k)
             terms["soft"] = soft_loss(logits, goal, config.temperature)
-        if self.collect:
-            terms.update(self._inner(batch))
-        return terms
-
-    def _inner(self, batch) -> dict[str, torch.Tensor]:
+        if not self.collect:
+            return terms
         (fast,), student = self._fast, batch["states"]
         fast.model.to(student.mask.device)
         with torch.no_grad():
             teacher = fast.states(self._wanted, **batch["inputs"])
-        terms = {}
         if self.pairs:
             terms["hidden"] = torch.stack([hidden_loss(student.hidden[s], teacher.hidden[t], student.mask,
                                                        self.projection) for s, t in self.pairs]).mean()
         if self.related:
             s, t = self.related
             terms["relations"] = relation_loss(student.relations[s], teacher.relations[t], student.mask,
-                                               self.config.relation_heads)
+                                               config.relation_heads)
         return terms
 
     def forward(self, logits, batch) -> torch.Tensor:

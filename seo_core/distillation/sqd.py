@@ -52,8 +52,7 @@ class SQDConfig:
     alpha_low: float = at_least(0, default=1.0)  # α of a student that has caught up: labels and teacher alike
     alpha_high: float = at_least(0, default=4.0)  # α of one that knows nothing
     smoothing: float = at_least(0, below=1, default=0.98)  # of the gap's running mean: about the last 50 batches
-    # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
-    error: float = at_least(0, default=1.0)
+    error: float = at_least(0, default=1.0)  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
     distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
     calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
 
@@ -81,9 +80,7 @@ def alpha_of(gap: float, reference: float, config: SQDConfig) -> float:
 
 class SQDLoss(torch.nn.Module):
     """L_Q + α L_KD for `fit`. targets: the teacher's logits (n, k) on `train`; the state is part of a checkpoint.
-
-    Raises DistillationError where no row is labelled: the gap is measured on labels.
-    """
+    Raises DistillationError where no row is labelled: the gap is measured on labels."""
 
     WINDOWS = 24  # points of the trace
     NAMES = ("alpha", "gap", "loss_q", "loss_kd", "error")
@@ -122,33 +119,23 @@ class SQDLoss(torch.nn.Module):
         turn = self.maps[int(self.step) % len(self.maps)]  # one map a step: a round of them is the mean
         error = self._model[0].quantizer.error(self._model[0], [turn])
         loss_q, loss_kd = task + self.config.error * error, self.kd(logits, batch)
-        if self.training:
-            self._follow(float(task.detach()), batch)
-        alpha = self.alpha
-        self._note(alpha, float(self.gap), float(loss_q.detach()), float(loss_kd.detach()), float(error.detach()))
-        return loss_q + alpha * loss_kd
-
-    def _follow(self, task: float, batch) -> None:
-        """gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the batch's labelled rows."""
-        known = batch["labels"].cpu() >= 0
-        if bool(known.any()):
-            student_loss = task * len(known) / int(known.sum())  # hard_loss divides by all rows
+        known = labels.cpu() >= 0
+        if self.training and bool(known.any()):  # gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the labelled rows
+            student_loss = float(task.detach()) * len(known) / int(known.sum())  # hard_loss divides by all rows
             gap = student_loss - float(self.teacher_loss[batch["rows"].cpu()][known].mean())
             self.gap.mul_(self.config.smoothing).add_((1 - self.config.smoothing) * gap)
-
-    def _note(self, *values: float) -> None:
-        window = min(int(self.step) * self.WINDOWS // max(self.steps, 1), self.WINDOWS - 1)
-        self.sums[window] += torch.tensor([*values, 1.0], dtype=torch.float64, device=self.sums.device)
+        alpha, window = self.alpha, min(int(self.step) * self.WINDOWS // max(self.steps, 1), self.WINDOWS - 1)
+        noted = [alpha, *(float(value.detach()) for value in (self.gap, loss_q, loss_kd, error)), 1.0]
+        self.sums[window] += torch.tensor(noted, dtype=torch.float64, device=self.sums.device)
         self.step += 1
+        return loss_q + alpha * loss_kd
 
     def trace(self, epochs: float) -> dict[str, list[float]]:
         """Window means over a run of `epochs`: "epoch" (at the window's end), and those of NAMES."""
-        count = self.sums[:, -1]
-        seen = torch.nonzero(count)[:, 0]
-        series = {"epoch": [float(epochs * (int(w) + 1) / self.WINDOWS) for w in seen]}
-        for column, name in enumerate(self.NAMES):
-            series[name] = [float(self.sums[w, column] / count[w]) for w in seen]
-        return series
+        seen = torch.nonzero(self.sums[:, -1])[:, 0].tolist()
+        means = (self.sums[seen, :-1] / self.sums[seen, -1:]).T.tolist()
+        return {"epoch": [float(epochs * (window + 1) / self.WINDOWS) for window in seen],
+                **dict(zip(self.NAMES, means, strict=True))}
 
 
 class SynergisticQuantizationDistillation:
@@ -157,9 +144,8 @@ class SynergisticQuantizationDistillation:
     def __init__(self, config: SQDConfig | None = None):
         self.config = config or SQDConfig()
 
-    def __call__(self, student, train, targets: np.ndarray, *, training, text=None, teacher=None,
-                 tokenizers=None, development=None, checkpoint_dir: str | Path | None = None,
-                 progress: bool = False) -> SQDResult:
+    def __call__(self, student, train, targets: np.ndarray, *, training, text=None, teacher=None, tokenizers=None,
+                 development=None, checkpoint_dir: str | Path | None = None, progress: bool = False) -> SQDResult:
         """Trains `student` in place on `train` and returns it, its scales and the trace.
 
         targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. text: an Encoded

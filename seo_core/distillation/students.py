@@ -20,11 +20,9 @@ from seo_core.pruning.structured import Removal, compensate, importance, remove
 
 
 def select_layers(teacher, layers: Sequence[int]):
-    """A network of the teacher's class with its layers at `layers` (from 0), in that order, and all else of it.
-
-    Weights are copied, the teacher stays as it is. Raises DistillationError for no layers, a layer that the
-    teacher has not, and one named twice.
-    """
+    """A network of the teacher's class with its layers at `layers` (from 0), in that order, and all else of it. Weights
+    are copied, the teacher stays as it is. Raises DistillationError for no layers, a layer that the teacher has not,
+    and one named twice."""
     if hasattr(teacher, "quantizer"):
         raise DistillationError("this network has step sizes, which belong to the layers that it has: take layers of "
                                 "the network before it was trained in integers, or of qat.detach(model)")

@@ -8,29 +8,12 @@ magnitude.py sets single weights to zero; structured.py scores and removes heads
 that within an accuracy threshold; distribution.py compares weight histograms.
 """
 
-from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig, AIPResult
-from seo_core.pruning.distribution import histograms, weight_shape_overlap
-from seo_core.pruning.magnitude import (
-    KeepMasks,
-    PruningError,
-    masks_by_magnitude,
-    prune,
-    sparsity,
-    stored_bytes,
-)
-from seo_core.pruning.structured import (
-    Importance,
-    NothingLeft,
-    Removal,
-    choose,
-    compensate,
-    encoder_weights,
-    importance,
-    mask,
-    remove,
-    shapes,
-)
+from seo_core.lazy import lazy
 
-__all__ = ["AIPConfig", "AIPResult", "AdaptiveIterativePruning", "Importance", "KeepMasks", "NothingLeft",
-           "PruningError", "Removal", "choose", "compensate", "encoder_weights", "histograms", "importance", "mask",
-           "masks_by_magnitude", "prune", "remove", "shapes", "sparsity", "stored_bytes", "weight_shape_overlap"]
+_HOME = {
+    "aip": "AIPConfig AIPResult AdaptiveIterativePruning",
+    "distribution": "histograms weight_shape_overlap",
+    "magnitude": "KeepMasks PruningError masks_by_magnitude prune sparsity stored_bytes",
+    "structured": "Importance NothingLeft Removal choose compensate encoder_weights importance mask remove shapes",
+}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

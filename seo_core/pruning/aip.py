@@ -46,18 +46,9 @@ from seo_core.checks import at_least, check, check_number, one_of
 from seo_core.evaluation import predict
 from seo_core.files import digest, write, writing
 from seo_core.models import backbone
+from seo_core.pruning import structured
 from seo_core.pruning.magnitude import PruningError
-from seo_core.pruning.structured import (
-    SCORES,
-    NothingLeft,
-    check_units,
-    choose,
-    compensate,
-    encoder_weights,
-    importance,
-    remove,
-    shapes,
-)
+from seo_core.pruning.structured import SCORES, NothingLeft, check_units, choose, encoder_weights, remove
 from seo_core.training import TrainingConfig, classification_loss, fit
 
 PASSES = "passes over the training pairs"
@@ -74,12 +65,9 @@ class AIPConfig:
     step: float = at_least(0, below=1, default=0.1)  # removed by the first step
     floor: float = at_least(0, below=1, default=0.025)  # a step below this is not tried: two halvings
     target: float = at_least(0, below=1, default=0.6)  # enough is removed; the goal of the book's own table
-    # passes after each step: short, it only has to tell a good step from a bad one
-    recovery: float = at_least(0, unit=PASSES, default=0.4)
-    # passes kept back for after the last step, as many as the baseline had; 0: no final training
-    final: float = at_least(0, unit=PASSES, default=3)
-    # passes in all, some 200 000 pairs of 30 000; the final training has what the steps leave
-    budget: float = at_least(0, unit=PASSES, default=6.5)
+    recovery: float = at_least(0, unit=PASSES, default=0.4)  # after each step: short, it only tells good from bad
+    final: float = at_least(0, unit=PASSES, default=3)  # for after the last step, as the baseline had; 0: none
+    budget: float = at_least(0, unit=PASSES, default=6.5)  # in all (200 000 pairs of 30 000); the end has the rest
     learning_rate: float = 5e-5  # of a recovery: half of the baseline's, each starts near where the last ended
     final_learning_rate: float = 1e-4  # the baseline's
     score_rows: int = 1024  # examples for scores and compensation
@@ -102,10 +90,8 @@ class AIPConfig:
 
 @dataclass
 class AIPResult:
-    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it.
-
-    The accuracies of a step that was more than there is to remove are None: nothing was removed or measured.
-    """
+    """What AIP found. `trace` has a dict per attempt, in order; `trace_table` shows it. The accuracies of a step that
+    was more than there is to remove are None: nothing was removed or measured."""
 
     model: object
     start: float  # P(θ_0), a fraction
@@ -194,33 +180,34 @@ class _Run:
     def goes_on(self) -> bool:
         """Whether another step is to be tried."""
         config = self.config
-        return not (self.done or self.step < config.floor - 1e-9
-                    or self.removed >= config.target - 1e-9
+        return not (self.done or self.step < config.floor - 1e-9 or self.removed >= config.target - 1e-9
                     or self.passes + config.recovery + config.final > config.budget + 1e-9)
 
     def attempt(self) -> None:
         """One step: removes, recovers, measures, and keeps or forgets it."""
         config, removal = self.config, self._choice()
         if removal is not None:
-            source = compensate(self.model, removal, self.scoring) if config.compensate and self.scoring else self.model
+            source = self.model
+            if config.compensate and self.scoring:
+                source = structured.compensate(source, removal, self.scoring)
             candidate = remove(source, **removal.units)
             before = self.measure(candidate)
             self._train(candidate, self._rows(), 1, config.learning_rate)
             self.passes += config.recovery
-            if not self._judge(candidate, before):
+            if not self._note(candidate, before):
                 self.step /= 2
         self.save()
 
     def _choice(self):
         """The units of this step; one that is more than there is to remove is noted and halved. None: at the floor."""
         config, left = self.config, encoder_weights(self.model)
-        scores = importance(self.model, config.score, self.scoring, seed=config.seed)
+        scores = structured.importance(self.model, config.score, self.scoring, seed=config.seed)
         while self.step >= config.floor - 1e-9:
             wanted = min(self.step, config.target - self.removed) * self.weights / left
             try:
                 return choose(self.model, scores, wanted, kinds=config.kinds, multiple=config.multiple)
             except NothingLeft:
-                self._note(self.model, accuracy=None)
+                self._note(self.model, fits=False)
                 self.step /= 2
         return None
 
@@ -233,32 +220,27 @@ class _Run:
         before, passes = self.accuracy, config.budget - self.passes
         self._train(candidate, *split_passes(len(self.train), passes, config.seed), config.final_learning_rate)
         self.passes += passes
-        self._judge(candidate, before, final=True)
+        self._note(candidate, before, final=True)
         self.done = True
         self.save()
 
-    def _judge(self, candidate, before: float, *, final: bool = False) -> bool:
-        """Measures what was trained, and keeps it where it is within T."""
-        row = self._note(candidate, self.measure(candidate), before, final=final)
+    def _note(self, network, before: float | None = None, *, final: bool = False, fits: bool = True) -> bool:
+        """Measures what was tried, notes it in the trace, and keeps it where it is within T. fits: False of a step that
+        was more than there is to remove."""
+        accuracy = self.measure(network) if fits else None
+        row = {"round": len(self.trace) + 1, "final": final, "step": 0.0 if final else self.step,
+               "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
+               "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
+               "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
+               **structured.shapes(network)}
+        self.trace.append(row)
         if row["accepted"]:
-            self.model = candidate
-        self.report(f"round {row['round']}: {'final training' if final else f'step {self.step:.3f}'}, "
-                    f"{row['removed']:.1%} removed, {row['points']:+.2f} points, "
-                    f"{'accepted' if row['accepted'] else 'rolled back'}")
+            self.model = network
+        said = (f", {row['removed']:.1%} removed, {row['points']:+.2f} points, "
+                f"{'accepted' if row['accepted'] else 'rolled back'}" if fits else
+                " is more than there is to remove, halved")
+        self.report(f"round {row['round']}: {'final training' if final else f'step {self.step:.3f}'}{said}")
         return row["accepted"]
-
-    def _note(self, network, accuracy: float | None, before: float | None = None, *, final: bool = False) -> dict:
-        """A row of the trace; accuracy None: of a step that was more than there is to remove."""
-        fits = accuracy is not None
-        self.trace.append({
-            "round": len(self.trace) + 1, "final": final, "step": 0.0 if final else self.step,
-            "removed": 1 - encoder_weights(network) / self.weights, "accuracy_before_recovery": before,
-            "accuracy": accuracy, "points": 100 * (accuracy - self.start) if fits else None,
-            "accepted": fits and within(accuracy, self.start, self.config.threshold), "passes": self.passes,
-            **shapes(network)})
-        if not fits:
-            self.report(f"round {len(self.trace)}: step {self.step:.3f} is more than there is to remove, halved")
-        return self.trace[-1]
 
     def _rows(self) -> np.ndarray:
         """The training pairs of this recovery: the next ones of an endless row of permutations."""
@@ -347,10 +329,8 @@ class _Run:
 
 
 def split_passes(n: int, passes: float, seed: int = 0) -> tuple[np.ndarray, int]:
-    """(rows, epochs) for `fit`: so many passes over n pairs, in whole epochs of equal length.
-
-    Where the number is broken, each epoch sees a random part of the pairs twice, or, below one pass, a part of them.
-    """
+    """(rows, epochs) for `fit`: so many passes over n pairs, in whole epochs of equal length. Where the number is
+    broken, each epoch sees a random part of the pairs twice, or, below one pass, a part of them."""
     epochs = max(1, int(passes))
     order = np.random.default_rng([seed, 109]).permutation(n)
     if passes <= 1:

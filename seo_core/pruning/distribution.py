@@ -54,23 +54,18 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def weight_shape_overlap(before, after, layers: Sequence[int] | None = None) -> pd.DataFrame:
-    """A row per layer that is left: layer (from 1), overlap, removed_weights and removed_mass (shares).
-
-    before, after: BERT classifiers, stock or compact. layers: which of `before`'s layers (from 0) `after` has, where
-    whole layers went. Raises PruningError where they do not fit.
-    """
-    rows = [(number + 1, overlap(w, v), 1 - len(v) / len(w), 1 - float(np.square(v, dtype=float).sum()
-                                                                       / np.square(w, dtype=float).sum()))
-            for number, w, v in _pairs(before, after, layers)]
+    """A row per layer that is left: layer (from 1), overlap, removed_weights and removed_mass (shares). before, after:
+    BERT classifiers, stock or compact. layers: which of `before`'s layers (from 0) `after` has, where whole layers
+    went. Raises PruningError where they do not fit."""
+    rows = [(number + 1, overlap(w, v), 1 - len(v) / len(w), 1 - np.square(v, dtype=float).sum()
+             / np.square(w, dtype=float).sum()) for number, w, v in _pairs(before, after, layers)]
     return pd.DataFrame(rows, columns=["layer", "overlap", "removed_weights", "removed_mass"])
 
 
 def histograms(before, after, layers: Sequence[int] | None = None) -> dict[str, list[float]]:
-    """Curves for a record: `histogram_centre`, and for each layer left `before layer k` and `after layer k`.
-
-    Both are in standard deviations of the layer *before* and in shares of its number of weights, so that the area
-    between the two curves is what was removed.
-    """
+    """Curves for a record: `histogram_centre`, and for each layer left `before layer k` and `after layer k`. Both are
+    in standard deviations of the layer *before* and in shares of its number of weights, so that the area between the
+    two curves is what was removed."""
     edges = np.linspace(-LIMIT, LIMIT, BINS + 1)
     curves = {"histogram_centre": ((edges[1:] + edges[:-1]) / 2).tolist()}
     for number, w, v in _pairs(before, after, layers):

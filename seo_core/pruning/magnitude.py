@@ -46,9 +46,8 @@ def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter
     """Name -> weight matrix that magnitude pruning looks at: the encoder's linear maps, and the word table."""
     if not hasattr(model, "base_model_prefix"):
         raise PruningError(f"a transformers model is pruned here, not {type(model).__name__}: pass the whole network")
-    base = getattr(model, model.base_model_prefix)
-    prefix = f"{model.base_model_prefix}."
-    weights = {f"{prefix}{name}.weight": module.weight for name, module in base.named_modules()
+    prefix = model.base_model_prefix
+    weights = {f"{prefix}.{name}.weight": module.weight for name, module in getattr(model, prefix).named_modules()
                if isinstance(module, torch.nn.Linear) and not name.startswith("pooler")}
     if embeddings:
         table = model.get_input_embeddings().weight
@@ -60,17 +59,14 @@ def matrices(model, *, embeddings: bool = False) -> dict[str, torch.nn.Parameter
 
 @torch.no_grad()
 def masks_by_magnitude(model, share: float, *, scope: str = "global", embeddings: bool = False) -> dict:
-    """Name -> bool mask in the matrix's shape, False where the weight goes; exactly ⌊share · n⌋ of n go.
-
-    n counts all matrices together (scope="global") or each by itself (scope="layer"). Raises PruningError for a share
-    outside [0, 1) and an unknown scope.
-    """
+    """Name -> bool mask in the matrix's shape, False where the weight goes; exactly ⌊share · n⌋ of n go. n counts all
+    matrices together (scope="global") or each by itself (scope="layer"). Raises PruningError for a share outside [0, 1)
+    and an unknown scope."""
     share = check_share(share)
     check_choice("scope", scope, SCOPES, PruningError)
     weights = matrices(model, embeddings=embeddings)
-    groups = [list(weights)] if scope == "global" else [[name] for name in weights]
     masks = {}
-    for names in groups:
+    for names in [list(weights)] if scope == "global" else [[name] for name in weights]:
         sizes = np.concatenate([weights[name].detach().abs().float().cpu().numpy().ravel() for name in names])
         kept = np.ones(len(sizes), bool)
         if count := math.floor(share * len(sizes) + 1e-9):
@@ -120,10 +116,8 @@ def sparsity(model, *, embeddings: bool = False) -> dict[str, float]:
 
 def stored_bytes(model, *, gzip: bool = True) -> dict[str, int]:
     """Bytes of the network's numbers in three ways of storing them; only the first can be loaded and run as it is.
-
     dense: as safetensors has them, zeros included. bitmap: one bit a weight saying whether it is there, and the ones
-    that are there (where that is shorter than dense). gzip: zlib, level 1, over the dense bytes; slow, some seconds.
-    """
+    that are there (where that is shorter than dense). gzip: zlib, level 1, over the dense bytes; slow, some seconds."""
     dense = bitmap = packed = 0
     for tensor in model.state_dict().values():
         array = np.ascontiguousarray(tensor.detach().cpu().numpy())

@@ -36,6 +36,7 @@ import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -63,11 +64,6 @@ class Importance:
     layers: np.ndarray  # (layers,)
     score: str
 
-    @property
-    def comparable(self) -> bool:
-        """Whether scores of different kinds of units are in the same unit (that of the loss, squared)."""
-        return self.score == "taylor"
-
 
 @dataclass(frozen=True)
 class Removal:
@@ -92,8 +88,7 @@ def encoder_weights(model) -> int:
 def shapes(model) -> dict[str, list[int]]:
     """The sizes of each layer that is there: heads and neurons."""
     _layers(model)
-    heads, neurons, _ = layer_sizes(model.config)
-    return {"heads": heads, "neurons": neurons}
+    return dict(zip(("heads", "neurons"), layer_sizes(model.config)[:2], strict=True))
 
 
 def _layers(model):
@@ -103,16 +98,10 @@ def _layers(model):
     return model.bert.encoder.layer
 
 
-# ---------------------------------------------------------------------------------------------
-# Scores
-
-
 def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 32, seed: int = 0) -> Importance:
     """Scores of every head, neuron and layer; `encoded`: n labelled examples from training or development data.
-
     magnitude and random need no examples; activation needs no labels. The network is left as it was (weights, mode,
-    gradients). Raises PruningError for an unknown score, and for examples that are missing or have no labels.
-    """
+    gradients). Raises PruningError for an unknown score, and for examples that are missing or have no labels."""
     check_choice("score", score, SCORES, PruningError)
     layers, size = _layers(model), layer_sizes(model.config)[2]
     if encoded is not None:
@@ -128,23 +117,21 @@ def importance(model, score: str = "taylor", encoded=None, *, batch_size: int = 
     if score == "taylor" and (encoded.labels < 0).any():
         raise PruningError("the score 'taylor' needs labelled examples, and some have the label −1: leave them out, or "
                            "take score='activation'")
-    sums = (_taylor if score == "taylor" else _activation)(model, encoded, batch_size, size)
-    return Importance(*sums, score)
+    return Importance(*(_taylor if score == "taylor" else _activation)(model, encoded, batch_size, size), score)
 
 
 @torch.no_grad()
 def _by_magnitude(layers, size: int) -> Importance:
     heads, neurons, whole = [], [], []
     for layer in layers:
-        attention = layer.attention.self
-        rows = torch.cat([t for m in (attention.query, attention.key, attention.value)
-                          for t in (m.weight, m.bias[:, None])] + [layer.attention.output.dense.weight.T], 1)
-        heads.append(rows.unflatten(0, (-1, size)).square().sum((1, 2)).sqrt())  # of (h s, 4 d + 3)
-        into, out = layer.intermediate.dense, layer.output.dense
-        neurons.append(torch.cat([into.weight, into.bias[:, None], out.weight.T], 1).norm(dim=1))  # of (f, 2 d + 1)
+        own, into, out = layer.attention.self, layer.intermediate.dense, layer.output.dense
+        rows = torch.cat([t for m in (own.query, own.key, own.value) for t in (m.weight, m.bias[:, None])]
+                         + [layer.attention.output.dense.weight.T], 1)  # (h s, 4 d + 3)
+        heads.append(_array(rows.unflatten(0, (-1, size)).square().sum((1, 2)).sqrt()))
+        neurons.append(_array(torch.cat([into.weight, into.bias[:, None], out.weight.T], 1).norm(dim=1)))
         flat = torch.cat([p.flatten() for n, p in layer.named_parameters() if n.endswith("weight") and p.ndim == 2])
         whole.append(float(flat.square().mean().sqrt()))
-    return Importance([_array(h) for h in heads], [_array(n) for n in neurons], np.array(whole), "magnitude")
+    return Importance(heads, neurons, np.array(whole), "magnitude")
 
 
 def _array(values: torch.Tensor) -> np.ndarray:
@@ -154,35 +141,25 @@ def _array(values: torch.Tensor) -> np.ndarray:
 @contextlib.contextmanager
 def _captured(model):
     """Layer by layer, what the outgoing maps read and what the layer reads and returns, in the last forward pass.
-
-    Yields a dict: "context" -> [(B, T, h s)], "active" -> [(B, T, f)], "input" and "output" -> [(B, T, d)].
-    """
+    Yields a dict: "context" -> [(B, T, h s)], "active" -> [(B, T, f)], "input" and "output" -> [(B, T, d)]."""
     layers = _layers(model)
     states = {name: [None] * len(layers) for name in ("context", "active", "input", "output")}
 
-    def keep(name, number):
-        def hook(_, arguments, output=None):
-            tensor = arguments[0] if output is None else output[0] if isinstance(output, tuple) else output
-            if torch.is_grad_enabled() and not tensor.requires_grad:
-                tensor.requires_grad_(True)
-            states[name][number] = tensor
+    def keep(name, number, _, arguments, output=None):
+        tensor = arguments[0] if output is None else output[0] if isinstance(output, tuple) else output
+        if torch.is_grad_enabled() and not tensor.requires_grad:
+            tensor.requires_grad_(True)
+        states[name][number] = tensor
 
-        return hook
-
-    handles = []
-    for number, layer in enumerate(layers):
-        for name, module in (("context", layer.attention.output.dense), ("active", layer.output.dense),
-                             ("input", layer)):
-            handles.append(module.register_forward_pre_hook(keep(name, number)))
-        handles.append(layer.register_forward_hook(keep("output", number)))
-    was_training = model.training
-    model.eval()
-    try:
+    with contextlib.ExitStack() as after:
+        after.callback(model.train, model.training)
+        for number, layer in enumerate(layers):
+            read = {"context": layer.attention.output.dense, "active": layer.output.dense, "input": layer}
+            for name, module in read.items():
+                after.enter_context(module.register_forward_pre_hook(partial(keep, name, number)))
+            after.enter_context(layer.register_forward_hook(partial(keep, "output", number)))
+        model.eval()
         yield states
-    finally:
-        model.train(was_training)
-        for handle in handles:
-            handle.remove()
 
 
 def _batches(encoded, batch_size: int, device):
@@ -234,10 +211,6 @@ def _activation(model, encoded, batch_size: int, size: int):
     return heads, neurons, np.array(away) / tokens
 
 
-# ---------------------------------------------------------------------------------------------
-# Choice
-
-
 def choose(model, scores: Importance, share: float, *, kinds: Iterable[str] = ("heads", "neurons"),
            multiple: int = 16) -> Removal:
     """The units of the lowest score per weight that together hold `share` of the encoder's weights, or a little more.
@@ -252,36 +225,30 @@ def choose(model, scores: Importance, share: float, *, kinds: Iterable[str] = ("
     if [*map(len, scores.heads)] != heads or [*map(len, scores.neurons)] != neurons or len(scores.layers) != len(heads):
         raise PruningError("these scores are those of another network: take importance(model) of the one that is "
                            "pruned, after every removal anew")
-    total, want = encoder_weights(model), share * encoder_weights(model)
-    d = model.config.hidden_size
+    total, d = encoder_weights(model), model.config.hidden_size
+    want, removed = share * total, 0
     cost = {"heads": size * (4 * d + 3), "neurons": 2 * d + 1}
     spare = {"heads": [h - 1 for h in heads], "neurons": [f - multiple for f in neurons]}
     whole = [sum(p.numel() for p in layer.parameters()) for layer in _layers(model)]
-    gone = {"heads": [[] for _ in heads], "neurons": [[] for _ in neurons], "layers": []}
-    removed = 0
+    gone, stay = {kind: [[] for _ in whole] for kind in cost}, [*range(len(whole))]
     for kind, layer, unit in _ranked(scores, kinds, cost, whole):
         if removed >= want:
             break
-        if layer in gone["layers"]:
-            continue
-        if kind == "layers":
-            if len(gone["layers"]) < len(whole) - 1:
-                removed += whole[layer] - sum(cost[k] * len(gone[k][layer]) for k in cost)
-                gone["layers"].append(layer)
-        elif len(gone[kind][layer]) < spare[kind][layer]:
+        if kind == "layers" and len(stay) > 1:
+            removed += whole[layer] - sum(cost[k] * len(gone[k][layer]) for k in cost)
+            stay.remove(layer)
+        elif kind != "layers" and layer in stay and len(gone[kind][layer]) < spare[kind][layer]:
             gone[kind][layer].append(unit)
             removed += cost[kind]
     for have, values, units in zip(neurons, scores.neurons, gone["neurons"], strict=True):
         if units:  # and the next lowest, until a multiple is left
-            left = (have - len(units)) // multiple * multiple
-            units[:] = np.argsort(values, kind="stable")[: have - left].tolist()
-    stay = [n for n in range(len(whole)) if n not in gone["layers"]]
-    removed = sum(whole[n] for n in gone["layers"]) + sum(cost[k] * len(gone[k][n]) for k in cost for n in stay)
+            units[:] = np.argsort(values, kind="stable")[: have - (have - len(units)) // multiple * multiple].tolist()
+    out = [n for n in range(len(whole)) if n not in stay]
+    removed = sum(whole[n] for n in out) + sum(cost[k] * len(gone[k][n]) for k in cost for n in stay)
     if removed < want:
         raise NothingLeft(f"{share:.0%} of the encoder's weights cannot be removed as {' and '.join(kinds)}: "
                           f"{removed / total:.0%} is all there is. Ask for less, or let layers go too")
-    return Removal(*({n: sorted(gone[k][n]) for n in stay if gone[k][n]} for k in cost), sorted(gone["layers"]),
-                   removed / total)
+    return Removal(*({n: sorted(gone[k][n]) for n in stay if gone[k][n]} for k in cost), out, removed / total)
 
 
 def check_units(kinds: Iterable[str], multiple: int) -> tuple[str, ...]:
@@ -300,13 +267,9 @@ def _ranked(scores: Importance, kinds, cost: dict, whole: list[int]) -> list[tup
         by_layer = [[s] for s in scores.layers] if kind == "layers" else getattr(scores, kind)
         weights = whole if kind == "layers" else [cost[kind]] * len(by_layer)
         per_weight = np.concatenate([np.asarray(s, float) / w for s, w in zip(by_layer, weights, strict=True)])
-        values.append(per_weight / (1.0 if scores.comparable else per_weight.mean() or 1.0))
+        values.append(per_weight / (1.0 if scores.score == "taylor" else per_weight.mean() or 1.0))
         units += [(kind, layer, unit) for layer, s in enumerate(by_layer) for unit in range(len(s))]
     return [units[i] for i in np.argsort(np.concatenate(values), kind="stable")]
-
-
-# ---------------------------------------------------------------------------------------------
-# Removal
 
 
 def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
@@ -340,9 +303,7 @@ def remove(model, *, heads: Mapping[int, Iterable[int]] | None = None,
     small.load_state_dict(state)
     for name, buffer in model.named_buffers():  # positions and segments, which no file holds
         small.get_buffer(name).copy_(buffer)
-    for mark in ("random_weights", "fresh_head"):
-        if getattr(model, mark, False):
-            setattr(small, mark, True)
+    vars(small).update({mark: True for mark in ("random_weights", "fresh_head") if getattr(model, mark, False)})
     return small.train(model.training)
 
 
@@ -363,33 +324,28 @@ def _staying(model, heads, neurons, layers) -> dict[int, tuple[list[int], list[i
     """Layer -> (heads, neurons) that stay, in order, for the layers that stay."""
     have, asked = shapes(model), {"heads": heads or {}, "neurons": neurons or {}}
     count = len(have["heads"])
-    gone = _numbers(layers, count, "layer", "the network")
+    kept = _left(layers, count, "layer", "the network")
     for kind, wanted in asked.items():
         if not isinstance(wanted, Mapping):
             raise PruningError(f"{kind} are given by layer, such as {kind}={{0: [1, 2]}}, got {wanted!r}")
-        _numbers(wanted, count, "layer", "the network")
-    if len(gone) == count:
+        _left(wanted, count, "layer", "the network")
+    if not kept:
         raise PruningError(f"all {count} layers would go: keep one")
-    stay = {}
-    for layer in (n for n in range(count) if n not in gone):
-        left = []
-        for kind, wanted in asked.items():
-            size = have[kind][layer]
-            cut = _numbers(wanted.get(layer, ()), size, kind[:-1], f"layer {layer}")
-            if len(cut) == size:
-                raise PruningError(f"all {size} {kind} of layer {layer} would go: keep one, or remove the whole layer "
-                                   f"with layers=[{layer}]")
-            left.append([n for n in range(size) if n not in cut])
-        stay[layer] = tuple(left)
+    stay = {n: tuple(_left(wanted.get(n, ()), have[kind][n], kind[:-1], f"layer {n}") for kind, wanted in asked.items())
+            for n in kept}
+    for layer, left in stay.items():
+        if empty := [kind for kind, units in zip(asked, left, strict=True) if not units]:
+            raise PruningError(f"all {have[empty[0]][layer]} {empty[0]} of layer {layer} would go: keep one, or remove "
+                               f"the whole layer with layers=[{layer}]")
     return stay
 
 
-def _numbers(wanted: Iterable[int], count: int, what: str, where: str) -> set[int]:
+def _left(wanted: Iterable[int], count: int, what: str, where: str) -> list[int]:
+    """The numbers below `count` without those wanted, each of which has to be one of them."""
     numbers = {int(n) for n in wanted}
-    wrong = sorted(n for n in numbers if not 0 <= n < count)
-    if wrong:
+    if wrong := sorted(numbers - {*range(count)}):
         raise PruningError(f"{where} has no {what} {wrong[0]}: its {count} are numbered from 0")
-    return numbers
+    return [n for n in range(count) if n not in numbers]
 
 
 def _outgoing(layer, heads: list[int], neurons: list[int], size: int) -> dict[str, tuple]:
@@ -402,11 +358,9 @@ def _outgoing(layer, heads: list[int], neurons: list[int], size: int) -> dict[st
 @torch.no_grad()
 def mask(model, *, heads: Mapping[int, Iterable[int]] | None = None,
          neurons: Mapping[int, Iterable[int]] | None = None):
-    """A copy of the network in which these units are still there and their outputs count nothing.
-
-    The columns of the outgoing maps that read them are zero. This is what "pruning" often means: the same logits as
-    `remove`, the same file size and time as before. Whole layers cannot be switched off by zeros.
-    """
+    """A copy of the network in which these units are still there and their outputs count nothing. The columns of the
+    outgoing maps that read them are zero. This is what "pruning" often means: the same logits as `remove`, the same
+    file size and time as before. Whole layers cannot be switched off by zeros."""
     stay, size = _staying(model, heads, neurons, ()), layer_sizes(model.config)[2]
     copied = copy.deepcopy(model)
     for number, layer in enumerate(_layers(copied)):

@@ -17,8 +17,10 @@ attention, the ranges are the first token's alone.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,8 +42,7 @@ class CalibrationConfig:
 
     method: str = one_of(METHODS, default="mse")
     percentile: float = above(50, most=100, default=99.99)  # share of the values inside, in percent
-    # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
-    examples: int = at_least(1, default=512)
+    examples: int = at_least(1, default=512)  # of the texts given, evenly spread: some 20 000 tokens of MultiNLI
     batch_size: int = at_least(1, default=32)
     per_channel: bool = True  # weight scales; False: one per matrix, for comparison
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
@@ -51,62 +52,39 @@ class CalibrationConfig:
 
 
 def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales:
-    """Scales of `model` (BERT or compact BERT classifier) from the texts `encoded`, whose labels are not read.
-
-    Raises QuantizationError for another network, an empty calibration set, and activations that are not finite.
-    """
+    """Scales of `model` (BERT or compact BERT classifier) from the texts `encoded`, whose labels are not read. Raises
+    QuantizationError for another network, an empty calibration set, and activations that are not finite."""
     config = config or CalibrationConfig()
     check_classifier(model, "calibrate")
     if len(encoded) == 0:
         raise QuantizationError("the calibration set is empty: pass some hundred training texts, "
                                 "such as bench.encoded('train')")
-    rows = np.unique(np.linspace(0, len(encoded) - 1, min(config.examples, len(encoded))).astype(int))
-    part = encoded.take(rows)
-    ranges = _extremes(model, part, config.batch_size)
-    for name, (low, high) in ranges.items():
-        if not np.isfinite([low, high]).all():
+    part = encoded.take(np.unique(np.linspace(0, len(encoded) - 1, min(config.examples, len(encoded))).astype(int)))
+    ranges, counts = {}, {}  # by linear map: (smallest, largest value), and how many values are in each bin between
+
+    def widen(name: str, values: torch.Tensor) -> None:
+        (low, high), (least, most) = ranges.get(name, (np.inf, -np.inf)), values.aminmax()
+        ranges[name] = float(np.minimum(low, float(least))), float(np.maximum(high, float(most)))  # NaN remains
+
+    def count(name: str, values: torch.Tensor) -> None:
+        low, high = ranges[name]
+        if high > low:
+            counts[name] = counts.get(name, 0) + torch.histc(values, BINS, low, high).double()
+
+    _observe(model, part, config.batch_size, widen)
+    for name, ends in ranges.items():
+        if not np.isfinite(ends).all():
             raise QuantizationError(f"the input of {name} is not finite on the calibration texts: the network has "
                                     "diverged. Train it again before quantising")
     if config.method != "minmax":
+        _observe(model, part, config.batch_size, count)
         choose = _percentile_range if config.method == "percentile" else _mse_range
-        for name, counts in _histograms(model, part, config.batch_size, ranges).items():
-            if counts.any():
-                ranges[name] = choose(counts.numpy(), *ranges[name], config)
+        ranges |= {name: choose(found.numpy(), *ranges[name], config) for name, found in counts.items()}
     scale = scheme.weight_scales if config.per_channel else scheme.tensor_scale
     weights = {name: scale(module.weight.detach().float().cpu().numpy())
                for name, module in linear_maps(model).items()}
     return Scales({name: scheme.activation_parameters(low, high) for name, (low, high) in ranges.items()}, weights,
                   config.embedding_bits)
-
-
-# ---------------------------------------------------------------------------------------------
-# What the texts reach
-
-
-def _extremes(model, encoded, batch_size: int) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value by linear map, NaN where there is one."""
-    ranges = {}
-
-    def widen(name: str, values: torch.Tensor) -> None:
-        low, high = ranges.get(name, (np.inf, -np.inf))
-        least, most = values.aminmax()
-        ranges[name] = float(np.minimum(low, float(least))), float(np.maximum(high, float(most)))
-
-    _observe(model, encoded, batch_size, widen)
-    return ranges
-
-
-def _histograms(model, encoded, batch_size: int, ranges: dict[str, tuple[float, float]]) -> dict[str, torch.Tensor]:
-    """Counts (BINS,) of values in bins between the extremes, by linear map; all 0 where these are equal."""
-    counts = {name: torch.zeros(BINS, dtype=torch.float64) for name in ranges}
-
-    def count(name: str, values: torch.Tensor) -> None:
-        low, high = ranges[name]
-        if high > low:
-            counts[name] += torch.histc(values, BINS, low, high).double()
-
-    _observe(model, encoded, batch_size, count)
-    return counts
 
 
 def observed_maps(model) -> dict[str, bool]:
@@ -120,33 +98,25 @@ def observed_maps(model) -> dict[str, bool]:
 def _observe(model, encoded, batch_size: int, observer) -> None:
     """Runs `model` over the texts and calls observer(name, values) with the real inputs of each linear map."""
     check_fits(model, encoded)
-    device, was_training = next(model.parameters()).device, model.training
-    mask, hooks = {}, []
+    device, mask = next(model.parameters()).device, {}
 
-    def watch(name: str, first_only: bool):
-        def hook(module, inputs):
-            x = inputs[0].detach().float()  # (B, T, d), or (B, d) for the pooler
-            if x.ndim == 3:
-                x = x[:, 0] if first_only else x[mask["real"]]
-            observer(name, x.cpu())
+    def hook(name: str, first_only: bool, module, inputs):
+        x = inputs[0].detach().float()  # (B, T, d), or (B, d) for the pooler
+        if x.ndim == 3:
+            x = x[:, 0] if first_only else x[mask["real"]]
+        observer(name, x.cpu())
 
-        return hook
-
-    try:
+    with contextlib.ExitStack() as after, torch.inference_mode():
+        after.callback(model.train, model.training)
         for name, first_only in observed_maps(model).items():
-            hooks.append(model.get_submodule(name).register_forward_pre_hook(watch(name, first_only)))
+            after.enter_context(model.get_submodule(name).register_forward_pre_hook(partial(hook, name, first_only)))
         model.eval()
         order = np.argsort(-encoded.lengths, kind="stable")  # texts of like length together
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                batch = encoded.batch(order[start : start + batch_size], device)
-                batch.pop("labels")
-                mask["real"] = batch["attention_mask"].bool()
-                model(**batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.train(was_training)
+        for start in range(0, len(order), batch_size):
+            batch = encoded.batch(order[start : start + batch_size], device)
+            batch.pop("labels")
+            mask["real"] = batch["attention_mask"].bool()
+            model(**batch)
 
 
 def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarray:
@@ -156,16 +126,11 @@ def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarra
     return np.concatenate(read) if read else np.empty(0, np.float32)
 
 
-# ---------------------------------------------------------------------------------------------
-# Ranges from a histogram: counts (BINS,) between low and high
-
-
 def _percentile_range(counts: np.ndarray, low: float, high: float, config: CalibrationConfig) -> tuple[float, float]:
     """The range that leaves (100 − percentile) / 2 percent out at each end, to a bin's width outwards."""
     share, tail = np.cumsum(counts) / counts.sum(), (1 - config.percentile / 100) / 2
     width = (high - low) / BINS
-    first = np.searchsorted(share, tail, side="right")
-    last = np.searchsorted(share, 1 - tail, side="left")
+    first, last = np.searchsorted(share, tail, side="right"), np.searchsorted(share, 1 - tail, side="left")
     return low + width * first, low + width * (min(last, BINS - 1) + 1)
 
 
@@ -188,16 +153,10 @@ def _mse_range(counts: np.ndarray, low: float, high: float, config: CalibrationC
     return float(a), float(b)
 
 
-# ---------------------------------------------------------------------------------------------
-# The integer network, emulated in fp32
-
-
 class Emulated(nn.Module):
-    """A copy of a network that quantises and dequantises where the exported integer graph quantises.
-
-    Same logits as that graph up to fp32 rounding, at the speed of fp32: for accuracy before export, and to test it.
-    Weights are replaced once; activations pass through `scheme` on their way into each linear map.
-    """
+    """A copy of a network that quantises and dequantises where the exported integer graph quantises. Same logits as
+    that graph up to fp32 rounding, at the speed of fp32: for accuracy before export, and to test it. Weights are
+    replaced once; activations pass through `scheme` on their way into each linear map."""
 
     def __init__(self, model, scales: Scales):
         super().__init__()
@@ -208,18 +167,15 @@ class Emulated(nn.Module):
             for name, module in linear_maps(self.network).items():
                 steps = scales.steps_of(name, module.weight.detach())
                 module.weight.copy_(scheme.dequantize_weight(scheme.quantize_weight(module.weight, steps), steps))
-                module.register_forward_pre_hook(_through(*scales.range_of(name)))
+                module.register_forward_pre_hook(partial(_through, *scales.range_of(name)))
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k)."""
         return self.network(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
 
 
-def _through(scale: float, zero: int):
-    def hook(module, inputs):
-        return (scheme.dequantize_activation(scheme.quantize_activation(inputs[0], scale, zero), scale, zero),)
-
-    return hook
+def _through(scale: float, zero: int, module, inputs):
+    return (scheme.dequantize_activation(scheme.quantize_activation(inputs[0], scale, zero), scale, zero),)
 
 
 def emulate(model, scales: Scales) -> Emulated:

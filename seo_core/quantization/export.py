@@ -2,9 +2,9 @@
 
     export_onnx(model, "model.onnx", ExportConfig("int8-static", embedding_bits=8), scales=calibrate(model, encoded))
 
-The graph is written directly from the weights. BERT is a short, fixed list of operators, and a network whose layers
-differ in heads and FFN width is no harder than a uniform one; tracing exporters and the fusion passes that follow
-them know one head count per model. Inputs input_ids, attention_mask, token_type_ids: int64 (B, T), any B and T. Output
+The graph is written directly from the weights: BERT is a short, fixed list of operators, and a network whose layers
+differ in heads and FFN width is no harder than a uniform one (tracing exporters and the fusion passes that follow them
+know one head count per model). Inputs input_ids, attention_mask, token_type_ids: int64 (B, T), any B and T. Output
 logits: float32 (B, k). What makes the file fast, on top of integers:
 
 1. *Last layer, first token only*, as in `fastpath`: keys and values for every token, the rest for what is read.
@@ -14,14 +14,13 @@ logits: float32 (B, k). What makes the file fast, on top of integers:
    the three; so it is in the library's int8 file.)
 4. *Position and segment in one table*, so that embedding is two look-ups and one addition.
 
-Two operator sets: "onnxruntime" has two of ONNX Runtime's own operators (com.microsoft: MatMulIntegerToFloat,
-FusedMatMul). Its MultiHeadAttention and SkipLayerNormalization are *not* used: on a CPU they took more time than the
-plain operators that they stand for (ONNX Runtime 1.31.1, three layers in int8, a batch of 32 on one thread, one trial:
-42 ms of CPU time with both, 26 with neither; SkipLayerNormalization alone cost 11). Nor is GatherBlockQuantized, which
-looks up 4-bit words: 5.5 ms of the 30 that the four layers of `sqd` took (32 × 40 tokens, one thread); Gather,
-BitwiseAnd and BitShift in its place 0.8, with equal logits to the last bit.
-"standard" has operators of ONNX itself only, static quantisation as QuantizeLinear/DequantizeLinear pairs: what
-OpenVINO and other runtimes read.
+Of ONNX Runtime's own operators (com.microsoft), "onnxruntime" has MatMulIntegerToFloat and FusedMatMul. Not used, as on
+a CPU they took more time than the plain operators that they stand for (ONNX Runtime 1.31.1, one thread, one trial):
+MultiHeadAttention and SkipLayerNormalization (three layers in int8, a batch of 32: 42 ms of CPU time with both, 26 with
+neither; SkipLayerNormalization alone cost 11) and GatherBlockQuantized, which looks up 4-bit words (5.5 ms of the 30
+of `sqd`'s four layers on 32 × 40 tokens; Gather, BitwiseAnd and BitShift in its place 0.8, with equal logits to the
+last bit). "standard" has operators of ONNX itself only, static quantisation as QuantizeLinear/DequantizeLinear pairs:
+what OpenVINO and other runtimes read.
 
 Padded positions get no attention, so padding changes no logit in fp32 and int8-static. In int8-dynamic an activation's
 range is taken over the whole batch, padded positions and the other texts included: logits then depend, slightly, on
@@ -39,7 +38,6 @@ import tempfile
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -52,6 +50,7 @@ from seo_core.quantization.scheme import QuantizationError, Scales, linear_maps
 PRECISIONS = ("fp32", "int8-dynamic", "int8-static")
 OPERATORS = ("onnxruntime", "standard")
 OPSET, IR = 21, 10  # read by ONNX Runtime 1.20 and OpenVINO 2024.5 and later
+OWN, DOMAIN = ("FusedMatMul", "MatMulIntegerToFloat"), "com.microsoft"  # ONNX Runtime's own operators
 MASKED = -1e4  # added to the score of a padded position: exp of it is 0 in fp32
 
 
@@ -60,8 +59,7 @@ class ExportConfig:
     """How `export_onnx` writes. Unknown keys raise, as for any dataclass."""
 
     precision: str = one_of(PRECISIONS, default="int8-static")
-    # of the word table: 32 | 8 (per row) | 4 (per block of 32 values)
-    embedding_bits: int = one_of(scheme.EMBEDDING_BITS, default=8)
+    embedding_bits: int = one_of(scheme.EMBEDDING_BITS, default=8)  # of the words: 32 | 8 by row | 4 by block of 32
     per_channel: bool = True  # a scale per output channel; False: one per matrix, for comparison
     operators: str = one_of(OPERATORS, default="onnxruntime")  # onnxruntime (fused) | standard (any runtime)
     max_length: int | None = None  # positions kept in the file, 1.5 kB each at hidden size 384; None: all
@@ -87,11 +85,9 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
     if not path.parent.is_dir():
         raise QuantizationError(f"cannot write {path.name}: there is no folder {path.parent}. Make it, or choose "
                                 "another")
-    _check_fitted(model, untrained)
-    network = _read(model, config, scales)
-    graph = _Graph(config.operators == "onnxruntime")
-    _classifier(graph, network)
-    proto = graph.finish(network)
+    scales = scales if config.precision == "int8-static" else None
+    _check_trained(model, scales, untrained)
+    proto = _Graph(model, config, scales).proto()
     onnx.checker.check_model(proto)
     with writing(path.name, QuantizationError):
         write(path, proto.SerializeToString())
@@ -101,8 +97,7 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
 export = export_onnx  # by its short name, `seo_core.quantization.export.export`
 
 
-def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False,
-                   untrained: bool = False) -> Path:
+def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, untrained: bool = False) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
@@ -118,15 +113,23 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    _check_fitted(model, untrained)
-    _check_steps(model, None)
-    paths = {kind: Path(path) for kind, path in paths.items()}
-    with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, _silent():
+    _check_trained(model, None, untrained)
+    paths, about = {kind: Path(path) for kind, path in paths.items()}, model.config
+    with (tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as folder, contextlib.ExitStack() as after,
+          warnings.catch_warnings(action="ignore")):  # about tracing, deprecation and pre-processing; logged ones too
+        after.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.WARNING)
         steps = {kind: Path(folder) / f"{number}.onnx" for number, kind in enumerate(paths)}
         traced = Path(folder) / "traced.onnx"
         _torch_export(model, traced)
         for (int8, fuse), step in steps.items():
-            source = _fused(model.config, traced, step.with_suffix(".fused")) if fuse else traced
+            source = traced
+            if fuse:
+                from onnxruntime.transformers import optimizer
+
+                source = step.with_suffix(".fused")
+                optimizer.optimize_model(str(traced), model_type="bert", opt_level=0, hidden_size=about.hidden_size,
+                                         num_heads=about.num_attention_heads).save_model_to_file(str(source))
             if int8:
                 quantize_dynamic(source, step, per_channel=True, weight_type=QuantType.QInt8,
                                  extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
@@ -137,14 +140,6 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
     return paths
 
 
-def _fused(about, source: Path, target: Path) -> Path:
-    from onnxruntime.transformers import optimizer
-
-    optimizer.optimize_model(str(source), model_type="bert", opt_level=0, num_heads=about.num_attention_heads,
-                             hidden_size=about.hidden_size).save_model_to_file(str(target))
-    return target
-
-
 def _torch_export(model, path: Path) -> None:
     import torch
 
@@ -153,11 +148,10 @@ def _torch_export(model, path: Path) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).logits
+        def forward(self, *inputs):
+            return self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
 
-    example = torch.ones(2, 8, dtype=torch.int64)
-    was_training = model.training
+    example, was_training = torch.ones(2, 8, dtype=torch.int64), model.training
     axes = {**{name: {0: "batch", 1: "tokens"} for name in INPUTS}, "logits": {0: "batch"}}
     try:  # the tracing exporter: the graph of the newer one does not get through quantize_dynamic's shape inference
         torch.onnx.export(Logits().eval(), (example, example, 0 * example), str(path), input_names=list(INPUTS),
@@ -166,78 +160,17 @@ def _torch_export(model, path: Path) -> None:
         model.train(was_training)
 
 
-@contextlib.contextmanager
-def _silent():
-    """Without the exporters' warnings about tracing, deprecation and pre-processing."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
-
-
 def bytes_by_part(path: str | Path) -> dict[str, int]:
     """Where the bytes of a file of `export_onnx` are: word table, positions, encoder, head, and the graph itself."""
     import onnx
 
-    sizes = dict.fromkeys(("word table", "positions and segments", "encoder", "pooler and classifier"), 0)
-    parts = {"words": "word table", "position_and_segment": "positions and segments", "bert.pooler":
-             "pooler and classifier", "classifier": "pooler and classifier"}
+    parts = {"words": "word table", "position_and_segment": "positions and segments", "bert.encoder": "encoder",
+             "bert.pooler": "pooler and classifier", "classifier": "pooler and classifier"}
+    sizes = dict.fromkeys(parts.values(), 0)
     for tensor in onnx.load(str(path)).graph.initializer:
         part = next((part for start, part in parts.items() if tensor.name.startswith(start)), "encoder")
         sizes[part] += len(tensor.raw_data)
     return {**sizes, "graph": Path(path).stat().st_size - sum(sizes.values())}
-
-
-# ---------------------------------------------------------------------------------------------
-# The network, as arrays
-
-
-@dataclass
-class _Network:
-    """Weights by name, and what the graph needs to know beside them."""
-
-    weights: dict[str, np.ndarray]
-    heads: list[int]  # by layer
-    hidden: int
-    positions: int
-    eps: float
-    config: ExportConfig
-    scales: Scales | None
-    about: dict  # written into the file
-
-
-def _read(model, config: ExportConfig, scales: Scales | None) -> _Network:
-    check_classifier(model, "export")
-    if config.precision != "int8-static":
-        scales = None
-    _check_steps(model, scales)
-    about = model.config
-    places = getattr(about, "position_embedding_type", None) or "absolute"
-    if about.hidden_act != "gelu" or places != "absolute":
-        raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and {places} positions: "
-                                "this exporter knows gelu and absolute positions")
-    weights = {name: t.detach().float().cpu().numpy() for name, t in model.state_dict().items()
-               if t.is_floating_point()}
-    broken = [name for name, w in weights.items() if not np.isfinite(w).all()]
-    if broken:
-        raise QuantizationError(f"{broken[0]} holds values that are not finite: the network has diverged or was never "
-                                "fitted. Train it again before exporting")
-    positions = about.max_position_embeddings
-    if config.max_length is not None:
-        if not 1 <= config.max_length <= positions:
-            raise QuantizationError(f"max_length must be from 1 to the model's {positions} positions, "
-                                    f"got {config.max_length}")
-        positions = config.max_length
-    if config.precision == "int8-static":
-        _check_scales(model, config, scales)
-    said = {"labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]), "max_length": str(positions),
-            "vocabulary": str(len(model.get_input_embeddings().weight)), "export": json.dumps(asdict(config)),
-            **({} if about.type_vocab_size > 1 else {"segments": "1"})}
-    return _Network(weights, [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer],
-                    about.hidden_size, positions, about.layer_norm_eps, config, scales, said)
 
 
 def check_classifier(model, verb: str) -> None:
@@ -248,114 +181,129 @@ def check_classifier(model, verb: str) -> None:
                                 "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
 
 
-def _check_fitted(model, untrained: bool) -> None:
-    """Raises QuantizationError for a network of `load_backbone` whose head is still random."""
+def _check_trained(model, scales: Scales | None, untrained: bool) -> None:
+    """Raises QuantizationError for a network of `load_backbone` whose head is still random (unless `untrained`), and
+    where it has learned step sizes that the file would not have."""
+    from seo_core.quantization import qat
+
     if getattr(model, "fresh_head", False) and not untrained:
         raise QuantizationError("this network's head is random, it was never fitted: train it before exporting, or "
                                 "pass untrained=True where only its time and size matter")
-
-
-def _check_steps(model, scales: Scales | None) -> None:
-    """Raises QuantizationError where a network has learned step sizes that the file would not have."""
-    if not hasattr(model, "quantizer"):
-        return
-    from seo_core.quantization import qat
-
-    if scales is None or not scales.close(qat.scales(model)):
+    if hasattr(model, "quantizer") and (scales is None or not scales.close(qat.scales(model))):
         raise QuantizationError("this network was trained in integers, and its step sizes would be lost: export it as "
                                 "int8-static with scales=qat.scales(model), or take them off first with "
                                 "seo_core.quantization.qat.detach(model)")
 
 
-def _check_scales(model, config: ExportConfig, scales: Scales | None) -> None:
-    if scales is None:
-        raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or those "
-                                "of quantisation-aware training, or export int8-dynamic")
-    if scales.embedding_bits != config.embedding_bits:
-        raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks for "
-                                f"{config.embedding_bits}: give both the same embedding_bits")
-    for name in linear_maps(model):
-        scales.range_of(name)
-
-
-# ---------------------------------------------------------------------------------------------
-# The graph
+def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[str, np.ndarray], int]:
+    """The network's weights by name, and how many positions the file has. Raises QuantizationError."""
+    check_classifier(model, "export")
+    about = model.config
+    places = getattr(about, "position_embedding_type", None) or "absolute"
+    if about.hidden_act != "gelu" or places != "absolute":
+        raise QuantizationError(f"cannot export a BERT with hidden_act={about.hidden_act!r} and {places} positions: "
+                                "this exporter knows gelu and absolute positions")
+    weights = {name: t.detach().float().cpu().numpy() for name, t in model.state_dict().items()
+               if t.is_floating_point()}
+    broken = next((name for name, w in weights.items() if not np.isfinite(w).all()), None)
+    if broken:
+        raise QuantizationError(f"{broken} holds values that are not finite: the network has diverged or was never "
+                                "fitted. Train it again before exporting")
+    have, wanted = about.max_position_embeddings, config.max_length
+    if wanted is not None and not 1 <= wanted <= have:
+        raise QuantizationError(f"max_length must be from 1 to the model's {have} positions, got {wanted}")
+    if config.precision == "int8-static":
+        if scales is None:
+            raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or "
+                                    "those of quantisation-aware training, or export int8-dynamic")
+        if scales.embedding_bits != config.embedding_bits:
+            raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks "
+                                    f"for {config.embedding_bits}: give both the same embedding_bits")
+        for name in linear_maps(model):
+            scales.range_of(name)
+    return weights, wanted or have
 
 
 class _Graph:
-    """Nodes and constants of an ONNX graph under construction; values are known by name."""
+    """The ONNX graph of a network under construction: nodes and constants, known by name, and what they are made of."""
 
-    def __init__(self, fused: bool):
+    def __init__(self, model, config: ExportConfig, scales: Scales | None):
         from onnx import helper, numpy_helper
 
-        self.fused, self.helper, self.numpy_helper = fused, helper, numpy_helper
-        self.nodes, self.constants = [], {}
+        self.helper, self.numpy_helper, self.nodes, self.constants = helper, numpy_helper, [], {}
+        self.scales, (self.weights, self.positions) = scales, _checked(model, config, scales)
+        self.config, self.about, self.fused = config, model.config, config.operators == "onnxruntime"
+        self.heads = [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer]
 
-    def __call__(self, op: str, *inputs: str, outputs: int = 1, domain: str = "", **attributes):
+    def __call__(self, op: str, *inputs: str, outputs: int = 1, **attributes):
         """Adds a node; returns its output's name, or a list of names."""
-        names = [f"{op}_{len(self.nodes)}" + (f"_{i}" if outputs > 1 else "") for i in range(outputs)]
-        self.nodes.append(self.helper.make_node(op, list(inputs), names, name=f"{op}_{len(self.nodes)}",
-                                                domain=domain, **attributes))
-        return names if outputs > 1 else names[0]
+        name = f"{op}_{len(self.nodes)}"
+        names = [f"{name}_{i}" for i in range(outputs)] if outputs > 1 else [name]
+        self.nodes.append(self.helper.make_node(op, list(inputs), names, name=name, **attributes,
+                                                domain=DOMAIN if op in OWN else ""))
+        return names if outputs > 1 else name
 
-    def fuse(self, op: str, *inputs: str, **attributes):
-        """A node of ONNX Runtime's own operators."""
-        return self(op, *inputs, domain="com.microsoft", **attributes)
-
-    def constant(self, name: str, array) -> str:
-        """A constant by name, made once."""
+    def constant(self, name: str, array=None) -> str:
+        """A constant by name, made once; by default the network's weight of that name."""
         if name not in self.constants:
+            array = self.weights[name] if array is None else array
             self.constants[name] = self.numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def ints(self, *values: int) -> str:
         return self.constant("i" + "_".join(map(str, values)), np.array(values, np.int64))
 
-    def finish(self, network: _Network):
+    def proto(self):
+        """The model that the file holds, with what it says of itself."""
         from onnx import TensorProto as T
 
-        make = self.helper.make_tensor_value_info
+        _classifier(self)
+        make, about = self.helper.make_tensor_value_info, self.about
+        words, classes = (len(self.weights[f"{name}.weight"]) for name in ("bert.embeddings.word_embeddings",
+                                                                           "classifier"))
         graph = self.helper.make_graph(
             self.nodes, "classifier", [make(name, T.INT64, ["batch", "tokens"]) for name in INPUTS],
-            [make("logits", T.FLOAT, ["batch", network.weights["classifier.weight"].shape[0]])],
-            initializer=list(self.constants.values()))
-        opsets = [self.helper.make_opsetid("", OPSET)]
-        if self.fused:
-            opsets.append(self.helper.make_opsetid("com.microsoft", 1))
-        model = self.helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="seo_core")
-        self.helper.set_model_props(model, network.about)
+            [make("logits", T.FLOAT, ["batch", classes])], initializer=list(self.constants.values()))
+        domains = {"": OPSET, **({DOMAIN: 1} if self.fused else {})}
+        model = self.helper.make_model(graph, ir_version=IR, producer_name="seo_core", opset_imports=[
+            self.helper.make_opsetid(*domain) for domain in domains.items()])
+        self.helper.set_model_props(model, {
+            "labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
+            "max_length": str(self.positions), "vocabulary": str(words), "export": json.dumps(asdict(self.config)),
+            **({} if about.type_vocab_size > 1 else {"segments": "1"})})
         return model
 
 
-def _classifier(g: _Graph, n: _Network) -> None:
+def _classifier(g: _Graph) -> None:
     """Embeddings, layers, pooler, classifier; the last node's output is named logits."""
-    x = _embed(g, n)  # (T, B, H)
-    mask = _mask(g)
-    for number, heads in enumerate(n.heads):
-        last = number == len(n.heads) - 1 and n.config.first_token_only
-        x = _layer(g, n, f"bert.encoder.layer.{number}", x, mask, heads, last)
+    x = _embed(g)  # (T, B, H)
+    padding = g("Sub", g.constant("one_f", np.float32(1)), g("Cast", "attention_mask", to=1))
+    mask = g("Mul", g("Unsqueeze", padding, g.ints(1, 2)), g.constant("masked", np.float32(MASKED)))  # (B, 1, 1, T)
+    for number, heads in enumerate(g.heads):
+        last = number == len(g.heads) - 1 and g.config.first_token_only
+        x = _layer(g, f"bert.encoder.layer.{number}", x, mask, heads, last)
     first = g("Gather", x, g.constant("zero", np.int64(0)), axis=0)  # (B, H)
-    pooled = g("Tanh", _linear(g, n, "bert.pooler.dense", first))
-    weight, bias = (g.constant(f"classifier.{k}", n.weights[f"classifier.{k}"]) for k in ("weight", "bias"))
-    g.nodes.append(g.helper.make_node("Gemm", [pooled, weight, bias], ["logits"], name="classifier", transB=1))
+    pooled = g("Tanh", _linear(g, "bert.pooler.dense", first))
+    inputs = [pooled, g.constant("classifier.weight"), g.constant("classifier.bias")]
+    g.nodes.append(g.helper.make_node("Gemm", inputs, ["logits"], name="classifier", transB=1))
 
 
-def _embed(g: _Graph, n: _Network) -> str:
+def _embed(g: _Graph) -> str:
     """LayerNorm(word[ids] + position + type[segment]); the last two are one table of 2 × positions rows."""
     prefix = "bert.embeddings"
-    position = n.weights[f"{prefix}.position_embeddings.weight"][: n.positions]  # (P, H)
-    segment = n.weights[f"{prefix}.token_type_embeddings.weight"]  # (2, H)
-    both = (segment[:, None] + position).reshape(-1, n.hidden)  # row = segment · P + position
+    position = g.weights[f"{prefix}.position_embeddings.weight"][: g.positions]  # (P, H)
+    segment = g.weights[f"{prefix}.token_type_embeddings.weight"]  # (2, H)
+    both = (segment[:, None] + position).reshape(-1, g.about.hidden_size)  # row = segment · P + position
     tokens = g("Slice", g("Shape", "input_ids"), g.ints(1), g.ints(2))  # (1,): T
     where = g("Range", g.constant("zero", np.int64(0)), g("Squeeze", tokens), g.constant("one", np.int64(1)))
-    row = g("Add", g("Mul", "token_type_ids", g.ints(n.positions)), where)  # (B, T)
+    row = g("Add", g("Mul", "token_type_ids", g.ints(g.positions)), where)  # (B, T)
     skip = g("Gather", g.constant("position_and_segment", both), g("Transpose", row, perm=(1, 0)))  # (T, B, H)
-    return _norm(g, n, f"{prefix}.LayerNorm", _words(g, n, g("Transpose", "input_ids", perm=(1, 0))), skip)
+    return _norm(g, f"{prefix}.LayerNorm", _words(g, g("Transpose", "input_ids", perm=(1, 0))), skip)
 
 
-def _words(g: _Graph, n: _Network, ids: str) -> str:
+def _words(g: _Graph, ids: str) -> str:
     """The word table's rows of ids (T, B), dequantised after the look-up: (T, B, H)."""
-    table, bits = n.weights["bert.embeddings.word_embeddings.weight"], n.config.embedding_bits
+    table, bits = g.weights["bert.embeddings.word_embeddings.weight"], g.config.embedding_bits
     if bits == 32:
         return g("Gather", g.constant("words", table), ids)
     if bits == 8:
@@ -363,7 +311,7 @@ def _words(g: _Graph, n: _Network, ids: str) -> str:
         rows = g("Cast", g("Gather", g.constant("words", q), ids), to=1)
         return g("Mul", rows, g("Gather", g.constant("words_scale", scale[:, None]), ids))
     q, scale = scheme.quantize_blocks(table)  # scale (V, H/b)
-    rows = g("Gather", g.constant("words", scheme.pack_int4(q)), ids)
+    rows = g("Gather", g.constant("words", scheme.pack_int4(q.reshape(table.shape))), ids)
     if g.fused:
         low = g("BitwiseAnd", rows, g.constant("fifteen", np.uint8(15)))
         high = g("BitShift", rows, g.constant("four", np.uint8(4)), direction="RIGHT")
@@ -376,28 +324,22 @@ def _words(g: _Graph, n: _Network, ids: str) -> str:
     values = g("Sub", both, g.constant("eight", np.float32(8)))
     blocks = g("Reshape", values, g.ints(0, 0, scale.shape[1], -1))  # (B, T, H/b, b)
     scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), ids))
-    return g("Reshape", scaled, g.ints(0, 0, n.hidden))
+    return g("Reshape", scaled, g.ints(0, 0, g.about.hidden_size))
 
 
-def _mask(g: _Graph) -> str:
-    """0 or MASKED, to add to the scores: (B, 1, 1, T)."""
-    padding = g("Sub", g.constant("one_f", np.float32(1)), g("Cast", "attention_mask", to=1))
-    return g("Mul", g("Unsqueeze", padding, g.ints(1, 2)), g.constant("masked", np.float32(MASKED)))
-
-
-def _layer(g: _Graph, n: _Network, name: str, x: str, mask: str, heads: int, last: bool) -> str:
+def _layer(g: _Graph, name: str, x: str, mask: str, heads: int, last: bool) -> str:
     """One encoder layer: x (T, B, H) -> (T, B, H), or (1, B, H) of the first token where `last`."""
     attention = f"{name}.attention.self"
-    size = n.weights[f"{attention}.query.weight"].shape[0] // heads
-    read = _quantized(g, n, f"{attention}.query", x)  # once for the three that read it
-    queries, read_queries = (_first(g, x), read and read._replace(q=_first(g, read.q))) if last else (x, read)
-    q = _linear(g, n, f"{attention}.query", queries, read_queries, factor=size**-0.5)
-    k, v = (_linear(g, n, f"{attention}.{part}", x, read) for part in ("key", "value"))
-    y = _linear(g, n, f"{name}.attention.output.dense", _attend(g, q, k, v, mask, heads, size))
-    x = _norm(g, n, f"{name}.attention.output.LayerNorm", y, queries)
+    size = g.weights[f"{attention}.query.weight"].shape[0] // heads
+    read = _quantized(g, f"{attention}.query", x)  # once for the three that read it
+    queries, read_queries = (_first(g, x), read and (_first(g, read[0]), *read[1:])) if last else (x, read)
+    q = _linear(g, f"{attention}.query", queries, read_queries, factor=size**-0.5)
+    k, v = (_linear(g, f"{attention}.{part}", x, read) for part in ("key", "value"))
+    y = _linear(g, f"{name}.attention.output.dense", _attend(g, q, k, v, mask, heads, size))
+    x = _norm(g, f"{name}.attention.output.LayerNorm", y, queries)
     # x Φ(x), with erf: not the tanh approximation, which the network was not trained with
-    y = g("Gelu", _linear(g, n, f"{name}.intermediate.dense", x))
-    return _norm(g, n, f"{name}.output.LayerNorm", _linear(g, n, f"{name}.output.dense", y), x)
+    y = g("Gelu", _linear(g, f"{name}.intermediate.dense", x))
+    return _norm(g, f"{name}.output.LayerNorm", _linear(g, f"{name}.output.dense", y), x)
 
 
 def _first(g: _Graph, x: str) -> str:
@@ -409,68 +351,49 @@ def _attend(g: _Graph, q: str, k: str, v: str, mask: str, heads: int, size: int)
     """softmax(q kᵀ + mask) v over heads, with q scaled already: (Q, B, heads · size) and (T, B, …) -> (Q, B, …)."""
     q, k, v = (g("Reshape", t, g.ints(0, 0, heads, size)) for t in (q, k, v))  # (T, B, nh, hs)
     if g.fused:  # reads (T, B, nh, hs) as (B, nh, T, hs) by strides
-        scores = g.fuse("FusedMatMul", q, k, transBatchA=1, transBatchB=1, transB=1)
+        scores = g("FusedMatMul", q, k, transBatchA=1, transBatchB=1, transB=1)
     else:
         scores = g("MatMul", g("Transpose", q, perm=(1, 2, 0, 3)), g("Transpose", k, perm=(1, 2, 3, 0)))
     p = g("Softmax", g("Add", scores, mask), axis=-1)  # (B, nh, Q, T)
-    mixed = g.fuse("FusedMatMul", p, v, transBatchB=1) if g.fused else \
-        g("MatMul", p, g("Transpose", v, perm=(1, 2, 0, 3)))
+    mixed = (g("FusedMatMul", p, v, transBatchB=1) if g.fused else
+             g("MatMul", p, g("Transpose", v, perm=(1, 2, 0, 3))))
     return g("Reshape", g("Transpose", mixed, perm=(2, 0, 1, 3)), g.ints(0, 0, heads * size))
 
 
-def _norm(g: _Graph, n: _Network, name: str, x: str, skip: str) -> str:
+def _norm(g: _Graph, name: str, x: str, skip: str) -> str:
     """LayerNorm(x + skip)."""
-    gamma, beta = (g.constant(f"{name}.{k}", n.weights[f"{name}.{k}"]) for k in ("weight", "bias"))
-    return g("LayerNormalization", g("Add", x, skip), gamma, beta, epsilon=n.eps, axis=-1)
+    gamma, beta = g.constant(f"{name}.weight"), g.constant(f"{name}.bias")
+    return g("LayerNormalization", g("Add", x, skip), gamma, beta, epsilon=g.about.layer_norm_eps, axis=-1)
 
 
-# ---------------------------------------------------------------------------------------------
-# Linear maps
-
-
-class _Read(NamedTuple):
-    """An activation as uint8, and the names of its scale and zero point."""
-
-    q: str
-    scale: str
-    zero: str
-
-
-def _quantized(g: _Graph, n: _Network, name: str, x: str) -> _Read | None:
-    """x as the map `name` reads it: by its static range, or by the range that x has now; None in fp32."""
-    if n.config.precision == "fp32":
+def _quantized(g: _Graph, name: str, x: str) -> tuple[str, str, str] | None:
+    """x as the map `name` reads it, with its scale and zero point: by its static range, or by the range that x has now;
+    None in fp32."""
+    if g.config.precision == "fp32":
         return None
-    if n.scales is None:
-        return _Read(*g("DynamicQuantizeLinear", x, outputs=3))
-    scale, zero = n.scales.range_of(name)
+    if g.scales is None:
+        return g("DynamicQuantizeLinear", x, outputs=3)
+    scale, zero = g.scales.range_of(name)
     scale, zero = g.constant(f"{name}.x_scale", np.float32(scale)), g.constant(f"{name}.x_zero", np.uint8(zero))
-    return _Read(g("QuantizeLinear", x, scale, zero), scale, zero)
+    return g("QuantizeLinear", x, scale, zero), scale, zero
 
 
-def _weight(n: _Network, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """int8 (in, out) and scales (out,) of a map."""
-    w = n.weights[f"{name}.weight"]
-    scale = (n.scales or Scales()).steps_of(name, w, None if n.config.per_channel else scheme.tensor_scale)
-    return scheme.quantize_weight(w, scale).T, scale
-
-
-def _linear(g: _Graph, n: _Network, name: str, x: str, read: _Read | None = None, factor: float = 1.0) -> str:
-    """factor · (x Wᵀ + b): (…, in) -> (…, out). read: x, quantised for this map already.
-
-    The factor is that of attention, 1 / √(head size); it goes into the scales and the bias, so it costs nothing.
-    """
-    bias = g.constant(f"{name}.bias", np.float32(factor) * n.weights[f"{name}.bias"])
-    if n.config.precision == "fp32":
-        w = np.float32(factor) * n.weights[f"{name}.weight"].T
-        return g("Add", g("MatMul", x, g.constant(f"{name}.weight", w)), bias)
-    q, s = _weight(n, name)
-    w, scale = g.constant(f"{name}.weight", q), g.constant(f"{name}.scale", np.float32(factor) * s)
-    read = read or _quantized(g, n, name, x)
+def _linear(g: _Graph, name: str, x: str, read: tuple[str, str, str] | None = None, factor: float = 1.0) -> str:
+    """factor · (x Wᵀ + b): (…, in) -> (…, out). read: x, quantised for this map already. The factor is that of
+    attention, 1 / √(head size); it goes into the scales and the bias, so it costs nothing."""
+    weight, bias = g.weights[f"{name}.weight"], np.float32(factor) * g.weights[f"{name}.bias"]
+    bias = g.constant(f"{name}.bias", bias)
+    if g.config.precision == "fp32":
+        return g("Add", g("MatMul", x, g.constant(f"{name}.weight", np.float32(factor) * weight.T)), bias)
+    steps = (g.scales or Scales()).steps_of(name, weight, None if g.config.per_channel else scheme.tensor_scale)
+    w = g.constant(f"{name}.weight", scheme.quantize_weight(weight, steps).T)  # int8 (in, out)
+    scale = g.constant(f"{name}.scale", np.float32(factor) * steps)
+    q, step, zero = read or _quantized(g, name, x)
     if g.fused:
-        return g.fuse("MatMulIntegerToFloat", read.q, w, read.scale, scale, read.zero, "", bias)
-    if n.scales is None:
-        product = g("Cast", g("MatMulInteger", read.q, w, read.zero), to=1)
-        return g("Add", g("Mul", product, g("Mul", scale, read.scale)), bias)
-    zeros = g.constant(f"{name}.zero", np.zeros(len(s), np.int8))
-    product = g("MatMul", g("DequantizeLinear", *read), g("DequantizeLinear", w, scale, zeros, axis=1))
+        return g("MatMulIntegerToFloat", q, w, step, scale, zero, "", bias)
+    if g.scales is None:
+        product = g("Cast", g("MatMulInteger", q, w, zero), to=1)
+        return g("Add", g("Mul", product, g("Mul", scale, step)), bias)
+    zeros = g.constant(f"{name}.zero", np.zeros(len(steps), np.int8))
+    product = g("MatMul", g("DequantizeLinear", q, step, zero), g("DequantizeLinear", w, scale, zeros, axis=1))
     return g("Add", product, bias)

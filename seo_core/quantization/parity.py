@@ -9,11 +9,9 @@ from seo_core.evaluation import predict
 
 
 def parity(model, run: Runner, encoded) -> dict[str, float]:
-    """How far an exported file is from the torch network it was made of, on n labelled texts.
-
-    accuracy_torch, accuracy_exported, agreement (share of equal classes), max_logit_difference and
-    mean_logit_difference. model: any that `evaluation.predict` takes, or its logits (n, k).
-    """
+    """How far an exported file is from the torch network it was made of, on n labelled texts. accuracy_torch,
+    accuracy_exported, agreement (share of equal classes), max_logit_difference and mean_logit_difference. model: any
+    that `evaluation.predict` takes, or its logits (n, k)."""
     if len(encoded) == 0:
         raise RunnerError("no texts to compare on: pass some, such as bench.comparison()")
     reference = model if isinstance(model, np.ndarray) else predict(model, encoded)

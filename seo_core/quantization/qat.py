@@ -46,11 +46,9 @@ SCALES_FILE = "scales.safetensors"
 
 
 class IntegerLinear(torch.autograd.Function):
-    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text.
-
-    On a CPU such element-wise passes cost as much as the products, so they are few: what is kept for the way back is
-    the integers and how far each is from its value, |q − x/s| > 1/2 meaning that it was clipped.
-    """
+    """y = s_x s_w (q_x − z) q_wᵀ + b; forward and backward as in the module's text. On a CPU such element-wise passes
+    cost as much as the products, so they are few: what is kept for the way back is the integers and how far each is
+    from its value, |q − x/s| > 1/2 meaning that it was clipped."""
 
     @staticmethod
     def forward(ctx, x, scale, zero, weight, weight_scale, bias):
@@ -61,10 +59,9 @@ class IntegerLinear(torch.autograd.Function):
         r = weight / weight_scale[:, None]
         q_w = r.round().clamp_(-WEIGHT_MAX, WEIGHT_MAX)
         integers_w = q_w.to(x.dtype)
-        y = torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
         off, off_w = v.neg_().add_(q), r.neg_().add_(q_w).to(x.dtype)
         ctx.save_for_backward(q, off, integers_w, off_w, scale, weight_scale)
-        return y
+        return torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
 
     @staticmethod
     def backward(ctx, g):
@@ -112,10 +109,8 @@ class Quantizer(nn.Module):
         return self.weight_log_scale[_key(name)].exp()
 
     def error(self, model, names=None) -> torch.Tensor:
-        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar.
-
-        Its gradient pulls weights to the grid and steps to where they fit.
-        """
+        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar. Its gradient pulls weights to
+        the grid and steps to where they fit."""
         each, maps = [], linear_maps(model)
         for name in names or maps:
             module, scale = maps[name], self.weight_scale(name)[:, None]
@@ -181,21 +176,16 @@ def scales(model) -> Scales:
     quantizer = getattr(model, "quantizer", None)
     if quantizer is None:
         raise QuantizationError("this network has no step sizes: attach(model, calibrate(model, text)) first")
-    activation, weight = {}, {}
     with torch.no_grad():
-        for name in linear_maps(model):
-            if reader(name) == name:
-                scale, zero = quantizer.activation(name)
-                activation[name] = float(scale), int(zero.round())
-            weight[name] = quantizer.weight_scale(name).cpu().numpy().astype(np.float32)
+        read = {name: quantizer.activation(name) for name in linear_maps(model) if reader(name) == name}
+        weight = {name: quantizer.weight_scale(name).cpu().numpy().astype(np.float32) for name in linear_maps(model)}
+    activation = {name: (float(scale), int(zero.round())) for name, (scale, zero) in read.items()}
     return Scales(activation, weight, quantizer.embedding_bits)
 
 
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
-    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all.
-
-    also: as for `models.save`.
-    """
+    """Weights, configuration, tokenizer and `scales.safetensors` in one folder, whole or not at all. also: as for
+    `models.save`."""
     steps, quantizer = scales(model), model.quantizer
 
     def write(partial):

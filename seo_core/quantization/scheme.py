@@ -9,11 +9,9 @@ Inference, eq. 1: r = S(q − Z)). Rounding is half to even, ONNX's and torch's.
 
     y = s_x s_w[j] Σ_i (q_x[i] − z_x) q_w[j, i] + b[j]
 
-is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and
-what "fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding.
-
-Every function takes numpy arrays or torch tensors and returns the same kind. None of them has a useful
-gradient (rounding is flat): straight-through estimation belongs to training.
+is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and what
+"fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding. Every function takes numpy
+arrays or torch tensors and returns the same kind, without a useful gradient: straight-through estimation is training's.
 """
 
 from __future__ import annotations
@@ -55,12 +53,9 @@ def reader(name: str) -> str:
 
 @dataclass(frozen=True)
 class Scales:
-    """Everything a statically quantised network needs beside its weights.
-
-    activation: by the linear map that reads the tensor, (scale, zero point); query stands for query, key and
-    value, which read the same tensor. weight: by linear map, (out,) float32 scales. Names are those of
-    `model.named_modules()`, such as "bert.encoder.layer.0.attention.self.query".
-    """
+    """Everything a statically quantised network needs beside its weights. activation: by the linear map that reads the
+    tensor, (scale, zero point); query stands for query, key and value, which read the same tensor. weight: by linear
+    map, (out,) float32 scales. Names as in `model.named_modules()`."""
 
     activation: dict[str, tuple[float, int]] = field(default_factory=dict)
     weight: dict[str, np.ndarray] = field(default_factory=dict)
@@ -133,10 +128,6 @@ class Scales:
                                     ) from error
 
 
-# ---------------------------------------------------------------------------------------------
-# Weights: (out, in) per output channel; the same for a word table (rows, hidden) per row
-
-
 def weight_scales(w):
     """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes 127; 1 for a row of zeros."""
     return _positive(_absmax(w) / WEIGHT_MAX)
@@ -148,7 +139,7 @@ def quantize_weight(w, scale):
 
 
 def dequantize_weight(q, scale):
-    """int8 (out, in), scales (out,) -> float32 (out, in)."""
+    """int8 (out, in), scales (out,) -> float32 (out, in); blocks (V, H/b, b) with scales (V, H/b) alike."""
     return _as(q, "float32") * scale[..., None]
 
 
@@ -158,16 +149,10 @@ def tensor_scale(w):
     return _positive(rows * 0 + rows.max() / WEIGHT_MAX)
 
 
-# ---------------------------------------------------------------------------------------------
-# Activations: one range per tensor
-
-
 def activation_parameters(low: float, high: float) -> tuple[float, int]:
-    """(scale, zero point) of the uint8 range that covers [low, high] and 0.
-
-    Zero is exact (q = z), so that padding and ReLU-like zeros cost nothing. scale is a float32 value.
-    Raises QuantizationError where the range is empty or not finite.
-    """
+    """(scale, zero point) of the uint8 range that covers [low, high] and 0. Zero is exact (q = z), so that padding and
+    ReLU-like zeros cost nothing. scale is a float32 value. Raises QuantizationError where the range is empty or not
+    finite."""
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32((high - low) / ACTIVATION_MAX)
     if not np.isfinite(scale) or scale < np.finfo(np.float32).tiny:
@@ -185,42 +170,27 @@ def dequantize_activation(q, scale: float, zero: int):
     return (_as(q, "float32") - zero) * scale
 
 
-# ---------------------------------------------------------------------------------------------
-# Word tables
-
-
 def quantize_rows(table):
     """(V, H) -> int8 (V, H), scales (V,): symmetric per row."""
     scale = weight_scales(table)
     return quantize_weight(table, scale), scale
 
 
-def quantize_blocks(table, block: int = INT4_BLOCK):
-    """(V, H) -> int8 (V, H) holding −7 … 7, scales (V, H / block): symmetric per block of a row.
-
-    `block` is a power of two of 16 or more (below, the scales weigh as much as the values) that divides H.
-    """
+def quantize_blocks(table):
+    """(V, H) -> int8 (V, H/b, b) holding −7 … 7, scales (V, H/b): symmetric per block of a row, b = INT4_BLOCK."""
     rows, hidden = table.shape
-    if block < 16 or block & (block - 1) or hidden % block:
-        raise QuantizationError(f"a block must be a power of two, 16 or more, and divide the row of {hidden} values: "
-                                f"got {block}")
-    grouped = table.reshape(rows, hidden // block, block)  # (V, H/b, b)
-    scale = _positive(_absmax(grouped) / INT4_MAX)  # (V, H/b)
-    q = (grouped / scale[..., None]).round().clip(-INT4_MAX, INT4_MAX)
-    return _as(q, "int8").reshape(rows, hidden), scale
-
-
-def dequantize_blocks(q, scale):
-    """int8 (V, H), scales (V, blocks) -> float32 (V, H)."""
-    rows, hidden = q.shape
-    return (_as(q, "float32").reshape(rows, scale.shape[1], -1) * scale[..., None]).reshape(rows, hidden)
+    if hidden % INT4_BLOCK:
+        raise QuantizationError(f"words of {hidden} values cannot be cut into blocks of {INT4_BLOCK}: take 8 bits")
+    blocks = table.reshape(rows, -1, INT4_BLOCK)
+    scale = _positive(_absmax(blocks) / INT4_MAX)
+    return _as((blocks / scale[..., None]).round().clip(-INT4_MAX, INT4_MAX), "int8"), scale
 
 
 def quantized_table(table, bits: int):
     """(V, H) float -> (V, H) float32 as the exported model reads it: through int8 rows, int4 blocks, or unchanged."""
     if check_choice("embedding_bits", bits, EMBEDDING_BITS, QuantizationError) == 32:
         return table
-    return dequantize_weight(*quantize_rows(table)) if bits == 8 else dequantize_blocks(*quantize_blocks(table))
+    return dequantize_weight(*(quantize_rows if bits == 8 else quantize_blocks)(table)).reshape(table.shape)
 
 
 def pack_int4(q: np.ndarray) -> np.ndarray:
@@ -228,10 +198,6 @@ def pack_int4(q: np.ndarray) -> np.ndarray:
     the high ones. Halves and not neighbours, so that nothing has to be interleaved after a look-up."""
     left, right = np.split((q + 8).astype(np.uint8), 2, axis=1)
     return left | right << 4
-
-
-# ---------------------------------------------------------------------------------------------
-# What numpy and torch call differently
 
 
 def _absmax(x):

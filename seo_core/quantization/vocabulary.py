@@ -17,12 +17,11 @@ import copy
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from seo_core.quantization.scheme import QuantizationError
-
-FORMAT = "WordPiece"
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,9 @@ class Trimmed:
 def unknown_rates(task, splits, tokenizer, before=None) -> dict[str, float]:
     """`unknown_rate` of the texts of some splits of a task: unknown_rate_<split> …, and the same _baseline by `before`,
     the untrimmed tokenizer. For reporting: nothing may be chosen by it where the splits are the official ones."""
-    rates = {}
-    for split in splits:
-        texts = [text for column in task.texts for text in task[split][column]]
-        for end, words in (("", tokenizer), ("_baseline", before)):
-            if words is not None:
-                rates.update({f"{key}_{split.removeprefix('validation_')}{end}": value
-                              for key, value in unknown_rate(words, texts).items()})
-    return rates
+    given = [("", tokenizer), *([("_baseline", before)] if before is not None else [])]
+    return {f"{key}_{split.removeprefix('validation_')}{end}": value for split in splits for end, words in given
+            for key, value in unknown_rate(words, chain.from_iterable(task[split][t] for t in task.texts)).items()}
 
 
 def token_counts(*encoded, vocabulary: int | None = None) -> np.ndarray:
@@ -61,10 +55,12 @@ def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimm
     not hold what must stay.
     """
     import torch
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
     definition = json.loads(tokenizer.backend_tokenizer.to_str())
-    if definition["model"].get("type") != FORMAT:
-        raise QuantizationError(f"only WordPiece vocabularies are trimmed, not {definition['model'].get('type')}")
+    if (kind := definition["model"].get("type")) != "WordPiece":
+        raise QuantizationError(f"only WordPiece vocabularies are trimmed, not {kind}")
     table = model.get_input_embeddings().weight
     counts = np.asarray(counts)
     if counts.sum() == 0:
@@ -82,7 +78,9 @@ def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimm
     small.weight.requires_grad_(table.requires_grad)
     network.set_input_embeddings(small)
     network.config.vocab_size, network.config.pad_token_id = len(kept), padding
-    return Trimmed(network, _tokenizer(tokenizer, _renumber(definition, kept)), kept)
+    special = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    words = Tokenizer.from_str(json.dumps(_renumber(definition, kept)))
+    return Trimmed(network, PreTrainedTokenizerFast(tokenizer_object=words, **special), kept)
 
 
 def _kept(definition: dict, counts: np.ndarray, size: int | None) -> np.ndarray:
@@ -99,31 +97,20 @@ def _kept(definition: dict, counts: np.ndarray, size: int | None) -> np.ndarray:
 
 
 def _renumber(definition: dict, kept: np.ndarray) -> dict:
-    """tokenizer.json with the kept tokens under their new ids, wherever an id stands in it."""
+    """tokenizer.json with the kept tokens under their new ids, wherever an id stands in it; in place."""
     new = {int(old): i for i, old in enumerate(kept)}
-    definition = copy.deepcopy(definition)
-    model = definition["model"]
-    model["vocab"] = dict(sorted(((token, new[i]) for token, i in model["vocab"].items() if i in new),
-                                 key=lambda entry: entry[1]))
+    model, processor = definition["model"], definition.get("post_processor") or {}
+    tokens = {i: token for token, i in model["vocab"].items()}
+    model["vocab"] = {tokens[old]: i for old, i in new.items() if old in tokens}
     for token in definition["added_tokens"]:
         token["id"] = new[token["id"]]
-    for special in ((definition.get("post_processor") or {}).get("special_tokens") or {}).values():
+    for special in (processor.get("special_tokens") or {}).values():
         special["ids"] = [new[i] for i in special["ids"]]
-    for key in ("sep", "cls"):  # BertProcessing holds (token, id)
-        if key in (definition.get("post_processor") or {}):
-            token, old = definition["post_processor"][key]
-            definition["post_processor"][key] = [token, new[old]]
+    for key in {"sep", "cls"} & processor.keys():  # BertProcessing holds (token, id)
+        processor[key] = [processor[key][0], new[processor[key][1]]]
     if definition.get("padding"):
         definition["padding"]["pad_id"] = new[definition["padding"]["pad_id"]]
     return definition
-
-
-def _tokenizer(old, definition: dict):
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
-
-    special = {name: token for name, token in old.special_tokens_map.items() if isinstance(token, str)}
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(definition)), **special)
 
 
 def unknown_rate(tokenizer, texts: Iterable[str]) -> dict[str, float]:
