@@ -18,9 +18,7 @@ import numpy as np
 from seo_core import results
 from seo_core.arms.transfer import BETA, FROM_SCRATCH, transfer_loss
 from seo_core.checks import whole_number
-from seo_core.lab.arm import BUDGETS, Chapter, Need
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import LabError, Made, Run
+from seo_core.lab import BUDGETS, Chapter, Lab, LabError, Made, Need, Run
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, plateau, select
 from seo_core.selection.maps import PurchaseMap
 from seo_core.settings import resolve_path

@@ -13,9 +13,7 @@ from seo_core.arms.transfer import transfer_loss
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.perturbation import robust_accuracy
 from seo_core.data import imbalance
-from seo_core.lab.arm import Chapter, Need
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Added, Made, Run
+from seo_core.lab import Added, Chapter, Lab, Made, Need, Run
 
 STATIC = Chapter("03_augmentation", budgets=(2000,))
 ADAPTIVE = Chapter("04_adaptive_augmentation", budgets=(2000,))

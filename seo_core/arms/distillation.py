@@ -25,9 +25,7 @@ from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation.losses import DistillationConfig
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
 from seo_core.distillation.students import narrow, select_layers, spread_layers
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import OFFICIAL, Lab, open_lab
-from seo_core.lab.run import Made, Run
+from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config
 from seo_core.models.backbone import count_parameters
 from seo_core.quantization import qat

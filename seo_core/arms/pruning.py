@@ -25,9 +25,7 @@ from seo_core.arms.texts import sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation.losses import DistillationConfig
 from seo_core.evaluation import predict
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made, Run
+from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.models import save
 from seo_core.pruning import structured
 from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig, split_passes

@@ -18,9 +18,7 @@ from seo_core.arms.texts import EMBEDDED
 from seo_core.checks import at_least, check, one_of
 from seo_core.deploy.runners import RUNTIMES
 from seo_core.evaluation import predict
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import OFFICIAL, Lab
-from seo_core.lab.run import Made, Run
+from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run
 from seo_core.lab.source import source_task
 from seo_core.quantization.calibration import METHODS, CalibrationConfig, calibrate
 from seo_core.quantization.export import PRECISIONS, ExportConfig, export_onnx, library_export

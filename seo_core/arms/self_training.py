@@ -16,9 +16,7 @@ from seo_core.arms.transfer import BETA
 from seo_core.augmentation import OPERATORS, augment
 from seo_core.data.encoding import concatenate
 from seo_core.evaluation import softmax
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Added, Made, Run
+from seo_core.lab import Added, Chapter, Lab, Made, Run
 from seo_core.selection import pseudo
 from seo_core.selection.pseudo import FIXED, SelfTrainingConfig
 from seo_core.transfer import with_l2_sp

@@ -12,8 +12,7 @@ from seo_core import augmentation
 from seo_core.data import Encoded
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
-from seo_core.lab.ground import OFFICIAL, Lab
-from seo_core.lab.run import LabError
+from seo_core.lab import OFFICIAL, Lab, LabError
 from seo_core.lab.source import source_task
 from seo_core.settings import RunSettings, resolve_path
 

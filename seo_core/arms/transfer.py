@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made
+from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.source import SOURCE_EPOCHS, source_model, source_pairs
 from seo_core.transfer import with_l2_sp
 
