@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -123,43 +124,23 @@ def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
     return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher)))
 
 
-def _limited(name: str, parameters=lambda lab: {}, *, keep: bool = False, **options):
-    return ADAPTIVE.arm(name, start="pretrained", keep=keep, **options, parameters=lambda lab, recipe: {
-        "ratio": list(LIMITED), **parameters(lab)})
-
-
-def limited_rows(lab: Lab) -> np.ndarray:
-    """Positions in the pool of pairs whose classes stand 8:1:1."""
+def limited(lab: Lab, recipe: None, *teacher: Run, edits: Callable | None = None) -> Made:
+    """Supervised on pairs whose classes stand 8:1:1, and on what `edits` puts beside them."""
     frame = lab.pool.assign(row=np.arange(len(lab.pool)))
-    return imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)["row"].to_numpy(np.int64)
+    few = imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)
+    rows = few["row"].to_numpy(np.int64)
+    return lab.fit(rows, edits and edits(lab, rows, *teacher))
 
 
-@_limited("base-limited", keep=True)
-def base_limited(lab: Lab, recipe: None) -> Made:
-    """Supervised on pairs with rare classes."""
-    return lab.fit(limited_rows(lab))
+def _declare_limited(name: str, edits: Callable | None = None, parameters=lambda lab: {}, **options) -> None:
+    ADAPTIVE.arm(name, start="pretrained", **{"keep": False, **options}, parameters=lambda lab, recipe: {
+        "ratio": list(LIMITED), **parameters(lab)})(partial(limited, edits=edits))
 
 
-@_limited("da-copies-limited", lambda lab: {"added_share": ADDED})
-def copies_limited(lab: Lab, recipe: None) -> Made:
-    """The same with unchanged copies."""
-    rows = limited_rows(lab)
-    return lab.fit(rows, copies(lab, rows))
-
-
-@_limited("da-static-limited", lambda lab: {"added_share": ADDED, **absent(OPERATORS)})
-def static_limited(lab: Lab, recipe: None) -> Made:
-    """The same with static edits."""
-    rows = limited_rows(lab)
-    return lab.fit(rows, static_edits(lab, rows))
-
-
-@_limited("da-limited", ada_parameters, needs="base-limited")
-def adaptive_limited(lab: Lab, recipe: None, teacher: Run) -> Made:
-    """The same with ADA."""
-    return lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher))
-
-
+_declare_limited("base-limited", keep=True)
+_declare_limited("da-copies-limited", copies, lambda lab: {"added_share": ADDED})
+_declare_limited("da-static-limited", static_edits, lambda lab: {"added_share": ADDED, **absent(OPERATORS)})
+_declare_limited("da-limited", adaptive_edits, ada_parameters, needs="base-limited")
 declare_limited(ADAPTIVE)
 
 

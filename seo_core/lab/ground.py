@@ -133,12 +133,12 @@ class Lab:
 
     def limited(self, ratio: Sequence[int]) -> Lab:
         """The same with a pool whose classes stand in `ratio`."""
-        def rare() -> Lab:
+        def rare() -> tuple[TaskData, dict]:
             frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
-            return replace(self, task=replace(self.task, splits={**self.task.splits, "train": frame}), shared={})
+            return replace(self.task, splits={**self.task.splits, "train": frame}), {}
 
-        limited = self._once(f"limited {tuple(ratio)}", rare)
-        return replace(self, task=limited.task, shared=limited.shared)
+        task, shared = self._once(f"limited {tuple(ratio)}", rare)
+        return replace(self, task=task, shared=shared)
 
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
