@@ -189,9 +189,6 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     return relative
 
 
-# -- commands: each gets the parsed options ------------------------------------------------------
-
-
 def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
     """Check, then run; returns (tree, options)."""
     from seo_core.runner import plan

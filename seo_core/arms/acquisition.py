@@ -126,17 +126,13 @@ def data_map(lab: Lab, recipe: None) -> Made:
     return lab.fit(rows, loss=transfer_loss, watch=PurchaseMap(lab.encoded().take(rows), chosen))
 
 
-# ---------------------------------------------------------------------------------------------
-# TAL: the labels that `hybrid` bought, trained on with the whole of equation (2); λ = 0 is `hybrid` itself
-
-
 def tal_config(lab: Lab, recipe: TransferActiveConfig) -> TransferActiveConfig:
     """The recipe, with few unlabelled pairs under `quick`."""
     return replace(recipe, unlabelled_rows=QUICK_UNLABELLED) if lab.quick else recipe
 
 
 def with_term(lab: Lab, recipe: TransferActiveConfig, bought: Run) -> Made:
-    """The bought labels once more, with the term on what was not bought."""
+    """The labels that `hybrid` bought, with equation (2)'s term on what it did not buy; λ = 0 is `hybrid` itself."""
     tal = TransferActiveLearning(tal_config(lab, recipe), seed=lab.settings.seed)
     unlabelled = lab.sealed.take(np.setdiff1d(np.arange(len(lab.pool)), bought.rows))
     return lab.fit(bought.rows, loss=lambda model: tal.loss(model, unlabelled))

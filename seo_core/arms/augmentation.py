@@ -73,10 +73,6 @@ def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
     return Added(result.frame, series=series, metrics=metrics)
 
 
-# ---------------------------------------------------------------------------------------------
-# Static augmentation
-
-
 def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
     """Random labels, and edits of them by the operators of the recipe."""
     rows = lab.random_rows()
@@ -105,10 +101,6 @@ def _missing(operator: str) -> str | None:
 
 for _operator in OPERATORS:
     _declare_static(_operator, (_operator,), resource=partial(_missing, _operator))
-
-
-# ---------------------------------------------------------------------------------------------
-# Adaptive augmentation, and the imbalanced setting, in which rare classes are what is to be helped
 
 
 @ADAPTIVE.arm("robust-base", needs="supervised", start="pretrained", budgets=(2000, 8000), recorded_as="base")

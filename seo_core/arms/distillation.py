@@ -122,10 +122,6 @@ _common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.pruned,) i
 DISTILLATION, JOINT = Chapter("12_distillation", **_common), Chapter("13_quantization_distillation", **_common)
 
 
-# ---------------------------------------------------------------------------------------------
-# From a recipe to a student
-
-
 def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
     """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     seed = lab.settings.seed
@@ -217,10 +213,6 @@ def integers(lab: Lab, model, trace: dict) -> Made:
     same = parity(model, run, lab.comparison())
     return replace(made, series=trace, metrics={
         **made.metrics, **{name: same[name] for name in ("agreement", "max_logit_difference")}})
-
-
-# ---------------------------------------------------------------------------------------------
-# Arms
 
 
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs

@@ -98,10 +98,6 @@ _common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.like,) if 
 PRUNING, ITERATIVE = Chapter("09_pruning", **_common), Chapter("10_adaptive_iterative_pruning", **_common)
 
 
-# ---------------------------------------------------------------------------------------------
-# From a recipe to a network
-
-
 class _Pruning(Work):
     """One recipe at work on the baseline, which is what is pruned, and the teacher."""
 
@@ -214,10 +210,6 @@ def _iterative(work: _Pruning) -> Made:
         "accuracy_start": result.start, "passes": result.passes,
         "train_examples": round(result.passes * len(work.train)), "steps_tried": len(steps),
         "steps_accepted": sum(row["accepted"] for row in steps)})
-
-
-# ---------------------------------------------------------------------------------------------
-# What is measured on a pruned network
 
 
 def file_bytes(model) -> int:

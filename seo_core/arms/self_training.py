@@ -85,10 +85,6 @@ _declare("ssl-source", SelfTrainingConfig(keep="all", align=False), "random", "s
 _declare("ssl", SelfTrainingConfig(), "supervised", "pretrained", (500, 2000, 8000), strong=True)
 
 
-# ---------------------------------------------------------------------------------------------
-# The data module as a whole: TAL, pseudo-labels and ADA on the same pool
-
-
 def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
     """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels.
 
