@@ -314,10 +314,8 @@ def _sync(given: argparse.Namespace) -> None:
 
 
 def _refresh(given: argparse.Namespace) -> None:
-    """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own.
-
-    What earlier runs left in _build/results must not get into a committed table.
-    """
+    """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own. What earlier runs left
+    in _build/results must not get into a committed table."""
     manifest = load_manifest(book_root())
     notebooks.sync(manifest)  # or what was edited in the .py since would be lost to the newer .ipynb
     chapters = [manifest.chapter(name) for name in given.names] or manifest.chapters

@@ -90,9 +90,7 @@ def bought_once(lab: Lab, recipe: None, before: Run) -> Made:
 
 def purchases(lab: Lab, labels: int) -> dict[str, np.ndarray]:
     """Strategy -> (labels,) pool positions that it bought with so many labels, by the records of this seed and data.
-
-    Those of the results folder, and the committed ones. Raises LabError where the control has none.
-    """
+    Those of the results folder, and the committed ones. Raises LabError where the control has none."""
     folders = [folder / lab.settings.profile / ACTIVE.id
                for folder in (resolve_path(lab.settings.results_dir), results.reference_dir())]
     bought: dict[str, np.ndarray] = {}
@@ -117,10 +115,8 @@ def _all_bought(lab: Lab, labels: int) -> np.ndarray:
             counted=lambda lab, labels: len(_all_bought(lab, labels)),
             parameters=lambda lab, recipe: {"arms": list(purchases(lab, lab.budget)), "bought": lab.budget})
 def data_map(lab: Lab, recipe: None) -> Made:
-    """A run over all pairs that any recorded arm bought: where what each *chose* lies on the data map.
-
-    The first budget, which every arm bought at random, is trained on too, but is no choice and not counted.
-    """
+    """A run over all pairs that any recorded arm bought: where what each *chose* lies on the data map. The first
+    budget, which every arm bought at random, is trained on too, but is no choice and not counted."""
     rows, begin = _all_bought(lab, lab.budget), lab.budgets[0]
     chosen = {name: np.searchsorted(rows, bought[begin:]) for name, bought in purchases(lab, lab.budget).items()}
     return lab.fit(rows, loss=transfer_loss, watch=PurchaseMap(lab.encoded().take(rows), chosen))

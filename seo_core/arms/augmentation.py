@@ -32,8 +32,8 @@ def robustness(lab: Lab, model) -> dict[str, float]:
     return robust_accuracy(model, frame, lab.tokenizer, texts=lab.task.texts, max_length=lab.settings.max_length)
 
 
-def copies(lab: Lab, rows: np.ndarray) -> Added:
-    """Some of the labelled pairs again, unchanged."""
+def copies(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = ()) -> Added:
+    """Some of the labelled pairs again, unchanged by any operator."""
     again = np.random.default_rng([lab.settings.seed, 73]).permutation(rows)[: int(ADDED * len(rows))]
     return Added(lab.pool.iloc[again])
 
@@ -73,26 +73,21 @@ def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
     return Added(result.frame, series=series, metrics=metrics)
 
 
-def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
-    """Random labels, and edits of them by the operators of the recipe."""
+def augmented(lab: Lab, recipe: tuple[str, ...], *, edits: Callable) -> Made:
+    """Random labels, and edits of them by the operators of the recipe; as many copies are the control."""
     rows = lab.random_rows()
-    return robust(lab, lab.fit(rows, static_edits(lab, rows, recipe)))
+    return robust(lab, lab.fit(rows, edits(lab, rows, recipe)))
 
 
-def copied(lab: Lab, recipe: tuple[str, ...]) -> Made:
-    """The control: as many unchanged copies."""
-    rows = lab.random_rows()
-    return robust(lab, lab.fit(rows, copies(lab, rows)))
-
-
-def _declare_static(name: str, operators: tuple[str, ...], make=augmented, **options) -> None:
-    used = operators if make is augmented else ()
+def _declare_static(name: str, operators: tuple[str, ...], edits: Callable = static_edits, **options) -> None:
+    used = operators if edits is static_edits else ()
     STATIC.arm(f"da-{name}", operators, start="pretrained", keep=False, **options, parameters=lambda lab, recipe: {
-        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(make)
+        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(
+            partial(augmented, edits=edits))
 
 
 _declare_static("static", OPERATORS, budgets=(2000, 8000))
-_declare_static("copies", OPERATORS, copied, budgets=(2000, 8000))
+_declare_static("copies", OPERATORS, copies, budgets=(2000, 8000))
 
 
 def _missing(operator: str) -> str | None:

@@ -19,9 +19,7 @@ EXPORTED = "model.onnx"  # in the folder of a run's kept weights
 
 def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str, ...] = ()) -> Callable:
     """Declares an arm for each recipe: a decorator for the function that makes a network from the baseline and one.
-
-    stages: suffixes of the checkpoints that a run leaves until its record is written.
-    """
+    stages: suffixes of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
         for name, recipe in named.items():
             chapter.arm(name, recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe},

@@ -159,10 +159,8 @@ class _Stages(Work):
         self.results = []
 
     def trim(self, student):
-        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer.
-
-        The teacher's logits stay: they belong to pairs, not to tokens.
-        """
+        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer. The
+        teacher's logits stay: they belong to pairs, not to tokens."""
         _ = self.targets  # of the teacher's own tokens, before these change
         counts = vocabulary.token_counts(self.train)
         small = vocabulary.trim(student, self.lab.tokenizer, counts, self.recipe.vocabulary)

@@ -220,9 +220,7 @@ def file_bytes(model) -> int:
 
 def _distribution(base, model) -> tuple[dict[str, float], dict[str, list]]:
     """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went.
-
-    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass.
-    """
+    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass."""
     if model.config.num_hidden_layers != base.config.num_hidden_layers:
         return {}, {}
     table = distribution.weight_shape_overlap(base, model)

@@ -94,9 +94,7 @@ class Arm:
 
     def suited(self, settings, knobs: Mapping | None = None, recorded_as: str | None = None) -> Arm:
         """The arm as it is run: short under `quick`, with `knobs` in place of some fields of its recipe, checked.
-
-        Raises LabError for a knob that the recipe lacks, and ValueError for a value that it refuses.
-        """
+        Raises LabError for a knob that the recipe lacks, and ValueError for a value that it refuses."""
         recipe = self.chapter.quick(self.recipe) if settings.profile == "quick" else self.recipe
         recipe = with_knobs(recipe, knobs)
         self.chapter.check(recipe, settings)
@@ -189,10 +187,8 @@ def check_arms() -> None:
 
 
 def steps(name: str, labels: int | None = None, budgets: tuple[int, ...] = BUDGETS) -> list[tuple[Arm, int | None]]:
-    """The runs (arm, labels) without which this one could not be made, in the order of making them; itself is last.
-
-    A run of which only the bought pairs are needed is left out, what it needs itself is not. Raises LabError.
-    """
+    """The runs (arm, labels) without which this one could not be made, in the order of making them; itself is last. A
+    run of which only the bought pairs are needed is left out, what it needs itself is not. Raises LabError."""
     arm = known(name)
     if arm.first and labels is not None and labels <= budgets[0]:
         return steps(arm.first, labels, budgets)

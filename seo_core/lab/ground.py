@@ -6,10 +6,9 @@
     run.metrics["accuracy_matched"], run.rows, run.model()
 
 What the arms share is here, so that they differ in nothing but what they are compared for: the task, the tokenizer, the
-pool (the training pairs left after the development slice), the labelled pairs of a seed (nested: the first 1 000 are
-among the first 2 000), the start, the loop (`training.fit`), and the evaluation. What is chosen on the way looks at the
-development slice only: its reward half for scores and learning signals, its acceptance half for thresholds. The
-official sets are read when a record is written. A run that has its record is not repeated.
+pool (the training pairs left after the development slice), the labelled pairs of a seed (nested), the start, the loop
+(`training.fit`), and the evaluation. What is chosen on the way looks at the development slice only: its reward half for
+scores and learning signals, its acceptance half for thresholds. The official sets are read when a record is written.
 """
 
 from __future__ import annotations

@@ -92,10 +92,8 @@ class TrainingDynamics:
 
 
 class PurchaseMap(TrainingDynamics):
-    """The same for what several arms bought, told apart, in the form that a record holds.
-
-    bought: arm -> positions (m,) in `examples`. The arm `control` sets the border of the ambiguous region.
-    """
+    """The same for what several arms bought, told apart, in the form that a record holds. bought: arm -> positions (m,)
+    in `examples`. The arm `control` sets the border of the ambiguous region."""
 
     def __init__(self, examples, bought: Mapping[str, np.ndarray], control: str = "random"):
         super().__init__(examples)
