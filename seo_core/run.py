@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
+from seo_core.files import table
 from seo_core.runner import RunnerError, UsageError, notebooks, render
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
@@ -28,57 +29,7 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
 _say = partial(print, flush=True)
-
-
-def _option(text: str, **about) -> dict:
-    """What argparse is told of an option or argument; without more, it is a flag."""
-    return {"help": text, **(about or {"action": "store_true"})}
-
-
-_FORCE = {"--force": _option("run even what is complete")}
-_SETTINGS = {
-    "--profile": _option(" | ".join(PROFILES), default="quick"),
-    "--seed --seeds": _option("one or more seeds; the first one's chapters become the pages", dest="seeds", nargs="+",
-                              default=["0"], metavar="N"),
-    "--data": _option("embedded, a hub id, or a local path", default="default"),
-    "--model": _option("bundled, a hub id, or a local folder", default="default"),
-    "--source": _option("the source task, for the chapters that have one: embedded, a hub id, or a local path",
-                        default="default"),
-    "--results-dir": _option("default: _build/results", default="default", metavar="DIR")}
-_RUN = _SETTINGS | _FORCE | {
-    "--jobs": _option("chapters at once (benchmarks run alone)", type=int, default=1, metavar="N"),
-    "-p": _option("a further parameter, for the chapters that have it", dest="parameters", action="append", default=[],
-                  metavar="KEY=VALUE")}
-COMMANDS: dict[str, tuple[str, dict[str, dict]]] = {  # name -> what it does, its options
-    "book": ("run every chapter and render the book", {"--no-render": _option("run only"), **_RUN}),
-    "chapter": ("run some chapters", {"names": _option("chapter ids; see `list`", nargs="+", metavar="NAME"), **_RUN}),
-    "list": ("the chapters, their kind, and whether they are complete", _RUN),
-    "arm": ("make runs of arms, with all that they need", {
-        "names": _option("arms, or chapters: all of their arms", nargs="+", metavar="NAME"),
-        "--labels": _option("numbers of labels (default: the arms')", nargs="+", type=int, metavar="N"),
-        "--set": _option("fields of the arm's recipe", nargs="+", default=[], metavar="KNOB=VALUE"),
-        "--name": _option("the configuration's name in the record, for one arm with other knobs", default=None),
-        "--dry-run": _option("print what would be made, in order"), **_SETTINGS}),
-    "bench": ("measure: contestants take turns, and their ratios are recorded", {
-        "name": _option("training, augmentation, selection or inference", metavar="NAME"),
-        "more": _option("its options; --help lists them", nargs=argparse.REMAINDER)}),
-    "pack": ("a finished run as an artifact to take away", {
-        "record": _option("the run's JSON file", type=Path), "folder": _option("where the artifact goes", type=Path),
-        "--name": _option("its title (default: the run's)", default="")}),
-    "render": ("render the chapters that were run", {
-        "--profile": _option("which profile's run (default: quick)", default="quick"),
-        "--committed": _option("render the committed notebooks instead"),
-        "--output": _option("where to (default: _build/html)", metavar="DIR"),
-        "--force": _option("even if nothing changed")}),
-    "sync": ("bring notebooks and their .py together; write the table of contents", {
-        "--check": _option("write nothing; fail if something is out of step")}),
-    "refresh": ("run chapters under `quick` and take the outputs into notebooks/", {
-        "names": _option("chapter ids (default: all)", nargs="*", metavar="NAME"), **_FORCE}),
-    "lab": ("start JupyterLab on the book", {
-        "more": _option("after --: passed on to jupyter lab", nargs=argparse.REMAINDER)}),
-    "setup": ("install the bundled model without its dependencies; prepare WordNet; say what is missing", {
-        "--wordnet": _option("prepare WordNet only: nothing is installed")}),
-    "clean": ("remove what was built; results stay", {})}
+_commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,13 +43,19 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = _Parser(prog="python -m seo_core.run", description=__doc__, allow_abbrev=False,
                           formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = main_parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
-    for name, (text, options) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    added = main_parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
+    for name, about in _commands().items():
+        sub = added.add_parser(name, help=about["does"], description=about["does"], allow_abbrev=False)
+        sub.register("type", "int", int)
+        sub.register("type", "path", Path)
         sub.add_argument("--book", metavar="PATH", help="the clone of the book (default: where you are)")
-        for words, about in options.items():
-            sub.add_argument(*words.split(), **about)
+        for words, told in _options_of(name):
+            sub.add_argument(*words.split(), **told)
     return main_parser
+
+
+def _options_of(command: str) -> list[tuple[str, dict]]:
+    return [option for group in _commands()[command]["options"] for option in group.items()]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -123,11 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parsed arguments; raises UsageError that suggests the nearest command or option."""
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in _commands():
+        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], _commands())}")
     options, unknown = parser().parse_known_args(arguments)
     if unknown:
-        words = " ".join(["--help --book", *COMMANDS[options.command][1]]).split()
+        words = " ".join(["--help --book", *(words for words, _ in _options_of(options.command))]).split()
         known = [word for word in words if word.startswith("--")]
         raise UsageError(f"unknown option {unknown[0]!r}{suggest(unknown[0].split('=')[0], known)}")
     return options
