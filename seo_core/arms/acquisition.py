@@ -18,9 +18,7 @@ import numpy as np
 from seo_core import results
 from seo_core.arms.transfer import BETA, FROM_SCRATCH, transfer_loss
 from seo_core.checks import whole_number
-from seo_core.lab.arm import BUDGETS, Chapter, Need
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import LabError, Made, Run
+from seo_core.lab import BUDGETS, Chapter, Lab, LabError, Made, Need, Run
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, plateau, select
 from seo_core.selection.maps import PurchaseMap
 from seo_core.settings import resolve_path
@@ -92,9 +90,7 @@ def bought_once(lab: Lab, recipe: None, before: Run) -> Made:
 
 def purchases(lab: Lab, labels: int) -> dict[str, np.ndarray]:
     """Strategy -> (labels,) pool positions that it bought with so many labels, by the records of this seed and data.
-
-    Those of the results folder, and the committed ones. Raises LabError where the control has none.
-    """
+    Those of the results folder, and the committed ones. Raises LabError where the control has none."""
     folders = [folder / lab.settings.profile / ACTIVE.id
                for folder in (resolve_path(lab.settings.results_dir), results.reference_dir())]
     bought: dict[str, np.ndarray] = {}
@@ -119,17 +115,11 @@ def _all_bought(lab: Lab, labels: int) -> np.ndarray:
             counted=lambda lab, labels: len(_all_bought(lab, labels)),
             parameters=lambda lab, recipe: {"arms": list(purchases(lab, lab.budget)), "bought": lab.budget})
 def data_map(lab: Lab, recipe: None) -> Made:
-    """A run over all pairs that any recorded arm bought: where what each *chose* lies on the data map.
-
-    The first budget, which every arm bought at random, is trained on too, but is no choice and not counted.
-    """
+    """A run over all pairs that any recorded arm bought: where what each *chose* lies on the data map. The first
+    budget, which every arm bought at random, is trained on too, but is no choice and not counted."""
     rows, begin = _all_bought(lab, lab.budget), lab.budgets[0]
     chosen = {name: np.searchsorted(rows, bought[begin:]) for name, bought in purchases(lab, lab.budget).items()}
     return lab.fit(rows, loss=transfer_loss, watch=PurchaseMap(lab.encoded().take(rows), chosen))
-
-
-# ---------------------------------------------------------------------------------------------
-# TAL: the labels that `hybrid` bought, trained on with the whole of equation (2); λ = 0 is `hybrid` itself
 
 
 def tal_config(lab: Lab, recipe: TransferActiveConfig) -> TransferActiveConfig:
@@ -138,7 +128,7 @@ def tal_config(lab: Lab, recipe: TransferActiveConfig) -> TransferActiveConfig:
 
 
 def with_term(lab: Lab, recipe: TransferActiveConfig, bought: Run) -> Made:
-    """The bought labels once more, with the term on what was not bought."""
+    """The labels that `hybrid` bought, with equation (2)'s term on what it did not buy; λ = 0 is `hybrid` itself."""
     tal = TransferActiveLearning(tal_config(lab, recipe), seed=lab.settings.seed)
     unlabelled = lab.sealed.take(np.setdiff1d(np.arange(len(lab.pool)), bought.rows))
     return lab.fit(bought.rows, loss=lambda model: tal.loss(model, unlabelled))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -13,9 +14,7 @@ from seo_core.arms.transfer import transfer_loss
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.perturbation import robust_accuracy
 from seo_core.data import imbalance
-from seo_core.lab.arm import Chapter, Need
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Added, Made, Run
+from seo_core.lab import Added, Chapter, Lab, Made, Need, Run
 
 STATIC = Chapter("03_augmentation", budgets=(2000,))
 ADAPTIVE = Chapter("04_adaptive_augmentation", budgets=(2000,))
@@ -33,8 +32,8 @@ def robustness(lab: Lab, model) -> dict[str, float]:
     return robust_accuracy(model, frame, lab.tokenizer, texts=lab.task.texts, max_length=lab.settings.max_length)
 
 
-def copies(lab: Lab, rows: np.ndarray) -> Added:
-    """Some of the labelled pairs again, unchanged."""
+def copies(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = ()) -> Added:
+    """Some of the labelled pairs again, unchanged by any operator."""
     again = np.random.default_rng([lab.settings.seed, 73]).permutation(rows)[: int(ADDED * len(rows))]
     return Added(lab.pool.iloc[again])
 
@@ -74,30 +73,21 @@ def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
     return Added(result.frame, series=series, metrics=metrics)
 
 
-# ---------------------------------------------------------------------------------------------
-# Static augmentation
-
-
-def augmented(lab: Lab, recipe: tuple[str, ...]) -> Made:
-    """Random labels, and edits of them by the operators of the recipe."""
+def augmented(lab: Lab, recipe: tuple[str, ...], *, edits: Callable) -> Made:
+    """Random labels, and edits of them by the operators of the recipe; as many copies are the control."""
     rows = lab.random_rows()
-    return robust(lab, lab.fit(rows, static_edits(lab, rows, recipe)))
+    return robust(lab, lab.fit(rows, edits(lab, rows, recipe)))
 
 
-def copied(lab: Lab, recipe: tuple[str, ...]) -> Made:
-    """The control: as many unchanged copies."""
-    rows = lab.random_rows()
-    return robust(lab, lab.fit(rows, copies(lab, rows)))
-
-
-def _declare_static(name: str, operators: tuple[str, ...], make=augmented, **options) -> None:
-    used = operators if make is augmented else ()
+def _declare_static(name: str, operators: tuple[str, ...], edits: Callable = static_edits, **options) -> None:
+    used = operators if edits is static_edits else ()
     STATIC.arm(f"da-{name}", operators, start="pretrained", keep=False, **options, parameters=lambda lab, recipe: {
-        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(make)
+        "operators": list(operators), "strength": STRENGTH, "added_share": ADDED, **absent(used)})(
+            partial(augmented, edits=edits))
 
 
 _declare_static("static", OPERATORS, budgets=(2000, 8000))
-_declare_static("copies", OPERATORS, copied, budgets=(2000, 8000))
+_declare_static("copies", OPERATORS, copies, budgets=(2000, 8000))
 
 
 def _missing(operator: str) -> str | None:
@@ -106,10 +96,6 @@ def _missing(operator: str) -> str | None:
 
 for _operator in OPERATORS:
     _declare_static(_operator, (_operator,), resource=partial(_missing, _operator))
-
-
-# ---------------------------------------------------------------------------------------------
-# Adaptive augmentation, and the imbalanced setting, in which rare classes are what is to be helped
 
 
 @ADAPTIVE.arm("robust-base", needs="supervised", start="pretrained", budgets=(2000, 8000), recorded_as="base")
@@ -125,43 +111,23 @@ def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
     return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher)))
 
 
-def _limited(name: str, parameters=lambda lab: {}, *, keep: bool = False, **options):
-    return ADAPTIVE.arm(name, start="pretrained", keep=keep, **options, parameters=lambda lab, recipe: {
-        "ratio": list(LIMITED), **parameters(lab)})
-
-
-def limited_rows(lab: Lab) -> np.ndarray:
-    """Positions in the pool of pairs whose classes stand 8:1:1."""
+def limited(lab: Lab, recipe: None, *teacher: Run, edits: Callable | None = None) -> Made:
+    """Supervised on pairs whose classes stand 8:1:1, and on what `edits` puts beside them."""
     frame = lab.pool.assign(row=np.arange(len(lab.pool)))
-    return imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)["row"].to_numpy(np.int64)
+    few = imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)
+    rows = few["row"].to_numpy(np.int64)
+    return lab.fit(rows, edits and edits(lab, rows, *teacher))
 
 
-@_limited("base-limited", keep=True)
-def base_limited(lab: Lab, recipe: None) -> Made:
-    """Supervised on pairs with rare classes."""
-    return lab.fit(limited_rows(lab))
+def _declare_limited(name: str, edits: Callable | None = None, parameters=lambda lab: {}, **options) -> None:
+    ADAPTIVE.arm(name, start="pretrained", **{"keep": False, **options}, parameters=lambda lab, recipe: {
+        "ratio": list(LIMITED), **parameters(lab)})(partial(limited, edits=edits))
 
 
-@_limited("da-copies-limited", lambda lab: {"added_share": ADDED})
-def copies_limited(lab: Lab, recipe: None) -> Made:
-    """The same with unchanged copies."""
-    rows = limited_rows(lab)
-    return lab.fit(rows, copies(lab, rows))
-
-
-@_limited("da-static-limited", lambda lab: {"added_share": ADDED, **absent(OPERATORS)})
-def static_limited(lab: Lab, recipe: None) -> Made:
-    """The same with static edits."""
-    rows = limited_rows(lab)
-    return lab.fit(rows, static_edits(lab, rows))
-
-
-@_limited("da-limited", ada_parameters, needs="base-limited")
-def adaptive_limited(lab: Lab, recipe: None, teacher: Run) -> Made:
-    """The same with ADA."""
-    return lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher))
-
-
+_declare_limited("base-limited", keep=True)
+_declare_limited("da-copies-limited", copies, lambda lab: {"added_share": ADDED})
+_declare_limited("da-static-limited", static_edits, lambda lab: {"added_share": ADDED, **absent(OPERATORS)})
+_declare_limited("da-limited", adaptive_edits, ada_parameters, needs="base-limited")
 declare_limited(ADAPTIVE)
 
 

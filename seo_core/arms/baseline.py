@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made
+from seo_core.lab import Chapter, Lab, Made
 
 BASELINE = Chapter("02_baseline", ground="headline")
 

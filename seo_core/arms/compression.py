@@ -11,9 +11,7 @@ from pathlib import Path
 import seo_core.arms.baseline  # noqa: F401  declares the arm that all these need
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import atomic_folder, digest
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made
+from seo_core.lab import Chapter, Lab, Made
 from seo_core.training import checkpoint_folder
 
 EXPORTED = "model.onnx"  # in the folder of a run's kept weights
@@ -21,9 +19,7 @@ EXPORTED = "model.onnx"  # in the folder of a run's kept weights
 
 def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str, ...] = ()) -> Callable:
     """Declares an arm for each recipe: a decorator for the function that makes a network from the baseline and one.
-
-    stages: suffixes of the checkpoints that a run leaves until its record is written.
-    """
+    stages: suffixes of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
         for name, recipe in named.items():
             chapter.arm(name, recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe},

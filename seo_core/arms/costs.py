@@ -2,10 +2,9 @@
 
     table = to_reach(results.load(reference), target="base", labels=8000, speed=Speed(186.5, 560.0))
 
-"Training time" of a technique here is that of every run it needed: the teacher, the source task, the rounds
-before, the pairs that were only scored. It is counted in pairs and tokens, and turned into seconds with the
-throughput of a quiet machine (`benchmark_selection`), since the studies themselves ran two at a time. Training is
-taken to cost in proportion to tokens: a source task with shorter pairs is cheaper by as much.
+"Training time" of a technique here is that of every run it needed: the teacher, the source task, the rounds before, the
+pairs that were only scored. It is counted in pairs and tokens, and turned into seconds with the throughput of a quiet
+machine (`bench selection`), since the studies themselves ran two at a time. Training costs in proportion to tokens.
 """
 
 from __future__ import annotations
@@ -52,29 +51,22 @@ def scored(configuration: str, labels: int, profile: str = "cpu") -> int:
 
 
 def total(frame: pd.DataFrame, configuration: str, labels: int) -> dict[str, float] | None:
-    """Pairs and tokens trained on, and pairs scored, for this run and all that it needed: means over seeds.
-
-    frame: `results.load` of the study records. None where one of them has no record.
-    """
+    """Pairs and tokens trained on, and pairs scored, for this run and all that it needed: means over seeds. frame:
+    `results.load` of the study records. None where one of them has no record."""
     profile = str(frame["profile"].iloc[-1]) if "profile" in frame and len(frame) else "cpu"
     runs, means = needs(configuration, labels, budgets_of(profile)), _means(frame, *_COUNTED)
     if not set(runs) <= set(means.index):
         return None
     cost = dict.fromkeys(("train_examples", "train_tokens", "scored"), 0.0)
     for name, budget in runs:
-        row = means.loc[(name, budget)]
-        beside = UNLABELLED_SHARE if name == "tal" else 0.0
+        row = means.loc[(name, budget)].fillna({"added": 0.0, "examples_scored": 0.0})
         for key in ("train_examples", "train_tokens"):
-            cost[key] += row[key] * (1 + beside)
-        cost["scored"] += scored(name, budget, profile)
-        for need in recorded(name).needs:  # pairs bought for it alone, by a run that is no cost of its own
-            bought = known(need.arm).recorded_as
-            if need.rows_only and (bought, budget) not in runs:
-                cost["scored"] += scored(bought, budget, profile)
-        if name == "data-module-wide":  # all that it added, by two teachers
-            cost["scored"] += 2 * row["added"]
-        if row["examples_scored"] > 0:  # not of a run that has none
-            cost["scored"] += row["examples_scored"]
+            cost[key] += row[key] * (1 + UNLABELLED_SHARE * (name == "tal"))
+        # its own, those of pairs bought for it alone by a run that is no cost of its own, and what two teachers added
+        bought = [known(need.arm).recorded_as for need in recorded(name).needs if need.rows_only]
+        for other in (name, *(other for other in bought if (other, budget) not in runs)):
+            cost["scored"] += scored(other, budget, profile)
+        cost["scored"] += 2 * row["added"] * (name == "data-module-wide") + row["examples_scored"]
     return cost
 
 
@@ -88,10 +80,8 @@ def _means(frame: pd.DataFrame, *metrics: str) -> pd.DataFrame:
 
 
 def seconds(cost: dict[str, float], speed: Speed, pair_tokens: float) -> float:
-    """Quiet seconds of a `total`; pair_tokens: tokens in a pair of the data that `speed` was measured on.
-
-    `to_reach` takes those of the baseline, which is right where the benchmark and the studies had the same data.
-    """
+    """Quiet seconds of a `total`; pair_tokens: tokens in a pair of the data that `speed` was measured on. `to_reach`
+    takes those of the baseline, which is right where the benchmark and the studies had the same data."""
     return cost["train_tokens"] / pair_tokens / speed.training + cost["scored"] / speed.scoring
 
 
@@ -101,8 +91,7 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
 
     configurations: id -> title. One row each: seeds, labels at which the mean first reaches the target, its accuracy,
     pairs trained on and scored, tokens, quiet minutes, minutes over the baseline's, and all numbers of labels that were
-    run. "not reached" with the best accuracy found, "not run" without records. Only budgets that were run are
-    looked at: nothing is interpolated.
+    run, between which nothing is interpolated. "not reached" with the best accuracy found, "not run" without records.
     """
     measured = frame.dropna(subset=["labels", metric]) if "labels" in frame else frame.iloc[:0]
     means = _means(measured, metric) if len(measured) else pd.DataFrame()
@@ -133,11 +122,8 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
 
 
 def quiet_speed(contestants: pd.DataFrame) -> Speed:
-    """Throughput of training and of scoring, from the latest record of `benchmark_selection` that has both.
-
-    contestants: `results.load_contestants`. From one record, since a ratio of two machines' speeds is no cost. Raises
-    LookupError naming the benchmark that has not been run.
-    """
+    """Throughput of training and scoring in `results.load_contestants`, from the latest record that has both: a ratio
+    of two machines' speeds is no cost. Raises LookupError naming the benchmark that has not been run."""
     rows = contestants[contestants["experiment"] == "bench_selection"]
     for _, run in reversed(list(rows.groupby("finished"))):
         speed = run.set_index("contestant")["examples_per_second"]

@@ -3,12 +3,10 @@
     run = lab.arm("kd")                                              # Run: record, weights
     run = lab.arm("kd", knobs={"epochs": 6, "augmented": 1.0})       # the same with other knobs
 
-    python -m seo_core.run arm kd sqd --profile cpu --data path/to/mnli --source path/to/snli --seeds 1
     python -m seo_core.run arm kd --name kd-long --set epochs=8 learning_rate=2e-4 --profile cpu ...
 
 Every student starts from the baseline of its seed (the arm `base`), which is also its teacher. A run that was stopped
-goes on from its checkpoint. The unlabelled texts have no label in what the student sees: of the source task only the
-texts are read.
+goes on from its checkpoint. Of the source task only the texts are read, no label.
 """
 
 from __future__ import annotations
@@ -22,19 +20,11 @@ from seo_core.arms.pruning import ITERATIVE, PRUNING
 from seo_core.arms.teaching import Work
 from seo_core.arms.texts import reading, sample
 from seo_core.checks import above, at_least, check, one_of, suggest
-from seo_core.distillation.losses import DistillationConfig
+from seo_core.distillation import DistillationConfig, narrow, select_layers, spread_layers
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.distillation.students import narrow, select_layers, spread_layers
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import OFFICIAL, Lab, open_lab
-from seo_core.lab.run import Made, Run
-from seo_core.models import backbone_config
-from seo_core.models.backbone import count_parameters
-from seo_core.quantization import qat
-from seo_core.quantization.calibration import CalibrationConfig, calibrate
-from seo_core.quantization.export import ExportConfig, export_onnx
-from seo_core.quantization.parity import parity
-from seo_core.quantization.vocabulary import token_counts, trim, unknown_rates
+from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run, open_lab
+from seo_core.models import backbone_config, count_parameters
+from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
 from seo_core.settings import RunSettings
 
 METHODS = ("kd", "ptq", "qat", "sqd")
@@ -132,10 +122,6 @@ _common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.pruned,) i
 DISTILLATION, JOINT = Chapter("12_distillation", **_common), Chapter("13_quantization_distillation", **_common)
 
 
-# ---------------------------------------------------------------------------------------------
-# From a recipe to a student
-
-
 def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
     """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     seed = lab.settings.seed
@@ -144,26 +130,25 @@ def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
     return [base.model(), *(other.arm("base").model() for other in labs)]
 
 
+def few(lab: Lab, recipe: Recipe):
+    """Some of the training pairs: for scores and ranges."""
+    return sample(lab, "train", recipe.calibration_rows, stream=101)
+
+
 def shape(lab: Lab, recipe: Recipe, teacher, pruned: Run | None = None):
     """The student before training: some of the teacher's layers, and of them the most important units, or what an arm
     of pruning left (that one has been trained)."""
     if pruned is not None:
         student = pruned.model()
     else:
-        layers = recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers)
-        student = select_layers(teacher, layers)
+        student = select_layers(teacher, recipe.layers or spread_layers(recipe.depth, teacher.config.num_hidden_layers))
     if recipe.neurons or recipe.heads:
-        student = narrow(student, _few(lab, recipe), neurons=recipe.neurons, heads=recipe.heads)
+        student = narrow(student, few(lab, recipe), neurons=recipe.neurons, heads=recipe.heads)
     if recipe.dropout is not None:
         for module in student.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = recipe.dropout
     return student
-
-
-def _few(lab: Lab, recipe: Recipe):
-    """Some of the training pairs: for scores and ranges."""
-    return sample(lab, "train", recipe.calibration_rows, stream=101)
 
 
 class _Stages(Work):
@@ -174,12 +159,11 @@ class _Stages(Work):
         self.results = []
 
     def trim(self, student):
-        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer.
-
-        The teacher's logits stay: they belong to pairs, not to tokens.
-        """
+        """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer. The
+        teacher's logits stay: they belong to pairs, not to tokens."""
         _ = self.targets  # of the teacher's own tokens, before these change
-        small = trim(student, self.lab.tokenizer, token_counts(self.train), self.recipe.vocabulary)
+        counts = vocabulary.token_counts(self.train)
+        small = vocabulary.trim(student, self.lab.tokenizer, counts, self.recipe.vocabulary)
         self.lab = self.lab.reading_with(small.tokenizer)
         self.train = reading(self.lab, self.texts)
         return small.model
@@ -200,7 +184,7 @@ class _Stages(Work):
         config = joint(self.recipe)
         result = SynergisticQuantizationDistillation(config)(
             student, self.train, self.targets, training=self.config(epochs=self.recipe.epochs),
-            teacher=self.inner(config.distillation), text=_few(self.lab, self.recipe),
+            teacher=self.inner(config.distillation), text=few(self.lab, self.recipe),
             development=self.lab.encoded("acceptance"), checkpoint_dir=checkpoint(self.lab, self.recipe, "-join"))
         self.results.append(result.training)
         return result
@@ -229,10 +213,6 @@ def integers(lab: Lab, model, trace: dict) -> Made:
         **made.metrics, **{name: same[name] for name in ("agreement", "max_logit_difference")}})
 
 
-# ---------------------------------------------------------------------------------------------
-# Arms
-
-
 PLAIN = Recipe()  # the plain student: three layers, logits, the labelled pairs, three epochs
 SCREEN = replace(PLAIN, epochs=2)  # sweeps
 RICH = replace(PLAIN, source_text=True, augmented=0.5, first_epochs=2, epochs=4)  # some 390 000 pairs in all
@@ -245,31 +225,21 @@ TINY = dict(SHAPE, depth=2, vocabulary=8_000)  # 4.5 MB: a twentieth of the base
 
 _DISTILLATION = {
     # depth, and what is copied, from the labels alone to all of it
-    "student": replace(PLAIN, weight=0.0),
-    "kd-logits": PLAIN,
-    "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
-    "kd-relations": replace(PLAIN, relations=1.0),
-    "kd-hidden-first": replace(PLAIN, first_epochs=1),
-    "kd-text": replace(PLAIN, source_text=True, augmented=1.0),
-    "kd": RICH,
+    "student": replace(PLAIN, weight=0.0), "kd-logits": PLAIN, "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
+    "kd-relations": replace(PLAIN, relations=1.0), "kd-hidden-first": replace(PLAIN, first_epochs=1),
+    "kd-text": replace(PLAIN, source_text=True, augmented=1.0), "kd": RICH,
     **{f"kd-depth-{n}": replace(PLAIN, depth=n) for n in (1, 2, 4)},
-    "kd-first-layers": replace(PLAIN, layers=(0, 1, 2)),
-    "kd-first-and-last": replace(PLAIN, layers=(0, 2, 5)),
-    "kd-width-512": replace(PLAIN, neurons=512),
-    "kd-width-6-heads": replace(PLAIN, heads=6),
+    "kd-first-layers": replace(PLAIN, layers=(0, 1, 2)), "kd-first-and-last": replace(PLAIN, layers=(0, 2, 5)),
+    "kd-width-512": replace(PLAIN, neurons=512), "kd-width-6-heads": replace(PLAIN, heads=6),
     # the sweeps
-    **{f"kd-weight-{name}": replace(SCREEN, weight=w)
-       for name, w in (("low", 0.1), ("middle", 0.5), ("high", 1.0))},
+    **{f"kd-weight-{name}": replace(SCREEN, weight=w) for name, w in {"low": 0.1, "middle": 0.5, "high": 1.0}.items()},
     **{f"kd-temperature-{t}": replace(SCREEN, temperature=float(t)) for t in (1, 2, 5)},
 }
 _JOINT = {
     # with quantisation, one small shape: the ingredients one by one, then with all that is read
-    "qat": replace(SMALL_PAIRS, method="qat"),
-    "kd-small": SMALL_PAIRS,
-    "kd-ptq": replace(SMALL_PAIRS, method="ptq"),
+    "qat": replace(SMALL_PAIRS, method="qat"), "kd-small": SMALL_PAIRS, "kd-ptq": replace(SMALL_PAIRS, method="ptq"),
     "sqd-fixed": replace(SMALL_PAIRS, method="sqd", alpha_low=2.3, alpha_high=2.3),  # 0.7 / 0.3 of kd
-    "sqd-pairs": replace(SMALL_PAIRS, method="sqd"),
-    "sqd-tiny": replace(PLAIN, **TINY, epochs=4, method="sqd"),
+    "sqd-pairs": replace(SMALL_PAIRS, method="sqd"), "sqd-tiny": replace(PLAIN, **TINY, epochs=4, method="sqd"),
     "sqd": replace(SMALL, method="sqd"),
     # what pruning left of the baseline, which has been trained already, instead of layers and neurons chosen beforehand
     **{f"sqd-{pruned}": replace(PRUNED, pruned=pruned) for pruned in ("aip", "aip-patient")},
@@ -288,12 +258,12 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
     """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
     stages = _Stages(lab, recipe, base)
     student = shape(lab, recipe, stages.teachers[0], pruned)
-    vocabulary = {}
+    words = {}
     if recipe.first_epochs and recipe.method != "qat":
         stages.distil(student, first_stage(recipe), recipe.first_epochs, "-first")
     if recipe.vocabulary:
         student, lab = stages.trim(student), stages.lab
-        vocabulary = {"vocabulary": len(lab.tokenizer), **unknown_rates(lab.task, OFFICIAL, lab.tokenizer)}
+        words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, OFFICIAL, lab.tokenizer)}
     if recipe.method in ("qat", "sqd"):
         joined = stages.join(student)
         made = integers(lab, joined.model, joined.trace)
@@ -301,7 +271,7 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
         stages.distil(student, last_stage(recipe), recipe.epochs, "-last")
         made = Made(student, tokenizer=lab.tokenizer)
         if recipe.method == "ptq":  # ranges from training texts, nothing learned
-            scales = calibrate(student, _few(lab, recipe), calibration(recipe))
+            scales = calibrate(student, few(lab, recipe), calibration(recipe))
             made = integers(lab, qat.attach(student, scales), {})
     series = {**stages.results[-1].series, **{f"sqd_{name}": values for name, values in made.series.items()}}
-    return replace(made, metrics={**stages.costs(), **made.metrics, **vocabulary}, series=series)
+    return replace(made, metrics={**stages.costs(), **made.metrics, **words}, series=series)

@@ -3,7 +3,6 @@
     run = lab.arm("prune")                                           # Run: record, weights
     run = lab.arm("aip", knobs={"threshold": 2.0, "hidden": 1.0})    # the same with other knobs
 
-    python -m seo_core.run arm prune aip --profile cpu --data path/to/mnli --source path/to/snli --seeds 1
     python -m seo_core.run arm aip --name aip-wide --set source_text=True budget=4.5 --profile cpu ...
 
 Every arm starts from the baseline of its seed (the arm `base`), which is also the teacher where there is one. A run
@@ -23,16 +22,12 @@ from seo_core.arms.compression import checkpoint, recipes
 from seo_core.arms.teaching import Work
 from seo_core.arms.texts import sample
 from seo_core.checks import above, at_least, check, one_of, suggest
-from seo_core.distillation.losses import DistillationConfig
+from seo_core.distillation import DistillationConfig
 from seo_core.evaluation import predict
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made, Run
+from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.models import save
-from seo_core.pruning import structured
-from seo_core.pruning.aip import AdaptiveIterativePruning, AIPConfig, split_passes
-from seo_core.pruning.distribution import histograms, layer_weights, weight_shape_overlap
-from seo_core.pruning.magnitude import SCOPES, KeepMasks, prune, sparsity, stored_bytes
+from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, KeepMasks, distribution, magnitude, structured
+from seo_core.pruning.aip import split_passes
 from seo_core.settings import RunSettings
 from seo_core.training import classification_loss
 
@@ -47,7 +42,7 @@ class Recipe:
     method: str = one_of(METHODS, default="structured")
     # of the prunable weights (magnitude), or of the encoder's (structured)
     share: float = at_least(0, below=1, unit="(0.5 removes half)", default=0.4)
-    scope: str = one_of(SCOPES, default="global")  # of magnitude
+    scope: str = one_of(magnitude.SCOPES, default="global")  # of magnitude
     score: str = "taylor"  # of structured and aip: magnitude | taylor | activation | random
     kinds: tuple[str, ...] = ("heads", "neurons")
     compensate: bool = True  # least squares before training
@@ -103,10 +98,6 @@ _common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.like,) if 
 PRUNING, ITERATIVE = Chapter("09_pruning", **_common), Chapter("10_adaptive_iterative_pruning", **_common)
 
 
-# ---------------------------------------------------------------------------------------------
-# From a recipe to a network
-
-
 class _Pruning(Work):
     """One recipe at work on the baseline, which is what is pruned, and the teacher."""
 
@@ -128,8 +119,7 @@ class _Pruning(Work):
 
 
 _PRUNING = {
-    "prune": PAPERS,
-    "prune-layer": replace(PAPERS, scope="layer"),
+    "prune": PAPERS, "prune-layer": replace(PAPERS, scope="layer"),
     **{f"prune-{round(100 * s)}": replace(PAPERS, share=s) for s in (0.3, 0.7, 0.9)},
     **{f"{score}-{share}": replace(UNITS, score=score, share=share / 100)
        for share in (40, 60) for score in ("magnitude", "taylor", "activation", "random")},
@@ -141,11 +131,8 @@ _PRUNING = {
     "taylor-60-raw": replace(UNITS, share=0.6, compensate=False),  # without least squares
 }
 _ITERATIVE = {
-    "aip": AIP,
-    "aip-magnitude": replace(AIP, score="magnitude"),
-    "aip-activation": replace(AIP, score="activation"),
-    "aip-labels": replace(AIP, weight=0.0),
-    "aip-wide": replace(AIP, source_text=True, budget=5.0, recovery=0.25),
+    "aip": AIP, **{f"aip-{score}": replace(AIP, score=score) for score in ("magnitude", "activation")},
+    "aip-labels": replace(AIP, weight=0.0), "aip-wide": replace(AIP, source_text=True, budget=5.0, recovery=0.25),
     "aip-patient": replace(AIP, step=0.15, recovery=1.0, budget=8.0),  # a whole pass to recover in
     "aip-hidden": replace(AIP, hidden=1.0),
     **{f"aip-T{t:g}": replace(AIP, threshold=t, target=0.9, budget=7.5) for t in (0.5, 2.0, 4.0)},
@@ -159,7 +146,8 @@ _ITERATIVE = {
 def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made:
     """Prunes the baseline as the recipe says and trains what is left; the original is not touched.
 
-    like: the run whose removed share, texts and number of passes the recipe takes over.
+    like: the run whose removed share, texts and number of passes the recipe takes over. metrics: encoder_weights, and
+    removed, the share of the baseline's that is gone.
     """
     folder = checkpoint(lab, recipe)
     if like is not None:
@@ -169,9 +157,12 @@ def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made
     work = _Pruning(lab, recipe, base.model(), folder)
     steps = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}
     made = steps[recipe.method](work)
-    shape, curves = _distribution(work.base, made.model)
-    return replace(made, metrics={**weights(work.base, made.model), **shape, **made.metrics},
-                   series={**made.series, **curves})
+    left = structured.encoder_weights(made.model)
+    means, curves = _distribution(work.base, made.model)
+    if recipe.method != "magnitude":
+        curves |= {f"layer_{kind}": counts for kind, counts in structured.shapes(made.model).items()}
+    return replace(made, series={**made.series, **curves}, metrics={
+        "encoder_weights": left, "removed": 1 - left / structured.encoder_weights(work.base), **means, **made.metrics})
 
 
 def _zeros(work: _Pruning) -> Made:
@@ -181,18 +172,14 @@ def _zeros(work: _Pruning) -> Made:
     (`_distribution`) it is the mean over the layers of what is missing after training. The two do not compare.
     """
     model, recipe = copy.deepcopy(work.base), work.recipe
-    masks = prune(model, recipe.share, scope=recipe.scope)
-    mass = _mass(model) / _mass(work.base)  # now: fine-tuning moves the rest
+    masks = magnitude.prune(model, recipe.share, scope=recipe.scope)
+    left, whole = (sum(float(np.square(w, dtype=float).sum()) for w in distribution.layer_weights(network))
+                   for network in (model, work.base))  # Σ w² now: fine-tuning moves the rest
     trained = work.fit(model, [KeepMasks(masks)])
-    stored = stored_bytes(model, gzip=not work.lab.quick)
+    stored = magnitude.stored_bytes(model, gzip=not work.lab.quick)
     return Made(model, series=trained.series, metrics={
-        **trained.metrics, "removed_mass": 1 - mass, "sparsity": sparsity(model)["share"],
+        **trained.metrics, "removed_mass": 1 - left / whole, "sparsity": magnitude.sparsity(model)["share"],
         **{f"{name}_bytes": n for name, n in stored.items() if name != "dense"}})
-
-
-def _mass(model) -> float:
-    """Σ w² over the linear maps of the encoder."""
-    return sum(float(np.square(w, dtype=float).sum()) for w in layer_weights(model))
 
 
 def _units(work: _Pruning) -> Made:
@@ -208,7 +195,7 @@ def _units(work: _Pruning) -> Made:
     acceptance = work.lab.encoded("acceptance")
     before = float((predict(model, acceptance, precision="auto").argmax(1) == acceptance.labels).mean())
     trained = work.fit(model)
-    return Made(model, series={**trained.series, **_layers(model)}, metrics={
+    return Made(model, series=trained.series, metrics={
         **trained.metrics, "accuracy_before_training": before,
         "passes": trained.metrics["train_examples"] / len(work.train)})
 
@@ -219,14 +206,10 @@ def _iterative(work: _Pruning) -> Made:
     aip = AdaptiveIterativePruning(config, training=work.config(), checkpoint_dir=work.folder, report=work.lab.report)
     result = aip(work.base, work.train, work.scoring, work.lab.encoded("acceptance"), loss=work.loss)
     steps = [row for row in result.trace if not row["final"] and row["accuracy"] is not None]
-    return Made(result.model, series={**result.series, **_layers(result.model)}, metrics={
+    return Made(result.model, series=result.series, metrics={
         "accuracy_start": result.start, "passes": result.passes,
         "train_examples": round(result.passes * len(work.train)), "steps_tried": len(steps),
         "steps_accepted": sum(row["accepted"] for row in steps)})
-
-
-# ---------------------------------------------------------------------------------------------
-# What is measured on a pruned network
 
 
 def file_bytes(model) -> int:
@@ -235,25 +218,12 @@ def file_bytes(model) -> int:
         return (save(model, None, Path(folder) / "model") / "model.safetensors").stat().st_size
 
 
-def weights(base, model) -> dict[str, float]:
-    """size_bytes of the file, encoder_weights, and removed: the share of the base encoder's weights that is gone."""
-    left = structured.encoder_weights(model)
-    return {"size_bytes": file_bytes(model), "encoder_weights": left,
-            "removed": 1 - left / structured.encoder_weights(base)}
-
-
 def _distribution(base, model) -> tuple[dict[str, float], dict[str, list]]:
     """(weight_shape_overlap and removed_mass, means over the layers; curves of Figure 4). Nothing where layers went.
-
-    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass.
-    """
+    The networks are compared as they are now, trained: training on moves the weights that stay, and so the mass."""
     if model.config.num_hidden_layers != base.config.num_hidden_layers:
         return {}, {}
-    table = weight_shape_overlap(base, model)
+    table = distribution.weight_shape_overlap(base, model)
     means = {"weight_shape_overlap": table["overlap"].mean(), "removed_mass": table["removed_mass"].mean()}
     curves = {f"layer_{name}": table[name].tolist() for name in table.columns[1:]}
-    return {name: float(value) for name, value in means.items()}, {**histograms(base, model), **curves}
-
-
-def _layers(model) -> dict[str, list]:
-    return {f"layer_{kind}": counts for kind, counts in structured.shapes(model).items()}
+    return {name: float(mean) for name, mean in means.items()}, {**distribution.histograms(base, model), **curves}

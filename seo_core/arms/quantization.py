@@ -3,9 +3,8 @@
     run = lab.arm("quant")                           # Run: record; the file lies in its folder of kept weights
     exported(run)                                    # path of model.onnx
 
-Every arm starts from the baseline of its seed (the arm `base`) and needs no training. What is evaluated is the exported
-file, run by ONNX Runtime; size_bytes is that file's. Calibration reads training text, vocabulary counts read training
-text and the source task's, and no label of either.
+Every arm starts from the baseline of its seed (the arm `base`) and needs no training. What is evaluated and weighed is
+the exported file, run by ONNX Runtime. No label is read, of the training texts or the source task's.
 """
 
 from __future__ import annotations
@@ -18,13 +17,11 @@ from seo_core.arms.texts import EMBEDDED
 from seo_core.checks import at_least, check, one_of
 from seo_core.deploy.runners import RUNTIMES
 from seo_core.evaluation import predict
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import OFFICIAL, Lab
-from seo_core.lab.run import Made, Run
+from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run
 from seo_core.lab.source import source_task
-from seo_core.quantization.calibration import METHODS, CalibrationConfig, calibrate
-from seo_core.quantization.export import PRECISIONS, ExportConfig, export_onnx, library_export
-from seo_core.quantization.parity import parity
+from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, library_export, parity
+from seo_core.quantization.calibration import METHODS
+from seo_core.quantization.export import PRECISIONS
 from seo_core.quantization.scheme import EMBEDDING_BITS
 from seo_core.quantization.vocabulary import token_counts, trim, unknown_rates
 
@@ -61,11 +58,8 @@ _RECIPES = {
     "quant": DYNAMIC,  # the papers' row: post-training int8, no text needed
     "dynamic-tensor": replace(DYNAMIC, per_channel=False),
     "dynamic-words32": replace(DYNAMIC, embedding_bits=32),  # int8 for the linear maps alone
-    "static": STATIC,
-    "static-minmax": replace(STATIC, method="minmax"),
-    "static-percentile": replace(STATIC, method="percentile"),
-    "static-tensor": replace(STATIC, per_channel=False),
-    "static-words4": replace(STATIC, embedding_bits=4),
+    "static": STATIC, **{f"static-{method}": replace(STATIC, method=method) for method in ("minmax", "percentile")},
+    "static-tensor": replace(STATIC, per_channel=False), "static-words4": replace(STATIC, embedding_bits=4),
     "static-openvino": replace(STATIC, runtime="openvino"),  # the benchmark knows it by its name's end
     "vocabulary": replace(STATIC, vocabulary=12_000),
     "vocabulary-words4": replace(STATIC, vocabulary=12_000, embedding_bits=4),
@@ -79,9 +73,7 @@ def exported(run: Run) -> Path:
 
 def trimmed(lab: Lab, base: Run, size: int):
     """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`.
-
-    Labels are read of neither. Raises DataError where the source task cannot be had.
-    """
+    Raises DataError where the source task cannot be had."""
     texts = source_task(lab.settings, EMBEDDED[0])["train"][list(lab.task.texts)]
     return trim(base.model(), lab.tokenizer, token_counts(lab.encoded("train"), lab.encode(texts)), size)
 

@@ -16,9 +16,7 @@ from seo_core.arms.transfer import BETA
 from seo_core.augmentation import OPERATORS, augment
 from seo_core.data.encoding import concatenate
 from seo_core.evaluation import softmax
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Added, Made, Run
+from seo_core.lab import Added, Chapter, Lab, Made, Run
 from seo_core.selection import pseudo
 from seo_core.selection.pseudo import FIXED, SelfTrainingConfig
 from seo_core.transfer import with_l2_sp
@@ -85,10 +83,6 @@ _declare("ssl-fixed", FIXED, "supervised", "pretrained")  # a fixed threshold, t
 _declare("ssl-source", SelfTrainingConfig(keep="all", align=False), "random", "source", pull=True)
 # class-wise adaptive thresholds, weak and strong view; 8 000 labels: for Table 1 and Figure 2
 _declare("ssl", SelfTrainingConfig(), "supervised", "pretrained", (500, 2000, 8000), strong=True)
-
-
-# ---------------------------------------------------------------------------------------------
-# The data module as a whole: TAL, pseudo-labels and ADA on the same pool
 
 
 def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:

@@ -10,7 +10,7 @@ from seo_core import training
 from seo_core.arms.texts import cache_folder, reading, unlabelled
 from seo_core.distillation.cache import cached_logits
 from seo_core.distillation.losses import Distillation
-from seo_core.lab.ground import Lab
+from seo_core.lab import Lab
 
 
 @dataclass

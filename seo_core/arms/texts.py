@@ -12,8 +12,7 @@ from seo_core import augmentation
 from seo_core.data import Encoded
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
-from seo_core.lab.ground import OFFICIAL, Lab
-from seo_core.lab.run import LabError
+from seo_core.lab import OFFICIAL, Lab, LabError
 from seo_core.lab.source import source_task
 from seo_core.settings import RunSettings, resolve_path
 
@@ -59,10 +58,8 @@ def edited_texts(lab: Lab, share: float) -> pd.DataFrame:
 
 
 def edited(lab: Lab, frame: pd.DataFrame, budget: int, operators: Sequence[str]) -> pd.DataFrame:
-    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback.
-
-    Raises LabError where none can.
-    """
+    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback. Raises
+    LabError where none can."""
     lacking = {name: augmentation.OPERATORS[name].available() for name in operators}
     usable, parts = [name for name in operators if lacking[name] is None], []
     if not usable:
@@ -76,10 +73,8 @@ def edited(lab: Lab, frame: pd.DataFrame, budget: int, operators: Sequence[str])
 
 
 def absent(operators: Sequence[str]) -> dict:
-    """For a record's parameters: which of these operators were not there; nothing where all were.
-
-    So a record made without one does not stand for the run with it, once its resource is installed.
-    """
+    """For a record's parameters: which of these operators were not there; nothing where all were. So a record made
+    without one does not stand for the run with it, once its resource is installed."""
     missing = [name for name in operators if augmentation.OPERATORS[name].available() is not None]
     return {"operators_absent": missing} if missing else {}
 

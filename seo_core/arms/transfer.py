@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from seo_core.lab.arm import Chapter
-from seo_core.lab.ground import Lab
-from seo_core.lab.run import Made
+from functools import partial
+
+from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.source import SOURCE_EPOCHS, source_model, source_pairs
 from seo_core.transfer import with_l2_sp
 
 TRANSFER = Chapter("05_transfer_learning", budgets=(8000,), layers=3)
 FROM_SCRATCH = dict(start="scratch", training={"freeze_embeddings": False})  # a random word table has to be trained
 BETA = 0.01  # of the L2-SP pull; the order that Li et al. (2018) found to work, not tuned here
-
-
-def transfer_loss(model):
-    """L_TL: cross-entropy plus the L2-SP pull towards the weights that training began from."""
-    return with_l2_sp(model, BETA)
+transfer_loss = partial(with_l2_sp, beta=BETA)  # L_TL: cross-entropy plus the pull towards what training began from
 
 
 @TRANSFER.arm("tl-decay", start="source", training={"layer_decay": 0.8}, keep=False)  # a fifth slower per layer

@@ -1,1 +1,7 @@
 """The common ground of everything that is compared, and what a run of it leaves."""
+
+from seo_core.lab.arm import BUDGETS, Chapter, Need
+from seo_core.lab.ground import OFFICIAL, Lab, open_lab
+from seo_core.lab.run import Added, LabError, Made, Run
+
+__all__ = ["BUDGETS", "OFFICIAL", "Added", "Chapter", "Lab", "LabError", "Made", "Need", "Run", "open_lab"]

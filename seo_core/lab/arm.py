@@ -7,14 +7,14 @@
 
     known("ssl"), steps("ssl", 2000)                 # the arm; every run that it needs, in the order of making them
 
-The function is called with a lab that is bound to the arm and the number of labels, the recipe, and a run for each of
-its `needs`. It is called only where the run has no record yet. Order of work, `--dry-run`, costs and "made from" are
-read from `needs`; nothing restates them.
+The function is called where the run has no record yet, with a lab that is bound to the arm and the number of labels,
+the recipe, and a run for each of its `needs`, from which order of work, `--dry-run`, costs and "made from" are read.
 """
 
 from __future__ import annotations
 
 import difflib
+import graphlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -36,15 +36,11 @@ def budgets_of(profile: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Need:
-    """Another arm's run that an arm cannot do without.
-
-    labels: same (as many as the arm has), half, or before (the budget before). rows_only: only the pairs that it
-    bought, not the training on them, which then is no cost of the arm.
-    """
+    """Another arm's run that an arm cannot do without."""
 
     arm: str
-    labels: str = "same"
-    rows_only: bool = False
+    labels: str = "same"  # as many as the arm has; or half, or before: the budget before
+    rows_only: bool = False  # only the pairs that it bought, not the training on them, which is no cost of the arm then
 
     def budget(self, labels: int | None, budgets: tuple[int, ...]) -> int | None:
         """How many labels the needed run has, where the arm has so many."""
@@ -83,12 +79,22 @@ class Arm:
         """The runs without which it cannot be made, in the order in which its function takes them."""
         return (*self.always, *map(Need, self.chapter.recipe_needs(self.recipe)))
 
-    def suited(self, settings, knobs: Mapping | None = None, recorded_as: str | None = None) -> Arm:
-        """The arm as it is run: short under `quick`, some of the recipe's fields changed, checked.
+    @property
+    def alone(self) -> bool:
+        """Whether its chapter runs it: else it is made where another arm needs it."""
+        return bool(self.budgets) or self.chapter.ground == "headline"
 
-        knobs: fields of the recipe. recorded_as: the configuration's name in the record. Raises LabError for a knob
-        that the recipe lacks, and ValueError for a value that it refuses.
-        """
+    def at(self, labels: Iterable[int] | None, profile: str) -> Iterable[int | None]:
+        """The numbers of labels at which it runs: those asked for, or its own; under `quick` the largest budget."""
+        if self.chapter.ground == "headline":
+            return (None,)
+        if self.budgets == (0,):  # it buys none
+            return self.budgets
+        return labels or (QUICK_BUDGETS[-1:] if profile == "quick" else self.budgets)
+
+    def suited(self, settings, knobs: Mapping | None = None, recorded_as: str | None = None) -> Arm:
+        """The arm as it is run: short under `quick`, with `knobs` in place of some fields of its recipe, checked.
+        Raises LabError for a knob that the recipe lacks, and ValueError for a value that it refuses."""
         recipe = self.chapter.quick(self.recipe) if settings.profile == "quick" else self.recipe
         recipe = with_knobs(recipe, knobs)
         self.chapter.check(recipe, settings)
@@ -97,14 +103,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter that compares arms: its id, and the numbers of labels at which they run.
-
-    ground: "labels" (pool and budgets; epochs by the number of labels; at most 4 000 pairs of each official set) or
-    "headline" (all training pairs of the profile, the whole official sets).
-    """
+    """A chapter that compares arms."""
 
     id: str
-    budgets: tuple[int, ...] = ()
+    budgets: tuple[int, ...] = ()  # the numbers of labels at which its arms run
+    # labels: pool and budgets, epochs by the number of labels, at most 4 000 pairs of each official set; or headline:
+    # all training pairs of the profile, the whole official sets
     ground: str = "labels"
     layers: int | None = None  # of the network under `quick`, where none of the checks rests on what it learned
     recipe_needs: Callable = lambda recipe: ()  # names of the arms that a recipe of this chapter speaks of
@@ -152,10 +156,8 @@ def _suggest_near(name: str, names: Iterable[str]) -> str:
 
 
 def recorded(configuration: str) -> Arm:
-    """The arm whose records have that configuration; of several, the first that was declared for numbers of labels.
-
-    Raises LabError.
-    """
+    """The arm whose records have that configuration; of several, the first declared for numbers of labels. Raises
+    LabError."""
     fitting = [arm for arm in ARMS.values() if arm.recorded_as == configuration]
     if not fitting:
         raise LabError(f"no arm has records named {configuration!r}"
@@ -166,34 +168,27 @@ def recorded(configuration: str) -> Arm:
 def check_arms() -> None:
     """Raises LabError for an arm that needs one which does not exist, needs itself, directly or through others, or has
     records that could be taken for another arm's."""
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        for need in ARMS[name].needs:
+    for arm in ARMS.values():
+        for need in arm.needs:
             if need.arm not in ARMS:
-                raise LabError(f"arm {name!r} needs {need.arm!r}, which is no arm{_suggest_near(need.arm, ARMS)}")
-            if need.arm in path and need.labels != "before":  # each budget is another run
-                raise LabError("arms need each other in a circle: " + " -> ".join((*path, need.arm)))
-            if need.arm not in done and need.arm not in path:
-                visit(need.arm, (*path, need.arm))
-        done.add(name)
-
-    for name in ARMS:
-        visit(name, (name,))
+                raise LabError(f"arm {arm.name!r} needs {need.arm!r}, which is no arm{_suggest_near(need.arm, ARMS)}")
+    graph = {name: [need.arm for need in arm.needs if need.labels != "before"]  # each budget is another run
+             for name, arm in ARMS.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise LabError("arms need each other in a circle: " + " -> ".join(error.args[1][::-1])) from None
     places: dict[tuple, str] = {}
     for arm in ARMS.values():
-        place = (arm.home, arm.recorded_as)
-        if place in places:
-            raise LabError(f"a record {arm.recorded_as!r} of {arm.home} would fit two arms, {places[place]!r} and "
+        other = places.setdefault((arm.home, arm.recorded_as), arm.name)
+        if other != arm.name:
+            raise LabError(f"a record {arm.recorded_as!r} of {arm.home} would fit two arms, {other!r} and "
                            f"{arm.name!r}: give one of them another recorded_as")
-        places[place] = arm.name
 
 
 def steps(name: str, labels: int | None = None, budgets: tuple[int, ...] = BUDGETS) -> list[tuple[Arm, int | None]]:
-    """The runs (arm, labels) without which this one could not be made, in the order of making them; itself is last.
-
-    A run of which only the bought pairs are needed is left out, what it needs itself is not. Raises LabError.
-    """
+    """The runs (arm, labels) without which this one could not be made, in the order of making them; itself is last. A
+    run of which only the bought pairs are needed is left out, what it needs itself is not. Raises LabError."""
     arm = known(name)
     if arm.first and labels is not None and labels <= budgets[0]:
         return steps(arm.first, labels, budgets)

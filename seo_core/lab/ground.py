@@ -6,10 +6,9 @@
     run.metrics["accuracy_matched"], run.rows, run.model()
 
 What the arms share is here, so that they differ in nothing but what they are compared for: the task, the tokenizer, the
-pool (the training pairs left after the development slice), the labelled pairs of a seed (nested: the first 1 000 are
-among the first 2 000), the start, the loop (`training.fit`), and the evaluation. What is chosen on the way looks at the
-development slice only: its reward half for scores and learning signals, its acceptance half for thresholds. The
-official sets are read when a record is written. A run that has its record is not repeated.
+pool (the training pairs left after the development slice), the labelled pairs of a seed (nested), the start, the loop
+(`training.fit`), and the evaluation. What is chosen on the way looks at the development slice only: its reward half for
+scores and learning signals, its acceptance half for thresholds. The official sets are read when a record is written.
 """
 
 from __future__ import annotations
@@ -57,13 +56,15 @@ class Lab:
     report: Callable[[str], None] = field(default=lambda text: None, repr=False)
     shared: dict = field(default_factory=dict, repr=False)  # what is encoded once
 
-    # -- what arms read ---------------------------------------------------------------------------
-
     def encoded(self, split: str = "train") -> Encoded:
         """A split as token ids: train (the pool), reward, acceptance, validation_matched, validation_mismatched."""
-        if split not in self.shared:
-            self.shared[split] = self.encode(self.task[split])
-        return self.shared[split]
+        return self._once(split, lambda: self.encode(self.task[split]))
+
+    def _once(self, key: str, make: Callable):
+        """What was made under that key, kept for every lab of the same ground."""
+        if key not in self.shared:
+            self.shared[key] = make()
+        return self.shared[key]
 
     def encode(self, frame: pd.DataFrame) -> Encoded:
         """Token ids of any frame with the task's text columns."""
@@ -96,10 +97,8 @@ class Lab:
         return concatenate(held, self.encoded().take(slice(max(count - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
-        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones.
-
-        Raises LabError where the pool is smaller.
-        """
+        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. Raises
+        LabError where the pool is smaller."""
         labels = self.labels if labels is None else labels
         if not 1 <= labels <= len(self.pool):
             raise LabError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for 1 or more "
@@ -119,17 +118,13 @@ class Lab:
                               layers=self.settings.layers, seed=self.settings.seed)[0]
         return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
 
-    # -- grounds ----------------------------------------------------------------------------------
-
     def of(self, chapter: str | Chapter) -> Lab:
         """The same ground for another chapter's runs; opened anew where that chapter stands on another one."""
         chapter = chapter_of(chapter)
         if chapter.ground == self.chapter.ground:
             return replace(self, chapter=chapter)
-        key = f"ground {chapter.ground}"
-        if key not in self.shared:
-            self.shared[key] = open_lab(chapter, self.asked)
-        return replace(self.shared[key], chapter=chapter, report=self.report)
+        other = self._once(f"ground {chapter.ground}", lambda: open_lab(chapter, self.asked))
+        return replace(other, chapter=chapter, report=self.report)
 
     def reading_with(self, tokenizer) -> Lab:
         """The same with a network's own tokenizer: every text is encoded anew."""
@@ -137,14 +132,12 @@ class Lab:
 
     def limited(self, ratio: Sequence[int]) -> Lab:
         """The same with a pool whose classes stand in `ratio`."""
-        key = f"limited {tuple(ratio)}"
-        if key not in self.shared:
+        def rare() -> tuple[TaskData, dict]:
             frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
-            self.shared[key] = replace(self.task, splits={**self.task.splits, "train": frame}), {}
-        task, shared = self.shared[key]
-        return replace(self, task=task, shared=shared)
+            return replace(self.task, splits={**self.task.splits, "train": frame}), {}
 
-    # -- runs -------------------------------------------------------------------------------------
+        task, shared = self._once(f"limited {tuple(ratio)}", rare)
+        return replace(self, task=task, shared=shared)
 
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
@@ -158,26 +151,17 @@ class Lab:
         for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
-                continue
-            for budget in self._budgets(arm, labels, arms == "all"):
-                runs.append(replace(self, report=report).arm(arm.name, budget))
-                report(line(runs[-1]))
+            elif arms != "all" or arm.alone:
+                for budget in arm.at(labels, self.settings.profile):
+                    runs.append(replace(self, report=report).arm(arm.name, budget))
+                    report(line(runs[-1]))
         return runs
-
-    def _budgets(self, arm: Arm, labels: Iterable[int] | None, every: bool) -> Iterable[int | None]:
-        if arm.chapter.ground == "headline":
-            return (None,)
-        if arm.budgets == (0,):  # it buys none
-            return arm.budgets
-        if every and not arm.budgets:  # made where another arm needs it
-            return ()
-        return labels or ((self.budgets[-1],) if self.quick else arm.budgets)
 
     def arm(self, name: str, labels: int | None = None, knobs: Mapping | None = None, *,
             recorded_as: str | None = None) -> Run:
         """The run of an arm: found by its record, or made, with everything that it needs.
 
-        labels: how many it may buy; not for arms of the headline setting. knobs: fields of its recipe to change.
+        labels: how many it may buy, but for arms of the headline setting. knobs: fields of its recipe to change.
         recorded_as: the configuration's name in the record. Raises LabError, and ValueError for a recipe's values.
         """
         arm = known(name).suited(self.settings, knobs, recorded_as)
@@ -228,16 +212,13 @@ class Lab:
                 **arm.parameters(self, arm.recipe)}
 
     def _find(self) -> Run | None:
-        for home in (*self.current.earlier, self.chapter.id):  # what lies in the older place, others were made from
-            path = results.find(home, self.current.recorded_as, **self._identity())
-            if path:
-                return self._as_run(path)
-        return None
+        homes = (*self.current.earlier, self.chapter.id)  # what lies in the older place, others were made from
+        paths = (results.find(home, self.current.recorded_as, **self._identity()) for home in homes)
+        return next((self._as_run(path) for path in paths if path), None)
 
     def _identity(self) -> dict:
-        if "fingerprint" not in self.shared:
-            self.shared["fingerprint"] = models.fingerprint(self.settings.model)
-        return {"settings": self.run_settings, "data": self.task, "model_fingerprint": self.shared["fingerprint"],
+        fingerprint = self._once("fingerprint", lambda: models.fingerprint(self.settings.model))
+        return {"settings": self.run_settings, "data": self.task, "model_fingerprint": fingerprint,
                 "parameters": self.parameters()}
 
     def _as_run(self, path: Path) -> Run:
@@ -252,7 +233,7 @@ class Lab:
     def _make(self, command: str) -> Run:
         """Makes the run at hand and writes its record. A second process waits, and then finds it."""
         path = results.record_path(self.chapter.id, self.current.recorded_as, **self._identity())
-        with _one_at_a_time(path):
+        with lock(path.parent / ".locks" / path.stem):
             if not path.is_file():
                 started = time.time()
                 self._record(self._made(), path, command, started)
@@ -260,11 +241,9 @@ class Lab:
 
     def _remake(self, weights: Path) -> None:
         """Makes a network again whose record is there and whose weights are not; the record stays as it is."""
-        with _one_at_a_time(weights):
+        with lock(weights.parent / ".locks" / weights.stem):
             if not weights.is_dir():
                 self._keep(self._made(), weights)
-
-    # -- making and recording ---------------------------------------------------------------------
 
     def fit(self, rows: Sequence[int], added: Added | None = None, *, loss: Callable | None = None,
             watch: Callable | None = None) -> Made:
@@ -293,11 +272,9 @@ class Lab:
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
         series = dict(trained.series)
         if added is not None:
-            metrics.update(added.metrics)
-            series.update(added.series)
+            metrics, series = metrics | added.metrics, series | added.series
         if watch is not None:
-            metrics.update(watch.metrics())
-            series.update(watch.series())
+            metrics, series = metrics | watch.metrics(), series | watch.series()
         return Made(model, metrics, series, rows=rows, start=None if folder in ("pretrained", "scratch") else folder)
 
     def _bought(self, rows: Sequence[int]) -> np.ndarray:
@@ -352,11 +329,6 @@ class Lab:
         return {**headline, "accuracy_development": scores["acceptance"]["accuracy"],
                 **{name + split.removeprefix("validation"): value
                    for split in OFFICIAL for name, value in scores[split].items()}}
-
-
-def _one_at_a_time(path: Path):
-    """A lock on what lies at a path: a second process waits until the first has it done."""
-    return lock(path.parent / ".locks" / path.stem)
 
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,

@@ -42,10 +42,8 @@ class Run:
         return results.predictions(self.path)["bought"].astype(np.int64)
 
     def folder(self) -> Path:
-        """The folder of its weights; made again where the record is there and they are gone.
-
-        Raises LabError where they were not kept.
-        """
+        """The folder of its weights; made again where the record is there and they are gone. Raises LabError where they
+        were not kept."""
         if self.weights is None:
             raise LabError(f"the weights of {self.path.stem} were not kept: its arm needs keep=True")
         if not self.weights.is_dir() and self.remake:

@@ -34,10 +34,8 @@ def source_settings(settings: RunSettings) -> RunSettings:
 
 
 def source_model(settings: RunSettings) -> Path:
-    """The folder of a network trained on the source task (`settings.source`), made on the first call.
-
-    Raises LabError where its classes are not the target's, DataError, ModelError.
-    """
+    """The folder of a network trained on the source task (`settings.source`), made on the first call. Raises LabError
+    where its classes are not the target's, DataError, ModelError."""
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
     settings = replace(source_settings(settings), data=settings.source)

@@ -8,29 +8,16 @@ the pairs that nobody labelled; maps.py shows how what was bought fared in train
 
 from seo_core.selection.acquisition import (
     ACQUISITIONS,
-    HYBRID_TEXT,
     HybridConfig,
     SelectionError,
-    badge,
-    bald,
     density_scores,
     describe,
-    entropy,
     features,
-    hybrid,
-    hybrid_text,
-    least_confidence,
-    margin,
     plateau,
-    random,
     select,
     text_vectors,
-    without_labels,
 )
-from seo_core.selection.pseudo import adaptive_pseudo_label, pseudo_label
 from seo_core.selection.tal import TransferActiveConfig, TransferActiveLearning
 
-__all__ = ["ACQUISITIONS", "HYBRID_TEXT", "HybridConfig", "SelectionError", "TransferActiveConfig",
-           "TransferActiveLearning", "adaptive_pseudo_label", "badge", "bald", "density_scores",
-           "describe", "entropy", "features", "hybrid", "hybrid_text", "least_confidence", "margin", "plateau",
-           "pseudo_label", "random", "select", "text_vectors", "without_labels"]
+__all__ = ["ACQUISITIONS", "HybridConfig", "SelectionError", "TransferActiveConfig", "TransferActiveLearning",
+           "density_scores", "describe", "features", "plateau", "select", "text_vectors"]

@@ -2,26 +2,23 @@
 
     picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))   # positions in `pool`
 
-Every function has one contract, `f(model, pool, n, rng) -> (n,) int64`: distinct positions in `pool` (an Encoded
-of N examples), chosen by the model as it is. None of them reads `pool.labels`. With p = softmax(logits), k classes,
-and the classes of a row sorted as p(1) >= p(2) >= ..., the scores are (Settles 2009, "Active Learning Literature
-Survey", section 3.1)
+Every function has one contract, `f(model, pool, n, rng) -> (n,) int64`: distinct positions in `pool` (an Encoded of N
+examples), chosen by the model as it is. None reads `pool.labels`. With p = softmax(logits), k classes, and those of a
+row sorted as p(1) >= p(2) >= ..., the scores are (Settles 2009, "Active Learning Literature Survey", section 3.1)
 
     least_confidence   1 − p(1)
     margin             1 − (p(1) − p(2))
     entropy            −Σ_c p_c log p_c                                     (nats)
-    bald               H(mean_t p_t) − mean_t H(p_t), t = 5 passes with dropout on (Houlsby et al. 2011,
-                       Gal et al. 2017): what the passes disagree about
+    bald               H(mean_t p_t) − mean_t H(p_t), t = 5 passes with dropout (Houlsby et al. 2011, Gal et al. 2017)
     badge              k-means++ over gradient embeddings (p − onehot(ŷ)) ⊗ h (Ash et al. 2020)
-    hybrid             uncertainty × density, outliers removed, drawn at random in proportion; see `hybrid`
+    hybrid             uncertainty × density, outliers removed, drawn at random in proportion
     hybrid_text        the same with the margin as uncertainty and the density of the words; see `HYBRID_TEXT`
-    random             the control
 
-and the n highest are taken; equal scores are ordered at random.
+and the n highest are taken, equal ones in random order; `random` is the control.
 
-*Cost.* One batched pass at inference speed (five for bald) gives logits (N, k) and embeddings (N, d). Everything
-after it is linear in N: no N × N matrix. BADGE's embeddings (N, k·d) are never built: inner products of rank-one
-matrices factorise, ⟨a ⊗ h, b ⊗ g⟩ = ⟨a, b⟩ ⟨h, g⟩, so N·(k + d) numbers are kept.
+*Cost.* One batched pass at inference speed (five for bald) gives logits (N, k) and embeddings (N, d). Everything after
+it is linear in N. BADGE's embeddings (N, k·d) are never built: ⟨a ⊗ h, b ⊗ g⟩ = ⟨a, b⟩ ⟨h, g⟩, so N·(k + d) numbers
+are kept.
 """
 
 from __future__ import annotations
@@ -63,26 +60,19 @@ class HybridConfig:
         check(self)
 
 
-# A classifier is trained to put pairs that it is sure of together, so in its own space density and uncertainty may
-# cancel: what is uncertain counts as outlying. The words of a pair know nothing of its class. The margin asks for two
-# classes that compete, where entropy prefers three that nobody can tell apart; beta is higher, or little but the
-# outliers would tell such a purchase from a random one.
+# In a classifier's own space what is uncertain counts as outlying: density and uncertainty may cancel. The words of a
+# pair know nothing of its class. The margin asks for two classes that compete, where entropy prefers three that nobody
+# can tell apart; beta is higher, or little but the outliers would tell such a purchase from a random one.
 HYBRID_TEXT = HybridConfig(space="text", uncertainty="margin", beta=2.0)
-
-
-# ---------------------------------------------------------------------------------------------
-# What the model says of the pool
 
 
 def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, dropout: bool = False,
              seed: int = 0, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, k) and the classifier's inputs (n, d), both float32, of n encoded examples in their order.
 
-    One pass in batches of like length, at the speed of `seo_core.evaluation.predict`: bf16 where the hardware
-    computes it (precision "auto"), through the fast forward pass where the architecture is known to it.
-    dropout: leaves dropout on, with masks drawn from `seed` (Monte-Carlo dropout). The model's mode and torch's
-    random stream are left as they were. Raises SelectionError for logits that are not finite, and for a model of one
-    label.
+    One pass in batches of like length, at the speed of `seo_core.evaluation.predict` and with its precision. dropout:
+    leaves dropout on, with masks drawn from `seed`. The model's mode and torch's random stream are left as they were.
+    Raises SelectionError for logits that are not finite, and for a model of one label.
     """
     import torch
     from tqdm.auto import tqdm
@@ -140,10 +130,6 @@ def _pooled(network, model, batch, dtype):
     return logits, caught[-1] if caught[-1].ndim == 2 else caught[-1][:, 0]
 
 
-# ---------------------------------------------------------------------------------------------
-# Scores: the higher, the more wanted
-
-
 def least_confidence_scores(logits: np.ndarray) -> np.ndarray:
     """1 − max_c p_c from logits (n, k) -> (n,) in [0, 1 − 1/k]."""
     return 1 - softmax(logits).max(axis=1)
@@ -174,11 +160,8 @@ def _entropy(probabilities: np.ndarray) -> np.ndarray:
 
 def density_scores(embeddings: np.ndarray, rng: np.random.Generator, *, anchors: int = 1024,
                    neighbours: int = 10) -> np.ndarray:
-    """Mean cosine similarity (n,) in [-1, 1] of each row of embeddings (n, d) to its nearest anchors.
-
-    Anchors are random rows that stand for the pool (all rows where there are no more), so that the cost is
-    n · anchors · d and not n² · d. A row that is an anchor does not count itself.
-    """
+    """Mean cosine similarity (n,) in [-1, 1] of each row of embeddings (n, d) to its nearest anchors: random rows that
+    stand for the pool, so that the cost is n · anchors · d and not n² · d. An anchor does not count itself."""
     n = len(embeddings)
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)  # (n, d)
     chosen = rng.permutation(n)[:anchors]
@@ -202,11 +185,9 @@ def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def text_vectors(model, pool, *, a: float = 1e-3) -> np.ndarray:
-    """A vector (n, d) float32 for the words of each example: Arora et al. (2017), "A Simple but Tough-to-Beat Baseline
-    for Sentence Embeddings": the mean over its tokens t of a / (a + f(t)) e_t, less the pool's mean.
-
-    e is the model's word table, f(t) the token's share of the pool's tokens. No pass through the network.
-    """
+    """A vector (n, d) float32 for the words of each example, without a pass through the network: the mean over its
+    tokens t of a / (a + f(t)) e_t, less the pool's mean; e is the model's word table, f(t) the token's share of the
+    pool (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings")."""
     table = model.get_input_embeddings().weight.detach().float().cpu().numpy()
     counts = np.bincount(pool.ids, minlength=len(table))
     table = table * (a / (a + counts / max(len(pool.ids), 1)))[:, None]
@@ -224,10 +205,6 @@ def _top(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Positions of the n highest scores; equal ones in random order."""
     order = rng.permutation(len(scores))
     return order[np.argsort(-scores[order], kind="stable")[:n]].astype(np.int64)
-
-
-# ---------------------------------------------------------------------------------------------
-# Acquisition functions
 
 
 def _check(pool, n: int) -> None:
@@ -274,11 +251,8 @@ def bald(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def badge(model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
-    """BADGE (Ash et al. 2020, algorithm 1): k-means++ seeding over the gradients of the last layer.
-
-    The gradient of −log p_ŷ by the last layer's weights is (p − onehot(ŷ)) ⊗ h (k × d): long where the model is
-    unsure, and pointing where the weights would move. k-means++ picks long ones that differ from each other.
-    """
+    """BADGE (Ash et al. 2020, algorithm 1): k-means++ picks gradients of −log p_ŷ by the last layer's weights,
+    (p − onehot(ŷ)) ⊗ h (k × d), that are long, where the model is unsure, and that differ from each other."""
     _check(pool, n)
     return kmeans_plus_plus(*gradient_factors(*features(model, pool)), n, rng)
 
@@ -291,10 +265,8 @@ def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.nda
 
 
 def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray | None = None) -> np.ndarray:
-    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product.
-
-    ‖a ⊗ h‖² = ‖a‖² ‖h‖², and ⟨a_i ⊗ h_i, a_j ⊗ h_j⟩ = ⟨a_i, a_j⟩ ⟨h_i, h_j⟩. norms: `squared_norms`, where known.
-    """
+    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product. norms: `squared_norms`, where
+    known."""
     norms = squared_norms(a, h) if norms is None else norms
     distances = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
     return np.maximum(distances, 0, out=distances)
@@ -308,9 +280,8 @@ def squared_norms(a: np.ndarray, h: np.ndarray) -> np.ndarray:
 def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """n distinct rows by k-means++ seeding (Arthur & Vassilvitskii 2007) over the points a_i ⊗ h_i -> (n,) int64.
 
-    a (N, k), h (N, d). The first is the longest, as in the authors' code; each next one is drawn in proportion to
-    its squared distance to the nearest one chosen. Time N · n · (k + d), memory N · (k + d). Where no point is away
-    from the chosen ones (all rows equal), the rest is drawn at random.
+    a (N, k), h (N, d). The first is the longest, as in the authors' code; each next one is drawn in proportion to its
+    squared distance to the nearest one chosen, at random where all are 0. Time N · n · (k + d), memory N · (k + d).
     """
     norms = squared_norms(a, h)  # (N,)
     chosen = np.empty(n, np.int64)
@@ -334,16 +305,14 @@ def kmeans_plus_plus(a: np.ndarray, h: np.ndarray, n: int, rng: np.random.Genera
 def hybrid(model, pool, n: int, rng: np.random.Generator, *, config: HybridConfig | None = None) -> np.ndarray:
     """Uncertainty × density, outliers removed, drawn at random in proportion and balanced by predicted class.
 
-    On pools gathered from several sources the most uncertain examples are largely *collective outliers* that the
-    model will not learn (Karamcheti et al. 2021), and what a model of a few thousand labels is most unsure of is in
-    part noise. So, in order:
+    On pools gathered from several sources the most uncertain examples are largely *collective outliers* that the model
+    will not learn (Karamcheti et al. 2021), and in part noise. So, in order:
 
-    1. leave out the `outliers` share of the pool with the lowest density, then the `hardest` share of what is
-       left with the highest uncertainty;
+    1. leave out the `outliers` share of the pool with the lowest density, then the `hardest` share of what is left with
+       the highest uncertainty;
     2. score the rest by s = uncertainty × (rank of density in [0, 1]), uncertainty = entropy / log k or 1 − lead;
-    3. draw without replacement with probability in proportion to s^beta, by adding Gumbel noise to beta · log s and
-       taking the highest (power acquisition, Kirsch et al. 2023): a batch of near-copies at the top of the ranking
-       is as unlikely as the scores are uncertain, and beta = 0 is random sampling from what step 1 left;
+    3. draw without replacement in proportion to s^beta, by adding Gumbel noise to beta · log s and taking the highest
+       (power acquisition, Kirsch et al. 2023): near-copies at the top of the ranking are not all bought;
     4. take as many of each predicted class, as far as there are enough.
 
     Where steps 1 and 4 leave fewer than n, the rest is filled by the same draw from what they left out.
@@ -383,19 +352,15 @@ def hybrid_positions(logits: np.ndarray, density: np.ndarray, n: int, rng: np.ra
 
 
 Acquisition = Callable[..., np.ndarray]
-
-ACQUISITIONS: dict[str, Acquisition] = {
-    "random": random, "least_confidence": least_confidence, "margin": margin, "entropy": entropy, "bald": bald,
-    "badge": badge, "hybrid": hybrid, "hybrid_text": hybrid_text,
-}
+ACQUISITIONS: dict[str, Acquisition] = {function.__name__: function for function in (
+    random, least_confidence, margin, entropy, bald, badge, hybrid, hybrid_text)}
 
 
 def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n distinct positions in `pool`, (n,) int64, by an acquisition function or its name.
+    """n distinct positions in `pool`, (n,) int64, by an acquisition function or its name, which sees no label.
 
-    The function gets a pool whose labels are all -1: what was not bought cannot be seen. Raises SelectionError for
-    an unknown name, a pool that is empty or no Encoded, n that is no whole number from 1 to the pool's size, an rng
-    that is no Generator, and a function of the caller's own that breaks the contract.
+    Raises SelectionError for an unknown name, a pool that is empty or no Encoded, n that is no whole number from 1 to
+    the pool's size, an rng that is no Generator, and a function of the caller's own that breaks the contract.
     """
     if not callable(acquisition):
         acquisition = ACQUISITIONS[check_choice("acquisition", acquisition, ACQUISITIONS, SelectionError)]
@@ -410,12 +375,9 @@ def select(acquisition: str | Acquisition, model, pool, n: int, rng: np.random.G
 
 
 def describe(logits: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray]):
-    """What each function bought, as a table: one row per name, and one for the whole pool.
-
-    logits (N, k), density (N,) of the pool; bought: name -> positions. Columns: mean entropy (nats), mean lead of the
-    first class (1 − margin score), mean density, share of the purchase among the tenth of the pool that is least dense
-    (%), and the share of the most frequent predicted class (%).
-    """
+    """What each function bought: a row for the whole pool and one per name, from logits (N, k) and density (N,) of the
+    pool and name -> positions. Columns: means of entropy (nats), lead of the first class and density, shares (%) of the
+    purchase in the tenth of the pool that is least dense and in the most frequent predicted class."""
     entropies, leads = entropy_scores(logits), 1 - margin_scores(logits)
     edge, predicted = density <= np.quantile(density, 0.1), logits.argmax(axis=1)
     rows = {}
@@ -434,9 +396,9 @@ def without_labels(pool):
 def plateau(curve, *, window: int = 3, tolerance: float = 0.005) -> bool:
     """Whether a development curve has stopped rising: the papers' rule for ending the purchase of labels.
 
-    True where the best of the last `window` values is not above the best value before them by more than
-    `tolerance` (0.005 is half a point of accuracy). False while there are `window` values or fewer. Values that are
-    not finite count as no progress. Raises SelectionError for a window below 1 or a negative tolerance.
+    True where the best of the last `window` values is not above the best before them by more than `tolerance`; False
+    while there are `window` values or fewer. Values that are not finite count as no progress. Raises SelectionError for
+    a window below 1 or a negative tolerance.
     """
     whole_number("window", window, 1, SelectionError)
     check_number("tolerance", tolerance, least=0, error=SelectionError)

@@ -12,9 +12,8 @@ epoch e of E,
     variability  σ = sqrt(1/E Σ_e (p_e(y* | x) − μ)²)
     correctness  share of the E epochs in which y* is the most probable class
 
-and the map has σ to the right and μ upwards. Its authors name three parts of it, and found most of the wrong labels
-among the hard ones. Theirs are thirds of a set by μ or by σ, which overlap; to compare purchases each example must be
-in one region, and the borders must be the same for all of them. Our reading:
+and the map has σ to the right and μ upwards. The authors' three regions are thirds of a set by μ or by σ, which
+overlap; to compare purchases each example must be in one, with the same borders for all. Our reading:
 
     ambiguous   σ in the highest third of a *random* purchase
     easy        else, and μ ≥ 1/2
@@ -45,9 +44,7 @@ class DataMap(NamedTuple):
 
 def data_map(gold: np.ndarray, right: np.ndarray) -> DataMap:
     """The map of gold (E, n), the given labels' probabilities after each epoch, and right (E, n) bool: were they first?
-
-    Raises SelectionError for fewer than two epochs: one value does not vary.
-    """
+    Raises SelectionError for fewer than two epochs: one value does not vary."""
     gold, right = np.asarray(gold, np.float64), np.asarray(right, bool)
     if gold.ndim != 2 or len(gold) < 2 or right.shape != gold.shape:
         raise SelectionError(f"a data map needs the probabilities of two epochs or more, got {gold.shape} and "
@@ -95,10 +92,8 @@ class TrainingDynamics:
 
 
 class PurchaseMap(TrainingDynamics):
-    """The same for what several arms bought, told apart, in the form that a record holds.
-
-    bought: arm -> positions (m,) in `examples`. The arm `control` sets the border of the ambiguous region.
-    """
+    """The same for what several arms bought, told apart, in the form that a record holds. bought: arm -> positions (m,)
+    in `examples`. The arm `control` sets the border of the ambiguous region."""
 
     def __init__(self, examples, bought: Mapping[str, np.ndarray], control: str = "random"):
         super().__init__(examples)

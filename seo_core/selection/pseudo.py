@@ -14,17 +14,12 @@ With p = softmax of a teacher's logits (n, k), c the class with the largest p an
                 self-adaptive threshold): no constant to choose; the bar is the teacher's own mean confidence,
                 lowered for the classes it expects less of
 
-The published rules follow running means during training; here the teacher is fixed while the pool is labelled, so
-the means are those of the whole pool. *Consistency*: the label comes from a weakly changed view (the pair as it is),
-the student sees the strongly changed one (an ADA edit), as in UDA (Xie et al. 2020) and FixMatch (Sohn et al. 2020);
-where the teacher's logits on the strong view are passed too, a row in which it labels the two views differently is
-left out. The arms of the studies do not pass them.
-
-*Soft targets* keep the whole of p (as in distillation, and in Xie et al. 2020, "Noisy Student"), so a row of which
-the teacher is unsure teaches that, and nothing has to be cut off. *Distribution alignment* (Berthelot et al. 2020,
-"ReMixMatch") scales the columns of p until their means are the class shares of the labelled rows.
-
-Nothing here reads a label of the unlabelled rows.
+The published rules follow running means during training; here the teacher is fixed while the pool is labelled, so the
+means are those of the whole pool. *Consistency*: the label comes from the pair as it is, the student sees the strongly
+changed view (an ADA edit), as in UDA (Xie et al. 2020) and FixMatch (Sohn et al. 2020). *Soft targets* keep the whole
+of p (Xie et al. 2020, "Noisy Student"): a row of which the teacher is unsure teaches that, and nothing has to be cut
+off. *Distribution alignment* (Berthelot et al. 2020, "ReMixMatch") scales the columns of p until their means are the
+class shares of the labelled rows. Nothing here reads a label of the unlabelled rows.
 """
 
 from __future__ import annotations
@@ -58,9 +53,8 @@ class Pseudo:
 def pseudo_label(logits: np.ndarray, *, threshold: float = 0.95) -> Pseudo:
     """Rows of logits (n, k) whose largest probability is `threshold` or more, with that class as label (Lee 2013).
 
-    Empty, with a note, where the pool is empty, nothing passes, or the teacher gives one class to all of more rows
-    than there are classes. Raises SelectionError for logits that are not finite or not (n, k), and for a
-    threshold outside [0, 1].
+    Empty, with a note, where the pool is empty, nothing passes, or the teacher gives one class to all of more rows than
+    there are classes. Raises SelectionError for logits not finite or not (n, k), and for a threshold outside [0, 1].
     """
     p = _probabilities(logits)
     check_number("threshold", threshold, least=0, most=1, error=SelectionError)
@@ -74,9 +68,9 @@ def adaptive_pseudo_label(weak_logits: np.ndarray, strong_logits: np.ndarray | N
                           threshold: float = 0.95) -> Pseudo:
     """Rows that pass their class's own threshold, by the teacher's logits (n, k) on the weak view.
 
-    strong_logits (n, k): the same teacher on the strong view; a row is kept only where both views get the same
-    class. `threshold` is the upper bound τ of the rule "flexmatch"; "freematch" has none. Empty results
-    and errors as for `pseudo_label`; also SelectionError for views of different shapes and an unknown rule.
+    strong_logits (n, k): the same teacher on the strong view; a row is kept only where both views get the same class.
+    `threshold` is the upper bound τ of the rule "flexmatch"; "freematch" has none. Empty results and errors as for
+    `pseudo_label`; also SelectionError for views of different shapes and an unknown rule.
     """
     p = _probabilities(weak_logits)
     check_number("threshold", threshold, least=0, most=1, error=SelectionError)
@@ -127,10 +121,9 @@ def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | bool = True)
 def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = None) -> np.ndarray:
     """Targets (n, k) float64, rows summing to 1: the mean of the members' probabilities.
 
-    logits: (n, k), or (members, n, k) of several teachers. `temperature` divides the logits: above 1 softer, below 1
-    sharper. prior (k,): class shares that the columns' means are scaled to (distribution alignment, repeated
-    until they match to 1e-4). Raises SelectionError for logits that are not finite, a temperature of 0 or
-    less, and a prior that is not k positive shares.
+    logits: (n, k), or (members, n, k) of several teachers, divided by `temperature`. prior (k,): class shares that the
+    columns' means are scaled to (distribution alignment, repeated until they match to 1e-4). Raises SelectionError for
+    logits that are not finite, a temperature of 0 or less, and a prior that is not k positive shares.
     """
     check_number("temperature", temperature, above=0, error=SelectionError)
     members = np.asarray(logits, dtype=np.float64)
@@ -157,10 +150,9 @@ def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = 
 def soft_target_loss(targets: np.ndarray, weights: np.ndarray | None = None) -> Callable:
     """A loss for `fit`: mean over the batch of w_i · (−Σ_c q_ic log p_ic).
 
-    targets q (n, k) and weights w (n,) (default 1) belong to the rows of the training Encoded; batch["rows"] says
-    which are in the batch. The mean divides by the batch size, so a weight below 1 lowers a row's pull. With
-    one-hot targets and weights of 1 this is the cross-entropy. Raises SelectionError for shapes that do not fit,
-    values that are not finite, or negative weights; the loss does for a student with another number of labels.
+    targets q (n, k) and weights w (n,) (default 1) belong to the rows of the training Encoded; batch["rows"] says which
+    are in the batch, whose size the sum is divided by. Raises SelectionError for shapes that do not fit, values that
+    are not finite, or negative weights; the loss does for a student with another number of labels.
     """
     import torch
 
@@ -213,10 +205,7 @@ FIXED = SelfTrainingConfig(keep="fixed", soft=False, align=False)  # the papers'
 
 @dataclass(frozen=True)
 class SelfTraining:
-    """A training set of labelled and pseudo-labelled rows.
-
-    The train_accuracy that `fit` reports on it is agreement with the targets, not accuracy.
-    """
+    """A training set of labelled and pseudo-labelled rows; `fit`'s train_accuracy on it is agreement with targets."""
 
     train: object  # Encoded: the labelled rows, repeats of them, the pseudo-labelled ones with the teacher's classes
     added: object  # Encoded: `train` without its first part, the labelled rows
@@ -231,12 +220,11 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
                   config: SelfTrainingConfig | None = None) -> SelfTraining:
     """One round of self-training: which rows to train on, and the loss to train with.
 
-    logits: the teacher's on `unlabelled`, (n, k) or (members, n, k), see `teacher_logits`; `labelled`, `unlabelled`
-    and `strong` are Encoded. With `strong` (the edited view of the same rows in the same order) the student reads
-    that view, with labels from the other; with `strong_logits` rows on which the views disagree are left out. The
-    labels of `unlabelled` and `strong` are never read and may all be -1. Raises SelectionError for views of
-    different lengths, an unlabelled row among `labelled`, a teacher with fewer labels than these, or logits that cannot
-    be used; the loss does for a teacher with more labels than the student.
+    logits: the teacher's on `unlabelled`, (n, k) or (members, n, k); `labelled`, `unlabelled` and `strong` are Encoded,
+    and only the labels of the first are read. With `strong` (the edited view of the same rows in the same order) the
+    student reads that view, with labels from the other; with `strong_logits` rows on which the views disagree are left
+    out. Raises SelectionError for views of different lengths, an unlabelled row among `labelled`, a teacher with fewer
+    labels than these, or logits that cannot be used; the loss does for a teacher with more labels than the student.
     """
     config = config or SelfTrainingConfig()
     mean = np.log(np.maximum(soft_labels(logits), 1e-12))  # (n, k): the ensemble as one teacher
@@ -283,10 +271,9 @@ QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `qual
 def quality(logits, pseudo: Pseudo, truth: np.ndarray, labels=None) -> tuple[dict, dict]:
     """How good pseudo-labels were, for a record: (metrics, series). The only function here that reads true labels.
 
-    logits as for `self_training`; truth (n,) the pool's true labels, which the training has not seen; labels: the
-    classes' names. metrics: teacher_accuracy on the pool, pseudo_kept (share of the pool), pseudo_accuracy of what
-    was kept, and both by the teacher's class ("pseudo_accuracy_neutral"). series: over the fixed thresholds
-    `QUALITY_AT`, the share of the pool kept and its accuracy (None where nothing is kept).
+    logits as for `self_training`; truth (n,) the pool's true labels; labels: the classes' names. metrics:
+    teacher_accuracy on the pool, pseudo_kept (share of the pool), pseudo_accuracy of what was kept, and both by the
+    teacher's class. series: over the thresholds `QUALITY_AT`, the share of the pool kept and its accuracy.
     """
     p = soft_labels(logits)
     labels = labels or [str(c) for c in range(p.shape[1])]

@@ -12,18 +12,15 @@ The papers name the two terms and say no more. Our reading:
     L_TL = mean cross-entropy on the labels bought so far (D_t) + β/2 ‖θ − θ_s‖²
     L_AL = Σ_i w_i H(p_i) / Σ_i w_i   over a batch of unlabelled pairs (D_u),   H(p) = −Σ_c p_c log p_c
 
-θ_s are the weights learned on the source task D_s, from which training starts; the pull towards them is L2-SP (Li
-et al. 2018, `seo_core.transfer.l2_sp`). L_AL is entropy minimisation (Grandvalet & Bengio 2004): the boundary is
-pushed out of regions with many examples. w_i is the rank of the pair's density in the pool, by the start model, so
-that outliers, where the model has reason to be unsure, hardly count.
+θ_s are the weights learned on the source task D_s, from which training starts; the pull towards them is L2-SP (Li et
+al. 2018, `seo_core.transfer.l2_sp`). L_AL is entropy minimisation (Grandvalet & Bengio 2004): the boundary is pushed
+out of regions with many examples. w_i is the rank of the pair's density in the pool, by the start model, so that
+outliers, where the model has reason to be unsure, hardly count.
 
-*The ranking and the term must not meet.* A model that has minimised H on the pool is sure of all of it, and its
-ranking says little. So the term acts only in the training of the final model; the models that rank the pool are
-trained with L_TL alone, and their scores carry no gradient. An arm with λ = 0 therefore buys the very same labels as
-one with λ > 0 and the same seed, and the two differ in the term only.
-
-*No label is seen before it is bought.* What acquisition and L_AL get is sealed: every label is −1. The ledger of what
-was bought is each run's `rows`.
+*The ranking and the term must not meet.* A model that has minimised H on the pool is sure of all of it, and its ranking
+says little. So the term acts in the training of the final model only; the models that rank the pool are trained with
+L_TL alone. An arm with λ = 0 buys the very same labels as one with λ > 0 and the same seed. *No label is seen before it
+is bought*: what acquisition and L_AL get is sealed, every label is −1.
 """
 
 from __future__ import annotations
@@ -76,20 +73,15 @@ class TransferActiveLearning:
         self.seed = whole_number("seed", seed, 0, SelectionError)
 
     def select(self, model, pool, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n positions in `pool`, (n,) int64, ranked by `model`, which must not have been trained with L_AL.
-
-        The scores carry no gradient, the labels of `pool` are not seen. Raises SelectionError as
-        `seo_core.selection.select` does.
-        """
+        """n positions in `pool`, (n,) int64, as `seo_core.selection.select`; `model` was not trained with L_AL."""
         return select(self.config.acquisition, model, pool, n, rng)
 
     def loss(self, model, unlabelled=None) -> Callable:
         """L_TAL for `fit`: a function of logits (B, k) and a batch, over `model`'s parameters as they are now.
 
-        unlabelled: D_u, an Encoded whose labels are not read; it may be None where λ is 0. The pull's target and the
-        density weights are taken here, before the first step. The unlabelled batch and its dropout are a function of
-        the seed and of the labelled batch's rows, so that a resumed run repeats them. Raises SelectionError where λ
-        is above 0 and there is no unlabelled example.
+        unlabelled: D_u, an Encoded whose labels are not read; None where λ is 0. The pull's target and the density
+        weights are taken here, before the first step. The unlabelled batch and its dropout follow from the seed and the
+        labelled batch's rows, so that a resumed run repeats them. Raises SelectionError for λ > 0 without D_u.
         """
         from torch.nn import functional as F
 
@@ -143,10 +135,8 @@ class TransferActiveLearning:
 
 
 def weighted_entropy(logits, weights):
-    """L_AL = Σ_i w_i H(softmax(logits_i)) / Σ_i w_i in nats: logits (B, k), weights (B,) not below 0 -> scalar tensor.
-
-    Differentiable in the logits; 0 where all weights are 0.
-    """
+    """L_AL = Σ_i w_i H(softmax(logits_i)) / Σ_i w_i in nats: logits (B, k), weights (B,) not below 0 -> scalar tensor,
+    0 where all weights are 0."""
     import torch
 
     logs = torch.log_softmax(logits, dim=-1)
