@@ -32,30 +32,25 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     import torch
     from tqdm.auto import tqdm
 
-    from seo_core.models.backbone import check_fits
-    from seo_core.models.fastpath import compute_dtype, forward_module
+    from seo_core.models.backbone import check_fits, mode
+    from seo_core.models.fastpath import call, compute_dtype, forward_module
 
     check_number("batch_size", batch_size, least=1, error=ValueError)
     check_fits(model, encoded)
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
-    was_training = model.training
-    model.eval()
-    network = forward_module(model, dtype)  # takes the model's mode: no dropout
-    order = np.argsort(-encoded.lengths, kind="stable")
-    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
-    try:
-        with torch.inference_mode():
-            for rows in tqdm(chunks, desc="predict", unit="batch", disable=not progress):
-                batch = encoded.batch(rows, device)
-                batch.pop("labels")
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32 and network is model):
-                    out = network(**batch)
-                logits[rows] = (out.logits if hasattr(out, "logits") else out).float().cpu().numpy()
-    finally:
-        model.train(was_training)
+    with mode(model), torch.inference_mode():
+        network = forward_module(model, dtype)  # takes the model's mode: no dropout
+        for rows in tqdm(encoded.batches(batch_size), desc="predict", unit="batch", disable=not progress):
+            logits[rows] = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
     return logits
+
+
+def accuracy(model, encoded, *, precision: str = "auto", progress: bool = False) -> float:
+    """Share of the n encoded examples whose label `model` gives."""
+    predicted = predict(model, encoded, precision=precision, progress=progress).argmax(axis=1)
+    return float((predicted == encoded.labels).mean())
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
-from seo_core.models.fastpath import compute_dtype, forward_module
+from seo_core.models.fastpath import call, compute_dtype, forward_module
 
 
 class TrainingError(RuntimeError):
@@ -195,12 +195,9 @@ class _Run:
         if collect:
             batch["inputs"] = inputs
             inputs = {**inputs, "collect": collect}
-        with torch.autocast(self.accelerator.device.type, self.dtype,
-                            enabled=self.stock and self.dtype != torch.float32):
-            out = self.network(**inputs)
+        logits = call(self.network, inputs, self.dtype, self.stock)
         if collect:
-            out, batch["states"] = out
-        logits = (out.logits if hasattr(out, "logits") else out).float()
+            logits, batch["states"] = logits
         loss = self.loss(logits, batch)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],

@@ -118,20 +118,19 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
     …_paraphrase (rows that the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
     """
     from seo_core.data import encode
-    from seo_core.evaluation import predict
+    from seo_core.evaluation import accuracy
 
     if not len(frame):
         raise AugmentationError("there are no rows to perturb: pass a labelled frame")
-    copies, labels = perturb(frame, texts=texts, seed=seed), frame["label"].to_numpy(np.int64)
+    copies = perturb(frame, texts=texts, seed=seed)
 
-    def accuracy(rows) -> float:
+    def asked(rows) -> float:
         encoded = encode(rows, tokenizer, texts=texts, max_length=max_length)
-        logits = predict(model, encoded, precision=precision, progress=progress)  # (n, k)
-        return float((logits.argmax(axis=1) == labels).mean())
+        return accuracy(model, encoded, precision=precision, progress=progress)
 
-    metrics = {"accuracy_unperturbed": accuracy(frame)}
+    metrics = {"accuracy_unperturbed": asked(frame)}
     for kind, copy in copies.items():
-        metrics[f"robust_accuracy_{kind}"] = accuracy(copy)
+        metrics[f"robust_accuracy_{kind}"] = asked(copy)
         changed = (copy[list(texts)].to_numpy(object) != frame[list(texts)].to_numpy(object)).any(axis=1)
         metrics[f"perturbed_share_{kind}"] = float(changed.mean())
     metrics["robust_accuracy"] = float(np.mean([metrics[f"robust_accuracy_{kind}"] for kind in copies]))

@@ -150,8 +150,6 @@ def _trainer_setup(tokenizer, config, seed: int, tuned: bool):
 
 
 def _accuracy(network, development) -> float | None:
-    from seo_core.evaluation import predict
+    from seo_core.evaluation import accuracy
 
-    if development is None:
-        return None
-    return float((predict(network, development, precision="auto").argmax(1) == development.labels).mean())
+    return None if development is None else accuracy(network, development)

@@ -61,10 +61,17 @@ class Encoded:
         """`arrays` as tensors."""
         import torch
 
-        tensors = {name: torch.from_numpy(array) for name, array in self.arrays(indices).items()}
-        if device is None:
-            return tensors
-        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+        return {name: torch.from_numpy(array).to(device, non_blocking=True)
+                for name, array in self.arrays(indices).items()}
+
+    def inputs(self, indices, device=None) -> dict:
+        """A `batch` without the labels."""
+        return {name: tensor for name, tensor in self.batch(indices, device).items() if name != "labels"}
+
+    def batches(self, size: int) -> list[np.ndarray]:
+        """The examples in batches of like length, so that little is padded, the longest first: positions (size,)."""
+        order = np.argsort(-self.lengths, kind="stable")
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def concatenate(first: Encoded, second: Encoded) -> Encoded:

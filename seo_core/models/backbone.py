@@ -178,6 +178,17 @@ def freeze_embeddings(model) -> None:
         parameter.requires_grad_(False)
 
 
+@contextlib.contextmanager
+def mode(model, train: bool = False):
+    """The model in evaluation mode (or in training mode) for the block, and then as it was."""
+    before = model.training
+    model.train(train)
+    try:
+        yield
+    finally:
+        model.train(before)
+
+
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
     """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
 

@@ -254,3 +254,13 @@ def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
         make = FastBertClassifier if quantizer is None else quantizer.forward_module
         return make(model, dtype=dtype, **options).train(model.training)
     return model
+
+
+def call(network, inputs: dict, dtype: torch.dtype, stock: bool):
+    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, or a tuple as it is.
+
+    stock: it is the model itself, which computes in `dtype` under autocast.
+    """
+    with torch.autocast(inputs["input_ids"].device.type, dtype, enabled=stock and dtype != torch.float32):
+        out = network(**inputs)
+    return out if isinstance(out, tuple) else (out.logits if hasattr(out, "logits") else out).float()

@@ -42,7 +42,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.checks import check_choice, check_number
-from seo_core.models.backbone import check_fits
+from seo_core.models.backbone import check_fits, mode
 from seo_core.models.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
 
@@ -175,21 +175,18 @@ def _captured(model):
                              ("input", layer)):
             handles.append(module.register_forward_pre_hook(keep(name, number)))
         handles.append(layer.register_forward_hook(keep("output", number)))
-    was_training = model.training
-    model.eval()
     try:
-        yield states
+        with mode(model):
+            yield states
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
 
 
 def _batches(encoded, batch_size: int, device):
     check_number("batch_size", batch_size, least=1, error=PruningError)
-    order = np.argsort(-encoded.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield encoded.batch(order[start : start + batch_size], device)
+    for rows in encoded.batches(batch_size):
+        yield encoded.batch(rows, device)
 
 
 def _taylor(model, encoded, batch_size: int, size: int):

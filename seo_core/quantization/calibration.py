@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.models.backbone import check_fits
+from seo_core.models.backbone import check_fits, mode
 from seo_core.quantization import scheme
 from seo_core.quantization.export import check_classifier
 from seo_core.quantization.scheme import EMBEDDING_BITS, QuantizationError, Scales, linear_maps, reader
@@ -120,7 +120,7 @@ def observed_maps(model) -> dict[str, bool]:
 def _observe(model, encoded, batch_size: int, observer) -> None:
     """Runs `model` over the texts and calls observer(name, values) with the real inputs of each linear map."""
     check_fits(model, encoded)
-    device, was_training = next(model.parameters()).device, model.training
+    device = next(model.parameters()).device
     mask, hooks = {}, []
 
     def watch(name: str, first_only: bool):
@@ -135,18 +135,14 @@ def _observe(model, encoded, batch_size: int, observer) -> None:
     try:
         for name, first_only in observed_maps(model).items():
             hooks.append(model.get_submodule(name).register_forward_pre_hook(watch(name, first_only)))
-        model.eval()
-        order = np.argsort(-encoded.lengths, kind="stable")  # texts of like length together
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                batch = encoded.batch(order[start : start + batch_size], device)
-                batch.pop("labels")
+        with mode(model), torch.inference_mode():
+            for rows in encoded.batches(batch_size):
+                batch = encoded.inputs(rows, device)
                 mask["real"] = batch["attention_mask"].bool()
                 model(**batch)
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(was_training)
 
 
 def values_read(model, encoded, name: str, *, batch_size: int = 32) -> np.ndarray:
