@@ -118,19 +118,20 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
     …_paraphrase (rows that the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
     """
     from seo_core.data import encode
-    from seo_core.evaluation import accuracy
+    from seo_core.evaluation import predict
 
     if not len(frame):
         raise AugmentationError("there are no rows to perturb: pass a labelled frame")
-    copies = perturb(frame, texts=texts, seed=seed)
+    copies, labels = perturb(frame, texts=texts, seed=seed), frame["label"].to_numpy(np.int64)
 
-    def asked(rows) -> float:
+    def accuracy(rows) -> float:
         encoded = encode(rows, tokenizer, texts=texts, max_length=max_length)
-        return accuracy(model, encoded, precision=precision, progress=progress)
+        logits = predict(model, encoded, precision=precision, progress=progress)  # (n, k)
+        return float((logits.argmax(axis=1) == labels).mean())
 
-    metrics = {"accuracy_unperturbed": asked(frame)}
+    metrics = {"accuracy_unperturbed": accuracy(frame)}
     for kind, copy in copies.items():
-        metrics[f"robust_accuracy_{kind}"] = asked(copy)
+        metrics[f"robust_accuracy_{kind}"] = accuracy(copy)
         changed = (copy[list(texts)].to_numpy(object) != frame[list(texts)].to_numpy(object)).any(axis=1)
         metrics[f"perturbed_share_{kind}"] = float(changed.mean())
     metrics["robust_accuracy"] = float(np.mean([metrics[f"robust_accuracy_{kind}"] for kind in copies]))
