@@ -77,32 +77,24 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
 
 
-# ---------------------------------------------------------------------------------------------
-# Beside a field
+def at_least(low: float, *, default=MISSING, **others):
+    """A dataclass field for numbers of `low` or more; `others`: as `check_number` has them (most, below, unit)."""
+    return field(default=default, metadata={"bounds": {"least": low, **others}})
 
 
-def at_least(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
-    """A dataclass field for numbers of `low` or more."""
-    return _field(default, least=low, most=most, below=below, unit=unit)
-
-
-def above(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
-    """A dataclass field for numbers above `low`."""
-    return _field(default, above=low, most=most, below=below, unit=unit)
+def above(low: float, *, default=MISSING, **others):
+    """A dataclass field for numbers above `low`; `others` as in `at_least`."""
+    return field(default=default, metadata={"bounds": {"above": low, **others}})
 
 
 def share(*, default=MISSING):
     """A dataclass field for numbers between 0 and 1, both included."""
-    return _field(default, least=0, most=1)
+    return at_least(0, most=1, default=default)
 
 
 def one_of(known, *, default=MISSING):
     """A dataclass field for one of the `known` values."""
     return field(default=default, metadata={"known": known})
-
-
-def _field(default, **bounds):
-    return field(default=default, metadata={"bounds": bounds})
 
 
 def check(config, error: type[Exception] = ValueError, *, prefix: str = "") -> None:

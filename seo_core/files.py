@@ -9,9 +9,8 @@
     with lock(path):                                                             # one process at a time
     table(__file__)                                                              # what papers.yml holds, in papers.py
 
-Files and folders appear whole or not at all: each is written under a hidden temporary name in the same folder and
-renamed. Files are flushed to the disk first; a kill may leave a temporary name behind, and the next write of the same
-target sweeps up those older than an hour.
+Each is written under a hidden temporary name in the same folder, flushed to the disk and renamed. A kill may leave a
+temporary name behind, and the next write of the same target sweeps up those older than an hour.
 """
 
 from __future__ import annotations
@@ -56,16 +55,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     with _partial(path) as partial:
         partial.mkdir()
         yield partial
-        replace_folder(partial, path)
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Gives the finished folder `new` the name `target`, in place of the one that has it."""
-    if target.exists():
-        target.rename(_hidden(target, "old"))
-    new.rename(target)
-    for old in _beside(target, "old"):
-        remove(old)
+        if path.exists():
+            path.rename(_hidden(path, "old"))
+        partial.rename(path)
+        for old in _beside(path, "old"):
+            remove(old)
 
 
 def moved_aside(path: Path) -> Path | None:
@@ -140,10 +134,6 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-# ---------------------------------------------------------------------------------------------
-# Errors
-
-
 @contextlib.contextmanager
 def writing(what: str, error: type[Exception], remark: str = "") -> Iterator[None]:
     """What the system refuses to write in the block becomes `error`: "cannot write WHAT: problem; way out (remark)"."""
@@ -165,10 +155,6 @@ def advice(error: Exception) -> str:
     if code in (errno.ENOTDIR, errno.EEXIST):
         return "a file stands where the folder should be; remove it or choose another folder"
     return f"{said}; check the folder or choose another"
-
-
-# ---------------------------------------------------------------------------------------------
-# Digests and locks
 
 
 def digest(*parts, length: int = 64) -> str:
@@ -195,22 +181,17 @@ def file_digest(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def lock(path: str | Path, busy: Exception | None = None) -> Iterator[None]:
-    """Holds the lock file `path`; the system frees it where the process dies.
-
-    busy: raised where another process has it; None waits until it is free.
-    """
+    """Holds the lock file `path`; the system frees it where the process dies. busy: raised where another process has
+    it; None waits until it is free."""
     from filelock import FileLock, Timeout
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path)
     try:
-        held.acquire(blocking=busy is None)
+        held = FileLock(path).acquire(blocking=busy is None)
     except Timeout:
         raise busy from None
-    try:
+    with held:
         yield
-    finally:
-        held.release()
 
 
 def table(module: str, ending: str = ""):

@@ -1,8 +1,7 @@
 """Token ids of a whole split in one flat array, and padded batches out of it without a loop.
 
-n texts of T_i tokens lie end to end in `ids` (sum T_i,); `offsets` (n + 1,) says where each begins. A batch
-is one gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded before it is batched,
-so memory follows the text, not the longest sentence.
+n texts of T_i tokens lie end to end in `ids` (sum T_i,); `offsets` (n + 1,) says where each begins. A batch is one
+gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded before, so memory follows the text.
 """
 
 from __future__ import annotations
@@ -86,9 +85,8 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
            ) -> Encoded:
     """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation.
 
-    Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises
-    ValueError for a missing column, a tokenizer without a fast backend, and max_length too small for the
-    special tokens.
+    Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises ValueError
+    for a missing column, a tokenizer without a fast backend, and max_length too small for the special tokens.
     """
     for column in texts:
         if column not in frame:
@@ -109,11 +107,9 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
             part = frame.iloc[start : start + _ENCODE_ROWS]
             columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
             rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
-            tokens = np.fromiter(map(len, rows), np.int64, len(rows))
-            ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, tokens.sum()))
-            second = np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows))
-            lengths.append(tokens)
-            first.append((tokens - second).astype(np.int32))
+            lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
+            ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, lengths[-1].sum()))
+            first.append(lengths[-1] - np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows)))
     finally:
         backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
@@ -125,10 +121,8 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:
-    """Share of padding in all positions of all batches; lengths (n,), batches in the order given.
-
-    Each batch is as long as its longest text, or `fixed` long. grouped: texts of like length together.
-    """
+    """Share of padding in all positions of all batches; lengths (n,), batches in the order given, or, if grouped, texts
+    of like length together. Each batch is as long as its longest text, or `fixed` long."""
     lengths = np.sort(lengths)[::-1] if grouped else np.asarray(lengths)
     full = np.arange(0, len(lengths), batch_size)
     sizes = np.diff([*full, len(lengths)])

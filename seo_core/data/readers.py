@@ -1,9 +1,8 @@
 """From a source to chunks of columns: one small reader per file format, all streaming.
 
-A reader yields `Chunk`s of at most CHUNK_ROWS rows that hold only the columns asked for, as plain Python
-lists, together with each row's place in its file, so that every complaint can name file and row. Only
-pyarrow is needed for parquet and `datasets` folders, nothing beyond Python for jsonl, csv and tsv; the
-`datasets` library is imported for hub ids alone.
+A reader yields `Chunk`s of at most CHUNK_ROWS rows that hold only the columns asked for, as plain Python lists, with
+each row's place in its file, so that every complaint can name file and row. Parquet and `datasets` folders need pyarrow
+alone, hub ids the `datasets` library.
 """
 
 from __future__ import annotations
@@ -75,9 +74,6 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or first_line(error)}). Check its permissions and "
                         "the disk") from None
-
-
-# --- text formats -----------------------------------------------------------------------------------------
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -166,9 +162,6 @@ def _table(path: Path, wanted: Wanted, records: Iterator[tuple[int, list[str]]],
                             "field)")
 
 
-# --- Arrow formats ----------------------------------------------------------------------------------------
-
-
 def read_parquet(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """Row batches of the wanted columns only (column pushdown)."""
     import pyarrow.parquet as pq
@@ -229,8 +222,6 @@ READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {
     ".parquet": read_parquet, ".arrow": read_arrow, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv,
     ".tsv": read_tsv}
 
-
-# --- folders ----------------------------------------------------------------------------------------------
 
 _SPLIT_NAMES = {"train": {"train", "training"}, "validation": {"validation", "valid", "val", "dev"}, "test": {"test"}}
 
@@ -317,9 +308,6 @@ def _from_names(folder: Path) -> dict[str, list[Path]]:
             raise DataError(f"{folder}: split {split!r} is there in several formats "
                             f"({', '.join(p.name for p in paths)}). Keep one of them, or pass its path")
     return splits
-
-
-# --- the hub ----------------------------------------------------------------------------------------------
 
 
 def hub_splits(source: str) -> dict[str, object]:
