@@ -76,8 +76,8 @@ def _fill(tokenizer, network, candidates, masked: list[str], others):
 def _drawn(fit: list[tuple[str, float]], bits) -> str:
     """One of the (word, probability) pairs, by its probability; `bits` (a random uint64) says which."""
     total = np.cumsum([p for _, p in fit])
-    point = float(bits) / 2.0**64 * total[-1]
-    return fit[min(int(np.searchsorted(total, point, side="right")), len(fit) - 1)][0]
+    place = int(np.searchsorted(total, float(bits) / 2.0**64 * total[-1], side="right"))
+    return fit[min(place, len(fit) - 1)][0]
 
 
 @lru_cache(maxsize=2)

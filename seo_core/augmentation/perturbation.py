@@ -8,11 +8,10 @@ entailment tasks", and gives no measure of it. Ours is accuracy on perturbed cop
 is right if a person would still give the old label. Two kinds:
 
 - *typos*: what fingers do on a keyboard, after Belinkov & Bisk (2018), "Synthetic and Natural Noise Both Break Neural
-  Machine Translation". A letter is replaced by a neighbouring key, dropped, doubled, or swapped with the next; only
-  inside longer words, and the first letter stays, so that the word can still be read. Negations and numbers are left
-  alone: there one letter can turn the label round.
-- *paraphrase*: words replaced by synonyms (`augment(…, "synonym")`), whose rules say which words may be touched. A part
-  of ADA's operators does the same to training texts: typos are the test that no operator was made for.
+  Machine Translation"; only inside longer words, and the first letter stays, so that the word can still be read.
+  Negations and numbers are left alone: there one letter can turn the label round.
+- *paraphrase*: words replaced by synonyms (`augment(…, "synonym")`). A part of ADA's operators does the same to
+  training texts: typos are the test that no operator was made for.
 
 The perturbed copies depend on the rows and the seed only, so all models are asked the same.
 """
@@ -114,8 +113,8 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
     """Accuracy of a classifier on perturbed copies of `frame` (n labelled rows); one forward pass each.
 
     robust_accuracy_typos, robust_accuracy_paraphrase (left out without WordNet), robust_accuracy (the mean of those
-    that are there), accuracy_unperturbed (the same rows as they are) and perturbed_share_typos and
-    …_paraphrase (rows that the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
+    that are there), accuracy_unperturbed (the same rows as they are), perturbed_share_typos and …_paraphrase (rows that
+    the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
     """
     from seo_core.data import encode
     from seo_core.evaluation import predict

@@ -2,13 +2,13 @@
 
 NLTK downloads the files, and is the reference that the tests compare with. The look-up itself reads the files, because
 NLTK builds a view of the whole data base before the first word: here the sorted list of senses is read once a process
-and searched by bisection, and a synset is parsed only when one of its words is asked for. Every word is looked up once.
+and searched by bisection, and a synset is parsed only when one of its words is asked for.
 
-A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all
-(part of speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the
-words of that reading's first sense (those that WordNet's authors met in their texts, if there are any: meal, not
-repast), put into the same form: plural nouns, third persons, regular -ed and -ing.
-Irregular forms have no synonyms here, nor have words of which no reading prevails.
+A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all (part of
+speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the words of that
+reading's first sense (those that WordNet's authors met in their texts, if there are any: meal, not repast), put into
+the same form: plural nouns, third persons, regular -ed and -ing. Irregular forms have no synonyms here, nor have words
+of which no reading prevails.
 """
 
 from __future__ import annotations
@@ -73,8 +73,7 @@ def wordnet_setup(download: bool = True) -> Path | None:
     """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had.
 
     In this order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that
-    NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises: without WordNet the operators
-    that need it are reported as absent.
+    NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises.
     """
     folder = find()
     if folder == DEBIAN or (folder is None and download):
@@ -111,7 +110,7 @@ def _copy_debian(folder: Path) -> None:
 
 def absent() -> str | None:
     """None where WordNet is at hand, else how it can be had."""
-    return None if find() is not None else HOW
+    return HOW if find() is None else None
 
 
 def synonyms(words) -> dict[str, tuple[str, ...]]:
@@ -167,14 +166,10 @@ class _Lexicon(dict):
         return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FIXED))
 
     def _readings(self, word: bytes):
-        """(base form, part of speech, how it was inflected, its senses) that the word may be.
-
-        How: None for an irregular form.
-        """
+        """(base form, part of speech, how it was inflected (None: irregularly), its senses) that the word may be."""
         readings = [(word, pos, "", senses) for pos, senses in self.senses(word).items()]
-        for pos, table in self.irregular.items():
-            if base := table.get(word):
-                readings.append((base, pos, None, self.senses(base).get(pos, ())))
+        readings += [(base, pos, None, self.senses(base).get(pos, ())) for pos, table in self.irregular.items()
+                     if (base := table.get(word))]
         for end, base, form, kinds in _ENDINGS.get(word[-1:], ()):
             if word.endswith(end) and (lemma := word[: -len(end)] + base):  # "ing" alone is no form of a word
                 readings += [(lemma, pos, form, senses) for pos, senses in self.senses(lemma).items()
@@ -189,9 +184,7 @@ class _Lexicon(dict):
         return [w.decode() for w in words if w != lemma and w.isalpha() and w.islower() and len(w) > 2]
 
     def _synset(self, pos: str, offset: int) -> list[bytes]:
-        if pos not in self.data:
-            self.data[pos] = self._read(f"data.{pos}")
-        data = self.data[pos]
+        data = self.data.get(pos) or self.data.setdefault(pos, self._read(f"data.{pos}"))
         count = int(data[offset + 14 : offset + 16], 16)  # "offset(8) file(2) type(1) count(2) word id word id …"
         if count == 1:
             return [data[offset + 17 : data.index(b" ", offset + 17)]]

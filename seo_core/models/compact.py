@@ -76,15 +76,13 @@ class CompactBertForSequenceClassification(BertForSequenceClassification):
 
 
 def compact_config(config, heads: list[int], neurons: list[int]) -> CompactBertConfig:
-    """The configuration of a compact network made from one with `config` (stock or compact).
-
-    heads, neurons: the sizes of the layers that stay, in order. Labels, dropout and all else are kept.
-    """
+    """The configuration of a compact network made from one with `config` (stock or compact), which keeps labels,
+    dropout and all else. heads, neurons: the sizes of the layers that stay, in order."""
     _, _, size = layer_sizes(config)
-    kept = {k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures",
-                                                                   "transformers_version")}
-    return CompactBertConfig(**kept | {"num_hidden_layers": len(heads), "layer_heads": list(heads),
-                                       "layer_ffn": list(neurons), "head_size": size})
+    kept = {k: v for k, v in config.to_dict().items()
+            if k not in ("model_type", "architectures", "transformers_version")}
+    return CompactBertConfig(**kept | dict(num_hidden_layers=len(heads), layer_heads=list(heads),
+                                           layer_ffn=list(neurons), head_size=size))
 
 
 def _register_network() -> None:
