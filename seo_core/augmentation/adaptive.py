@@ -178,7 +178,7 @@ class _Arms:
 
 
 class _Needs:
-    """How the rows are to be spread over classes and genres; counts what was taken."""
+    """How the rows are to be spread over classes and genres, and what was taken."""
 
     def __init__(self, frame, reward, hit: np.ndarray, focus: float, prior: int):
         self.label, self.genre = _groups(frame)
@@ -198,7 +198,7 @@ class _Needs:
         # (n,): a row's share of all that is added, if nothing is dropped
         self.weight = (self.aim / size)[np.searchsorted(self.classes, self.label)] * tilt[self.of]
         self.weight /= self.weight.sum()
-        self.taken = np.zeros(0, np.int64)
+        self.taken = np.zeros(0, np.int64)  # positions of the frame
 
     def draw(self, rng, size: int, rows: int, late: bool) -> np.ndarray:
         """`size` positions of the frame: classes, and genres within them, by what they lack once `rows` more are taken.
@@ -212,10 +212,6 @@ class _Needs:
         by_class = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
                     for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
         return rng.permutation(np.concatenate(by_class))
-
-    def count(self, positions: np.ndarray) -> None:
-        """Books the rows taken from these positions of the frame."""
-        self.taken = np.concatenate([self.taken, positions])
 
     def table(self, classes: dict) -> pd.DataFrame:
         """The result's `groups`; `classes` has the names of the labels."""
@@ -366,7 +362,7 @@ class _Run:
         taken = _stack([kept[inside], spare.iloc[order[:lacking]]])
         self.spare = [spare.iloc[np.sort(order[lacking:])]]
         self.parts.append(taken)
-        self.needs.count(taken["source"].to_numpy(np.int64))
+        self.needs.taken = np.concatenate([self.needs.taken, taken["source"].to_numpy(np.int64)])
         return taken
 
     def result(self, absent: dict[str, str]) -> AdaptiveResult:

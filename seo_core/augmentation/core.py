@@ -110,7 +110,11 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     if not isinstance(model, (str, Path)):
         raise AugmentationError(f"model is a hub id or a folder, not {model!r}")
     nli = set(texts) == set(NLI_TEXTS)
-    labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
+    labels = labels_of(frame, "frame", missing=True) if nli and len(frame) else np.full(len(frame), -1)
+    if nli and len(frame) and not np.isin(labels, list(_ALL)).any():
+        raise AugmentationError(f"none of the {len(labels)} pairs has one of the labels {_THREE}, and the label says "
+                                "which side may be edited: label the pairs first, or rename the columns premise and "
+                                "hypothesis where they are no NLI pairs")
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
 
     def edit(side: int, rows: np.ndarray) -> list[str | None]:
@@ -140,7 +144,11 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
                 rows, first = rows[left], first[left]
             bar.update(len(frame[start : start + CHUNK]))
     source = np.flatnonzero(pd.notna(edited))
-    return _copies(frame, source, sides[source], edited[source], tuple(texts), operator)
+    copies, side = frame.iloc[source].reset_index(drop=True), sides[source]
+    for number, name in enumerate(texts if len(source) else ()):
+        values = np.where(side == number, edited[source], copies[name].to_numpy(object))
+        copies[name] = as_before(values, frame[name].dtype)
+    return copies.assign(source=source, operator=operator, side=np.array(texts, dtype=object)[side])
 
 
 def known_operator(name: str) -> Operator:
@@ -178,18 +186,6 @@ def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> l
     return columns
 
 
-def _nli_labels(frame) -> np.ndarray:
-    """(n,) int64, -1 where there is none; raises AugmentationError where no row of some has one of the three."""
-    if not len(frame):
-        return np.zeros(0, np.int64)
-    labels = labels_of(frame, "frame", missing=True)
-    if not np.isin(labels, list(_ALL)).any():
-        raise AugmentationError(f"none of the {len(labels)} pairs has one of the labels {_THREE}, and the label says "
-                                "which side may be edited: label the pairs first, or rename the columns premise and "
-                                "hypothesis where they are no NLI pairs")
-    return labels
-
-
 def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
     """(n,) int64: the labels of a frame, whole numbers from 0; with `missing` -1 for a row without one. Raises
     AugmentationError, with `whose` frame it is, for a missing column and for other labels."""
@@ -223,14 +219,6 @@ def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
         raise AugmentationError(f"the {model} has {k} labels and the data {wanted or max(top + 1, 2)}: use a {model} "
                                 "that was trained on this task")
     return given
-
-
-def _copies(frame, source, side, edited, texts, operator) -> pd.DataFrame:
-    """The rows `source` of `frame`, the text on their `side` exchanged for the `edited` one."""
-    copies = frame.iloc[source].reset_index(drop=True)
-    for number, name in enumerate(texts if len(source) else ()):
-        copies[name] = as_before(np.where(side == number, edited, copies[name].to_numpy(object)), frame[name].dtype)
-    return copies.assign(source=source, operator=operator, side=np.array(texts, dtype=object)[side])
 
 
 def as_before(values, dtype):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from seo_core.augmentation.words import NEGATION, QUANTIFIERS, Words, choose, dr
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
 DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
 ARTICLES = {"a", "an", "A", "An", "aN", "AN"}
+_AN = re.compile("hour|honest|honou?r|heir|(?!uni|use|usu|eu|one|once|uten)[aeiou]")  # begins what "an" goes before
 CHANCES = 4  # neighbours are computed for chosen words only, so some turn out to have none
 SWAP, DELETE, INSERT = range(3)
 
@@ -122,15 +124,8 @@ def _replace(words: Words, chosen: np.ndarray, new: list[str | None]) -> list[st
         parts = words.parts[row]
         parts[at] = word
         if parts[at - 1] == " " and parts[at - 2] in ARTICLES:  # at - 2 before the first word: a gap, thus no article
-            parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(word) else "")
+            parts[at - 2] = parts[at - 2][0] + ("n" if _AN.match(word) else "")
     return words.edited()
-
-
-def _vowel(word: str) -> bool:
-    """Whether "an" goes before the word: by its first letter, with the common exceptions."""
-    if word.startswith(("hour", "honest", "honor", "honour", "heir")):
-        return True
-    return word[0] in "aeiou" and not word.startswith(("uni", "use", "usu", "eu", "one", "once", "uten"))
 
 
 def _delete(words: Words, chosen: np.ndarray) -> None:

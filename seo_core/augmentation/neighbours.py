@@ -70,16 +70,13 @@ _ENDINGS = re.compile("(?:ing|est|ed|er|es|ly|en|s|e|y|i)+$")
 def opposed(word: str, other: str) -> bool:
     """Whether the words are opposites: in neighbours.yml, in whatever forms (strong, weaker), or one is the other with
     a negating prefix or the ending -less (accurate, inaccurately)."""
-    if (_stem(word), _stem(other)) in _opposites():
-        return True
-    for one, two in ((word, other), (other, word)):
-        for prefix in _NEGATIVE:
-            stem = one.removeprefix(prefix)
-            if stem != one and len(os.path.commonprefix([stem, two])) >= max(4, min(len(stem), len(two)) - 1):
-                return True
-        if one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less"):
-            return True
-    return False
+    return (_stem(word), _stem(other)) in _opposites() or _negates(word, other) or _negates(other, word)
+
+
+def _negates(one: str, two: str) -> bool:
+    stems = [one.removeprefix(prefix) for prefix in _NEGATIVE if one.startswith(prefix)]
+    return (one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less")) or any(
+        len(os.path.commonprefix([stem, two])) >= max(4, min(len(stem), len(two)) - 1) for stem in stems)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -78,10 +78,9 @@ class LabelReader:
 
 def _whole(value) -> int | None:
     try:
-        number = float(value)
+        return int(float(value)) if float(value).is_integer() else None
     except (TypeError, ValueError):
         return None
-    return int(number) if math.isfinite(number) and number == int(number) else None
 
 
 def _missing(value) -> bool:

@@ -80,10 +80,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text without its line end); only a line feed ends a line."""
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield number, raw.decode("utf-8").rstrip("\r\n")
+                yield number, raw.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path.name}, line {number}: not valid UTF-8 ({error.reason} at byte {error.start} of "
                                 "the line). Save the file as UTF-8") from None
@@ -249,8 +247,7 @@ def find_splits(folder: Path) -> dict[str, list[Path]]:
 def _from_saved(folder: Path) -> dict[str, list[Path]]:
     """A folder written by DatasetDict.save_to_disk or Dataset.save_to_disk."""
     if (folder / "dataset_dict.json").is_file():
-        names = _json(folder / "dataset_dict.json").get("splits", [])
-        return {name: _shards(folder / name) for name in names}
+        return {name: _shards(folder / name) for name in _json(folder / "dataset_dict.json").get("splits", [])}
     if (folder / "state.json").is_file():
         return {_json(folder / "state.json").get("_split") or "train": _shards(folder)}
     return {}
@@ -279,8 +276,7 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
     try:
         configs = yaml.safe_load(header[1])["configs"]
         files = next((c for c in configs if c.get("config_name") == "default"), configs[0])["data_files"]
-        if isinstance(files, str):
-            files = {"train": files}
+        files = {"train": files} if isinstance(files, str) else files
         pairs = files.items() if isinstance(files, dict) else [(entry["split"], entry["path"]) for entry in files]
         entries = [(split, [path] if isinstance(path, str) else list(path)) for split, path in pairs]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError) as error:
