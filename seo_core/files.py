@@ -30,10 +30,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
-    """A temporary name for the block to write, which becomes the file `path` when the block ends without an error.
-
-    The folder is made where it is missing. sync: flushed to the disk before it is renamed, and the renaming too.
-    """
+    """A temporary name for the block to write, which becomes the file `path` when the block ends without an error. The
+    folder is made where it is missing. sync: flushed to the disk before it is renamed, and the renaming too."""
     with _partial(Path(path)) as partial:
         yield partial
         if sync:
@@ -46,11 +44,9 @@ def atomic(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """An empty temporary folder for the block to fill, which becomes the folder `path` when the block ends well.
-
-    A folder that has the name is moved aside first and removed last: a kill leaves the old one or the new one under
-    that name or beside it, never half of either.
-    """
+    """An empty temporary folder for the block to fill, which becomes the folder `path` when the block ends well. A
+    folder that has the name is moved aside first and removed last: a kill leaves the old one or the new one under that
+    name or beside it, never half of either."""
     path = Path(path)
     with _partial(path) as partial:
         partial.mkdir()
@@ -158,11 +154,9 @@ def advice(error: Exception) -> str:
 
 
 def digest(*parts, length: int = 64) -> str:
-    """The first `length` hex digits of the sha256 over the parts, one after the other.
-
-    A part is text, bytes, an array (its values in C order), or what JSON can say (with sorted keys). Nothing stands
-    between the parts: where they could run into each other, pass digests of them.
-    """
+    """The first `length` hex digits of the sha256 over the parts, one after the other. A part is text, bytes, an array
+    (its values in C order), or what JSON can say (with sorted keys). Nothing stands between the parts: where they could
+    run into each other, pass digests of them."""
     total = hashlib.sha256()
     for part in parts:
         if hasattr(part, "tobytes"):

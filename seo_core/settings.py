@@ -20,10 +20,8 @@ PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repe
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything a chapter needs to know about how large a run is.
-
-    The defaults are those of the `cpu` profile: fine-tuning MiniLM-L6 (22.7 M parameters) on all pairs at hand.
-    """
+    """Everything a chapter needs to know about how large a run is. The defaults are those of the `cpu` profile:
+    fine-tuning MiniLM-L6 (22.7 M parameters) on all pairs at hand."""
 
     profile: str = "cpu"
     seed: int = at_least(0, default=0)  # seeds weights, order, dropout and subsampling
@@ -52,11 +50,9 @@ class RunSettings:
         return self if self.profile == "quick" else replace(self, train_rows=16_000, epochs=2)
 
     def labelled(self, labels: int) -> RunSettings:
-        """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them.
-
-        Two epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each
-        official set, one fixed draw: over many runs the seeds vary more than such a sample does.
-        """
+        """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them. Two
+        epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each official
+        set, one fixed draw: over many runs the seeds vary more than such a sample does."""
         epochs = max(2, -(-PAIRS_SEEN[self.profile == "quick"] // labels))
         return replace(self, train_rows=labels, epochs=epochs, evaluation_rows=self.study_evaluation_rows)
 
@@ -86,10 +82,8 @@ PROFILES: dict[str, dict] = {
 
 
 def load_settings(profile: str = "quick", **overrides) -> RunSettings:
-    """The profile's settings with `overrides`; the value "default" keeps the profile's.
-
-    Raises SettingsError for an unknown profile or key, with the nearest, a value of the wrong type or out of range.
-    """
+    """The profile's settings with `overrides`; the value "default" keeps the profile's. Raises SettingsError for an
+    unknown profile or key, with the nearest, a value of the wrong type or out of range."""
     if profile not in PROFILES:
         raise SettingsError(f"unknown profile {profile!r}{suggest(profile, PROFILES)}")
     known = {f.name for f in fields(RunSettings)}

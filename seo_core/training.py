@@ -288,11 +288,9 @@ def _call(callbacks, event: str, state: TrainingState) -> bool:
 
 
 def length_grouped_batches(lengths: np.ndarray, batch_size: int, *, seed, group: int = 50) -> list[np.ndarray]:
-    """Row numbers of each batch of one epoch: every row once, rows of like length together, order random.
-
-    Rows are shuffled, cut into pools of `group` batches, sorted by length within a pool and cut into batches, and the
-    batches are shuffled. lengths (n,) -> ceil(n / batch_size) arrays.
-    """
+    """Row numbers of each batch of one epoch: every row once, rows of like length together, order random. Rows are
+    shuffled, cut into pools of `group` batches, sorted by length within a pool and cut into batches, and the batches
+    are shuffled. lengths (n,) -> ceil(n / batch_size) arrays."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     pool = batch_size * group

@@ -131,11 +131,9 @@ def calibration(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, exploration: float) -> np.ndarray:
-    """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,).
-
-    w_a ∝ passing_a · exp(reward_a / temperature), and `exploration` of the whole spread evenly. The first factor stands
-    for the cost of an arm: what it draws in vain is scored all the same.
-    """
+    """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,). w_a ∝
+    passing_a · exp(reward_a / temperature), and `exploration` of the whole spread evenly. The first factor stands for
+    the cost of an arm: what it draws in vain is scored all the same."""
     score = np.log(np.maximum(passing, 1e-12)) + reward / temperature
     w = np.exp(score - score.max())
     return (1 - exploration) * w / w.sum() + exploration / len(w)
@@ -154,11 +152,9 @@ class _Arms:
         return len(self.pairs)
 
     def rewards(self) -> np.ndarray:
-        """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms.
-
-        It is the mean of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's
-        mean gradient it does not grow with the number of examples.
-        """
+        """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms. It is the mean
+        of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's mean gradient it
+        does not grow with the number of examples."""
         cosine = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
         mean = (self.kept * cosine).sum() / max(self.kept.sum(), 1)
         return (self.kept * cosine + self.config.prior * mean) / (self.kept + self.config.prior)

@@ -100,9 +100,7 @@ def aeda(job: Job) -> list[str | None]:
 
 def _synonyms(words: Words, at) -> tuple[list[tuple[str, ...]], np.ndarray]:
     """Over the vocabulary: the synonyms of the words that stand `at` these positions (of others none), and how many.
-
-    Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has.
-    """
+    Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has."""
     used = np.flatnonzero(np.bincount(words.ids[at])).tolist()
     known = wordnet.synonyms(words.vocabulary[i] for i in used)
     table = [known.get(word, ()) for word in words.vocabulary]

@@ -54,11 +54,9 @@ def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence
 
 
 def mistype(word: str, bits: int) -> str:
-    """`word` (two letters or more) with one error after its first letter; `bits` (a random integer) says which.
-
-    A fourth each: neighbouring key, swap with the letter before, drop, double. Where the first two would change
-    nothing (no such key, two equal letters) the letter is doubled.
-    """
+    """`word` (two letters or more) with one error after its first letter; `bits` (a random integer) says which. A
+    fourth each: neighbouring key, swap with the letter before, drop, double. Where the first two would change nothing
+    (no such key, two equal letters) the letter is doubled."""
     kind, bits = bits % 4, bits // 4
     at = 1 + bits % (len(word) - 1)
     bits //= len(word) - 1
@@ -85,11 +83,9 @@ def _neighbours() -> dict[str, str]:
 
 def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = NLI_TEXTS, strength: float = 0.3
                ) -> pd.DataFrame:
-    """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms.
-
-    Rows without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the
-    command that brings it), for NLI pairs without labels, and as `typos` does.
-    """
+    """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms. Rows
+    without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the command
+    that brings it), for NLI pairs without labels, and as `typos` does."""
     check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
     edited = augment(out, "synonym", strength=strength, seed=seed, texts=tuple(texts))

@@ -80,10 +80,8 @@ def _letters(text: str) -> list[str]:
 
 def apertium(texts: list[str], mode: str, batch: int = BATCH) -> list[str]:
     """The texts translated, `batch` of them in a process, in order; "" for one that did not come back as one paragraph.
-
-    A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add
-    up, the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails.
-    """
+    A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add up,
+    the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails."""
     asked = [text for text in texts if text.strip()]
     done = iter([text for i in range(0, len(asked), batch) for text in _halving(asked[i : i + batch], mode)])
     return [next(done) if text.strip() else "" for text in texts]

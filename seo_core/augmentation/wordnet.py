@@ -46,10 +46,8 @@ LEXNAMES = {  # syntactic category and the names after it; the last one is numbe
 
 
 def find() -> Path | zipfile.Path | None:
-    """The folder of WordNet's files where NLTK would look for it (perhaps inside a zip), else Debian's, else None.
-
-    NLTK itself is not imported for this: that takes longer than thousands of replacements.
-    """
+    """The folder of WordNet's files where NLTK would look for it (perhaps inside a zip), else Debian's, else None. NLTK
+    itself is not imported for this: that takes longer than thousands of replacements."""
     nltk = sys.modules.get("nltk")
     roots = list(nltk.data.path) if nltk else [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
     roots += [Path(place, "nltk_data") for place in (
@@ -70,11 +68,9 @@ def _complete(folder) -> bool:
 
 
 def wordnet_setup(download: bool = True) -> Path | None:
-    """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had.
-
-    In this order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that
-    NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises.
-    """
+    """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had. In this
+    order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that NLTK
+    wants beside them; with `download`, nltk.download("wordnet"). Never raises."""
     folder = find()
     if folder == DEBIAN or (folder is None and download):
         with contextlib.suppress(Exception):  # no NLTK, read-only home, offline, disk full: then it stays as it was

@@ -152,11 +152,9 @@ def choose(allowed: np.ndarray, words: Words, keys: np.ndarray, strength: float,
 
 
 def whole_words(vocabulary: dict[str, int]) -> list[tuple[int, str]]:
-    """(id, word) of the tokens that may stand in a word's place, by id: whole words, none of FIXED.
-
-    Whole words are tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings
-    (Ġ or ▁), those with that sign. Lower-case letters only, three or more.
-    """
+    """(id, word) of the tokens that may stand in a word's place, by id: whole words, none of FIXED. Whole words are
+    tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings (Ġ or ▁), those
+    with that sign. Lower-case letters only, three or more."""
     mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
     whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
     words = sorted((i, token[len(mark):]) for token, i in vocabulary.items() if whole(token))

@@ -43,10 +43,8 @@ class Encoded:
         return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
 
     def arrays(self, indices) -> dict[str, np.ndarray]:
-        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays.
-
-        T is the longest of the batch; shorter rows are padded on the right, as tokenizer.pad does.
-        """
+        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays. T is the longest of the
+        batch; shorter rows are padded on the right, as tokenizer.pad does."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices]  # (B,)
         position = np.arange(lengths.max(initial=0))  # (T,)
@@ -83,11 +81,9 @@ def concatenate(first: Encoded, second: Encoded) -> Encoded:
 
 def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"), max_length: int = 128
            ) -> Encoded:
-    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation.
-
-    Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises ValueError
-    for a missing column, a tokenizer without a fast backend, and max_length too small for the special tokens.
-    """
+    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation. Truncation and
+    padding baked into the tokenizer's file are overridden for the call and restored. Raises ValueError for a missing
+    column, a tokenizer without a fast backend, and max_length too small for the special tokens."""
     for column in texts:
         if column not in frame:
             raise ValueError(f"no column {column!r} to encode; there are {', '.join(map(repr, frame.columns))}. "

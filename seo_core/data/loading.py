@@ -31,11 +31,9 @@ _NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis",
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task: its cleaned splits and where they come from.
-
-    Each frame has a RangeIndex and the columns of `texts`, "label" (int64, index into `labels`), "idx" (int64, the
-    source's own number of the row) and for NLI "genre" (str, "" where unknown).
-    """
+    """A task: its cleaned splits and where they come from. Each frame has a RangeIndex and the columns of `texts`,
+    "label" (int64, index into `labels`), "idx" (int64, the source's own number of the row) and for NLI "genre" (str, ""
+    where unknown)."""
 
     name: str  # "embedded", a hub id, or "path/to/<folder>"
     splits: dict[str, pd.DataFrame]

@@ -63,11 +63,9 @@ def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 
 def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, seed: int = 0) -> pd.DataFrame:
-    """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be.
-
-    Class sizes are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError
-    for a ratio that does not name every class once, and where a class has too few rows.
-    """
+    """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be. Class sizes
+    are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError for a ratio
+    that does not name every class once, and where a class has too few rows."""
     label = frame["label"].to_numpy(np.int64)
     share = np.asarray(ratio, float)
     if share.ndim != 1 or not (share > 0).all() or len(label) == 0 or label.max() + 1 != len(share):
@@ -98,11 +96,9 @@ def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
 
 
 def prepare(settings: RunSettings) -> TaskData:
-    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Raises DataError.
-
-    The embedded data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the
-    settings' seed: seeds vary runs, not the data set.
-    """
+    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Raises DataError. The embedded
+    data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the settings' seed:
+    seeds vary runs, not the data set."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
     task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
     task = development(task, settings.development_rows)

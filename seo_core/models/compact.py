@@ -41,10 +41,8 @@ class CompactBertConfig(BertConfig):
 
 
 def layer_sizes(config) -> tuple[list[int], list[int], int]:
-    """(heads of each layer, neurons of each layer, head size) of a BertConfig or CompactBertConfig.
-
-    Raises ValueError where a list has not one entry per layer, or an entry is not a whole number of at least 1.
-    """
+    """(heads of each layer, neurons of each layer, head size) of a BertConfig or CompactBertConfig. Raises ValueError
+    where a list has not one entry per layer, or an entry is not a whole number of at least 1."""
     layers = config.num_hidden_layers
     heads = getattr(config, "layer_heads", None) or [config.num_attention_heads] * layers
     neurons = getattr(config, "layer_ffn", None) or [config.intermediate_size] * layers

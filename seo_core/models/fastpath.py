@@ -82,11 +82,9 @@ class States:
 
 
 class FastBertClassifier(nn.Module):
-    """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters.
-
-    `dtype` is the compute type (torch.float32 or torch.bfloat16); parameters and their gradients stay in the model's
-    own type. Raises ValueError for an architecture it does not know: use the model itself then.
-    """
+    """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters. `dtype` is the
+    compute type (torch.float32 or torch.bfloat16); parameters and their gradients stay in the model's own type. Raises
+    ValueError for an architecture it does not know: use the model itself then."""
 
     def __init__(self, model, *, dtype: torch.dtype = torch.float32, seed: int = 0, first_token_only: bool = True,
                  byte_dropout: bool = True, multiple: int = 8):
@@ -238,10 +236,8 @@ def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
 
 
 def call(network, inputs: dict, dtype: torch.dtype, stock: bool):
-    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, or a tuple as it is.
-
-    stock: it is the model itself, which computes in `dtype` under autocast.
-    """
+    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, or a tuple as it is. stock: it is
+    the model itself, which computes in `dtype` under autocast."""
     with torch.autocast(inputs["input_ids"].device.type, dtype, enabled=stock and dtype != torch.float32):
         out = network(**inputs)
     return out if isinstance(out, tuple) else (out.logits if hasattr(out, "logits") else out).float()
