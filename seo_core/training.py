@@ -73,8 +73,7 @@ class TrainingResult:
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
     equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. metrics:
     train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average.
-    """
+    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average."""
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
     metrics: dict[str, float] = field(default_factory=dict)
@@ -119,8 +118,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     interruption, and a second call goes on where the first one was, to the very same weights.
 
     Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
-    ModelError for texts that the network cannot read.
-    """
+    ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
@@ -310,10 +308,9 @@ def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.o
     """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
 
     With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by 2.6
-    per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings at
-    η γ^(layers + 1). Two groups per depth, top first; γ = 1 gives those of ordinary AdamW. `extra`: a module (a loss)
-    whose parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers.
-    """
+    per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings at η γ^(layers
+    + 1). Two groups per depth, top first; γ = 1 gives those of ordinary AdamW. `extra`: a module (a loss) whose
+    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers."""
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
     added, groups = [p for p in extra.parameters() if p.requires_grad] if extra else [], []

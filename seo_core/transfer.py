@@ -32,8 +32,7 @@ def l2_sp(model, beta: float, reference=None) -> Callable:
     θ⁰ is `reference`: a model of the same shapes, a dict name -> tensor, or None for `model`'s own weights now (make
     the pull before training starts, or resuming would pull to the checkpoint); it is copied once. The classification
     head is left out, and so is whatever is frozen when the function is called. Raises ValueError for β < 0 and for a
-    reference that lacks a parameter or has it in another shape.
-    """
+    reference that lacks a parameter or has it in another shape."""
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be 0 or more, got {beta!r}: it weighs the pull towards the source weights")
     if reference is not None and hasattr(reference, "state_dict"):
@@ -99,8 +98,7 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
 
     Of a network the labels and layers are its own. Not even the word table is learned, so it has to be trained with
     `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as it was. Raises ModelError
-    as `load_backbone` does.
-    """
+    as `load_backbone` does."""
     import torch
 
     if isinstance(model, str | Path):

@@ -74,13 +74,11 @@ class AdaptiveResult:
     """What ADA added, and how it came to it.
 
     frame: the added rows, as `augment` gives them, and strength and round. log: one row per round and arm: round,
-    operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without
-    any), smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after
-    it), drawn (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row
-    per class and genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share.
-    absent: operator -> why it was left out.
-    cost: examples_scored and tokens_scored, the forward passes. statement: one sentence.
-    """
+    operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without any),
+    smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after it), drawn
+    (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row per class and
+    genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share. absent: operator ->
+    why it was left out. cost: examples_scored and tokens_scored, the forward passes. statement: one sentence."""
 
     frame: pd.DataFrame
     log: pd.DataFrame
@@ -253,8 +251,7 @@ class AdaptiveDataAugmentation:
 
         Raises AugmentationError: no rows, a budget that is no whole number from 1 on, rows without a text, without a
         label or with one that the model or the teacher has not (classes may be absent), an unknown operator, or none
-        whose resources are there.
-        """
+        whose resources are there."""
         _check(frame, reward, budget, model, teacher, texts)
         arms, absent = _open_arms(self.config)
         run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)

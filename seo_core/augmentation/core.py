@@ -101,8 +101,7 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
 
     Raises AugmentationError for an unknown operator, a strength outside (0, 1], a seed or batch size that is no whole
     number, missing or repeated columns, a text that is no text, NLI pairs none of which has one of the three labels,
-    and a resource that is not there (with the command that brings it).
-    """
+    and a resource that is not there (with the command that brings it)."""
     chosen = known_operator(operator)
     columns = check_texts(frame, texts, seed, strength=strength)
     if batch_size is not None:
@@ -255,11 +254,10 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
     """(n,) bool: rows whose given label the teacher still supports.
 
     logits: (n, k) of a model trained on the same labels. A label is supported if softmax gives it at least `floor`;
-    default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say
-    (premise and hypothesis: three); without it a teacher with more labels than the rows show passes, since a
-    class may be absent from them. Raises AugmentationError for rows without a label, logits of another shape, a
-    teacher with another number of labels, values that are not numbers, or a floor outside [0, 1].
-    """
+    default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say (premise
+    and hypothesis: three); without it a teacher with more labels than the rows show passes, since a class may be absent
+    from them. Raises AugmentationError for rows without a label, logits of another shape, a teacher with another number
+    of labels, values that are not numbers, or a floor outside [0, 1]."""
     if floor is not None and not (is_number(floor) and 0 <= floor <= 1):
         raise AugmentationError(f"floor is a probability between 0 and 1, not {floor!r}")
     logits = np.asarray(logits, dtype=np.float64)

@@ -38,10 +38,9 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # each row of keys begins half a
 def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence[str] = NLI_TEXTS) -> pd.DataFrame:
     """A copy of `frame` (n, …) with one typing error in a share `rate` of the longer words of each of `texts`.
 
-    At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a
-    number. Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a
-    missing column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on.
-    """
+    At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a number.
+    Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a missing
+    column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on."""
     columns, out = check_texts(frame, texts, seed, "perturb", rate=rate), frame.copy()
     for name, column in zip(texts if len(frame) else (), columns, strict=False):
         words, keys = split(column), row_keys([column], seed, f"typos {name}")
@@ -110,8 +109,7 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
 
     robust_accuracy_typos, robust_accuracy_paraphrase (left out without WordNet), robust_accuracy (the mean of those
     that are there), accuracy_unperturbed (the same rows as they are), perturbed_share_typos and …_paraphrase (rows that
-    the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
-    """
+    the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame."""
     from seo_core.data import encode
     from seo_core.evaluation import predict
 

@@ -154,8 +154,8 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     Labels are balanced (to within one row), genres even, schemas as WEIGHTS says, up to duplicates. The same arguments
     give the same rows on every machine. `cue` in [0, 1] plants an artefact: the chance that a hypothesis is negated,
     without it the same for every label, moves towards 1 for contradictions and 0 for the others. No premise is in
-    `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], an unknown genre, and more rows than the lexicon has.
-    """
+    `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], an unknown genre, and more rows than the lexicon
+    has."""
     check_number("rows", rows, least=1, error=ValueError)
     check_number("cue", cue, least=0, most=1, error=ValueError)
     unknown = sorted(set(genres) - set(lx.GENRES))

@@ -61,8 +61,7 @@ def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "la
     source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels:
     the class names in id order; labels may then be written as these names or as 0..k-1. If not given, whole numbers
     keep their value, and names are numbered in sorted order. split_names: {name wanted: name in the source}; by default
-    every split that has labels, under its own name. Raises DataError (file, row, column, what to do).
-    """
+    every split that has labels, under its own name. Raises DataError (file, row, column, what to do)."""
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
         raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
@@ -80,8 +79,7 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
     training premises to it, and the report says so. Raises DataError.
 
     Measured: 400 000 pairs in parquet load, clean and tokenise in 60 s on two cores shared with other work (10 s of it
-    loading and cleaning), at a peak of 0.8 GB (tests/measure_loading.py).
-    """
+    loading and cleaning), at a peak of 0.8 GB (tests/measure_loading.py)."""
     if source == "embedded":
         from seo_core.data.generator import generate_nli
 

@@ -35,8 +35,7 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
 
     `num_labels` None: as many classes as the checkpoint has, under its names. `layers` keeps the first n encoder
     layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Raises ModelError if
-    the checkpoint cannot be found, is not safetensors, fails its checksum or has fewer layers than asked.
-    """
+    the checkpoint cannot be found, is not safetensors, fails its checksum or has fewer layers than asked."""
     import torch
     from transformers import AutoModelForSequenceClassification
 

@@ -26,8 +26,8 @@ class CompactBertConfig(BertConfig):
 
     layer_heads: attention heads of each layer (≥ 1). layer_ffn: feed-forward neurons of each layer (≥ 1). head_size:
     dimensions of a head, the same everywhere. Both lists have `num_hidden_layers` entries; None stands for
-    `num_attention_heads` and `intermediate_size` in every layer, which keep the values of the network that was pruned.
-    """
+    `num_attention_heads` and `intermediate_size` in every layer, which keep the values of the network that was
+    pruned."""
 
     model_type = "compact_bert"
 
