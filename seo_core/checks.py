@@ -11,8 +11,8 @@
         def __post_init__(self):
             check(self)                                 # ValueError: epochs must be 1 or more and a whole number, got 0
 
-Numbers have to be finite, and True is none; None passes where it is the field's default; of a tuple each entry is
-checked. `check_number` and `check_choice` do the same for an argument.
+Numbers have to be finite, and True is none; None passes where it is the default; of a tuple each entry is checked.
+`check_number` and `check_choice` do the same for an argument.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def check_number(name: str, value, *, least: float | None = None, above: float |
     if good:
         return value
     forms = {"{} or more": least, "above {}": above, "at most {}": most, "below {}": below}
-    words = [form.format(bound) for form, bound in forms.items() if bound is not None] or ["a number"]
-    if (least, most) == (0, 1):
-        words = ["between 0 and 1"]
+    words = ["between 0 and 1"] if (least, most) == (0, 1) else [
+        form.format(bound) for form, bound in forms.items() if bound is not None] or ["a number"]
     words = " and ".join(words + ["a whole number"] * whole)
     raise error(f"{name} must be {words}{unit and f' {unit}'}, got {value!r}")
 

@@ -4,23 +4,23 @@
     result = ada(task["train"], model, tokenizer, task["reward"], budget=2000, texts=task.texts)
     result.frame                                    # 2 000 edited rows, to be trained on beside task["train"]
 
-SEO-LLM (preprints 202409.0662), equation (1): D_aug = ADA(D, M(θ), P), where "D is the original dataset, M(θ) is
-the current model state, and P is the performance metric". The paper says that ADA "dynamically adjusts the
-augmentation strategy" and leaves open how. Our reading is a bandit over operator × strength:
+SEO-LLM (preprints 202409.0662), equation (1): D_aug = ADA(D, M(θ), P), where "D is the original dataset, M(θ) is the
+current model state, and P is the performance metric". The paper leaves open how. Our reading is a bandit over operator
+× strength:
 
-1. *Draw.* Each round every arm edits a batch of rows of D. Rows are drawn by class and genre, more of them where
-   P, the accuracy on the reward half of the development slice, is worst.
+1. *Draw.* Each round every arm edits a batch of rows of D. Rows are drawn by class and genre, more of them where P, the
+   accuracy on the reward half of the development slice, is worst.
 2. *Filter.* A candidate whose label the model no longer supports is dropped (`label_filter`).
-3. *Reward.* How far the gradient of what is left points along the gradient g of the reward half: such
-   examples lower the loss there. Only the classifier's weight W (k, d) is looked at. The gradient of
-   example i is (p_i − y_i) h_iᵀ, p_i (k,) its probabilities, y_i (k,) one-hot, h_i (d,) the classifier's input, so that
+3. *Reward.* How far the gradient of what is left points along the gradient g of the reward half: such examples lower
+   the loss there. Only the classifier's weight W (k, d) is looked at. The gradient of example i is (p_i − y_i) h_iᵀ,
+   p_i (k,) its probabilities, y_i (k,) one-hot, h_i (d,) the classifier's input, so that
 
        ⟨g_i, g⟩ = (p_i − y_i)ᵀ g h_i        ‖g_i‖ = ‖p_i − y_i‖ ‖h_i‖
 
    and no gradient is ever formed. It is the reward of differentiable data selection (Wang et al. 2020, "Optimizing
    Data Usage via Differentiable Rewards"), with arms in the place of examples. All logits are first divided by the
-   temperature that fits the reward half (Guo et al. 2017): a model that is too sure of itself has a g that mostly says
-   "be less sure", and with that direction agrees whatever confuses the model, wrong labels most of all.
+   temperature that fits the reward half (Guo et al. 2017): else g mostly says "be less sure", and with that agrees
+   whatever confuses the model, wrong labels most of all.
 4. *Spend.* The next round's rows are shared by arm weights, a softmax of the smoothed rewards times the share of an
    arm's candidates that pass the filter; a part is always spread evenly.
 

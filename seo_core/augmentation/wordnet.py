@@ -25,8 +25,8 @@ from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
+from seo_core import files
 from seo_core.augmentation.words import FIXED, MissingResource
-from seo_core.files import atomic_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
@@ -34,15 +34,9 @@ FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in POS) + tu
     f"{pos}.exc" for pos in POS) + ("index.sense",)
 HOW = ("WordNet is missing: run `python -m seo_core.run setup` where there is a network, or install the Debian "
        "packages wordnet-base and wordnet-sense-index first")
+MOST_SENSES = 200  # no word has as many
 SHARE = 0.8  # of a word's sense counts, that its commonest reading must exceed: "report" is noun and verb
 DOWNLOAD_SECONDS = 20.0  # patience with a network that does not answer
-# lexnames(5WN): the 45 files of WordNet's authors; NLTK wants the list, Debian's packages leave it out
-LEXNAMES = {  # syntactic category and the names after it; the last one is numbered after all the others
-    "adj": "all pert", "adv": "all",
-    "noun": "Tops act animal artifact attribute body cognition communication event feeling food group location motive "
-            "object person phenomenon plant possession process quantity relation shape state substance time",
-    "verb": "body change cognition communication competition consumption contact creation emotion motion perception "
-            "possession social stative weather", "adj ": "ppl"}
 
 
 def find() -> Path | zipfile.Path | None:
@@ -96,9 +90,9 @@ def _download(nltk) -> None:
 
 
 def _copy_debian(folder: Path) -> None:
-    names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
+    names = [(pos, name) for entry in files.table(__file__) for pos, words in entry.items() for name in words.split()]
     lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
-    with atomic_folder(folder) as partial:
+    with files.atomic_folder(folder) as partial:
         for path in filter(Path.is_file, DEBIAN.iterdir()):
             shutil.copyfile(path, partial / path.name)
         (partial / "lexnames").write_text("".join(lines))
@@ -202,9 +196,6 @@ class _Lexicon(dict):
         if lemma.endswith("ie"):
             return lemma[:-2] + "ying"
         return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
-
-
-MOST_SENSES = 200  # no word has as many
 
 
 def _first(senses) -> int:

@@ -99,7 +99,7 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
     try:
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first")
-        for start in range(0, len(frame), _ENCODE_ROWS):
+        for start in range(0, max(len(frame), 1), _ENCODE_ROWS):
             part = frame.iloc[start : start + _ENCODE_ROWS]
             columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
             rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
@@ -109,11 +109,10 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
     finally:
         backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
-    empty = [np.empty(0, np.int64)]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths or empty))]).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     labels = frame["label"].to_numpy(np.int64) if "label" in frame else np.full(len(frame), -1, np.int64)
-    return Encoded(np.concatenate(ids or empty).astype(np.int32), offsets,
-                   np.concatenate(first or empty).astype(np.int32), labels.copy(), int(tokenizer.pad_token_id or 0))
+    return Encoded(np.concatenate(ids), offsets, np.concatenate(first).astype(np.int32), labels.copy(),
+                   int(tokenizer.pad_token_id or 0))
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:

@@ -154,23 +154,20 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     Labels are balanced (to within one row), genres even, schemas as WEIGHTS says, up to duplicates. The same arguments
     give the same rows on every machine. `cue` in [0, 1] plants an artefact: the chance that a hypothesis is negated,
     without it the same for every label, moves towards 1 for contradictions and 0 for the others. No premise is in
-    `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], an unknown genre, and more rows than the lexicon
-    has."""
+    `exclude`. Raises ValueError for rows < 1, cue outside [0, 1], an unknown genre, and too many rows."""
     check_number("rows", rows, least=1, error=ValueError)
     check_number("cue", cue, least=0, most=1, error=ValueError)
     unknown = sorted(set(genres) - set(lx.GENRES))
     if unknown or not genres:
         raise ValueError(f"unknown genres {unknown}; there are {', '.join(lx.GENRES)}")
     rng = np.random.default_rng([seed, 2009])
-    exclude, want = set(exclude), np.full(3, rows // 3)
-    want[: rows % 3] += 1
+    exclude, want = set(exclude), rows // 3 + (np.arange(3) < rows % 3)
     per_cell = rows / (3 * len(genres) * len(SCHEMAS)) * 1.1 + 1
     frame = pd.DataFrame()
     for _ in range(12):
         frame = pd.concat([frame, *(_draw(rng, genre, per_cell, cue) for genre in genres)], ignore_index=True)
         frame = frame.drop_duplicates(["premise", "hypothesis"], ignore_index=True)
-        if exclude:
-            frame = frame[~frame["premise"].isin(exclude)]
+        frame = frame[~frame["premise"].isin(exclude)]
         if (np.bincount(frame["label"], minlength=3) >= want).all():
             break
     else:
@@ -186,8 +183,7 @@ def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evalu
 
     train has `rows` pairs; validation_matched (the same six genres) and validation_mismatched (six others) have
     `evaluation_rows` each (default: a tenth of `rows`, at least 600, at most 10 000). `noise` is the share of
-    *training* labels replaced by one of the two wrong ones; the validation sets stay right.
-    """
+    *training* labels replaced by one of the two wrong ones; the validation sets stay right."""
     check_number("noise", noise, least=0, most=1, error=ValueError)
     size = evaluation_rows or min(10_000, max(600, rows // 10))
     matched = generate(size, lx.MATCHED, seed=3 * seed + 1, cue=cue)
@@ -196,7 +192,6 @@ def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evalu
     train = generate(rows, lx.MATCHED, seed=3 * seed, cue=cue, exclude=seen)
     rng = np.random.default_rng([seed, 451])
     wrong = rng.random(len(train)) < noise
-    shift = rng.integers(1, 3, size=len(train))
-    train["label"] = np.where(wrong, (train["label"] + shift) % 3, train["label"])
+    train["label"] = (train["label"] + wrong * rng.integers(1, 3, size=len(train))) % 3
     splits = {"train": train, "validation_matched": matched, "validation_mismatched": mismatched}
     return {name: frame.assign(idx=np.arange(len(frame))) for name, frame in splits.items()}
