@@ -119,7 +119,7 @@ def _local(source: str) -> Path | None:
         path = Path(source).expanduser().resolve()
     if path.exists():
         return path
-    looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.ENDINGS
+    looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.READERS
     if not looks_local and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return None
     raise DataError(f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "

@@ -19,7 +19,6 @@ from pathlib import Path
 from seo_core.checks import first_line
 
 CHUNK_ROWS = 20_000
-ENDINGS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".arrow")
 
 
 class DataError(ValueError):
@@ -68,7 +67,7 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
         raise DataError(f"{path}: the file is empty (0 bytes). Download or export it again")
     ending = path.suffix.lower()
     if ending not in READERS:
-        raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(ENDINGS)}")
+        raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(READERS)}")
     try:
         yield from READERS[ending](path, wanted)
     except OSError as error:
@@ -217,8 +216,8 @@ def _decode(column, i: int, place: str):
 
 
 READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {
-    ".parquet": read_parquet, ".arrow": read_arrow, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv,
-    ".tsv": read_tsv}
+    ".parquet": read_parquet, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv, ".tsv": read_tsv,
+    ".arrow": read_arrow}
 
 
 _SPLIT_NAMES = {"train": {"train", "training"}, "validation": {"validation", "valid", "val", "dev"}, "test": {"test"}}
