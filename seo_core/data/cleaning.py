@@ -96,9 +96,9 @@ def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first
                for name in texts}
     gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
             for i, v in enumerate(chunk.columns["label"])]
-    labelled = [i for i, label in enumerate(gold) if label is not None]
-    keep = [i for i in labelled if all(values[i] for values in columns.values())]
-    drops = dict(zip(REASONS, (n - len(labelled), len(labelled) - len(keep)), strict=False))
+    keep = [i for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True))
+            if label is not None and all(row)]
+    drops = {REASONS[0]: gold.count(None), REASONS[1]: n - gold.count(None) - len(keep)}
     idx = chunk.columns.get("idx")
     if idx is None or not all(v.__class__ is int for v in idx):
         idx = range(first_idx, first_idx + n)
