@@ -187,15 +187,7 @@ class _Lexicon(dict):
             return lemma
         if lemma.encode() in self.irregular_bases[pos]:
             return ""
-        soft = lemma.endswith("y") and lemma[-2] not in "aeiou"
-        if form == "s":
-            hissing = lemma.endswith(("s", "x", "z", "ch", "sh"))
-            return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
-        if form == "ed":
-            return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
-        if lemma.endswith("ie"):
-            return lemma[:-2] + "ying"
-        return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
+        return next(re.sub(f"(?:{end})$", new, lemma) for end, new in _FORMS[form] if re.search(f"(?:{end})$", lemma))
 
 
 def _first(senses) -> int:
@@ -209,6 +201,10 @@ def _count(senses) -> int:
 
 
 _KINDS = dict(zip(b"12345", (*POS, "adj"), strict=True))  # 5: satellites
+_FORMS = {  # form -> (how a base form ends, what it has instead); the first that fits
+    "s": (("(?<![aeiou])y", "ies"), ("(?<=[sxz])|(?<=[cs]h)", "es"), ("", "s")),
+    "ed": (("(?<![aeiou])y", "ied"), ("e", "ed"), ("", "ed")),
+    "ing": (("ie", "ying"), ("(?<![eoy])e", "ing"), ("", "ing"))}
 _S, _V = ("noun", "verb"), ("verb",)
 _ENDINGS = {  # last letter -> ending, what the base form has instead, the form it may mark, and of what
     b"s": ((b"ies", b"y", "s", _S), (b"ses", b"s", "s", _S), (b"xes", b"x", "s", _S), (b"zes", b"z", "s", _S),
