@@ -110,9 +110,11 @@ def accuracy_by_genre(logits: np.ndarray, labels: np.ndarray, genres) -> dict[st
 
 def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, precision: str = "fp32",
              progress: bool = False):
-    """(metrics, details) of the official sets. For NLI the metrics are accuracy_matched, accuracy_mismatched and so on
-    for each metric, and, without suffix, the matched set's f1_macro, cross_entropy, perplexity and ece. details[split]
-    holds logits (n, k), labels (n,), confusion (k, k) and by_genre."""
+    """Metrics on the official sets, and what stands behind them.
+
+    Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on, and, without
+    suffix, the matched set's f1_macro, cross_entropy, perplexity and ece. details[split] holds logits (n, k), labels
+    (n,), confusion (k, k) and by_genre."""
     from seo_core.data import encode
 
     splits = splits or [name for name in task.splits if name.startswith(("validation", "test"))]

@@ -45,10 +45,6 @@ class RunSettings:
         """The settings as a plain dict (what goes into a record)."""
         return asdict(self)
 
-    def study(self) -> RunSettings:
-        """The smaller setting for what is compared within a chapter: 16 000 pairs, 2 epochs; `quick` stays as it is."""
-        return self if self.profile == "quick" else replace(self, train_rows=16_000, epochs=2)
-
     def labelled(self, labels: int) -> RunSettings:
         """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them. Two
         epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each official

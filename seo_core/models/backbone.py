@@ -30,8 +30,8 @@ class ModelError(RuntimeError):
 
 def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers: int | None = None, seed: int = 0,
                   labels: tuple[str, ...] | None = None):
-    """(BertForSequenceClassification or the like, its fast tokenizer); the head is fresh where the checkpoint has none
-    of that size.
+    """The encoder with its classification head, a fresh one where the checkpoint has none of that size, and its fast
+    tokenizer.
 
     `num_labels` None: as many classes as the checkpoint has, under its names. `layers` keeps the first n encoder
     layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Raises ModelError if
