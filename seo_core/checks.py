@@ -11,8 +11,8 @@
         def __post_init__(self):
             check(self)                                 # ValueError: epochs must be 1 or more and a whole number, got 0
 
-Numbers have to be finite, and True is none; None passes where it is the field's default; of a tuple each entry is
-checked. `check_number` and `check_choice` do the same for an argument.
+Numbers have to be finite, and True is none; None passes where it is the default; of a tuple each entry is checked.
+`check_number` and `check_choice` do the same for an argument.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def check_number(name: str, value, *, least: float | None = None, above: float |
     if good:
         return value
     forms = {"{} or more": least, "above {}": above, "at most {}": most, "below {}": below}
-    words = [form.format(bound) for form, bound in forms.items() if bound is not None] or ["a number"]
-    if (least, most) == (0, 1):
-        words = ["between 0 and 1"]
+    words = ["between 0 and 1"] if (least, most) == (0, 1) else [
+        form.format(bound) for form, bound in forms.items() if bound is not None] or ["a number"]
     words = " and ".join(words + ["a whole number"] * whole)
     raise error(f"{name} must be {words}{unit and f' {unit}'}, got {value!r}")
 
@@ -77,32 +76,24 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
 
 
-# ---------------------------------------------------------------------------------------------
-# Beside a field
+def at_least(low: float, *, default=MISSING, **others):
+    """A dataclass field for numbers of `low` or more; `others`: as `check_number` has them (most, below, unit)."""
+    return field(default=default, metadata={"bounds": {"least": low, **others}})
 
 
-def at_least(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
-    """A dataclass field for numbers of `low` or more."""
-    return _field(default, least=low, most=most, below=below, unit=unit)
-
-
-def above(low: float, *, default=MISSING, most: float | None = None, below: float | None = None, unit: str = ""):
-    """A dataclass field for numbers above `low`."""
-    return _field(default, above=low, most=most, below=below, unit=unit)
+def above(low: float, *, default=MISSING, **others):
+    """A dataclass field for numbers above `low`; `others` as in `at_least`."""
+    return field(default=default, metadata={"bounds": {"above": low, **others}})
 
 
 def share(*, default=MISSING):
     """A dataclass field for numbers between 0 and 1, both included."""
-    return _field(default, least=0, most=1)
+    return at_least(0, most=1, default=default)
 
 
 def one_of(known, *, default=MISSING):
     """A dataclass field for one of the `known` values."""
     return field(default=default, metadata={"known": known})
-
-
-def _field(default, **bounds):
-    return field(default=default, metadata={"bounds": bounds})
 
 
 def check(config, error: type[Exception] = ValueError, *, prefix: str = "") -> None:

@@ -4,10 +4,9 @@
     metrics = classification_metrics(logits, encoded.labels)
     metrics, details = evaluate(model, task, tokenizer)    # the official sets, read once at the end
 
-*Perplexity* is exp of the mean cross-entropy of the classifier, the only perplexity that can be
-measured on a three-way classifier: 1 is certain and right, 3 is guessing, and 9 to 10 (what the SEO-LLM
-tables print) is worse than guessing. *Expected calibration error* is that of Guo et al. (2017),
-"On Calibration of Modern Neural Networks", equation 3, with 15 bins of equal width.
+*Perplexity* is exp of the mean cross-entropy of the classifier, the only perplexity that can be measured on a three-way
+classifier: 1 is certain and right, 3 is guessing, and 9 to 10 (what the SEO-LLM tables print) is worse than guessing.
+*Expected calibration error* is that of Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
 """
 
 from __future__ import annotations
@@ -23,39 +22,30 @@ from seo_core.checks import check_number
 
 
 def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = False) -> np.ndarray:
-    """Logits (n, k) float32 for n encoded examples, in their order.
-
-    Batches are made of examples of like length, so that little is spent on padding. `precision` is
-    "fp32", "bf16" or "auto" (bf16 where the hardware computes it). The model's mode is restored. Raises ModelError for
-    texts that the network cannot read (`models.check_fits`).
-    """
+    """Logits (n, k) float32 for n encoded examples, in their order. `precision` is "fp32", "bf16" or "auto" (bf16 where
+    the hardware computes it). Raises ModelError for texts that the network cannot read (`models.check_fits`)."""
     import torch
     from tqdm.auto import tqdm
 
-    from seo_core.models.backbone import check_fits
-    from seo_core.models.fastpath import compute_dtype, forward_module
+    from seo_core.models.backbone import check_fits, mode
+    from seo_core.models.fastpath import call, compute_dtype, forward_module
 
     check_number("batch_size", batch_size, least=1, error=ValueError)
     check_fits(model, encoded)
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
-    was_training = model.training
-    model.eval()
-    network = forward_module(model, dtype)  # takes the model's mode: no dropout
-    order = np.argsort(-encoded.lengths, kind="stable")
-    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
-    try:
-        with torch.inference_mode():
-            for rows in tqdm(chunks, desc="predict", unit="batch", disable=not progress):
-                batch = encoded.batch(rows, device)
-                batch.pop("labels")
-                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32 and network is model):
-                    out = network(**batch)
-                logits[rows] = (out.logits if hasattr(out, "logits") else out).float().cpu().numpy()
-    finally:
-        model.train(was_training)
+    with mode(model), torch.inference_mode():
+        network = forward_module(model, dtype)  # takes the model's mode: no dropout
+        for rows in tqdm(encoded.batches(batch_size), desc="predict", unit="batch", disable=not progress):
+            logits[rows] = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
     return logits
+
+
+def accuracy(model, encoded, *, precision: str = "auto", progress: bool = False) -> float:
+    """Share of the n encoded examples whose label `model` gives."""
+    predicted = predict(model, encoded, precision=precision, progress=progress).argmax(axis=1)
+    return float((predicted == encoded.labels).mean())
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -82,12 +72,9 @@ def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None, suffix: str = "") -> dict[str, float]:
-    """Flat metrics from logits (n, k) and labels (n,); `suffix` ("_matched") ends every key.
-
-    accuracy, macro and per-class precision, recall and F1, cross_entropy (nats), perplexity, ece.
-    Raises ValueError where there is nothing to score.
-    """
+def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None) -> dict[str, float]:
+    """accuracy, macro and per-class precision, recall and F1, cross_entropy (nats), perplexity and ece, from logits
+    (n, k) and labels (n,). Raises ValueError where there is nothing to score."""
     from sklearn.metrics import precision_recall_fscore_support
 
     if len(labels) == 0:
@@ -102,7 +89,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None
     for kind, values in zip(("precision", "recall", "f1"), scores, strict=False):
         out[f"{kind}_macro"] = float(np.mean(values))
         out.update({f"{kind}_{name}": float(v) for name, v in zip(names, values, strict=True)})
-    return {key + suffix: value for key, value in out.items()}
+    return out
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -125,10 +112,9 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
              progress: bool = False):
     """Metrics on the official sets, and what stands behind them.
 
-    Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on for
-    each metric, and, without suffix, the matched set's f1_macro, cross_entropy, perplexity and ece.
-    details[split] holds logits (n, k), labels (n,), confusion (k, k) and by_genre.
-    """
+    Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on, and, without
+    suffix, the matched set's f1_macro, cross_entropy, perplexity and ece. details[split] holds logits (n, k), labels
+    (n,), confusion (k, k) and by_genre."""
     from seo_core.data import encode
 
     splits = splits or [name for name in task.splits if name.startswith(("validation", "test"))]
@@ -151,10 +137,8 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident set of this process so far, in bytes (the kernel's count).
-
-    On Linux VmHWM, and not getrusage: that one starts at the size of the process that this one was started from.
-    """
+    """Largest resident set of this process so far, in bytes: on Linux VmHWM, and not getrusage, which starts at the
+    size of the process that this one was started from."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])

@@ -9,9 +9,8 @@
     with lock(path):                                                             # one process at a time
     table(__file__)                                                              # what papers.yml holds, in papers.py
 
-Files and folders appear whole or not at all: each is written under a hidden temporary name in the same folder and
-renamed. Files are flushed to the disk first; a kill may leave a temporary name behind, and the next write of the same
-target sweeps up those older than an hour.
+Each is written under a hidden temporary name in the same folder, flushed to the disk and renamed. A kill may leave a
+temporary name behind, and the next write of the same target sweeps up those older than an hour.
 """
 
 from __future__ import annotations
@@ -31,10 +30,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
-    """A temporary name for the block to write, which becomes the file `path` when the block ends without an error.
-
-    The folder is made where it is missing. sync: flushed to the disk before it is renamed, and the renaming too.
-    """
+    """A temporary name for the block to write, which becomes the file `path` when the block ends without an error. The
+    folder is made where it is missing. sync: flushed to the disk before it is renamed, and the renaming too."""
     with _partial(Path(path)) as partial:
         yield partial
         if sync:
@@ -47,25 +44,18 @@ def atomic(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """An empty temporary folder for the block to fill, which becomes the folder `path` when the block ends well.
-
-    A folder that has the name is moved aside first and removed last: a kill leaves the old one or the new one under
-    that name or beside it, never half of either.
-    """
+    """An empty temporary folder for the block to fill, which becomes the folder `path` when the block ends well. A
+    folder that has the name is moved aside first and removed last: a kill leaves the old one or the new one under that
+    name or beside it, never half of either."""
     path = Path(path)
     with _partial(path) as partial:
         partial.mkdir()
         yield partial
-        replace_folder(partial, path)
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Gives the finished folder `new` the name `target`, in place of the one that has it."""
-    if target.exists():
-        target.rename(_hidden(target, "old"))
-    new.rename(target)
-    for old in _beside(target, "old"):
-        remove(old)
+        if path.exists():
+            path.rename(_hidden(path, "old"))
+        partial.rename(path)
+        for old in _beside(path, "old"):
+            remove(old)
 
 
 def moved_aside(path: Path) -> Path | None:
@@ -140,10 +130,6 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-# ---------------------------------------------------------------------------------------------
-# Errors
-
-
 @contextlib.contextmanager
 def writing(what: str, error: type[Exception], remark: str = "") -> Iterator[None]:
     """What the system refuses to write in the block becomes `error`: "cannot write WHAT: problem; way out (remark)"."""
@@ -167,16 +153,10 @@ def advice(error: Exception) -> str:
     return f"{said}; check the folder or choose another"
 
 
-# ---------------------------------------------------------------------------------------------
-# Digests and locks
-
-
 def digest(*parts, length: int = 64) -> str:
-    """The first `length` hex digits of the sha256 over the parts, one after the other.
-
-    A part is text, bytes, an array (its values in C order), or what JSON can say (with sorted keys). Nothing stands
-    between the parts: where they could run into each other, pass digests of them.
-    """
+    """The first `length` hex digits of the sha256 over the parts, one after the other. A part is text, bytes, an array
+    (its values in C order), or what JSON can say (with sorted keys). Nothing stands between the parts: where they could
+    run into each other, pass digests of them."""
     total = hashlib.sha256()
     for part in parts:
         if hasattr(part, "tobytes"):
@@ -195,22 +175,17 @@ def file_digest(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def lock(path: str | Path, busy: Exception | None = None) -> Iterator[None]:
-    """Holds the lock file `path`; the system frees it where the process dies.
-
-    busy: raised where another process has it; None waits until it is free.
-    """
+    """Holds the lock file `path`; the system frees it where the process dies. busy: raised where another process has
+    it; None waits until it is free."""
     from filelock import FileLock, Timeout
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path)
     try:
-        held.acquire(blocking=busy is None)
+        held = FileLock(path).acquire(blocking=busy is None)
     except Timeout:
         raise busy from None
-    try:
+    with held:
         yield
-    finally:
-        held.release()
 
 
 def table(module: str, ending: str = ""):

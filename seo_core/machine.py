@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -33,18 +35,13 @@ class OtherLoad:
 
 def _cpu() -> tuple[str, list[str]]:
     """Name of the CPU, and which of the instruction sets that decide int8/bf16 speed it has."""
-    name, flags = platform.processor() or platform.machine(), ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            elif key.strip() in ("flags", "Features"):
-                flags = value
-                break
-    except OSError:
-        pass
-    return name, [s for s in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx") if f" {s}" in f" {flags}"]
+    facts = {}
+    with contextlib.suppress(OSError):
+        lines = re.findall(r"^(model name|flags|Features)[ \t]*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        facts = dict(reversed(lines))  # the first processor's
+    flags = facts.get("flags") or facts.get("Features", "")
+    return facts.get("model name", "").strip() or platform.processor() or platform.machine(), [
+        s for s in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx") if f" {s}" in f" {flags}"]
 
 
 def _gpu() -> str | None:
@@ -52,12 +49,9 @@ def _gpu() -> str | None:
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     if torch is None and shutil.which("nvidia-smi"):
-        try:
-            done = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], timeout=10,
-                                  capture_output=True, text=True, check=True)
-            return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
-        except (OSError, subprocess.SubprocessError):
-            return None
+        with contextlib.suppress(OSError, subprocess.SubprocessError, IndexError):  # the last: it names none
+            return subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], timeout=10,
+                                  capture_output=True, text=True, check=True).stdout.strip().splitlines()[0]
     return None
 
 
@@ -90,9 +84,7 @@ def onednn_capped() -> bool:
 def threads() -> int:
     """Threads of the numerical library: torch's where it is loaded, else the default."""
     torch = sys.modules.get("torch")
-    if torch is not None:
-        return int(torch.get_num_threads())
-    return default_threads()
+    return default_threads() if torch is None else int(torch.get_num_threads())
 
 
 def default_threads() -> int:

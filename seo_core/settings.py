@@ -3,9 +3,7 @@
     settings = load_settings("quick", seed=1)
     settings = load_settings("cpu", data="path/to/mnli", epochs=1)
 
-A profile is data, not code: a name and the values that differ from the field
-defaults of `RunSettings`. An unknown profile or key raises `SettingsError`
-and names the nearest one that exists.
+A profile is data, not code: a name and the values that differ from the field defaults of `RunSettings`.
 """
 
 from __future__ import annotations
@@ -22,11 +20,8 @@ PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repe
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything a chapter needs to know about how large a run is.
-
-    The defaults are those of the `cpu` profile's headline setting: fine-tuning
-    MiniLM-L6 (22.7 M parameters) on all the training pairs at hand.
-    """
+    """Everything a chapter needs to know about how large a run is. The defaults are those of the `cpu` profile:
+    fine-tuning MiniLM-L6 (22.7 M parameters) on all pairs at hand."""
 
     profile: str = "cpu"
     seed: int = at_least(0, default=0)  # seeds weights, order, dropout and subsampling
@@ -50,21 +45,10 @@ class RunSettings:
         """The settings as a plain dict (what goes into a record)."""
         return asdict(self)
 
-    def study(self) -> RunSettings:
-        """The smaller setting for what is compared within a chapter: 16 000 pairs, 2 epochs.
-
-        `quick` is already small and stays as it is.
-        """
-        if self.profile == "quick":
-            return self
-        return replace(self, train_rows=16_000, epochs=2)
-
     def labelled(self, labels: int) -> RunSettings:
-        """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them.
-
-        Two epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each
-        official set, one fixed draw: over many runs the seeds vary more than such a sample does.
-        """
+        """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them. Two
+        epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each official
+        set, one fixed draw: over many runs the seeds vary more than such a sample does."""
         epochs = max(2, -(-PAIRS_SEEN[self.profile == "quick"] // labels))
         return replace(self, train_rows=labels, epochs=epochs, evaluation_rows=self.study_evaluation_rows)
 
@@ -85,20 +69,17 @@ PROFILES: dict[str, dict] = {
     # Minutes per run on two cores: the reference results.
     "cpu": dict(),
     # One GPU with bf16: the real scale.
-    "gpu": dict(model="google-bert/bert-base-uncased", learning_rate=3e-5, epochs=3,
-                freeze_embeddings=False, development_rows=8000),
+    "gpu": dict(model="google-bert/bert-base-uncased", learning_rate=3e-5, epochs=3, freeze_embeddings=False,
+                development_rows=8000),
     # The papers' own protocol: AdamW, 2e-5, batch 32, 20 epochs.
-    "paper": dict(model="google-bert/bert-base-uncased", learning_rate=2e-5, epochs=20,
-                  freeze_embeddings=False, development_rows=8000),
+    "paper": dict(model="google-bert/bert-base-uncased", learning_rate=2e-5, epochs=20, freeze_embeddings=False,
+                  development_rows=8000),
 }
 
 
 def load_settings(profile: str = "quick", **overrides) -> RunSettings:
-    """The profile's settings with `overrides`; the value "default" or None-less keeps the profile's.
-
-    Raises SettingsError for an unknown profile, an unknown key, a value of the
-    wrong type, and a number out of range.
-    """
+    """The profile's settings with `overrides`; the value "default" keeps the profile's. Raises SettingsError for an
+    unknown profile or key, with the nearest, a value of the wrong type or out of range."""
     if profile not in PROFILES:
         raise SettingsError(f"unknown profile {profile!r}{suggest(profile, PROFILES)}")
     known = {f.name for f in fields(RunSettings)}
@@ -106,24 +87,19 @@ def load_settings(profile: str = "quick", **overrides) -> RunSettings:
         if key not in known:
             raise SettingsError(f"unknown setting {key!r}{suggest(key, known)}")
     chosen = {k: v for k, v in overrides.items() if not (isinstance(v, str) and v == DEFAULT)}
-    settings = RunSettings(**{"profile": profile, **PROFILES[profile], **chosen})
+    settings = RunSettings(profile, **PROFILES[profile] | chosen)
     check(settings, SettingsError, prefix="setting ")
     return settings
 
 
 def book_root(start: str | Path | None = None) -> Path:
-    """The folder of the book: $SEO_BOOK, else the nearest parent of `start` (default: the
-    working directory) that holds `book/manifest.yml`, else the checkout this package lies in.
-
-    Raises SettingsError if none of them is one.
-    """
+    """The folder of the book: $SEO_BOOK, else the nearest parent of `start` (default: the working directory) that holds
+    `book/manifest.yml`, else the checkout this package lies in. Raises SettingsError if none of them is one."""
     if start is None and os.environ.get("SEO_BOOK"):
         candidates = [Path(os.environ["SEO_BOOK"])]
     else:
         here = Path(start or Path.cwd()).resolve()
-        candidates = [here, *here.parents]
-        if start is None:
-            candidates.append(Path(__file__).resolve().parent.parent)
+        candidates = [here, *here.parents, *([] if start else [Path(__file__).resolve().parent.parent])]
     for folder in candidates:
         if (folder / "book" / "manifest.yml").is_file():
             return folder.resolve()

@@ -4,12 +4,10 @@
     result = fit(model, train, development=development, config=config)
     result.series["development_accuracy"]          # one value per evaluation
 
-The baseline of every comparison in the book (AdamW, linear warm-up and decay, clipping, dropout,
-weight decay, dynamic padding, length-grouped batches, bf16 where the hardware computes it). The papers'
-protocol is the same loop with `load_settings("paper")`: AdamW, 2e-5, batch 32, 20 epochs.
-
-Where a step's time goes, and what each trick brings, is measured in the chapter `bench_training`; the
-forward pass that makes most of the difference is `seo_core.models.fastpath`.
+The baseline of every comparison in the book (AdamW, linear warm-up and decay, clipping, dropout, weight decay, dynamic
+padding, length-grouped batches, bf16 where the hardware computes it). The papers' protocol is the same loop with
+`load_settings("paper")`. Where a step's time goes is measured in the chapter `bench_training`; the forward pass that
+makes most of the difference is `seo_core.models.fastpath`.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
-from seo_core.models.fastpath import compute_dtype, forward_module
+from seo_core.models.fastpath import call, compute_dtype, forward_module
 
 
 class TrainingError(RuntimeError):
@@ -70,14 +68,12 @@ class TrainingConfig:
 
 @dataclass
 class TrainingResult:
-    """What `fit` found: series (curves), metrics (flat numbers) and whether it was stopped early.
+    """What `fit` found, and whether it was stopped early.
 
-    series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all
-    of equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on.
-    metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average. The results
-    store leaves the seconds out of a record where that is too much.
-    """
+    series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
+    equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. metrics:
+    train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
+    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average."""
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
     metrics: dict[str, float] = field(default_factory=dict)
@@ -113,18 +109,16 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
         progress: bool = True) -> TrainingResult:
     """Trains `model` in place on `train` (an Encoded) and returns its curves and costs.
 
-    `loss(logits (B, k), batch)` returns a scalar; batch also holds "rows" (B,), the examples' positions in
-    `train`, for whoever caches something by example. Where the loss is a Module its parameters are trained too, and
-    its state is in the checkpoint; if it has an attribute `collect` (a `fastpath.Collect`), the inner states that it
-    asks for are in batch["states"], and token ids and masks in batch["inputs"]. A label of −1 is none: such rows do not
-    count in train_accuracy. A callback is called as `callback(event, state)` with
-    event "start", "step", "evaluation" or "end"; a true return value after a step or an evaluation stops training.
-    With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on interruption, and a
-    second call goes on where the first one was, to the very same weights.
+    `loss(logits (B, k), batch)` returns a scalar; batch also holds "rows" (B,), the examples' positions in `train`.
+    Where the loss is a Module its parameters are trained too, and its state is in the checkpoint; if it has a `collect`
+    (a `fastpath.Collect`), the inner states that it asks for are in batch["states"], and token ids and masks in
+    batch["inputs"]. A label of −1 is none: such rows do not count in train_accuracy. A callback is called as
+    `callback(event, state)` with event "start", "step", "evaluation" or "end"; a true return value after a step or an
+    evaluation stops training. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on
+    interruption, and a second call goes on where the first one was, to the very same weights.
 
     Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
-    ModelError for texts that the network cannot read.
-    """
+    ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
@@ -161,8 +155,10 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
         loss = accelerator.prepare(module)
     run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, module,
                config, per_epoch, TrainingState(model, config, steps))
-    checkpoint = Checkpoint(checkpoint_dir, _identity(train, config)) if checkpoint_dir else None
-    if checkpoint:
+    checkpoint = None
+    if checkpoint_dir:
+        identity = digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
+        checkpoint = Checkpoint(checkpoint_dir, identity)
         checkpoint.restore(run)
     return _loop(run, train, development, list(callbacks), checkpoint, progress)
 
@@ -195,12 +191,9 @@ class _Run:
         if collect:
             batch["inputs"] = inputs
             inputs = {**inputs, "collect": collect}
-        with torch.autocast(self.accelerator.device.type, self.dtype,
-                            enabled=self.stock and self.dtype != torch.float32):
-            out = self.network(**inputs)
+        logits = call(self.network, inputs, self.dtype, self.stock)
         if collect:
-            out, batch["states"] = out
-        logits = (out.logits if hasattr(out, "logits") else out).float()
+            logits, batch["states"] = logits
         loss = self.loss(logits, batch)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
@@ -289,15 +282,13 @@ def _evaluate(run: _Run, development) -> None:
 
 
 def _call(callbacks, event: str, state: TrainingState) -> bool:
-    return any([bool(callback(event, state)) for callback in callbacks])
+    return any([callback(event, state) for callback in callbacks])  # a list: all of them are called
 
 
 def length_grouped_batches(lengths: np.ndarray, batch_size: int, *, seed, group: int = 50) -> list[np.ndarray]:
-    """Row numbers of each batch of one epoch: every row once, rows of like length together, order random.
-
-    Rows are shuffled, cut into pools of `group` batches, sorted by length within a pool and cut into
-    batches, and the batches are shuffled. lengths (n,) -> ceil(n / batch_size) arrays.
-    """
+    """Row numbers of each batch of one epoch: every row once, rows of like length together, order random. Rows are
+    shuffled, cut into pools of `group` batches, sorted by length within a pool and cut into batches, and the batches
+    are shuffled. lengths (n,) -> ceil(n / batch_size) arrays."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     pool = batch_size * group
@@ -316,12 +307,10 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
 def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.AdamW:
     """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
 
-    With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by
-    2.6 per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings
-    at η γ^(layers + 1). Two groups per depth, top first; γ = 1 gives the two groups of ordinary AdamW. `extra`: a
-    module (a loss) whose parameters learn beside the head's.
-    Raises ValueError where γ < 1 and the model's parameter names show no layers.
-    """
+    With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by 2.6
+    per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings at η γ^(layers
+    + 1). Two groups per depth, top first; γ = 1 gives those of ordinary AdamW. `extra`: a module (a loss) whose
+    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers."""
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
     added, groups = [p for p in extra.parameters() if p.requires_grad] if extra else [], []
@@ -334,10 +323,8 @@ def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.o
 
 
 def layer_depths(model) -> dict[str, int]:
-    """Parameter name -> depth below the head: 0 head and pooler, 1 the top layer, layers + 1 the embeddings.
-
-    Raises ValueError where the names have no numbered layers (".layer.3." or the like).
-    """
+    """Parameter name -> depth below the head: 0 head and pooler, 1 the top layer, layers + 1 the embeddings. Raises
+    ValueError where the names have no numbered layers (".layer.3." or the like)."""
     names = [name for name, _ in model.named_parameters()]
     numbers = {name: re.search(r"\.(?:layers?|h|blocks?)\.(\d+)\.", name) for name in names}
     if not any(numbers.values()):
@@ -361,16 +348,9 @@ def discard_checkpoint(folder: str | Path) -> None:
     remove(Path(folder))
 
 
-def _identity(train, config: TrainingConfig) -> str:
-    """What must be equal for a checkpoint to be resumed: the configuration and the encoded data."""
-    return digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
-
-
 class Checkpoint:
-    """One resumable run in a folder: safetensors and JSON only, replaced whole or not at all.
-
-    `last/` holds weights, optimiser moments, both random states, the step and the curves so far.
-    """
+    """One resumable run in a folder: safetensors and JSON only, replaced whole or not at all. `last/` holds weights,
+    optimiser moments, both random states, the step and the curves so far; `identity` must be equal to resume it."""
 
     def __init__(self, folder: str | Path, identity: str):
         self.folder, self.identity = Path(folder), identity
@@ -397,14 +377,14 @@ class Checkpoint:
             save_file(tensors, partial / "state.safetensors")
             (partial / "state.json").write_text(json.dumps(meta))
 
-    def restore(self, run: _Run) -> bool:
-        """Loads the newest whole checkpoint into `run`; False where there is none."""
+    def restore(self, run: _Run) -> None:
+        """Loads the newest whole checkpoint into `run`, where there is one."""
         from safetensors.torch import load_file
 
         last = self.folder / "last"
         source = last if last.is_dir() else moved_aside(last)
         if source is None:
-            return False
+            return
         try:
             meta = json.loads((source / "state.json").read_text())
             tensors = load_file(source / "state.safetensors")
@@ -434,7 +414,6 @@ class Checkpoint:
         torch.set_rng_state(tensors["torch_rng"])
         if run.stream:
             run.stream.load_state_dict(meta["dropout"])
-        return True
 
 
 def _raw(optimizer):

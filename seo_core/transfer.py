@@ -8,11 +8,10 @@ an L2-SP pull towards the weights θ⁰ that the source task left,
 
     L_TL(θ) = −1/|D_t| Σ log p_θ(y | x) + β/2 Σ_i (θ_i − θ⁰_i)²,
 
-the sum over the encoder. The head is left out and may move freely, also where it is the source's (as in the
-studies, whose two tasks have the same classes). Li, Grandvalet & Davoine (2018), "Explicit Inductive Bias for
-Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2 penalty on the head; here the head
-has AdamW's weight decay. The pull is part of the loss, so it also passes through AdamW's scaling of the gradient.
-Discriminative learning rates are `TrainingConfig.layer_decay`.
+the sum over the encoder; the head may move freely, also where it is the source's. Li, Grandvalet & Davoine (2018),
+"Explicit Inductive Bias for Transfer Learning with Convolutional Networks"; there α weighs the pull and β an L2 penalty
+on the head; here the head has AdamW's weight decay. The pull is part of the loss, so it also passes through AdamW's
+scaling of the gradient. Discriminative learning rates are `TrainingConfig.layer_decay`.
 
 `from_scratch` is the contrast: the same architecture with nothing learned.
 """
@@ -30,12 +29,10 @@ from seo_core.models.backbone import load_backbone
 def l2_sp(model, beta: float, reference=None) -> Callable:
     """A function of nothing returning β/2 Σ (θ_i − θ⁰_i)², a scalar fp32 tensor with gradient β (θ − θ⁰).
 
-    θ⁰ is `reference`: a model of the same shapes, a dict name -> tensor, or None for `model`'s own
-    weights now (make the pull before training starts, or resuming would pull to the checkpoint). The
-    classification head is left out, and so is whatever is frozen when the function is called. Parameters are
-    read in place; the reference is copied once. Raises ValueError for β < 0 and for a reference
-    that lacks a parameter or has it in another shape.
-    """
+    θ⁰ is `reference`: a model of the same shapes, a dict name -> tensor, or None for `model`'s own weights now (make
+    the pull before training starts, or resuming would pull to the checkpoint); it is copied once. The classification
+    head is left out, and so is whatever is frozen when the function is called. Raises ValueError for β < 0 and for a
+    reference that lacks a parameter or has it in another shape."""
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be 0 or more, got {beta!r}: it weighs the pull towards the source weights")
     if reference is not None and hasattr(reference, "state_dict"):
@@ -57,19 +54,18 @@ def l2_sp(model, beta: float, reference=None) -> Callable:
         for pair in pairs:
             if beta == 0 or not pair[0].requires_grad:
                 continue
-            if pair[1].device != pair[0].device:  # training moved the model
-                pair[1] = pair[1].to(pair[0].device)
+            pair[1] = pair[1].to(pair[0].device)  # training may have moved the model
             total = total + F.mse_loss(pair[0].float(), pair[1].float(), reduction="sum")
         return total * (beta / 2)
 
     return pull
 
 
-def with_l2_sp(model, beta: float, *, reference=None, loss: Callable | None = None) -> Callable:
+def with_l2_sp(model, beta: float, *, loss: Callable | None = None) -> Callable:
     """A loss for `fit`: `loss(logits (B, k), batch)` (cross-entropy by default) plus the pull of `l2_sp`."""
     from seo_core.training import classification_loss
 
-    base, pull = loss or classification_loss, l2_sp(model, beta, reference)
+    base, pull = loss or classification_loss, l2_sp(model, beta)
     return base if beta == 0 else lambda logits, batch: base(logits, batch) + pull()
 
 
@@ -100,10 +96,9 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
                  layers: int | None = None, seed: int = 0):
     """The architecture of `model` (a name as in `load_backbone`, or a network) with random weights drawn by `seed`.
 
-    Of a network the labels and layers are its own. Nothing in the result is learned, the word table included, so
-    it has to be trained with `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as
-    it was. Raises ModelError as `load_backbone` does.
-    """
+    Of a network the labels and layers are its own. Not even the word table is learned, so it has to be trained with
+    `freeze_embeddings=False` (`fit` refuses otherwise). The caller's random stream stays as it was. Raises ModelError
+    as `load_backbone` does."""
     import torch
 
     if isinstance(model, str | Path):
@@ -116,11 +111,9 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
 
 
 def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str, ...] | None = None, seed: int = 0):
-    """A source-trained model that `models.save` wrote, and its tokenizer, to be trained on the target task.
-
-    The head is the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where
-    the number of `labels` differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does.
-    """
+    """A source-trained model that `models.save` wrote, and its tokenizer, to be trained on the target task. The head is
+    the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where the number of `labels`
+    differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does."""
     model, tokenizer = load_backbone(str(folder), num_labels=len(labels) if labels else None, labels=labels, seed=seed)
     if new_head:
         _head(model).load_state_dict(_head(from_scratch(model, seed=seed)).state_dict())
@@ -130,8 +123,7 @@ def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str
 def _head(model):
     """The classification head: what transformers' sequence classifiers add to their base model."""
     base = getattr(model, model.base_model_prefix)
-    heads = [module for module in model.children() if module is not base and any(True for _ in module.parameters())]
-    return heads[-1]
+    return [module for module in model.children() if module is not base and list(module.parameters())][-1]
 
 
 def _encoder(model) -> list:

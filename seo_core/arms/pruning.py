@@ -23,7 +23,7 @@ from seo_core.arms.teaching import Work
 from seo_core.arms.texts import sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation import DistillationConfig
-from seo_core.evaluation import predict
+from seo_core.evaluation import accuracy
 from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.models import save
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, KeepMasks, distribution, magnitude, structured
@@ -193,7 +193,7 @@ def _units(work: _Pruning) -> Made:
         source = structured.compensate(model, removal, work.scoring) if recipe.compensate else model
         model = structured.remove(source, **removal.units)
     acceptance = work.lab.encoded("acceptance")
-    before = float((predict(model, acceptance, precision="auto").argmax(1) == acceptance.labels).mean())
+    before = accuracy(model, acceptance)
     trained = work.fit(model)
     return Made(model, series=trained.series, metrics={
         **trained.metrics, "accuracy_before_training": before,

@@ -4,23 +4,23 @@
     result = ada(task["train"], model, tokenizer, task["reward"], budget=2000, texts=task.texts)
     result.frame                                    # 2 000 edited rows, to be trained on beside task["train"]
 
-SEO-LLM (preprints 202409.0662), equation (1): D_aug = ADA(D, M(θ), P), where "D is the original dataset, M(θ) is
-the current model state, and P is the performance metric". The paper says that ADA "dynamically adjusts the
-augmentation strategy" and leaves open how. Our reading is a bandit over operator × strength:
+SEO-LLM (preprints 202409.0662), equation (1): D_aug = ADA(D, M(θ), P), where "D is the original dataset, M(θ) is the
+current model state, and P is the performance metric". The paper leaves open how. Our reading is a bandit over operator
+× strength:
 
-1. *Draw.* Each round every arm edits a batch of rows of D. Rows are drawn by class and genre, more of them where
-   P, the accuracy on the reward half of the development slice, is worst.
+1. *Draw.* Each round every arm edits a batch of rows of D. Rows are drawn by class and genre, more of them where P, the
+   accuracy on the reward half of the development slice, is worst.
 2. *Filter.* A candidate whose label the model no longer supports is dropped (`label_filter`).
-3. *Reward.* How far the gradient of what is left points along the gradient g of the reward half: such
-   examples lower the loss there. Only the classifier's weight W (k, d) is looked at. The gradient of
-   example i is (p_i − y_i) h_iᵀ, p_i (k,) its probabilities, y_i (k,) one-hot, h_i (d,) the classifier's input, so that
+3. *Reward.* How far the gradient of what is left points along the gradient g of the reward half: such examples lower
+   the loss there. Only the classifier's weight W (k, d) is looked at. The gradient of example i is (p_i − y_i) h_iᵀ,
+   p_i (k,) its probabilities, y_i (k,) one-hot, h_i (d,) the classifier's input, so that
 
        ⟨g_i, g⟩ = (p_i − y_i)ᵀ g h_i        ‖g_i‖ = ‖p_i − y_i‖ ‖h_i‖
 
    and no gradient is ever formed. It is the reward of differentiable data selection (Wang et al. 2020, "Optimizing
    Data Usage via Differentiable Rewards"), with arms in the place of examples. All logits are first divided by the
-   temperature that fits the reward half (Guo et al. 2017): a model that is too sure of itself has a g that mostly says
-   "be less sure", and with that direction agrees whatever confuses the model, wrong labels most of all.
+   temperature that fits the reward half (Guo et al. 2017): else g mostly says "be less sure", and with that agrees
+   whatever confuses the model, wrong labels most of all.
 4. *Spend.* The next round's rows are shared by arm weights, a softmax of the smoothed rewards times the share of an
    arm's candidates that pass the filter; a part is always spread evenly.
 
@@ -63,9 +63,9 @@ class AdaptiveConfig:
     def __post_init__(self):
         if isinstance(self.operators, str) or not self.operators or not self.strengths:
             raise ValueError("operators and strengths are tuples of at least one each: their products are the arms")
-        for name in ("operators", "strengths"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise ValueError(f"{name} names one twice: {getattr(self, name)}")
+        for name, values in (("operators", self.operators), ("strengths", self.strengths)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names one twice: {values}")
         check(self)
 
 
@@ -74,13 +74,11 @@ class AdaptiveResult:
     """What ADA added, and how it came to it.
 
     frame: the added rows, as `augment` gives them, and strength and round. log: one row per round and arm: round,
-    operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without
-    any), smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after
-    it), drawn (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row
-    per class and genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share.
-    absent: operator -> why it was left out.
-    cost: examples_scored and tokens_scored, the forward passes. statement: one sentence.
-    """
+    operator, strength, weight (what the round was spent by), reward (of this round's kept candidates; NaN without any),
+    smoothed (reward so far), passing (share of the candidates that pass, so far), updated (the weight after it), drawn
+    (candidates scored), kept (those whose label was supported), taken (rows of `frame`). groups: one row per class and
+    genre: kind, group, reward_rows, accuracy (on the reward half), train_share, aim, added_share. absent: operator ->
+    why it was left out. cost: examples_scored and tokens_scored, the forward passes. statement: one sentence."""
 
     frame: pd.DataFrame
     log: pd.DataFrame
@@ -94,11 +92,7 @@ class AdaptiveResult:
     def weights(self) -> dict[tuple[str, float], float]:
         """(operator, strength) -> weight after the last round."""
         last = self.log[self.log["round"] == self.log["round"].max()]
-        return {(o, s): w for o, s, w in zip(last["operator"], last["strength"], last["updated"], strict=True)}
-
-
-# ---------------------------------------------------------------------------------------------
-# Reward
+        return last.set_index(["operator", "strength"])["updated"].to_dict()
 
 
 def residuals(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -109,19 +103,15 @@ def residuals(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def mean_gradient(logits: np.ndarray, embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(k, d): gradient of the mean cross-entropy with respect to the classifier's weight W.
-
-    logits (n, k), embeddings (n, d) the classifier's input, labels (n,). One matrix product.
-    """
+    """(k, d): gradient of the mean cross-entropy with respect to the classifier's weight W, from logits (n, k), the
+    classifier's inputs, embeddings (n, d), and labels (n,)."""
     return residuals(logits, labels).T @ embeddings.astype(np.float64) / len(labels)
 
 
 def projections(logits: np.ndarray, embeddings: np.ndarray, labels: np.ndarray,
                 direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each example's gradient along `direction` (k, d), and its length: two arrays (n,).
-
-    ⟨g_i, direction⟩ / ‖direction‖ and ‖g_i‖; their quotient is the cosine. Zeros for a direction of zero.
-    """
+    """⟨g_i, direction⟩ / ‖direction‖ and ‖g_i‖ for each example and a direction (k, d): two arrays (n,), whose quotient
+    is the cosine. Zeros for a direction of zero."""
     r = residuals(logits, labels)  # (n, k)
     h = embeddings.astype(np.float64)  # (n, d)
     norm = np.linalg.norm(direction)
@@ -139,22 +129,17 @@ def calibration(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def arm_weights(reward: np.ndarray, passing: np.ndarray, *, temperature: float, exploration: float) -> np.ndarray:
-    """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,).
-
-    w_a ∝ passing_a · exp(reward_a / temperature), and `exploration` of the whole spread evenly. The first factor
-    stands for the cost of an arm: what it draws in vain is scored all the same.
-    """
+    """Weights (A,) that add up to 1, from rewards (A,) and the shares of candidates that pass the filter (A,). w_a ∝
+    passing_a · exp(reward_a / temperature), and `exploration` of the whole spread evenly. The first factor stands for
+    the cost of an arm: what it draws in vain is scored all the same."""
     score = np.log(np.maximum(passing, 1e-12)) + reward / temperature
     w = np.exp(score - score.max())
     return (1 - exploration) * w / w.sum() + exploration / len(w)
 
 
 class _Arms:
-    """The arms and what is known of each; all arrays (A,).
-
-    asked: rows given to the operator. drawn: candidates scored. kept: of them, with a label that is supported.
-    along: Σ of the projections of the kept. length: Σ of their gradients' lengths.
-    """
+    """The arms and what is known of each, arrays (A,): asked: rows given to the operator; drawn: candidates scored;
+    kept: of them, with a label that is supported; along: Σ of their projections; length: Σ of their gradients'."""
 
     def __init__(self, pairs: list[tuple[str, float]], config: AdaptiveConfig):
         self.pairs, self.config, self.asked = pairs, config, np.zeros(len(pairs))
@@ -165,11 +150,9 @@ class _Arms:
         return len(self.pairs)
 
     def rewards(self) -> np.ndarray:
-        """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms.
-
-        It is the mean of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's
-        mean gradient it does not grow with the number of examples, which would favour the arms that had more.
-        """
+        """(A,): Σ projections / Σ lengths of an arm's kept candidates, drawn towards the mean over arms. It is the mean
+        of the examples' cosines, weighted by their gradients' lengths. Unlike the cosine of an arm's mean gradient it
+        does not grow with the number of examples."""
         cosine = np.divide(self.along, self.length, out=np.zeros(len(self)), where=self.length > 0)
         mean = (self.kept * cosine).sum() / max(self.kept.sum(), 1)
         return (self.kept * cosine + self.config.prior * mean) / (self.kept + self.config.prior)
@@ -188,32 +171,32 @@ class _Arms:
                            exploration=self.config.exploration)
 
 
-# ---------------------------------------------------------------------------------------------
-# Where P is worst
-
-
 class _Needs:
-    """How the rows are to be spread over classes and genres; counts what was taken."""
+    """How the rows are to be spread over classes and genres, and what was taken."""
 
     def __init__(self, frame, reward, hit: np.ndarray, focus: float, prior: int):
         self.label, self.genre = _groups(frame)
         self.reward, self.hit = _groups(reward), hit
         overall = max(1 - hit.mean(), 1e-6)
+
+        def error(members) -> float:
+            """Error rate of a group of the reward's rows, drawn towards the overall one by `prior` examples' worth."""
+            return float(((~hit[members]).sum() + prior * overall) / (members.sum() + prior))
+
         self.classes, size = np.unique(self.label, return_counts=True)
         self.size = size / size.sum()
-        error = np.array([_error(hit[self.reward[0] == c], overall, prior) for c in self.classes])
-        self.aim = (1 - focus) * self.size + focus * error / error.sum()  # share of the rows by class
+        of_class = np.array([error(self.reward[0] == c) for c in self.classes])
+        self.aim = (1 - focus) * self.size + focus * of_class / of_class.sum()  # share of the rows by class
         self.genres, self.of = np.unique(self.genre, return_inverse=True)
-        tilt = np.array([1 - focus + focus * _error(hit[self.reward[1] == g], overall, prior) / overall
-                         for g in self.genres])
+        tilt = np.array([1 - focus + focus * error(self.reward[1] == g) / overall for g in self.genres])
         # (n,): a row's share of all that is added, if nothing is dropped
         self.weight = (self.aim / size)[np.searchsorted(self.classes, self.label)] * tilt[self.of]
         self.weight /= self.weight.sum()
-        self.taken = np.zeros(0, np.int64)
+        self.taken = np.zeros(0, np.int64)  # positions of the frame
 
     def draw(self, rng, size: int, rows: int, late: bool) -> np.ndarray:
-        """`size` positions of the frame: classes, and genres within them, by what they lack once `rows` more are
-        taken. late: half of them as the classes stand in D, since a class may lack rows because none pass."""
+        """`size` positions of the frame: classes, and genres within them, by what they lack once `rows` more are taken.
+        late: half of them as the classes stand in D, since a class may lack rows because none pass."""
         total = len(self.taken) + rows
         lack = np.maximum(self.aim * total - (self.label[self.taken][:, None] == self.classes).sum(axis=0), 0)
         share = lack / lack.sum() if lack.sum() > 0 else self.aim
@@ -223,10 +206,6 @@ class _Needs:
         by_class = [_spread(rng, np.flatnonzero(self.label == c), count, weight)
                     for c, count in zip(self.classes, largest_remainder(share, size), strict=True)]
         return rng.permutation(np.concatenate(by_class))
-
-    def count(self, positions: np.ndarray) -> None:
-        """Books the rows taken from these positions of the frame."""
-        self.taken = np.concatenate([self.taken, positions])
 
     def table(self, classes: dict) -> pd.DataFrame:
         """The result's `groups`; `classes` has the names of the labels."""
@@ -248,20 +227,11 @@ def _groups(frame) -> tuple[np.ndarray, np.ndarray]:
         frame["genre"].to_numpy(str) if "genre" in frame else np.full(len(frame), ""))
 
 
-def _error(hit: np.ndarray, overall: float, prior: int) -> float:
-    """Error rate of a group (m,), drawn towards the overall one by `prior` examples' worth."""
-    return float(((~hit).sum() + prior * overall) / (len(hit) + prior))
-
-
 def _spread(rng, members: np.ndarray, size: int, weight: np.ndarray) -> np.ndarray:
     """`size` of the positions `members`, none more than once more often than another; the rest by weight."""
     times, rest = divmod(size, len(members))
     keys = rng.exponential(size=len(members)) / weight[members]  # the smallest win: weighted, without replacement
     return np.concatenate([np.tile(members, times), members[np.argsort(keys, kind="stable")[:rest]]])
-
-
-# ---------------------------------------------------------------------------------------------
-# The method
 
 
 class AdaptiveDataAugmentation:
@@ -281,8 +251,7 @@ class AdaptiveDataAugmentation:
 
         Raises AugmentationError: no rows, a budget that is no whole number from 1 on, rows without a text, without a
         label or with one that the model or the teacher has not (classes may be absent), an unknown operator, or none
-        whose resources are there.
-        """
+        whose resources are there."""
         _check(frame, reward, budget, model, teacher, texts)
         arms, absent = _open_arms(self.config)
         run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)
@@ -356,11 +325,10 @@ class _Run:
                               seed=int(rng.integers(2**31)), texts=self.texts)
         edited = edited.assign(source=positions[edited["source"].to_numpy(np.int64)], strength=strength, round=number,
                                arm=arm)
-        fresh = []
-        for key in zip(*(edited[t] for t in self.texts), strict=True):
-            fresh.append(key not in self.seen)
-            self.seen.add(key)
-        return edited[np.array(fresh, bool)].reset_index(drop=True)
+        keys = list(zip(*(edited[t] for t in self.texts), strict=True))
+        fresh = ~edited.duplicated(list(self.texts)) & np.array([key not in self.seen for key in keys], bool)
+        self.seen.update(keys)
+        return edited[fresh].reset_index(drop=True)
 
     def judge(self, pool) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         """The candidates whose label is supported; Σ projections (A,) and Σ lengths (A,) of theirs, which it books."""
@@ -387,7 +355,7 @@ class _Run:
         taken = _stack([kept[inside], spare.iloc[order[:lacking]]])
         self.spare = [spare.iloc[np.sort(order[lacking:])]]
         self.parts.append(taken)
-        self.needs.count(taken["source"].to_numpy(np.int64))
+        self.needs.taken = np.concatenate([self.needs.taken, taken["source"].to_numpy(np.int64)])
         return taken
 
     def result(self, absent: dict[str, str]) -> AdaptiveResult:

@@ -41,7 +41,7 @@ def contextual(job) -> list[str | None]:
     places: dict[int, list[int]] = {}  # text -> its chosen parts
     for row, at in words.spots(choose(allowed, words, job.keys, job.strength, 11)):
         places.setdefault(row, []).append(at)
-    changed, batch, mask = set(), job.batch_size or 32, tokenizer.mask_token
+    batch, mask = job.batch_size or 32, tokenizer.mask_token
     rows = sorted(places, key=lambda r: (len(job.texts[r]) + len((job.others or job.texts)[r]), r))
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
@@ -54,8 +54,7 @@ def contextual(job) -> list[str | None]:
                 fit = [(w, p) for w, p in zip(options, chances, strict=True) if w != parts[at] and w not in beside[row]]
                 if fit:
                     parts[at] = _drawn(fit, draw(job.keys[row : row + 1], 12, at // 2)[0])
-                    changed.add(row)
-    return words.texts(changed)
+    return words.edited()
 
 
 def _fill(tokenizer, network, candidates, masked: list[str], others):
@@ -63,8 +62,7 @@ def _fill(tokenizer, network, candidates, masked: list[str], others):
     import torch
 
     length = min(MAX_LENGTH, tokenizer.model_max_length, network.config.max_position_embeddings)
-    inputs = tokenizer(masked, others, return_tensors="pt", padding=True, truncation="longest_first",
-                       max_length=length)
+    inputs = tokenizer(masked, others, return_tensors="pt", padding=True, truncation="longest_first", max_length=length)
     token_ids, words = candidates  # (c,)
     with torch.inference_mode():
         logits = network(**inputs).logits  # (B, T, V)
@@ -78,8 +76,8 @@ def _fill(tokenizer, network, candidates, masked: list[str], others):
 def _drawn(fit: list[tuple[str, float]], bits) -> str:
     """One of the (word, probability) pairs, by its probability; `bits` (a random uint64) says which."""
     total = np.cumsum([p for _, p in fit])
-    point = float(bits) / 2.0**64 * total[-1]
-    return fit[min(int(np.searchsorted(total, point, side="right")), len(fit) - 1)][0]
+    place = int(np.searchsorted(total, float(bits) / 2.0**64 * total[-1], side="right"))
+    return fit[min(place, len(fit) - 1)][0]
 
 
 @lru_cache(maxsize=2)

@@ -8,13 +8,12 @@ sides it edits and which NLI labels survive there; rows with other labels are no
 
 - A change of wording (synonym, back_translation) or of punctuation (aeda) keeps the meaning: any label, any side.
 - Another word of the same kind (neighbour, contextual) changes the meaning. Only words that do not stand on the other
-  side are exchanged, and none that stands there is put in. In the hypothesis this would still turn entailment
-  into something else, so there it is left to neutral and contradiction.
-- eda swaps neighbouring words or inserts a synonym of a word that is there already (any label), or deletes a word.
-  Less said is entailed by more: a word may go from the hypothesis of an entailment, and from the premise of a
-  neutral pair. Deleting from the hypothesis of another pair may create an entailment, from the premise of another may
-  destroy what the label rests on. Below a negation or quantifier the direction turns round, so a text with one
-  loses no word.
+  side are exchanged, and none that stands there is put in. In the hypothesis this would still turn entailment into
+  something else, so there it is left to neutral and contradiction.
+- eda swaps neighbouring words or inserts a synonym of a word that is there already (any label), or deletes a word. Less
+  said is entailed by more: a word may go from the hypothesis of an entailment, and from the premise of a neutral pair;
+  elsewhere that may create an entailment, or destroy what the label rests on. Below a negation or quantifier the
+  direction turns round, so a text with one loses no word.
 
 Negation, opposites, numbers, quantifiers, modals, words of time and names are never edited, inserted or deleted.
 These rules make label errors rarer; they cannot exclude them. Hence `label_filter`.
@@ -89,22 +88,20 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     """Edited copies of the rows of `frame`, at most one a row, in the frame's order.
 
     frame: (n, …) with the text columns `texts` (one, or two for a pair) and, where there is one, `label`. NLI pairs
-    need it, since the label says which side may be edited; those with another (−1, NaN) are left out.
-    strength: share of the editable words that is changed, in (0, 1], at least one word; back_translation rewords
-    a text as a whole and takes no notice of it. seed: another one gives other copies; back_translation has one way of
-    putting a text, so there the seed only draws the side of a pair, and single texts come back the same. model: for
-    neighbour the checkpoint whose word table is used; for contextual a masked language model (hub id or folder); for
-    back_translation "apertium" or two MarianMT models with a comma between. batch_size: texts the models see at once.
+    need it, since the label says which side may be edited; those with another (−1, NaN) are left out. strength: share
+    of the editable words that is changed, in (0, 1], at least one; back_translation rewords a text as a whole, and its
+    seed only draws the side of a pair. model: for neighbour the checkpoint whose word table is used; for contextual a
+    masked language model (hub id or folder); for back_translation "apertium" or two MarianMT models with a comma
+    between. batch_size: texts the models see at once.
 
-    Returns the columns of `frame` (label and genre as they were) and `source` (int64, position of the row in
-    `frame`), `operator`, `side` (name of the column that was edited). A pair is edited on one side, drawn by the
-    seed; where nothing can be changed there, on the other. Rows in which nothing could be changed are left out.
-    A copy depends on the seed and its own row (and how often the same row came before), not on the other rows.
+    Returns the columns of `frame` (label and genre as they were) and `source` (int64, position of the row in `frame`),
+    `operator`, `side` (name of the column that was edited): one, drawn by the seed, or the other where nothing can be
+    changed there. Rows in which nothing could be changed are left out. A copy depends on the seed and its own row (and
+    how often the same row came before), not on the other rows.
 
     Raises AugmentationError for an unknown operator, a strength outside (0, 1], a seed or batch size that is no whole
     number, missing or repeated columns, a text that is no text, NLI pairs none of which has one of the three labels,
-    and a resource that is not there (with the command that brings it).
-    """
+    and a resource that is not there (with the command that brings it)."""
     chosen = known_operator(operator)
     columns = check_texts(frame, texts, seed, strength=strength)
     if batch_size is not None:
@@ -112,7 +109,11 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     if not isinstance(model, (str, Path)):
         raise AugmentationError(f"model is a hub id or a folder, not {model!r}")
     nli = set(texts) == set(NLI_TEXTS)
-    labels = _nli_labels(frame) if nli else np.full(len(frame), -1)
+    labels = labels_of(frame, "frame", missing=True) if nli and len(frame) else np.full(len(frame), -1)
+    if nli and len(frame) and not np.isin(labels, list(_ALL)).any():
+        raise AugmentationError(f"none of the {len(labels)} pairs has one of the labels {_THREE}, and the label says "
+                                "which side may be edited: label the pairs first, or rename the columns premise and "
+                                "hypothesis where they are no NLI pairs")
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
 
     def edit(side: int, rows: np.ndarray) -> list[str | None]:
@@ -142,7 +143,11 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
                 rows, first = rows[left], first[left]
             bar.update(len(frame[start : start + CHUNK]))
     source = np.flatnonzero(pd.notna(edited))
-    return _copies(frame, source, sides[source], edited[source], tuple(texts), operator)
+    copies, side = frame.iloc[source].reset_index(drop=True), sides[source]
+    for number, name in enumerate(texts if len(source) else ()):
+        values = np.where(side == number, edited[source], copies[name].to_numpy(object))
+        copies[name] = as_before(values, frame[name].dtype)
+    return copies.assign(source=source, operator=operator, side=np.array(texts, dtype=object)[side])
 
 
 def known_operator(name: str) -> Operator:
@@ -180,23 +185,9 @@ def check_texts(frame, texts, seed, doing: str = "augment", **share: float) -> l
     return columns
 
 
-def _nli_labels(frame) -> np.ndarray:
-    """(n,) int64, -1 where there is none; raises AugmentationError where no row of some has one of the three."""
-    if not len(frame):
-        return np.zeros(0, np.int64)
-    labels = labels_of(frame, "frame", missing=True)
-    if not np.isin(labels, list(_ALL)).any():
-        raise AugmentationError(f"none of the {len(labels)} pairs has one of the labels {_THREE}, and the label says "
-                                "which side may be edited: label the pairs first, or rename the columns premise and "
-                                "hypothesis where they are no NLI pairs")
-    return labels
-
-
 def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
-    """(n,) int64: the labels of a frame, whole numbers from 0; with `missing` -1 for a row without one.
-
-    Raises AugmentationError, with `whose` frame it is, for a missing column and for other labels.
-    """
+    """(n,) int64: the labels of a frame, whole numbers from 0; with `missing` -1 for a row without one. Raises
+    AugmentationError, with `whose` frame it is, for a missing column and for other labels."""
     there = list(frame.columns).count("label") if isinstance(frame, pd.DataFrame) else 0
     if there != 1:
         number = "more than one" if there else "no"
@@ -208,18 +199,15 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
         whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and value < 2**63
         if not whole or (value < 0 and not missing):
             row = int(np.flatnonzero(values == value)[0])
-            shown = column.tolist()[row]
-            raise AugmentationError(f"{whose} has label {shown!r} in row {row}: labels are whole numbers, 0 or more "
-                                    f"(NLI: {_THREE}). Number them so, and drop rows without one")
+            raise AugmentationError(f"{whose} has label {column.tolist()[row]!r} in row {row}: labels are whole "
+                                    f"numbers, 0 or more (NLI: {_THREE}). Number them so, and drop rows without one")
     return values.astype(np.int64)
 
 
 def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
                    labels: int | None = None) -> np.ndarray:
     """(n,) int64: the labels of a frame, if a `model` of k labels can be asked about them; else AugmentationError.
-
-    labels: how many the task has; NLI pairs have three, other frames at least those that are in them.
-    """
+    labels: how many the task has; NLI pairs have three, other frames at least those that are in them."""
     given = labels_of(frame, whose)
     top = int(given.max(initial=-1))
     wanted = labels or (3 if set(NLI_TEXTS) <= set(frame.columns) else None)
@@ -232,24 +220,14 @@ def fitting_labels(frame, k: int, whose: str = "frame", model: str = "teacher",
     return given
 
 
-def _copies(frame, source, side, edited, texts, operator) -> pd.DataFrame:
-    """The rows `source` of `frame`, the text on their `side` exchanged for the `edited` one."""
-    copies = frame.iloc[source].reset_index(drop=True)
-    for number, name in enumerate(texts if len(source) else ()):
-        copies[name] = as_before(np.where(side == number, edited, copies[name].to_numpy(object)), frame[name].dtype)
-    return copies.assign(source=source, operator=operator, side=np.array(texts, dtype=object)[side])
-
-
 def as_before(values, dtype):
     """New texts (n,) as the column they came from: of its dtype, but for categories, which no new text is one of."""
     return pd.array(values, dtype="str" if isinstance(dtype, pd.CategoricalDtype) else dtype)
 
 
 def changes(frame: pd.DataFrame, copies: pd.DataFrame) -> pd.DataFrame:
-    """What `augment` did to `frame`, a row for each copy: operator, side, label, before, after, and the other text.
-
-    `other` is the side of the pair that stayed; single texts have none.
-    """
+    """What `augment` did to `frame`, a row for each copy: operator, side, label, before, after, and the other text of
+    the pair, which stayed."""
     sides = [name for name in frame.columns if name in set(copies["side"])]
     pair = NLI_TEXTS if set(NLI_TEXTS) <= set(frame.columns) else tuple(sides)
     rows = []
@@ -276,11 +254,10 @@ def label_filter(frame: pd.DataFrame, logits, *, floor: float | None = None, lab
     """(n,) bool: rows whose given label the teacher still supports.
 
     logits: (n, k) of a model trained on the same labels. A label is supported if softmax gives it at least `floor`;
-    default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say
-    (premise and hypothesis: three); without it a teacher with more labels than the rows show passes, since a
-    class may be absent from them. Raises AugmentationError for rows without a label, logits of another shape, a
-    teacher with another number of labels, values that are not numbers, or a floor outside [0, 1].
-    """
+    default 1/k, what a guess among k labels gives. labels: how many there are, where the columns do not say (premise
+    and hypothesis: three); without it a teacher with more labels than the rows show passes, since a class may be absent
+    from them. Raises AugmentationError for rows without a label, logits of another shape, a teacher with another number
+    of labels, values that are not numbers, or a floor outside [0, 1]."""
     if floor is not None and not (is_number(floor) and 0 <= floor <= 1):
         raise AugmentationError(f"floor is a probability between 0 and 1, not {floor!r}")
     logits = np.asarray(logits, dtype=np.float64)

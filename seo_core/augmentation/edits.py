@@ -1,10 +1,8 @@
-"""The operators that work on words: synonym, neighbour, EDA, AEDA.
-
-Each takes a `Job` (n texts of one side) and returns n new texts, None where nothing could be changed.
-"""
+"""Operators on words: each takes a `Job` (n texts of one side) and returns n new texts, None where nothing changed."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +13,7 @@ from seo_core.augmentation.words import NEGATION, QUANTIFIERS, Words, choose, dr
 PUNCTUATION = (".", ";", "?", ":", "!", ",")  # AEDA's six
 DOWNWARD = NEGATION | QUANTIFIERS  # a text with one of these loses no word: there the direction may turn round
 ARTICLES = {"a", "an", "A", "An", "aN", "AN"}
+_AN = re.compile("hour|honest|honou?r|heir|(?!uni|use|usu|eu|one|once|uten)[aeiou]")  # begins what "an" goes before
 CHANCES = 4  # neighbours are computed for chosen words only, so some turn out to have none
 SWAP, DELETE, INSERT = range(3)
 
@@ -33,7 +32,8 @@ class Job:
 
     def beside(self) -> list[set[str]]:
         """The words on the other side of each pair, in lower case; none for single texts."""
-        return [set()] * len(self.texts) if self.others is None else split(self.others).sets()
+        return [set()] * len(self.texts) if self.others is None else [
+            {word.lower() for word in parts[1::2]} for parts in split(self.others).parts]
 
 
 def synonym(job: Job) -> list[str | None]:
@@ -57,8 +57,8 @@ def neighbour(job: Job) -> list[str | None]:
             break
         allowed[chosen[alone]] = False  # a word without neighbours gives its turn to another word of its text
     new = []
-    for row, word, pick in zip(words.row[chosen].tolist(), words.ids[chosen].tolist(),
-                               words.draw(job.keys, 9, chosen).tolist(), strict=True):
+    picks = words.draw(job.keys, 9, chosen).tolist()
+    for row, word, pick in zip(words.row[chosen].tolist(), words.ids[chosen].tolist(), picks, strict=True):
         fit = [w for w, _ in near[words.vocabulary[word]] if w not in beside[row]]
         new.append(fit[pick % len(fit)] if fit else None)
     return _replace(words, chosen, new)
@@ -82,8 +82,10 @@ def eda(job: Job) -> list[str | None]:
     inserting = allowed & (edit == INSERT)[words.row]
     table, sizes = _synonyms(words, inserting)
     sources = choose(inserting & words.spread(sizes > 0), words, job.keys, job.strength, 6)
-    new = _pick(words, sources, table, sizes, job.keys)
-    return words.texts(_delete(words, deleted) | _swap(words, pairs) | _insert(words, sources, new, job.keys))
+    _delete(words, deleted)
+    _swap(words, pairs)
+    _insert(words, sources, _pick(words, sources, table, sizes, job.keys), job.keys)
+    return words.edited()
 
 
 def aeda(job: Job) -> list[str | None]:
@@ -93,22 +95,19 @@ def aeda(job: Job) -> list[str | None]:
     marks = (words.draw(job.keys, 8, chosen) % np.uint64(len(PUNCTUATION))).tolist()
     for (row, at), mark in zip(words.spots(chosen), marks, strict=True):
         words.parts[row][at] = f"{PUNCTUATION[mark]} {words.parts[row][at]}"
-    return words.texts(set(words.row[chosen].tolist()))
+    return words.edited()
 
 
 def _synonyms(words: Words, at) -> tuple[list[tuple[str, ...]], np.ndarray]:
     """Over the vocabulary: the synonyms of the words that stand `at` these positions (of others none), and how many.
-
-    Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has.
-    """
+    Only plain lower-case words have any, so no rule of `words.protected` forbids to edit one that has."""
     used = np.flatnonzero(np.bincount(words.ids[at])).tolist()
     known = wordnet.synonyms(words.vocabulary[i] for i in used)
     table = [known.get(word, ()) for word in words.vocabulary]
     return table, np.fromiter(map(len, table), np.uint64, len(table))
 
 
-def _pick(words: Words, chosen: np.ndarray, table: list[tuple[str, ...]], sizes: np.ndarray, keys: np.ndarray
-          ) -> list[str]:
+def _pick(words: Words, chosen: np.ndarray, table: list[tuple[str, ...]], sizes: np.ndarray, keys) -> list[str]:
     """For each of the chosen words one that the table of the vocabulary has for it."""
     ids = words.ids[chosen]
     picks = words.draw(keys, 9, chosen) % sizes[ids]
@@ -117,28 +116,19 @@ def _pick(words: Words, chosen: np.ndarray, table: list[tuple[str, ...]], sizes:
 
 def _replace(words: Words, chosen: np.ndarray, new: list[str | None]) -> list[str | None]:
     """The texts with the chosen words replaced by the new ones; where that is None, the word stays."""
-    changed = set()
     for (row, at), word in zip(words.spots(chosen), new, strict=True):
         if word is None:
             continue
         parts = words.parts[row]
         parts[at] = word
         if parts[at - 1] == " " and parts[at - 2] in ARTICLES:  # at - 2 before the first word: a gap, thus no article
-            parts[at - 2] = parts[at - 2][0] + ("n" if _vowel(word) else "")
-        changed.add(row)
-    return words.texts(changed)
+            parts[at - 2] = parts[at - 2][0] + ("n" if _AN.match(word) else "")
+    return words.edited()
 
 
-def _vowel(word: str) -> bool:
-    """Whether "an" goes before the word: by its first letter, with the common exceptions."""
-    if word.startswith(("hour", "honest", "honor", "honour", "heir")):
-        return True
-    return word[0] in "aeiou" and not word.startswith(("uni", "use", "usu", "eu", "one", "once", "uten"))
-
-
-def _delete(words: Words, chosen: np.ndarray) -> set[int]:
-    """Takes the chosen words out, each with a space beside it; a text keeps at least one word. Returns the rows."""
-    left, changed = np.bincount(words.row, minlength=len(words)).tolist(), set()
+def _delete(words: Words, chosen: np.ndarray) -> None:
+    """Takes the chosen words out, each with a space beside it; a text keeps at least one word."""
+    left = np.bincount(words.row, minlength=len(words)).tolist()
     for row, at in words.spots(chosen):
         if left[row] < 2:
             continue
@@ -149,29 +139,23 @@ def _delete(words: Words, chosen: np.ndarray) -> set[int]:
             parts[at - 1] = parts[at - 1][:-1]
         else:
             parts[at + 1] = parts[at + 1].removeprefix(" ")
-        changed.add(row)
-    return changed
 
 
-def _swap(words: Words, chosen: np.ndarray) -> set[int]:
-    """Exchanges each chosen word with the one after it; of overlapping pairs the first. Returns the rows."""
-    last, changed = (-1, -1), set()
+def _swap(words: Words, chosen: np.ndarray) -> None:
+    """Exchanges each chosen word with the one after it; of overlapping pairs the first."""
+    last = (-1, -1)
     for row, at in words.spots(chosen):
         parts = words.parts[row]
-        if (row, at - 2) == last or parts[at] == parts[at + 2]:
-            continue
-        parts[at], parts[at + 2] = parts[at + 2], parts[at]
-        last = (row, at)
-        changed.add(row)
-    return changed
+        if (row, at - 2) != last and parts[at] != parts[at + 2]:
+            parts[at], parts[at + 2] = parts[at + 2], parts[at]
+            last = (row, at)
 
 
-def _insert(words: Words, chosen: np.ndarray, new: list[str], keys: np.ndarray) -> set[int]:
-    """Puts the new word of each chosen one before a random word of the same text. Returns the rows."""
+def _insert(words: Words, chosen: np.ndarray, new: list[str], keys: np.ndarray) -> None:
+    """Puts the new word of each chosen one before a random word of the same text."""
     counts = np.bincount(words.row, minlength=len(words)).astype(np.uint64)
     rows = words.row[chosen].tolist()
     before = (words.draw(keys, 10, chosen) % counts[rows]).tolist()
     for row, place, word in zip(rows, before, new, strict=True):
         parts = words.parts[row]
         parts[2 * place + 1] = f"{word} {parts[2 * place + 1]}"
-    return set(rows)

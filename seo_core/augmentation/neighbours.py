@@ -37,11 +37,8 @@ class WordTable:
         self.known: dict[str, tuple[tuple[str, float], ...]] = {}
 
     def neighbours(self, words) -> dict[str, tuple[tuple[str, float], ...]]:
-        """word -> up to NEAREST (word, cosine), nearest first, cosine at least FLOOR.
-
-        Left out are other forms of the word (`akin`) and those that only negate it (`opposed`); () for a word without
-        a token of its own.
-        """
+        """word -> up to NEAREST (word, cosine), nearest first, cosine at least FLOOR, without other forms of the word
+        (`akin`) and opposites (`opposed`); () for a word without a token of its own."""
         missing = [w for w in dict.fromkeys(words) if w in self.position and w not in self.known]
         for start in range(0, len(missing), BLOCK):
             part = missing[start : start + BLOCK]
@@ -52,10 +49,9 @@ class WordTable:
             top = np.argpartition(-cosine, count - 1, axis=1)[:, :count] if count else np.zeros((len(part), 0), int)
             order = np.argsort(-np.take_along_axis(cosine, top, axis=1), axis=1, kind="stable")
             for word, values, near in zip(part, cosine, np.take_along_axis(top, order, axis=1), strict=True):
-                others = [(other, float(v)) for other, v in zip(self.words[near].tolist(), values[near], strict=True)
-                          if v >= FLOOR]
-                self.known[word] = tuple((other, v) for other, v in others
-                                         if not akin(word, other) and not opposed(word, other))[:NEAREST]
+                self.known[word] = tuple(
+                    (other, float(v)) for other, v in zip(self.words[near].tolist(), values[near], strict=True)
+                    if v >= FLOOR and not akin(word, other) and not opposed(word, other))[:NEAREST]
         return {w: self.known.get(w, ()) for w in words}
 
 
@@ -74,16 +70,13 @@ _ENDINGS = re.compile("(?:ing|est|ed|er|es|ly|en|s|e|y|i)+$")
 def opposed(word: str, other: str) -> bool:
     """Whether the words are opposites: in neighbours.yml, in whatever forms (strong, weaker), or one is the other with
     a negating prefix or the ending -less (accurate, inaccurately)."""
-    if (_stem(word), _stem(other)) in _opposites():
-        return True
-    for one, two in ((word, other), (other, word)):
-        for prefix in _NEGATIVE:
-            stem = one.removeprefix(prefix)
-            if stem != one and len(os.path.commonprefix([stem, two])) >= max(4, min(len(stem), len(two)) - 1):
-                return True
-        if one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less"):
-            return True
-    return False
+    return (_stem(word), _stem(other)) in _opposites() or _negates(word, other) or _negates(other, word)
+
+
+def _negates(one: str, two: str) -> bool:
+    stems = [one.removeprefix(prefix) for prefix in _NEGATIVE if one.startswith(prefix)]
+    return (one.endswith("less") and two.startswith(one[:-4]) and not two.endswith("less")) or any(
+        len(os.path.commonprefix([stem, two])) >= max(4, min(len(stem), len(two)) - 1) for stem in stems)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -103,10 +96,8 @@ def _opposites() -> frozenset[tuple[str, str]]:
 
 @lru_cache(maxsize=2)
 def word_table(model: str = "bundled") -> WordTable:
-    """The whole words of a checkpoint's vocabulary that may replace others, with their rows of the word table.
-
-    Raises ModelError for a model that cannot be loaded.
-    """
+    """The whole words of a checkpoint's vocabulary that may replace others, with their rows of the word table. Raises
+    ModelError for a model that cannot be loaded."""
     vocabulary, table = _checkpoint(model)
     tokens = [(i, word) for i, word in whole_words(vocabulary) if i < len(table)]
     return WordTable([word for _, word in tokens], table[[i for i, _ in tokens]])

@@ -8,11 +8,10 @@ entailment tasks", and gives no measure of it. Ours is accuracy on perturbed cop
 is right if a person would still give the old label. Two kinds:
 
 - *typos*: what fingers do on a keyboard, after Belinkov & Bisk (2018), "Synthetic and Natural Noise Both Break Neural
-  Machine Translation". A letter is replaced by a neighbouring key, dropped, doubled, or swapped with the next; only
-  inside longer words, and the first letter stays, so that the word can still be read. Negations and numbers are left
-  alone: there one letter can turn the label round.
-- *paraphrase*: words replaced by synonyms (`augment(…, "synonym")`), whose rules say which words may be touched. A part
-  of ADA's operators does the same to training texts: typos are the test that no operator was made for.
+  Machine Translation"; only inside longer words, and the first letter stays, so that the word can still be read.
+  Negations and numbers are left alone: there one letter can turn the label round.
+- *paraphrase*: words replaced by synonyms (`augment(…, "synonym")`). A part of ADA's operators does the same to
+  training texts: typos are the test that no operator was made for.
 
 The perturbed copies depend on the rows and the seed only, so all models are asked the same.
 """
@@ -39,10 +38,9 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # each row of keys begins half a
 def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence[str] = NLI_TEXTS) -> pd.DataFrame:
     """A copy of `frame` (n, …) with one typing error in a share `rate` of the longer words of each of `texts`.
 
-    At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a
-    number. Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a
-    missing column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on.
-    """
+    At least one word of a text is hit where it has one of five letters or more that is neither a negation nor a number.
+    Everything else stays, labels included; other seeds give other errors. Raises AugmentationError for a missing
+    column, a text that is no text, a rate outside (0, 1] and a seed that is no whole number from 0 on."""
     columns, out = check_texts(frame, texts, seed, "perturb", rate=rate), frame.copy()
     for name, column in zip(texts if len(frame) else (), columns, strict=False):
         words, keys = split(column), row_keys([column], seed, f"typos {name}")
@@ -55,11 +53,9 @@ def typos(frame: pd.DataFrame, seed: int = 0, rate: float = 0.1, texts: Sequence
 
 
 def mistype(word: str, bits: int) -> str:
-    """`word` (two letters or more) with one error after its first letter; `bits` (a random integer) says which.
-
-    A fourth each: neighbouring key, swap with the letter before, drop, double. Where the first two would change
-    nothing (no such key, two equal letters) the letter is doubled.
-    """
+    """`word` (two letters or more) with one error after its first letter; `bits` (a random integer) says which. A
+    fourth each: neighbouring key, swap with the letter before, drop, double. Where the first two would change nothing
+    (no such key, two equal letters) the letter is doubled."""
     kind, bits = bits % 4, bits // 4
     at = 1 + bits % (len(word) - 1)
     bits //= len(word) - 1
@@ -86,11 +82,9 @@ def _neighbours() -> dict[str, str]:
 
 def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = NLI_TEXTS, strength: float = 0.3
                ) -> pd.DataFrame:
-    """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms.
-
-    Rows without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the
-    command that brings it), for NLI pairs without labels, and as `typos` does.
-    """
+    """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms. Rows
+    without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the command
+    that brings it), for NLI pairs without labels, and as `typos` does."""
     check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
     edited = augment(out, "synonym", strength=strength, seed=seed, texts=tuple(texts))
@@ -114,9 +108,8 @@ def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[st
     """Accuracy of a classifier on perturbed copies of `frame` (n labelled rows); one forward pass each.
 
     robust_accuracy_typos, robust_accuracy_paraphrase (left out without WordNet), robust_accuracy (the mean of those
-    that are there), accuracy_unperturbed (the same rows as they are) and perturbed_share_typos and
-    …_paraphrase (rows that the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame.
-    """
+    that are there), accuracy_unperturbed (the same rows as they are), perturbed_share_typos and …_paraphrase (rows that
+    the perturbation changed at all). Fractions. Raises AugmentationError for an empty frame."""
     from seo_core.data import encode
     from seo_core.evaluation import predict
 

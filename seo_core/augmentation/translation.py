@@ -1,8 +1,8 @@
 """Back-translation (Sennrich et al. 2016, Edunov et al. 2018): into another language and back, to get another wording.
 
-Apertium (rules, no weights) takes all texts in one pass, separated by blank lines, instead of a process a sentence.
-MarianMT models take them in padded batches. A text whose negations, numbers, quantifiers or words of time came back
-otherwise is left out: there the meaning, and with it the label, is in doubt.
+Apertium (rules, no weights) takes all texts in one pass, separated by blank lines, MarianMT models take them in padded
+batches. A text whose negations, numbers, quantifiers or words of time came back otherwise is left out: there the
+meaning, and with it the label, is in doubt.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def back_translation(job) -> list[str | None]:
     back = texts
     for mode in way:
         back = translate(back, mode, batch)  # "" for a text that does not come back
-    return [None if _same(text, new) or guarded(text) != guarded(new) else new
+    return [new if new and _letters(text) != _letters(new) and guarded(text) == guarded(new) else None
             for text, new in zip(texts, back, strict=True)]
 
 
@@ -74,20 +74,17 @@ def guarded(text: str) -> Counter:
     return Counter(word for word in counted if word in _COUNTED or any(c.isdigit() for c in word))
 
 
-def _same(text: str, new: str) -> bool:
-    return not new or re.findall(r"\w+", text.lower()) == re.findall(r"\w+", new.lower())
+def _letters(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def apertium(texts: list[str], mode: str, batch: int = BATCH) -> list[str]:
     """The texts translated, `batch` of them in a process, in order; "" for one that did not come back as one paragraph.
-
-    A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add
-    up, the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails.
-    """
+    A blank line between two texts ends the sentence, so that no rule reaches across. If the paragraphs do not add up,
+    the batch is halved until the text at fault stands alone. Raises MissingResource if Apertium itself fails."""
     asked = [text for text in texts if text.strip()]
-    translated = iter([text for start in range(0, len(asked), batch)
-                       for text in _halving(asked[start : start + batch], mode)])
-    return [next(translated) if text.strip() else "" for text in texts]
+    done = iter([text for i in range(0, len(asked), batch) for text in _halving(asked[i : i + batch], mode)])
+    return [next(done) if text.strip() else "" for text in texts]
 
 
 def _halving(texts: list[str], mode: str) -> list[str]:
@@ -109,11 +106,8 @@ def _paragraphs(texts: list[str], mode: str) -> list[str]:
 
 
 def _marian(texts: list[str], name: str, batch: int) -> list[str]:
-    """Greedy translation (n,) -> (n,), longest texts first so that a batch has little padding.
-
-    "" for a blank text, from which the model would make something up, and for one that is too long for it, of which
-    it would translate the beginning.
-    """
+    """Greedy translation (n,) -> (n,), longest texts first so that a batch has little padding. "" for a blank text,
+    from which the model would make something up, and for one of which it could only translate the beginning."""
     import torch
 
     tokenizer, network, limit = _marian_model(name)
@@ -122,8 +116,8 @@ def _marian(texts: list[str], name: str, batch: int) -> list[str]:
     with torch.inference_mode():
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            inputs = tokenizer([texts[i] for i in rows], return_tensors="pt", padding=True, truncation=True,
-                               max_length=limit)
+            part = [texts[i] for i in rows]
+            inputs = tokenizer(part, return_tensors="pt", padding=True, truncation=True, max_length=limit)
             tokens = network.generate(**inputs, num_beams=1, do_sample=False, max_length=limit)  # default: perhaps 20
             whole = (inputs["attention_mask"].sum(1) < limit).tolist()
             decoded = tokenizer.batch_decode(tokens, skip_special_tokens=True)

@@ -2,13 +2,13 @@
 
 NLTK downloads the files, and is the reference that the tests compare with. The look-up itself reads the files, because
 NLTK builds a view of the whole data base before the first word: here the sorted list of senses is read once a process
-and searched by bisection, and a synset is parsed only when one of its words is asked for. Every word is looked up once.
+and searched by bisection, and a synset is parsed only when one of its words is asked for.
 
-A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all
-(part of speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the
-words of that reading's first sense (those that WordNet's authors met in their texts, if there are any: meal, not
-repast), put into the same form: plural nouns, third persons, regular -ed and -ing.
-Irregular forms have no synonyms here, nor have words of which no reading prevails.
+A replacement must fit its sentence without a tagger. So a word is used only in its commonest reading: of all (part of
+speech, base form) that it may be, the one that holds most of WordNet's sense counts. Synonyms are the words of that
+reading's first sense (those that WordNet's authors met in their texts, if there are any: meal, not repast), put into
+the same form: plural nouns, third persons, regular -ed and -ing. Irregular forms have no synonyms here, nor have words
+of which no reading prevails.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
+from seo_core import files
 from seo_core.augmentation.words import FIXED, MissingResource
-from seo_core.files import atomic_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # packages wordnet-base and wordnet-sense-index
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
@@ -34,22 +34,14 @@ FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in POS) + tu
     f"{pos}.exc" for pos in POS) + ("index.sense",)
 HOW = ("WordNet is missing: run `python -m seo_core.run setup` where there is a network, or install the Debian "
        "packages wordnet-base and wordnet-sense-index first")
+MOST_SENSES = 200  # no word has as many
 SHARE = 0.8  # of a word's sense counts, that its commonest reading must exceed: "report" is noun and verb
 DOWNLOAD_SECONDS = 20.0  # patience with a network that does not answer
-# lexnames(5WN): the 45 files of WordNet's authors; NLTK wants the list, Debian's packages leave it out
-LEXNAMES = {  # syntactic category and the names after it; the last one is numbered after all the others
-    "adj": "all pert", "adv": "all",
-    "noun": "Tops act animal artifact attribute body cognition communication event feeling food group location motive "
-            "object person phenomenon plant possession process quantity relation shape state substance time",
-    "verb": "body change cognition communication competition consumption contact creation emotion motion perception "
-            "possession social stative weather", "adj ": "ppl"}
 
 
 def find() -> Path | zipfile.Path | None:
-    """The folder of WordNet's files where NLTK would look for it (perhaps inside a zip), else Debian's, else None.
-
-    NLTK itself is not imported for this: that takes longer than thousands of replacements.
-    """
+    """The folder of WordNet's files where NLTK would look for it (perhaps inside a zip), else Debian's, else None. NLTK
+    itself is not imported for this: that takes longer than thousands of replacements."""
     nltk = sys.modules.get("nltk")
     roots = list(nltk.data.path) if nltk else [p for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
     roots += [Path(place, "nltk_data") for place in (
@@ -70,12 +62,9 @@ def _complete(folder) -> bool:
 
 
 def wordnet_setup(download: bool = True) -> Path | None:
-    """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had.
-
-    In this order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that
-    NLTK wants beside them; with `download`, nltk.download("wordnet"). Never raises: without WordNet the operators
-    that need it are reported as absent.
-    """
+    """Makes WordNet ready for NLTK and for us; returns its folder (or zip), or None where it cannot be had. In this
+    order: what NLTK would find already; Debian's files, copied to NLTK's folder with the `lexnames` file that NLTK
+    wants beside them; with `download`, nltk.download("wordnet"). Never raises."""
     folder = find()
     if folder == DEBIAN or (folder is None and download):
         with contextlib.suppress(Exception):  # no NLTK, read-only home, offline, disk full: then it stays as it was
@@ -101,9 +90,9 @@ def _download(nltk) -> None:
 
 
 def _copy_debian(folder: Path) -> None:
-    names = [(pos.strip(), name) for pos, words in LEXNAMES.items() for name in words.split()]
+    names = [(pos, name) for entry in files.table(__file__) for pos, words in entry.items() for name in words.split()]
     lines = [f"{i:02d}\t{pos}.{name}\t{POS[pos]}\n" for i, (pos, name) in enumerate(names)]
-    with atomic_folder(folder) as partial:
+    with files.atomic_folder(folder) as partial:
         for path in filter(Path.is_file, DEBIAN.iterdir()):
             shutil.copyfile(path, partial / path.name)
         (partial / "lexnames").write_text("".join(lines))
@@ -111,7 +100,7 @@ def _copy_debian(folder: Path) -> None:
 
 def absent() -> str | None:
     """None where WordNet is at hand, else how it can be had."""
-    return None if find() is not None else HOW
+    return HOW if find() is None else None
 
 
 def synonyms(words) -> dict[str, tuple[str, ...]]:
@@ -167,14 +156,10 @@ class _Lexicon(dict):
         return tuple(dict.fromkeys(w for w in formed if w and w != word and w not in FIXED))
 
     def _readings(self, word: bytes):
-        """(base form, part of speech, how it was inflected, its senses) that the word may be.
-
-        How: None for an irregular form.
-        """
+        """(base form, part of speech, how it was inflected (None: irregularly), its senses) that the word may be."""
         readings = [(word, pos, "", senses) for pos, senses in self.senses(word).items()]
-        for pos, table in self.irregular.items():
-            if base := table.get(word):
-                readings.append((base, pos, None, self.senses(base).get(pos, ())))
+        readings += [(base, pos, None, self.senses(base).get(pos, ())) for pos, table in self.irregular.items()
+                     if (base := table.get(word))]
         for end, base, form, kinds in _ENDINGS.get(word[-1:], ()):
             if word.endswith(end) and (lemma := word[: -len(end)] + base):  # "ing" alone is no form of a word
                 readings += [(lemma, pos, form, senses) for pos, senses in self.senses(lemma).items()
@@ -189,9 +174,7 @@ class _Lexicon(dict):
         return [w.decode() for w in words if w != lemma and w.isalpha() and w.islower() and len(w) > 2]
 
     def _synset(self, pos: str, offset: int) -> list[bytes]:
-        if pos not in self.data:
-            self.data[pos] = self._read(f"data.{pos}")
-        data = self.data[pos]
+        data = self.data.get(pos) or self.data.setdefault(pos, self._read(f"data.{pos}"))
         count = int(data[offset + 14 : offset + 16], 16)  # "offset(8) file(2) type(1) count(2) word id word id …"
         if count == 1:
             return [data[offset + 17 : data.index(b" ", offset + 17)]]
@@ -204,18 +187,7 @@ class _Lexicon(dict):
             return lemma
         if lemma.encode() in self.irregular_bases[pos]:
             return ""
-        soft = lemma.endswith("y") and lemma[-2] not in "aeiou"
-        if form == "s":
-            hissing = lemma.endswith(("s", "x", "z", "ch", "sh"))
-            return lemma[:-1] + "ies" if soft else lemma + ("es" if hissing else "s")
-        if form == "ed":
-            return lemma[:-1] + "ied" if soft else lemma + ("d" if lemma.endswith("e") else "ed")
-        if lemma.endswith("ie"):
-            return lemma[:-2] + "ying"
-        return lemma[:-1] + "ing" if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) else lemma + "ing"
-
-
-MOST_SENSES = 200  # no word has as many
+        return next(re.sub(f"(?:{end})$", new, lemma) for end, new in _FORMS[form] if re.search(f"(?:{end})$", lemma))
 
 
 def _first(senses) -> int:
@@ -229,6 +201,10 @@ def _count(senses) -> int:
 
 
 _KINDS = dict(zip(b"12345", (*POS, "adj"), strict=True))  # 5: satellites
+_FORMS = {  # form -> (how a base form ends, what it has instead); the first that fits
+    "s": (("(?<![aeiou])y", "ies"), ("(?<=[sxz])|(?<=[cs]h)", "es"), ("", "s")),
+    "ed": (("(?<![aeiou])y", "ied"), ("e", "ed"), ("", "ed")),
+    "ing": (("ie", "ying"), ("(?<![eoy])e", "ing"), ("", "ing"))}
 _S, _V = ("noun", "verb"), ("verb",)
 _ENDINGS = {  # last letter -> ending, what the base form has instead, the form it may mark, and of what
     b"s": ((b"ies", b"y", "s", _S), (b"ses", b"s", "s", _S), (b"xes", b"x", "s", _S), (b"zes", b"z", "s", _S),

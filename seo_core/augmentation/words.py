@@ -1,12 +1,10 @@
 """Words of many texts at once: splitting, what must not be touched, and random numbers that count.
 
-n texts become n lists of parts, gap word gap word … gap, so that joining the parts gives the text back. The words
-of all texts lie end to end in one array of vocabulary numbers (w,); whatever is decided about a word (may it be
-edited, how do we rank it) is decided once for each *different* word and spread by indexing.
-
-Random numbers are a function of (seed, operator, the row's texts, how often these texts stood in the frame before,
-the word's place): no generator is stepped, so the result does not depend on batches or on the other rows.
-The mixing function is that of SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195).
+n texts become n lists of parts, gap word gap word … gap; the words of all lie end to end in one array of vocabulary
+numbers (w,). What is decided about a word is decided once for each *different* word and spread by indexing. Random
+numbers are a function of (seed, operator, the row's texts, how often these stood in the frame before, the word's
+place), mixed as in SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.2660195): no generator is stepped, so the
+result does not depend on batches or on the other rows.
 """
 
 from __future__ import annotations
@@ -53,8 +51,7 @@ def _pattern(marks: str):
     """Words: letters with their combining marks, hyphens and apostrophes inside, decimal points inside numbers.
 
     Marks are not letters to `re`, yet they belong to the letter before them (vowel signs of Hindi or Thai). ASCII goes
-    first, as a look-up in a table is faster than asking for \\w, and nothing is ever given back (*+).
-    """
+    first, as a look-up in a table is faster than asking for \\w, and nothing is ever given back (*+)."""
     first = r"0-9A-Za-z\w"
     letter = rf"{first}{re.escape(marks)}\u200c\u200d"
     return re.compile(rf"([{first}][{letter}]*+(?:['’-]\w[{letter}]*+|[.,]\d+)*+)")
@@ -64,6 +61,7 @@ def _pattern(marks: str):
 class Words:
     """The words of n texts: parts of each text, and flat arrays over all w words."""
 
+    texts: list[str]  # n
     parts: list[list[str]]  # n lists: gap, word, gap, …, gap
     vocabulary: list[str]  # v different words, as written
     ids: np.ndarray  # int64 (w,) into the vocabulary
@@ -78,8 +76,8 @@ class Words:
         return np.asarray(flags)[self.ids]
 
     def editable(self) -> np.ndarray:
-        """(w,) bool: words that no rule protects."""
-        return self.where(lambda word: not protected(word))
+        """(w,) bool: words that are not `protected`."""
+        return ~self.where(protected)
 
     def where(self, rule) -> np.ndarray:
         """(w,) bool: the words of which the rule is true; it is asked once for each of the vocabulary."""
@@ -100,13 +98,10 @@ class Words:
         """For each of the chosen words (c,): the number of its text, and which part of that it is."""
         return zip(self.row[chosen].tolist(), (2 * self.place[chosen] + 1).tolist(), strict=True)
 
-    def texts(self, changed: set[int]) -> list[str | None]:
-        """The parts of each text joined; None for those that were not changed."""
-        return ["".join(parts) if row in changed else None for row, parts in enumerate(self.parts)]
-
-    def sets(self) -> list[set[str]]:
-        """The different words of each text, in lower case."""
-        return [{word.lower() for word in parts[1::2]} for parts in self.parts]
+    def edited(self) -> list[str | None]:
+        """The parts of each text joined; None for those that are as they were."""
+        joined = map("".join, self.parts)
+        return [None if new == text else new for text, new in zip(self.texts, joined, strict=True)]
 
 
 def split(texts: list[str]) -> Words:
@@ -117,7 +112,7 @@ def split(texts: list[str]) -> Words:
     flat = [word for p in parts for word in p[1::2]]
     ids, vocabulary = pd.factorize(np.array(flat, dtype=object))
     place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return Words(parts, vocabulary.tolist(), ids, np.repeat(np.arange(len(parts)), counts), place)
+    return Words(texts, parts, vocabulary.tolist(), ids, np.repeat(np.arange(len(parts)), counts), place)
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -156,11 +151,9 @@ def choose(allowed: np.ndarray, words: Words, keys: np.ndarray, strength: float,
 
 
 def whole_words(vocabulary: dict[str, int]) -> list[tuple[int, str]]:
-    """(id, word) of the tokens that may stand in a word's place, by id: whole words, none of FIXED.
-
-    Whole words are tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings
-    (Ġ or ▁), those with that sign. Lower-case letters only, three or more.
-    """
+    """(id, word) of the tokens that may stand in a word's place, by id: whole words, none of FIXED. Whole words are
+    tokens without the sign of a continuation (WordPiece's ##) or, where the vocabulary marks beginnings (Ġ or ▁), those
+    with that sign. Lower-case letters only, three or more."""
     mark = next((m for m in ("Ġ", "▁") if sum(t.startswith(m) for t in vocabulary) > len(vocabulary) // 10), "")
     whole = re.compile(rf"{mark}[a-z]{{3,}}").fullmatch
     words = sorted((i, token[len(mark):]) for token, i in vocabulary.items() if whole(token))

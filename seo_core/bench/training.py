@@ -137,8 +137,6 @@ def _contestant(once: Callable, *, model: str = "bundled", layers=None, developm
 
 
 def _accuracy(network, development) -> float | None:
-    from seo_core.evaluation import predict
+    from seo_core.evaluation import accuracy
 
-    if development is None:
-        return None
-    return float((predict(network, development, precision="auto").argmax(1) == development.labels).mean())
+    return None if development is None else accuracy(network, development)

@@ -1,8 +1,8 @@
 """Baselines without a neural network: what word counts alone can do.
 
-The hypothesis-only classifier (Poliak et al. 2018; Gururangan et al. 2018) never sees the premise: what it
-scores above the majority class is an artefact of how the hypotheses were written. The TF-IDF/n-gram
-classifier (the feature baseline of Bhat & Dharani 2024) sees both texts, each as its own block of columns.
+The hypothesis-only classifier (Poliak et al. 2018; Gururangan et al. 2018) never sees the premise: what it scores above
+the majority class is an artefact of how the hypotheses were written. The TF-IDF/n-gram classifier (the feature baseline
+of Bhat & Dharani 2024) sees both texts, each as its own block of columns.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 
-def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2), strength: float = 1.0):
+def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2)):
     """A scikit-learn pipeline fitted on `train`: TF-IDF n-grams, a block of columns for each text, into logistic
     regression."""
     from sklearn.compose import ColumnTransformer
@@ -22,7 +22,7 @@ def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2)
     columns = [columns] if isinstance(columns, str) else list(columns)
     tfidf = TfidfVectorizer(ngram_range=ngrams, min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     model = make_pipeline(ColumnTransformer([(column, tfidf, column) for column in columns]),
-                          LogisticRegression(C=strength, max_iter=300, tol=1e-5))
+                          LogisticRegression(max_iter=300, tol=1e-5))
     return model.fit(train, train["label"])
 
 
@@ -36,10 +36,8 @@ def top_ngrams(model, labels, k: int = 5) -> pd.DataFrame:
 
 
 def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> pd.DataFrame:
-    """How the classes are spread over the rows whose `text` holds one of `words`, and over the others.
-
-    Returns one row each, "with" and "without": rows, then the share of each class in percent.
-    """
+    """How the classes are spread over the rows whose `text` holds one of `words`, and over the others: one row each,
+    "with" and "without", with their number and the share of each class in percent."""
     pattern = r"\b(?:" + "|".join(words) + r")\b|n't\b"
     has = frame[text].str.contains(pattern, case=False, regex=True).to_numpy()
     rows = {}
@@ -51,11 +49,8 @@ def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> p
 
 
 def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] = (1, 2)) -> pd.DataFrame:
-    """Accuracy in percent of majority class, last text alone, and all texts, on each evaluation split.
-
-    Returns columns baseline, features (number of them), and one per evaluation split. Trains on the first
-    `train_rows` rows (None: all), in seconds.
-    """
+    """Accuracy in percent of majority class, last text alone, and all texts: columns baseline, features (number of
+    them), and one per evaluation split. Trains on the first `train_rows` rows (None: all), in seconds."""
     train = task.splits["train"].iloc[:train_rows]
     majority = int(np.bincount(train["label"]).argmax())
 

@@ -1,8 +1,8 @@
 """Cleaning: what is changed, what is dropped and counted, and what is an error.
 
-Changed: Unicode to NFC, runs of white space to one blank. Dropped and counted: no gold label (-1 or '-'),
-missing or empty text, duplicates, and training rows whose first text also stands in a validation or test
-split. Errors (`DataError` with file, row and column): a label that is none, and text that is not text.
+Changed: Unicode to NFC, runs of white space to one blank. Dropped and counted: no gold label (-1 or '-'), missing or
+empty text, duplicates, and training rows whose first text also stands in an evaluation split. Errors (`DataError` with
+file, row and column): a label that is none, and text that is not text.
 """
 
 from __future__ import annotations
@@ -65,26 +65,22 @@ class LabelReader:
         if number == -1:
             return None
         if number is None or number < 0 or (self.names is not None and number >= len(self.names)):
-            raise self._wrong(value, place)
+            allowed = ("a class name or a whole number from 0" if self.names is None else
+                       f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}")
+            shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
+            raise DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the row, "
+                            "or name the right label column")
         if self.names is None and number >= 1000:
             raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label column? "
                             "If so pass labels=(names of the classes)")
         return number
 
-    def _wrong(self, value, place) -> DataError:
-        allowed = ("a class name or a whole number from 0" if self.names is None else
-                   f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}")
-        shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
-        return DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the row, or "
-                         "name the right label column")
-
 
 def _whole(value) -> int | None:
     try:
-        number = float(value)
+        return int(float(value)) if float(value).is_integer() else None
     except (TypeError, ValueError):
         return None
-    return int(number) if math.isfinite(number) and number == int(number) else None
 
 
 def _missing(value) -> bool:
@@ -93,23 +89,16 @@ def _missing(value) -> bool:
 
 def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int,
                 extras: tuple[str, ...] = ()) -> tuple[dict[str, list], dict[str, int]]:
-    """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason.
-
-    `first_idx` numbers the rows that have no idx of their own. Raises DataError.
-    """
+    """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason. `first_idx` numbers the
+    rows that have no idx of their own. Raises DataError."""
     n = len(chunk.rows)
     columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
                for name in texts}
     gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
             for i, v in enumerate(chunk.columns["label"])]
-    keep, drops = [], dict.fromkeys(REASONS[:2], 0)
-    for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True)):
-        if label is None:
-            drops["no gold label"] += 1
-        elif not all(row):
-            drops["missing text"] += 1
-        else:
-            keep.append(i)
+    keep = [i for i, (label, *row) in enumerate(zip(gold, *columns.values(), strict=True))
+            if label is not None and all(row)]
+    drops = {REASONS[0]: gold.count(None), REASONS[1]: n - gold.count(None) - len(keep)}
     idx = chunk.columns.get("idx")
     if idx is None or not all(v.__class__ is int for v in idx):
         idx = range(first_idx, first_idx + n)
@@ -153,10 +142,8 @@ def drop_shared(train: pd.DataFrame, others: list[pd.DataFrame], text: str) -> t
 def clean(frame: pd.DataFrame, texts: tuple[str, ...] = ("premise", "hypothesis"),
           labels: tuple[str, ...] | None = ("entailment", "neutral", "contradiction"), *, name: str = "frame"
           ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Clean one DataFrame with the columns `texts` and "label": the kept rows, and the drops by reason.
-
-    Raises DataError naming `name`, row (from 1) and column.
-    """
+    """Clean a frame with the columns `texts` and "label": the kept rows, and the drops by reason. Raises DataError
+    naming `name`, row (from 1) and column."""
     columns = {c: frame[c].astype(object).where(frame[c].notna(), None).tolist()
                for c in (*texts, "label", "genre", "idx") if c in frame}
     extras = ("genre",) if "genre" in frame else ()

@@ -1,8 +1,7 @@
 """Token ids of a whole split in one flat array, and padded batches out of it without a loop.
 
-n texts of T_i tokens lie end to end in `ids` (sum T_i,); `offsets` (n + 1,) says where each begins. A batch
-is one gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded before it is batched,
-so memory follows the text, not the longest sentence.
+n texts of T_i tokens lie end to end in `ids` (sum T_i,); `offsets` (n + 1,) says where each begins. A batch is one
+gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded before, so memory follows the text.
 """
 
 from __future__ import annotations
@@ -44,10 +43,8 @@ class Encoded:
         return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
 
     def arrays(self, indices) -> dict[str, np.ndarray]:
-        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays.
-
-        T is the longest of the batch; shorter rows are padded on the right, as tokenizer.pad does.
-        """
+        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays. T is the longest of the
+        batch; shorter rows are padded on the right, as tokenizer.pad does."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices]  # (B,)
         position = np.arange(lengths.max(initial=0))  # (T,)
@@ -61,10 +58,17 @@ class Encoded:
         """`arrays` as tensors."""
         import torch
 
-        tensors = {name: torch.from_numpy(array) for name, array in self.arrays(indices).items()}
-        if device is None:
-            return tensors
-        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+        return {name: torch.from_numpy(array).to(device, non_blocking=True)
+                for name, array in self.arrays(indices).items()}
+
+    def inputs(self, indices, device=None) -> dict:
+        """A `batch` without the labels."""
+        return {name: tensor for name, tensor in self.batch(indices, device).items() if name != "labels"}
+
+    def batches(self, size: int) -> list[np.ndarray]:
+        """The examples in batches of like length, so that little is padded, the longest first: positions (size,)."""
+        order = np.argsort(-self.lengths, kind="stable")
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def concatenate(first: Encoded, second: Encoded) -> Encoded:
@@ -77,12 +81,9 @@ def concatenate(first: Encoded, second: Encoded) -> Encoded:
 
 def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"), max_length: int = 128
            ) -> Encoded:
-    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation.
-
-    Truncation and padding baked into the tokenizer's file are overridden for the call and restored. Raises
-    ValueError for a missing column, a tokenizer without a fast backend, and max_length too small for the
-    special tokens.
-    """
+    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation. Truncation and
+    padding baked into the tokenizer's file are overridden for the call and restored. Raises ValueError for a missing
+    column, a tokenizer without a fast backend, and max_length too small for the special tokens."""
     for column in texts:
         if column not in frame:
             raise ValueError(f"no column {column!r} to encode; there are {', '.join(map(repr, frame.columns))}. "
@@ -98,30 +99,25 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
     try:
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first")
-        for start in range(0, len(frame), _ENCODE_ROWS):
+        for start in range(0, max(len(frame), 1), _ENCODE_ROWS):
             part = frame.iloc[start : start + _ENCODE_ROWS]
             columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
             rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
-            tokens = np.fromiter(map(len, rows), np.int64, len(rows))
-            ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, tokens.sum()))
-            second = np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows))
-            lengths.append(tokens)
-            first.append((tokens - second).astype(np.int32))
+            lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
+            ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, lengths[-1].sum()))
+            first.append(lengths[-1] - np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows)))
     finally:
         backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
-    empty = [np.empty(0, np.int64)]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths or empty))]).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     labels = frame["label"].to_numpy(np.int64) if "label" in frame else np.full(len(frame), -1, np.int64)
-    return Encoded(np.concatenate(ids or empty).astype(np.int32), offsets,
-                   np.concatenate(first or empty).astype(np.int32), labels.copy(), int(tokenizer.pad_token_id or 0))
+    return Encoded(np.concatenate(ids), offsets, np.concatenate(first).astype(np.int32), labels.copy(),
+                   int(tokenizer.pad_token_id or 0))
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:
-    """Share of padding in all positions of all batches; lengths (n,), batches in the order given.
-
-    Each batch is as long as its longest text, or `fixed` long. grouped: texts of like length together.
-    """
+    """Share of padding in all positions of all batches; lengths (n,), batches in the order given, or, if grouped, texts
+    of like length together. Each batch is as long as its longest text, or `fixed` long."""
     lengths = np.sort(lengths)[::-1] if grouped else np.asarray(lengths)
     full = np.arange(0, len(lengths), batch_size)
     sizes = np.diff([*full, len(lengths)])

@@ -5,8 +5,7 @@
     task = load_nli("path/to/multinli_1.0")              # a folder: parquet, jsonl, tsv, csv, save_to_disk
     task = load_task("path/to/sst2", text="sentence")    # any classes, one text or two
 
-The content alone decides the result: the same rows give the same frames and the same fingerprint from
-every format. Files are read in chunks of 20 000 rows and only the needed columns.
+The content alone decides the result: the same rows give the same frames and fingerprint from every format.
 """
 
 from __future__ import annotations
@@ -32,11 +31,9 @@ _NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis",
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task: its cleaned splits and where they come from.
-
-    Each frame has a RangeIndex and the columns of `texts`, "label" (int64, index into `labels`), "idx"
-    (int64, the source's own number of the row) and for NLI "genre" (str, "" where unknown).
-    """
+    """A task: its cleaned splits and where they come from. Each frame has a RangeIndex and the columns of `texts`,
+    "label" (int64, index into `labels`), "idx" (int64, the source's own number of the row) and for NLI "genre" (str, ""
+    where unknown)."""
 
     name: str  # "embedded", a hub id, or "path/to/<folder>"
     splits: dict[str, pd.DataFrame]
@@ -61,13 +58,10 @@ def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "la
               labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None) -> TaskData:
     """Any classification task: `text` names one or two text columns, `label` the label column.
 
-    source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring).
-    labels: the class names in id order; labels may then be written as these names or as 0..k-1. If not
-        given, whole numbers keep their value, and names are numbered in sorted order.
-    split_names: {name wanted: name in the source}; by default every split that has labels,
-        under its own name.
-    Raises DataError (file, row, column, what to do).
-    """
+    source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels:
+    the class names in id order; labels may then be written as these names or as 0..k-1. If not given, whole numbers
+    keep their value, and names are numbered in sorted order. split_names: {name wanted: name in the source}; by default
+    every split that has labels, under its own name. Raises DataError (file, row, column, what to do)."""
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
         raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
@@ -79,16 +73,13 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
              ) -> TaskData:
     """NLI pairs: train, validation_matched and, where there is one, validation_mismatched.
 
-    `seed`, `rows` (training pairs, default 20 000) and `noise` (share of wrong training labels) belong to
-    the embedded generator. Columns are found by name: premise or sentence1, hypothesis or sentence2, label
-    or gold_label, genre. A lone `validation` (SNLI) becomes validation_matched; a source without any
-    validation split gives a tenth of its training premises to it, and the report says so.
-    Raises DataError.
+    `seed`, `rows` (training pairs, default 20 000) and `noise` (share of wrong training labels) belong to the embedded
+    generator. Columns are found by name: premise or sentence1, hypothesis or sentence2, label or gold_label, genre. A
+    lone `validation` (SNLI) becomes validation_matched; a source without any validation split gives a tenth of its
+    training premises to it, and the report says so. Raises DataError.
 
-    Measured: 400 000 pairs in parquet load, clean and tokenise in 60 s on two
-    cores shared with other work (10 s of it loading and cleaning), at a peak of 0.8 GB
-    (tests/measure_loading.py).
-    """
+    Measured: 400 000 pairs in parquet load, clean and tokenise in 60 s on two cores shared with other work (10 s of it
+    loading and cleaning), at a peak of 0.8 GB (tests/measure_loading.py)."""
     if source == "embedded":
         from seo_core.data.generator import generate_nli
 
@@ -128,7 +119,7 @@ def _local(source: str) -> Path | None:
         path = Path(source).expanduser().resolve()
     if path.exists():
         return path
-    looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.ENDINGS
+    looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.READERS
     if not looks_local and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return None
     raise DataError(f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "

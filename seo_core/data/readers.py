@@ -1,9 +1,8 @@
 """From a source to chunks of columns: one small reader per file format, all streaming.
 
-A reader yields `Chunk`s of at most CHUNK_ROWS rows that hold only the columns asked for, as plain Python
-lists, together with each row's place in its file, so that every complaint can name file and row. Only
-pyarrow is needed for parquet and `datasets` folders, nothing beyond Python for jsonl, csv and tsv; the
-`datasets` library is imported for hub ids alone.
+A reader yields `Chunk`s of at most CHUNK_ROWS rows that hold only the columns asked for, as plain Python lists, with
+each row's place in its file, so that every complaint can name file and row. Parquet and `datasets` folders need pyarrow
+alone, hub ids the `datasets` library.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from pathlib import Path
 from seo_core.checks import first_line
 
 CHUNK_ROWS = 20_000
-ENDINGS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".arrow")
 
 
 class DataError(ValueError):
@@ -69,7 +67,7 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
         raise DataError(f"{path}: the file is empty (0 bytes). Download or export it again")
     ending = path.suffix.lower()
     if ending not in READERS:
-        raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(ENDINGS)}")
+        raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(READERS)}")
     try:
         yield from READERS[ending](path, wanted)
     except OSError as error:
@@ -77,17 +75,12 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                         "the disk") from None
 
 
-# --- text formats -----------------------------------------------------------------------------------------
-
-
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text without its line end); only a line feed ends a line."""
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield number, raw.decode("utf-8").rstrip("\r\n")
+                yield number, raw.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path.name}, line {number}: not valid UTF-8 ({error.reason} at byte {error.start} of "
                                 "the line). Save the file as UTF-8") from None
@@ -166,9 +159,6 @@ def _table(path: Path, wanted: Wanted, records: Iterator[tuple[int, list[str]]],
                             "field)")
 
 
-# --- Arrow formats ----------------------------------------------------------------------------------------
-
-
 def read_parquet(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """Row batches of the wanted columns only (column pushdown)."""
     import pyarrow.parquet as pq
@@ -226,11 +216,9 @@ def _decode(column, i: int, place: str):
 
 
 READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {
-    ".parquet": read_parquet, ".arrow": read_arrow, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv,
-    ".tsv": read_tsv}
+    ".parquet": read_parquet, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv, ".tsv": read_tsv,
+    ".arrow": read_arrow}
 
-
-# --- folders ----------------------------------------------------------------------------------------------
 
 _SPLIT_NAMES = {"train": {"train", "training"}, "validation": {"validation", "valid", "val", "dev"}, "test": {"test"}}
 
@@ -258,8 +246,7 @@ def find_splits(folder: Path) -> dict[str, list[Path]]:
 def _from_saved(folder: Path) -> dict[str, list[Path]]:
     """A folder written by DatasetDict.save_to_disk or Dataset.save_to_disk."""
     if (folder / "dataset_dict.json").is_file():
-        names = _json(folder / "dataset_dict.json").get("splits", [])
-        return {name: _shards(folder / name) for name in names}
+        return {name: _shards(folder / name) for name in _json(folder / "dataset_dict.json").get("splits", [])}
     if (folder / "state.json").is_file():
         return {_json(folder / "state.json").get("_split") or "train": _shards(folder)}
     return {}
@@ -288,8 +275,7 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
     try:
         configs = yaml.safe_load(header[1])["configs"]
         files = next((c for c in configs if c.get("config_name") == "default"), configs[0])["data_files"]
-        if isinstance(files, str):
-            files = {"train": files}
+        files = {"train": files} if isinstance(files, str) else files
         pairs = files.items() if isinstance(files, dict) else [(entry["split"], entry["path"]) for entry in files]
         entries = [(split, [path] if isinstance(path, str) else list(path)) for split, path in pairs]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -317,9 +303,6 @@ def _from_names(folder: Path) -> dict[str, list[Path]]:
             raise DataError(f"{folder}: split {split!r} is there in several formats "
                             f"({', '.join(p.name for p in paths)}). Keep one of them, or pass its path")
     return splits
-
-
-# --- the hub ----------------------------------------------------------------------------------------------
 
 
 def hub_splits(source: str) -> dict[str, object]:

@@ -1,12 +1,10 @@
 """Splits that keep results honest: by premise, with a development slice of their own.
 
 1. No premise stands in two splits.
-2. Whatever is chosen (stopping, thresholds, hyperparameters) is chosen on a development slice of the
-   training data: half of it, "reward", gives learning signals, the other half, "acceptance", accepts or
-   rejects. The official validation sets are read once, at the end.
-3. The slice and the evaluation rows are the same for every seed, so that runs can be compared example by
-   example and a teacher trained under one seed has not seen the slice of another. The seed decides which
-   training pairs a smaller run takes.
+2. Whatever is chosen is chosen on a development slice of the training data: half of it, "reward", gives learning
+   signals, the other half, "acceptance", accepts or rejects. The official sets are read once, at the end.
+3. The slice and the evaluation rows are the same for every seed, so that runs can be compared example by example and
+   no teacher has seen the slice of another seed. The seed decides which training pairs a smaller run takes.
 """
 
 from __future__ import annotations
@@ -22,26 +20,20 @@ from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
 
 
-def development(task: TaskData, rows: int, seed: int = 0) -> TaskData:
-    """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each.
-
-    Premises move whole, so a half can be a few pairs over. Raises DataError if less than half of train
-    would be left.
-    """
+def development(task: TaskData, rows: int) -> TaskData:
+    """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each. Premises move whole,
+    so a half can be a few pairs over. Raises DataError if less than half of train would be left."""
     train = task.splits["train"]
     if not 2 <= rows <= len(train) // 2:
         raise DataError(f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
                         f"pairs, and there are {len(train)}. Lower development_rows, or use more data")
     group = premise_groups(train, task.texts[0])
-    order = np.random.default_rng([seed, 31]).permutation(group.max() + 1)
+    order = np.random.default_rng([0, 31]).permutation(group.max() + 1)
     sizes = np.bincount(group)[order]
     before = np.cumsum(sizes) - sizes  # pairs taken before this premise
-    half = rows // 2
-    reward = before < half
-    start = sizes[reward].sum()
-    acceptance = ~reward & (before - start < rows - half)
-    kind = np.zeros(len(order), int)
-    kind[order[reward]], kind[order[acceptance]] = 1, 2
+    reward = before < rows // 2
+    kind = np.zeros(len(order), int)  # of a premise: 0 train, 1 reward, 2 acceptance
+    kind[order] = np.where(reward, 1, 2 * (before - sizes[reward].sum() < rows - rows // 2))
     parts = {name: train[kind[group] == k].reset_index(drop=True)
              for k, name in enumerate(("train", "reward", "acceptance"))}
     return replace(task, splits={**parts, **{s: task.splits[s] for s in task.evaluation}})
@@ -49,11 +41,9 @@ def development(task: TaskData, rows: int, seed: int = 0) -> TaskData:
 
 def subsample(task: TaskData, train_rows: int | None = None, evaluation_rows: int | None = None, seed: int = 0
               ) -> TaskData:
-    """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (fixed).
-
-    Draws are nested: the first 8 000 of a seed are among its first 16 000. Rows keep their order. None keeps
-    all. Raises DataError for a number below 1.
-    """
+    """`task` with at most so many rows in train (drawn by `seed`) and in each evaluation split (fixed), in their order;
+    None keeps all. Draws are nested: the first 8 000 of a seed are among its first 16 000. Raises DataError for a
+    number below 1."""
     for name, rows in (("train_rows", train_rows), ("evaluation_rows", evaluation_rows)):
         if rows is not None and rows < 1:
             raise DataError(f"{name} must be 1 or more, or None for all rows; got {rows}")
@@ -73,11 +63,9 @@ def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 
 def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, seed: int = 0) -> pd.DataFrame:
-    """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be.
-
-    Class sizes are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError
-    for a ratio that does not name every class once, and where a class has too few rows.
-    """
+    """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be. Class sizes
+    are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError for a ratio
+    that does not name every class once, and where a class has too few rows."""
     label = frame["label"].to_numpy(np.int64)
     share = np.asarray(ratio, float)
     if share.ndim != 1 or not (share > 0).all() or len(label) == 0 or label.max() + 1 != len(share):
@@ -108,11 +96,9 @@ def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
 
 
 def prepare(settings: RunSettings) -> TaskData:
-    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Returns TaskData.
-
-    The embedded data is generated at 20 000 pairs (more where the settings ask for more) with seed 0,
-    whatever the settings' seed: seeds vary runs, not the data set. Raises DataError.
-    """
+    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Raises DataError. The embedded
+    data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the settings' seed:
+    seeds vary runs, not the data set."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
     task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
     task = development(task, settings.development_rows)

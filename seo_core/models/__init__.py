@@ -1,8 +1,6 @@
-"""Networks: the backbone, the compact BERT that pruning leaves, and a faster forward pass.
+"""Networks: backbone.py loads and saves, compact.py is the BERT that pruning leaves, fastpath.py trains it faster.
 
     network, tokenizer = load_backbone("bundled", num_labels=3, seed=0)
-
-backbone.py loads and saves, compact.py is a BERT whose layers have sizes of their own, fastpath.py trains it faster.
 """
 
 from seo_core.models.backbone import (

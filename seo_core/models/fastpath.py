@@ -4,29 +4,23 @@
     logits = fast(input_ids, attention_mask, token_type_ids)
     loss.backward()                         # gradients arrive in `model`'s own parameters
 
-What differs from the stock forward is only the order of the work, never the result
-(tests compare logits and gradients, in fp32, to 1e-5):
+What differs from the stock forward is only the order of the work, never the result (tests compare logits and gradients,
+in fp32, to 1e-5). What each brings is measured in the chapter `bench_training`:
 
-1. *Last layer, first token only.* The classifier reads the hidden state of [CLS] alone, so in the
-   last layer only keys and values are needed at every token; query, output and feed-forward are
-   computed for one token per pair. Of a layer's 12 d² multiplications per token, 2 d² remain.
+1. *Last layer, first token only.* The classifier reads the hidden state of [CLS] alone, so in the last layer only keys
+   and values are needed at every token. Of a layer's 12 d² multiplications per token, 2 d² remain.
 2. *One matrix product for query, key and value*, with the weights concatenated on the fly.
-3. *bf16 from end to end* where the CPU or GPU computes it: weights are cast once a step, and
-   activations stay bf16 between operators (LayerNorm and softmax accumulate in fp32 inside their
-   kernels). Autocast casts back and forth at each LayerNorm, softmax and residual.
-4. *Dropout from random bytes.* `bernoulli_` is 19% of a stock training step on a CPU. Dropping where a
-   16-bit random integer lies below round(p · 65536) has the same distribution to 2^-17 and costs a
-   fraction of that; the generator is NumPy's SFC64, seeded, and part of a checkpoint.
-5. *Few distinct shapes.* Sequences are padded to a multiple of 8 tokens: oneDNN compiles and caches a kernel
-   for each shape. In one trial on a busy machine memory was 1.7 GB and not 2.8; speed was not resolved.
+3. *bf16 from end to end* where the CPU or GPU computes it: weights are cast once a step, and activations stay bf16
+   between operators. Autocast casts back and forth at each LayerNorm, softmax and residual.
+4. *Dropout from random bytes.* `bernoulli_` is 19% of a stock training step on a CPU. Dropping where a 16-bit random
+   integer lies below round(p · 65536) has the same distribution to 2^-17 and costs a fraction of that.
+5. *Few distinct shapes.* Sequences are padded to a multiple of 8 tokens: oneDNN compiles and caches a kernel for each
+   shape. In one trial on a busy machine memory was 1.7 GB and not 2.8; speed was not resolved.
 6. *Frozen word table* (chosen in the configuration, not here): no dense 11.9 M-parameter gradient.
-
-The measured contribution of each is in the chapter `bench_training`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,11 +32,8 @@ from seo_core.machine import onednn_capped
 
 
 class ByteDropout:
-    """Inverted dropout whose masks come from NumPy's SFC64.
-
-    An element is dropped where a uniform 16-bit integer is below round(p · 2^16), and the rest is
-    scaled by 1 / (1 − p'). Holds the generator's state, so that a resumed run draws the same masks.
-    """
+    """Inverted dropout whose masks come from NumPy's SFC64, whose state a checkpoint holds: an element is dropped where
+    a uniform 16-bit integer is below round(p · 2^16), and the rest is scaled by 1 / (1 − p')."""
 
     def __init__(self, seed: int = 0):
         self.generator = np.random.Generator(np.random.SFC64(seed))
@@ -50,15 +41,12 @@ class ByteDropout:
     def __call__(self, x: torch.Tensor, p: float) -> torch.Tensor:
         """`x` of any shape with elements dropped with probability p; x itself where p is 0."""
         threshold = round(p * 65536)
-        return x * self.mask(x.shape, threshold, x.dtype).to(x.device) if threshold else x
-
-    def mask(self, shape, threshold: int, dtype: torch.dtype) -> torch.Tensor:
-        """A tensor of `shape` holding 0 or 1 / (1 − threshold / 2^16)."""
-        count = math.prod(shape)
-        words = self.generator.integers(0, 2**64, size=(count + 3) // 4, dtype=np.uint64, endpoint=False)
-        draws = torch.from_numpy(words).view(torch.int16)[:count].view(shape)
+        if not threshold:
+            return x
+        words = self.generator.integers(0, 2**64, size=(x.numel() + 3) // 4, dtype=np.uint64, endpoint=False)
+        draws = torch.from_numpy(words).view(torch.int16)[: x.numel()].view(x.shape)
         kept = draws >= threshold - 32768  # int16 is uniform on [-32768, 32767]
-        return kept.to(dtype).mul_(65536 / (65536 - threshold))
+        return x * kept.to(x.dtype).mul_(65536 / (65536 - threshold)).to(x.device)
 
     def state_dict(self) -> dict:
         """The generator's state as plain integers and lists (JSON can hold it)."""
@@ -94,15 +82,12 @@ class States:
 
 
 class FastBertClassifier(nn.Module):
-    """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters.
+    """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters. `dtype` is the
+    compute type (torch.float32 or torch.bfloat16); parameters and their gradients stay in the model's own type. Raises
+    ValueError for an architecture it does not know: use the model itself then."""
 
-    `dtype` is the compute type (torch.float32 or torch.bfloat16); parameters and their gradients
-    stay in the model's own type. Raises ValueError for an architecture it does not know: use the
-    model itself then.
-    """
-
-    def __init__(self, model, *, dtype: torch.dtype = torch.float32, seed: int = 0,
-                 first_token_only: bool = True, byte_dropout: bool = True, multiple: int = 8):
+    def __init__(self, model, *, dtype: torch.dtype = torch.float32, seed: int = 0, first_token_only: bool = True,
+                 byte_dropout: bool = True, multiple: int = 8):
         super().__init__()
         if not supports(model):
             raise ValueError(f"the fast path knows BertForSequenceClassification with absolute positions and GELU, "
@@ -186,11 +171,8 @@ class FastBertClassifier(nn.Module):
         return self._norm(layer.output.LayerNorm, y + x)
 
     def _attend(self, q, k, v, bias, p):
-        """softmax(q kᵀ / √hs + bias) v, with dropout on the probabilities in training.
-
-        One fused kernel where it can be. Its backward pass in bf16 on a CPU took seven times as long as the three
-        operators below (32 pairs of 40 tokens: 62 ms against 8), so it is not used there.
-        """
+        """softmax(q kᵀ / √hs + bias) v, with dropout on the probabilities in training. One fused kernel, but where its
+        backward pass took seven times as long: in bf16 on a CPU (32 pairs of 40 tokens: 62 ms against 8)."""
         slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled() and q.requires_grad
         if not (slow or self.training and p > 0):
             return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
@@ -242,11 +224,8 @@ def has_bf16(device) -> bool:
 
 
 def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
-    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`.
-
-    A network with step sizes (`quantization.qat.attach`) gets the forward pass of its quantizer, in integers.
-    `options` are those of `FastBertClassifier` (seed, first_token_only, byte_dropout).
-    """
+    """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`; of a network
+    with step sizes (`quantization.qat.attach`) that of its quantizer, in integers. options: `FastBertClassifier`'s."""
     quantizer = getattr(model, "quantizer", None)  # of quantisation-aware training
     if quantizer is not None and not fast:
         raise ValueError("a network with step sizes computes in integers on the fast path alone: use fast=True")
@@ -254,3 +233,11 @@ def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
         make = FastBertClassifier if quantizer is None else quantizer.forward_module
         return make(model, dtype=dtype, **options).train(model.training)
     return model
+
+
+def call(network, inputs: dict, dtype: torch.dtype, stock: bool):
+    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, or a tuple as it is. stock: it is
+    the model itself, which computes in `dtype` under autocast."""
+    with torch.autocast(inputs["input_ids"].device.type, dtype, enabled=stock and dtype != torch.float32):
+        out = network(**inputs)
+    return out if isinstance(out, tuple) else (out.logits if hasattr(out, "logits") else out).float()

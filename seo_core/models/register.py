@@ -6,9 +6,8 @@
 
 transformers must not be imported here, and our classes not while its own modules are half loaded. So `install`
 registers a *stand-in* for the configuration: at once where transformers' `configuration_auto` is loaded already,
-otherwise by a finder on `sys.meta_path`, right after that module has been executed. The stand-in imports the real
-configuration when `from_pretrained` asks for it, and the first instance of that registers the network, before its
-class is looked up.
+otherwise by a finder on `sys.meta_path`, right after that module has been executed. It imports the real configuration
+when `from_pretrained` asks for it, whose first instance registers the network, before its class is looked up.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core.checks import at_least, check, check_number, one_of
-from seo_core.evaluation import predict
+from seo_core.evaluation import accuracy
 from seo_core.files import digest, write, writing
 from seo_core.models import backbone
 from seo_core.pruning import structured
@@ -145,7 +145,7 @@ class AdaptiveIterativePruning:
                                f"{len(acceptance)} acceptance pairs have the label −1: pass labelled ones, or measure=")
         if not len(train):
             raise PruningError("AIP trains after each step, and there are no training pairs: pass some")
-        measure = measure or (lambda network: _accuracy(network, acceptance))
+        measure = measure or (lambda network: accuracy(network, acceptance))
         run = _Run(self, model, train, scoring, loss, measure)
         run.restore()
         while run.goes_on():
@@ -341,7 +341,3 @@ def split_passes(n: int, passes: float, seed: int = 0) -> tuple[np.ndarray, int]
 def within(accuracy: float, start: float, threshold: float) -> bool:
     """P(θ) ≥ P(θ_0) − T: accuracies are fractions, T is in points; a billionth is left for rounding."""
     return accuracy >= start - threshold / 100 - 1e-9
-
-
-def _accuracy(model, encoded) -> float:
-    return float((predict(model, encoded, precision="auto").argmax(1) == encoded.labels).mean())

@@ -43,7 +43,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.checks import check_choice, check_number
-from seo_core.models.backbone import check_fits
+from seo_core.models.backbone import check_fits, mode
 from seo_core.models.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
 
@@ -152,21 +152,19 @@ def _captured(model):
         states[name][number] = tensor
 
     with contextlib.ExitStack() as after:
-        after.callback(model.train, model.training)
         for number, layer in enumerate(layers):
             read = {"context": layer.attention.output.dense, "active": layer.output.dense, "input": layer}
             for name, module in read.items():
                 after.enter_context(module.register_forward_pre_hook(partial(keep, name, number)))
             after.enter_context(layer.register_forward_hook(partial(keep, "output", number)))
-        model.eval()
+        after.enter_context(mode(model))
         yield states
 
 
 def _batches(encoded, batch_size: int, device):
     check_number("batch_size", batch_size, least=1, error=PruningError)
-    order = np.argsort(-encoded.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield encoded.batch(order[start : start + batch_size], device)
+    for rows in encoded.batches(batch_size):
+        yield encoded.batch(rows, device)
 
 
 def _taylor(model, encoded, batch_size: int, size: int):

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.models.backbone import check_fits
+from seo_core.models.backbone import check_fits, mode
 from seo_core.quantization import scheme
 from seo_core.quantization.export import check_classifier
 from seo_core.quantization.scheme import EMBEDDING_BITS, QuantizationError, Scales, linear_maps, reader
@@ -107,14 +107,11 @@ def _observe(model, encoded, batch_size: int, observer) -> None:
         observer(name, x.cpu())
 
     with contextlib.ExitStack() as after, torch.inference_mode():
-        after.callback(model.train, model.training)
         for name, first_only in observed_maps(model).items():
             after.enter_context(model.get_submodule(name).register_forward_pre_hook(partial(hook, name, first_only)))
-        model.eval()
-        order = np.argsort(-encoded.lengths, kind="stable")  # texts of like length together
-        for start in range(0, len(order), batch_size):
-            batch = encoded.batch(order[start : start + batch_size], device)
-            batch.pop("labels")
+        after.enter_context(mode(model))
+        for rows in encoded.batches(batch_size):
+            batch = encoded.inputs(rows, device)
             mask["real"] = batch["attention_mask"].bool()
             model(**batch)
 

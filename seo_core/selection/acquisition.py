@@ -77,31 +77,23 @@ def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, d
     import torch
     from tqdm.auto import tqdm
 
+    from seo_core.models.backbone import mode
     from seo_core.models.fastpath import compute_dtype, forward_module
 
     if model.config.num_labels < 2:
         raise SelectionError("the model has one label, so there is nothing to be unsure of: pass a classifier")
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
-    was_training = model.training
-    model.train(dropout)
-    network = forward_module(model, dtype, seed=seed)
-    order = np.argsort(-encoded.lengths, kind="stable")
-    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     logits = np.zeros((len(encoded), model.config.num_labels), np.float32)
     embeddings = None
-    try:
-        with torch.random.fork_rng(), torch.inference_mode():
-            torch.manual_seed(seed)
-            for rows in tqdm(chunks, desc="score", unit="batch", disable=not progress):
-                batch = encoded.batch(rows, device)
-                batch.pop("labels")
-                out, pooled = _pooled(network, model, batch, dtype)
-                if embeddings is None:
-                    embeddings = np.zeros((len(encoded), pooled.shape[1]), np.float32)
-                logits[rows], embeddings[rows] = out.float().cpu().numpy(), pooled.float().cpu().numpy()
-    finally:
-        model.train(was_training)
+    with mode(model, train=dropout), torch.random.fork_rng(), torch.inference_mode():
+        network = forward_module(model, dtype, seed=seed)
+        torch.manual_seed(seed)
+        for rows in tqdm(encoded.batches(batch_size), desc="score", unit="batch", disable=not progress):
+            out, pooled = _pooled(network, model, encoded.inputs(rows, device), dtype)
+            if embeddings is None:
+                embeddings = np.zeros((len(encoded), pooled.shape[1]), np.float32)
+            logits[rows], embeddings[rows] = out.float().cpu().numpy(), pooled.float().cpu().numpy()
     if not np.isfinite(logits).all():
         bad = int((~np.isfinite(logits).all(axis=1)).sum())
         raise SelectionError(f"the model gives logits that are not finite for {bad} of {len(encoded)} examples: its "

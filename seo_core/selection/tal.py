@@ -102,7 +102,7 @@ class TransferActiveLearning:
         """L_AL as a function of the labelled batch (for its rows) and the device."""
         import torch
 
-        from seo_core.models.fastpath import ByteDropout, compute_dtype, forward_module
+        from seo_core.models.fastpath import ByteDropout, call, compute_dtype, forward_module
 
         if unlabelled is None or len(unlabelled) == 0:
             raise SelectionError("λ is above 0 and there is no unlabelled example for L_AL: pass unlabelled=, or set "
@@ -123,12 +123,7 @@ class TransferActiveLearning:
             if network is not model:
                 network.train(model.training)
                 network.random = ByteDropout(int(draw.integers(2**31)))
-            inputs = pool.batch(rows, device)
-            inputs.pop("labels")
-            with torch.autocast(device.type, torch.bfloat16, enabled=network is model and
-                                compute_dtype("auto", device) != torch.float32):
-                out = network(**inputs)
-            logits = (out.logits if hasattr(out, "logits") else out).float()
+            logits = call(network, pool.inputs(rows, device), compute_dtype("auto", device), network is model)
             return weighted_entropy(logits, torch.from_numpy(weights[rows]).to(device))
 
         return value
