@@ -32,6 +32,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
+from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError
 from seo_core.settings import PROFILES, book_root
 
@@ -58,7 +59,8 @@ _SETTINGS = {
                         default="default"),
     "--results-dir": _option("default: _build/results", default="default", metavar="DIR")}
 _RUN = _SETTINGS | _FORCE | {
-    "--jobs": _option("chapters at once (benchmarks run alone)", type=int, default=1, metavar="N"),
+    "--jobs": _option("chapters at once (benchmarks run alone; default: two, where there are two cores)", type=int,
+                      default=min(2, cores()), metavar="N"),
     "-p": _option("a further parameter, for the chapters that have it", dest="parameters", action="append", default=[],
                   metavar="KEY=VALUE")}
 COMMANDS: dict[str, tuple[str, dict[str, dict]]] = {  # name -> what it does, its options
