@@ -19,7 +19,7 @@ MODEL ?= default
 SOURCE ?= default
 SEED ?= 0
 SEEDS ?= $(SEED)
-JOBS ?= 1
+JOBS ?=
 ARGS ?=
 
 VENV := .venv
@@ -57,7 +57,7 @@ wordnet: $(ENVIRONMENT)  # every time: it may have been installed, or a network 
 
 book: wordnet
 	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --source "$(SOURCE)" \
-		--jobs $(JOBS) $(ARGS)
+		$(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 run: book
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import platform
 import re
@@ -65,8 +66,27 @@ def _host() -> dict:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use, by its affinity (taskset) and by its control group's quota (a container's)."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or no quota: "max 100000"
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
+        count = min(count, max(1, math.ceil(quota / period)))
+    return count
+
+
+def share_cores() -> None:
+    """Make OpenMP's threads sleep while they wait for one another, and be no more than the cores that there are.
+
+    By default they spin, which gains 3% alone and makes a training several times slower as soon as another process
+    wants a core: on two cores, 1.65 steps/s alone against 1.60, beside one busy core 0.78 against 1.03, and two
+    trainings at once 0.44 together against 1.37. The library reads this when torch loads it, so after that it is too
+    late and nothing is done. What the environment says already stays.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        if cores() < (os.cpu_count() or 1):
+            os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 
 
 def machine() -> dict:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
 from seo_core.files import table
+from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, render
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
@@ -115,7 +116,8 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
         raise UsageError(f"a seed is a whole number, got {' '.join(seeds)!r}") from None
     if not numbers:
         raise UsageError("no seed given")
-    check_number("--jobs", getattr(given, "jobs", 1), least=1, error=UsageError)
+    if getattr(given, "jobs", None) is not None:
+        check_number("--jobs", given.jobs, least=1, error=UsageError)
     options = Options(seeds=numbers, extra=extra, shown=shown, **values)
     for seed in numbers:
         options.settings(seed)  # raises SettingsError for an unknown profile or a wrong value
@@ -152,7 +154,7 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
 
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
-    became = plan.run(manifest, chapters, options, jobs=given.jobs, force=given.force, say=_say)
+    became = plan.run(manifest, chapters, options, jobs=given.jobs or min(2, cores()), force=given.force, say=_say)
     count = Counter(became.values())
     if failed := [str(task) for task, status in became.items() if status == "failed"]:
         because = f"; {count['blocked']} not run because of that" if count["blocked"] else ""

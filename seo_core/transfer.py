@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from seo_core.models.backbone import load_backbone
+from seo_core.models.backbone import head_of, load_backbone
 
 
 def l2_sp(model, beta: float, reference=None) -> Callable:
@@ -112,21 +112,15 @@ def from_scratch(model="bundled", *, num_labels: int = 3, labels: tuple[str, ...
 
 def load_source(folder: str | Path, *, new_head: bool = False, labels: tuple[str, ...] | None = None, seed: int = 0):
     """A source-trained model that `models.save` wrote, and its tokenizer, to be trained on the target task. The head is
-    the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where the number of `labels`
-    differs, it is drawn anew by `seed`. Raises ModelError as `load_backbone` does."""
+    the source's where both tasks have the same classes (two NLI sets); with `new_head`, or where `labels` are others,
+    it is drawn anew by `seed`. Raises ModelError as `load_backbone` does."""
     model, tokenizer = load_backbone(str(folder), num_labels=len(labels) if labels else None, labels=labels, seed=seed)
     if new_head:
-        _head(model).load_state_dict(_head(from_scratch(model, seed=seed)).state_dict())
+        head_of(model).load_state_dict(head_of(from_scratch(model, seed=seed)).state_dict())
     return model, tokenizer
-
-
-def _head(model):
-    """The classification head: what transformers' sequence classifiers add to their base model."""
-    base = getattr(model, model.base_model_prefix)
-    return [module for module in model.children() if module is not base and list(module.parameters())][-1]
 
 
 def _encoder(model) -> list:
     """(name, parameter) of everything but the head."""
-    head = {id(p) for p in _head(model).parameters()}
+    head = {id(p) for p in head_of(model).parameters()}
     return [(name, p) for name, p in model.named_parameters() if id(p) not in head]

@@ -42,6 +42,7 @@ class LabelReader:
         self.names = names
         self.ids = {name.casefold(): i for i, name in enumerate(names or ())}
         self.seen: dict = {}  # raw value -> id, or None for "no gold label"
+        self.classes: tuple[str, ...] = ()  # that the source itself names, in its order
 
     def read(self, value, place) -> int | str | None:
         """The id (or, before the classes are known, the name); None: no gold label. place() for messages."""
@@ -92,6 +93,7 @@ def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first
     """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason. `first_idx` numbers the
     rows that have no idx of their own. Raises DataError."""
     n = len(chunk.rows)
+    labels.classes = tuple(dict.fromkeys((*labels.classes, *chunk.classes)))
     columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
                for name in texts}
     gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")

@@ -10,6 +10,7 @@ The content alone decides the result: the same rows give the same frames and fin
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,10 +59,13 @@ def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "la
               labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None) -> TaskData:
     """Any classification task: `text` names one or two text columns, `label` the label column.
 
-    source: a hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels:
-    the class names in id order; labels may then be written as these names or as 0..k-1. If not given, whole numbers
-    keep their value, and names are numbered in sorted order. split_names: {name wanted: name in the source}; by default
-    every split that has labels, under its own name. Raises DataError (file, row, column, what to do)."""
+    Duplicates are dropped from train, and counted and kept in the other splits, which others score on too. source: a
+    hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels: the class
+    names in id order; labels may then be written as these names or as 0..k-1. If not given, the names and the order
+    that the source states (`ClassLabel`); else whole numbers keep their value, and names are numbered in sorted order.
+    split_names: {name wanted: name in the source}; by default every split that has labels, under its own name. A single
+    file is the split that its name says (dev.tsv), else train. There may be no train at all, for evaluation. Raises
+    DataError (file, row, column, what to do)."""
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
         raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
@@ -76,7 +80,8 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
     `seed`, `rows` (training pairs, default 20 000) and `noise` (share of wrong training labels) belong to the embedded
     generator. Columns are found by name: premise or sentence1, hypothesis or sentence2, label or gold_label, genre. A
     lone `validation` (SNLI) becomes validation_matched; a source without any validation split gives a tenth of its
-    training premises to it, and the report says so. Raises DataError.
+    training premises to it, and the report says so, as it does of a split that is not read. Where there is no train,
+    the others are read for evaluation. Raises DataError.
 
     Measured: 400 000 pairs in parquet load, clean and tokenise in 60 s on two cores shared with other work (10 s of it
     loading and cleaning), at a peak of 0.8 GB (tests/measure_loading.py)."""
@@ -100,7 +105,8 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False)
     if path is None:
         name, splits = source, readers.hub_splits(source)
     else:
-        name, splits = display_source(str(path)), readers.find_splits(path) if path.is_dir() else {"train": [path]}
+        name = display_source(str(path))
+        splits = readers.find_splits(path) if path.is_dir() else {readers.split_of(path.name) or "train": [path]}
 
     def chunks(split: str) -> Iterator[Chunk]:
         if path is None:
@@ -108,22 +114,24 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False)
         return (chunk for file in splits[split] for chunk in readers.read_file(file, wanted))
 
     chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
-    return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli)
+    left_out = [] if split_names else [split for split in splits if split not in chosen.values()]
+    return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli,
+                     left_out=left_out)
 
 
 def _local(source: str) -> Path | None:
     """The path a source stands for, None for a hub id. DataError if it can be neither."""
-    try:
-        path = resolve_path(source)
-    except SettingsError:  # no book around: the working directory
-        path = Path(source).expanduser().resolve()
-    if path.exists():
+    paths = [Path(source).expanduser().resolve()]  # as it is meant in a shell
+    with contextlib.suppress(SettingsError):  # no book around
+        paths.insert(0, path := resolve_path(source))
+    if path := next((path for path in paths if path.exists()), None):
         return path
     looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.READERS
     if not looks_local and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source):
         return None
-    raise DataError(f"{source}: no such file or folder (looked at {path}). Pass 'embedded', a hub id such as "
-                    "nyu-mll/multi_nli, or a path; relative paths start at the book's root")
+    looked = " and ".join(map(str, dict.fromkeys(paths)))
+    raise DataError(f"{source}: no such file or folder (looked at {looked}). Pass 'embedded', a hub id such as "
+                    "nyu-mll/multi_nli, or a path; relative paths start at the book's root or the working directory")
 
 
 _NLI_SPLITS = {"train": ("train",),
@@ -133,9 +141,10 @@ _NLI_SPLITS = {"train": ("train",),
 
 def _nli_splits(splits) -> dict[str, str]:
     """{name wanted: the source's name} for train, validation_matched, validation_mismatched, as far as they exist."""
-    if "train" not in splits:
-        raise DataError(f"there is no train split, only {', '.join(splits)}. Add a file named train.*")
     chosen = {new: next((name for name in names if name in splits), None) for new, names in _NLI_SPLITS.items()}
+    if not any(chosen.values()):
+        raise DataError(f"there is no train, validation or test split, only {', '.join(splits)}. Add a file named "
+                        "train.*")
     return {new: name for new, name in chosen.items() if name}
 
 
@@ -147,16 +156,21 @@ def _task_splits(splits, split_names, source: str) -> dict[str, str]:
     return dict(sorted(chosen.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
-def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool) -> TaskData:
-    """Read every split, then what needs them together: class names, duplicates, shared premises."""
+def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool, left_out=()) -> TaskData:
+    """Read every split, then what needs them together: class names, duplicates, shared premises.
+
+    Duplicates of evaluation splits: `nli` drops them, since the committed records stand on that; else they stay.
+    """
     reader, extras = cleaning.LabelReader(labels), ("genre",) if nli else ()
     splits, counts = {}, {}
     for split, chunks in sources.items():
         splits[split], counts[split] = _read_split(chunks, texts, reader, extras, split, name)
-    labels = _name_classes(splits, name) if labels is None else labels
+    labels = _name_classes(splits, name, reader.classes) if labels is None else labels
     for split, frame in splits.items():
-        splits[split], repeated = cleaning.drop_duplicates(frame.astype({"label": "int64"}), texts)
-        counts[split] |= repeated
+        unique, repeated = cleaning.drop_duplicates(frame := frame.astype({"label": "int64"}), texts)
+        kept = not nli and split != "train"
+        splits[split] = frame if kept else unique
+        counts[split] |= {f"{reason}, kept": n for reason, n in repeated.items() if n} if kept else repeated
     evaluation = [s for s in splits if s != "train"]
     if "train" in splits:
         splits["train"], shared = cleaning.drop_shared(splits["train"], [splits[s] for s in evaluation], texts[0])
@@ -164,7 +178,7 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     for split in evaluation:  # a test set whose labels are kept secret
         if not len(splits[split]):
             del splits[split]
-    if nli and "validation_matched" not in splits:
+    if nli and "train" in splits and "validation_matched" not in splits:
         _carve(splits, counts)
     if not splits or not all(len(frame) for frame in splits.values()):
         summary = "; ".join(f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by_reason.items() if n)
@@ -173,6 +187,7 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
                         "columns")
     for split, frame in splits.items():
         counts[split]["kept"] = len(frame)
+    counts |= {split: {"not read: load_nli has no use for this split": 0} for split in left_out}
     rows = [(split, reason, n) for split, by_reason in counts.items() for reason, n in by_reason.items()]
     report = pd.DataFrame(rows, columns=["split", "reason", "rows"])
     return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts))
@@ -185,6 +200,8 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
         kept, drops = cleaning.clean_chunk(chunk, texts, reader, counts["read"], extras)
         frames.append(pd.DataFrame(kept).astype(dict.fromkeys((*texts, *extras), "str")))
         counts["read"] += len(chunk.rows)
+        if chunk.note:
+            counts[chunk.note] = counts.get(chunk.note, 0) + len(chunk.rows)
         for reason, n in drops.items():
             counts[reason] += n
     if not counts["read"]:
@@ -194,8 +211,9 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
     return frame[[*texts, "label", *extras, "idx"]].astype({"idx": "int64"}), counts
 
 
-def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
-    """Class names where none were given; string labels become their rank among the sorted names."""
+def _name_classes(splits: dict[str, pd.DataFrame], name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names where none were given; labels that are names become numbers, in the order of `classes` (the source's
+    own names, () without any), else of the sorted names."""
     values = sorted({v for frame in splits.values() for v in frame["label"].unique()}, key=str)
     if any(isinstance(v, str) for v in values):
         if not all(isinstance(v, str) for v in values):
@@ -203,9 +221,10 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]
                             "Write them one way, or pass labels=(names of the classes)")
         if len(values) > 1000:
             raise DataError(f"{name}: {len(values)} different labels. Is this the label column?")
+        names = tuple(dict.fromkeys((*classes, *values)))
         for split, frame in splits.items():
-            splits[split] = frame.assign(label=frame["label"].map({v: i for i, v in enumerate(values)}))
-        return tuple(values)
+            splits[split] = frame.assign(label=frame["label"].map({v: i for i, v in enumerate(names)}))
+        return names
     return tuple(str(i) for i in range(max((int(v) for v in values), default=-1) + 1))
 
 

@@ -2,15 +2,19 @@
 
 A reader yields `Chunk`s of at most CHUNK_ROWS rows that hold only the columns asked for, as plain Python lists, with
 each row's place in its file, so that every complaint can name file and row. Parquet and `datasets` folders need pyarrow
-alone, hub ids the `datasets` library.
+alone, hub ids the `datasets` library. Text files may be compressed (.gz), and in UTF-8 or, with its mark, UTF-16. Where
+a file names the classes of its numbers (`ClassLabel`), the names are read in the numbers' place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
+import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -33,6 +37,8 @@ class Chunk:
     columns: dict[str, Sequence]
     rows: Sequence[int]  # row or line number in the file, counting from 1
     unit: str = "row"  # what `rows` counts: "row" or "line"
+    classes: tuple[str, ...] = ()  # of the label column, in the order of the file's numbers; () where it names none
+    note: str = ""  # how the file was read, where there is a choice
 
     def place(self, i: int) -> str:
         return f"{self.file}, {self.unit} {self.rows[i]}"
@@ -55,7 +61,8 @@ class Wanted:
             elif role not in self.optional:
                 shown = ", ".join(map(repr, list(columns)[:20])) or "none"
                 raise DataError(f"{file}: no column {' or '.join(map(repr, names))}; its columns are {shown}. Rename "
-                                "the column, or name yours with load_task(source, text=..., label=...)")
+                                "the column, or name yours with load_task(source, text=..., label=...); where these "
+                                "are a first row and no names, put a line with names before it")
         return chosen
 
 
@@ -65,8 +72,8 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
         raise DataError(f"{path}: no such file. Check the path (relative ones start at the book's root)")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes). Download or export it again")
-    ending = path.suffix.lower()
-    if ending not in READERS:
+    ending = ending_of(path)
+    if ending not in READERS or (path.suffix.lower() == ".gz" and ending in (".parquet", ".arrow")):
         raise DataError(f"{path}: cannot read {ending or 'a file without ending'!r}; use one of {', '.join(READERS)}")
     try:
         yield from READERS[ending](path, wanted)
@@ -75,30 +82,43 @@ def read_file(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                         "the disk") from None
 
 
+def ending_of(path: Path) -> str:
+    """The ending that says the format: ".tsv" of train.tsv and of train.tsv.gz."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text without its line end); only a line feed ends a line."""
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                yield number, raw.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path.name}, line {number}: not valid UTF-8 ({error.reason} at byte {error.start} of "
-                                "the line). Save the file as UTF-8") from None
+    with path.open("rb") as file, gzip.open(file) if path.suffix.lower() == ".gz" else file as stream:
+        number, wide = 0, stream.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        stream.seek(0)
+        try:
+            for raw in io.TextIOWrapper(stream, "utf-16", newline="\n") if wide else stream:
+                number += 1
+                text = raw if wide else raw.decode("utf-8" if number > 1 else "utf-8-sig")
+                yield number, text.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            place = "" if wide else f" at byte {error.start} of the line"  # UTF-16 is decoded in blocks
+            raise DataError(f"{path.name}{'' if wide else f', line {number}'}: not valid UTF-{16 if wide else 8} "
+                            f"({error.reason}{place}). Save the file as UTF-8") from None
+        except (EOFError, zlib.error) as error:
+            raise DataError(f"{path.name}, after line {number}: the compressed file is cut short or damaged "
+                            f"({first_line(error)}). Download or compress it again") from None
 
 
-def _by_line(path: Path, rows: Iterator[tuple]) -> Iterator[Chunk]:
+def _by_line(path: Path, rows: Iterator[tuple], note: str = "") -> Iterator[Chunk]:
     """Chunks from the roles of the columns, and then (line number, a value for each role) for each row."""
     roles = next(rows, ())
     while part := list(islice(rows, CHUNK_ROWS)):
         numbers, *columns = zip(*part, strict=True)
-        yield Chunk(path.name, dict(zip(roles, columns, strict=True)), numbers, "line")
+        yield Chunk(path.name, dict(zip(roles, columns, strict=True)), numbers, "line", note=note)
 
 
 def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
-    """One JSON object a line; the first line's keys decide which column plays which role."""
+    """One JSON object a line, whose own keys decide which plays which role; a key that the line lacks is missing."""
 
     def rows():
-        chosen = None
+        chosen: dict[tuple, dict[str, str]] = {}  # keys of a line -> role -> key
         for number, line in _lines(path):
             if not line.strip():
                 continue
@@ -112,26 +132,64 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
             if not isinstance(record, dict):
                 raise DataError(f"{path.name}, line {number}: a JSON {type(record).__name__} where an object is "
                                 "expected. Write one object a line (JSON lines), not one array")
-            if chosen is None:
-                chosen = wanted.resolve(list(record), path.name)
-                yield tuple(chosen)
-            yield number, *map(record.get, chosen.values())
+            keys = tuple(record)
+            if keys not in chosen:
+                first = next(iter(chosen.values()), {})  # of the first line
+                present = [*keys, *(key for role, key in first.items() if not set(wanted.roles[role]) & {*keys})]
+                chosen[keys] = wanted.resolve(present, f"{path.name}, line {number}" if first else path.name)
+                if first and not set(keys) & set(chosen[keys].values()):
+                    raise DataError(f"{path.name}, line {number}: has none of the columns "
+                                    f"{', '.join(map(repr, first.values()))} of the lines before. Correct the line")
+                if not first:
+                    yield tuple(wanted.roles)
+            yield number, *(record.get(chosen[keys].get(role)) for role in wanted.roles)
 
     return _by_line(path, rows())
 
 
 def read_tsv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
-    """Tab-separated with a header and no quoting, as GLUE is: a quotation mark is just a character."""
+    """Tab-separated with a header. As in GLUE, a quotation mark is just a character, but for a file whose quotation
+    marks are those of csv throughout (`_quoted`)."""
+    if _quoted(path):
+        return read_csv(path, wanted, "\t", "read with the quoting of csv")
     records = ((number, line.split("\t")) for number, line in _lines(path))
     return _by_line(path, _table(path, wanted, records, blank=lambda fields: not "".join(fields).strip()))
 
 
-def read_csv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
+def _quoted(path: Path) -> bool:
+    """Whether a writer of csv has put the quotation marks of a tsv.
+
+    Every field is then free of them, or begins and ends with one and has them doubled inside. A text that stands in
+    quotation marks as a whole looks the same, so one thing must be there that only a writer of csv makes: a doubled
+    mark, a tab or a line end within a field, or a header in quotation marks.
+    """
+    lines, sure = (line for _, line in _lines(path)), False
+    for number, line in enumerate(lines):
+        if '"' not in line:
+            continue
+        while line.count('"') % 2:
+            after = next(lines, None)
+            if after is None or len(line) > 10_000_000:
+                return False
+            line += "\n" + after
+        if not _RECORD.fullmatch(line):
+            return False
+        quoted = [field for field in _FIELD.findall(line) if field.startswith('"')]
+        sure = sure or any(set('\t\n') & {*field} or '""' in field[1:-1] for field in quoted) or (
+            number == 0 and len(quoted) == line.count("\t") + 1)
+    return sure
+
+
+_FIELD = re.compile(r'"(?:[^"]|"")*"|[^"\t]+')
+_RECORD = re.compile(rf"(?:{_FIELD.pattern})?(?:\t(?:{_FIELD.pattern})?)*")
+
+
+def read_csv(path: Path, wanted: Wanted, delimiter: str = ",", note: str = "") -> Iterator[Chunk]:
     """Comma-separated with a header, RFC 4180 quoting (quoted fields may hold line ends)."""
 
     def records():
         csv.field_size_limit(2**31 - 1)  # the default refuses a field above 128 kB
-        reader = csv.reader((line + "\n" for _, line in _lines(path)), strict=True)
+        reader = csv.reader((line + "\n" for _, line in _lines(path)), delimiter=delimiter, strict=True)
         start = 1
         try:
             for fields in reader:
@@ -141,7 +199,7 @@ def read_csv(path: Path, wanted: Wanted) -> Iterator[Chunk]:
             raise DataError(f"{path.name}, line {start}: broken CSV ({error}). Close the quotation marks, and double "
                             "those inside a quoted field") from None
 
-    return _by_line(path, _table(path, wanted, records(), blank=lambda fields: not fields))
+    return _by_line(path, _table(path, wanted, records(), blank=lambda fields: not fields), note)
 
 
 def _table(path: Path, wanted: Wanted, records: Iterator[tuple[int, list[str]]], blank) -> Iterator[tuple]:
@@ -166,7 +224,7 @@ def read_parquet(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     with _readable(path, "parquet file", "Download or write it again"), pq.ParquetFile(path) as file:
         chosen = wanted.resolve(file.schema_arrow.names, path.name)
         batches = file.iter_batches(CHUNK_ROWS, columns=sorted(set(chosen.values())))
-        yield from _by_row(path.name, batches, chosen)
+        yield from _by_row(path.name, batches, chosen, _classes(file.schema_arrow.metadata, chosen))
 
 
 def read_arrow(path: Path, wanted: Wanted) -> Iterator[Chunk]:
@@ -177,7 +235,16 @@ def read_arrow(path: Path, wanted: Wanted) -> Iterator[Chunk]:
           pa.ipc.open_stream(source) as reader):
         chosen = wanted.resolve(reader.schema.names, path.name)
         batches = (batch.slice(start, CHUNK_ROWS) for batch in reader for start in range(0, batch.num_rows, CHUNK_ROWS))
-        yield from _by_row(path.name, batches, chosen)
+        yield from _by_row(path.name, batches, chosen, _classes(reader.schema.metadata, chosen))
+
+
+def _classes(metadata: dict | None, chosen: dict[str, str]) -> tuple[str, ...]:
+    """The names of the classes of the label column, as `datasets` writes them into the schema of a file."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(features[chosen["label"]]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
 @contextlib.contextmanager
@@ -192,8 +259,8 @@ def _readable(path: Path, kind: str, remedy: str):
                         ) from None
 
 
-def _by_row(file: str, batches, chosen: dict[str, str]) -> Iterator[Chunk]:
-    """Chunks from Arrow batches or tables with the columns `chosen`."""
+def _by_row(file: str, batches, chosen: dict[str, str], classes: tuple[str, ...] = ()) -> Iterator[Chunk]:
+    """Chunks from Arrow batches or tables with the columns `chosen`; numbers of `classes` become their names."""
     start = 1
     for batch in batches:
         columns = {}
@@ -204,7 +271,10 @@ def _by_row(file: str, batches, chosen: dict[str, str]) -> Iterator[Chunk]:
             except UnicodeDecodeError:
                 columns[role] = [_decode(column, i, f"{file}, row {start + i}, column {name!r}")
                                  for i in range(len(column))]
-        yield Chunk(file, columns, range(start, start + batch.num_rows))
+        if classes:
+            columns["label"] = [classes[v] if v.__class__ is int and 0 <= v < len(classes) else v
+                                for v in columns["label"]]
+        yield Chunk(file, columns, range(start, start + batch.num_rows), classes=classes)
         start += batch.num_rows
 
 
@@ -217,10 +287,11 @@ def _decode(column, i: int, place: str):
 
 READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {
     ".parquet": read_parquet, ".jsonl": read_jsonl, ".json": read_jsonl, ".csv": read_csv, ".tsv": read_tsv,
-    ".arrow": read_arrow}
+    ".txt": read_tsv, ".arrow": read_arrow}
 
 
-_SPLIT_NAMES = {"train": {"train", "training"}, "validation": {"validation", "valid", "val", "dev"}, "test": {"test"}}
+_SPLIT_NAMES = {"train": {"train", "training"}, "validation": {"validation", "valid", "val", "dev", "trial"},
+                "test": {"test"}}
 
 
 def split_of(stem: str) -> str | None:
@@ -296,10 +367,12 @@ def _from_names(folder: Path) -> dict[str, list[Path]]:
     splits: dict[str, list[Path]] = {}
     for path in sorted([*folder.glob("*"), *folder.glob("data/*")]):
         split = split_of(path.stem)
-        if split and path.is_file() and path.suffix.lower() in READERS and not path.name.startswith("."):
+        if split and path.is_file() and ending_of(path) in READERS and not path.name.startswith("."):
             splits.setdefault(split, []).append(path)
     for split, paths in splits.items():
-        if len({p.suffix.lower() for p in paths}) > 1:
+        if others := [p for p in paths if ending_of(p) != ".txt"]:  # MultiNLI's folder holds everything as .jsonl too
+            splits[split] = paths = others
+        if len({ending_of(p) for p in paths}) > 1:
             raise DataError(f"{folder}: split {split!r} is there in several formats "
                             f"({', '.join(p.name for p in paths)}). Keep one of them, or pass its path")
     return splits
@@ -327,4 +400,5 @@ def read_hub(source: str, split: str, dataset, wanted: Wanted) -> Iterator[Chunk
     label = f"{source} [{split}]"
     chosen = wanted.resolve(dataset.column_names, label)
     narrow = dataset.select_columns(sorted(set(chosen.values()))).with_format("arrow")
-    yield from _by_row(label, narrow.iter(batch_size=CHUNK_ROWS), chosen)
+    classes = tuple(getattr(dataset.features[chosen["label"]], "names", ()))
+    yield from _by_row(label, narrow.iter(batch_size=CHUNK_ROWS), chosen, classes)

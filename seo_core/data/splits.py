@@ -23,6 +23,9 @@ from seo_core.settings import RunSettings
 def development(task: TaskData, rows: int) -> TaskData:
     """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each. Premises move whole,
     so a half can be a few pairs over. Raises DataError if less than half of train would be left."""
+    if "train" not in task.splits:
+        raise DataError(f"{task.name}: there is no train split, only {', '.join(task.splits)}. Add a file named "
+                        "train.*, or evaluate a network on it with load_nli or load_task")
     train = task.splits["train"]
     if not 2 <= rows <= len(train) // 2:
         raise DataError(f"{task.name}: a development slice of {rows} pairs needs at least {2 * max(rows, 1)} training "
@@ -48,7 +51,7 @@ def subsample(task: TaskData, train_rows: int | None = None, evaluation_rows: in
         if rows is not None and rows < 1:
             raise DataError(f"{name} must be 1 or more, or None for all rows; got {rows}")
     splits = dict(task.splits)
-    if train_rows is not None:
+    if train_rows is not None and "train" in splits:
         splits["train"] = _take(splits["train"], train_rows, seed)
     if evaluation_rows is not None:
         splits |= {s: _take(splits[s], evaluation_rows, 0) for s in task.evaluation}

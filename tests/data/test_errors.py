@@ -239,7 +239,10 @@ def test_a_folder_that_is_no_data_set(tmp_path):
 
 def test_a_folder_without_train(tmp_path):
     good().to_parquet(tmp_path / "validation.parquet")
-    error(lambda: load_nli(tmp_path), "no train split", "validation")
+    error(lambda: development(load_nli(tmp_path), 4), "no train split", "validation_matched", "train.*")
+    good().to_parquet(tmp_path / "validation.parquet")
+    (tmp_path / "validation.parquet").rename(tmp_path / "test_matched.parquet")
+    error(lambda: load_nli(tmp_path), "no train, validation or test split", "test_matched")
 
 
 def test_a_split_in_two_formats(tmp_path):
