@@ -51,7 +51,7 @@ FORMS = {"ratio": {"kind": "ratio", "direction": -1, "no_effect": 1.0, "unit": "
          "plain": {"kind": "difference", "direction": 1}}
 
 
-def contrast(form: str, metric: str, names: Sequence[str], **more) -> Contrast:
+def contrast_in(form: str, metric: str, names: Sequence[str], **more) -> Contrast:
     """A contrast in one of `FORMS`: of a to b, of (a − b) to (c − d), or a alone. more: what differs from the form."""
     return Contrast(metric, tuple(zip(names, (1.0, -1.0, -1.0, 1.0), strict=False)), **FORMS[form] | more)
 
@@ -81,7 +81,7 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     groups = [(math.nan, frame)] if labels is None else frame.groupby(labels) if labels in frame else ()
     for (count, same), names, metric in itertools.product(groups, pairs, metrics):
         title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
-        measured = measure(same, contrast("points", metric, names), (*EVIDENCE, "quick"))
+        measured = measure(same, contrast_in("points", metric, names), (*EVIDENCE, "quick"))
         if measured:
             rows.append((count, title.format(*names), metric, *measured[:4]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))

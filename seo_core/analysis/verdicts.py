@@ -14,7 +14,7 @@ import pandas as pd
 
 from seo_core import files
 from seo_core.analysis import NOT_RUN
-from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast, measure
+from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast_in, measure
 from seo_core.analysis.papers import PAPER_COLUMNS, PAPER_TABLE, ratio_to_base
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly", "not reproduced"
@@ -73,13 +73,12 @@ def _claims(group: str) -> tuple[Claim, ...]:
     papers, *entries = _FACTS[group].items()
     found = []
     for name, said in entries:
-        fields = dict([papers]) | said
-        contrasts = []
+        fields, contrasts = dict([papers]) | said, []
         for form, metric, names, *more in fields.pop("by", ()):
             options = dict(*more)
             if isinstance(options.get("claimed"), str):
                 options["claimed"] = ratio_to_base(options["claimed"], names[0])
-            contrasts.append(contrast(form, metric, names, **options))
+            contrasts.append(contrast_in(form, metric, names, **options))
         found.append(Claim(name, **fields | {"papers": tuple(fields["papers"]), "contrasts": tuple(contrasts)}))
     return tuple(found)
 
@@ -96,9 +95,9 @@ def _table_claims() -> tuple[Claim, ...]:
     for name, row in list(PAPER_TABLE.items())[1:]:
         gain = round(row.accuracy - base.accuracy, 6)
         cells = {column: (f"{PAPER_COLUMNS[column][0]} {getattr(base, column)} → {getattr(row, column)}",
-                          (contrast("ratio", metric, (name, "base"), claimed=ratio_to_base(column, name)),))
+                          (contrast_in("ratio", metric, (name, "base"), claimed=ratio_to_base(column, name)),))
                  for column, metric in measured_by.items() if getattr(row, column) is not None}
-        more = contrast("points", "accuracy_matched", (name, "base"), claimed=gain, direction=1 if gain > 0 else -1)
+        more = contrast_in("points", "accuracy_matched", (name, "base"), claimed=gain, direction=1 if gain > 0 else -1)
         cells["accuracy"] = f"accuracy {gain:+.1f} points", (more,)
         cells["perplexity"] = f"perplexity 9.8 → {row.perplexity}", (), _FACTS["reasons"]["perplexity"]
         claims += [Claim(f"table-{name}-{column}", f"{row.label}: {statement}", tuple(_FACTS["headline"]["papers"]),

@@ -46,7 +46,7 @@ def latency_bars(table: pd.DataFrame) -> Figure:
     the time of the longest texts. table: of `bench.inference.summarize`, or empty: "not run"."""
     if len(table):
         table = table.sort_values("latency_ms_p50")
-        median, end = (table[f"latency_ms_{part}"].to_numpy(float) for part in ("p50", "p95"))
+        median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T
         figure, axes = _bars(table.index, median, median, end, words="{:.1f}")
     else:
         figure, axes = style.rows_of(())
@@ -96,7 +96,7 @@ def baselines(table: pd.DataFrame) -> Figure:
     for number, split in enumerate(splits):
         axes.plot(table[split], -np.arange(len(table)), label=split.replace("_", " "), markersize=9,
                   **style.look(number) | {"linestyle": "none"})
-    chance = float(table.loc[table["baseline"] == "majority class", splits].mean(axis=None))
+    chance = table.loc[table["baseline"] == "majority class", splits].mean(axis=None)
     axes.axvline(chance, color=style.SOFT, linewidth=1)
     axes.set(xlabel="accuracy, %", xlim=(0, 100))
     style.legend_above(axes)
