@@ -44,6 +44,10 @@ def _find(module: str, symbol: str) -> str | None:
             for name in node.names:
                 if symbol == (name.asname or name.name):
                     return _find(node.module.removeprefix("seo_core."), name.name)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOME":  # what `lazy` imports
+            for home, names in ast.literal_eval(node.value).items():
+                if symbol in names.split():
+                    return _find(f"{module}.{home}", symbol)
     return None
 
 
