@@ -8,7 +8,6 @@ meaning, and with it the label, is in doubt.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import warnings
 from collections import Counter
@@ -34,8 +33,6 @@ _COUNTED = (NEGATION | NUMBERS | QUANTIFIERS | MODALS | TIME) - _NEGATIONS - _LO
 @lru_cache(maxsize=1)
 def apertium_pair() -> tuple[str, str] | None:
     """The first installed pair of modes out and back, or None."""
-    if not shutil.which("apertium"):
-        return None
     try:
         listed = subprocess.run(["apertium", "-l"], capture_output=True, text=True, timeout=30).stdout.split()
     except (OSError, subprocess.SubprocessError):

@@ -108,13 +108,13 @@ def synonyms(words) -> dict[str, tuple[str, ...]]:
     folder = find()
     if folder is None:
         raise MissingResource(HOW)
-    lexicon = _lexicon(str(folder), folder)
+    lexicon = _lexicon(str(folder))
     return {word: lexicon[word] for word in words}
 
 
 @lru_cache(maxsize=2)
-def _lexicon(name: str, folder) -> _Lexicon:
-    return _Lexicon(folder)
+def _lexicon(name: str) -> _Lexicon:  # by name: two paths into one zip are never equal
+    return _Lexicon(find())
 
 
 class _Lexicon(dict):

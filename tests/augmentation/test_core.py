@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import zipfile
 from collections import Counter
 
 import numpy as np
@@ -297,7 +298,7 @@ def test_the_first_sense_is_nltks():
     except LookupError:
         pytest.skip("NLTK cannot read WordNet here: run python -m seo_core.run setup")
     assert nltk
-    lexicon = wordnet._lexicon(str(wordnet.find()), wordnet.find())
+    lexicon = wordnet._lexicon(str(wordnet.find()))
     nouns = {line.partition(b"%1")[0].decode() for line in lexicon.lines if b"%1" in line}
     words = sorted(noun for noun in nouns if noun.isalpha())
     for lemma in np.random.default_rng(0).choice(words, 150):
@@ -334,6 +335,18 @@ def test_setup_without_anything_says_none_and_does_not_raise(monkeypatch, tmp_pa
 
     monkeypatch.setattr(wordnet, "_download", fail)
     assert wordnet.wordnet_setup() is None and wordnet.wordnet_setup(download=False) is None
+
+
+@NO_WORDNET
+def test_wordnet_in_a_zip_is_read_once(monkeypatch, tmp_path):
+    source, expected = wordnet.find(), wordnet.synonyms(["car"])
+    with zipfile.ZipFile(tmp_path / "wordnet.zip", "w") as archive:
+        for name in wordnet.FILES:
+            archive.writestr(f"wordnet/{name}", (source / name).read_bytes())
+    monkeypatch.setattr(wordnet, "find", lambda: zipfile.Path(tmp_path / "wordnet.zip") / "wordnet")
+    before = wordnet._lexicon.cache_info().misses
+    assert wordnet.synonyms(["car"]) == wordnet.synonyms(["car"]) == expected
+    assert wordnet._lexicon.cache_info().misses == before + 1
 
 
 @NO_WORDNET
