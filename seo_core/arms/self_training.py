@@ -72,11 +72,8 @@ def self_trained(lab: Lab, recipe: SelfTrainingConfig, teacher: Run, *, strong: 
 
 
 def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
-    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels.
-
-    With two teachers of the same labels (the model that bought them, before TAL's) all that is left of the pool is
-    labelled, by the mean of the two, and the edits too have the teachers' probabilities as targets.
-    """
+    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels. With
+    two teachers of the same labels all that is left of the pool is labelled, by their mean, and the edits too."""
     *others, tal = teachers
     teachers, wide = [tal, *others], bool(others)
     soft = pseudo_labelled(lab, teachers, recipe, strong=False, size=len(lab.pool) if wide else None)
