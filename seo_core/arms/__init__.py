@@ -7,9 +7,8 @@
 
 baseline.py has the network that every chapter on compression starts from; transfer.py, acquisition.py, augmentation.py
 and self_training.py the arms of the chapters on data; pruning.py, quantization.py and distillation.py those on
-compression; compression.py, teaching.py and texts.py what several share; costs.py what a result cost, all that it
-needed included. Every module here is loaded when a lab is opened, so an arm that one declares is known. A module
-imports those whose arms its own need: a chapter is run again when one of these changed.
+compression; compression.py, teaching.py and texts.py what several share; costs.py what a result cost. Every module here
+is loaded when a lab is opened. One imports those whose arms its own need: a chapter is run again when these changed.
 """
 
 from __future__ import annotations
@@ -17,22 +16,20 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-_HOME = {"ARMS": "arm", "known": "arm", "steps": "arm", "Lab": "ground", "open_lab": "ground", "LabError": "run",
-         "Run": "run"}
-__all__ = sorted(_HOME)
+__all__ = ["ARMS", "Lab", "LabError", "Run", "known", "open_lab", "steps"]
 
 
 def __getattr__(name: str):
     """The names of the lab, once every arm is declared: those on compression need torch, so not before they are used.
     Raises LabError for arms that are not sound."""
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    from seo_core.lab.arm import check_arms
+    from seo_core import lab
 
-    check_arms()
-    return getattr(importlib.import_module(f"seo_core.lab.{_HOME[name]}"), name)
+    lab.check_arms()
+    return getattr(lab, name)
 
 
 def __dir__() -> list[str]:

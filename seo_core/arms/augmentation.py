@@ -55,11 +55,9 @@ def ada_parameters(lab: Lab, recipe=None) -> dict:
 
 
 def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run) -> Added:
-    """ADA's edits of the pairs at `rows`, chosen with the teacher's model as M(θ).
-
-    series: arm weights by round. metrics: examples_scored, and by class the accuracy on the reward half
-    (ada_accuracy_…), the share of the labelled pairs (ada_data_…) and of the added ones (ada_added_…).
-    """
+    """ADA's edits of the pairs at `rows`, chosen with the teacher's model as M(θ). series: arm weights by round.
+    metrics: examples_scored; by class accuracy on the reward half, shares of the labelled and of the added pairs
+    (ada_…)."""
     ada = AdaptiveDataAugmentation(ada_config(lab), seed=lab.settings.seed)
     result = ada(lab.pool.iloc[rows], teacher.model(), lab.tokenizer, lab.task["reward"],
                  budget=int(ADDED * len(rows)), texts=lab.task.texts, max_length=lab.settings.max_length)

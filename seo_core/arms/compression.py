@@ -36,11 +36,9 @@ def checkpoint(lab: Lab, recipe, stage: str = "") -> Path:
 
 def deployed(lab: Lab, model, export: Callable[[Path], object], *, runtime: str = "onnxruntime",
              save: Callable | None = None) -> tuple[Made, Runner]:
-    """`model` as the file that `export` writes: it is evaluated and weighed (size_bytes), and kept as model.onnx.
-
-    lab: with the network's own tokenizer. save: (folder, also) -> None, writes what is kept with the file, whose copy
-    `also` makes; default: tokenizer.json.
-    """
+    """`model` as the file that `export` writes, which is evaluated, weighed (size_bytes) and kept as model.onnx. lab:
+    with the network's own tokenizer. save: (folder, also) -> None, writes what is kept beside it (tokenizer.json) and
+    calls `also`, which copies it."""
     folder = tempfile.TemporaryDirectory()  # lives as long as `copy` below
     export(Path(folder.name) / EXPORTED)
     run = runner(Path(folder.name) / EXPORTED, runtime, tokenizer=lab.tokenizer, labels=lab.task.labels,

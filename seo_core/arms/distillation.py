@@ -34,15 +34,13 @@ METHODS = ("kd", "ptq", "qat", "sqd")
 class Recipe:
     """How a student is made: its shape, what it reads, and its two stages. Unknown keys raise."""
 
-    # kd: fp32 | ptq: kd, then rounded | qat: in integers, labels alone | sqd: in integers, taught
-    method: str = one_of(METHODS, default="kd")
+    method: str = one_of(METHODS, default="kd")  # kd: fp32 | ptq: kd, rounded | qat: integers, untaught | sqd: taught
     depth: int = at_least(1, default=3)  # layers, spread over the teacher's
     layers: tuple[int, ...] | None = at_least(0, default=None)  # or these, from 0
     neurons: int | None = at_least(1, default=None)  # FFN neurons of each layer; None: all
     heads: int | None = at_least(1, default=None)  # heads of each layer; None: all
     pruned: str | None = None  # instead of all these: what this arm of the chapters on pruning left of the baseline
-    # rows of the word table, the most frequent in what is read; None: all
-    vocabulary: int | None = at_least(1, default=None)
+    vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
     temperature: float = 2.0
     weight: float = 0.7  # of the soft labels
     hidden: float = 0.0  # weight of hidden states beside the logits, in the last stage
@@ -57,8 +55,7 @@ class Recipe:
     batch_size: int | None = at_least(1, default=None)  # None: the settings'
     dropout: float | None = at_least(0, below=1, default=None)  # None: the backbone's
     train_embeddings: bool = False  # the word table too
-    # baselines of so many seeds, this one and the lowest others; their logits are averaged
-    teachers: int = at_least(1, default=1)
+    teachers: int = at_least(1, default=1)  # baselines of so many seeds, this and the lowest others: mean logits
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
     error: float = at_least(0, default=1.0)  # weight of the quantisation error, of sqd
@@ -199,11 +196,8 @@ class _Stages(Work):
 
 
 def integers(lab: Lab, model, trace: dict) -> Made:
-    """A network with step sizes as its exported file: that file is evaluated and weighed, and kept beside the weights.
-
-    metrics: size_bytes of the file, and how far it is from the network that was trained, on the texts of
-    `Lab.comparison` (agreement of classes, max_logit_difference).
-    """
+    """A network with step sizes as its exported file, which is evaluated, weighed and kept beside the weights; metrics:
+    size_bytes, and on the texts of `Lab.comparison` agreement and max_logit_difference with what was trained."""
     scales = qat.scales(model)
     config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
     made, run = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales),

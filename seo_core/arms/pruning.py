@@ -38,10 +38,8 @@ METHODS = ("magnitude", "structured", "aip", "none")
 class Recipe:
     """How a network is pruned and trained afterwards. Unknown keys raise. Of AIP's knobs see `AIPConfig`."""
 
-    # magnitude: zeros | structured: units, at once | aip | none: only trained on
-    method: str = one_of(METHODS, default="structured")
-    # of the prunable weights (magnitude), or of the encoder's (structured)
-    share: float = at_least(0, below=1, unit="(0.5 removes half)", default=0.4)
+    method: str = one_of(METHODS, default="structured")  # magnitude: zeros | structured: units, at once | aip | none
+    share: float = at_least(0, below=1, unit="(0.5 removes half)", default=0.4)  # of the weights (of the encoder's)
     scope: str = one_of(magnitude.SCOPES, default="global")  # of magnitude
     score: str = "taylor"  # of structured and aip: magnitude | taylor | activation | random
     kinds: tuple[str, ...] = ("heads", "neurons")
@@ -166,11 +164,8 @@ def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made
 
 
 def _zeros(work: _Pruning) -> Made:
-    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept.
-
-    removed_mass is here the share of Σ w² that the zeros took, all layers together, before fine-tuning; of units
-    (`_distribution`) it is the mean over the layers of what is missing after training. The two do not compare.
-    """
+    """The papers' way: the smallest weights to zero, then fine-tuning with the mask kept. removed_mass is the share of
+    Σ w² that the zeros took before fine-tuning, which does not compare with that of units (`_distribution`)."""
     model, recipe = copy.deepcopy(work.base), work.recipe
     masks = magnitude.prune(model, recipe.share, scope=recipe.scope)
     left, whole = (sum(float(np.square(w, dtype=float).sum()) for w in distribution.layer_weights(network))

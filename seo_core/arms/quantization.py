@@ -35,16 +35,14 @@ QUANTIZATION = Chapter("11_quantization", ground="headline",
 class Recipe:
     """How the baseline becomes a file. Unknown keys raise."""
 
-    # library: torch.onnx.export, quantize_dynamic | fused: with its optimiser between
-    route: str = one_of(ROUTES, default="ours")
+    route: str = one_of(ROUTES, default="ours")  # library: torch.onnx.export, quantize_dynamic | fused: optimised too
     precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
     per_channel: bool = True
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of ours
     method: str = one_of(METHODS, default="mse")  # of static ranges
     vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
     calibration_rows: int = at_least(1, default=512)  # training texts that give the ranges
-    # that runs the file; openvino: of ours, with standard operators
-    runtime: str = one_of(RUNTIMES, default="onnxruntime")
+    runtime: str = one_of(RUNTIMES, default="onnxruntime")  # openvino: of ours, with standard operators
 
     def __post_init__(self):
         check(self)

@@ -71,26 +71,9 @@ def self_trained(lab: Lab, recipe: SelfTrainingConfig, teacher: Run, *, strong: 
     return lab.fit(teacher.rows, added)
 
 
-def _declare(name: str, recipe: SelfTrainingConfig, teacher: str, start: str, budgets=SEMI.budgets, **how) -> None:
-    SEMI.arm(name, recipe, needs=teacher, start=start, budgets=budgets, training={"epochs": 2}, keep=False,
-             scored=scored, parameters=lambda lab, recipe: {
-                 "unlabelled": scored(None, lab.quick), "self_training": recipe,
-                 **absent(VIEWS if how.get("strong") else ())})(partial(self_trained, **how))
-
-
-_declare("ssl-fixed", FIXED, "supervised", "pretrained")  # a fixed threshold, the papers' way
-# teacher and student start from the source task, and every pair is kept with soft targets
-_declare("ssl-source", SelfTrainingConfig(keep="all", align=False), "random", "source", pull=True)
-# class-wise adaptive thresholds, weak and strong view; 8 000 labels: for Table 1 and Figure 2
-_declare("ssl", SelfTrainingConfig(), "supervised", "pretrained", (500, 2000, 8000), strong=True)
-
-
 def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
-    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels.
-
-    With two teachers of the same labels (the model that bought them, before TAL's) all that is left of the pool is
-    labelled, by the mean of the two, and the edits too have the teachers' probabilities as targets.
-    """
+    """TAL's labels and model as teacher; its soft labels for 8 000 pairs of the pool; ADA's edits of its labels. With
+    two teachers of the same labels all that is left of the pool is labelled, by their mean, and the edits too."""
     *others, tal = teachers
     teachers, wide = [tal, *others], bool(others)
     soft = pseudo_labelled(lab, teachers, recipe, strong=False, size=len(lab.pool) if wide else None)
@@ -106,13 +89,21 @@ def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
         loss=lambda model: with_l2_sp(model, BETA, loss=pseudo.soft_target_loss(targets))))
 
 
-def _declare_module(name: str, recipe: SelfTrainingConfig, needs, unlabelled, **options) -> None:
-    COMBINED.arm(name, recipe, needs=needs, start="source", training={"epochs": 2}, keep=False, **options,
-                 parameters=lambda lab, recipe: {"unlabelled": unlabelled or scored(None, lab.quick),
-                                                 "self_training": recipe, **ada_parameters(lab)})(data_module)
+def _declare(chapter: Chapter, name: str, recipe: SelfTrainingConfig, make, needs, start: str = "source", *,
+             unlabelled: str | None = None, beside=lambda lab: {}, **options) -> None:
+    chapter.arm(name, recipe, needs=needs, start=start, training={"epochs": 2}, keep=False, **options,
+                parameters=lambda lab, recipe: {"unlabelled": unlabelled or scored(None, lab.quick),
+                                                "self_training": recipe, **beside(lab)})(make)
 
 
-_declare_module("data-module", SelfTrainingConfig(keep="all", labelled_share=0.0), "tal", None, budgets=(4000, 5600),
-                scored=scored)
-_declare_module("data-module-wide", SelfTrainingConfig(keep="all", labelled_share=0.0, align=False),
-                ("hybrid", "tal"), "all", budgets=(4000,))
+_declare(SEMI, "ssl-fixed", FIXED, self_trained, "supervised", "pretrained", scored=scored)  # the papers' way
+# teacher and student start from the source task, and every pair is kept with soft targets
+_declare(SEMI, "ssl-source", SelfTrainingConfig(keep="all", align=False), partial(self_trained, pull=True), "random",
+         scored=scored)
+# class-wise adaptive thresholds, weak and strong view; 8 000 labels: for Table 1 and Figure 2
+_declare(SEMI, "ssl", SelfTrainingConfig(), partial(self_trained, strong=True), "supervised", "pretrained",
+         budgets=(500, 2000, 8000), beside=lambda lab: absent(VIEWS), scored=scored)
+_declare(COMBINED, "data-module", SelfTrainingConfig(keep="all", labelled_share=0.0), data_module, "tal",
+         budgets=(4000, 5600), beside=ada_parameters, scored=scored)
+_declare(COMBINED, "data-module-wide", SelfTrainingConfig(keep="all", labelled_share=0.0, align=False), data_module,
+         ("hybrid", "tal"), budgets=(4000,), beside=ada_parameters, unlabelled="all")

@@ -249,8 +249,8 @@ class Lab:
             watch: Callable | None = None) -> Made:
         """Trains a network from the arm's start on the pairs at `rows` of the pool, and on what was added to them.
 
-        loss(model) returns a loss for `training.fit`; that of `added` goes before it. watch: a callback of `fit` whose
-        metrics() and series() go into the record. Raises LabError for rows that are not `labels` different pairs.
+        loss(model) -> a loss for `training.fit`; that of `added` goes first. watch: a callback of `fit` whose metrics()
+        and series() go into the record. Raises LabError for rows that are not `labels` different pairs.
         """
         from seo_core.training import classification_loss, fit
 
@@ -333,11 +333,8 @@ class Lab:
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,
              report: Callable[[str], None] = lambda text: None) -> Lab:
-    """Loads the data and the tokenizer of a chapter. Raises DataError, ModelError.
-
-    On the ground of labels the pool is all of train, whatever train_rows says, and at most 4 000 pairs of each official
-    set are read; under `quick` its train_rows, in small batches and long steps.
-    """
+    """Loads the data and the tokenizer of a chapter. On the ground of labels the pool is all of train, whatever
+    train_rows says; under `quick` its train_rows, in small batches and long steps. Raises DataError, ModelError."""
     chapter, asked = chapter_of(chapter), settings
     models.check_max_length(settings.model, settings.max_length)
     quick, headline = settings.profile == "quick", chapter.ground == "headline"
