@@ -149,7 +149,7 @@ def load(folder: str | Path, *, threads: int | None = None):
     config = check(folder)
     try:
         return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
-                          max_length=config["max_length"], threads=threads, columns=len(config["texts"]))
+                          max_length=config["max_length"], threads=threads, columns=config["texts"])
     except RunnerError as error:
         raise ArtifactError(f"the artifact {folder.name} is whole but cannot be run: {error}") from error
 

@@ -59,15 +59,17 @@ class Runner:
     runtime = ""  # its name in a sentence
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
-                 threads: int | None = None, max_length: int | None = None, columns: int | None = None):
+                 threads: int | None = None, max_length: int | None = None, columns: int | Sequence[str] | None = None):
         """path: the .onnx file. tokenizer: tokenizer.json or a Hugging Face tokenizer; needed for texts only. labels
-        and max_length: the file's own, if it says them. columns: 1 for a model of single texts, 2 for one of pairs;
-        None takes either. threads: default $OMP_NUM_THREADS, as of torch, else all cores
-        (two processes that both spin on all of them run at a fraction of their speed)."""
+        and max_length: the file's own, if it says them. columns: 1 for a model of single texts, 2 for one of pairs, or
+        the names of the texts; None takes either. threads: default $OMP_NUM_THREADS, as of torch, else all cores (two
+        processes that both spin on all of them run at a fraction of their speed)."""
         threads = default_threads() if threads is None else threads
         if not isinstance(threads, (int, np.integer)) or threads < 1:
             raise RunnerError(f"threads must be a whole number, 1 or more, got {threads!r}")
-        self.path, self.threads, self.columns = Path(path), int(threads), columns
+        self.path, self.threads = Path(path), int(threads)
+        self.names = () if columns is None or isinstance(columns, int) else tuple(columns)
+        self.columns = len(self.names) or columns
         if not self.path.is_file():
             raise RunnerError(f"no model file {self.path.name} in {self.path.parent}: export one first")
         try:
@@ -135,16 +137,17 @@ class Runner:
             raise RunnerError(f"{self.path.name} knows one segment, and these are pairs of texts: give single texts")
         return self._run({name: np.ascontiguousarray(batch[name], np.int64) for name in INPUTS})
 
-    def encode(self, texts: Sequence, *, truncate: bool = True):
-        """Texts, or pairs of texts, as `Encoded`. Warns how many were cut, or with truncate=False raises."""
+    def encode(self, texts, *, truncate: bool = True):
+        """Texts, or pairs of texts (what holds them: see `predict`), as `Encoded`. Warns how many were cut, or with
+        truncate=False raises."""
         import pandas as pd
 
         from seo_core.data import encode
 
         if self.tokenizer is None:
             raise RunnerError("this runner has no tokenizer: pass tokenizer=path/to/tokenizer.json")
-        pairs = _columns(texts)
-        if self.columns and len(texts) and len(pairs) != self.columns:
+        pairs = _columns(texts, self.columns, self.names)
+        if self.columns and len(pairs) != self.columns:
             raise RunnerError(_OTHER_COLUMNS[self.columns])
         columns = [f"text {i}" for i in range(len(pairs))]
         frame = pd.DataFrame(dict(zip(columns, pairs, strict=True)), dtype=object)
@@ -163,14 +166,16 @@ class Runner:
                 warnings.warn(f"{said} and were cut, the longer text of a pair first", stacklevel=3)
         return encoded
 
-    def predict(self, texts: Sequence, *, batch_size: int = 32, truncate: bool = True) -> list[str]:
-        """The label of each text or pair of texts (class numbers where the file names none)."""
-        if len(texts) == 0:
-            return []
+    def predict(self, texts, *, batch_size: int = 32, truncate: bool = True) -> list[str]:
+        """The label of each text or pair of texts (class numbers where the file names none).
+
+        texts: one text; one pair, as a tuple; a list, generator or other iterable of texts or of pairs; or a DataFrame
+        with the texts' columns. Raises RunnerError that names the row, from 1, which is no text or pair.
+        """
         classes = self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size).argmax(1)
         return [self.labels[c] if self.labels else str(c) for c in classes]
 
-    def probabilities(self, texts: Sequence, *, batch_size: int = 32, truncate: bool = True) -> np.ndarray:
+    def probabilities(self, texts, *, batch_size: int = 32, truncate: bool = True) -> np.ndarray:
         """(n, k) probabilities of the labels, in the order of `labels`."""
         return softmax(self.logits(self.encode(texts, truncate=truncate), batch_size=batch_size))
 
@@ -235,13 +240,26 @@ def runner(path: str | Path, runtime: str = "onnxruntime", **options) -> Runner:
     return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, **options)
 
 
-def _columns(texts: Sequence) -> list[list[str]]:
-    """One list of texts, or two, from texts or pairs; RunnerError for anything else."""
-    if isinstance(texts, str):
-        raise RunnerError("texts must be a list of texts or of pairs, not one text: put it into a list")
-    if all(isinstance(t, str) for t in texts):
-        return [list(texts)]
-    pairs = [tuple(t) if isinstance(t, (tuple, list)) else t for t in texts]
-    if not all(isinstance(p, tuple) and len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs):
-        raise RunnerError("texts must be all single texts, or all pairs (text, text)")
-    return [list(column) for column in zip(*pairs, strict=True)]
+def _columns(texts, count: int | None, names: Sequence[str]) -> list[list[str]]:
+    """One list of texts, or two, from what holds them (see `Runner.predict`); RunnerError names the row that is none.
+
+    count: of the texts that the model reads, None for either. names: of its columns, where it has some.
+    """
+    if hasattr(texts, "columns"):  # a DataFrame
+        taken = list(names) if names and set(names) <= set(texts.columns) else list(texts.columns)
+        if len(taken) != (count or min(len(taken), 2)):
+            raise RunnerError(f"the frame has the columns {', '.join(map(str, taken))}, and this model reads "
+                              f"{' and '.join(names) or count or 'one text or two'}: rename them, or give these alone")
+        texts = texts[taken].itertuples(index=False, name=None)
+    elif isinstance(texts, str) or (count == 2 and isinstance(texts, tuple) and [*map(type, texts)] == [str, str]):
+        texts = [texts]
+    rows = [tuple(row) if isinstance(row, (tuple, list)) else (row,) for row in texts]
+    for number, row in enumerate(rows, 1):
+        wrong = next((type(text).__name__ for text in row if not isinstance(text, str)), None)
+        if wrong or len(row) > 2 or len(row) != len(rows[0]):
+            raise RunnerError(f"row {number} is {f'{wrong}, no text' if wrong else f'of {len(row)} texts'}: give all "
+                              "single texts, or all pairs (text, text)")
+        if any("\ud800" <= letter <= "\udfff" for text in row if not text.isascii() for letter in text):
+            raise RunnerError(f"row {number} holds half of a surrogate pair, which is no character: read the text "
+                              "again as UTF-8")
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count or 1)]

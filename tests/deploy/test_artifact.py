@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -203,11 +204,28 @@ def test_long_texts_are_cut_and_that_is_said(folder):
     found.predict([exactly], truncate=False)
 
 
-@pytest.mark.parametrize("texts, message", [("one text", "put it into a list"), ([("a", "b", "c")], "all pairs"),
-                                            (["a", ("b", "c")], "all pairs"), ([1, 2], "all pairs")])
+@pytest.mark.parametrize("texts, message", [
+    ("one text", "reads pairs of texts, and single ones were given"), ([("a", "b", "c")], "row 1 is of 3.*all pairs"),
+    (["a", ("b", "c")], "row 2 is of 2 texts.*all pairs"), ([1, 2], "row 1 is int, no text.*all pairs"),
+    ([("a", "b"), ("c", None)], "row 2 is NoneType, no text"), ([("a", "b"), ("c", float("nan"))], "row 2 is float"),
+    ([("a", "b"), ("c", "d\ud800")], "row 2 holds half of a surrogate pair"),
+    (pd.DataFrame({"premise": ["a"], "other": ["b"], "more": ["c"]}), "columns premise, other, more.*premise and"),
+    (pd.DataFrame({"premise": ["a"]}), "columns premise, and this model reads premise and hypothesis")])
 def test_what_is_no_text_is_refused(folder, texts, message):
     with pytest.raises(RuntimeError, match=message):
         seo_core.load(folder).predict(texts)
+
+
+def test_texts_come_in_whatever_holds_them(folder):
+    model = seo_core.load(folder)
+    expected = model.predict(PAIRS)
+    frame = pd.DataFrame(PAIRS, columns=["premise", "hypothesis"])
+    assert expected == model.predict(iter(PAIRS)) == model.predict([list(pair) for pair in PAIRS])
+    assert expected == model.predict(frame) == model.predict(frame[["hypothesis", "premise"]].assign(label=0))
+    assert expected == model.predict(frame.rename(columns={"premise": "a", "hypothesis": "b"}))
+    assert model.predict(PAIRS[0]) == expected[:1] and model.predict([]) == model.predict(frame[:0]) == []
+    assert model.probabilities(iter(PAIRS)).shape == (len(PAIRS), 3)
+
 
 
 def test_pieces_that_do_not_fit_leave_no_artifact(model, tokenizer, toy_pairs, tmp_path, monkeypatch):
