@@ -27,6 +27,7 @@ def pytest_configure(config):
     global _scratch
     if config.getoption("--nbval", default=False) and not config.getoption("numprocesses", default=None):
         _scratch = tempfile.mkdtemp(prefix="book-")
+        os.environ["SEO_PROGRESS_SECONDS"] = "inf"  # a slow machine's lines are no difference between outputs
         os.environ["SEO_BOOK"] = str(scratch_book(ROOT, Path(_scratch)))
         paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -29,6 +31,9 @@ from seo_core.evaluation import classification_metrics, peak_memory_bytes, predi
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
+
+CHECKPOINT_SECONDS = 60  # what a kill may cost at most, whatever the speed
+PROGRESS_SECONDS = float(os.environ.get("SEO_PROGRESS_SECONDS", 30))  # between two lines of a training; inf: none
 
 
 class TrainingError(RuntimeError):
@@ -114,8 +119,9 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     (a `fastpath.Collect`), the inner states that it asks for are in batch["states"], and token ids and masks in
     batch["inputs"]. A label of −1 is none: such rows do not count in train_accuracy. A callback is called as
     `callback(event, state)` with event "start", "step", "evaluation" or "end"; a true return value after a step or an
-    evaluation stops training. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps and on
-    interruption, and a second call goes on where the first one was, to the very same weights.
+    evaluation stops training. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps, at least
+    every CHECKPOINT_SECONDS, and on interruption, and a second call goes on where the first one was, to the very same
+    weights. progress: a bar on a terminal, else a line on stderr every PROGRESS_SECONDS at most.
 
     Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
     ModelError for texts that the network cannot read."""
@@ -205,8 +211,6 @@ class _Run:
 
 
 def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> TrainingResult:
-    from tqdm.auto import tqdm
-
     state, config = run.state, run.config
     rank, world = run.accelerator.process_index, run.accelerator.num_processes
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
@@ -214,8 +218,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     reset_peak_memory()
     elsewhere = OtherLoad()
     _call(callbacks, "start", state)
-    bar = tqdm(total=state.steps, initial=state.step, desc="train", unit="batch",
-               disable=not progress or rank != 0, mininterval=1.0)
+    watch, saved = _Watch(run, progress and rank == 0), time.monotonic()
     try:
         while state.step < state.steps and not state.result.stopped:
             epoch, position = divmod(state.step, run.per_epoch)
@@ -227,15 +230,15 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
                 _account(run, train, rows, state.loss, int(hits) * world)
-                bar.update()
-                bar.set_postfix_str(f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s",
-                                    refresh=False)
+                watch.step(state)
                 stop = _call(callbacks, "step", state)
                 if (state.step - 1) % run.per_epoch + 1 in marks:
                     _evaluate(run, development)
                     stop = _call(callbacks, "evaluation", state) or stop
-                if checkpoint and (state.step % config.checkpoint_every == 0 or state.step == state.steps or stop):
+                due = state.step % config.checkpoint_every == 0 or time.monotonic() - saved >= CHECKPOINT_SECONDS
+                if checkpoint and (due or state.step == state.steps or stop):
                     checkpoint.save(run)
+                    saved = time.monotonic()
                 if stop:
                     state.result.stopped = True
                     break
@@ -244,7 +247,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
             checkpoint.save(run)
         raise
     finally:
-        bar.close()
+        watch.bar.close()
     state.result.metrics.update(
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
         examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
@@ -253,6 +256,34 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
     return state.result
+
+
+class _Watch:
+    """Where a training is: a bar on a terminal, else (in a log, a notebook) a line every PROGRESS_SECONDS at most."""
+
+    def __init__(self, run: _Run, shown: bool):
+        from tqdm import tqdm
+
+        slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
+        self.how = (f"{'bf16' if run.dtype == torch.bfloat16 else 'fp32'} on {torch.get_num_threads()} threads"
+                    + (": no bf16 here, about five times slower" if slow else ""))
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(total=run.state.steps, initial=run.state.step, desc=f"train, {self.how}", unit="batch",
+                        disable=not (shown and terminal), mininterval=1.0, leave=False)
+        self.lines, self.first = shown and not terminal, run.state.step
+        self.began = self.told = time.monotonic()
+
+    def step(self, state: TrainingState) -> None:
+        """After a step."""
+        now, speed = time.monotonic(), f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s"
+        self.bar.update()
+        self.bar.set_postfix_str(speed, refresh=False)
+        if self.lines and now - self.told >= PROGRESS_SECONDS:
+            left = (now - self.began) / (state.step - self.first) * (state.steps - state.step)
+            how = f" ({self.how})" if self.told == self.began else ""  # once
+            print(f"training{how}: step {state.step} of {state.steps}, {speed}, {left / 60:.1f} min left",
+                  file=sys.stderr, flush=True)
+            self.told = now
 
 
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:

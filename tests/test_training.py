@@ -1,6 +1,7 @@
 """The training loop: it learns, its batches are a partition, and a resumed run ends at the same weights."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seo_core import load_settings
+from seo_core import load_settings, training
 from seo_core.training import (
     Checkpoint,
     TrainingConfig,
@@ -95,6 +96,39 @@ def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fa
     _assert_same(_weights(whole), _weights(resumed))
     assert result.series == expected.series
     assert result.metrics["train_examples"] == expected.metrics["train_examples"]
+
+
+@pytest.mark.trains
+def test_what_a_killed_run_has_done_is_kept_by_time_however_slow_a_step_is(tiny_bert, toy_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    pairs, config = toy_pairs(76), replace(CONFIG, checkpoint_every=10_000)
+    whole = tiny_bert()
+    fit(whole, pairs, config=config, progress=False)
+
+    def die(event, state):
+        if event == "step" and state.step == 5:
+            raise RuntimeError("killed")  # nothing is saved on the way out
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(tiny_bert(), pairs, config=config, progress=False, callbacks=[die], checkpoint_dir=tmp_path)
+    resumed, steps = tiny_bert(seed=9), []
+    fit(resumed, pairs, config=config, progress=False, checkpoint_dir=tmp_path,
+        callbacks=[lambda event, state: event == "step" and steps.append(state.step) and None])
+    assert steps[0] == 5
+    _assert_same(_weights(whole), _weights(resumed))
+
+
+@pytest.mark.trains
+def test_a_log_has_a_line_of_progress_now_and_then_and_the_first_says_how(tiny_bert, toy_pairs, monkeypatch, capsys):
+    monkeypatch.setattr(training, "PROGRESS_SECONDS", 0)
+    fit(tiny_bert(), toy_pairs(76), config=CONFIG)
+    out, err = capsys.readouterr()
+    lines, form = err.splitlines(), r"training.*: step \d+ of \d+, loss [\d.]+, \d+ examples/s, [\d.]+ min left$"
+    assert out == "" and all(re.match(form, line) for line in lines)
+    assert re.match(r"training \((bf16|fp32) on \d+ threads.*\): step 1 ", lines[0]) and "threads" not in lines[1]
+    monkeypatch.setattr(training, "PROGRESS_SECONDS", 30)
+    fit(tiny_bert(), toy_pairs(76), config=CONFIG)
+    assert capsys.readouterr().err == ""
 
 
 _SCRIPT = """

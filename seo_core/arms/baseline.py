@@ -24,5 +24,5 @@ def fine_tuned(lab: Lab, recipe: None) -> Made:
 
     model = lab.network()
     trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
-                  checkpoint_dir=checkpoint(lab), progress=False)
+                  checkpoint_dir=checkpoint(lab))
     return Made(model, trained.metrics, trained.series)

@@ -46,5 +46,5 @@ class Work:
 
     def fit(self, model, epochs: int, loss, folder: Path, *, rows=slice(None), callbacks=()) -> training.TrainingResult:
         """Trains in place on the pairs at `rows`, with a checkpoint in `folder`."""
-        return training.fit(model, self.train.take(rows), config=self.config(epochs=epochs), loss=loss, progress=False,
+        return training.fit(model, self.train.take(rows), config=self.config(epochs=epochs), loss=loss,
                             development=self.lab.encoded("acceptance"), callbacks=callbacks, checkpoint_dir=folder)

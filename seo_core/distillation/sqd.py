@@ -145,7 +145,7 @@ class SynergisticQuantizationDistillation:
         self.config = config or SQDConfig()
 
     def __call__(self, student, train, targets: np.ndarray, *, training, text=None, teacher=None, tokenizers=None,
-                 development=None, checkpoint_dir: str | Path | None = None, progress: bool = False) -> SQDResult:
+                 development=None, checkpoint_dir: str | Path | None = None, progress: bool = True) -> SQDResult:
         """Trains `student` in place on `train` and returns it, its scales and the trace.
 
         targets (n, k): the teacher's logits on `train` (`cached_logits`). training: TrainingConfig. text: an Encoded

@@ -266,7 +266,7 @@ class Lab:
         model = self.network(folder)
         if self.quick and start != "scratch":
             freeze_below(model, QUICK_DEPTH)
-        trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss, progress=False,
+        trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
                       development=self.encoded("acceptance") if len(rows) >= CURVE_FROM else None,
                       callbacks=[watch] if watch else [])
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}

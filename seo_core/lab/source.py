@@ -53,7 +53,7 @@ def source_model(settings: RunSettings) -> Path:
         checkpoint = checkpoint_folder(settings, "source")
         if settings.profile == "quick":
             freeze_below(model, QUICK_DEPTH)
-        fit(model, train, config=TrainingConfig.from_settings(settings), progress=False,
+        fit(model, train, config=TrainingConfig.from_settings(settings),
             checkpoint_dir=None if settings.profile == "quick" else checkpoint)  # it takes as long as ten steps
         save(model, tokenizer, folder)
         discard_checkpoint(checkpoint)

@@ -257,7 +257,7 @@ class _Run:
         config = replace(self.training, learning_rate=rate, epochs=epochs, seed=self.config.seed * 1000 + number)
         loss = self.loss(candidate, rows) if self.loss else classification_loss
         folder = self.folder / f"training-{number}" if self.folder else None
-        fit(candidate, self.train.take(rows), config=config, loss=loss, checkpoint_dir=folder, progress=False)
+        fit(candidate, self.train.take(rows), config=config, loss=loss, checkpoint_dir=folder)
 
     # -----------------------------------------------------------------------------------------
     # Snapshots

@@ -203,7 +203,7 @@ def progress(notebook: dict) -> str:
     """How far papermill is in a notebook that it saved on the way: "cell 7 of 20, <last printed line>"."""
     cells = notebook.get("cells", [])
     done = sum(c["metadata"].get("papermill", {}).get("status") == "completed" for c in cells)
-    printed = [line for c in cells for o in c.get("outputs", []) if o.get("name") == "stdout"
+    printed = [line for c in cells for o in c.get("outputs", []) if o.get("name") in ("stdout", "stderr")
                for line in "".join(o["text"]).splitlines() if line.strip()]
     cell = f"cell {min(done + 1, len(cells))} of {len(cells)}"
     return f"{cell}, {printed[-1].strip()[:60]}" if printed else cell
