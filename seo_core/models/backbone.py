@@ -262,10 +262,10 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
                 raise ModelError("the network cannot be saved: some of its layers share their weights "
                                  f"({first_line(error)}). Give each layer its own copy (copy.deepcopy), or a model "
                                  "class that ties them by its configuration") from None
-        if model.config.model_type == "compact_bert":
-            (partial / "README.md").write_text(_CARD, encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
+            if model.config.model_type == "compact_bert":  # whoever is given it must know
+                (partial / "README.md").write_text(_CARD, encoding="utf-8")
         if also is not None:
             also(partial)
     return Path(folder)
