@@ -21,13 +21,13 @@ OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the pr
 
 
 def plan(settings, *, rounds: int = 0) -> dict[str, int]:
-    """How much each part of the benchmark runs: examples a turn, and rounds. `quick` shows that it works, in seconds.
-    Else: enough pairs for the accuracies to be compared, a few dozen steps for each ablation, and ten batches for the
-    stock Trainer, which is more than ten times slower."""
+    """How much each part of the benchmark runs: examples a turn, and rounds. `quick` shows that it works, in seconds,
+    with the first two layers. Else: enough pairs for the accuracies to be compared, a few dozen steps for each
+    ablation, and ten batches for the stock Trainer, which is more than ten times slower."""
     if settings.profile == "quick":
         small = 8 * settings.batch_size
         return {"rounds": rounds or 1, "accuracy_pairs": 2 * small, "development_pairs": settings.development_rows,
-                "ablation_pairs": small, "stock_pairs": 4 * settings.batch_size}
+                "ablation_pairs": small, "stock_pairs": 4 * settings.batch_size, "layers": 2}
     return {"rounds": rounds or 3, "accuracy_pairs": 16_000, "development_pairs": 8_000,
             "ablation_pairs": 60 * settings.batch_size, "stock_pairs": 10 * settings.batch_size}
 
@@ -37,14 +37,16 @@ def contest(settings, plan: dict) -> Outcome:
     import pandas as pd
 
     from seo_core.data import encode, prepare
-    from seo_core.models.backbone import load_backbone, model_info
+    from seo_core.models.backbone import backbone_config, load_backbone, model_info
     from seo_core.training import TrainingConfig
 
+    have = settings.layers or backbone_config(settings.model).num_hidden_layers
+    make = dict(model=settings.model, layers=min(plan.get("layers", have), have))
     task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
-    network, tokenizer = load_backbone(settings.model, layers=settings.layers)
+    network, tokenizer = load_backbone(**make)
     train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
                           for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
-    config, make = TrainingConfig.from_settings(settings, epochs=1), dict(model=settings.model, layers=settings.layers)
+    config = TrainingConfig.from_settings(settings, epochs=1)
     tricks = ablation(train.take(range(plan["ablation_pairs"])), config, **make)
     loops = {"Trainer, tuned": trainer_contestant(train, config, tokenizer, development=development, **make),
              "seo_core": fit_contestant(train, config, development=development, **make),
