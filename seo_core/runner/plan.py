@@ -97,6 +97,7 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
         with bar.external_write_mode(sys.stdout):
             say(f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}")
 
+    jobs = min(jobs, max(1, len(batch)))  # a chapter on its own has all cores
     work = _Batch(manifest, options, Tree(manifest.folder, options.profile), batch, jobs, force, tell)
     _make_kernel(work.tree)
     try:

@@ -18,6 +18,7 @@ import minibook
 import pytest
 from minibook import cli
 
+from seo_core.machine import cores
 from seo_core.run import main
 
 
@@ -107,6 +108,16 @@ def test_only_what_changed_is_run_again(built):
     assert "numbers seed 0: running … (no records of numbers)" in done.stdout and record.is_file()
     done = cli("chapter", "numbers", "--force", cwd=book, check=0)
     assert "numbers seed 0: running … (asked for)" in done.stdout
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("words", "share"), [(["chapter", "numbers"], False), (["book", "--no-render"], True)])
+def test_chapters_side_by_side_share_the_cores_and_one_alone_has_all(book, monkeypatch, words, share):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    edit(book, "numbers", "value = 1000", "import torch; print('threads', torch.get_num_threads()); value = 1000")
+    cli(*words, cwd=book, check=0)
+    threads = max(1, cores() // 2) if share and cores() > 1 else cores()
+    assert f"threads {threads}" in text_of(book.joinpath("_build/run/quick/seeds/0/notebooks/numbers.ipynb"))
 
 
 @pytest.mark.kernel
