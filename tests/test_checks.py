@@ -30,7 +30,8 @@ class Config:
 @pytest.mark.parametrize("good", [
     {}, {"epochs": np.int64(2)}, {"layers": 2}, {"rate": 1}, {"dropout": 0}, {"kept": 1}, {"rate": np.float32(0.5)}])
 def test_what_is_within_its_bounds_passes(good):
-    Config(**good)
+    config = Config(**good)
+    assert {name: getattr(config, name) for name in good} == good
 
 
 @pytest.mark.parametrize(("bad", "words"), [

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from one_error import error
 
-from seo_core.data import DataError, development, generate, load_nli, load_task, subsample
+from seo_core.data import development, generate, load_nli, load_task, subsample
 
 GOOD = [
     ("A dog runs in the park.", "An animal runs.", 0),
@@ -23,18 +24,6 @@ def good():
     return pd.DataFrame(GOOD * 4, columns=COLUMNS).assign(
         premise=lambda f: [f"{p} Number {i}." for i, p in enumerate(f["premise"])]
     )
-
-
-def error(call, *words):
-    """The one message of the DataError that `call` raises, holding all of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    message = str(caught.value)
-    assert caught.value.__cause__ is None  # one error, not a chain of them
-    for word in words:
-        assert word in message, f"{word!r} not in: {message}"
-    assert len(message) < 700 and "\n" not in message.strip()
-    return message
 
 
 def test_missing_file_and_folder(tmp_path):
