@@ -60,6 +60,7 @@ class Recipe:
     alpha_high: float = 4.0
     error: float = at_least(0, default=1.0)  # weight of the quantisation error, of sqd
     embedding_bits: int = 8  # of what is exported: 32 | 8 | 4
+    weight_bits: int = 8  # of its linear maps: 8, or 7, which says the same on every CPU
     calibration_rows: int = 512  # training texts that give the first ranges
 
     def __post_init__(self):
@@ -89,7 +90,8 @@ def last_stage(recipe: Recipe) -> DistillationConfig:
 
 def calibration(recipe: Recipe) -> CalibrationConfig:
     """How first ranges are chosen: by least squared error, on all of the texts given."""
-    return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits)
+    return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits,
+                             weight_bits=recipe.weight_bits)
 
 
 def joint(recipe: Recipe) -> SQDConfig:
@@ -199,7 +201,8 @@ def integers(lab: Lab, model, trace: dict) -> Made:
     """A network with step sizes as its exported file, which is evaluated, weighed and kept beside the weights; metrics:
     size_bytes, and on the texts of `Lab.comparison` agreement and max_logit_difference with what was trained."""
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length,
+                          weight_bits=scales.weight_bits)
     made, run = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales),
                          save=lambda folder, also: qat.save(model, lab.tokenizer, folder, also=also))
     same = parity(model, run, lab.comparison())
@@ -243,6 +246,8 @@ _JOINT = {
     # as many weights as `sqd-tiny`, but picked by importance out of all layers
     "sqd-taylor-80": replace(PRUNED, pruned="taylor-80", epochs=3, vocabulary=8_000),
 }
+# what is given away: the same, with weights that say the same on every CPU
+_JOINT |= {f"{name}-7bit": replace(_JOINT[name], weight_bits=7) for name in ("sqd-taylor-65", "sqd-taylor-80")}
 _stages = ("-first", "-last", "-join")
 
 

@@ -22,7 +22,7 @@ from seo_core.lab.source import source_task
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, library_export, parity
 from seo_core.quantization.calibration import METHODS
 from seo_core.quantization.export import PRECISIONS
-from seo_core.quantization.scheme import EMBEDDING_BITS
+from seo_core.quantization.scheme import EMBEDDING_BITS, WEIGHT_BITS
 from seo_core.quantization.vocabulary import token_counts, trim, unknown_rates
 
 QUICK_ROWS = 64  # calibration texts under `quick`
@@ -39,6 +39,7 @@ class Recipe:
     precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
     per_channel: bool = True
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of ours
+    weight_bits: int = one_of(WEIGHT_BITS, default=8)  # of ours: as the library has them, or 7, which cannot saturate
     method: str = one_of(METHODS, default="mse")  # of static ranges
     vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
     calibration_rows: int = at_least(1, default=512)  # training texts that give the ranges
@@ -96,7 +97,7 @@ def export(lab: Lab, model, recipe: Recipe, path: Path) -> None:
     if recipe.route != "ours":
         library_export(model, path, int8=recipe.precision != "fp32", fuse=recipe.route == "fused")
         return
-    same = {"per_channel": recipe.per_channel, "embedding_bits": recipe.embedding_bits}
+    same = {name: getattr(recipe, name) for name in ("per_channel", "embedding_bits", "weight_bits")}
     scales = None
     if recipe.precision == "int8-static":
         config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, **same)

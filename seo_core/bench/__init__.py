@@ -20,7 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = {name: f"seo_core.bench.{name}" for name in ("training", "augmentation", "selection", "inference")}
+BENCHES = {name: f"seo_core.bench.{name}" for name in ("training", "augmentation", "selection", "inference",
+                                                       "saturation")}
 
 
 def benchmark(name: str):

@@ -235,12 +235,15 @@ def _readme(folder: Path, card: Card) -> str:
     rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in names]
     rows += [("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " "))]
     export = config["export"]
-    how = [f"exported as {export['precision']}, word table of {export['embedding_bits']} bits"] if export else []
+    bits = export.get("weight_bits", 8)
+    weights = "" if export.get("precision") == "fp32" else f", weights of {bits} bits"
+    how = [f"exported as {export['precision']}{weights}, word table of {export['embedding_bits']} bits"] * bool(export)
     cut = f"Texts of more than {config['max_length']} tokens are cut, the longer text of a pair first."
     lists = {"made": (*card.made, *how), "data": card.data or ("not stated",),
              "limits": (*card.limits, *_WORDS["limits"], cut)}
     return _WORDS["card"].format(
-        name=card.name, task=card.task, labels=", ".join(config["labels"]), licence=card.licence, recipe=RECIPE,
+        name=card.name, task=card.task, overflow=_WORDS["overflow"][bits],
+        labels=", ".join(config["labels"]), licence=card.licence, recipe=RECIPE,
         rows="\n".join(f"| {title} | {value} |" for title, value in rows), commit=config["commit"],
         machine=f"Times on {card.machine}. They are those of that machine only.\n\n" if card.machine else "",
         **{name: "\n".join(f"- {line}" for line in lines) for name, lines in lists.items()})

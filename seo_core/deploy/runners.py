@@ -8,8 +8,9 @@ The number of threads is fixed when the runner is made. Batches hold texts of li
 padding; the answer comes in the order of the question. A text with more tokens than the file has positions is cut,
 the longer text of a pair first, and a warning says how many were; with truncate=False it is an error.
 
-On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 16 bits and can overflow; ONNX Runtime is
-told to use the slower exact one there (`session.x64quantprecision`), so that a file says the same everywhere.
+On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 16 bits and can overflow with weights of
+8 bits. For a file that does not say that its weights have 7 (see `seo_core.quantization.scheme`), ONNX Runtime is told
+to use the slower exact product there (`session.x64quantprecision`), so that any file says the same everywhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -191,11 +193,14 @@ class OnnxRunner(Runner):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = 3
-        if not cpu_support()["vnni"]:
+        session = partial(onnxruntime.InferenceSession, str(self.path), options, providers=["CPUExecutionProvider"])
+        self.session = session()
+        about = self.session.get_modelmeta().custom_metadata_map
+        if not cpu_support()["vnni"] and (self._said(about, "export", dict) or {}).get("weight_bits") != 7:
             options.add_session_config_entry("session.x64quantprecision", "1")
-        self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+            self.session = session()
         self._names = [i.name for i in self.session.get_inputs()]
-        return self.session.get_modelmeta().custom_metadata_map, self.session.get_outputs()[0].shape
+        return about, self.session.get_outputs()[0].shape
 
     def _run(self, batch):
         return self.session.run(None, {name: batch[name] for name in self._names})[0]

@@ -30,7 +30,7 @@ from seo_core.checks import above, at_least, check, one_of
 from seo_core.models.backbone import check_fits, mode
 from seo_core.quantization import scheme
 from seo_core.quantization.export import check_classifier
-from seo_core.quantization.scheme import EMBEDDING_BITS, QuantizationError, Scales, linear_maps, reader
+from seo_core.quantization.scheme import EMBEDDING_BITS, WEIGHT_BITS, QuantizationError, Scales, linear_maps, reader
 
 METHODS = ("minmax", "percentile", "mse")
 BINS = 2048  # of the histogram that percentile and mse look at: a 2048th of the range is an eighth of a step
@@ -46,6 +46,7 @@ class CalibrationConfig:
     batch_size: int = at_least(1, default=32)
     per_channel: bool = True  # weight scales; False: one per matrix, for comparison
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
+    weight_bits: int = one_of(WEIGHT_BITS, default=7)  # of the linear maps: 7 cannot saturate on any CPU
 
     def __post_init__(self):
         check(self, QuantizationError)
@@ -81,10 +82,10 @@ def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales
         choose = _percentile_range if config.method == "percentile" else _mse_range
         ranges |= {name: choose(found.numpy(), *ranges[name], config) for name, found in counts.items()}
     scale = scheme.weight_scales if config.per_channel else scheme.tensor_scale
-    weights = {name: scale(module.weight.detach().float().cpu().numpy())
+    weights = {name: scale(module.weight.detach().float().cpu().numpy(), config.weight_bits)
                for name, module in linear_maps(model).items()}
     return Scales({name: scheme.activation_parameters(low, high) for name, (low, high) in ranges.items()}, weights,
-                  config.embedding_bits)
+                  config.embedding_bits, config.weight_bits)
 
 
 def observed_maps(model) -> dict[str, bool]:
@@ -163,7 +164,8 @@ class Emulated(nn.Module):
             words.weight.copy_(scheme.quantized_table(words.weight.detach().float(), scales.embedding_bits))
             for name, module in linear_maps(self.network).items():
                 steps = scales.steps_of(name, module.weight.detach())
-                module.weight.copy_(scheme.dequantize_weight(scheme.quantize_weight(module.weight, steps), steps))
+                q = scheme.quantize_weight(module.weight, steps, scales.weight_bits)
+                module.weight.copy_(scheme.dequantize_weight(q, steps))
                 module.register_forward_pre_hook(partial(_through, *scales.range_of(name)))
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):

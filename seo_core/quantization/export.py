@@ -64,6 +64,7 @@ class ExportConfig:
     operators: str = one_of(OPERATORS, default="onnxruntime")  # onnxruntime (fused) | standard (any runtime)
     max_length: int | None = None  # positions kept in the file, 1.5 kB each at hidden size 384; None: all
     first_token_only: bool = True  # last layer; False only to measure what it saves
+    weight_bits: int = one_of(scheme.WEIGHT_BITS, default=7)  # of the linear maps; 8 saturates on CPUs without VNNI
 
     def __post_init__(self):
         check(self, QuantizationError)
@@ -219,6 +220,9 @@ def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[s
         if scales.embedding_bits != config.embedding_bits:
             raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks "
                                     f"for {config.embedding_bits}: give both the same embedding_bits")
+        if scales.weight_bits != config.weight_bits:
+            raise QuantizationError(f"the scales are for weights of {scales.weight_bits} bits, the export asks for "
+                                    f"{config.weight_bits}: give both the same weight_bits")
         for name in linear_maps(model):
             scales.range_of(name)
     return weights, wanted or have
@@ -385,8 +389,10 @@ def _linear(g: _Graph, name: str, x: str, read: tuple[str, str, str] | None = No
     bias = g.constant(f"{name}.bias", bias)
     if g.config.precision == "fp32":
         return g("Add", g("MatMul", x, g.constant(f"{name}.weight", np.float32(factor) * weight.T)), bias)
-    steps = (g.scales or Scales()).steps_of(name, weight, None if g.config.per_channel else scheme.tensor_scale)
-    w = g.constant(f"{name}.weight", scheme.quantize_weight(weight, steps).T)  # int8 (in, out)
+    bits = g.config.weight_bits
+    steps = (g.scales or Scales(weight_bits=bits)).steps_of(
+        name, weight, None if g.config.per_channel else scheme.tensor_scale)
+    w = g.constant(f"{name}.weight", scheme.quantize_weight(weight, steps, bits).T)  # int8 (in, out)
     scale = g.constant(f"{name}.scale", np.float32(factor) * steps)
     q, step, zero = read or _quantized(g, name, x)
     if g.fused:

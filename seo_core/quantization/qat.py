@@ -7,7 +7,7 @@
 
 Every quantised linear map computes what `seo_core.quantization.scheme` says, with x (…, in) and weight w (out, in):
 
-    q_x = clip(round(x / s_x) + z, 0, 255)      q_w = clip(round(w / s_w), −127, 127)
+    q_x = clip(round(x / s_x) + z, 0, 255)      q_w = clip(round(w / s_w), −m, m)
     y   = s_x s_w Σ (q_x − z) q_w + b
 
 Learned step sizes (Esser et al. 2020, LSQ; the zero point as in Bhalgat et al. 2020, LSQ+). Rounding is flat, so its
@@ -17,10 +17,10 @@ gradient is taken straight through (Bengio et al. 2013). With x̂ = s (q − z) 
     ∂L/∂s = Σ g · (q − z − x/s inside; −z below; 255 − z above) / √(n · 255)              LSQ, eq. 3 and section 2.2
     ∂L/∂z = Σ g · (0 inside; −s outside) / √(n · 255)
 
-and likewise for the weights with z = 0 and 127, per output channel; n is the number of values that share the step
-(of an activation: its units). AdamW moves a parameter by about the learning rate whatever its gradient's size, and a
-step of 1e-3 must not move by 1e-4 at a time: what is learned is log s, so that moves are relative (Jain et al. 2020),
-and z as a share of 255.
+and likewise for the weights with z = 0 and m (of `scheme`: 127 or 64), per output channel; n is the number of values
+that share the step (of an activation: its units). AdamW moves a parameter by about the learning rate whatever its
+gradient's size, and a step of 1e-3 must not move by 1e-4 at a time: what is learned is log s, so that moves are
+relative (Jain et al. 2020), and z as a share of 255.
 
 The sums are over integers of at most 2⁸, which bf16 holds exactly; both sides enter the product as integers and the
 result is scaled once. So in bf16 the quotient x / s, and what lies between the linear maps, is coarser than in the
@@ -51,23 +51,24 @@ class IntegerLinear(torch.autograd.Function):
     from its value, |q − x/s| > 1/2 meaning that it was clipped."""
 
     @staticmethod
-    def forward(ctx, x, scale, zero, weight, weight_scale, bias):
+    def forward(ctx, x, scale, zero, weight, weight_scale, bias, weight_max=WEIGHT_MAX[8]):
         """x (…, in), scale and zero scalars, weight (out, in), weight_scale (out,), bias (out,) -> (…, out) as x."""
         z = float(zero.round())
         v = x / scale
         q = v.round().clamp_(-z, ACTIVATION_MAX - z)  # q − z of the text: integers in [−255, 255]
         r = weight / weight_scale[:, None]
-        q_w = r.round().clamp_(-WEIGHT_MAX, WEIGHT_MAX)
+        q_w = r.round().clamp_(-weight_max, weight_max)
         integers_w = q_w.to(x.dtype)
         off, off_w = v.neg_().add_(q), r.neg_().add_(q_w).to(x.dtype)
+        ctx.weight_max = weight_max
         ctx.save_for_backward(q, off, integers_w, off_w, scale, weight_scale)
         return torch.addcmul(bias.to(x.dtype), F.linear(q, integers_w), (scale * weight_scale).to(x.dtype))
 
     @staticmethod
     def backward(ctx, g):
-        """g (…, out) -> gradients of all six inputs."""
+        """g (…, out) -> gradients of the six tensors."""
         q, off, q_w, off_w, scale, weight_scale = ctx.saved_tensors
-        root = (q.shape[-1] * ACTIVATION_MAX) ** 0.5, (q.shape[-1] * WEIGHT_MAX) ** 0.5
+        root = (q.shape[-1] * ACTIVATION_MAX) ** 0.5, (q.shape[-1] * ctx.weight_max) ** 0.5
         g_x = (g * weight_scale.to(g.dtype)) @ q_w  # (…, in): ∂L/∂x̂
         g_in = g_x * off.abs().le_(0.5)  # of what was not clipped
         g_out = g_x - g_in
@@ -77,7 +78,7 @@ class IntegerLinear(torch.autograd.Function):
         g_w_in = g_w * off_w.abs().le_(0.5)
         g_weight_scale = scale * ((g_w_in * off_w).sum(1) + ((g_w - g_w_in) * q_w).sum(1)).float()
         return (g_in, g_scale / root[0], g_zero / root[0], g_w_in.float() * scale, g_weight_scale / root[1],
-                g.flatten(0, -2).sum(0).float())
+                g.flatten(0, -2).sum(0).float(), None)
 
 
 class Quantizer(nn.Module):
@@ -85,7 +86,7 @@ class Quantizer(nn.Module):
 
     def __init__(self, model, scales: Scales):
         super().__init__()
-        self.embedding_bits = scales.embedding_bits
+        self.embedding_bits, self.weight_bits = scales.embedding_bits, scales.weight_bits
         self.log_scale, self.zero, self.weight_log_scale = (nn.ParameterDict() for _ in range(3))
         for name, module in linear_maps(model).items():
             scale, zero = scales.range_of(name)
@@ -114,7 +115,7 @@ class Quantizer(nn.Module):
         each, maps = [], linear_maps(model)
         for name in names or maps:
             module, scale = maps[name], self.weight_scale(name)[:, None]
-            q = scheme.quantize_weight(module.weight.detach(), scale.detach()[:, 0]).float()
+            q = scheme.quantize_weight(module.weight.detach(), scale.detach()[:, 0], self.weight_bits).float()
             each.append(F.mse_loss(scale * q, module.weight) / module.weight.detach().square().mean().clamp_min(1e-12))
         return torch.stack(each).mean()
 
@@ -142,7 +143,8 @@ class IntegerBertClassifier(FastBertClassifier):
                                         for m, n in zip(linears, names, strict=True)), strict=True)
         if len(linears) > 1:
             weights, biases, scales = ([torch.cat(t)] for t in (weights, biases, scales))
-        y = IntegerLinear.apply(x, *quantizer.activation(names[0]), weights[0], scales[0], biases[0])
+        y = IntegerLinear.apply(x, *quantizer.activation(names[0]), weights[0], scales[0], biases[0],
+                                WEIGHT_MAX[quantizer.weight_bits])
         return y.split([m.out_features for m in linears], dim=-1)
 
 
@@ -180,7 +182,7 @@ def scales(model) -> Scales:
         read = {name: quantizer.activation(name) for name in linear_maps(model) if reader(name) == name}
         weight = {name: quantizer.weight_scale(name).cpu().numpy().astype(np.float32) for name in linear_maps(model)}
     activation = {name: (float(scale), int(zero.round())) for name, (scale, zero) in read.items()}
-    return Scales(activation, weight, quantizer.embedding_bits)
+    return Scales(activation, weight, quantizer.embedding_bits, quantizer.weight_bits)
 
 
 def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:

@@ -1,6 +1,6 @@
 """The integer scheme: one arithmetic for calibration, quantisation-aware training and export.
 
-    weights      q = clip(round(w / s_w), -127, 127)     int8, symmetric, one scale per output channel
+    weights      q = clip(round(w / s_w), -m, m)         int8, symmetric, one scale per output channel; m = 127 or 64
     activations  q = clip(round(x / s_x) + z_x, 0, 255)  uint8, asymmetric, one range per tensor
     word table   int8 symmetric per row, or int4 symmetric per block of a row
 
@@ -10,8 +10,14 @@ Inference, eq. 1: r = S(q − Z)). Rounding is half to even, ONNX's and torch's.
     y = s_x s_w[j] Σ_i (q_x[i] − z_x) q_w[j, i] + b[j]
 
 is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and what
-"fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding. Every function takes numpy
-arrays or torch tensors and returns the same kind, without a useful gradient: straight-through estimation is training's.
+"fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding.
+
+m is 127 with 8 bits a weight and 64 with 7, which is the default of what becomes a file. CPUs without VNNI multiply
+bytes in pairs and keep the sum of two products in 16 bits (vpmaddubsw): 2 · 255 · 127 does not fit there, and what is
+too large is cut off without a word; 2 · 255 · 64 = 32 640 fits. Such a file says the same on every CPU, at full speed.
+
+Every function takes numpy arrays or torch tensors and returns the same kind, without a useful gradient: straight-
+through estimation is training's.
 """
 
 from __future__ import annotations
@@ -26,11 +32,12 @@ import numpy as np
 from seo_core.checks import check, check_choice, one_of
 from seo_core.files import atomic
 
-WEIGHT_MAX = 127  # ±127 and not −128: symmetric, and 255 · 127 · 2 is the largest sum of a pair of products
+WEIGHT_MAX = {8: 127, 7: 64}  # m by bits; ±127 and not −128: symmetric. Seven bits never saturate, see above
 ACTIVATION_MAX = 255
 INT4_MAX = 7  # ±7: symmetric
 INT4_BLOCK = 32  # values of a row that share a scale: 4 bits + 32/32 for the scale = 5 bits per weight
 EMBEDDING_BITS = (32, 8, 4)
+WEIGHT_BITS = tuple(WEIGHT_MAX)
 
 
 class QuantizationError(ValueError):
@@ -60,6 +67,7 @@ class Scales:
     activation: dict[str, tuple[float, int]] = field(default_factory=dict)
     weight: dict[str, np.ndarray] = field(default_factory=dict)
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
+    weight_bits: int = one_of(WEIGHT_BITS, default=7)  # of the linear maps: 7 cannot saturate
 
     def __post_init__(self):
         check(self, QuantizationError)
@@ -80,10 +88,10 @@ class Scales:
 
     def steps_of(self, name: str, weight, missing: Callable | None = None):
         """Scales (out,) of the map `name`, as an array of the kind of its weight (out, in); where there are none,
-        missing(weight), which is `weight_scales`. Raises QuantizationError for another number of channels."""
+        missing(weight, bits), which is `weight_scales`. Raises QuantizationError for another number of channels."""
         steps = self.weight.get(name)
         if steps is None:
-            return (missing or weight_scales)(weight)
+            return (missing or weight_scales)(weight, self.weight_bits)
         if len(steps) != len(weight):
             raise QuantizationError(f"{name} has {len(weight)} output channels and {len(steps)} scales: calibrate the "
                                     "network that they are for, after pruning and not before")
@@ -95,7 +103,8 @@ class Scales:
 
     def close(self, other: Scales) -> bool:
         """Whether both quantise alike, but for what going through logarithms and files rounds."""
-        return (self.embedding_bits == other.embedding_bits and self.activation.keys() == other.activation.keys()
+        return (self.embedding_bits == other.embedding_bits and self.weight_bits == other.weight_bits
+                and self.activation.keys() == other.activation.keys()
                 and self.weight.keys() == other.weight.keys()
                 and all(zero == other.activation[name][1] and np.isclose(scale, other.activation[name][0], 1e-5, 0)
                         for name, (scale, zero) in self.activation.items())
@@ -107,7 +116,7 @@ class Scales:
         from safetensors.numpy import save_file
 
         metadata = {"activation": json.dumps({k: [float(s), int(z)] for k, (s, z) in self.activation.items()}),
-                    "embedding_bits": str(self.embedding_bits)}
+                    "embedding_bits": str(self.embedding_bits), "weight_bits": str(self.weight_bits)}
         with atomic(path) as partial:
             save_file({k: np.ascontiguousarray(v, np.float32) for k, v in self.weight.items()}, partial, metadata)
         return Path(path)
@@ -122,20 +131,21 @@ class Scales:
                 metadata = file.metadata() or {}
                 weight = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             activation = {k: (float(s), int(z)) for k, (s, z) in json.loads(metadata["activation"]).items()}
-            return cls(activation, weight, int(metadata["embedding_bits"]))
+            bits = int(metadata.get("weight_bits", 8))  # files from before there was a choice do not say it
+            return cls(activation, weight, int(metadata["embedding_bits"]), bits)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise QuantizationError(f"{Path(path).name} holds no scales ({error}): write them with Scales.save"
                                     ) from error
 
 
-def weight_scales(w):
-    """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes 127; 1 for a row of zeros."""
-    return _positive(_absmax(w) / WEIGHT_MAX)
+def weight_scales(w, bits: int = 8):
+    """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes m; 1 for a row of zeros."""
+    return _positive(_absmax(w) / WEIGHT_MAX[bits])
 
 
-def quantize_weight(w, scale):
-    """(out, in) -> int8 (out, in): clip(round(w / s[:, None]), −127, 127)."""
-    return _as((w / scale[..., None]).round().clip(-WEIGHT_MAX, WEIGHT_MAX), "int8")
+def quantize_weight(w, scale, bits: int = 8):
+    """(out, in) -> int8 (out, in): clip(round(w / s[:, None]), −m, m)."""
+    return _as((w / scale[..., None]).round().clip(-WEIGHT_MAX[bits], WEIGHT_MAX[bits]), "int8")
 
 
 def dequantize_weight(q, scale):
@@ -143,10 +153,10 @@ def dequantize_weight(q, scale):
     return _as(q, "float32") * scale[..., None]
 
 
-def tensor_scale(w):
+def tensor_scale(w, bits: int = 8):
     """Scales (out,), all equal: one for the whole matrix (the contrast to per channel)."""
     rows = _absmax(w)
-    return _positive(rows * 0 + rows.max() / WEIGHT_MAX)
+    return _positive(rows * 0 + rows.max() / WEIGHT_MAX[bits])
 
 
 def activation_parameters(low: float, high: float) -> tuple[float, int]:

@@ -80,6 +80,79 @@ def test_integers_are_the_nearest_and_numpy_and_torch_agree(w):
                                       scheme.quantized_table(w, bits))
 
 
+def _in_pairs(q_x: np.ndarray, q_w: np.ndarray) -> np.ndarray:
+    """q_x (…, in) uint8 times q_w (out, in) int8 as CPUs without VNNI have it (vpmaddubsw, vpmaddwd): the sum of two
+    neighbouring products is kept in 16 bits, and cut off at its ends."""
+    products = q_x[..., None, :].astype(np.int64) * q_w.astype(np.int64)
+    return products.reshape(*products.shape[:-1], -1, 2).sum(-1).clip(-(2**15), 2**15 - 1).sum(-1)
+
+
+@given(MATRICES, hnp.arrays(np.uint8, (5, 32)))
+@example(np.full((3, 32), 50, np.float32), np.full((5, 32), 255, np.uint8))
+@settings(max_examples=40, deadline=None)
+def test_weights_of_seven_bits_cannot_saturate(w, q_x):
+    scale = scheme.weight_scales(w, 7)
+    for steps in (scale, scale / 3):  # the latter, as training may, clips
+        q = scheme.quantize_weight(w, steps, 7)
+        np.testing.assert_array_equal(_in_pairs(q_x, q), q_x.astype(np.int64) @ q.T.astype(np.int64))
+    back = scheme.dequantize_weight(scheme.quantize_weight(w, scale, 7), scale)
+    assert (np.abs(back - w) <= scale[:, None] * 0.5001).all()
+
+
+def test_weights_of_eight_bits_saturate():
+    q_x, q_w = np.full((1, 4), 255, np.uint8), np.full((1, 4), 127, np.int8)
+    assert _in_pairs(q_x, q_w) == 2 * (2**15 - 1) < q_x.astype(int) @ q_w.T.astype(int)
+
+
+@pytest.mark.parametrize("precision", ["int8-static", "int8-dynamic"])
+@pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
+def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_bert, toy_pairs, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    model, pairs, most = spread_bert(), toy_pairs(64), {}
+    for bits in (7, 8):
+        scales = calibrate(model, pairs, CalibrationConfig(weight_bits=bits))
+        path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(precision, weight_bits=bits, operators=operators),
+                           scales=scales)
+        most[bits] = max(np.abs(numpy_helper.to_array(t).astype(int)).max() for t in onnx.load(path).graph.initializer
+                         if t.data_type == onnx.TensorProto.INT8 and t.name.startswith(("bert.encoder", "bert.pooler")))
+        assert OnnxRunner(path).export["weight_bits"] == bits
+    assert most == {7: 64, 8: 127}
+
+
+def test_other_bits_than_those_of_the_scales_are_refused(spread_bert, toy_pairs, tmp_path):
+    model = spread_bert()
+    with pytest.raises(QuantizationError, match="the scales are for weights of 7 bits, the export asks for 8"):
+        export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=8), scales=calibrate(model, toy_pairs(64)))
+    with pytest.raises(QuantizationError, match="weight_bits"):
+        ExportConfig(weight_bits=6)
+
+
+def test_scales_written_before_there_was_a_choice_have_eight_bits(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    path = Scales({"a": (0.5, 3)}, {"a": np.ones(2, np.float32)}).save(tmp_path / "scales")
+    assert Scales.load(path).weight_bits == 7
+    save_file(load_file(path), path, {"activation": '{"a": [0.5, 3]}', "embedding_bits": "8"})
+    assert Scales.load(path).weight_bits == 8
+
+
+@pytest.mark.parametrize("vnni, bits, slower", [(False, 7, False), (False, 8, True), (True, 8, False)])
+def test_only_what_may_saturate_here_takes_the_slower_product(vnni, bits, slower, spread_bert, toy_pairs, tmp_path,
+                                                              monkeypatch):
+    monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": vnni})
+    model = spread_bert()
+    scales = calibrate(model, toy_pairs(64), CalibrationConfig(weight_bits=bits))
+    path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=bits), scales=scales)
+    options = OnnxRunner(path).session.get_session_options()
+    if slower:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    else:
+        with pytest.raises(RuntimeError, match="x64quantprecision"):
+            options.get_session_config_entry("session.x64quantprecision")
+
+
 @given(st.floats(-1e3, 1e3, width=32), st.floats(0, 1e3, width=32), st.integers(0, 10**6))
 @example(0.0, 2.1043975374909065e-34, 0)  # narrow, and a range
 @example(0.0, 2.9e-36, 0)  # its step is no normal number
