@@ -168,3 +168,24 @@ def emulated(path: Path, batches: list[dict], emulator: str, folder: Path) -> np
     subprocess.run([*shlex.split(emulator), sys.executable, "-c", _EMULATED, str(path), str(folder / "emulated.npz"),
                     str(out)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return np.load(out)
+
+
+COLUMNS = ("file", "ms a batch", "accuracy, %", "difference", "same class here, %", "on AVX2 only, %")
+
+
+def report(*folders):
+    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
+    from seo_core import results
+    from seo_core.analysis.tables import rows_or
+
+    records = [record for record in results.load_records(*folders) if record["configuration"] == RECORD]
+    newest = max(records, key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
+
+    def row(name: str, values: dict) -> tuple:
+        gap = [values[f"difference{end}"] for end in ("", "_low", "_high") if f"difference{end}" in values]
+        there = values.get("agreement_emulated")
+        return (name, f"{values['latency_ms_p50']:.1f}", f"{100 * values['accuracy']:.2f}",
+                "{:+.2f} [{:+.2f}, {:+.2f}]".format(*gap) if gap else "", f"{100 * values['agreement']:.2f}",
+                "" if there is None else f"{100 * there:.2f}")
+
+    return rows_or([row(*each) for each in newest["contestants"].items()], COLUMNS)

@@ -4,7 +4,7 @@
 import pytest
 
 from seo_core import results
-from seo_core.bench import main
+from seo_core.bench import main, saturation
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_one_command_judges_every_file(tmp_path, emulator, capsys, monkeypatch):
 
     load = backbone.load_backbone
     monkeypatch.setattr(backbone, "load_backbone", lambda model, **k: load(model, **{**k, "layers": 1}))
-    given = "--profile quick --untrained --emulated-rows 20 --batches 1 --rounds 1".split()
+    given = ["--profile", "quick", "--untrained", "--emulated-rows", "20", "--batches", "1", "--rounds", "1"]
     assert main("saturation", [*given, "--emulator", str(emulator), "--results-dir", str(tmp_path)]) == 0
     record, = results.load_records(tmp_path)
     files = {"8 bits", "7 bits", "library", "library, reduce_range"}
@@ -33,6 +33,8 @@ def test_one_command_judges_every_file(tmp_path, emulator, capsys, monkeypatch):
     # nothing is emulated by this command: both are the same computation, but for the exact product
     assert record["contestants"]["7 bits"]["agreement_emulated"] >= 0.95
     assert len((tmp_path / "calls").read_text().split()) == 1 + len(files) and record["metrics"]["emulated_rows"] == 20
+    table = saturation.report(tmp_path)
+    assert len(table) == 8 and table.set_index("file")["on AVX2 only, %"]["7 bits, exact product"] == ""
     assert "agreement_emulated" in capsys.readouterr().out and "--untrained" in record["provenance"]["command"]
 
 
@@ -40,4 +42,4 @@ def test_what_cannot_run_python_is_refused(capsys, tmp_path):
     for words in ("no-such-command", "false", "'"):
         assert main("saturation", ["--emulator", words, "--results-dir", str(tmp_path)]) == 2
         assert "cannot run Python here" in capsys.readouterr().err
-    assert not results.load_records(tmp_path)
+    assert not results.load_records(tmp_path) and saturation.report(tmp_path).iloc[0, 0].startswith("not run")
