@@ -99,8 +99,6 @@ def contest(settings, plan: dict) -> Outcome:
 def exports(model, train, folder: Path, *, max_length: int) -> dict[str, Path]:
     """Files of one network by name: static int8 of 8 and of 7 bits, calibrated on `train` (an Encoded), and the
     library's dynamic int8, as it comes and with reduce_range."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, library_export
 
     paths = {}
@@ -108,11 +106,9 @@ def exports(model, train, folder: Path, *, max_length: int) -> dict[str, Path]:
         scales = calibrate(model, train, CalibrationConfig(weight_bits=bits))
         paths[f"{bits} bits"] = export_onnx(model, folder / f"{bits}.onnx", ExportConfig(
             max_length=max_length, weight_bits=bits), scales=scales, untrained=True)
-    paths["library"] = library_export(model, folder / "library.onnx", int8=True, fuse=True, untrained=True)
-    plain = library_export(model, folder / "plain.onnx", fuse=True, untrained=True)
-    paths["library, reduce_range"] = folder / "reduced.onnx"
-    quantize_dynamic(plain, paths["library, reduce_range"], per_channel=True, reduce_range=True,
-                     weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": 1})
+    for name, reduced in (("library", False), ("library, reduce_range", True)):
+        paths[name] = library_export(model, folder / f"{name}.onnx", int8=True, fuse=True, untrained=True,
+                                     reduce_range=reduced)
     return paths
 
 
@@ -147,7 +143,7 @@ def judged(opened: dict[str, OnnxRunner], lab, plan: dict, paths: dict[str, Path
         values = {"accuracy": float((mine == labels).mean()), "agreement": float((mine == exact).mean())}
         if name != REFERENCE:
             gap = paired_difference(mine == labels, classes[REFERENCE] == labels)
-            values |= {f"difference{end}": 100 * x for end, x in (("", gap.value), ("_low", gap.low),
+            values |= {f"difference{end}": 100 * x for end, x in (("", gap.difference), ("_low", gap.low),
                                                                   ("_high", gap.high))}
         if plan["emulator"] and name in paths:
             encoded = read(opened[name], OFFICIAL[0])
