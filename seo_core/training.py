@@ -119,9 +119,10 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     (a `fastpath.Collect`), the inner states that it asks for are in batch["states"], and token ids and masks in
     batch["inputs"]. A label of −1 is none: such rows do not count in train_accuracy. A callback is called as
     `callback(event, state)` with event "start", "step", "evaluation" or "end"; a true return value after a step or an
-    evaluation stops training. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps, at least
-    every CHECKPOINT_SECONDS, and on interruption, and a second call goes on where the first one was, to the very same
-    weights. progress: a bar on a terminal, else a line on stderr every PROGRESS_SECONDS at most.
+    evaluation stops training. One that collects something on the way has a `state_dict` (name -> array) and a
+    `load_state_dict`, for the checkpoint. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps, at
+    least every CHECKPOINT_SECONDS, and on interruption between steps, and a second call goes on where the first one
+    was, to the very same weights. progress: a bar on a terminal, else a line on stderr every PROGRESS_SECONDS at most.
 
     Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
     ModelError for texts that the network cannot read."""
@@ -160,13 +161,12 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
     run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, module,
-               config, per_epoch, TrainingState(model, config, steps))
+               config, per_epoch, TrainingState(model, config, steps), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
-        identity = digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
-        checkpoint = Checkpoint(checkpoint_dir, identity)
+        checkpoint = Checkpoint(checkpoint_dir, identity(config, train))
         checkpoint.restore(run)
-    return _loop(run, train, development, list(callbacks), checkpoint, progress)
+    return _loop(run, train, development, checkpoint, progress)
 
 
 @dataclass
@@ -186,6 +186,7 @@ class _Run:
     config: TrainingConfig
     per_epoch: int
     state: TrainingState
+    callbacks: list[Callable]
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # since the last evaluation: loss, hits, n, labelled
 
     def train_step(self, train, rows):
@@ -210,8 +211,8 @@ class _Run:
         return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum()
 
 
-def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> TrainingResult:
-    state, config = run.state, run.config
+def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult:
+    state, config, callbacks = run.state, run.config, run.callbacks
     rank, world = run.accelerator.process_index, run.accelerator.num_processes
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
@@ -219,22 +220,26 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
     elsewhere = OtherLoad()
     _call(callbacks, "start", state)
     watch, saved = _Watch(run, progress and rank == 0), time.monotonic()
+    whole = True  # whether a step is done with all that belongs to it: only from there a second call can go on
     try:
         while state.step < state.steps and not state.result.stopped:
             epoch, position = divmod(state.step, run.per_epoch)
             batches = length_grouped_batches(train.lengths, config.batch_size * world, seed=(config.seed, epoch),
                                              group=config.group)
             for rows in batches[position:]:
-                began = time.perf_counter()
+                began, whole = time.perf_counter(), False
                 value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
                 _account(run, train, rows, state.loss, int(hits) * world)
                 watch.step(state)
+                evaluated = (state.step - 1) % run.per_epoch + 1 in marks
+                whole = not evaluated
                 stop = _call(callbacks, "step", state)
-                if (state.step - 1) % run.per_epoch + 1 in marks:
+                if evaluated:
                     _evaluate(run, development)
                     stop = _call(callbacks, "evaluation", state) or stop
+                    whole = True
                 due = state.step % config.checkpoint_every == 0 or time.monotonic() - saved >= CHECKPOINT_SECONDS
                 if checkpoint and (due or state.step == state.steps or stop):
                     checkpoint.save(run)
@@ -243,7 +248,7 @@ def _loop(run: _Run, train, development, callbacks, checkpoint, progress) -> Tra
                     state.result.stopped = True
                     break
     except KeyboardInterrupt:
-        if checkpoint:
+        if checkpoint and whole:
             checkpoint.save(run)
         raise
     finally:
@@ -366,6 +371,11 @@ def layer_depths(model) -> dict[str, int]:
             for name, number in numbers.items()}
 
 
+def identity(config: TrainingConfig, train) -> str:
+    """16 hex digits over what a training is of: its configuration and its examples, an Encoded."""
+    return digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
+
+
 def checkpoint_folder(settings, experiment: str) -> Path:
     """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
     from seo_core.settings import resolve_path
@@ -398,6 +408,9 @@ class Checkpoint:
                    for k, v in module.state_dict().items()}
         for i, slots in _raw(run.optimizer).state_dict()["state"].items():
             tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})
+        for i, callback in enumerate(run.callbacks):
+            if hasattr(callback, "load_state_dict"):
+                tensors.update({f"callback.{i}.{k}": torch.as_tensor(v) for k, v in callback.state_dict().items()})
         tensors["torch_rng"] = torch.get_rng_state()
         meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
                 "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
@@ -433,6 +446,10 @@ class Checkpoint:
                 _, number, name = key.split(".")
                 slots.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        for i, callback in enumerate(run.callbacks):
+            start = f"callback.{i}."
+            if kept := {k.removeprefix(start): v.numpy() for k, v in tensors.items() if k.startswith(start)}:
+                callback.load_state_dict(kept)
         state = run.state
         for name in ("step", "examples", "tokens", "seconds"):
             setattr(state, name, meta[name])

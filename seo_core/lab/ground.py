@@ -13,9 +13,10 @@ scores and learning signals, its acceptance half for thresholds. The official se
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Lab:
     origin: Lab | None = field(default=None, repr=False)  # the lab that was asked for the run at hand
     report: Callable[[str], None] = field(default=lambda text: None, repr=False)
     shared: dict = field(default_factory=dict, repr=False)  # what is encoded once
+    trainings: Iterator[int] = field(default_factory=itertools.count, repr=False)  # numbers those of the run at hand
 
     def encoded(self, split: str = "train") -> Encoded:
         """A split as token ids: train (the pool), reward, acceptance, validation_matched, validation_mismatched."""
@@ -181,7 +183,7 @@ class Lab:
         lab = self.of(arm.chapter)
         lab = lab.limited(arm.ratio) if arm.ratio else lab
         return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
-                       labels=arm.counted(lab, labels))
+                       labels=arm.counted(lab, labels), trainings=itertools.count())
 
     @property
     def run_settings(self) -> RunSettings:
@@ -230,9 +232,13 @@ class Lab:
         needed = [self.origin.arm(need.arm, need.budget(self.budget, self.budgets)) for need in self.current.needs]
         return self.current.make(self, self.current.recipe, *needed)
 
+    def _place(self) -> Path:
+        """Where the record of the run at hand goes."""
+        return results.record_path(self.chapter.id, self.current.recorded_as, **self._identity())
+
     def _make(self, command: str) -> Run:
         """Makes the run at hand and writes its record. A second process waits, and then finds it."""
-        path = results.record_path(self.chapter.id, self.current.recorded_as, **self._identity())
+        path = self._place()
         with lock(path.parent / ".locks" / path.stem):
             if not path.is_file():
                 started = time.time()
@@ -244,15 +250,18 @@ class Lab:
         with lock(weights.parent / ".locks" / weights.stem):
             if not weights.is_dir():
                 self._keep(self._made(), weights)
+                self._discard_checkpoints()
 
     def fit(self, rows: Sequence[int], added: Added | None = None, *, loss: Callable | None = None,
             watch: Callable | None = None) -> Made:
-        """Trains a network from the arm's start on the pairs at `rows` of the pool, and on what was added to them.
+        """Trains a network from the arm's start on the pairs at `rows` of the pool, and on what was added to them. A
+        stopped run goes on from its checkpoint.
 
         loss(model) -> a loss for `training.fit`; that of `added` goes first. watch: a callback of `fit` whose metrics()
-        and series() go into the record. Raises LabError for rows that are not `labels` different pairs.
+        and series() go into the record; without `load_state_dict` it leaves no checkpoint. Raises LabError for rows
+        that are not `labels` different pairs.
         """
-        from seo_core.training import classification_loss, fit
+        from seo_core.training import classification_loss, fit, identity
 
         rows = self._bought(rows)
         train, config, start = self.encoded().take(rows), self.config(), self.current.start
@@ -266,9 +275,12 @@ class Lab:
         model = self.network(folder)
         if self.quick and start != "scratch":
             freeze_below(model, QUICK_DEPTH)
+        own = None  # under `quick` a checkpoint takes as long as ten steps; and what a watch saw has to be in it
+        if not self.quick and (watch is None or hasattr(watch, "load_state_dict")):
+            own = self._checkpoints() / f"{next(self.trainings)}-{identity(config, train)}"
         trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
                       development=self.encoded("acceptance") if len(rows) >= CURVE_FROM else None,
-                      callbacks=[watch] if watch else [])
+                      callbacks=[watch] if watch else [], checkpoint_dir=own)
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
         series = dict(trained.series)
         if added is not None:
@@ -291,8 +303,6 @@ class Lab:
 
     def _record(self, made: Made, path: Path, command: str, started: float) -> None:
         """Measures a network on both official sets and the acceptance half, keeps its weights, writes its record."""
-        from seo_core.training import discard_checkpoint
-
         logits_of = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
         reader = self if made.tokenizer is None else self.reading_with(made.tokenizer)
         logits = {split: logits_of(reader.encoded(split)) for split in (*OFFICIAL, "acceptance")}
@@ -310,7 +320,20 @@ class Lab:
             logits=self.current.logits, predictions={**{split: logits[split] for split in OFFICIAL}, **bought},
             labels={split: self.encoded(split).labels for split in OFFICIAL},
             labels_used=None if self.labels is None else self.labels and self.labels + development)
-        for folder in self.current.checkpoints(self, self.current.recipe):
+        self._discard_checkpoints()
+
+    def _checkpoints(self) -> Path:
+        """Where the trainings of the run at hand save themselves, named as its record is: no two runs share a folder.
+        Each has a folder there, by its number and by what it is of: where what was saved does not fit any more (edits
+        by another version of the code, or by a teacher that another number of threads trained), it begins anew."""
+        record = self._place()
+        return record.parents[1] / ".checkpoints" / f"{self.chapter.id}-{record.stem}"
+
+    def _discard_checkpoints(self) -> None:
+        """Removes what the run at hand saved on the way, now that it is kept."""
+        from seo_core.training import discard_checkpoint
+
+        for folder in (self._checkpoints(), *self.current.checkpoints(self, self.current.recipe)):
             discard_checkpoint(folder)
 
     def _keep(self, made: Made, weights: Path) -> dict[str, int]:

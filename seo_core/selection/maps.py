@@ -86,6 +86,14 @@ class TrainingDynamics:
         self.gold.append(p[np.arange(len(p)), self.examples.labels])
         self.right.append(p.argmax(axis=1) == self.examples.labels)
 
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What was read so far, for the checkpoint of `fit`: gold and right, (epochs, n)."""
+        return {"gold": np.array(self.gold), "right": np.array(self.right)} if self.gold else {}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what `state_dict` returned."""
+        self.gold, self.right = list(state["gold"]), list(state["right"])
+
     def map(self) -> DataMap:
         """The map so far; see `data_map`."""
         return data_map(np.array(self.gold), np.array(self.right))

@@ -1,10 +1,14 @@
 """The lab: what arms share, what a record holds, that runs are made once, and that a stopped one goes on."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from seo_core import results
 from seo_core.arms import acquisition, augmentation, open_lab
@@ -489,3 +493,78 @@ def test_one_lab_serves_both_grounds(lab):
     assert both.arm("random", 16).path.parent.name == "06_active_learning"
     base = both.arm("base")
     assert base.path.parent.name == "02_baseline" and base.record["parameters"]["train_rows"] == 64
+
+
+# ---------------------------------------------------------------------------------------------
+# Stopped runs
+
+
+STUDY = """
+import sys, time
+from pathlib import Path
+from seo_core.arms import ARMS, open_lab
+from seo_core.lab.arm import Arm, Chapter
+from seo_core.settings import load_settings
+
+data, model, results, pause = sys.argv[1:]
+trial = Chapter("05_transfer_learning", budgets=(48,))
+
+def make(lab, recipe):
+    def loss(model):
+        from torch.nn import functional as F
+
+        def value(logits, batch):
+            print("step", flush=True)
+            time.sleep(float(pause))
+            return F.cross_entropy(logits, batch["labels"])
+        return value
+    return lab.fit(lab.random_rows(), loss=loss)
+
+ARMS["trial"] = Arm("trial", trial, make, start="pretrained", recorded_as="trial", home=trial.id,
+                    training={"epochs": 5, "batch_size": 8, "checkpoint_every": 4, "freeze_embeddings": False})
+lab = open_lab(trial, load_settings("cpu", data=data, model=model, development_rows=16, evaluation_rows=8, max_length=32,
+                                    results_dir=results))
+run = lab.arm("trial", 48)
+print("weights", float(sum(p.double().sum() for p in run.model().parameters())), run.metrics["train_examples"])
+"""
+
+
+def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tmp_path, monkeypatch, capsys):
+    """It ends where one that nobody killed does, to the bit."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from seo_core.data import load_nli
+    from seo_core.models import load_tokenizer, save
+
+    torch.manual_seed(0)
+    save(BertForSequenceClassification(BertConfig(
+        vocab_size=30522, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64, num_labels=3)), load_tokenizer(), tmp_path / "tiny")
+    (tmp_path / "pairs").mkdir()
+    for split, frame in load_nli("embedded", rows=300).splits.items():
+        frame.to_csv(tmp_path / "pairs" / f"{split}.csv", index=False)
+    monkeypatch.setitem(ARMS, "trial", None)  # it goes again after the test
+
+    def words(folder, pause=0):
+        return ["-c", *(str(tmp_path / name) for name in ("pairs", "tiny", folder)), str(pause)]
+
+    def study(folder):
+        monkeypatch.setattr(sys, "argv", words(folder))
+        exec(STUDY, {})
+        return capsys.readouterr().out.splitlines()
+
+    first, *rest = words("killed", pause=0.1)
+    process = subprocess.Popen([sys.executable, first, STUDY, *rest], stdout=subprocess.PIPE, text=True)
+    for number, _ in enumerate(process.stdout, 1):
+        if number == 14:
+            process.kill()
+            break
+    process.wait()
+    process.stdout.close()
+    assert process.returncode == -signal.SIGKILL and not list((tmp_path / "killed").rglob("trial*.json"))
+    assert len(list((tmp_path / "killed").rglob("state.safetensors"))) == 1
+    again, whole = study("killed"), study("whole")
+    assert len(whole) == 30 + 1 and len(again) - 1 in (18, 14, 10), "it goes on from a checkpoint"
+    assert again[-1] == whole[-1] and whole[-1].endswith(" 240")
+    assert len(list((tmp_path / "killed").rglob("trial*.json"))) == 1
+    assert not list(tmp_path.rglob("state.safetensors"))

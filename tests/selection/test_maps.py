@@ -71,6 +71,26 @@ def test_the_callback_reads_the_networks_probabilities_and_leaves_the_training_a
 
 
 @pytest.mark.trains
+def test_a_stopped_training_keeps_what_was_read_of_it(tiny_bert, toy_pairs, tmp_path):
+    train, config = toy_pairs(48), replace(CONFIG, epochs=4)
+
+    def dynamics(folder=None, stop=None):
+        def halt(event, state):
+            if event == "step" and state.step == stop:
+                raise KeyboardInterrupt
+
+        watch = maps.TrainingDynamics(train)
+        fit(tiny_bert(), train, config=config, callbacks=[watch, halt], checkpoint_dir=folder, progress=False)
+        return watch
+
+    whole = dynamics()
+    with pytest.raises(KeyboardInterrupt):
+        dynamics(tmp_path, stop=7)  # of three steps an epoch
+    again = dynamics(tmp_path)
+    assert np.array_equal(whole.gold, again.gold) and np.array_equal(whole.right, again.right) and len(again.gold) == 4
+
+
+@pytest.mark.trains
 def test_wrong_labels_are_hard_to_learn(tiny_bert, toy_pairs):
     train = toy_pairs(240)
     train.ids[train.offsets[:-1] + 1] = 10 + train.labels  # one word says it: learned in a few epochs
