@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
@@ -152,15 +153,26 @@ def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
     """Check, then run; returns (tree, options)."""
     from seo_core.runner import plan
 
-    options = _options(given, manifest.folder)
-    plan.check_parameters(manifest, chapters, options.optional)
-    became = plan.run(manifest, chapters, options, jobs=given.jobs or min(2, cores()), force=given.force, say=_say)
+    options = _checked(given, manifest, chapters)
+    became = plan.run(manifest, chapters, options, jobs=_jobs(given), force=given.force, say=_say)
     count = Counter(became.values())
     if failed := [str(task) for task, status in became.items() if status == "failed"]:
         because = f"; {count['blocked']} not run because of that" if count["blocked"] else ""
         raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}{because}")
     _say(f"{count['ran']} run, {count['skipped']} up to date")
     return Tree(manifest.folder, options.profile), options
+
+
+def _checked(given: argparse.Namespace, manifest, chapters) -> Options:
+    from seo_core.runner import plan
+
+    options = _options(given, manifest.folder)
+    plan.check_parameters(manifest, chapters, options.optional)
+    return options
+
+
+def _jobs(given: argparse.Namespace) -> int:
+    return given.jobs or min(2, cores())
 
 
 def _book(given: argparse.Namespace) -> None:
@@ -171,21 +183,35 @@ def _book(given: argparse.Namespace) -> None:
 
 
 def _chapter(given: argparse.Namespace) -> None:
+    from seo_core.runner import timing
+
     manifest = load_manifest(book_root())
     chapters = [manifest.chapter(name) for name in given.names]
+    options = _checked(given, manifest, chapters)
+    due = {task: why for task, why in _states(manifest, chapters, options, given.force) if why}
+    if given.dry_run:
+        _say("\n".join([f"{task}: {why}" for task, why in due.items()]) or "nothing: all is up to date")
+    _say(timing.expected(manifest, list(due), options, _jobs(given)))
+    if given.dry_run:
+        return
     tree, options = _run(given, manifest, chapters)
     for chapter in chapters:
         _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
 
 
-def _list(given: argparse.Namespace) -> None:
+def _states(manifest, chapters, options: Options, force: bool = False) -> Iterator[tuple]:
+    """(task, why it has to run, or None) of each task of some chapters."""
     from seo_core.runner import plan
 
-    manifest = load_manifest(book_root())
-    options = _options(given, manifest.folder)
     tree = Tree(manifest.folder, options.profile)
-    for task in plan.tasks(manifest, manifest.chapters, options.seeds):
-        why = stale(tree, task.chapter, task.seed, signature(manifest, task.chapter, task.seed, options), options)
+    for task in plan.tasks(manifest, chapters, options.seeds):
+        now = signature(manifest, task.chapter, task.seed, options)
+        yield task, "asked for" if force else stale(tree, task.chapter, task.seed, now, options)
+
+
+def _list(given: argparse.Namespace) -> None:
+    manifest = load_manifest(book_root())
+    for task, why in _states(manifest, manifest.chapters, _options(given, manifest.folder)):
         _say(f"{task.chapter.id:28} {task.chapter.kind:10} seed {task.seed}  {why or 'complete'}")
 
 
@@ -193,6 +219,7 @@ def _arm(given: argparse.Namespace) -> None:
     """Everything is checked before the first run is made; each seed has a lab of its own."""
     from seo_core.arms import LabError, known, open_lab, steps
     from seo_core.lab.arm import CHAPTERS, budgets_of
+    from seo_core.lab.estimate import at_hand, told
     from seo_core.lab.ground import line
     from seo_core.lab.knobs import knob
 
@@ -213,9 +240,14 @@ def _arm(given: argparse.Namespace) -> None:
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
         for number, (step, count) in enumerate(order, 1):
             _say(f"{number:3d}  {step.name:20s} {'' if count is None else f'{count:6d} labels'}".rstrip())
+        settings = options.settings()
+        ground = partial(open_lab, arms[0].chapter, settings) if at_hand(settings) else lambda: None
+        print(told(wanted, settings, options.seeds, ground), file=sys.stderr)  # it is none of the list
         return
     for seed in options.seeds:
         lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
+        if seed == options.seeds[0]:
+            _say(told(wanted, lab.asked, options.seeds, lambda lab=lab: lab))
         for arm, labels in wanted:
             _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
 

@@ -178,6 +178,10 @@ class Lab:
         lab = self._bound(arm, labels)
         return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.settings))
 
+    def find(self, arm: Arm, labels: int | None = None) -> Run | None:
+        """The run of an arm, as it is suited to the settings, where it has its record; None where it would be made."""
+        return self._bound(arm, labels)._find()
+
     def _bound(self, arm: Arm, labels: int | None) -> Lab:
         """This lab for one run of an arm: its ground, its pool, its settings."""
         lab = self.of(arm.chapter)

@@ -33,15 +33,20 @@ def source_settings(settings: RunSettings) -> RunSettings:
     return replace(settings, seed=0, epochs=SOURCE_EPOCHS, train_rows=None)
 
 
+def source_folder(settings: RunSettings) -> Path:
+    """Where the network trained on the source task is, or will be."""
+    settings = replace(source_settings(settings), data=settings.source)
+    identity = {name: value for name, value in settings.asdict().items() if name != "results_dir"}
+    return resolve_path(settings.results_dir) / settings.profile / ".source" / digest(identity, length=8)
+
+
 def source_model(settings: RunSettings) -> Path:
     """The folder of a network trained on the source task (`settings.source`), made on the first call. Raises LabError
     where its classes are not the target's, DataError, ModelError."""
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
+    folder = source_folder(settings)
     settings = replace(source_settings(settings), data=settings.source)
-    identity = {name: value for name, value in settings.asdict().items() if name != "results_dir"}
-    name = digest(identity, length=8)
-    folder = resolve_path(settings.results_dir) / settings.profile / ".source" / name
     with lock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
         if folder.is_dir():
             return folder

@@ -3,12 +3,13 @@
     manifest.py    book/manifest.yml: the chapters, their inputs and outputs, the table of contents
     state.py       what makes a chapter "complete", sidecar files, locks, safe writing
     plan.py        which chapters to run, in which order, several at once; resume
+    timing.py      how long it takes, told beforehand
     worker.py      one chapter, executed by papermill in a process of its own
     notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, scratch books
     api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
 
-`seo_core.run` is the command line over them. Nothing here imports torch.
+`seo_core.run` is the command line over them. Nothing here imports torch, but a probe of the machine for timing.py.
 """
 
 import sys

@@ -46,6 +46,12 @@ def test_arms_that_are_not_sound_are_one_line_too(capsys, monkeypatch):
     assert "did you mean 'supervised'?" in err and len(err.strip().splitlines()) == 1 and "vocabulary" not in err
 
 
+def test_it_says_how_long_it_takes_beside_the_list(capsys, tmp_path):
+    assert main(["arm", "ssl", "--labels", "2000", "--profile", "cpu", "--dry-run", "--results-dir", str(tmp_path)]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("time: ") and "for 2 runs" in err and len(err.splitlines()) == 1
+
+
 @pytest.mark.trains
 def test_an_arm_is_made_once_for_each_seed(capsys, tmp_path):
     assert main(["arm", "supervised", "--labels", "32", "--results-dir", str(tmp_path), "--seeds", "3", "4"]) == 0
@@ -53,7 +59,8 @@ def test_an_arm_is_made_once_for_each_seed(capsys, tmp_path):
     assert sorted(record["seed"] for record in records) == [3, 4]
     assert main(records[0]["provenance"]["command"].split()[3:] + ["--results-dir", str(tmp_path)]) == 0  # as it says
     assert len(results.load_records(tmp_path)) == 2
-    assert capsys.readouterr().out.count("32 labels  matched") == 3
+    out = capsys.readouterr().out
+    assert out.count("32 labels  matched") == 3 and out.startswith("time: ")
 
 
 @pytest.mark.parametrize("arguments, words", [(["pack", "no.json", "folder"], "no.json"),

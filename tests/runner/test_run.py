@@ -95,6 +95,8 @@ def test_second_run_executes_and_renders_nothing(built):
 def test_only_what_changed_is_run_again(built):
     book = built
     edit(book, "times", "3 * 7", "3 * 8")
+    first, second = cli("chapter", "numbers", "times", "--dry-run", cwd=book, check=0).stdout.splitlines()
+    assert first == "times (seed 0): notebook changed" and re.fullmatch(r"time: about \d+ s here, as last time", second)
     done = cli("book", "--no-render", cwd=book, check=0)
     assert "times seed 0: running … (notebook changed)" in done.stdout
     assert "numbers seed 0: up to date" in done.stdout and "table seed 0: up to date" in done.stdout

@@ -1,0 +1,76 @@
+"""How long chapters take here, told before they start.
+
+Under `quick`, where they take seconds: as long as they took last time. Else what a chapter's arms have no record of is
+asked of a lab, which looks at the records and probes this machine (`seo_core.lab.estimate`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from seo_core.checks import first_line
+from seo_core.runner.manifest import Manifest
+from seo_core.runner.plan import Task
+from seo_core.runner.state import Options, Tree, read_json
+
+
+def expected(manifest: Manifest, due: list[Task], options: Options, jobs: int) -> str:
+    """One line: how long the tasks `due` take, so many at once. It never fails: what is not known is said."""
+    if not due:
+        return "time: seconds: all is up to date"
+    try:
+        took = {task: last_seconds(Tree(manifest.folder, options.profile), task) for task in due}
+        said = _quick(took, jobs) if options.profile == "quick" else _study(manifest, took, options)
+    except (ValueError, RuntimeError, OSError) as error:
+        said = f"not known ({first_line(error)})"
+    return f"time: {said}"
+
+
+def last_seconds(tree: Tree, task: Task) -> float | None:
+    """The seconds that a chapter took the last time, with its own seed where it was that one; None if it never ran."""
+    own = tree.sidecar(task.chapter.id, task.seed)
+    others = sorted(own.parent.glob(f"{task.chapter.id}-seed*.json"), key=lambda path: path.stat().st_mtime)
+    return next((seconds for path in [own, *reversed(others)] if (seconds := read_json(path).get("seconds"))), None)
+
+
+def _quick(took: dict[Task, float | None], jobs: int) -> str:
+    from seo_core.lab.estimate import in_words
+
+    known, jobs = [seconds for seconds in took.values() if seconds], min(jobs, len(took))
+    said = [f"{in_words(max([sum(known) / jobs, *known]), sum(known))} here, as last time"] if known else []
+    new = dict.fromkeys(task.chapter.id for task, seconds in took.items() if not seconds)
+    unknown = [f"not known for {', '.join(new)}: not run here yet, under quick it takes seconds"] * bool(new)
+    return "; ".join(said + unknown)
+
+
+def _study(manifest: Manifest, took: dict[Task, float | None], options: Options) -> str:
+    """Of chapters with arms what these take, of others the last time, or what their record says."""
+    from seo_core.arms import ARMS, open_lab
+    from seo_core.lab.estimate import Estimate, Past, due, estimate
+
+    settings, seeds = options.settings(), {}
+    for task in took:
+        seeds.setdefault(task.chapter, []).append(task.seed)
+    wanted = {chapter: _wanted(manifest.notebook(chapter.id), chapter.id, settings.profile, ARMS) for chapter in seeds}
+    lab = next((open_lab(chapter.id, settings) for chapter, arms in wanted.items() if arms), None)
+    past, total = Past(settings, lab), Estimate()
+    for chapter, arms in wanted.items():
+        if arms:
+            total += estimate(due(lab, arms, seeds[chapter]), past)
+        else:
+            times = [seconds for task, seconds in took.items() if task.chapter == chapter and seconds]
+            times = times or past.of_experiments(chapter.outputs)
+            total += Estimate(sum(times), sum(times), len(times), () if times else (chapter.id,), past.where)
+    return str(total)
+
+
+def _wanted(notebook: Path, chapter: str, profile: str, arms: dict) -> list[tuple]:
+    """(arm, labels) that a chapter makes: all of its arms, or those alone that its cells name."""
+    code = "\n".join("".join(cell["source"]) for cell in read_json(notebook).get("cells", [])
+                     if cell["cell_type"] == "code")
+    every = re.search(r"\blab\.(run\(|arm\(\w)", code)  # lab.arm(name) for name in …
+    named = set(re.findall(r"\blab\.arm\(\"([\w-]+)\"", code))
+    chosen = [arm for arm in arms.values() if arm.chapter.id == chapter and arm.alone and not arm.resource()
+              and (every or arm.name in named)]
+    return [(arm, labels) for arm in chosen for labels in arm.at(None, profile)]
