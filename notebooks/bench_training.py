@@ -38,7 +38,7 @@ rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, 
 from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
 from seo_core.analysis.tables import Table
-from seo_core.bench import training
+from seo_core.bench import neighbours, training
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 training.plan(settings, rounds=rounds)
@@ -108,6 +108,17 @@ print("equal examples:", sorted(set(versus.index)))
 # %%
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
 Table(tables.contestant_table(reference))
+
+# %% [markdown]
+# ## Beside other work
+#
+# Threads wait for one another many times a step. By default they spin meanwhile, and burn the time of whoever wants their
+# core. `import seo_core` lets them sleep. `python -m seo_core.run bench neighbours` measures what that costs a training alone, and
+# what it saves one beside a busy core, or two at once (their speeds added); "spinning" is without it. The committed record:
+
+# %%
+beside = results.load_records(results.reference_dir() / "cpu" / "bench_neighbours")
+Table(neighbours.shares(beside))
 
 # %% [markdown]
 # ## Where the time goes

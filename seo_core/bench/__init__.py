@@ -20,8 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-BENCHES = {name: f"seo_core.bench.{name}" for name in ("training", "augmentation", "selection", "inference",
-                                                       "saturation")}
+NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours")
+BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
 
 
 def benchmark(name: str):
