@@ -84,6 +84,21 @@ def tiny_bert():
 
 
 @pytest.fixture
+def tiny_model(tmp_path):
+    """A folder with a network of one small layer that reads the bundled tokenizer's ids, for commands that load one."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from seo_core.models import load_tokenizer, save
+
+    torch.manual_seed(0)
+    save(BertForSequenceClassification(BertConfig(
+        vocab_size=30522, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64, num_labels=3)), load_tokenizer(), tmp_path / "tiny_model")
+    return str(tmp_path / "tiny_model")
+
+
+@pytest.fixture
 def toy_pairs():
     """A function making n encoded pairs whose label is the first token of the premise modulo 3."""
     from seo_core.data import Encoded

@@ -171,7 +171,7 @@ def shares(records: list[dict]):
     rows = [{"training": name, "share of the speed alone": f"{values['ratio']:.2f}",
              "95% interval": (f"{values['ratio_low']:.2f} to {values['ratio_high']:.2f}" if "ratio_low" in values
                               else "—"), "turns": int(values["rounds"]), "threads": int(values["threads"]),
-             "cpu": record["provenance"]["machine"]["cpu"],
-             "quiet machine": "yes" if record["metrics"].get("other_load", 1.0) <= 0.1 else "no", "record": record["path"]}
+             "cpu": record["provenance"]["machine"]["cpu"], "record": record["path"],
+             "quiet machine": "yes" if record["metrics"].get("other_load", 1.0) <= 0.1 else "no"}
             for record in records for name, values in record.get("contestants", {}).items()]
     return pd.DataFrame(rows or [{"training": NOT_MEASURED}])

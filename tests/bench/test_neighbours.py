@@ -4,32 +4,18 @@ import os
 
 import pandas as pd
 import pytest
-import torch
 
 from seo_core import bench, results
 from seo_core.bench import neighbours
 
 
-@pytest.fixture
-def tiny(tmp_path):
-    """A folder with a network of one small layer that reads the bundled tokenizer's ids."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from seo_core.models import load_tokenizer, save
-
-    torch.manual_seed(0)
-    save(BertForSequenceClassification(BertConfig(
-        vocab_size=30522, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=64, num_labels=3)), load_tokenizer(), tmp_path / "tiny")
-    return str(tmp_path / "tiny")
-
-
 @pytest.mark.trains
-def test_trainings_in_processes_of_their_own_leave_a_record(tiny, tmp_path, monkeypatch, capsys):
+def test_trainings_in_processes_of_their_own_leave_a_record(tiny_model, tmp_path, monkeypatch, capsys):
     few = (neighbours.ALONE, neighbours.TWO, *[neighbours.ONE_CORE] * hasattr(os, "sched_setaffinity"))
     busy = {"beside": dict(busy=True, spinning=True)}  # all the ways at once
     monkeypatch.setattr(neighbours, "CONTESTANTS", {name: neighbours.CONTESTANTS[name] for name in few} | busy)
-    assert bench.main("neighbours", ["--model", tiny, "--seconds", "0.1", "--results-dir", str(tmp_path / "results")]) == 0
+    words = ["--model", tiny_model, "--seconds", "0.1", "--results-dir", str(tmp_path / "results")]
+    assert bench.main("neighbours", words) == 0
     assert "two at once" in capsys.readouterr().out
     record, = results.load_records(tmp_path / "results")
     assert record["experiment"] == "bench_neighbours" and set(record["contestants"]) == {*few, "beside"}

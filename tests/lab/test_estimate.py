@@ -96,7 +96,8 @@ def test_more_data_takes_longer_and_pairs_are_counted_where_no_record_is(study, 
     records.append(record("02_baseline", "base", 300, 30_000, rows=rows // 2))
     assert say(study, ("base", None)) == "time: about 5 min here for 1 run"  # twice the pairs at twice the speed
     assert say(study, ("supervised", 500)) == "time: about 30 s here for 1 run"  # 12 epochs of 500 pairs
-    assert say(study, ("taylor-60", None)) == "time: about 5 min here for 1 run; not known for taylor-60: no record says"
+    assert say(study, ("taylor-60", None)) == (
+        "time: about 5 min here for 1 run; not known for taylor-60: no record says")
 
 
 def test_the_source_network_counts_where_it_is_not_there_yet(study, records, fast):
@@ -121,8 +122,8 @@ def test_the_committed_records_tell_something():
 @pytest.mark.trains
 def test_under_quick_nothing_is_measured_and_what_is_recorded_takes_no_time(lab, monkeypatch):
     monkeypatch.setattr("seo_core.lab.estimate.probe", lambda lab: pytest.fail("probed"))
-    assert say(lab, ("tl-decay", 32)) == ("time: not known for source, tl-decay: no record says, and under quick it takes "
-                                          "seconds")
+    assert say(lab, ("tl-decay", 32)) == (
+        "time: not known for source, tl-decay: no record says, and under quick it takes seconds")
     lab.arm("supervised", 32)
     assert say(lab, ("supervised", 32)) == "time: seconds: everything has its record"
     assert " here for 1 run" in say(lab, ("supervised", 32), seeds=(1,))

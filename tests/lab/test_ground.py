@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from seo_core import results
 from seo_core.arms import acquisition, augmentation, open_lab
@@ -522,31 +521,24 @@ def make(lab, recipe):
 
 ARMS["trial"] = Arm("trial", trial, make, start="pretrained", recorded_as="trial", home=trial.id,
                     training={"epochs": 5, "batch_size": 8, "checkpoint_every": 4, "freeze_embeddings": False})
-lab = open_lab(trial, load_settings("cpu", data=data, model=model, development_rows=16, evaluation_rows=8, max_length=32,
-                                    results_dir=results))
-run = lab.arm("trial", 48)
+settings = load_settings("cpu", data=data, model=model, development_rows=16, evaluation_rows=8, max_length=32,
+                         results_dir=results)
+run = open_lab(trial, settings).arm("trial", 48)
 print("weights", float(sum(p.double().sum() for p in run.model().parameters())), run.metrics["train_examples"])
 """
 
 
-def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tmp_path, monkeypatch, capsys):
+def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tiny_model, tmp_path, monkeypatch, capsys):
     """It ends where one that nobody killed does, to the bit."""
-    from transformers import BertConfig, BertForSequenceClassification
-
     from seo_core.data import load_nli
-    from seo_core.models import load_tokenizer, save
 
-    torch.manual_seed(0)
-    save(BertForSequenceClassification(BertConfig(
-        vocab_size=30522, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=64, num_labels=3)), load_tokenizer(), tmp_path / "tiny")
     (tmp_path / "pairs").mkdir()
     for split, frame in load_nli("embedded", rows=300).splits.items():
         frame.to_csv(tmp_path / "pairs" / f"{split}.csv", index=False)
     monkeypatch.setitem(ARMS, "trial", None)  # it goes again after the test
 
     def words(folder, pause=0):
-        return ["-c", *(str(tmp_path / name) for name in ("pairs", "tiny", folder)), str(pause)]
+        return ["-c", *(str(tmp_path / name) for name in ("pairs", "tiny_model", folder)), str(pause)]
 
     def study(folder):
         monkeypatch.setattr(sys, "argv", words(folder))

@@ -47,7 +47,8 @@ def test_arms_that_are_not_sound_are_one_line_too(capsys, monkeypatch):
 
 
 def test_it_says_how_long_it_takes_beside_the_list(capsys, tmp_path):
-    assert main(["arm", "ssl", "--labels", "2000", "--profile", "cpu", "--dry-run", "--results-dir", str(tmp_path)]) == 0
+    words = ["ssl", "--labels", "2000", "--profile", "cpu", "--results-dir", str(tmp_path)]
+    assert main(["arm", *words, "--dry-run"]) == 0
     err = capsys.readouterr().err
     assert err.startswith("time: ") and "for 2 runs" in err and len(err.splitlines()) == 1
 
