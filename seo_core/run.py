@@ -216,10 +216,10 @@ def _list(given: argparse.Namespace) -> None:
 
 
 def _arm(given: argparse.Namespace) -> None:
-    """Everything is checked before the first run is made; each seed has a lab of its own."""
+    """Everything is checked before the first run is made; each seed has a lab of its own, or each run a process."""
     from seo_core.arms import LabError, known, open_lab, steps
     from seo_core.lab.arm import CHAPTERS, budgets_of
-    from seo_core.lab.estimate import at_hand, told
+    from seo_core.lab.estimate import at_hand, due, told
     from seo_core.lab.ground import line
     from seo_core.lab.knobs import knob
 
@@ -244,12 +244,28 @@ def _arm(given: argparse.Namespace) -> None:
         ground = partial(open_lab, arms[0].chapter, settings) if at_hand(settings) else lambda: None
         print(told(wanted, settings, options.seeds, ground), file=sys.stderr)  # it is none of the list
         return
+    lab = open_lab(arms[0].chapter, options.settings(), report=_say)
+    _say(told(wanted, lab.asked, options.seeds, lambda: lab))
+    if (given.jobs or (options.profile != "quick" and cores())) > 1:  # under quick a process starts longer than it runs
+        there, missing = due(lab, wanted, options.seeds)
+        if len(missing) > 1:
+            for run in there:
+                _say(line(run))
+            _side_by_side(given, missing, lab.asked, names)
+            return
     for seed in options.seeds:
-        lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
-        if seed == options.seeds[0]:
-            _say(told(wanted, lab.asked, options.seeds, lambda lab=lab: lab))
+        lab = lab if seed == options.seeds[0] else open_lab(arms[0].chapter, options.settings(seed), report=_say)
         for arm, labels in wanted:
             _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
+
+
+def _side_by_side(given: argparse.Namespace, missing: list, settings, names: list[str]) -> None:
+    from seo_core.runner import arms
+
+    jobs = min(_jobs(given), len(missing))
+    failed = arms.make(missing, settings, jobs=jobs, say=_say, knobs=given.set, wanted=names, name=given.name)
+    if failed:
+        raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}")
 
 
 def _bench(given: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """How long work takes on this machine, told before it starts.
 
-    probe(lab)                                   # pairs a second that train here, measured once for ten seconds
-    runs = due(lab, [(known("ssl"), 2000)])      # what has no record yet, with all that it needs
-    print(estimate(runs, Past(settings, lab)))   # 5 to 8 min here for 3 runs
+    probe(lab)                                           # pairs a second that train here, measured once for ten seconds
+    there, missing = due(lab, [(known("ssl"), 2000)])    # what has its record; what would be made, with all it needs
+    print(estimate(missing, Past(settings, lab)))        # 5 to 8 min here for 3 runs
 
 A record says how long its run took, on a machine that had its own speed. That is read off the records of plain training
 from the same machine, and compared with a probe of this one: some training steps of the lab's own network on its own
@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -25,7 +25,7 @@ import numpy as np
 
 from seo_core import files, results
 from seo_core.checks import check_number, first_line
-from seo_core.lab.arm import ARMS, Arm, budgets_of, steps
+from seo_core.lab.arm import ARMS, Arm, budgets_of, known, steps
 from seo_core.lab.ground import Lab
 from seo_core.lab.run import LabError, Run
 from seo_core.lab.source import source_folder
@@ -133,36 +133,62 @@ def in_words(low: float, high: float) -> str:
     return f"{ends[0]} to {ends[1]} {unit}"
 
 
-def due(lab: Lab, wanted: Sequence[tuple[Arm, int | None]], seeds: Sequence[int] = ()) -> list[tuple[Arm, int | None]]:
-    """The runs that would be made for these (arm, labels), in order, for each seed (default: the lab's): those without
-    a record, and those whose weights are gone where another run needs them. Raises LabError."""
-    runs = {}
+@dataclass(frozen=True)
+class Due:
+    """A run that would be made: an arm suited to the settings, its labels, its seed (None: one run serves all), and the
+    `key`s of those among the others that it needs."""
+
+    arm: Arm
+    labels: int | None
+    seed: int | None
+    needs: frozenset[tuple] = frozenset()
+
+    @property
+    def key(self) -> tuple:
+        """What tells it from others."""
+        return self.arm.name, self.labels, self.seed
+
+
+def due(lab: Lab, wanted: Iterable[tuple[Arm, int | None]], seeds: Iterable[int] = ()) -> tuple[list[Run], list[Due]]:
+    """(runs that are there, runs that would be made) for these (arm, labels), arms suited to the settings, by seed
+    (default: the lab's). The second in the order of making them, with all that they need: those without a record, and
+    those whose weights are gone where another needs them. Raises LabError."""
+    there: list[Run] = []
+    missing: dict[tuple, Due] = {}
+
+    def visit(ground: Lab, arm: Arm, labels: int | None, asked: bool) -> set[tuple]:
+        labels = None if arm.chapter.ground == "headline" else labels
+        if arm.first and labels is not None and labels <= ground.budgets[0]:
+            return visit(ground, known(arm.first).suited(ground.settings), labels, asked)
+        run = _found(ground, arm, labels)
+        if run is not None and (asked or run.weights is None or run.weights.is_dir()):
+            there.extend([run] * asked)
+            return set()
+        source, needs = Due(known("source"), 0, None), set()
+        if arm.start == "source" and not source_folder(ground.settings).is_dir():
+            missing.setdefault(source.key, source)
+            needs.add(source.key)
+        if arm.name == "source":
+            missing.setdefault(source.key, source)
+            return {source.key}
+        for need in arm.needs:
+            needed = known(need.arm).suited(ground.settings)
+            needs |= visit(ground, needed, need.budget(labels, ground.budgets), False)
+        found = Due(arm, labels, ground.settings.seed, frozenset(needs))
+        return {missing.setdefault(found.key, found).key}
+
     for seed in seeds or (lab.settings.seed,):
         ground = lab if seed == lab.settings.seed else replace(
             lab, settings=replace(lab.settings, seed=seed), asked=replace(lab.asked, seed=seed), shared={})
         for arm, labels in wanted:
-            *before, (last, budget) = steps(arm.name, labels, lab.budgets)
-            last = arm if last.name == arm.name else last  # at the smallest budget it may be another
-            if _found(ground, last, budget) is None:
-                # one source network serves all seeds
-                runs |= {(step.name, count, step.name != "source" and seed): (step, count) for step, count in before
-                         if not _ready(ground, step, count)}
-                runs[last.name, budget, seed] = last, budget
-    return list(runs.values())
+            visit(ground, arm, labels, True)
+    return there, list(missing.values())
 
 
 def _found(lab: Lab, arm: Arm, labels: int | None) -> Run | None:
     with contextlib.suppress(LabError):  # what it will be made of is not made yet
-        return lab.find(arm.suited(lab.settings), labels)
+        return lab.find(arm, labels)
     return None
-
-
-def _ready(lab: Lab, arm: Arm, labels: int | None) -> bool:
-    """Whether what others need of a run is there."""
-    if arm.name == "source":
-        return source_folder(lab.settings).is_dir()
-    run = _found(lab, arm, labels)
-    return run is not None and (run.weights is None or run.weights.is_dir())
 
 
 def at_hand(settings: RunSettings) -> bool:
@@ -177,19 +203,20 @@ def told(wanted: Sequence[tuple[Arm, int | None]], settings: RunSettings, seeds:
     look which of them have their record. It never fails: what keeps it from being known stands there instead."""
     try:
         lab = open_lab()
-        runs = due(lab, wanted, seeds) if lab else len(seeds) * list(dict.fromkeys(
-            step for arm, labels in wanted for step in steps(arm.name, labels, budgets_of(settings.profile))))
+        runs = due(lab, wanted, seeds)[1] if lab else list(dict.fromkeys(
+            Due(step, count, None if step.name == "source" else seed) for seed in seeds for arm, labels in wanted
+            for step, count in steps(arm.name, labels, budgets_of(settings.profile))))
         said = estimate(runs, Past(settings, lab))
     except (ValueError, RuntimeError, OSError) as error:
         return f"time: not known ({first_line(error)})"
     return f"time: {said}{', and under quick it takes seconds' * bool(said.unknown and settings.profile == 'quick')}"
 
 
-def estimate(runs: Sequence[tuple[Arm, int | None]], past: Past) -> Estimate:
+def estimate(runs: Sequence[Due], past: Past) -> Estimate:
     """How long these runs take, one after the other: by the records that have such runs, else by pairs and epochs."""
-    found = [(arm.name, past.of_run(arm.suited(past.settings), labels)) for arm, labels in runs]
-    known = [times for _, times in found if times]
-    return Estimate(sum(map(min, known)), sum(map(max, known)), len(known),
+    found = [(run.arm.name, past.of_run(run.arm, run.labels)) for run in runs]
+    told = [times for _, times in found if times]
+    return Estimate(sum(map(min, told)), sum(map(max, told)), len(told),
                     tuple(dict.fromkeys(name for name, times in found if not times)), past.where)
 
 

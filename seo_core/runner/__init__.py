@@ -4,12 +4,13 @@
     state.py       what makes a chapter "complete", sidecar files, locks, safe writing
     plan.py        which chapters to run, in which order, several at once; resume
     timing.py      how long it takes, told beforehand
+    arms.py        runs of arms, several at once, each in a process of its own
     worker.py      one chapter, executed by papermill in a process of its own
     notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, scratch books
     api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html
 
-`seo_core.run` is the command line over them. Nothing here imports torch, but a probe of the machine for timing.py.
+`seo_core.run` is the command line over them. None imports torch, but arms.py, and timing.py to probe the machine.
 """
 
 import sys

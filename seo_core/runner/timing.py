@@ -13,6 +13,7 @@ from seo_core.checks import first_line
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.plan import Task
 from seo_core.runner.state import Options, Tree, read_json
+from seo_core.settings import RunSettings
 
 
 def expected(manifest: Manifest, due: list[Task], options: Options, jobs: int) -> str:
@@ -52,12 +53,12 @@ def _study(manifest: Manifest, took: dict[Task, float | None], options: Options)
     settings, seeds = options.settings(), {}
     for task in took:
         seeds.setdefault(task.chapter, []).append(task.seed)
-    wanted = {chapter: _wanted(manifest.notebook(chapter.id), chapter.id, settings.profile, ARMS) for chapter in seeds}
+    wanted = {chapter: _wanted(manifest.notebook(chapter.id), chapter.id, settings, ARMS) for chapter in seeds}
     lab = next((open_lab(chapter.id, settings) for chapter, arms in wanted.items() if arms), None)
     past, total = Past(settings, lab), Estimate()
     for chapter, arms in wanted.items():
         if arms:
-            total += estimate(due(lab, arms, seeds[chapter]), past)
+            total += estimate(due(lab, arms, seeds[chapter])[1], past)
         else:
             times = [seconds for task, seconds in took.items() if task.chapter == chapter and seconds]
             times = times or past.of_experiments(chapter.outputs)
@@ -65,7 +66,7 @@ def _study(manifest: Manifest, took: dict[Task, float | None], options: Options)
     return str(total)
 
 
-def _wanted(notebook: Path, chapter: str, profile: str, arms: dict) -> list[tuple]:
+def _wanted(notebook: Path, chapter: str, settings: RunSettings, arms: dict) -> list[tuple]:
     """(arm, labels) that a chapter makes: all of its arms, or those alone that its cells name."""
     code = "\n".join("".join(cell["source"]) for cell in read_json(notebook).get("cells", [])
                      if cell["cell_type"] == "code")
@@ -73,4 +74,4 @@ def _wanted(notebook: Path, chapter: str, profile: str, arms: dict) -> list[tupl
     named = set(re.findall(r"\blab\.arm\(\"([\w-]+)\"", code))
     chosen = [arm for arm in arms.values() if arm.chapter.id == chapter and arm.alone and not arm.resource()
               and (every or arm.name in named)]
-    return [(arm, labels) for arm in chosen for labels in arm.at(None, profile)]
+    return [(arm.suited(settings), labels) for arm in chosen for labels in arm.at(None, settings.profile)]

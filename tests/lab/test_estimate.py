@@ -81,7 +81,8 @@ def fast(monkeypatch):
 
 
 def say(lab, *wanted, seeds=(0,), settings=None):
-    return told([(known(name), labels) for name, labels in wanted], settings or lab.asked, seeds, lambda: lab)
+    settings = settings or lab.asked
+    return told([(known(name).suited(settings), labels) for name, labels in wanted], settings, seeds, lambda: lab)
 
 
 def test_a_record_tells_the_time_at_the_speed_of_this_machine(study, records, fast):

@@ -1,0 +1,105 @@
+"""Runs of arms, several at once: each in a process of its own, after those that it needs.
+
+    failed = make(missing, lab.asked, jobs=2, say=print)     # what `lab.estimate.due` says would be made
+
+A process gets its run (JSON, one line) on stdin and prints the run's line; the parent keeps the pipe open as long as it
+lives. Of two that need the same source network one waits for the other (`lab.source` has the lock).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seo_core.machine import cores, default_threads
+from seo_core.runner.state import book_environment
+from seo_core.settings import RunSettings, book_root
+
+if TYPE_CHECKING:
+    from seo_core.lab.estimate import Due
+
+
+def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Callable[[str], object],
+         knobs: Iterable[str] = (), wanted: Iterable[str] = (), name: str | None = None) -> list[str]:
+    """Makes these runs, so many at once; what each printed is said when it ends. Returns the names of those that failed
+    and of those that were not made because of that. knobs, name: of the arms named in `wanted`. Where it is
+    interrupted, its processes end, and the same call goes on from what they saved."""
+    waiting, running = {run.key: run for run in missing if run.arm.name != "source" or "source" in wanted}, {}
+    failed: dict[tuple, str] = {}
+    try:
+        while waiting or running:
+            for key, run in list(waiting.items()):
+                if run.needs & failed.keys():
+                    failed[key] = f"{waiting.pop(key).arm.name} (not made)"
+                elif len(running) < jobs and not run.needs & (waiting.keys() | running.keys()):
+                    own = run.arm.name in wanted
+                    job = {"arm": run.arm.name, "labels": run.labels, "name": name if own else None,
+                           "set": list(knobs) if own else [],
+                           "settings": replace(settings, seed=settings.seed if run.seed is None else run.seed).asdict()}
+                    running[key] = _start(job, jobs)
+                    del waiting[key]
+            for key, process in list(running.items()):
+                if process.poll() is not None:
+                    said = process.stdout.read().rstrip()
+                    if process.returncode:
+                        failed[key] = key[0]
+                    if said:
+                        say(said)
+                    _close(running.pop(key))
+            time.sleep(0.1)
+    finally:
+        for process in running.values():
+            _close(process)
+    return list(failed.values())
+
+
+def _start(job: dict, jobs: int) -> subprocess.Popen:
+    environment = book_environment(book_root())
+    if default_threads() >= cores():  # nobody has asked for fewer
+        environment["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
+    process = subprocess.Popen([sys.executable, "-m", "seo_core.runner.arms"], text=True, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, env=environment, start_new_session=True)
+    process.stdin.write(json.dumps(job) + "\n")
+    process.stdin.flush()  # and stays open: its end tells the process that we are gone
+    return process
+
+
+def _close(process: subprocess.Popen) -> None:
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+def main() -> int:
+    """Makes the run on stdin; exit code 0 done, 1 it failed, 3 the parent is gone."""
+    from seo_core.arms import known, open_lab
+    from seo_core.lab.ground import line
+    from seo_core.lab.knobs import knob
+
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    try:
+        lab = open_lab(known(job["arm"]).chapter, RunSettings(**job["settings"]), report=print)
+        run = lab.arm(job["arm"], job["labels"], dict(map(knob, job["set"])), recorded_as=job["name"])
+        print(line(run), flush=True)
+    except (RuntimeError, ValueError, OSError) as error:
+        print(f"error: {job['arm']}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _watch_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1024):  # nothing, when the parent is gone
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
