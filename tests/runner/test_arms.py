@@ -1,4 +1,4 @@
-"""Runs of arms, several at once: the order of their needs, what follows a failure, and that they leave their records."""
+"""Runs of arms, several at once: the order of their needs, what follows a failure, that they leave their records."""
 
 import subprocess
 import sys
