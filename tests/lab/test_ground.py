@@ -524,18 +524,18 @@ ARMS["trial"] = Arm("trial", trial, make, start="pretrained", recorded_as="trial
 settings = load_settings("cpu", data=data, model=model, development_rows=16, evaluation_rows=8, max_length=32,
                          results_dir=results)
 run = open_lab(trial, settings).arm("trial", 48)
-print("weights", float(sum(p.double().sum() for p in run.model().parameters())), run.metrics["train_examples"])
+print("weights", float(sum(p.detach().double().sum() for p in run.model().parameters())), run.metrics["train_examples"])
 """
 
 
-def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tiny_model, tmp_path, monkeypatch, capsys):
+def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tiny_model, tmp_path, monkeypatch, capsys, request):
     """It ends where one that nobody killed does, to the bit."""
     from seo_core.data import load_nli
 
     (tmp_path / "pairs").mkdir()
     for split, frame in load_nli("embedded", rows=300).splits.items():
         frame.to_csv(tmp_path / "pairs" / f"{split}.csv", index=False)
-    monkeypatch.setitem(ARMS, "trial", None)  # it goes again after the test
+    request.addfinalizer(lambda: ARMS.pop("trial", None))
 
     def words(folder, pause=0):
         return ["-c", *(str(tmp_path / name) for name in ("pairs", "tiny_model", folder)), str(pause)]
