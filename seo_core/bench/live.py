@@ -38,8 +38,8 @@ NONE_SHIPPED = "there is no model in book/artifacts: this copy of the book comes
 
 
 def here_and_now(*, control: bool = True) -> list:
-    """What the artifacts that come with the book (`seo_core.deploy.artifact.shipped`) do here and now: two DataFrames,
-    or where there is none one of a single line.
+    """What the artifacts for pairs that come with the book (`seo_core.deploy.artifact.shipped`) do here and now: two
+    DataFrames, or where there is none one of a single line.
 
     The first has a row for each file: megabytes; milliseconds a pair of EXAMPLES, on two threads where there are two
     cores; and what was recorded, with the machine that it was recorded on. control: also a row for the control of
@@ -51,11 +51,13 @@ def here_and_now(*, control: bool = True) -> list:
     from seo_core.deploy import artifact
     from seo_core.machine import cores
 
-    folders, threads = artifact.shipped(), min(InferenceConfig.threads, cores())
-    if not folders:
+    folders = artifact.shipped()
+    about = {name: config for name, folder in folders.items()
+             if len((config := artifact.check(folder))["texts"]) == 2}  # the examples are pairs
+    if not about:
         return [pd.DataFrame({"here, now": [NONE_SHIPPED]})]
-    models = {name: artifact.load(folder, threads=threads) for name, folder in folders.items()}
-    about = {name: artifact.check(folder) for name, folder in folders.items()}
+    threads = min(InferenceConfig.threads, cores())
+    models = {name: artifact.load(folders[name], threads=threads) for name in about}
     recorded = {name: _recorded(config["metrics"], config.get("machine")) for name, config in about.items()}
     contestants = {name: Contestant(model.run, model.size_bytes, tokenizer=model.tokenizer)
                    for name, model in models.items()}

@@ -20,6 +20,7 @@ def shipped(tiny_book, tiny_artifact):
     place = tiny_book / "book" / "artifacts"
     tiny_artifact(place / "reference", card=Card(metrics=MEASURED, machine="a quiet CPU"))
     tiny_artifact(place / "reference-small")
+    tiny_artifact(place / "single", texts=("text",))  # cannot be asked about pairs
     return place
 
 
