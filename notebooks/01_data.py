@@ -66,6 +66,27 @@ for row in pairs.itertuples():
     print(f"{task.labels[row.label]}\n   premise:    {row.premise}\n   hypothesis: {row.hypothesis}")
 
 # %% [markdown]
+# ## A network that answers already
+#
+# The book comes with small classifiers that were trained on this task, in `book/artifacts`. Any of them
+# answers in two lines, `seo_core.load("reference").predict([(premise, hypothesis)])`, and needs neither torch
+# nor training. Here they are asked about three pairs. The first table has their size and speed: *here, now*
+# is what this page's machine just took, next to whatever else it was doing; *recorded* is what was measured
+# with care, on the processor that is named. The second has the answers, with the probability of each label.
+# Are all three right?
+
+# %% tags=["nbval-ignore-output"]
+from IPython.display import display
+
+from seo_core.analysis.tables import Table
+from seo_core.bench import live
+
+display(*map(Table, live.here_and_now(control=False)))
+
+# %% [markdown]
+# [](tab3_inference_speed) compares their speed with that of the network they were made from, as the libraries
+# alone would export it.
+#
 # ## Cleaning
 #
 # Bhat and Dharani {cite}`bhat2024` begin their pipeline with text normalisation and the handling of missing

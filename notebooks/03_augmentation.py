@@ -79,6 +79,9 @@ sentence = "Every guest but Anna had left the old house before nine, and nobody 
 print(" ".join(word.upper() if protected(word) else word for word in split([sentence]).parts[0][1::2]))
 
 # %% [markdown]
+# These are lists of English words, and WordNet is English too. In texts of another language nothing is safe to edit: there every operator but `aeda`
+# (and translation models of your own) says so and leaves them as they are.
+#
 # An operator whose resource is missing is reported as absent, with what brings it. WordNet comes with
 # `python -m seo_core.run setup` where there is a network, Apertium with a Debian package, a masked language model with its hub id.
 

@@ -113,6 +113,19 @@ for cost in ("megabytes", "ms"):
 print("the front is its definition; by the papers' numbers their combination beats every other row in everything")
 
 # %% [markdown]
+# ## Files to take away, here and now
+#
+# The book comes with classifiers made this way, in `book/artifacts`. *Here, now* is what they take on the machine that built this page, beside the *control* of [](tab3_inference_speed),
+# which is in int8 as well, with nothing removed. *Recorded* is what their cards say, on the processor that is named. The second table has their answers to three pairs.
+
+# %% tags=["nbval-ignore-output"]
+from IPython.display import display
+
+from seo_core.bench import live
+
+display(*map(Table, live.here_and_now()))
+
+# %% [markdown]
 # ## What changes with scale
 #
 # The baseline here is a network of six layers that was itself distilled from a larger one. BERT-base has more to spare: the same factors cost it less accuracy,

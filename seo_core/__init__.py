@@ -21,7 +21,8 @@ _install()  # the compact BERT, for transformers' Auto classes, once they are im
 
 
 def load(folder, **options):
-    """The classifier in an artifact folder, ready to `predict`; see `seo_core.deploy.artifact.load`. Needs no torch."""
+    """The classifier in an artifact folder, or that of one that comes with the book by its name ("reference"), ready to
+    `predict`; see `seo_core.deploy.artifact.load`. Needs no torch."""
     from seo_core.deploy.artifact import load
 
     return load(folder, **options)

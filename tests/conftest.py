@@ -127,3 +127,46 @@ def real_data():
         return str(root / name)
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """A WordPiece tokenizer of less than a hundred tokens, as a Hugging Face object."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["a", "man", "sleeps", "person", "rests", "nobody", "the", "dog", "runs", "on", "grass"]
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *words, *letters[1:], *(f"##{c}" for c in letters)]
+    made = Tokenizer(models.WordPiece({t: i for i, t in enumerate(dict.fromkeys(tokens))}, unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
+                                   sep_token="[SEP]", mask_token="[MASK]")
+
+
+@pytest.fixture
+def tiny_book(tmp_path, monkeypatch):
+    """The root of an empty book, which $SEO_BOOK names."""
+    root = tmp_path / "clone"
+    (root / "book").mkdir(parents=True)
+    (root / "book" / "manifest.yml").write_text("chapters: []")
+    monkeypatch.setenv("SEO_BOOK", str(root))
+    return root
+
+
+@pytest.fixture
+def tiny_artifact(tiny_bert, tiny_tokenizer, tmp_path):
+    """A function writing the artifact of a random network for NLI into a folder; options: those of `artifact.save`."""
+    from seo_core.data import NLI_LABELS
+    from seo_core.deploy import artifact
+    from seo_core.quantization import ExportConfig, export_onnx
+
+    def make(folder, **options):
+        network = tiny_bert().eval()
+        network.config.id2label = dict(enumerate(NLI_LABELS))
+        path = export_onnx(network, tmp_path / "tiny.onnx", ExportConfig("fp32"))
+        return artifact.save(folder, path, tiny_tokenizer, labels=NLI_LABELS, **options)
+
+    return make

@@ -58,15 +58,19 @@ def edited_texts(lab: Lab, share: float) -> pd.DataFrame:
 
 
 def edited(lab: Lab, frame: pd.DataFrame, budget: int, operators: Sequence[str]) -> pd.DataFrame:
-    """`budget` edited rows of `frame`, equal shares of the operators that can run here; no filter, no feedback. Raises
-    LabError where none can."""
+    """`budget` edited rows of `frame`, equal shares of the operators that can run here and find something to edit; no
+    filter, no feedback. Raises LabError where none can or does."""
     lacking = {name: augmentation.OPERATORS[name].available() for name in operators}
     usable, parts = [name for name in operators if lacking[name] is None], []
     if not usable:
         raise LabError(" ".join(f"{name} cannot be used here. {why}" for name, why in lacking.items()))
-    for number, name in enumerate(usable):
-        share = budget // len(usable) + (number < budget % len(usable))
-        copies = augmentation.augment(frame, name, strength=STRENGTH, seed=lab.settings.seed, texts=lab.task.texts)
+    made = [augmentation.augment(frame, name, strength=STRENGTH, seed=lab.settings.seed, texts=lab.task.texts)
+            for name in usable]
+    made = [copies for copies in made if len(copies)]
+    if not made:
+        raise LabError(f"{', '.join(usable)} found nothing to edit in these texts: leave augmentation out")
+    for number, copies in enumerate(made):
+        share = budget // len(made) + (number < budget % len(made))
         order = np.random.default_rng([lab.settings.seed, 71, number]).permutation(len(copies))
         parts.append(copies.iloc[np.resize(order, share)])
     return pd.concat(parts, ignore_index=True)

@@ -17,11 +17,15 @@ sides it edits and which NLI labels survive there; rows with other labels are no
 
 Negation, opposites, numbers, quantifiers, modals, words of time and names are never edited, inserted or deleted.
 These rules make label errors rarer; they cannot exclude them. Hence `label_filter`.
+
+All of this is about English words. Texts of another language (`augmentation.language`) stay as they are, with a
+warning; only aeda, which changes no word, and translation models that are named edit them.
 """
 
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +35,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
+from seo_core.augmentation.language import is_english
 from seo_core.augmentation.words import MissingResource, draw, row_keys
 from seo_core.checks import is_number, suggest, whole_number
 from seo_core.data import NLI_LABELS, NLI_TEXTS
@@ -62,6 +67,7 @@ class Operator:
     absent: Callable[[], str | None] = field(repr=False, default=lambda: None)
     sides: tuple[str, ...] = ("premise", "hypothesis", "text")  # text: the only one, or a pair that is not NLI
     graded: bool = True  # whether it takes notice of strength
+    english: bool = True  # whether it has to know the words: English only
 
     def available(self) -> str | None:
         """None where the operator can be used, else the reason and what to do about it."""
@@ -78,7 +84,7 @@ OPERATORS: dict[str, Operator] = {operator.name: operator for operator in (
              translation.back_translation, translation.absent, graded=False),
     Operator("eda", "neighbours swapped, a word deleted, a synonym inserted", _ANY_SIDE, "WordNet", edits.eda,
              wordnet.absent),
-    Operator("aeda", "punctuation marks inserted", _ANY_SIDE, "nothing", edits.aeda),
+    Operator("aeda", "punctuation marks inserted", _ANY_SIDE, "nothing", edits.aeda, english=False),
 )}
 
 
@@ -97,7 +103,9 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
     Returns the columns of `frame` (label and genre as they were) and `source` (int64, position of the row in `frame`),
     `operator`, `side` (name of the column that was edited): one, drawn by the seed, or the other where nothing can be
     changed there. Rows in which nothing could be changed are left out. A copy depends on the seed and its own row (and
-    how often the same row came before), not on the other rows.
+    how often the same row came before), not on the other rows: but for their language, which is told from all rows
+    together. Where they are not English (`language.is_english`), only aeda and translation models that are named edit
+    any, and a warning says so.
 
     Raises AugmentationError for an unknown operator, a strength outside (0, 1], a seed or batch size that is no whole
     number, missing or repeated columns, a text that is no text, NLI pairs none of which has one of the three labels,
@@ -115,6 +123,12 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
                                 "which side may be edited: label the pairs first, or rename the columns premise and "
                                 "hypothesis where they are no NLI pairs")
     keys = row_keys(columns, seed, operator) if len(frame) else np.zeros(0, np.uint64)
+    editable = len(frame)
+    named = operator == "back_translation" and "," in str(model)  # two models that know which language they read
+    if chosen.english and not named and not is_english([text for column in columns for text in column]):
+        editable = 0
+        warnings.warn(f"these texts are not English, and operator {operator!r} knows English words only: they stay as "
+                      "they are (aeda edits texts of any language)", stacklevel=2)
 
     def edit(side: int, rows: np.ndarray) -> list[str | None]:
         """The operator on one side of some rows."""
@@ -130,7 +144,7 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
 
     edited, sides = np.full(len(frame), None, object), np.zeros(len(frame), np.int64)  # new text of each row; its side
     with tqdm(total=len(frame), desc=operator, unit="row", disable=not progress) as bar:
-        for start in range(0, len(frame), CHUNK):
+        for start in range(0, editable, CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(frame)))
             first = (draw(keys[rows], 0) % np.uint64(len(columns))).astype(np.int64)
             for turn in range(len(columns)):

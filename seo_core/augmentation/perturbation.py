@@ -83,8 +83,9 @@ def _neighbours() -> dict[str, str]:
 def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = NLI_TEXTS, strength: float = 0.3
                ) -> pd.DataFrame:
     """A copy of `frame` (n, …) with a share `strength` of the words of one text of each row replaced by synonyms. Rows
-    without a word that has one stay as they are. Raises AugmentationError where WordNet is missing (with the command
-    that brings it), for NLI pairs without labels, and as `typos` does."""
+    without a word that has one stay as they are, and so does a frame that is not English (with a warning). Raises
+    AugmentationError where WordNet is missing (with the command that brings it), for NLI pairs without labels, and as
+    `typos` does."""
     check_texts(frame, texts, seed, "perturb", strength=strength)
     out = frame.reset_index(drop=True)
     edited = augment(out, "synonym", strength=strength, seed=seed, texts=tuple(texts))

@@ -112,6 +112,17 @@ def synonyms(words) -> dict[str, tuple[str, ...]]:
     return {word: lexicon[word] for word in words}
 
 
+def known(words) -> set[str] | None:
+    """Those of the words, in whatever case, that WordNet has in some form; of the short ones, which are words of
+    many languages, none. None without WordNet."""
+    folder = find()
+    if folder is None:
+        return None
+    lexicon = _lexicon(str(folder))
+    plain = {word: word.lower() for word in words if len(word) > 3 and word.isascii() and word.isalpha()}
+    return {word for word, lower in plain.items() if lexicon.has(lower)}
+
+
 @lru_cache(maxsize=2)
 def _lexicon(name: str) -> _Lexicon:  # by name: two paths into one zip are never equal
     return _Lexicon(find())
@@ -137,6 +148,10 @@ class _Lexicon(dict):
         for line in self.lines[at:end]:
             senses.setdefault(_KINDS[line[len(lemma) + 1]], []).append(line)
         return senses
+
+    def has(self, word: str) -> bool:
+        """Whether it is a word or a form of one."""
+        return any(senses for _, _, _, senses in self._readings(word.encode()))
 
     def __missing__(self, word: str) -> tuple[str, ...]:
         plain = len(word) > 2 and word.isascii() and word.isalpha() and word.islower()

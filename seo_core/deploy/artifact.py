@@ -3,13 +3,15 @@
     save("path/to/artifact", "model.onnx", tokenizer, labels=task.labels, texts=task.texts, card=Card(...))
     pack("path/to/record.json", "path/to/artifact")                # the same from a finished run and its record
     classifier = seo_core.load("path/to/artifact")                 # checks every byte; no torch
+    classifier = seo_core.load("reference")                        # one that comes with the book, in book/artifacts
     classifier.predict([("A man sleeps.", "A person rests.")])
 
     model.onnx       the network in integers; input_ids, attention_mask, token_type_ids -> logits
     tokenizer.json   of the tokenizers library
     config.json      format, labels in the order of the logits, text columns, longest text, what was measured
     README.md        the model card, with a recipe for plain ONNX Runtime
-    SHA256SUMS       of the four files above, as sha256sum -c reads it
+    record.json      the record of the run that made it, where there was one
+    SHA256SUMS       of the files above, as sha256sum -c reads it
 
 It is written whole or not at all, and loaded whole or not at all: a file that is missing, damaged or foreign is one
 `ArtifactError` that names it. A text with more tokens than the model has positions is cut, the longer text of a pair
@@ -26,10 +28,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seo_core.checks import SettingsError
 from seo_core.files import atomic_folder, file_digest, table, writing
+from seo_core.settings import book_root
 
 FORMAT, SUMS = "seo-artifact-1", "SHA256SUMS"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
+RECORD = "record.json"  # beside them where the artifact was packed from a run
 _WORDS = table(__file__)  # of the model card
 RECIPE = _WORDS["recipe"]
 
@@ -53,10 +58,12 @@ class Card:
 
 
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
-         texts: Sequence[str] = ("premise", "hypothesis"), card: Card | None = None) -> Path:
-    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer). The
-    finished artifact is loaded and run once before it takes its name. An artifact that was there is replaced. Raises
-    ArtifactError where something is missing, cannot be written, or the pieces do not fit together."""
+         texts: Sequence[str] = ("premise", "hypothesis"), card: Card | None = None,
+         record: str | Path | None = None) -> Path:
+    """Writes the artifact from an exported file and its tokenizer (tokenizer.json, or a Hugging Face tokenizer), and
+    beside them the record of the run that made it, if one is given. The finished artifact is loaded and run once before
+    it takes its name. An artifact that was there is replaced. Raises ArtifactError where something is missing, cannot
+    be written, or the pieces do not fit together."""
     folder, model = Path(folder), Path(model)
     folder = folder if folder.name else folder.resolve()
     _check_words("labels", labels, error=ArtifactError)
@@ -75,7 +82,10 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
             _write_tokenizer(tokenizer, partial / "tokenizer.json")
             (partial / "config.json").write_text(json.dumps(_config(partial, labels, texts, card), indent=1) + "\n")
             (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
-            (partial / SUMS).write_text("".join(f"{file_digest(partial / name)}  {name}\n" for name in FILES))
+            if record:
+                shutil.copyfile(record, partial / RECORD)
+            written = sorted(path.name for path in partial.iterdir())
+            (partial / SUMS).write_text("".join(f"{file_digest(partial / name)}  {name}\n" for name in written))
             _try(partial, len(texts))
         except ArtifactError as error:  # which names the folder by its temporary name
             raise ArtifactError(str(error).replace(partial.name, folder.name)) from error
@@ -83,7 +93,7 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
 
 
 def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
-    """The artifact of a finished run: its kept file and tokenizer, and a card from its record.
+    """The artifact of a finished run: its kept file and tokenizer, its record, and a card from it.
 
     record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
     baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them. data:
@@ -106,8 +116,9 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
         shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
     if timed:
         shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}
-    recipe, sources = parameters.get("recipe", {}), [run["data"]["name"]]
-    if recipe.get("source_text", bool(recipe.get("vocabulary"))):  # the source task's text was read, or counted
+    recipe, sources = parameters.get("recipe") or {}, [run["data"]["name"]]
+    # the source task: its text was read, or counted, or its labels are where training began
+    if recipe.get("source_text", bool(recipe.get("vocabulary"))) or parameters.get("start") == "source":
         sources.append(str(parameters.get("source", "")))
     terms = dict.fromkeys(text for source in sources for word, text in _WORDS["terms"].items() if word in source)
     origin = [f"backbone: {_WORDS['backbone']}"] if run["model"]["name"] == "bundled" else []
@@ -117,7 +128,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
                 data=tuple(data) or tuple(terms), made=tuple(origin),
                 machine=timed["provenance"]["machine"]["cpu"] if timed else "")
     return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], card=card,
-                texts=parameters.get("texts", ("premise", "hypothesis")))
+                texts=parameters.get("texts", ("premise", "hypothesis")), record=record)
 
 
 def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dict | None:
@@ -140,18 +151,41 @@ def _check_words(name: str, given, most: int | None = None, error: type[Exceptio
 
 
 def load(folder: str | Path, *, threads: int | None = None):
-    """The classifier of an artifact: a `seo_core.quantization.OnnxRunner` with predict, probabilities and logits. Every
-    file is checked against its sha256 first. threads: as of OnnxRunner. Raises ArtifactError for what is missing,
+    """The classifier of an artifact: a `seo_core.deploy.runners.OnnxRunner` with predict, probabilities and logits.
+    Every file is checked against its sha256 first. folder: where it is, or the name of one that comes with the book
+    (`shipped`); a folder that is there goes first. threads: as of OnnxRunner. Raises ArtifactError for what is missing,
     damaged or foreign."""
     from seo_core.deploy.runners import OnnxRunner, RunnerError
 
-    folder = Path(folder)
+    folder = _found(folder)
     config = check(folder)
     try:
         return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
                           max_length=config["max_length"], threads=threads, columns=config["texts"])
     except RunnerError as error:
         raise ArtifactError(f"the artifact {folder.name} is whole but cannot be run: {error}") from error
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> folder of the artifacts that come with the book, those in its book/artifacts. Raises SettingsError where
+    there is no book (`seo_core.settings.book_root`)."""
+    folders = (book_root() / "book" / "artifacts").glob("[!.]*")
+    return {folder.name: folder for folder in sorted(folders) if folder.is_dir()}
+
+
+def _found(folder: str | Path) -> Path:
+    """The folder that is meant: where there is none of a plain name, the book's artifact of that name."""
+    folder, name = Path(folder), str(folder)
+    if folder.exists() or folder.name != name:  # it is there, or a path that `check` refuses by its name
+        return folder
+    try:
+        known = shipped()
+    except SettingsError as error:
+        raise ArtifactError(f"no artifact {name!r}: there is no folder of that name, and {error}") from error
+    if name not in known:
+        raise ArtifactError(f"no artifact {name!r}: there is no folder of that name, and the book comes with "
+                            f"{', '.join(known) or 'none'} (book/artifacts)")
+    return known[name]
 
 
 def check(folder: str | Path) -> dict:
@@ -164,9 +198,9 @@ def check(folder: str | Path) -> dict:
                             "`seo_core.deploy.artifact.save` wrote")
     lines = [line.partition("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
     sums = {name: digest for digest, gap, name in lines if gap}
-    if set(sums) != set(FILES):
+    if not set(FILES) <= set(sums) <= {*FILES, RECORD}:
         raise ArtifactError(f"{folder.name} is no artifact of this kind: its {SUMS} does not list {', '.join(FILES)}")
-    for name in FILES:
+    for name in sums:
         if not (folder / name).is_file():
             raise ArtifactError(f"the artifact {folder.name} has no {name}: copy it again, whole")
         if file_digest(folder / name) != sums[name]:
@@ -212,7 +246,7 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
     sha, dirty = commit()
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": run.tokenizer.pad_token_id,
             "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics) if card else {},
-            "commit": sha + ("+changes" if dirty else "")}
+            "machine": card.machine if card else "", "commit": sha + ("+changes" if dirty else "")}
 
 
 def _try(folder: Path, columns: int) -> None:

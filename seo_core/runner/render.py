@@ -19,6 +19,7 @@ from seo_core.runner.state import Tree, book_environment, digest, environment_ha
 
 COMMITTED = "committed"  # the "profile" of a tree made of the committed notebooks
 _NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the manifest would make the tree a book
+_ARTIFACTS = Path("book/artifacts")  # models to take away, whose cards are no pages
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 _STAMP = ".seo-build"
 _COMMITTED = ("These pages show the outputs committed with the notebooks (profile `quick`); nothing was run to build "
@@ -34,7 +35,8 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
     for path in (root / "book").rglob("*"):
         relative = path.relative_to(root)
         hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-        if path.is_file() and not hidden and relative.as_posix() not in _NOT_STAGED:
+        kept_out = relative.as_posix() in _NOT_STAGED or relative.is_relative_to(_ARTIFACTS)
+        if path.is_file() and not hidden and not kept_out:
             wanted[relative] = path.read_bytes()
     index = Path(f"{api.INDEX}.md")
     if index in wanted:

@@ -184,8 +184,11 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
     elif results.parent != reference.resolve():  # what a chapter shows of the committed results
         shown = [name for each in (chapter, *inputs) for name in each.outputs]
         reads += [path for name in shown for path in sorted(reference.glob(f"*/{name}"))]
+    code = sources(notebook)
+    if "artifact.py" in (path.name for path in code):  # which can load those that come with the book
+        reads.append(root / "book" / "artifacts")
     return {"parameters": digest(options.parameters(seed)), "notebook": notebook_hash(notebook),
-            "code": code_hash(sources(notebook)),
+            "code": code_hash(code),
             **{name: source_hash(getattr(settings, name), root) for name in ("data", "model", "source")},
             "inputs": records_hash(*reads), "environment": environment_hash(), "operators": operators_hash()}
 

@@ -18,23 +18,11 @@ from seo_core.deploy.artifact import ArtifactError, Card
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
 
 LABELS = ("entailment", "neutral", "contradiction")
-WORDS = ["a", "man", "sleeps", "person", "rests", "nobody", "the", "dog", "runs", "on", "grass"]
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    """A WordPiece tokenizer of a hundred tokens, as a Hugging Face object."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS, *letters[1:], *(f"##{c}" for c in letters)]
-    made = Tokenizer(models.WordPiece({t: i for i, t in enumerate(dict.fromkeys(tokens))}, unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
-                                   sep_token="[SEP]", mask_token="[MASK]")
+@pytest.fixture
+def tokenizer(tiny_tokenizer):
+    return tiny_tokenizer
 
 
 @pytest.fixture
@@ -268,3 +256,126 @@ def test_an_artifact_is_replaced_whole_and_nothing_else_is(folder, model, tokeni
     with pytest.raises(ArtifactError, match="exists and is no artifact"):
         artifact.save(other, path, tokenizer, labels=LABELS)
     assert (other / "thesis.tex").exists()
+
+
+# -- those of the book, and the record of the run --------------------------------------------------
+
+
+def test_those_that_come_with_the_book_are_loaded_by_name(tiny_book, tiny_artifact, tmp_path, monkeypatch):
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(ArtifactError, match="no artifact 'reference': there is no folder .*comes with none"):
+        seo_core.load("reference")
+    for name in ("reference", "reference-small", ".reference.1-a.tmp"):
+        tiny_artifact(tiny_book / "book" / "artifacts" / name)
+    assert list(artifact.shipped()) == ["reference", "reference-small"]
+    assert seo_core.load("reference-small").predict(PAIRS) == seo_core.load(Path("reference")).predict(PAIRS)
+    with pytest.raises(ArtifactError, match="no artifact 'referense': .*comes with reference, reference-small"):
+        seo_core.load("referense")
+    with pytest.raises(ArtifactError, match="no artifact at"):  # a path is a path
+        seo_core.load("./artifacts/reference")
+    monkeypatch.setenv("SEO_BOOK", str(elsewhere))
+    with pytest.raises(ArtifactError, match="no artifact 'reference': .*no book at .*elsewhere"):
+        seo_core.load("reference")
+
+
+def test_a_folder_goes_before_a_name(tiny_book, tiny_artifact, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_artifact(tiny_book / "book" / "artifacts" / "mine")
+    tiny_artifact("mine", texts=("text",))
+    assert seo_core.load("mine").columns == 1
+    (tmp_path / "mine" / "SHA256SUMS").unlink()
+    with pytest.raises(ArtifactError, match="mine is no artifact: it has no SHA256SUMS"):
+        seo_core.load("mine")
+
+
+def test_a_name_needs_no_torch(tiny_book, tiny_artifact):
+    tiny_artifact(tiny_book / "book" / "artifacts" / "reference")
+    code = f"""
+import sys
+for name in ("torch", "transformers", "datasets", "onnx", "sklearn", "scipy", "nltk", "psutil", "tqdm", "matplotlib"):
+    sys.modules[name] = None  # importing it raises ImportError
+import seo_core
+print(seo_core.load("reference").predict({PAIRS!r}))
+"""
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert out.strip() == str(seo_core.load("reference").predict(PAIRS))
+
+
+def sums(folder: Path) -> set[str]:
+    return {line.partition("  ")[2] for line in (folder / artifact.SUMS).read_text().splitlines()}
+
+
+def test_the_record_of_the_run_is_one_of_its_files(tiny_artifact, tmp_path):
+    record = tmp_path / "base-01234567-seed0.json"
+    record.write_text('{"seed": 0}')
+    folder = tiny_artifact(tmp_path / "art", record=record)
+    assert (folder / "record.json").read_bytes() == record.read_bytes()
+    assert sums(folder) == {p.name for p in folder.iterdir()} - {artifact.SUMS} == {*artifact.FILES, artifact.RECORD}
+    assert len(seo_core.load(folder).predict(PAIRS)) == 3
+    (folder / "record.json").write_text('{"seed": 1}')
+    with pytest.raises(ArtifactError, match="damaged: record.json"):
+        seo_core.load(folder)
+    (folder / "record.json").unlink()
+    with pytest.raises(ArtifactError, match="has no record.json"):
+        seo_core.load(folder)
+
+
+def test_one_without_a_record_is_loaded_as_before_and_another_file_is_foreign(folder):
+    assert sums(folder) == set(artifact.FILES) and len(seo_core.load(folder).predict(PAIRS)) == 3
+    (folder / "notes.txt").write_text("mine")  # not listed: no part of it
+    assert len(seo_core.load(folder).predict(PAIRS)) == 3
+    with open(folder / artifact.SUMS, "a") as file:
+        file.write(f"{files.file_digest(folder / 'notes.txt')}  notes.txt\n")
+    with pytest.raises(ArtifactError, match="no artifact of this kind"):
+        seo_core.load(folder)
+
+
+def finished_run(tiny_artifact, root: Path, data: str, **parameters) -> Path:
+    """The record of a run under book/reference that kept a model.onnx; its task's name is `data`."""
+    from types import SimpleNamespace
+
+    from seo_core import load_settings, results
+
+    task = SimpleNamespace(name=data, fingerprint="0123456789abcdef", splits={"train": range(9)})
+    model = {"name": "bundled", "fingerprint": "feedfacefeedface", "parameters": 1000}
+    settings = load_settings("cpu", data=data, source="path/to/snli", results_dir="book/reference")
+    record = results.write("13_quantization_distillation", "sqd", data=task, model_info=model, settings=settings,
+                           metrics={"accuracy_matched": 0.7}, parameters={"classes": list(LABELS), **parameters})
+    made = tiny_artifact(root / "made")
+    for name in ("model.onnx", "tokenizer.json"):
+        (kept := record.parent / ".weights" / record.stem).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made / name, kept / name)
+    return record
+
+
+@pytest.mark.parametrize("data, parameters, terms", [
+    ("path/to/mnli", {}, {"MultiNLI"}), ("path/to/pairs.csv", {}, {"not stated"}), ("path/to/qqp", {}, {"Quora"}),
+    ("path/to/mnli", {"recipe": {"source_text": True}}, {"MultiNLI", "SNLI: CC BY-SA"}),
+    ("path/to/mnli", {"recipe": {"vocabulary": 100}}, {"MultiNLI", "SNLI: CC BY-SA"}),
+    ("path/to/mnli", {"start": "source"}, {"MultiNLI", "SNLI: CC BY-SA"})])
+def test_the_command_packs_licences_and_the_record_by_itself(tiny_book, tiny_artifact, data, parameters, terms):
+    from seo_core.run import main
+
+    record = finished_run(tiny_artifact, tiny_book, data, **parameters)
+    folder = tiny_book / "book" / "artifacts" / "mine"
+    assert main(["pack", str(record), str(folder)]) == 0
+    card = (folder / "README.md").read_text()
+    stated = card.partition("## Data and licences")[2].partition("## Limits")[0]
+    known = {"MultiNLI", "SNLI: CC BY-SA", "not stated", "Quora"}
+    assert {words for words in known if words in stated} == terms
+    assert "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0" in card
+    assert "| accuracy, matched set | 70.00% |" in card
+    assert (folder / "record.json").read_bytes() == record.read_bytes()
+    assert seo_core.load("mine").predict(PAIRS)
+
+
+def test_a_record_in_an_artifact_is_no_result(tiny_book, tiny_artifact):
+    from seo_core import results
+
+    record = finished_run(tiny_artifact, tiny_book, "path/to/mnli")
+    artifact.pack(record, tiny_book / "book" / "artifacts" / "reference")
+    assert results.load()["path"].tolist() == [record.relative_to(tiny_book).as_posix()]
+    assert len(results.load_records()) == 1 and results.reference_dir() == tiny_book / "book" / "reference"
+    shutil.rmtree(results.reference_dir())
+    assert results.load_records() == [] and len(results.load()) == 0

@@ -412,6 +412,24 @@ def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
     assert changed == {"12_distillation", "13_quantization_distillation"}
 
 
+def test_a_chapter_runs_again_when_an_artifact_that_it_shows_changes(tmp_path):
+    from seo_core.runner.manifest import load_manifest
+    from seo_core.runner.notebooks import scratch_book
+    from seo_core.runner.state import Options, signature
+
+    manifest = load_manifest(scratch_book(minibook.ROOT, tmp_path))
+    names = ("01_data", "tab3_inference_speed", "fig3_size_vs_speed", "02_baseline", "tab2_model_size")
+
+    def inputs():
+        return {name: signature(manifest, manifest.by_id[name], 0, Options())["inputs"] for name in names}
+
+    before = inputs()
+    (config := tmp_path / "book" / "artifacts" / "mine" / "config.json").parent.mkdir(parents=True)
+    config.write_text("{}")
+    changed = {name for name, found in inputs().items() if found != before[name]}
+    assert changed == {"01_data", "tab3_inference_speed", "fig3_size_vs_speed"}
+
+
 @pytest.mark.kernel
 def test_an_edit_while_a_chapter_runs_makes_it_due_again_and_loses_nothing(book, tmp_path):
     shutil.copytree(minibook.ROOT / "seo_core", tmp_path / "seo_core", ignore=shutil.ignore_patterns("__pycache__"))
