@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from seo_core.data.cleaning import premise_groups
-from seo_core.data.loading import TaskData, load_nli
+from seo_core.data.loading import CARVED, TaskData, load_data
 from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
 
@@ -98,11 +99,28 @@ def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def prepare(settings: RunSettings) -> TaskData:
-    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Raises DataError. The embedded
+def prepare(settings: RunSettings, *, say: Callable[[str], object] = print) -> TaskData:
+    """The one call of a chapter: load_data(settings.data), development slice, subsample. Raises DataError. The embedded
     data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the settings' seed:
-    seeds vary runs, not the data set."""
+    seeds vary runs, not the data set.
+
+    In a small set the profile's development slice is at most a fifth of the training rows; a number of your own is
+    taken as it is. say: gets one line where that, or a missing validation split, changes what the profile says."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
-    task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
-    task = development(task, settings.development_rows)
+    task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=rows)
+    size = settings.development_rows
+    if settings.is_default("development_rows") and "train" in task.splits:
+        size = min(size, max(2, len(task["train"]) // 5))
+    whole, task = task, development(task, size)
+    if changes := _changes(whole, task, settings, size):
+        say(f"{task.name} has {len(whole['train'])} training rows: {', '.join(changes)}")
     return subsample(task, settings.train_rows, settings.evaluation_rows, settings.seed)
+
+
+def _changes(whole: TaskData, task: TaskData, settings: RunSettings, size: int) -> list[str]:
+    """What a set is too small for, in words: the number that the settings have, and what there is instead."""
+    left, carved = len(task["train"]), whole.report["reason"].str.startswith(CARVED)
+    shrunk = [f"development_rows {settings.development_rows} → {size}"] if size < settings.development_rows else []
+    few = [f"train_rows {settings.train_rows} → {left}"] if left < (settings.train_rows or 0) else []
+    return [*shrunk, *few, *(f"{rows} more are {reason}" for reason, rows in
+                             whole.report.loc[carved, ["reason", "rows"]].itertuples(index=False))]
