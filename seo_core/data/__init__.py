@@ -18,4 +18,5 @@ from seo_core.data.splits import development, imbalance, prepare, subsample
 
 __all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "TaskData", "baselines", "clean", "cue_words",
            "development", "encode", "fit_ngrams", "fold", "generate", "generate_nli", "imbalance", "load_data",
-           "load_nli", "load_task", "padding_share", "premise_groups", "premise_key", "prepare", "subsample", "top_ngrams"]
+           "load_nli", "load_task", "padding_share", "premise_groups", "premise_key", "prepare", "subsample",
+           "top_ngrams"]
