@@ -45,6 +45,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import numpy as np
@@ -68,7 +73,8 @@ from seo_core.quantization import qat, scheme
 from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("13_quantization_distillation", settings)
 
 # %% [markdown]
@@ -117,7 +123,7 @@ print("training computes what the integers compute; steps move to where less is 
 
 # %%
 teacher = lab.arm("base").model()
-student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(range(256))
+student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(slice(256))
 plain = predict(student, pairs)
 qat.attach(student, calibrate(student, pairs))
 rounded, steps = predict(student, pairs), qat.scales(student)

@@ -106,10 +106,11 @@ def load_settings(profile: str = "quick", **overrides) -> RunSettings:
 
 
 def _names(key: str, given) -> tuple[str, ...]:
-    """Names with commas between them, or a list of names, as a tuple. Raises SettingsError for too few, too many, or one
-    that stands there twice."""
+    """Names with commas between them, or a list of names, as a tuple. Raises SettingsError for too few, too many, or
+    one that stands there twice."""
     names = tuple(map(str.strip, given.split(","))) if isinstance(given, str) else given
-    least, most, words = (2, math.inf, "two classes or more") if key == "labels" else (1, 2, "a text column or two")
+    many = {"labels": (2, math.inf, "two classes or more"), "text": (1, 2, "a text column or two")}
+    least, most, words = many[key]
     good = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names)
     if not (good and least <= len(names) <= most and len({name.casefold() for name in names}) == len(names)):
         raise SettingsError(f"setting {key} must name {words}, each once, with commas between them, got {given!r}")

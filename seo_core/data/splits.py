@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core.data.cleaning import premise_groups
-from seo_core.data.loading import CARVED, TaskData, load_data
+from seo_core.data.loading import CARVED, NLI_LABELS, TaskData, load_data
 from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
 
@@ -105,7 +105,8 @@ def prepare(settings: RunSettings, *, say: Callable[[str], object] = print) -> T
     seeds vary runs, not the data set.
 
     In a small set the profile's development slice is at most a fifth of the training rows; a number of your own is
-    taken as it is. say: gets one line where that, or a missing validation split, changes what the profile says."""
+    taken as it is. say: gets one line where that, or a missing validation split, changes what the profile
+    says, and one on what pages written for NLI say in vain of this set."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
     task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=rows)
     size = settings.development_rows
@@ -114,6 +115,8 @@ def prepare(settings: RunSettings, *, say: Callable[[str], object] = print) -> T
     whole, task = task, development(task, size)
     if changes := _changes(whole, task, settings, size):
         say(f"{task.name} has {len(whole['train'])} training rows: {', '.join(changes)}")
+    if remarks := _remarks(task):
+        say(f"{task.name}: {'; '.join(remarks)}")
     return subsample(task, settings.train_rows, settings.evaluation_rows, settings.seed)
 
 
@@ -124,3 +127,12 @@ def _changes(whole: TaskData, task: TaskData, settings: RunSettings, size: int) 
     few = [f"train_rows {settings.train_rows} → {left}"] if left < (settings.train_rows or 0) else []
     return [*shrunk, *few, *(f"{rows} more are {reason}" for reason, rows in
                              whole.report.loc[carved, ["reason", "rows"]].itertuples(index=False))]
+
+
+def _remarks(task: TaskData) -> list[str]:
+    """What has no meaning for a set, of all that a chapter says of NLI with its two sets."""
+    alone = ["there is one set to measure on, which tables call matched"] if len(task.evaluation) == 1 else []
+    other = [f"its classes are {', '.join(task.labels[:8])}{', …' * (len(task.labels) > 8)}, so what is said of NLI's "
+             "three, of genres, and of edits that keep an entailment has no meaning here, and a source task lends its "
+             "encoder, not its classifier"] if task.labels != NLI_LABELS else []
+    return alone + other
