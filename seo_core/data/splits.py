@@ -21,6 +21,10 @@ from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
 
 
+class RatioError(DataError):
+    """Rows that do not hold the classes in the ratio asked for."""
+
+
 def development(task: TaskData, rows: int) -> TaskData:
     """`task` with `rows` training pairs moved to the splits "reward" and "acceptance", half each. Premises move whole,
     so a half can be a few pairs over. Raises DataError if less than half of train would be left."""
@@ -69,7 +73,7 @@ def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, seed: int = 0) -> pd.DataFrame:
     """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be. Class sizes
     are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError for a ratio
-    that does not name every class once, and where a class has too few rows."""
+    that does not name every class once, RatioError where a class has too few rows."""
     label = frame["label"].to_numpy(np.int64)
     share = np.asarray(ratio, float)
     if share.ndim != 1 or not (share > 0).all() or len(label) == 0 or label.max() + 1 != len(share):
@@ -83,8 +87,8 @@ def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, see
     short = np.flatnonzero((want > have) | (want == 0))
     if rows < 1 or len(short):
         lacking = "; ".join(f"class {c} has {have[c]} rows and {want[c]} are wanted" for c in short)
-        raise DataError(f"{rows} rows in the ratio {':'.join(map(str, ratio))} cannot be drawn: {lacking}. Ask for "
-                        "other rows or another ratio, or use more data")
+        raise RatioError(f"{rows} rows in the ratio {':'.join(map(str, ratio))} cannot be drawn: {lacking}. Ask for "
+                         "other rows or another ratio, or use more data")
     chosen = [np.random.default_rng([seed, 83, c]).permutation(np.flatnonzero(label == c))[: want[c]]
               for c in range(len(share))]
     return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)

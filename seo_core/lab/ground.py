@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import models, results
-from seo_core.data import Encoded, TaskData, encode, imbalance, prepare
+from seo_core.data import Encoded, RatioError, TaskData, encode, imbalance, prepare
 from seo_core.data.encoding import concatenate
 from seo_core.evaluation import classification_metrics, predict
 from seo_core.files import lock
@@ -74,6 +74,11 @@ class Lab:
     def pool(self) -> pd.DataFrame:
         """The training pairs, labels included: what a teacher or an oracle sees, not a selection function."""
         return self.task["train"]
+
+    @property
+    def official(self) -> tuple[str, ...]:
+        """The sets that are read once, at the end: those of OFFICIAL that the task has, the first one always."""
+        return tuple(split for split in OFFICIAL if split in self.task.splits)
 
     @property
     def sealed(self) -> Encoded:
@@ -155,7 +160,8 @@ class Lab:
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
         """The chapter's arms (default: all) at their numbers of labels (default: the arms'; under `quick` the largest
-        quick budget). What has no record is made. An arm whose resource is not here is left out where it was not named.
+        quick budget). What has no record is made. An arm whose resource is not here, or whose ratio of the classes the
+        data does not hold, is left out where it was not named.
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
@@ -165,10 +171,17 @@ class Lab:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
+                ground = self.limited(self.ratio_of(arm.ratio)) if arm.ratio else self
                 for budget in arm.at(labels, self.settings.profile):
-                    budget = budget if labels or not budget else self.affordable(budget)
-                    runs.append(replace(self, report=report).arm(arm.name, budget))
-                    report(line(runs[-1]))
+                    budget = budget if labels or not budget else ground.affordable(budget)
+                    try:
+                        runs.append(replace(self, report=report).arm(arm.name, budget))
+                    except RatioError as error:
+                        if arms != "all":
+                            raise
+                        report(f"{arm.name:16s} left out: {error}")
+                    else:
+                        report(line(runs[-1]))
         return runs
 
     def arm(self, name: str, labels: int | None = None, knobs: Mapping | None = None, *,

@@ -7,7 +7,8 @@ import pytest
 from own_sets import written
 
 from seo_core import results
-from seo_core.arms import known, open_lab
+from seo_core.arms import ARMS, known, open_lab
+from seo_core.data import RatioError
 from seo_core.lab.source import source_model
 from seo_core.settings import load_settings
 
@@ -46,14 +47,24 @@ def test_every_kind_of_compression_is_made_and_measured(headline, name, knobs):
 
 
 @pytest.mark.parametrize("name", ["supervised", "tl", "source", "random", "hybrid", "bald", "tal", "ssl", "ssl-source",
-                                  "da-static", "da", "da-limited", "hybrid-limited"])
+                                  "da-static", "da", "da-limited", "random-limited"])
 def test_every_kind_of_data_technique_is_made_and_measured(lab, name):
-    labels = 0 if name == "source" else lab.budgets[1]
+    labels = 0 if name == "source" else 32 if name.endswith("limited") else lab.budgets[1]
     run = lab.arm(name, labels)
     assert np.isfinite(run.metrics["accuracy_matched"]) and "accuracy_mismatched" not in run.metrics
     assert run.metrics["labels"] == labels and run.record["parameters"]["classes"] == list(lab.task.labels)
     if name.endswith("limited"):
         assert run.record["parameters"]["ratio"] == [8, *[1] * (len(lab.task.labels) - 1)]
+
+
+def test_a_ratio_that_the_rows_do_not_hold_leaves_the_arm_out_with_a_line(lab, monkeypatch):
+    lines, other = [], lab.of("04_adaptive_augmentation")
+    for name in set(other.chapter.arms) - {"base-limited"}:
+        monkeypatch.delitem(ARMS, name)
+    assert other.run(labels=[200], report=lines.append) == []
+    assert len(lines) == 1 and lines[0].startswith("base-limited     left out: 200 rows in the ratio 8:1")
+    with pytest.raises(RatioError, match="use more data"):
+        other.run(["base-limited"], labels=[200])
 
 
 def test_a_source_task_of_other_classes_lends_its_encoder_and_says_so(lab, settings):
