@@ -60,7 +60,6 @@ from seo_core.selection.pseudo import (
     class_thresholds,
     pseudo_label,
     quality,
-    self_training,
     soft_labels,
     teacher_logits,
 )
@@ -131,6 +130,8 @@ _ = figures.thresholds({f"{labels} labels": series})
 # [](03_augmentation).
 
 # %% tags=["nbval-ignore-output"]
+from seo_core.selection.pseudo import self_training
+
 view = lab.encode(arms.strong_view(lab, chosen, weak[0].argmax(axis=1)))
 step = self_training(weak, labelled, pool, strong=view)
 print(f"{len(labelled)} labelled pairs and {len(step.pseudo)} of {len(pool)} unlabelled ones; an epoch has {len(step.train)}")

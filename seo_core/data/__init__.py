@@ -16,7 +16,7 @@ from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_data, lo
 from seo_core.data.readers import DataError
 from seo_core.data.splits import RatioError, development, imbalance, prepare, subsample
 
-__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "RatioError", "TaskData", "baselines", "clean", "cue_words",
-           "development", "encode", "fit_ngrams", "fold", "generate", "generate_nli", "imbalance", "load_data",
-           "load_nli", "load_task", "padding_share", "premise_groups", "premise_key", "prepare", "subsample",
-           "top_ngrams"]
+__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "RatioError", "TaskData", "baselines", "clean",
+           "cue_words", "development", "encode", "fit_ngrams", "fold", "generate", "generate_nli", "imbalance",
+           "load_data", "load_nli", "load_task", "padding_share", "premise_groups", "premise_key", "prepare",
+           "subsample", "top_ngrams"]
