@@ -134,7 +134,7 @@ print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.we
 # **Check.** Rounding changes the logits, but not by much. What was read out and attached again computes the same.
 
 # %%
-assert 0 < np.abs(rounded - plain).max() < 0.5 * np.abs(plain).max()
+assert 0 < np.abs(rounded - plain).max() < max(0.5 * np.abs(plain).max(), 0.05)  # a cut network may say next to nothing
 again = predict(qat.attach(qat.detach(student), steps), pairs)
 assert np.mean(again.argmax(1) == rounded.argmax(1)) >= 0.995
 assert np.allclose(predict(qat.detach(student), pairs), plain, atol=1e-5)
