@@ -40,16 +40,21 @@ seed: int = 0  # which training pairs are drawn
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder: its tokenizer is used here
 results_dir: str = "default"  # where the record goes
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+development_rows: object = "default"  # a whole number; default: the profile's own
 
 # %%
+from dataclasses import replace
+
 import pandas as pd
 
 from seo_core import figures, load_settings
-from seo_core.data import development, load_nli, subsample
+from seo_core.data import NLI_LABELS, prepare
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
-task = development(load_nli(settings.data), settings.development_rows)
-task = subsample(task, train_rows=12_000, seed=settings.seed)  # plenty for counting words
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir,
+                         labels=labels, text=text, development_rows=development_rows)
+task = prepare(replace(settings, train_rows=12_000, evaluation_rows=None))  # plenty for counting words
 print(task.name, task.fingerprint)
 
 # %% [markdown]
@@ -62,8 +67,8 @@ print(task.name, task.fingerprint)
 
 # %%
 pairs = task["train"].groupby("label").head(1).sort_values("label")
-for row in pairs.itertuples():
-    print(f"{task.labels[row.label]}\n   premise:    {row.premise}\n   hypothesis: {row.hypothesis}")
+for row in pairs.to_dict("records"):
+    print(task.labels[row["label"]], *(f"{name + ':':12s}{row[name]}" for name in task.texts), sep="\n   ")
 
 # %% [markdown]
 # ## A network that answers already
@@ -156,8 +161,8 @@ unseen
 from seo_core.models.backbone import load_tokenizer
 
 tokenizer = load_tokenizer(settings.model)
-for text in ("An animal sleeps.", "The photographer overslept.", "Untranslatability!", "na\u00efve caf\u00e9s"):
-    print(f"{text:28s}", tokenizer.tokenize(text))
+for words in ("An animal sleeps.", "The photographer overslept.", "Untranslatability!", "na\u00efve caf\u00e9s"):
+    print(f"{words:28s}", tokenizer.tokenize(words))
 
 # %% [markdown]
 # A pair becomes one sequence, `[CLS] premise [SEP] hypothesis [SEP]`. A second row of numbers, the *token
@@ -166,7 +171,7 @@ for text in ("An animal sleeps.", "The photographer overslept.", "Untranslatabil
 # %%
 from seo_core.data import encode
 
-first = encode(pairs.head(1), tokenizer, max_length=settings.max_length)
+first = encode(pairs.head(1), tokenizer, texts=task.texts, max_length=settings.max_length)
 batch = first.batch([0])
 words = tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())
 for word, number, kind in zip(words, batch["input_ids"][0], batch["token_type_ids"][0], strict=True):
@@ -218,7 +223,7 @@ for name, share in waste.items():
 from seo_core.data import cue_words
 
 negations = ("not", "no", "nobody", "nothing", "never", "none")
-spread = cue_words(task["train"], negations, task.labels)
+spread = cue_words(task["train"], negations, task.labels, task.texts[-1])
 spread.round(1)
 
 # %% [markdown]
@@ -231,7 +236,7 @@ spread.round(1)
 from seo_core.data import generate
 
 planted = generate(8_000, seed=settings.seed, cue=0.5)
-planted_spread = cue_words(planted, negations, task.labels)
+planted_spread = cue_words(planted, negations, NLI_LABELS)
 planted_spread.round(1)
 
 # %% [markdown]
@@ -304,10 +309,8 @@ print("hypothesis-only accuracy with a planted cue is above 42%:", found > 0.42)
 # Every other chapter gets its data from one call, which keeps the first two:
 
 # %%
-from seo_core.data import prepare
-
-ready = prepare(settings)
-premises = {split: set(frame["premise"]) for split, frame in ready.splits.items()}
+ready = prepare(settings, say=lambda line: None)  # what it says was said above
+premises = {split: set(frame[task.texts[0]]) for split, frame in ready.splits.items()}
 shared = sum(len(premises[a] & premises[b]) for a in premises for b in premises if a < b)
 print({split: len(frame) for split, frame in ready.splits.items()}, "premises in two splits:", shared)
 

@@ -35,6 +35,11 @@ seed: int = 0  # weights of the new layer, order of the examples, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the record goes
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import inspect
@@ -45,9 +50,11 @@ from seo_core import figures, load_settings, results
 from seo_core.analysis import tables
 from seo_core.analysis.tables import Table
 from seo_core.arms import baseline, open_lab
+from seo_core.data import NLI_LABELS
 from seo_core.evaluation import accuracy_by_genre, confusion_matrix
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 
 # %% [markdown]
 # ## Data
@@ -102,11 +109,12 @@ _ = figures.training_curves(curves)
 # The expected calibration error says how far the stated confidence is from the accuracy {cite}`guo2017calibration`.
 
 # %% tags=["nbval-ignore-output"]
+sets = [split.removeprefix("validation_") for split in lab.official]
 for name in ("accuracy", "f1_macro", "cross_entropy", "perplexity", "ece"):
-    print(f"{name:14s} matched {metrics[name + '_matched']:.3f}   mismatched {metrics[name + '_mismatched']:.3f}")
+    print(f"{name:14s}", "   ".join(f"{which} {metrics[f'{name}_{which}']:.3f}" for which in sets))
 
 # %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
-kept, splits = results.predictions(run.path), ("validation_matched", "validation_mismatched")
+kept, splits = results.predictions(run.path), lab.official
 votes = {split: np.eye(len(lab.task.labels))[kept[split]] for split in splits}  # (n, k), 1 for the class that was said
 confusion = {split: confusion_matrix(votes[split], lab.encoded(split).labels) for split in splits}
 _ = figures.confusion(confusion["validation_matched"], lab.task.labels)
@@ -120,13 +128,16 @@ _ = figures.by_genre({split: accuracy_by_genre(votes[split], lab.encoded(split).
 #
 # **Check.** Fine-tuning has to learn something that guessing does not have: on both sets the accuracy must lie above
 # the share of the most frequent label, by more than chance allows, and perplexity below 3, the value of a uniform guess.
+# What a few hundred pairs teach, or how hard classes of your own are, is not known beforehand: there the answer is printed.
 
 # %%
+k, learned = len(lab.task.labels), metrics["perplexity_matched"] < len(lab.task.labels)
 for split, counts in confusion.items():
     n, majority, right = counts.sum(), counts.sum(axis=1).max(), counts.trace()
-    assert right > majority + 3 * (majority * (1 - majority / n)) ** 0.5, (split, right, majority, n)
-assert metrics["perplexity_matched"] < 3
-print("above the majority class on both sets, perplexity below 3")
+    learned &= bool(right > majority + 3 * (majority * (1 - majority / n)) ** 0.5)
+    assert learned or len(train) < 1000 or lab.task.labels != NLI_LABELS, (split, right, majority, n)
+print(f"above the majority class on {'both sets' if len(splits) == 2 else 'the set'}, perplexity below {k}" if learned else
+      "not told apart from the majority class: more rows or epochs may help")
 
 # %% [markdown]
 # ## What the papers report

@@ -38,6 +38,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import pandas as pd
@@ -51,7 +56,8 @@ from seo_core.augmentation.words import split
 from seo_core.data import generate
 from seo_core.evaluation import predict
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 
 # %% [markdown]
 # ## The operators
@@ -136,7 +142,7 @@ print("shared words, protected words and entailed hypotheses are as they were")
 
 # %% tags=["nbval-ignore-output"]
 lab = open_lab("03_augmentation", settings)
-labels = lab.budgets[0] if profile == "quick" else 2000
+labels = lab.budgets[0] if profile == "quick" else lab.affordable(2000)
 base = lab.arm("supervised", labels)
 labelled = lab.pool.iloc[base.rows].reset_index(drop=True)
 edited = augment(labelled, "neighbour", strength=0.5, seed=settings.seed, texts=lab.task.texts)

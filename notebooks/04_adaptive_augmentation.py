@@ -39,6 +39,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import numpy as np
@@ -54,7 +59,8 @@ from seo_core.augmentation.adaptive import mean_gradient
 from seo_core.augmentation.perturbation import typos
 from seo_core.selection import features
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 
 # %% [markdown]
 # ## Data, model and performance
@@ -170,8 +176,8 @@ print("weights follow rewards, the budget is met, every row is new and keeps its
 # what one of the operators trains for. Negations and numbers are never touched.
 
 # %%
-sample = lab.task["validation_matched"].head(2)
-for old, new in zip(sample["premise"], typos(sample, seed=0, rate=0.3)["premise"], strict=True):
+sample, first = lab.task["validation_matched"].head(2), lab.task.texts[0]
+for old, new in zip(sample[first], typos(sample, seed=0, rate=0.3, texts=lab.task.texts)[first], strict=True):
     print(old, "\n  ", new)
 
 # %% tags=["nbval-ignore-output"]

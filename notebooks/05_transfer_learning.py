@@ -40,6 +40,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import pandas as pd
@@ -52,7 +57,8 @@ from seo_core.lab.source import source_model
 from seo_core.training import TrainingConfig, fit
 from seo_core.transfer import distance, l2_sp, load_source, movement, with_l2_sp
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("05_transfer_learning", settings)
 print(f"pool of {len(lab.pool)} pairs; source task: {settings.source.rstrip('/').split('/')[-1]}")
 
@@ -84,9 +90,9 @@ Table(table)
 
 # %% tags=["nbval-ignore-output"]
 source, pairs, moved, networks = source_model(lab.settings), lab.encoded().take(lab.random_rows(64)), {}, {}
-reference, _ = load_source(source)
+reference, _ = load_source(source, labels=lab.task.labels)  # of other classes: with a new head
 for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 3.0)):
-    network, _ = load_source(source)
+    network, _ = load_source(source, labels=lab.task.labels)
     config = TrainingConfig.from_settings(settings, epochs=1, batch_size=8, layer_decay=decay)
     fit(network, pairs, config=config, loss=with_l2_sp(network, beta), progress=False)
     moved[name], networks[name] = movement(network, reference), network

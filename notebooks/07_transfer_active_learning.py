@@ -46,6 +46,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import inspect
@@ -62,7 +67,8 @@ from seo_core.analysis.tables import Table
 from seo_core.arms import acquisition, open_lab
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, features
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 
 # %% [markdown]
 # ## The loss
@@ -73,9 +79,9 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %%
 lab = open_lab("07_transfer_active_learning", settings)
 start = lab.network("source")  # θ_s: learned on the source task
-unlabelled = lab.sealed.take(range(100))
+unlabelled = lab.sealed.take(slice(100))
 batch = lab.encoded().batch(range(16)) | {"rows": torch.arange(16)}
-logits = torch.zeros(16, 3)  # an undecided model: its cross-entropy is log 3
+logits = torch.zeros(16, len(lab.task.labels))  # an undecided model: its cross-entropy is log 3
 config = TransferActiveConfig(l2_sp=0.0)
 value = {lam: float(TransferActiveLearning(replace(config, lam=lam)).loss(start, unlabelled)(logits, batch).detach())
          for lam in (0.0, 0.5, 1.0)}
@@ -89,7 +95,7 @@ config
 # %%
 term = value[1.0] - value[0.0]
 assert value[0.0] == float(torch.nn.functional.cross_entropy(logits, batch["labels"]))
-assert abs(value[0.5] - value[0.0] - term / 2) < 1e-5 and 0.01 < term <= np.log(3) + 1e-5
+assert abs(value[0.5] - value[0.0] - term / 2) < 1e-5 and 0.01 < term <= np.log(logits.shape[1]) + 1e-5
 TransferActiveLearning(replace(config, lam=1.0)).loss(start, unlabelled)(logits, batch).backward()
 query = start.bert.encoder.layer[0].attention.self.query.weight if hasattr(start, "bert") else next(start.parameters())
 assert query.grad.abs().sum() > 0

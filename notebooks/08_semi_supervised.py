@@ -38,6 +38,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import numpy as np
@@ -48,18 +53,19 @@ from seo_core.analysis import NOT_RUN_YET, efficiency
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.arms import self_training as arms
+from seo_core.data import NLI_LABELS
 from seo_core.evaluation import softmax
 from seo_core.selection.pseudo import (
     adaptive_pseudo_label,
     class_thresholds,
     pseudo_label,
     quality,
-    self_training,
     soft_labels,
     teacher_logits,
 )
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("08_semi_supervised", settings)
 
 # %% [markdown]
@@ -106,6 +112,7 @@ print("the bar is highest for the easy class, and the hard class is learned too"
 
 # %% tags=["nbval-ignore-output"]
 labels, size = (64, arms.QUICK_UNLABELLED) if profile == "quick" else (2000, arms.UNLABELLED)
+labels = lab.affordable(labels)
 teacher = lab.arm("supervised", labels)
 chosen = lab.candidates(teacher.rows, 1, size)
 pool, labelled = lab.sealed.take(chosen), lab.encoded().take(teacher.rows)
@@ -123,6 +130,8 @@ _ = figures.thresholds({f"{labels} labels": series})
 # [](03_augmentation).
 
 # %% tags=["nbval-ignore-output"]
+from seo_core.selection.pseudo import self_training
+
 view = lab.encode(arms.strong_view(lab, chosen, weak[0].argmax(axis=1)))
 step = self_training(weak, labelled, pool, strong=view)
 print(f"{len(labelled)} labelled pairs and {len(step.pseudo)} of {len(pool)} unlabelled ones; an epoch has {len(step.train)}")
@@ -233,7 +242,7 @@ _ = figures.thresholds({name: named[name, seed] for name, seed in sorted(named, 
 
 # %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are the seeds that kept these numbers: three of `ssl`, two of `ssl-source`; `ssl-fixed` kept no pair.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
 rows = [(r["configuration"], name, r["metrics"].get(f"pseudo_kept_{name}"), r["metrics"].get(f"pseudo_accuracy_{name}"))
-        for r in records if r["metrics"]["labels"] == 2000 for name in lab.task.labels]
+        for r in records if r["metrics"]["labels"] == 2000 for name in NLI_LABELS]
 _ = figures.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))
 
 # %%

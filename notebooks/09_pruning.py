@@ -38,6 +38,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import copy
@@ -55,7 +60,8 @@ from seo_core.bench.inference import InferenceConfig, batches, eager, measure
 from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("09_pruning", settings)
 
 from transformers import AutoModelForSequenceClassification
@@ -117,7 +123,7 @@ print(f"packed: {stored['before']['bitmap'] / 1e6:.2f} MB before, {stored['after
 # weight, since weights are what a removal buys.
 
 # %%
-reward = lab.encoded("reward").take(range(64))
+reward = lab.encoded("reward").take(slice(64))
 scores = {name: importance(base, name, reward) for name in ("magnitude", "taylor", "activation")}
 removals = {name: choose(base, found, 0.4) for name, found in scores.items()}
 small = {name: remove(base, **removal.units) for name, removal in removals.items()}
@@ -172,7 +178,7 @@ Table(table.round(2).reset_index(names="network"))
 arms = list(pruning.PRUNING.arms)
 names = ["prune", "taylor-40"] if profile == "quick" else arms
 runs = {name: lab.arm(name) for name in ["base", *names]}
-rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
+rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics.get("accuracy_mismatched", np.nan),
          100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
          run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
 Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",

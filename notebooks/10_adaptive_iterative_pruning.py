@@ -44,6 +44,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 from dataclasses import replace
@@ -57,7 +62,8 @@ from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab, pruning
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("10_adaptive_iterative_pruning", settings)
 
 # %% [markdown]
@@ -71,7 +77,7 @@ def marks(network):
     return 0.9 if encoder_weights(network) >= 0.7 * encoder_weights(start) else 0.8
 
 
-start, train, reward = lab.network(), lab.encoded("train"), lab.encoded("reward").take(range(32))
+start, train, reward = lab.network(), lab.encoded("train"), lab.encoded("reward").take(slice(32))
 config = AIPConfig(threshold=1.0, score="magnitude", step=0.2, floor=0.04, recovery=0, final=0, compensate=False)
 found = AdaptiveIterativePruning(config)(start, train, reward, measure=marks)
 columns = ["round", "step", "removed", "points", "accepted"]

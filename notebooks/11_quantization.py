@@ -42,6 +42,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import tempfile
@@ -59,14 +64,15 @@ from seo_core.deploy import artifact
 from seo_core.evaluation import predict
 from seo_core.quantization import scheme
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("11_quantization", settings)
 
 from transformers.utils import logging
 
 logging.disable_progress_bar()
 base = lab.arm("base").model()
-texts, held = lab.encoded("train").take(range(64)), lab.encoded("acceptance").take(range(96))
+texts, held = lab.encoded("train").take(slice(64)), lab.encoded("acceptance").take(slice(96))
 
 # %% [markdown]
 # `base` is the network that all chapters on compression start from. `texts` are training pairs; their labels are not looked at.
@@ -202,9 +208,10 @@ print("the file computes the scheme; a quarter of the bytes, word table included
 
 # %%
 path = artifact.save(Path(folder.name) / "artifact", files["int8"], lab.tokenizer, labels=lab.task.labels, texts=lab.task.texts,
-                     card=artifact.Card(data=("sentences of the generator in this book",), made=("a chapter's demonstration",)))
+                     card=artifact.Card(data=(f"sentences of {'the generator in this book' if lab.task.name == 'embedded' else lab.task.name}",),
+                                        made=("a chapter's demonstration",)))
 classifier = seo_core.load(path)
-print(sorted(p.name for p in path.iterdir()), len(classifier.predict([("A man sleeps.", "A person rests.")])), "label predicted")
+print(sorted(p.name for p in path.iterdir()), len(classifier.predict(frame[list(lab.task.texts)].head(1))), "label predicted")
 
 # %% [markdown]
 # Whoever wants none of this package needs ten lines, which stand in the model card too:
@@ -251,7 +258,7 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 # %% tags=["nbval-ignore-output"]
 names = ["quant", "static"] if profile == "quick" else list(quantization.QUANTIZATION.arms)
 runs = {name: lab.arm(name) for name in names}
-rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics["accuracy_mismatched"],
+rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics.get("accuracy_mismatched", np.nan),
          100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": lab.arm("base"), **runs}.items()]
 Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
 

@@ -38,6 +38,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import numpy as np
@@ -49,13 +54,15 @@ from seo_core.analysis import contrasts, tables
 from seo_core.analysis.tables import Table
 from seo_core.arms import distillation, open_lab
 from seo_core.arms.texts import cache_folder
+from seo_core.data import NLI_LABELS
 from seo_core.distillation import Distillation, DistillationConfig, cached_logits, select_layers
 from seo_core.distillation.losses import relation_loss, soft_loss
 from seo_core.evaluation import predict
 from seo_core.models.backbone import count_parameters
 from seo_core.training import TrainingConfig, fit
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("12_distillation", settings)
 
 # %% [markdown]
@@ -65,7 +72,7 @@ lab = open_lab("12_distillation", settings)
 # that is to be seen; a higher temperature brings it out. Here for the made-up logits 4, 1.5 and −1.
 
 # %% mystnb={"figure": {"caption": "One teacher's answer at three temperatures.", "name": "fig-soft-labels"}, "image": {"alt": "Bars of the probabilities of three classes at temperatures 1, 2 and 5: the higher the temperature, the more even the bars, their order stays."}}
-teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), lab.task.labels
+teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), NLI_LABELS
 soft = {f"τ = {t}": torch.softmax(teacher_logits / t, -1)[0].numpy() for t in (1, 2, 5)}
 _ = figures.softened(soft, labels)
 for name, values in soft.items():
@@ -115,7 +122,7 @@ Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these i
 # loop of every other chapter.
 
 # %% tags=["nbval-ignore-output"]
-pairs, student = lab.encoded("train").take(range(160)), select_layers(teacher, [0, 2, 4])
+pairs, student = lab.encoded("train").take(slice(160)), select_layers(teacher, [0, 2, 4])
 targets = cached_logits(teacher, pairs, cache_folder(settings))  # (n, k)
 loss = Distillation(student, pairs, targets=targets, config=DistillationConfig(temperature=2.0, weight=1.0))
 before = predict(student, pairs, precision="auto")
@@ -130,7 +137,7 @@ print(f"KL to the teacher on these pairs: {divergence[0]:.3f} before, {divergenc
 
 # %%
 again = cached_logits(teacher, pairs, cache_folder(settings))
-assert np.array_equal(again, targets) and targets.shape == (160, len(labels))
+assert np.array_equal(again, targets) and targets.shape == (len(pairs), len(lab.task.labels))
 assert divergence[1] < divergence[0]
 fresh = lab.arm("base").model().state_dict()
 assert all(torch.equal(value, fresh[name]) for name, value in teacher.state_dict().items())
@@ -147,7 +154,7 @@ print("closer to the teacher, without labels")
 names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DISTILLATION.arms)
 runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [(name, run.record["model"]["parameters"] / 1e6, 100 * run.metrics["accuracy_matched"],
-         100 * run.metrics["accuracy_mismatched"], run.metrics["train_examples"]) for name, run in runs.items()]
+         100 * run.metrics.get("accuracy_mismatched", np.nan), run.metrics["train_examples"]) for name, run in runs.items()]
 Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
 
 # %% [markdown]

@@ -45,6 +45,11 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import numpy as np
@@ -68,7 +73,8 @@ from seo_core.quantization import qat, scheme
 from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
+                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("13_quantization_distillation", settings)
 
 # %% [markdown]
@@ -117,7 +123,7 @@ print("training computes what the integers compute; steps move to where less is 
 
 # %%
 teacher = lab.arm("base").model()
-student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(range(256))
+student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(slice(256))
 plain = predict(student, pairs)
 qat.attach(student, calibrate(student, pairs))
 rounded, steps = predict(student, pairs), qat.scales(student)
@@ -128,7 +134,7 @@ print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.we
 # **Check.** Rounding changes the logits, but not by much. What was read out and attached again computes the same.
 
 # %%
-assert 0 < np.abs(rounded - plain).max() < 0.5 * np.abs(plain).max()
+assert 0 < np.abs(rounded - plain).max() < max(0.5 * np.abs(plain).max(), 0.05)  # a cut network may say next to nothing
 again = predict(qat.attach(qat.detach(student), steps), pairs)
 assert np.mean(again.argmax(1) == rounded.argmax(1)) >= 0.995
 assert np.allclose(predict(qat.detach(student), pairs), plain, atol=1e-5)

@@ -33,6 +33,8 @@ seed: int = 0  # of the network
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
 
 # %%
 import tempfile
@@ -52,7 +54,7 @@ from seo_core.bench.inference import CONTROL, QUICK, InferenceConfig, batches, f
 from seo_core.machine import cpu_support
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text)
 
 # %% [markdown]
 # ## A run in small
@@ -64,7 +66,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # %%
 small = replace(settings, layers=2) if profile == "quick" else settings
 lab = open_lab("02_baseline", small)
-network, texts = lab.network(), lab.encoded("train").take(range(64))
+network, texts = lab.network(), lab.encoded("train").take(slice(64))
 folder, scales = tempfile.TemporaryDirectory(), calibrate(network, texts)
 paths = {"static": ExportConfig(max_length=settings.max_length), "first token off": ExportConfig(first_token_only=False)}
 paths = {name: export_onnx(network, Path(folder.name) / f"{name}.onnx", config, scales=scales, untrained=True)

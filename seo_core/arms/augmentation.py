@@ -112,14 +112,14 @@ def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
 def limited(lab: Lab, recipe: None, *teacher: Run, edits: Callable | None = None) -> Made:
     """Supervised on pairs whose classes stand 8:1:1, and on what `edits` puts beside them."""
     frame = lab.pool.assign(row=np.arange(len(lab.pool)))
-    few = imbalance(frame, ratio=LIMITED, rows=lab.labels, seed=lab.settings.seed)
+    few = imbalance(frame, ratio=lab.ratio_of(LIMITED), rows=lab.labels, seed=lab.settings.seed)
     rows = few["row"].to_numpy(np.int64)
     return lab.fit(rows, edits and edits(lab, rows, *teacher))
 
 
 def _declare_limited(name: str, edits: Callable | None = None, parameters=lambda lab: {}, **options) -> None:
     ADAPTIVE.arm(name, start="pretrained", **{"keep": False, **options}, parameters=lambda lab, recipe: {
-        "ratio": list(LIMITED), **parameters(lab)})(partial(limited, edits=edits))
+        "ratio": list(lab.ratio_of(LIMITED)), **parameters(lab)})(partial(limited, edits=edits))
 
 
 _declare_limited("base-limited", keep=True)

@@ -22,7 +22,7 @@ from seo_core.arms.texts import reading, sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation import DistillationConfig, narrow, select_layers, spread_layers
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run, open_lab
+from seo_core.lab import Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config, count_parameters
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
 from seo_core.settings import RunSettings
@@ -125,7 +125,7 @@ def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
     """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
     seed = lab.settings.seed
     others = [s for s in range(recipe.teachers) if s != seed][: recipe.teachers - 1]
-    labs = [open_lab(lab.chapter, replace(lab.asked, seed=s)) for s in others]
+    labs = [open_lab(lab.chapter, replace(lab.asked, seed=s), say=lab.report) for s in others]
     return [base.model(), *(other.arm("base").model() for other in labs)]
 
 
@@ -262,7 +262,7 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
         stages.distil(student, first_stage(recipe), recipe.first_epochs, "-first")
     if recipe.vocabulary:
         student, lab = stages.trim(student), stages.lab
-        words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, OFFICIAL, lab.tokenizer)}
+        words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, lab.official, lab.tokenizer)}
     if recipe.method in ("qat", "sqd"):
         joined = stages.join(student)
         made = integers(lab, joined.model, joined.trace)

@@ -17,8 +17,8 @@ from seo_core.arms.texts import EMBEDDED
 from seo_core.checks import at_least, check, one_of
 from seo_core.deploy.runners import RUNTIMES
 from seo_core.evaluation import predict
-from seo_core.lab import OFFICIAL, Chapter, Lab, Made, Run
-from seo_core.lab.source import source_task
+from seo_core.lab import Chapter, Lab, Made, Run
+from seo_core.lab.source import texts_of_source
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, library_export, parity
 from seo_core.quantization.calibration import METHODS
 from seo_core.quantization.export import PRECISIONS
@@ -73,7 +73,7 @@ def exported(run: Run) -> Path:
 def trimmed(lab: Lab, base: Run, size: int):
     """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`.
     Raises DataError where the source task cannot be had."""
-    texts = source_task(lab.settings, EMBEDDED[0])["train"][list(lab.task.texts)]
+    texts = texts_of_source(lab.settings, EMBEDDED[0], lab.task.texts)
     return trim(base.model(), lab.tokenizer, token_counts(lab.encoded("train"), lab.encode(texts)), size)
 
 
@@ -86,7 +86,7 @@ def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
         small = trimmed(lab, base, recipe.vocabulary)
         model, reader = small.model, lab.reading_with(small.tokenizer)
         metrics = {"vocabulary": model.config.vocab_size,
-                   **unknown_rates(lab.task, OFFICIAL, reader.tokenizer, lab.tokenizer)}
+                   **unknown_rates(lab.task, lab.official, reader.tokenizer, lab.tokenizer)}
     made, run = deployed(reader, model, lambda path: export(reader, model, recipe, path), runtime=recipe.runtime)
     agreement = parity(reference, run, reader.encoded("acceptance"))
     return replace(made, metrics={**metrics, **made.metrics, **agreement})

@@ -12,8 +12,8 @@ from seo_core import augmentation
 from seo_core.data import Encoded
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
-from seo_core.lab import OFFICIAL, Lab, LabError
-from seo_core.lab.source import source_task
+from seo_core.lab import Lab, LabError
+from seo_core.lab.source import texts_of_source
 from seo_core.settings import RunSettings, resolve_path
 
 OPERATORS = ("synonym", "neighbour", "eda", "aeda", "back_translation")
@@ -22,10 +22,13 @@ EMBEDDED = (4096, 512)  # sentences of the generator as source texts, and how ma
 
 
 def source_texts(lab: Lab) -> pd.DataFrame:
-    """The source task's training pairs without labels; none whose premise is in an evaluation split."""
-    frame = source_task(lab.settings, EMBEDDED[0])["train"]
+    """The source task's training pairs without labels; none whose premise is in an evaluation split. A line says where
+    there are none that the task could read."""
+    frame = texts_of_source(lab.settings, EMBEDDED[0], lab.task.texts)
+    if frame.empty:
+        lab.report(f"no text of the source task is read: it has single texts, and {lab.task.name} has pairs")
     frame = frame[: EMBEDDED[1] if lab.settings.source == "embedded" else None]
-    held = [lab.task[split] for split in (*OFFICIAL, "reward", "acceptance")]
+    held = [lab.task[split] for split in (*lab.official, "reward", "acceptance")]
     frame, _ = drop_shared(frame, held, lab.task.texts[0])
     return frame[list(lab.task.texts)].reset_index(drop=True)
 

@@ -41,13 +41,13 @@ def contest(settings, plan: dict) -> Outcome:
     """Every function on every pool, `rounds` times."""
     import pandas as pd
 
-    from seo_core.data import encode, load_nli
+    from seo_core.data import encode, load_data
     from seo_core.machine import OtherLoad
     from seo_core.models.backbone import load_backbone, model_info
     from seo_core.training import TrainingConfig
 
     most = max(plan["sizes"])
-    task = load_nli(settings.data, **({"rows": most} if settings.data == "embedded" else {}))
+    task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=most)
     model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
     pool = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
     pool, others = pool.take(np.resize(np.arange(len(pool)), most)), OtherLoad()

@@ -28,6 +28,9 @@ NLI_LABELS = ("entailment", "neutral", "contradiction")
 NLI_TEXTS = ("premise", "hypothesis")
 _NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis", "sentence2"),
                "label": ("label", "gold_label"), "genre": ("genre",), "idx": ("idx",)}, frozenset({"genre", "idx"}))
+CARVED = "moved to validation_matched"  # the reason in the report
+_OTHERS = ("label", "genre", "idx")  # columns beside the texts
+_AS_IN_GLUE = {"premise": "sentence1", "hypothesis": "sentence2"}
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,44 @@ def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "la
     split_names: {name wanted: name in the source}; by default every split that has labels, under its own name. A single
     file is the split that its name says (dev.tsv), else train. There may be no train at all, for evaluation. Raises
     DataError (file, row, column, what to do)."""
+    texts = _columns(text, label)
+    wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
+    return _load(source, wanted, texts, tuple(labels) if labels else None, split_names)
+
+
+def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: Sequence[str] | None = None,
+              seed: int = 0, rows: int | None = None) -> TaskData:
+    """What a chapter's `data=` names: NLI pairs, or any classes of one text or two, cleaned and split as NLI is.
+
+    text: the columns, default those of `load_nli`. labels: the classes, default NLI's, or with `text` those that the
+    source names. Either way there are train and validation_matched, carved from train where the source has no set to
+    measure on, and every row has a "genre". A set that is not NLI has that one split under NLI's name: so its records
+    have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
+    columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
+    of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. DataError."""
+    if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and _is_nli(labels):
+        return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
+    if source == "embedded":
+        raise DataError("labels and text say how to read data of your own, and the embedded pairs are NLI: pass data= "
+                        "a file, a folder or a hub id, or leave labels and text out")
+    columns = {name: (name,) for name in _columns(text)} if text else {name: _NLI.roles[name] for name in NLI_TEXTS}
+    if taken := set(columns) & {*_OTHERS}:
+        raise DataError(f"text={text!r}: a column named {min(taken)} is read as such, and no text. Rename it")
+    roles = {_AS_IN_GLUE.get(name, name): names for name, names in columns.items()}
+    wanted = Wanted({**roles, **{name: _NLI.roles[name] for name in _OTHERS}}, _NLI.optional)
+    return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True)
+
+
+def _is_nli(labels: Sequence[str] | None) -> bool:
+    return labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
+
+
+def _columns(text: str | Sequence[str], label: str = "label") -> tuple[str, ...]:
+    """The text columns that were named. Raises DataError for none, three, one twice, or the label's."""
     texts = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
         raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
-    wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
-    return _load(source, wanted, texts, tuple(labels) if labels else None, split_names)
+    return texts
 
 
 def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None = None, noise: float = 0.0
@@ -179,7 +215,7 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
         if not len(splits[split]):
             del splits[split]
     if nli and "train" in splits and "validation_matched" not in splits:
-        _carve(splits, counts)
+        _carve(splits, counts, texts[0])
     if not splits or not all(len(frame) for frame in splits.values()):
         summary = "; ".join(f"{split}: " + ", ".join(f"{n} {reason}" for reason, n in by_reason.items() if n)
                             for split, by_reason in counts.items())
@@ -228,15 +264,15 @@ def _name_classes(splits: dict[str, pd.DataFrame], name: str, classes: tuple[str
     return tuple(str(i) for i in range(max((int(v) for v in values), default=-1) + 1))
 
 
-def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]]) -> None:
+def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]], text: str) -> None:
     """Give a tenth of the training premises to validation_matched, and say so in the counts."""
     train = splits["train"]
-    group = cleaning.premise_groups(train, NLI_TEXTS[0])
+    group = cleaning.premise_groups(train, text)
     order = np.random.default_rng(0).permutation(group.max() + 1 if len(group) else 0)
     taken = order[group] < max(1, len(order) // 10) if len(order) > 1 else np.zeros(len(train), bool)
     if not taken.any():
         return
     splits["train"] = train[~taken].reset_index(drop=True)
     splits["validation_matched"] = train[taken].reset_index(drop=True)
-    counts["train"]["moved to validation_matched (the source has no validation split)"] = int(taken.sum())
+    counts["train"][f"{CARVED} (the source has no validation split)"] = int(taken.sum())
     counts["validation_matched"] = {"read": int(taken.sum())}

@@ -61,7 +61,7 @@ class Wanted:
             elif role not in self.optional:
                 shown = ", ".join(map(repr, list(columns)[:20])) or "none"
                 raise DataError(f"{file}: no column {' or '.join(map(repr, names))}; its columns are {shown}. Rename "
-                                "the column, or name yours with load_task(source, text=..., label=...); where these "
+                                "the column, or name yours with text=… (load_task also takes label=…); where these "
                                 "are a first row and no names, put a line with names before it")
         return chosen
 

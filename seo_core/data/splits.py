@@ -9,15 +9,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from seo_core.data.cleaning import premise_groups
-from seo_core.data.loading import TaskData, load_nli
+from seo_core.data.loading import CARVED, NLI_LABELS, TaskData, load_data
 from seo_core.data.readers import DataError
 from seo_core.settings import RunSettings
+
+
+class RatioError(DataError):
+    """Rows that do not hold the classes in the ratio asked for."""
 
 
 def development(task: TaskData, rows: int) -> TaskData:
@@ -68,7 +73,7 @@ def _take(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, seed: int = 0) -> pd.DataFrame:
     """Rows of `frame` whose classes 0, 1, … stand in `ratio`: `rows` of them, or as many as there can be. Class sizes
     are within one row of the ratio. Draws are nested by class, and rows keep their order. Raises DataError for a ratio
-    that does not name every class once, and where a class has too few rows."""
+    that does not name every class once, RatioError where a class has too few rows."""
     label = frame["label"].to_numpy(np.int64)
     share = np.asarray(ratio, float)
     if share.ndim != 1 or not (share > 0).all() or len(label) == 0 or label.max() + 1 != len(share):
@@ -82,8 +87,8 @@ def imbalance(frame: pd.DataFrame, ratio=(8, 1, 1), rows: int | None = None, see
     short = np.flatnonzero((want > have) | (want == 0))
     if rows < 1 or len(short):
         lacking = "; ".join(f"class {c} has {have[c]} rows and {want[c]} are wanted" for c in short)
-        raise DataError(f"{rows} rows in the ratio {':'.join(map(str, ratio))} cannot be drawn: {lacking}. Ask for "
-                        "other rows or another ratio, or use more data")
+        raise RatioError(f"{rows} rows in the ratio {':'.join(map(str, ratio))} cannot be drawn: {lacking}. Ask for "
+                         "other rows or another ratio, or use more data")
     chosen = [np.random.default_rng([seed, 83, c]).permutation(np.flatnonzero(label == c))[: want[c]]
               for c in range(len(share))]
     return frame.iloc[np.sort(np.concatenate(chosen))].reset_index(drop=True)
@@ -98,11 +103,40 @@ def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def prepare(settings: RunSettings) -> TaskData:
-    """The one call of a chapter: load_nli(settings.data), development slice, subsample. Raises DataError. The embedded
+def prepare(settings: RunSettings, *, say: Callable[[str], object] = print) -> TaskData:
+    """The one call of a chapter: load_data(settings.data), development slice, subsample. Raises DataError. The embedded
     data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the settings' seed:
-    seeds vary runs, not the data set."""
+    seeds vary runs, not the data set.
+
+    In a small set the profile's development slice is at most a fifth of the training rows; a number of your own is
+    taken as it is. say: gets one line where that, or a missing validation split, changes what the profile
+    says, and one on what pages written for NLI say in vain of this set."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
-    task = load_nli(settings.data, **({"rows": rows} if settings.data == "embedded" else {}))
-    task = development(task, settings.development_rows)
+    task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=rows)
+    size = settings.development_rows
+    if settings.is_default("development_rows") and "train" in task.splits:
+        size = min(size, max(2, len(task["train"]) // 5))
+    whole, task = task, development(task, size)
+    if changes := _changes(whole, task, settings, size):
+        say(f"{task.name} has {len(whole['train'])} training rows: {', '.join(changes)}")
+    if remarks := _remarks(task):
+        say(f"{task.name}: {'; '.join(remarks)}")
     return subsample(task, settings.train_rows, settings.evaluation_rows, settings.seed)
+
+
+def _changes(whole: TaskData, task: TaskData, settings: RunSettings, size: int) -> list[str]:
+    """What a set is too small for, in words: the number that the settings have, and what there is instead."""
+    left, carved = len(task["train"]), whole.report["reason"].str.startswith(CARVED)
+    shrunk = [f"development_rows {settings.development_rows} → {size}"] if size < settings.development_rows else []
+    few = [f"train_rows {settings.train_rows} → {left}"] if left < (settings.train_rows or 0) else []
+    return [*shrunk, *few, *(f"{rows} more are {reason}" for reason, rows in
+                             whole.report.loc[carved, ["reason", "rows"]].itertuples(index=False))]
+
+
+def _remarks(task: TaskData) -> list[str]:
+    """What has no meaning for a set, of all that a chapter says of NLI with its two sets."""
+    alone = ["there is one set to measure on, which tables call matched"] if len(task.evaluation) == 1 else []
+    other = [f"its classes are {', '.join(task.labels[:8])}{', …' * (len(task.labels) > 8)}, so what is said of NLI's "
+             "three, of genres, and of edits that keep an entailment has no meaning here, and a source task lends its "
+             "encoder, not its classifier"] if task.labels != NLI_LABELS else []
+    return alone + other

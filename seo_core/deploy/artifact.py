@@ -128,7 +128,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
                 data=tuple(data) or tuple(terms), made=tuple(origin),
                 machine=timed["provenance"]["machine"]["cpu"] if timed else "")
     return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], card=card,
-                texts=parameters.get("texts", ("premise", "hypothesis")), record=record)
+                texts=parameters.get("texts") or parameters.get("text") or ("premise", "hypothesis"), record=record)
 
 
 def _beside(record: Path, run: dict, experiment: str, configuration: str) -> dict | None:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import models, results
-from seo_core.data import Encoded, TaskData, encode, imbalance, prepare
+from seo_core.data import Encoded, RatioError, TaskData, encode, imbalance, prepare
 from seo_core.data.encoding import concatenate
 from seo_core.evaluation import classification_metrics, predict
 from seo_core.files import lock
@@ -78,14 +78,25 @@ class Lab:
         return self.task["train"]
 
     @property
+    def official(self) -> tuple[str, ...]:
+        """The sets that are read once, at the end: those of OFFICIAL that the task has, the first one always."""
+        return tuple(split for split in OFFICIAL if split in self.task.splits)
+
+    @property
     def sealed(self) -> Encoded:
         """The pool as token ids, every label −1: what selection and pseudo-labelling may look at."""
         return replace(self.encoded(), labels=np.full(len(self.encoded()), -1, np.int64))
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """The numbers of labels at which labels are bought, of the profile."""
-        return budgets_of(self.settings.profile)
+        """The numbers of labels at which labels are bought, of the profile, as far as the pool allows."""
+        return tuple(map(self.affordable, budgets_of(self.settings.profile)))
+
+    def affordable(self, labels: int) -> int:
+        """A number of labels of the profile, in a small pool in proportion: where the pool has fewer pairs than the
+        profile's largest budget, that one is half of the pool, so that there is something to choose from."""
+        most = budgets_of(self.settings.profile)[-1]
+        return labels if len(self.pool) >= most else max(1, labels * (len(self.pool) // 2) // most)
 
     @property
     def quick(self) -> bool:
@@ -118,6 +129,8 @@ class Lab:
         source = self.settings.model if start in ("pretrained", "scratch") else str(start)
         model = models.load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
                               layers=self.settings.layers, seed=self.settings.seed)[0]
+        if start not in ("pretrained", "scratch") and getattr(model, "fresh_head", False):
+            self.report("the network that training starts from has other classes: its classifier is new")
         return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
 
     def of(self, chapter: str | Chapter) -> Lab:
@@ -125,12 +138,17 @@ class Lab:
         chapter = chapter_of(chapter)
         if chapter.ground == self.chapter.ground:
             return replace(self, chapter=chapter)
-        other = self._once(f"ground {chapter.ground}", lambda: open_lab(chapter, self.asked))
+        other = self._once(f"ground {chapter.ground}", lambda: open_lab(chapter, self.asked, say=self.report))
         return replace(other, chapter=chapter, report=self.report)
 
     def reading_with(self, tokenizer) -> Lab:
         """The same with a network's own tokenizer: every text is encoded anew."""
         return replace(self, tokenizer=tokenizer, shared={})
+
+    def ratio_of(self, ratio: Sequence[int]) -> tuple[int, ...]:
+        """A ratio of NLI's classes for those of the task: of more, the others stand as the last."""
+        classes = len(self.task.labels)
+        return (*ratio[:classes], *ratio[-1:] * (classes - len(ratio)))
 
     def limited(self, ratio: Sequence[int]) -> Lab:
         """The same with a pool whose classes stand in `ratio`."""
@@ -144,7 +162,8 @@ class Lab:
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
         """The chapter's arms (default: all) at their numbers of labels (default: the arms'; under `quick` the largest
-        quick budget). What has no record is made. An arm whose resource is not here is left out where it was not named.
+        quick budget). What has no record is made. An arm whose resource is not here, or whose ratio of the classes the
+        data does not hold, is left out where it was not named.
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
@@ -154,9 +173,17 @@ class Lab:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
+                ground = self.limited(self.ratio_of(arm.ratio)) if arm.ratio else self
                 for budget in arm.at(labels, self.settings.profile):
-                    runs.append(replace(self, report=report).arm(arm.name, budget))
-                    report(line(runs[-1]))
+                    budget = budget if labels or not budget else ground.affordable(budget)
+                    try:
+                        runs.append(replace(self, report=report).arm(arm.name, budget))
+                    except RatioError as error:
+                        if arms != "all":
+                            raise
+                        report(f"{arm.name:16s} left out: {error}")
+                    else:
+                        report(line(runs[-1]))
         return runs
 
     def arm(self, name: str, labels: int | None = None, knobs: Mapping | None = None, *,
@@ -185,7 +212,7 @@ class Lab:
     def _bound(self, arm: Arm, labels: int | None) -> Lab:
         """This lab for one run of an arm: its ground, its pool, its settings."""
         lab = self.of(arm.chapter)
-        lab = lab.limited(arm.ratio) if arm.ratio else lab
+        lab = lab.limited(lab.ratio_of(arm.ratio)) if arm.ratio else lab
         return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
                        labels=arm.counted(lab, labels), trainings=itertools.count())
 
@@ -210,10 +237,12 @@ class Lab:
         """What the record of the run at hand has beside its settings."""
         arm = self.current
         labelled = arm.start and self.labels is not None
+        own_pool = self.labels is not None and not self.asked.is_default("train_rows")
         values = {"classes": list(self.task.labels), "evaluation_precision": "auto", "labels": self.labels,
                   "training": self.config() if arm.start else None, "start": arm.start if labelled else None,
                   "layers_trained": QUICK_DEPTH if labelled and self.quick else None,
-                  "ratio": list(arm.ratio) if arm.ratio else None}
+                  "ratio": list(self.ratio_of(arm.ratio)) if arm.ratio else None,
+                  "pool": self.asked.train_rows if own_pool else None}
         return {**{name: value for name, value in values.items() if value is not None},
                 **arm.parameters(self, arm.recipe)}
 
@@ -309,7 +338,7 @@ class Lab:
         """Measures a network on both official sets and the acceptance half, keeps its weights, writes its record."""
         logits_of = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
         reader = self if made.tokenizer is None else self.reading_with(made.tokenizer)
-        logits = {split: logits_of(reader.encoded(split)) for split in (*OFFICIAL, "acceptance")}
+        logits = {split: logits_of(reader.encoded(split)) for split in (*self.official, "acceptance")}
         metrics = {**made.metrics, **self._scores(logits)}
         if self.current.keep:  # first, so that a record never stands without them
             metrics.update(self._keep(made, path.parent / ".weights" / path.stem))
@@ -321,8 +350,8 @@ class Lab:
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
-            logits=self.current.logits, predictions={**{split: logits[split] for split in OFFICIAL}, **bought},
-            labels={split: self.encoded(split).labels for split in OFFICIAL},
+            logits=self.current.logits, predictions={**{split: logits[split] for split in self.official}, **bought},
+            labels={split: self.encoded(split).labels for split in self.official},
             labels_used=None if self.labels is None else self.labels and self.labels + development)
         self._discard_checkpoints()
 
@@ -352,29 +381,29 @@ class Lab:
         """Metrics of both official sets, and the accuracy on the acceptance half."""
         scores = {split: classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
                   for split, values in logits.items()}
-        headline = {name: scores[OFFICIAL[0]][name] for name in ("f1_macro", "cross_entropy", "perplexity", "ece")}
+        headline = {name: scores[self.official[0]][name] for name in ("f1_macro", "cross_entropy", "perplexity", "ece")}
         return {**headline, "accuracy_development": scores["acceptance"]["accuracy"],
                 **{name + split.removeprefix("validation"): value
-                   for split in OFFICIAL for name, value in scores[split].items()}}
+                   for split in self.official for name, value in scores[split].items()}}
 
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,
-             report: Callable[[str], None] = lambda text: None) -> Lab:
-    """Loads the data and the tokenizer of a chapter. On the ground of labels the pool is all of train, whatever
-    train_rows says; under `quick` its train_rows, in small batches and long steps. Raises DataError, ModelError."""
+             report: Callable[[str], None] = lambda text: None, say: Callable[[str], object] = print) -> Lab:
+    """Loads the data and the tokenizer of a chapter. On the ground of labels the pool has train_rows pairs, which but
+    under `quick` is all of train; there batches are small and steps long. say: gets a line where the set is too small
+    for what the profile says (`prepare`). Raises DataError, ModelError."""
     chapter, asked = chapter_of(chapter), settings
     models.check_max_length(settings.model, settings.max_length)
     quick, headline = settings.profile == "quick", chapter.ground == "headline"
     if quick and headline:
-        settings = replace(settings, train_rows=min(settings.train_rows or QUICK_ROWS, QUICK_ROWS))
+        settings = replace(settings, train_rows=QUICK_ROWS) if settings.is_default("train_rows") else settings
     elif quick:
         depth = settings.layers
         if depth is None and chapter.layers is not None:
             depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
         settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
                            layers=depth)
-    task = prepare(settings if headline else replace(
-        settings, train_rows=settings.train_rows if quick else None, evaluation_rows=settings.study_evaluation_rows))
+    task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say)
     return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 
 
@@ -394,7 +423,7 @@ def arm_command(arm: Arm, labels: int | None, knobs: Mapping | None, name: str |
                "profile": [settings.profile], "seeds": [settings.seed],
                **{source: [display_source(getattr(settings, source))] for source in ("data", "model", "source")}}
     words = [word for option, values in options.items() if values for word in (f"--{option}", *map(str, values))]
-    return shlex.join(["python", "-m", "seo_core.run", "arm", arm.name, *words])
+    return shlex.join(["python", "-m", "seo_core.run", "arm", arm.name, *words, *results.names_given(settings)])
 
 
 def line(run: Run) -> str:

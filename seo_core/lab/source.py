@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seo_core.data import Encoded, TaskData, encode, load_nli
+import pandas as pd
+
+from seo_core.data import NLI_LABELS, NLI_TEXTS, DataError, Encoded, TaskData, encode, load_data, load_nli
 from seo_core.files import digest, lock
-from seo_core.lab.run import LabError
-from seo_core.models import load_backbone, save
+from seo_core.models import load_backbone, load_tokenizer, save
 from seo_core.settings import RunSettings, resolve_path
 
 SOURCE_EPOCHS = 2  # of the source task
@@ -17,8 +19,29 @@ QUICK_DEPTH = 3  # under `quick` so many layers below the head learn, which save
 
 
 def source_task(settings: RunSettings, rows: int) -> TaskData:
-    """The source task; "embedded" is the generator with other sentences, `rows` of them. Raises DataError."""
-    return load_nli(settings.source, **({"rows": rows, "seed": 1} if settings.source == "embedded" else {}))
+    """The source task: NLI pairs, or else what is read as `data` is, with classes of its own; "embedded" is the
+    generator with other sentences, `rows` of them. Raises DataError."""
+    if settings.source == "embedded":
+        return load_nli("embedded", rows=rows, seed=1)
+    try:
+        return load_nli(settings.source)
+    except DataError as error:
+        try:
+            return load_data(settings.source, text=settings.text or NLI_TEXTS)
+        except DataError:
+            raise error from None
+
+
+def texts_of_source(settings: RunSettings, rows: int, texts: Sequence[str]) -> pd.DataFrame:
+    """The source task's training texts in the columns of a target. For one that reads single texts both of a pair are
+    taken, one by one; for one that reads pairs single texts are of no use, and there are none."""
+    task = source_task(settings, rows)
+    frame, given = task["train"], task.texts
+    if len(given) == len(texts):
+        return frame[list(given)].set_axis(list(texts), axis=1)
+    if len(texts) == 2:
+        return pd.DataFrame(columns=list(texts))
+    return pd.concat([frame[name] for name in given]).drop_duplicates().to_frame(texts[0]).reset_index(drop=True)
 
 
 def source_pairs(settings: RunSettings, tokenizer) -> tuple[TaskData, Encoded]:
@@ -41,8 +64,9 @@ def source_folder(settings: RunSettings) -> Path:
 
 
 def source_model(settings: RunSettings) -> Path:
-    """The folder of a network trained on the source task (`settings.source`), made on the first call. Raises LabError
-    where its classes are not the target's, DataError, ModelError."""
+    """The folder of a network trained on the source task (`settings.source`), made on the first call. Where the
+    classes of either task are not those of NLI it keeps their names, so that a target of others gets a new head. Raises
+    DataError, ModelError."""
     from seo_core.training import TrainingConfig, checkpoint_folder, discard_checkpoint, fit
 
     folder = source_folder(settings)
@@ -50,11 +74,10 @@ def source_model(settings: RunSettings) -> Path:
     with lock(folder.with_suffix(".lock")):  # a second process waits, and then finds it
         if folder.is_dir():
             return folder
-        model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=0)
-        task, train = source_pairs(settings, tokenizer)
-        if len(task.labels) != model.config.num_labels:
-            raise LabError(f"the source task {task.name} has {len(task.labels)} classes and the target has "
-                           f"{model.config.num_labels}: pass source= a set with the same classes")
+        task, train = source_pairs(settings, load_tokenizer(settings.model))
+        named = settings.labels or settings.text or task.labels != NLI_LABELS
+        model, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), layers=settings.layers, seed=0,
+                                         labels=task.labels if named else None)
         checkpoint = checkpoint_folder(settings, "source")
         if settings.profile == "quick":
             freeze_below(model, QUICK_DEPTH)

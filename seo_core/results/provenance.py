@@ -13,7 +13,7 @@ from pathlib import Path
 
 from seo_core.files import digest
 from seo_core.machine import machine, threads
-from seo_core.settings import RunSettings, display_source
+from seo_core.settings import NAMES, RunSettings, display_source
 
 PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "accelerate", "datasets",
             "scikit-learn", "onnxruntime", "openvino")
@@ -57,7 +57,13 @@ def command(experiment: str, settings: RunSettings, *, source: bool = False) -> 
     return shlex.join(["python", "-m", "seo_core.run", "chapter", experiment, "--profile", settings.profile,
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
                        "--model", display_source(settings.model),
-                       *(["--source", display_source(settings.source)] if source else [])])
+                       *(["--source", display_source(settings.source)] if source else []), *names_given(settings)])
+
+
+def names_given(settings: RunSettings) -> list[str]:
+    """The options of a command line that name the classes and texts of data that is not NLI."""
+    return [word for name in NAMES if getattr(settings, name)
+            for word in ("-p", f"{name}={','.join(getattr(settings, name))}")]
 
 
 _ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters that compare arms
@@ -66,15 +72,17 @@ _ARM_OF = {("05_transfer_learning", "base"): "supervised", ("04_adaptive_augment
 
 def command_of(record: dict) -> str:
     """The command that makes a record today, whatever module its own command names: by its chapter and configuration.
-    What the record's command says beside them is kept: --name and --set of an arm, a benchmark's own options, variables
-    that stand before it."""
+    What the record's command says beside them is kept: --name, --set and -p, a benchmark's own options, variables that
+    stand before it."""
     said, options, words = record["provenance"]["command"], {}, []
+    latest = words
     before, _, after = said.rpartition("python -m ")
     for word in shlex.split(after):
-        if word.startswith("--"):
-            options[word] = []
+        if word.startswith("--") or word == "-p":
+            options.setdefault(word, [])
+            latest = options[word]
         else:
-            (list(options.values())[-1] if options else words).append(word)
+            latest.append(word)
     for replaced in ("--arms", "--labels", "--profile", "--seed", "--data", "--model", "--source"):
         options.pop(replaced, None)
     experiment, configuration, parameters = record["experiment"], record["configuration"], record["parameters"]
@@ -91,7 +99,12 @@ def command_of(record: dict) -> str:
     if parameters.get("source"):
         options["--source"] = [parameters["source"]]
     return before + shlex.join(["python", "-m", "seo_core.run", *target,
-                                *(word for option, values in options.items() for word in (option, *values))])
+                                *(word for option, values in options.items() for word in _spelled(option, values))])
+
+
+def _spelled(option: str, values: list[str]) -> list[str]:
+    """An option and its values; -p stands before each of its own."""
+    return [word for value in values for word in (option, value)] if option == "-p" else [option, *values]
 
 
 def _time(value) -> str:

@@ -86,7 +86,8 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
-        lab = open_lab(known(job["arm"]).chapter, RunSettings(**job["settings"]), report=print)
+        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in job["settings"].items()}
+        lab = open_lab(known(job["arm"]).chapter, RunSettings(**settings), report=print, say=lambda text: None)
         run = lab.arm(job["arm"], job["labels"], dict(map(knob, job["set"])), recorded_as=job["name"])
         print(line(run), flush=True)
     except (RuntimeError, ValueError, OSError) as error:

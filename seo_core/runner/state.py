@@ -17,7 +17,7 @@ from pathlib import Path
 from seo_core import files
 from seo_core.runner.imports import closure
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.settings import RunSettings, load_settings
+from seo_core.settings import KNOBS, RunSettings, load_settings
 
 # A new version of one of these may change a chapter's numbers.
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "pandas", "scikit-learn",
@@ -40,7 +40,8 @@ class Options:
     def settings(self, seed: int | None = None) -> RunSettings:
         """The run settings that the chapters will load (raises SettingsError)."""
         return load_settings(self.profile, seed=self.seeds[0] if seed is None else seed, data=self.data,
-                             model=self.model, source=self.source, results_dir=self.results_dir)
+                             model=self.model, source=self.source, results_dir=self.results_dir,
+                             **{name: self.extra[name] for name in KNOBS if name in self.extra})
 
     def parameters(self, seed: int) -> dict:
         """The papermill parameters of one chapter run; those left at "default" are not passed."""

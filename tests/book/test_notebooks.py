@@ -16,6 +16,7 @@ from seo_core.arms import ARMS
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import checks, machine_paths, scratch_book
 from seo_core.runner.plan import STANDARD
+from seo_core.settings import KNOBS
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = load_manifest(ROOT)
@@ -74,6 +75,13 @@ def test_a_chapter_with_a_study_takes_a_source_task_of_the_readers_own(name):
     first, *others = code(read(name))
     assert 'source: str = "default"' in first.source
     assert sum("load_settings(" in c.source and "source=source" in c.source for c in others) == 1
+
+
+@pytest.mark.parametrize("name", sorted({arm.chapter.id for arm in ARMS.values()}))
+def test_a_chapter_that_trains_takes_names_and_numbers_of_the_readers_own(name):
+    cells = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+    for knob in KNOBS:
+        assert re.search(rf"^{knob}: \w+ = \"default\"", cells, re.M) and f"{knob}={knob}" in cells, knob
 
 
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])

@@ -28,6 +28,9 @@ def test_a_chapter_stands_for_all_of_its_arms(capsys):
     (["kd", "sqd", "--name", "mine"], "--name mine is for one arm", 2), (["kd", "--profile", "quik"], "'quick'", 2),
     (["kd", "--set", "temperature=-1.0"], "temperature must be above 0", 1),
     (["base", "--data", "no/such/folder.csv"], "no such file or folder", 2),
+    (["base", "-p", "eppochs=1"], "unknown parameter 'eppochs'", 2),
+    (["base", "-p", "epochs=-1"], "setting epochs must", 2),
+    (["base", "-p", "text=note"], "labels and text say how to read data of your own", 1),
     (["supervised", "--labels", "100000"], "100000 labels were asked for and the pool has", 1),
 ])
 def test_bad_input_is_one_line(arguments, words, code, capsys, tmp_path):
