@@ -71,8 +71,7 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     for key, value in (card.metrics if card else {}).items():
         if not isinstance(value, numbers.Real):
             raise ArtifactError(f"the card's metrics are numbers, and {key!r} is {value!r}: say it in made= or limits=")
-    if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
+    check_place(folder)
     if not model.is_file():
         raise ArtifactError(f"no model file {model.name}: export one first")
     with (writing(f"the artifact {folder.name}", ArtifactError, "nothing was half-written"),
@@ -92,12 +91,20 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     return folder
 
 
-def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = ()) -> Path:
+def check_place(folder: Path) -> None:
+    """Raises ArtifactError where something stands that an artifact would not replace: anything but an artifact or an
+    empty folder."""
+    if folder.exists() and not (folder / SUMS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
+
+
+def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = (), **known) -> Path:
     """The artifact of a finished run: its kept file and tokenizer, its record, and a card from it.
 
     record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
     baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them. data:
-    lines on data and licences; default, those known of the record's data and source. Raises ArtifactError.
+    lines on data and licences; default, those known of the record's data and source. known: other fields of the Card,
+    in place of what the records say (metrics: beside it). Raises ArtifactError.
     """
     from seo_core import results
 
@@ -124,9 +131,10 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     origin = [f"backbone: {_WORDS['backbone']}"] if run["model"]["name"] == "bundled" else []
     origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "
                f"at commit {run['provenance']['commit']}", f"again: {results.command_of(run)}"]
-    card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", metrics=shown,
-                data=tuple(data) or tuple(terms), made=tuple(origin),
-                machine=timed["provenance"]["machine"]["cpu"] if timed else "")
+    card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", **{
+        "data": tuple(data) or tuple(terms), "made": tuple(origin),
+        "machine": timed["provenance"]["machine"]["cpu"] if timed else "",
+        **known, "metrics": shown | known.get("metrics", {})})
     return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], card=card,
                 texts=parameters.get("texts") or parameters.get("text") or ("premise", "hypothesis"), record=record)
 

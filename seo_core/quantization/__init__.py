@@ -10,7 +10,7 @@ _HOME = {
     "scheme": "QuantizationError Scales linear_maps",
     "calibration": "CalibrationConfig calibrate emulate values_read",
     "export": "ExportConfig bytes_by_part export_onnx library_export library_exports",
-    "vocabulary": "Trimmed token_counts trim unknown_rate",
+    "vocabulary": "Trimmed coverage token_counts trim unknown_rate",
     "parity": "parity",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

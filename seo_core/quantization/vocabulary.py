@@ -58,9 +58,7 @@ def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimm
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    definition = json.loads(tokenizer.backend_tokenizer.to_str())
-    if (kind := definition["model"].get("type")) != "WordPiece":
-        raise QuantizationError(f"only WordPiece vocabularies are trimmed, not {kind}")
+    definition = _definition(tokenizer)
     table = model.get_input_embeddings().weight
     counts = np.asarray(counts)
     if counts.sum() == 0:
@@ -83,11 +81,36 @@ def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimm
     return Trimmed(network, PreTrainedTokenizerFast(tokenizer_object=words, **special), kept)
 
 
-def _kept(definition: dict, counts: np.ndarray, size: int | None) -> np.ndarray:
-    """Ids that stay, ascending: special tokens, single characters, then by count."""
+def coverage(tokenizer, counts: np.ndarray) -> tuple[int, np.ndarray]:
+    """What a trimmed table would hold: the number of rows that always stay, and the share of the counted tokens that
+    have a row of their own with 0, 1, 2, … of the most frequent others beside them: (n + 1,) for n that are used.
+    counts (V,): of `token_counts`. Raises QuantizationError for a tokenizer that is not WordPiece."""
+    counts, always = np.asarray(counts, np.int64), _always(_definition(tokenizer))
+    others = np.ones(len(counts), bool)
+    others[[i for i in always if i < len(counts)]] = False
+    ranked = np.sort(counts[others & (counts > 0)])[::-1]
+    held = counts[~others].sum() + np.concatenate([[0], np.cumsum(ranked)])
+    return len(always), held / max(counts.sum(), 1)
+
+
+def _definition(tokenizer) -> dict:
+    """tokenizer.json of a WordPiece tokenizer. Raises QuantizationError for others."""
+    definition = json.loads(tokenizer.backend_tokenizer.to_str())
+    if (kind := definition["model"].get("type")) != "WordPiece":
+        raise QuantizationError(f"only WordPiece vocabularies are trimmed, not {kind}")
+    return definition
+
+
+def _always(definition: dict) -> set[int]:
+    """Ids of special tokens and single characters."""
     vocabulary, prefix = definition["model"]["vocab"], definition["model"]["continuing_subword_prefix"]
     always = {token["id"] for token in definition["added_tokens"]} | {vocabulary[definition["model"]["unk_token"]]}
-    always |= {i for token, i in vocabulary.items() if len(token.removeprefix(prefix)) == 1}
+    return always | {i for token, i in vocabulary.items() if len(token.removeprefix(prefix)) == 1}
+
+
+def _kept(definition: dict, counts: np.ndarray, size: int | None) -> np.ndarray:
+    """Ids that stay, ascending: special tokens, single characters, then by count."""
+    always = _always(definition)
     if size is not None and size < len(always):
         raise QuantizationError(f"{size} rows do not hold the {len(always)} special tokens and single characters: "
                                 "ask for more")
