@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     for name, about in _commands().items():
         sub = added.add_parser(name, help=about["does"], description=about["does"], allow_abbrev=False)
         sub.register("type", "int", int)
+        sub.register("type", "float", float)
         sub.register("type", "path", Path)
         sub.add_argument("--book", metavar="PATH", help="the clone of the book (default: where you are)")
         for words, told in _options_of(name):
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["SEO_BOOK"] = options.book
         return globals()[f"_{options.command}"](options) or 0
     except (RuntimeError, ValueError) as error:
-        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in ("arm", "pack"):
+        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in ("arm", "compress", "pack"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, SettingsError)) else 1
@@ -99,10 +100,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     values = {key: getattr(given, key) for key in ("profile", "data", "model", "source", "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
-    for pair in getattr(given, "parameters", ()):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"-p takes KEY=VALUE, got {pair!r}")
+    for key, value in _pairs(getattr(given, "parameters", ())):
         if key == "seed":
             seeds = [value]
         elif key in values:
@@ -123,6 +121,13 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     for seed in numbers:
         options.settings(seed)  # raises SettingsError for an unknown profile or a wrong value
     return options
+
+
+def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
+    """The keys and values of -p."""
+    if wrong := [pair for pair in given if "=" not in pair]:
+        raise UsageError(f"-p takes KEY=VALUE, got {wrong[0]!r}")
+    return [tuple(pair.split("=", 1)) for pair in given]
 
 
 def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
@@ -271,6 +276,34 @@ def _side_by_side(given: argparse.Namespace, missing: list, settings, names: lis
     failed = arms.make(missing, settings, jobs=jobs, say=_say, knobs=given.set, wanted=names, name=given.name)
     if failed:
         raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}")
+
+
+def _compress(given: argparse.Namespace) -> int:
+    """0: all goals reached; 1: one was missed, and the artifact is there; 2: nothing was trained."""
+    import yaml
+
+    from seo_core.compress import Goals, compress
+    from seo_core.compress.make import renamed
+    from seo_core.data import DataError
+    from seo_core.deploy.artifact import ArtifactError, check_place
+    from seo_core.settings import load_settings
+
+    goals = Goals(given.max_size, given.max_loss, given.max_latency, given.time)
+    folder = Path(given.results_dir or f"{given.out}-results").resolve()
+    data = str(Path(given.data).expanduser().resolve()) if Path(given.data).expanduser().exists() else given.data
+    further = {key: value if key in NAMES else yaml.safe_load(value) for key, value in _pairs(given.parameters)}
+    try:
+        check_place(given.out)
+    except ArtifactError as error:
+        raise UsageError(str(error)) from None
+    try:
+        if given.label != "label":
+            data = renamed(data, given.text, given.label, folder / "data")
+        settings = load_settings(given.profile, data=data, text=given.text, labels=given.classes, model=given.model,
+                                 seed=given.seed, results_dir=str(folder), **further)
+        return 0 if compress(settings, goals, given.out, report=_say).reached else 1
+    except DataError as error:
+        raise UsageError(str(error)) from None
 
 
 def _bench(given: argparse.Namespace) -> int:

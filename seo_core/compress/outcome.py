@@ -1,0 +1,162 @@
+"""What came out of a compression: the students that were tried, and whether each goal was reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seo_core import results
+from seo_core.analysis import statistics
+from seo_core.arms import Lab, Run
+from seo_core.compress.goals import Goals, clock, signed, spelled
+from seo_core.compress.plan import Plan, Shape
+from seo_core.deploy import artifact
+
+BASELINE, STUDENT = "baseline", "student"  # in the table of times
+
+
+@dataclass(frozen=True)
+class Try:
+    """A student that was made, and what was measured of it before the held-out rows were looked at."""
+
+    shape: Shape
+    runs: tuple[Run, ...]  # of its stages, in order: the baseline first, the student last
+    loss: float  # points below the baseline, on the rows that decisions look at
+    times: pd.DataFrame  # of `timed`: the baseline's and its own
+
+    @property
+    def run(self) -> Run:
+        """The student."""
+        return self.runs[-1]
+
+    @property
+    def ms(self) -> float:
+        """The median of one text alone."""
+        return float(self.times.at[STUDENT, "latency_ms_p50"])
+
+    def missed(self, goals: Goals) -> int:
+        """How many goals it misses, as far as decisions may know."""
+        found = {"max_size": self.run.metrics["size_bytes"], "max_loss": self.loss, "max_latency": self.ms}
+        return sum(getattr(goals, name) is not None and value > getattr(goals, name) for name, value in found.items())
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What came out: an artifact, a page about it, and whether each goal was reached."""
+
+    artifact: Path
+    page: Path
+    lab: Lab
+    goals: Goals
+    plan: Plan
+    chosen: Try
+    tries: tuple[Try, ...]
+    seconds: float  # in all
+
+    def load(self, **options):
+        """The classifier: see `seo_core.load`."""
+        return artifact.load(self.artifact, **options)
+
+    @property
+    def run(self) -> Run:
+        """The student that was packed."""
+        return self.chosen.run
+
+    @property
+    def base(self) -> Run:
+        """The baseline."""
+        return self.chosen.runs[0]
+
+    @property
+    def held(self) -> str:
+        """The split that nothing was chosen by."""
+        return self.lab.official[0]
+
+    def right(self, run: Run) -> np.ndarray:
+        """(n,) which held-out rows a run got right."""
+        return results.predictions(run.path)[f"{self.held}_correct"]
+
+    @property
+    def loss(self) -> statistics.Interval:
+        """Points of accuracy below the baseline on held-out rows, paired by row, with a 95% interval."""
+        gap = statistics.paired_difference(self.right(self.base), self.right(self.run))
+        return statistics.Interval(*(100 * value for value in gap[:3]), gap.n)
+
+    @property
+    def outcome(self) -> dict[str, tuple[float, float, bool]]:
+        """Goal -> (what was asked for, what was measured, whether that reaches it), of the goals that there are."""
+        measured = {"max_size": self.run.metrics["size_bytes"], "max_loss": self.loss[0],
+                    "max_latency": self.chosen.ms, "time": self.seconds}
+        return {name: (asked, measured[name], measured[name] <= asked)
+                for name in measured if (asked := getattr(self.goals, name)) is not None}
+
+    @property
+    def reached(self) -> bool:
+        """Whether all goals were."""
+        return all(good for _, _, good in self.outcome.values())
+
+    def goals_table(self) -> pd.DataFrame:
+        """A row for each goal: what was asked for, what was measured, reached or missed."""
+        rows = [(name, spelled(name, asked), spelled(name, value), "reached" if good else "missed")
+                for name, (asked, value, good) in self.outcome.items()]
+        return pd.DataFrame(rows, columns=["goal", "at most", "measured", ""])
+
+    def numbers_table(self) -> pd.DataFrame:
+        """The baseline and the result: accuracy on held-out rows with its interval, bytes, time of one text alone."""
+        rows = {}
+        for title, run, place in (("baseline", self.base, BASELINE), ("result", self.run, STUDENT)):
+            right, times = self.right(run), self.chosen.times.loc[place]
+            low, high = statistics.wilson(float(right.mean()), len(right))
+            rows[title] = {
+                f"accuracy on {len(right)} held-out rows, %": f"{100 * right.mean():.2f} ({100 * low:.1f} to "
+                                                              f"{100 * high:.1f})",
+                "file": spelled("max_size", times["size_bytes"]),
+                "one text: median (95th percentile)": f"{times['latency_ms_p50']:.2f} ms "
+                                                      f"({times['latency_ms_p95']:.2f})",
+                "parameters": f"{run.record['model']['parameters'] / 1e6:.2f} M"}
+        return pd.DataFrame(rows).rename_axis("").reset_index()
+
+    def stages_table(self) -> pd.DataFrame:
+        """The stages of the first plan: what was predicted, and what each run took by its record, whenever that was."""
+        rows = []
+        for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True):
+            began, ended = (datetime.fromisoformat(run.record["provenance"][name]) for name in ("started", "finished"))
+            rows.append((stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
+                         clock(stage.seconds), clock((ended - began).total_seconds())))
+        return pd.DataFrame(rows, columns=["stage", "epochs × texts", "predicted", "took"])
+
+    def tries_table(self) -> pd.DataFrame:
+        """A row for each student that was made, in order."""
+        return pd.DataFrame([{
+            "pruned away": f"{each.shape.share:.0%}", "words": each.run.metrics.get("vocabulary", each.shape.words),
+            "predicted": spelled("max_size", each.shape.bytes),
+            "file": spelled("max_size", each.run.metrics["size_bytes"]), "one text": spelled("max_latency", each.ms),
+            "points lost (development)": signed(each.loss),
+            "": "packed" if each is self.chosen else ""} for each in self.tries])
+
+    @property
+    def lost(self) -> str:
+        """The loss and its interval in words."""
+        value, low, high = map(signed, self.loss[:3])
+        return f"{value} points ({low} to {high})"
+
+    @property
+    def warning(self) -> str:
+        """What makes the result worth little, in a sentence; empty where nothing does."""
+        right, label = self.right(self.base), self.lab.pool["label"].mode()[0]
+        share = float((self.lab.task[self.held]["label"] == label).mean())
+        if statistics.wilson(float(right.mean()), len(right))[0] > share:
+            return ""
+        return (f"The baseline is not surely better than always saying {self.lab.task.labels[label]!r}, which is right "
+                f"for {share:.1%} of the held-out rows: it needs more rows or epochs before a loss says anything.")
+
+    def __str__(self) -> str:
+        tables = [table.to_string(index=False) for table in (self.goals_table(), self.numbers_table()) if len(table)]
+        return "\n\n".join([*tables, f"lost against the baseline: {self.lost}", *filter(None, [self.warning]),
+                            f"artifact: {self.artifact}\npage:     {self.page}"])
+
+    __repr__ = __str__
