@@ -47,7 +47,7 @@ from seo_core.settings import PAIRS_SEEN, RunSettings, display_source, resolve_p
 
 LADDER = ("base", "taylor-20", "taylor-40", "taylor-65", "taylor-80")  # arms, by what they prune away; base: nothing
 FIRST = "taylor-65"  # lost nothing on MNLI (chapter 13): a larger network is tried only where this one loses too much
-STUDENT = "sqd-taylor-65"  # the arm whose recipe the student is made by, with another shape
+STUDENT = "sqd-taylor-65-7bit"  # the arm whose recipe the student is made by, with another shape
 COVER = 0.99  # share of the training text's tokens that have to have a word of their own
 GRAPH = 3_400, 6_000  # bytes of the file's graph, and of it for each layer: read off exported files
 NEURONS = 16  # a layer keeps so many, as in `pruning.structured.choose`
@@ -247,7 +247,7 @@ class Planner:
             found.append(Stage("pruning", arm, n, arm.recipe.epochs, work + FORWARD * (n + held + 3 * decided)))
         knobs = {"pruned": shape.pruned, "vocabulary": shape.words, "source_text": False, "augmented": edits,
                  "epochs": epochs, "embedding_bits": self.word_bits}
-        student = known(STUDENT).suited(lab.settings, knobs, f"sqd-{shape.pruned}")
+        student = known(STUDENT).suited(lab.settings, knobs, STUDENT.replace(FIRST, shape.pruned))
         read = round((1 + edits) * n)
         work = read * (epochs * (INTEGERS[0] + INTEGERS[1] * kept) + FORWARD) + FORWARD * (held + 3 * decided)
         found.append(Stage("student", student, read, epochs, work + EDIT * edits * n, knobs))
