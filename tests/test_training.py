@@ -99,6 +99,29 @@ def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fa
 
 
 @pytest.mark.trains
+def test_half_a_step_is_not_saved(tiny_bert, toy_pairs, tmp_path, monkeypatch):
+    pairs, real, calls = toy_pairs(76), training._Run.train_step, []
+    whole = tiny_bert()
+    fit(whole, pairs, config=CONFIG, progress=False)
+
+    def interrupted(self, *arguments):
+        result = real(self, *arguments)
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt  # weights and dropout have moved on, the count of steps has not
+        return result
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Run, "train_step", interrupted)
+        fit(tiny_bert(), pairs, config=CONFIG, progress=False, checkpoint_dir=tmp_path)
+    resumed, steps = tiny_bert(seed=9), []
+    fit(resumed, pairs, config=CONFIG, progress=False, checkpoint_dir=tmp_path,
+        callbacks=[lambda event, state: event == "step" and steps.append(state.step) and None])
+    assert steps[0] == 6  # the last checkpoint was after five
+    _assert_same(_weights(whole), _weights(resumed))
+
+
+@pytest.mark.trains
 def test_what_a_killed_run_has_done_is_kept_by_time_however_slow_a_step_is(tiny_bert, toy_pairs, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     pairs, config = toy_pairs(76), replace(CONFIG, checkpoint_every=10_000)

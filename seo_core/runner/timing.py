@@ -29,10 +29,11 @@ def expected(manifest: Manifest, due: list[Task], options: Options, jobs: int) -
 
 
 def last_seconds(tree: Tree, task: Task) -> float | None:
-    """The seconds that a chapter took the last time, with its own seed where it was that one; None if it never ran."""
+    """The seconds that a chapter took the last time, of that seed if there is one; None where it was never complete."""
     own = tree.sidecar(task.chapter.id, task.seed)
     others = sorted(own.parent.glob(f"{task.chapter.id}-seed*.json"), key=lambda path: path.stat().st_mtime)
-    return next((seconds for path in [own, *reversed(others)] if (seconds := read_json(path).get("seconds"))), None)
+    states = map(read_json, [own, *reversed(others)])
+    return next((state["seconds"] for state in states if state.get("status") == "complete"), None)
 
 
 def _quick(took: dict[Task, float | None], jobs: int) -> str:

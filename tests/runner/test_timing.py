@@ -20,14 +20,15 @@ def manifest(tmp_path):
     return load_manifest(minibook.make(tmp_path / "book"))
 
 
-def remember(manifest, name, seed, seconds):
+def remember(manifest, name, seed, seconds, status="complete"):
     place = Tree(manifest.folder, "quick").sidecar(name, seed)
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps({"seconds": seconds}))
+    place.write_text(json.dumps({"status": status, "seconds": seconds}))
 
 
 def test_quick_chapters_take_what_they_took(manifest):
     due = tasks(manifest, manifest.chapters, (0,))
+    remember(manifest, "numbers", 1, 1.0, status="failed")
     assert timing.expected(manifest, due, Options(), 2) == (
         "time: not known for numbers, times, table: not run here yet, under quick it takes seconds")
     for name, seconds in (("numbers", 20.0), ("times", 30.0), ("table", 10.0)):
