@@ -222,7 +222,7 @@ print(artifact.RECIPE)
 # %% [markdown]
 # ## The same on every processor
 #
-# Processors without VNNI multiply bytes two at a time and keep the sum of the two products in 16 bits, which end at 32 767. A product can
+# Processors without VNNI multiply bytes two at a time and keep the sum of the two products in 16 bits, which end at 32 767. A product can
 # be $255 \cdot 127 = 32\,385$: two do not fit, and what does not fit is cut off without a word. Then one file says one thing here and
 # another thing there. With weights of 7 bits, from −64 to 64, the largest sum is $2 \cdot 255 \cdot 64 = 32\,640$.
 #

@@ -83,7 +83,7 @@ def command_of(record: dict) -> str:
             latest = options[word]
         else:
             latest.append(word)
-    for replaced in ("--arms", "--labels", "--profile", "--seed", "--data", "--model", "--source"):
+    for replaced in ("--arms", "--labels", "--profile", "--seed", "--seeds", "--data", "--model", "--source"):
         options.pop(replaced, None)
     experiment, configuration, parameters = record["experiment"], record["configuration"], record["parameters"]
     if _ARMS.match(experiment):
