@@ -129,13 +129,12 @@ def session(path: Path, threads: int, *, exact: bool = False) -> OnnxRunner:
 def judged(opened: dict[str, OnnxRunner], lab, plan: dict, paths: dict[str, Path], folder: Path) -> dict[str, dict]:
     """By contestant: accuracy, difference to REFERENCE with its interval, agreement, agreement_emulated."""
     from seo_core.analysis.statistics import paired_difference
-    from seo_core.lab import OFFICIAL
 
     def read(run, split: str):
         return (lab.reading_with(run.tokenizer) if run.tokenizer else lab).encoded(split)
 
-    labels = np.concatenate([lab.encoded(split).labels for split in OFFICIAL])
-    classes = {name: np.concatenate([run.logits(read(run, split)).argmax(1) for split in OFFICIAL])
+    labels = np.concatenate([lab.encoded(split).labels for split in lab.official])
+    classes = {name: np.concatenate([run.logits(read(run, split)).argmax(1) for split in lab.official])
                for name, run in opened.items()}
     found = {}
     for name, mine in classes.items():
@@ -146,7 +145,7 @@ def judged(opened: dict[str, OnnxRunner], lab, plan: dict, paths: dict[str, Path
             values |= {f"difference{end}": 100 * x for end, x in (("", gap.difference), ("_low", gap.low),
                                                                   ("_high", gap.high))}
         if plan["emulator"] and name in paths:
-            encoded = read(opened[name], OFFICIAL[0])
+            encoded = read(opened[name], lab.official[0])
             batches = [encoded.arrays(np.arange(start, min(start + 8, len(encoded), plan["emulated_rows"])))
                        for start in range(0, min(len(encoded), plan["emulated_rows"]), 8)]
             here = np.concatenate([opened[name + EXACT].run(batch) for batch in batches])
