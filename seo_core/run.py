@@ -292,6 +292,8 @@ def _compress(given: argparse.Namespace) -> int:
     folder = Path(given.results_dir or f"{given.out}-results").resolve()
     data = str(Path(given.data).expanduser().resolve()) if Path(given.data).expanduser().exists() else given.data
     further = {key: value if key in NAMES else yaml.safe_load(value) for key, value in _pairs(given.parameters)}
+    chosen = {"text": given.text, "labels": given.classes, "model": given.model, "seed": given.seed,
+              "results_dir": str(folder)}
     try:
         check_place(given.out)
     except ArtifactError as error:
@@ -299,8 +301,7 @@ def _compress(given: argparse.Namespace) -> int:
     try:
         if given.label != "label":
             data = renamed(data, given.text, given.label, folder / "data")
-        settings = load_settings(given.profile, data=data, text=given.text, labels=given.classes, model=given.model,
-                                 seed=given.seed, results_dir=str(folder), **further)
+        settings = load_settings(given.profile, **{**chosen, "data": data, **further})
         return 0 if compress(settings, goals, given.out, report=_say).reached else 1
     except DataError as error:
         raise UsageError(str(error)) from None
