@@ -394,7 +394,7 @@ ENDS = " --profile cpu --seed 1 --data path/to/mnli --model bundled"
      "'layers=(0, 2)' --seed 9", {}, "arm kd --name kd-dry --set dropout=0.0 'layers=(0, 2)'" + ENDS),
     ("02_baseline", "base", "python -m seo_core.run chapter 02_baseline --profile cpu", {}, "arm base" + ENDS),
     ("02_baseline", "base", "python -m seo_core.run arm base --data x -p labels=a,b --seeds 0 -p text=note", {},
-     "arm base -p labels=a,b -p text=note --seeds 0" + ENDS),
+     "arm base -p labels=a,b -p text=note" + ENDS),
     ("bench_selection", "selection_speed", "python -m seo_core.benchmark_selection --seed 0 --sizes 10 20 --n 5", {},
      "bench selection --sizes 10 20 --n 5" + ENDS),
     ("claims_audit", "audit", "python -m seo_core.run chapter claims_audit", {}, "chapter claims_audit" + ENDS),
