@@ -441,6 +441,7 @@ def test_an_edit_while_a_chapter_runs_makes_it_due_again_and_loses_nothing(book,
     environment = {**minibook.environment(), "PYTHONPATH": str(tmp_path)}
     process = subprocess.Popen([*words, "chapter", "numbers", "times"], cwd=book, env=environment, text=True,
                                stdout=subprocess.PIPE)
+    assert process.stdout.readline().startswith("time: ")
     assert "numbers seed 0: running" in process.stdout.readline()
     module = tmp_path / "seo_core" / "settings.py"
     before = module.read_text()
