@@ -56,7 +56,7 @@ def test_calibration_meets_the_target():
 
     known = ["car", "quickly", "huge", "film", "job", "effort", "meal", "doctor", "decade", "remnant"]
     words = [word for word, found in synonyms(known).items() if found]
-    others = ["the", "of", "and", "to", "with", "from", "that", "this", "which", "or"]  # half of the words have synonyms
+    others = ["the", "of", "and", "to", "with", "from", "that", "this", "which", "or"]  # half have no synonyms
     texts = [" ".join(f"{word} {other}" for word, other in zip(words, others, strict=False))] * 10
     strength = bench.calibrate("synonym", texts, 0.25)
     assert bench.replaced(texts, peers.seo_core("synonym", strength)()(texts, 0)) == pytest.approx(0.25, abs=0.06)
