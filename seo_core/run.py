@@ -283,7 +283,6 @@ def _compress(given: argparse.Namespace) -> int:
     import yaml
 
     from seo_core.compress import Goals, compress
-    from seo_core.compress.make import renamed
     from seo_core.data import DataError
     from seo_core.deploy.artifact import ArtifactError, check_place
     from seo_core.settings import load_settings
@@ -299,10 +298,8 @@ def _compress(given: argparse.Namespace) -> int:
     except ArtifactError as error:
         raise UsageError(str(error)) from None
     try:
-        if given.label != "label":
-            data = renamed(data, given.text, given.label, folder / "data")
         settings = load_settings(given.profile, **{**chosen, "data": data, **further})
-        return 0 if compress(settings, goals, given.out, report=_say).reached else 1
+        return 0 if compress(settings, goals, given.out, label=given.label, report=_say).reached else 1
     except DataError as error:
         raise UsageError(str(error)) from None
 

@@ -14,6 +14,7 @@ from seo_core.arms import distillation
 from seo_core.checks import SettingsError
 from seo_core.compress import Goals, PlanError, compress, make, plan, predicted_bytes
 from seo_core.compress.goals import spelled
+from seo_core.results.provenance import command_of
 from seo_core.run import main
 
 NOUNS = ("soup", "film", "room", "song", "walk", "book", "coat", "game", "lake", "road")
@@ -237,7 +238,7 @@ def test_one_command_makes_an_artifact_that_answers(made):
     assert (folder / "model" / "model.onnx").stat().st_size <= 150_000
     assert "natural language inference" not in (folder / "model" / "README.md").read_text()
     records = results.load_records(folder / "model-results")
-    assert {record["configuration"] for record in records} >= {"base"} and len(records) == 3
+    assert {record["configuration"] for record in records} >= {"base", "compressed"} and len(records) == 4
     for words in ("held out", "plan: ", "in all", "reached", "one text: median", "lost against the baseline",
                   "no validation set"):
         assert words in said
@@ -252,6 +253,22 @@ def test_the_page_stands_alone_and_says_what_came_out(made):
     assert "$" not in page and "<script" not in page and "http" not in page
     size = (made[0] / "model" / "model.onnx").stat().st_size
     assert spelled("max_size", size) in page
+
+
+def test_the_record_holds_the_outcome_and_the_command_that_makes_it_again(made):
+    record, = [record for record in results.load_records(made[0] / "model-results")
+               if record["configuration"] == "compressed"]
+    metrics, student = record["metrics"], record["contestants"]["student"]
+    assert student["size_bytes"] == (made[0] / "model" / "model.onnx").stat().st_size
+    assert {name for name in metrics if name.startswith("reached_")} == {
+        f"reached_{name}" for name in ("max_size", "max_loss", "max_latency", "time")}
+    right = {name: values.mean() for name, values in results.predictions(record["path"]).items() if "_correct" in name}
+    lost = right.pop("baseline_correct") - right.popitem()[1]
+    assert metrics["loss"] == pytest.approx(100 * lost) and metrics["loss_low"] <= metrics["loss"] <= metrics["loss_high"]
+    said = record["provenance"]["command"]
+    assert said.startswith("python -m seo_core.run compress --data path/to/pairs.csv --label y --max-size 150000B")
+    assert "-p text=a,b" in said and "--time 3600s" in said and str(made[0]) not in said
+    assert command_of(record).startswith("python -m seo_core.run compress --label y") and "--source" not in command_of(record)
 
 
 def test_a_second_call_makes_nothing_again(made, copied, capsys, monkeypatch):

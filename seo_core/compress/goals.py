@@ -12,6 +12,7 @@ from seo_core.checks import SettingsError, check_number, suggest
 
 UNITS = {"max_size": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20},
          "max_latency": {"us": 1e-3, "ms": 1, "s": 1e3}, "time": {"s": 1, "m": 60, "min": 60, "h": 3600}}
+GOAL_UNITS = {"max_size": "B", "max_loss": "", "max_latency": "ms", "time": "s"}  # what a goal is kept in
 EXAMPLES = {"max_size": "8MB", "max_latency": "5ms", "time": "1h"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 from seo_core.arms import Lab, Run, open_lab
 from seo_core.arms.quantization import exported
 from seo_core.compress import page
-from seo_core.compress.goals import Goals, spelled
+from seo_core.compress.goals import GOAL_UNITS, Goals, spelled
 from seo_core.compress.outcome import BASELINE, STUDENT, Compressed, Try
 from seo_core.compress.plan import Plan, Planner, Stage, epochs_of, timed
 from seo_core.data import NLI_TEXTS, DataError, load_task
@@ -23,29 +24,33 @@ from seo_core.deploy import artifact
 from seo_core.files import atomic_folder
 from seo_core.machine import machine
 from seo_core.quantization import ExportConfig, export_onnx
-from seo_core.settings import RunSettings
+from seo_core.results.provenance import names_given
+from seo_core.settings import KNOBS, NAMES, RunSettings, display_source, resolve_path
 
 CHAPTER = "13_quantization_distillation"  # whose ground it stands on
 LEAST_ROWS = 50  # fewer say nothing: of 50, five are held out
 Report = Callable[[str], object]
 
 
-def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path = "model", *,
+def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path = "model", *, label: str = "label",
              report: Report = print) -> Compressed:
     """Makes a small classifier of the texts that `settings.data` names, packs it as the folder `out`, and writes the
-    page `out`.html beside it.
+    page `out`.html beside it. label: the column of the labels.
 
     The stages are arms of the book: the baseline, what pruning leaves of it with the baseline as its teacher, and a
     student of that shape trained in integers (SQD) on the labelled texts and on edits of them. The plan and its time
     come first, through `report`, one line or a few at a time; then nothing is cut short. Where too much accuracy is
     lost, and goals and time allow, the next larger shape is made. Choices look at a slice of the training rows, never
     at the held-out rows (a validation set, or a tenth that is put aside). Every run has its record in
-    `settings.results_dir`; a call that was stopped goes on from there. Raises PlanError, before anything is trained,
-    where no plan reaches the goals; DataError for data that cannot be used; ArtifactError where `out` is something
-    else, or cannot be written.
+    `settings.results_dir`, and so has the whole; a call that was stopped goes on from there. Raises PlanError, before
+    anything is trained, where no plan reaches the goals; DataError for data that cannot be used; ArtifactError where
+    `out` is something else, or cannot be written.
     """
-    began, goals, out = time.monotonic(), goals or Goals(), Path(out).resolve()
+    began, started, goals, out = time.monotonic(), time.time(), goals or Goals(), Path(out).resolve()
     artifact.check_place(out)
+    given = settings.data
+    if label != "label":
+        settings = replace(settings, data=_renamed(settings, label))
     lab = ground(settings, report)
     planner = Planner(lab, settings, goals)
     plan = first = planner.best()
@@ -68,6 +73,7 @@ def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path 
                       name: float(chosen.times.at[STUDENT, name]) for name in ("latency_ms_p50", "latency_ms_p95")}})
     made = Compressed(out, out.with_name(f"{out.name}.html"), lab, goals, first, chosen, tuple(tries),
                       time.monotonic() - began)
+    made.write(started, command(replace(lab.settings, data=given), goals, label))
     page.write(made)
     report(f"\n{made}")
     return made
@@ -130,13 +136,26 @@ def _next(planner: Planner, plan: Plan, last: Try, left: float | None, report: R
     return larger
 
 
-def renamed(data: str, text: tuple[str, ...] | None, label: str, folder: Path) -> str:
-    """`data` with its label column under the name "label", as parquet files in `folder`: what settings can name. Raises
-    DataError."""
-    task = load_task(data, text=text or NLI_TEXTS, label=label)
-    place = folder / (Path(data).stem or "data")
+def _renamed(settings: RunSettings, label: str) -> str:
+    """The data with its label column under the name "label", as parquet files in the folder of results: what settings
+    can name. Raises DataError."""
+    task = load_task(settings.data, text=settings.text or NLI_TEXTS, label=label)
+    place = resolve_path(settings.results_dir) / "data" / (Path(settings.data).stem or "data")
     with atomic_folder(place) as partial:
         for name, frame in task.splits.items():
             named = frame.assign(label=[task.labels[number] for number in frame["label"]])
             named.to_parquet(partial / f"{name}.parquet", index=False)
     return str(place)
+
+
+def command(settings: RunSettings, goals: Goals, label: str) -> str:
+    """The command that makes it again; a local folder appears as `path/to/<name>`."""
+    words = ["python", "-m", "seo_core.run", "compress", "--data", display_source(settings.data)]
+    words += ["--label", label] * (label != "label")
+    for name, unit in GOAL_UNITS.items():
+        if (value := getattr(goals, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", f"{value:.12g}{unit}"]
+    words += names_given(settings)
+    for name in KNOBS[len(NAMES):]:
+        words += [] if settings.is_default(name) else ["-p", f"{name}={getattr(settings, name)}"]
+    return shlex.join([*words, "--profile", settings.profile, "--seed", str(settings.seed), "--out", "model"])

@@ -17,6 +17,7 @@ from seo_core.compress.plan import Plan, Shape
 from seo_core.deploy import artifact
 
 BASELINE, STUDENT = "baseline", "student"  # in the table of times
+EXPERIMENT, RECORD = "compress", "compressed"
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,8 @@ class Compressed:
         """The stages of the first plan: what was predicted, and what each run took by its record, whenever that was."""
         rows = []
         for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True):
-            began, ended = (datetime.fromisoformat(run.record["provenance"][name]) for name in ("started", "finished"))
             rows.append((stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
-                         clock(stage.seconds), clock((ended - began).total_seconds())))
+                         clock(stage.seconds), clock(_took(run))))
         return pd.DataFrame(rows, columns=["stage", "epochs × texts", "predicted", "took"])
 
     def tries_table(self) -> pd.DataFrame:
@@ -137,6 +137,27 @@ class Compressed:
             "file": spelled("max_size", each.run.metrics["size_bytes"]), "one text": spelled("max_latency", each.ms),
             "points lost (development)": signed(each.loss),
             "": "packed" if each is self.chosen else ""} for each in self.tries])
+
+    def write(self, started: float, command: str) -> Path:
+        """The record of the whole: what was asked for and what came out of it, with both networks' classes of the
+        held-out rows. started: a `time.time`. command: that makes it again. Raises ResultsError."""
+        settings, labels = self.lab.settings, self.lab.task[self.held]["label"].to_numpy()
+        runs = {BASELINE: self.base, STUDENT: self.run}
+        contestants = {name: {**self.chosen.times.loc[name].to_dict(), "accuracy": float(self.right(run).mean()),
+                              "parameters": run.record["model"]["parameters"]} for name, run in runs.items()}
+        loss = self.loss
+        metrics = {"loss": loss.difference, "loss_low": loss.low, "loss_high": loss.high, "held_out_rows": len(labels),
+                   "seconds": self.seconds, "stage_seconds": sum(map(_took, self.tries[0].runs)),
+                   "predicted_seconds": self.plan.seconds, "tries": len(self.tries),
+                   **{f"reached_{name}": int(good) for name, (_, _, good) in self.outcome.items()}}
+        return results.write(
+            EXPERIMENT, RECORD, settings=settings, data=self.lab.task, model_info=self.base.record["model"],
+            metrics=metrics, contestants=contestants, started=started, again=command,
+            parameters={"goals": self.goals, "pruned": self.chosen.shape.pruned, "words": self.chosen.shape.words,
+                        "edits": self.plan.edits, "student_epochs": self.plan.epochs},
+            predictions={self.held: results.predictions(self.run.path)[self.held],
+                         BASELINE: results.predictions(self.base.path)[self.held]},
+            labels={self.held: labels, BASELINE: labels})
 
     @property
     def lost(self) -> str:
@@ -160,3 +181,9 @@ class Compressed:
                             f"artifact: {self.artifact}\npage:     {self.page}"])
 
     __repr__ = __str__
+
+
+def _took(run: Run) -> float:
+    """Seconds of a run by its record, whenever that was."""
+    began, ended = (datetime.fromisoformat(run.record["provenance"][name]) for name in ("started", "finished"))
+    return (ended - began).total_seconds()

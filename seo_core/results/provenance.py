@@ -93,10 +93,10 @@ def command_of(record: dict) -> str:
     elif experiment.startswith("bench_") or experiment == "tab3_inference_speed":
         target = ["bench", experiment.removeprefix("bench_").removeprefix("tab3_").removesuffix("_speed")]
     else:
-        target = ["chapter", experiment]
+        target = ["compress"] if experiment == "compress" else ["chapter", experiment]
     options |= {"--profile": [record["profile"]], "--seed": [str(record["seed"])], "--data": [record["data"]["name"]],
                 "--model": [record["model"]["name"]]}
-    if parameters.get("source"):
+    if parameters.get("source") and experiment != "compress":  # which has no source task
         options["--source"] = [parameters["source"]]
     return before + shlex.join(["python", "-m", "seo_core.run", *target,
                                 *(word for option, values in options.items() for word in _spelled(option, values))])
