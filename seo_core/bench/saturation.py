@@ -4,8 +4,9 @@
         --emulator "qemu-x86_64-static -cpu Haswell"
 
 CPUs without VNNI keep the sum of two products of bytes in 16 bits, where it may not fit (see `quantization.scheme`).
-Two ways out are compared on the baseline's static int8: weights of 7 bits, which is in the file, and ONNX Runtime's
-exact product (`session.x64quantprecision`), which whoever opens the session has to ask for. Beside them the library's
+Three ways out are compared on the baseline's static int8: weights of 7 bits and scales that look at pairs of weights,
+which are in the file, and ONNX Runtime's exact product (`session.x64quantprecision`), which whoever opens the session
+has to ask for. Beside them the library's
 own int8 file, with its default and with `reduce_range`. All are opened in a plain session, as who was handed the file
 would; the contestants take turns on the same batches. accuracy: on both official sets; difference: to `8 bits` in
 points, paired, with its 95% interval. agreement: share of pairs with the class that the same file's exact product has
@@ -73,7 +74,7 @@ def contest(settings, plan: dict) -> Outcome:
     config = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig)})
     lab = open_lab("02_baseline", settings)
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
-    others, texts = OtherLoad(), lab.task.texts
+    texts = lab.task.texts
     with tempfile.TemporaryDirectory() as folder:
         paths = exports(model, lab.encoded("train"), Path(folder), max_length=settings.max_length)
         paths |= {name: Path(path) for name, path in (plan["files"] or {}).items()}
@@ -84,7 +85,9 @@ def contest(settings, plan: dict) -> Outcome:
         timed, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
         rows = inference.chosen_rows(timed, config)
         own = inference.own_batches(contestants, frame, rows, texts, settings.max_length)
+        others = OtherLoad()
         turns = inference.measure(contestants, inference.batches(timed, config, rows), config, own=own)
+        load = others.cores()  # before the emulator, which would count as another's
         table = inference.summarize(turns, contestants, baseline=REFERENCE)
         for name, values in judged(opened, lab, plan, paths, Path(folder)).items():
             table.loc[name, list(values)] = list(values.values())
@@ -92,19 +95,19 @@ def contest(settings, plan: dict) -> Outcome:
     return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
                    metrics={"batch_size": config.batch_size, "threads": config.threads, "has_vnni": int(cpu["vnni"]),
                             "emulated_rows": plan["emulated_rows"] if plan["emulator"] else 0,
-                            "other_load": others.cores()},
+                            "other_load": load},
                    parameters={"emulator": plan["emulator"], "untrained": plan["untrained"]})
 
 
 def exports(model, train, folder: Path, *, max_length: int) -> dict[str, Path]:
-    """Files of one network by name: static int8 of 8 and of 7 bits, calibrated on `train` (an Encoded), and the
-    library's dynamic int8, as it comes and with reduce_range."""
+    """Files of one network by name: static int8 of 8 bits, of 7, and of 8 with scales by pairs, calibrated on `train`
+    (an Encoded), and the library's dynamic int8, as it comes and with reduce_range."""
     from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, library_export
 
     paths = {}
-    for bits in (8, 7):
-        scales = calibrate(model, train, CalibrationConfig(weight_bits=bits))
-        paths[f"{bits} bits"] = export_onnx(model, folder / f"{bits}.onnx", ExportConfig(
+    for name, bits, pairs in ((REFERENCE, 8, False), ("7 bits", 7, False), ("8 bits, by pairs", 8, True)):
+        scales = calibrate(model, train, CalibrationConfig(weight_bits=bits, pairs=pairs))
+        paths[name] = export_onnx(model, folder / f"{name}.onnx", ExportConfig(
             max_length=max_length, weight_bits=bits), scales=scales, untrained=True)
     for name, reduced in (("library", False), ("library, reduce_range", True)):
         paths[name] = library_export(model, folder / f"{name}.onnx", int8=True, fuse=True, untrained=True,
@@ -160,8 +163,12 @@ def emulated(path: Path, batches: list[dict], emulator: str, folder: Path) -> np
     out = folder / "emulated.npy"
     np.savez(folder / "emulated.npz", **{f"{i} {name}": batch[name].astype(np.int64) for i, batch in enumerate(batches)
                                          for name in INPUTS})
-    subprocess.run([*shlex.split(emulator), sys.executable, "-c", _EMULATED, str(path), str(folder / "emulated.npz"),
-                    str(out)], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    ended = subprocess.run([*shlex.split(emulator), sys.executable, "-c", _EMULATED, str(path),
+                            str(folder / "emulated.npz"), str(out)], env={**os.environ, "OMP_NUM_THREADS": "1"},
+                           stderr=subprocess.PIPE, text=True)  # emulators warn of what they lack
+    if ended.returncode:
+        said = ended.stderr.strip().rpartition("\n")[2]
+        raise SettingsError(f"--emulator {emulator!r} could not run {path.name}: {said}")
     return np.load(out)
 
 

@@ -16,5 +16,5 @@ it. The room stands beside the benchmarks: it uses arms, artifacts and their tim
 
 from seo_core.lazy import lazy
 
-_HOME = {"goals": "Goals", "make": "compress", "outcome": "Compressed", "plan": "PlanError predicted_bytes"}
+_HOME = {"goals": "Goals", "make": "compress", "outcome": "Compressed report", "plan": "PlanError predicted_bytes"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

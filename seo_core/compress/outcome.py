@@ -11,6 +11,7 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import statistics
+from seo_core.analysis.tables import rows_or
 from seo_core.arms import Lab, Run
 from seo_core.compress.goals import Goals, clock, signed, spelled
 from seo_core.compress.plan import Plan, Shape
@@ -187,3 +188,22 @@ def _took(run: Run) -> float:
     """Seconds of a run by its record, whenever that was."""
     began, ended = (datetime.fromisoformat(run.record["provenance"][name]) for name in ("started", "finished"))
     return (ended - began).total_seconds()
+
+
+def report(*folders):
+    """The records of compressions under the folders, newest first, as a table for a page; one row where there is
+    none."""
+    records = [record for record in results.load_records(*folders) if record["experiment"] == EXPERIMENT]
+    rows = []
+    for record in sorted(records, key=lambda record: record["provenance"]["finished"], reverse=True):
+        metrics, student = record["metrics"], record["contestants"][STUDENT]
+        asked = {name: value for name, value in record["parameters"]["goals"].items() if value is not None}
+        missed = [name for name in asked if not metrics[f"reached_{name}"]]
+        rows.append((Path(record["data"]["name"]).name, record["data"]["train_rows"],
+                     ", ".join(spelled(*goal) for goal in asked.items()),
+                     f"{100 * record['contestants'][BASELINE]['accuracy']:.2f}", f"{100 * student['accuracy']:.2f}",
+                     "{} [{}, {}]".format(*(signed(metrics[f"loss{end}"]) for end in ("", "_low", "_high"))),
+                     spelled("max_size", student["size_bytes"]), spelled("max_latency", student["latency_ms_p50"]),
+                     clock(metrics["stage_seconds"]), ", ".join(missed) or "none"))
+    return rows_or(rows, ("data", "rows", "goals", "baseline, %", "result, %", "lost", "file", "one text", "training",
+                          "missed"))

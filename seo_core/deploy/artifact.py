@@ -288,7 +288,7 @@ def _readme(folder: Path, card: Card) -> str:
     lists = {"made": (*card.made, *how), "data": card.data or ("not stated",),
              "limits": (*card.limits, *_WORDS["limits"], cut)}
     return _WORDS["card"].format(
-        name=card.name, task=card.task, overflow=_WORDS["overflow"][bits],
+        name=card.name, task=card.task, overflow=_WORDS["overflow"][export.get("overflows", bits != 7)],
         labels=", ".join(config["labels"]), licence=card.licence, recipe=RECIPE,
         rows="\n".join(f"| {title} | {value} |" for title, value in rows), commit=config["commit"],
         machine=f"Times on {card.machine}. They are those of that machine only.\n\n" if card.machine else "",

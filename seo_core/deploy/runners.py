@@ -196,7 +196,8 @@ class OnnxRunner(Runner):
         session = partial(onnxruntime.InferenceSession, str(self.path), options, providers=["CPUExecutionProvider"])
         self.session = session()
         about = self.session.get_modelmeta().custom_metadata_map
-        if not cpu_support()["vnni"] and (self._said(about, "export", dict) or {}).get("weight_bits") != 7:
+        how = self._said(about, "export", dict) or {}
+        if not cpu_support()["vnni"] and how.get("overflows", how.get("weight_bits") != 7):
             options.add_session_config_entry("session.x64quantprecision", "1")
             self.session = session()
         self._names = [i.name for i in self.session.get_inputs()]

@@ -47,9 +47,13 @@ class CalibrationConfig:
     per_channel: bool = True  # weight scales; False: one per matrix, for comparison
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
     weight_bits: int = one_of(WEIGHT_BITS, default=7)  # of the linear maps: 7 cannot saturate on any CPU
+    pairs: bool = False  # nor can 8 whose scales look at pairs of weights (`scheme.pair_scales`); not for training on
 
     def __post_init__(self):
         check(self, QuantizationError)
+        if self.pairs and not (self.per_channel and self.weight_bits == 8):
+            raise QuantizationError("pairs is for weights of 8 bits with a scale per channel: set weight_bits=8 and "
+                                    "leave per_channel as it is")
 
 
 def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales:
@@ -81,8 +85,9 @@ def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales
         _observe(model, part, config.batch_size, count)
         choose = _percentile_range if config.method == "percentile" else _mse_range
         ranges |= {name: choose(found.numpy(), *ranges[name], config) for name, found in counts.items()}
-    scale = scheme.weight_scales if config.per_channel else scheme.tensor_scale
-    weights = {name: scale(module.weight.detach().float().cpu().numpy(), config.weight_bits)
+    scale = partial(scheme.weight_scales if config.per_channel else scheme.tensor_scale, bits=config.weight_bits)
+    scale = scheme.pair_scales if config.pairs else scale
+    weights = {name: scale(module.weight.detach().float().cpu().numpy())
                for name, module in linear_maps(model).items()}
     return Scales({name: scheme.activation_parameters(low, high) for name, (low, high) in ranges.items()}, weights,
                   config.embedding_bits, config.weight_bits)

@@ -238,6 +238,7 @@ class _Graph:
 
         self.helper, self.numpy_helper, self.nodes, self.constants = helper, numpy_helper, [], {}
         self.scales, (self.weights, self.positions) = scales, _checked(model, config, scales)
+        self.overflows = False  # whether products of bytes may exceed 16 bits, on CPUs that keep them there
         self.config, self.about, self.fused = config, model.config, config.operators == "onnxruntime"
         self.heads = [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer]
 
@@ -273,9 +274,10 @@ class _Graph:
         domains = {"": OPSET, **({DOMAIN: 1} if self.fused else {})}
         model = self.helper.make_model(graph, ir_version=IR, producer_name="seo_core", opset_imports=[
             self.helper.make_opsetid(*domain) for domain in domains.items()])
+        how = {**asdict(self.config), "overflows": self.overflows}
         self.helper.set_model_props(model, {
             "labels": json.dumps([about.id2label[i] for i in range(about.num_labels)]),
-            "max_length": str(self.positions), "vocabulary": str(words), "export": json.dumps(asdict(self.config)),
+            "max_length": str(self.positions), "vocabulary": str(words), "export": json.dumps(how),
             **({} if about.type_vocab_size > 1 else {"segments": "1"})})
         return model
 
@@ -394,7 +396,9 @@ def _linear(g: _Graph, name: str, x: str, read: tuple[str, str, str] | None = No
     bits = g.config.weight_bits
     steps = (g.scales or Scales(weight_bits=bits)).steps_of(
         name, weight, None if g.config.per_channel else scheme.tensor_scale)
-    w = g.constant(f"{name}.weight", scheme.quantize_weight(weight, steps, bits).T)  # int8 (in, out)
+    integers = scheme.quantize_weight(weight, steps, bits)  # int8 (out, in)
+    g.overflows |= scheme.overflows(integers)
+    w = g.constant(f"{name}.weight", integers.T)
     scale = g.constant(f"{name}.scale", np.float32(factor) * steps)
     q, step, zero = read or _quantized(g, name, x)
     if g.fused:

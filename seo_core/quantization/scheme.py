@@ -15,6 +15,9 @@ is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger 
 m is 127 with 8 bits a weight and 64 with 7, which is the default of what becomes a file. CPUs without VNNI multiply
 bytes in pairs and keep the sum of two products in 16 bits (vpmaddubsw): 2 · 255 · 127 does not fit there, and what is
 too large is cut off without a word; 2 · 255 · 64 = 32 640 fits. Such a file says the same on every CPU, at full speed.
+So does one of 8 bits with `pair_scales`, which hold the sum of two neighbours to 128 and a single weight to 127: finer
+than 7 bits wherever the largest weights of a row do not stand side by side. Training, which moves the weights and their
+scales apart, cannot promise that, so it takes 7 bits.
 
 Every function takes numpy arrays or torch tensors and returns the same kind, without a useful gradient: straight-
 through estimation is training's.
@@ -141,6 +144,20 @@ class Scales:
 def weight_scales(w, bits: int = 8):
     """Scales (out,) of a weight matrix (out, in): each row's largest magnitude becomes m; 1 for a row of zeros."""
     return _positive(_absmax(w) / WEIGHT_MAX[bits])
+
+
+def pair_scales(w):
+    """Scales (out,) for 8 bits by which no two neighbours of a row of w (out, in) overflow 16 bits together. With
+    s = max(|w_i|, |w_2i + w_2i+1|) / 127 their integers sum to 128 at most, rounding counted: 255 · 128 = 32 640."""
+    even = w[:, : w.shape[1] // 2 * 2].reshape(len(w), -1, 2)
+    sums, single = _absmax(even.sum(-1)) if even.shape[1] else 0 * _absmax(w), _absmax(w)
+    return _positive((sums + single + abs(sums - single)) / 2 / WEIGHT_MAX[8])
+
+
+def overflows(q) -> bool:
+    """Whether products of a row's neighbours in q, int8 (out, in), with activations of 255 may not fit into 16 bits."""
+    even = _as(q[:, : q.shape[1] // 2 * 2], "int32").reshape(len(q), -1, 2)
+    return bool((abs(even.sum(-1)) * ACTIVATION_MAX > 2**15 - 1).any())
 
 
 def quantize_weight(w, scale, bits: int = 8):

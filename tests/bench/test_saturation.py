@@ -25,16 +25,17 @@ def test_one_command_judges_every_file(tmp_path, emulator, capsys, monkeypatch):
     given = ["--profile", "quick", "--untrained", "--emulated-rows", "20", "--batches", "1", "--rounds", "1"]
     assert main("saturation", [*given, "--emulator", str(emulator), "--results-dir", str(tmp_path)]) == 0
     record, = results.load_records(tmp_path)
-    files = {"8 bits", "7 bits", "library", "library, reduce_range"}
+    files = {"8 bits", "7 bits", "8 bits, by pairs", "library", "library, reduce_range"}
     assert set(record["contestants"]) == files | {f"{name}, exact product" for name in files}
     for name, values in record["contestants"].items():
         assert values["latency_ms_p50"] > 0 and values["agreement"] > 0.9, name
         assert ("agreement_emulated" in values) == (name in files) and ("difference" in values) == (name != "8 bits")
     # nothing is emulated by this command: both are the same computation, but for the exact product
-    assert record["contestants"]["7 bits"]["agreement_emulated"] >= 0.95
+    for name in ("7 bits", "8 bits, by pairs"):
+        assert record["contestants"][name]["agreement_emulated"] >= 0.95
     assert len((tmp_path / "calls").read_text().split()) == 1 + len(files) and record["metrics"]["emulated_rows"] == 20
     table = saturation.report(tmp_path)
-    assert len(table) == 8 and table.set_index("file")["on AVX2 only, %"]["7 bits, exact product"] == ""
+    assert len(table) == 10 and table.set_index("file")["on AVX2 only, %"]["7 bits, exact product"] == ""
     assert "agreement_emulated" in capsys.readouterr().out and "--untrained" in record["provenance"]["command"]
 
 

@@ -99,6 +99,39 @@ def test_weights_of_seven_bits_cannot_saturate(w, q_x):
     assert (np.abs(back - w) <= scale[:, None] * 0.5001).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_sum_overflows_with_scales_by_pairs(data):
+    """Any weights, by the arithmetic of a CPU without VNNI; never coarser than 7 bits, and 8 bits where a row allows."""
+    rows, width = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 9))
+    hundredths = st.integers(-400, 400).map(lambda whole: whole / 100)
+    w = data.draw(hnp.arrays(float, (rows, width), elements=hundredths)).astype(np.float32)
+    q_x = data.draw(hnp.arrays(np.uint8, (3, width)))
+    steps, wide = scheme.pair_scales(w), width // 2 * 2
+    q = scheme.quantize_weight(w, steps)
+    assert not scheme.overflows(q)
+    np.testing.assert_array_equal(_in_pairs(q_x[:, :wide], q[:, :wide]),
+                                  q_x[:, :wide].astype(np.int64) @ q[:, :wide].T.astype(np.int64))
+    assert (scheme.weight_scales(w) <= steps * (1 + 1e-6)).all() and (steps <= scheme.weight_scales(w, 7) * 1.01).all()
+    np.testing.assert_array_equal(steps, scheme.pair_scales(torch.tensor(w)).numpy())
+    alternating = np.abs(w) * (-1.0) ** np.arange(width, dtype=np.float32)
+    np.testing.assert_allclose(scheme.pair_scales(alternating), scheme.weight_scales(alternating), rtol=1e-6)
+
+
+def test_whether_a_file_overflows_is_read_off_its_weights(spread_bert, toy_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": False})
+    model, texts, said = spread_bert(), toy_pairs(64), {}
+    for name, config in {"pairs": CalibrationConfig(weight_bits=8, pairs=True), "8": CalibrationConfig(weight_bits=8),
+                         "7": CalibrationConfig()}.items():
+        path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=config.weight_bits),
+                           scales=calibrate(model, texts, config))
+        said[name] = OnnxRunner(path).export["overflows"]
+    assert said == {"pairs": False, "8": True, "7": False}
+    for wrong in ({"pairs": True}, {"pairs": True, "weight_bits": 8, "per_channel": False}):
+        with pytest.raises(QuantizationError, match="pairs is for weights of 8 bits with a scale per channel"):
+            CalibrationConfig(**wrong)
+
+
 def test_weights_of_eight_bits_saturate():
     q_x, q_w = np.full((1, 4), 255, np.uint8), np.full((1, 4), 127, np.int8)
     assert _in_pairs(q_x, q_w) == 2 * (2**15 - 1) < q_x.astype(int) @ q_w.T.astype(int)
