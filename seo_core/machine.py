@@ -77,9 +77,10 @@ def cores() -> int:
 def share_cores() -> None:
     """Make OpenMP's threads sleep while they wait for one another, and be no more than the cores that there are.
 
-    By default they spin, which gains 3% alone and makes a training several times slower as soon as another process
-    wants a core: on two cores, 1.65 steps/s alone against 1.60, beside one busy core 0.78 against 1.03, and two
-    trainings at once 0.44 together against 1.37. The library reads this when torch loads it, so after that it is too
+    By default they spin, which gains a training alone 3% in fp32, and up to a fifth in bf16, where they wait more often
+    than they work, and makes it several times slower as soon as another process wants a core: `bench neighbours`
+    measures both. Spinning briefly (GOMP_SPINCOUNT=1000) gives back half of what is lost alone, and loses as much
+    beside others; whoever has the machine to himself may set it. The library reads this when torch loads it, so after that it is too
     late and nothing is done. What the environment says already stays.
     """
     if "torch" not in sys.modules:

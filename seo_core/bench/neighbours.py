@@ -4,9 +4,10 @@
 
 OpenMP's threads wait for one another many times a step. By default they spin meanwhile, and where another process wants
 their core, they burn the time that it needs. `import seo_core` lets them sleep (`machine.share_cores`). Each contestant
-is a process that trains the profile's network on its own pairs, or two of them, with the setting and, "spinning",
-without; the clock starts when all are warm. A turn's rate is that of all its trainings together, and a ratio is to the
-training alone, with the setting, of the same round.
+is a process that trains the profile's network on its own pairs, or two of them, with the setting, "spinning" without
+it, or "spinning briefly", about as long as it takes to fall asleep and be woken; the clock starts when all are warm. A
+turn's rate is that of all its trainings together, and a ratio is to the training alone, with the setting, of the same
+round.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ EXPERIMENT, RECORD = "bench_neighbours", "neighbours_speed"
 OPTIONS = {"seconds": dict(type=float, help="of a turn (0: as the profile says)"),
            "rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 ALONE, BESIDE, TWO, ONE_CORE = "alone", "beside a busy core", "two at once", "on one core"
-SPINNING = ", spinning"  # without the setting
-CONTESTANTS = {ALONE: {}, ALONE + SPINNING: dict(spinning=True),
-               BESIDE: dict(busy=True), BESIDE + SPINNING: dict(busy=True, spinning=True),
-               TWO: dict(trainings=2), TWO + SPINNING: dict(trainings=2, spinning=True), ONE_CORE: dict(one_core=True)}
+SPINNING, BRIEFLY = ", spinning", ", spinning briefly"
+HOW = {"": {}, SPINNING: dict(spinning=True), BRIEFLY: dict(spins=1000)}
+BUSINESS = {ALONE: {}, BESIDE: dict(busy=True), TWO: dict(trainings=2)}
+CONTESTANTS = {name + way: {**what, **how} for name, what in BUSINESS.items() for way, how in HOW.items()}
+CONTESTANTS[ONE_CORE] = dict(one_core=True)
 UNSET = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # what a contestant chooses itself
 ARRAYS = ("ids", "offsets", "first", "labels")
 NOT_MEASURED = "not measured here yet"
@@ -78,14 +80,17 @@ def contest(settings, plan: dict) -> Outcome:
 
 
 def turn(job: dict, seed: int, *, trainings: int = 1, busy: bool = False, spinning: bool = False,
-         one_core: bool = False) -> list[dict]:
+         spins: int | None = None, one_core: bool = False) -> list[dict]:
     """One turn: rate (pairs a second of all trainings together), threads of each, and other_load, the cores that others
-    used as the first of them saw it. Raises RuntimeError with the last words of a training that failed."""
+    used as the first of them saw it. spinning: as torch lets them by default; spins: so many times. Raises RuntimeError
+    with the last words of a training that failed."""
     order = ["import torch"] * spinning + [ON_ONE] * one_core  # once torch is there, seo_core sets nothing
     code = "\n".join([*order, "from seo_core.bench.neighbours import train", "train()"])
     package = str(Path(__file__).resolve().parents[2])
     environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH")]))
+    if spins is not None:
+        environment |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(spins)}
     said = json.dumps({**job, "config": {**job["config"], "seed": seed}})
     processes = [subprocess.Popen([sys.executable, "-c", code, said], env=environment, text=True, stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(trainings)]

@@ -102,7 +102,7 @@ def test_weights_of_seven_bits_cannot_saturate(w, q_x):
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_sum_overflows_with_scales_by_pairs(data):
-    """Any weights, by the arithmetic of a CPU without VNNI; never coarser than 7 bits, and 8 bits where a row allows."""
+    """Any weights, by the arithmetic of a CPU without VNNI; never coarser than 7 bits, 8 bits where a row allows it."""
     rows, width = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 9))
     hundredths = st.integers(-400, 400).map(lambda whole: whole / 100)
     w = data.draw(hnp.arrays(float, (rows, width), elements=hundredths)).astype(np.float32)
