@@ -17,6 +17,7 @@ PROFILE ?= quick
 DATA ?= default
 MODEL ?= default
 SOURCE ?= default
+UNLABELLED ?= default
 SEED ?= 0
 SEEDS ?= $(SEED)
 JOBS ?=
@@ -57,6 +58,7 @@ wordnet: $(ENVIRONMENT)  # every time: it may have been installed, or a network 
 
 book: wordnet
 	$(RUN) book --profile $(PROFILE) --seeds $(SEEDS) --data "$(DATA)" --model "$(MODEL)" --source "$(SOURCE)" \
+		--unlabelled "$(UNLABELLED)" \
 		$(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 run: book

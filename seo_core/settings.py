@@ -17,6 +17,7 @@ from seo_core.checks import SettingsError, above, at_least, check, share, sugges
 
 DEFAULT = "default"  # parameter value meaning "what the profile says"
 NAMES = ("labels", "text")  # settings that are names, written with commas between them
+PLACES = ("data", "model", "source", "unlabelled")  # settings that are a file, a folder or a hub id
 KNOBS = (*NAMES, "epochs", "train_rows", "development_rows")  # what `-p` changes beside a chapter's own parameters
 PAIRS_SEEN = (6000, 128)  # pairs that a run with few labels sees at least, repeats counted; and under `quick`
 
@@ -31,6 +32,7 @@ class RunSettings:
     data: str = "nyu-mll/multi_nli"  # embedded | hub id | local file or folder
     model: str = "bundled"  # bundled | hub id | local folder
     source: str = "stanfordnlp/snli"  # the source task D_s of transfer learning: embedded | hub id | local folder
+    unlabelled: str | None = None  # texts of the task without labels, for teachers and students: a file, folder, hub id
     results_dir: str = "_build/results"  # relative paths start at the book's root
     layers: int | None = at_least(1, default=None)  # keep the first n encoder layers; None keeps all
     train_rows: int | None = at_least(1, default=None)  # None: all that are left after the development slice
@@ -48,9 +50,10 @@ class RunSettings:
     text: tuple[str, ...] | None = None
 
     def asdict(self) -> dict:
-        """The settings as a plain dict (what goes into a record). labels and text are left out where the data is NLI:
+        """The settings as a plain dict (what goes into a record). What came later is left out where it is not given:
         names of records and folders hang on what is in here."""
-        return {name: value for name, value in asdict(self).items() if value is not None or name not in NAMES}
+        return {name: value for name, value in asdict(self).items()
+                if value is not None or name not in (*NAMES, "unlabelled")}
 
     def labelled(self, labels: int) -> RunSettings:
         """The setting for curves over the number of labels: so many pairs, and enough epochs to learn from them. Two

@@ -264,7 +264,8 @@ def test_the_record_holds_the_outcome_and_the_command_that_makes_it_again(made):
         f"reached_{name}" for name in ("max_size", "max_loss", "max_latency", "time")}
     right = {name: values.mean() for name, values in results.predictions(record["path"]).items() if "_correct" in name}
     lost = right.pop("baseline_correct") - right.popitem()[1]
-    assert metrics["loss_low"] <= metrics["loss"] == pytest.approx(100 * lost) <= metrics["loss_high"]
+    assert metrics["loss"] == pytest.approx(100 * lost)
+    assert metrics["loss_low"] <= metrics["loss"] <= metrics["loss_high"]
     said = record["provenance"]["command"]
     assert said.startswith("python -m seo_core.run compress --data path/to/pairs.csv --label y --max-size 150000B")
     assert "-p text=a,b" in said and "--time 3600s" in said and str(made[0]) not in said
@@ -284,6 +285,20 @@ def test_a_missed_goal_is_said_and_the_artifact_is_there(folder, tmp_path, capsy
     said, page = capsys.readouterr().out, (tmp_path / "model.html").read_text()
     assert "missed" in said and "Missed: max_latency" in page and 'class="missed"' in page
     assert seo_core.load(tmp_path / "model").predict(["the soup was good"])[0] in ("neg", "pos")
+
+
+@pytest.mark.trains
+def test_further_texts_are_read_by_the_student_alone(made, copied, capsys):
+    lines = [f"the {noun} was {word},we saw the {noun}" for noun in NOUNS for word in ("fine", "dull")]
+    (copied / "more.csv").write_text("\n".join(["a,b", *lines]) + "\n")
+    assert command(made[0], copied / "model", *ASKED, "--unlabelled", copied / "more.csv", data="pairs.csv",
+                   text=("a", "b")) == 0
+    assert capsys.readouterr().out.count("done before") == 2
+    student = max((record for record in results.load_records(copied / "model-results")
+                   if record["experiment"] == "13_quantization_distillation"),
+                  key=lambda record: record["provenance"]["finished"])
+    assert student["parameters"]["unlabelled"] == "path/to/more.csv"
+    assert "--unlabelled path/to/more.csv" in student["provenance"]["command"]
 
 
 @pytest.mark.trains

@@ -12,6 +12,7 @@ import seo_core.arms.baseline  # noqa: F401  declares the arm that all these nee
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import atomic_folder, digest
 from seo_core.lab import Chapter, Lab, Made
+from seo_core.settings import display_source
 from seo_core.training import checkpoint_folder
 
 EXPORTED = "model.onnx"  # in the folder of a run's kept weights
@@ -22,11 +23,18 @@ def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str,
     stages: suffixes of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
         for name, recipe in named.items():
-            chapter.arm(name, recipe, needs="base", parameters=lambda lab, recipe: {"recipe": recipe},
+            chapter.arm(name, recipe, needs="base", parameters=read_by,
                         checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in stages])(make)
         return make
 
     return declare
+
+
+def read_by(lab: Lab, recipe) -> dict:
+    """What a record says beside the settings: the recipe, and whose texts it read where these are not the settings'
+    data or source."""
+    reads = getattr(recipe, "domain_text", False)  # quantisation alone reads none
+    return {"recipe": recipe, **({"unlabelled": display_source(lab.settings.unlabelled or "")} if reads else {})}
 
 
 def checkpoint(lab: Lab, recipe, stage: str = "") -> Path:

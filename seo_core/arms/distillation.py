@@ -50,6 +50,7 @@ class Recipe:
     first_relations: float = 1.0
     epochs: int = at_least(1, default=3)  # of the last stage: logits and labels
     source_text: bool = False  # also the texts of the source task
+    domain_text: bool = False  # and those that `settings.unlabelled` names
     augmented: float = at_least(0, default=0.0)  # edited training pairs, as a share of the training pairs
     learning_rate: float | None = above(0, default=None)  # None: the settings'
     batch_size: int | None = at_least(1, default=None)  # None: the settings'

@@ -51,6 +51,7 @@ class Recipe:
     temperature: float = 2.0
     hidden: float = 0.0  # weight of the unpruned network's hidden states
     source_text: bool = False  # also the texts of the source task, without labels
+    domain_text: bool = False  # and those that `settings.unlabelled` names
     augmented: float = at_least(0, default=0.0)  # edited pairs without labels, as a share of the training pairs
     threshold: float = 1.0
     step: float = 0.1
@@ -63,7 +64,7 @@ class Recipe:
 
     def __post_init__(self):
         object.__setattr__(self, "kinds", tuple(self.kinds))
-        if self.weight == 0 and (self.source_text or self.augmented):
+        if self.weight == 0 and (self.source_text or self.domain_text or self.augmented):
             raise ValueError("texts without labels teach nothing without soft labels: set weight above 0")
         check(self)
         copied(self), iterations(self)
@@ -150,7 +151,8 @@ def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made
     folder = checkpoint(lab, recipe)
     if like is not None:
         given = like.record["parameters"]["recipe"]
-        same = {name: given[name] for name in ("source_text", "augmented", "weight", "hidden")}
+        same = {name: given[name] for name in ("source_text", "domain_text", "augmented", "weight", "hidden")
+                if name in given}  # records from before there was one lack it
         recipe = replace(recipe, share=min(like.metrics["removed"], 0.999), epochs=like.metrics["passes"], **same)
     work = _Pruning(lab, recipe, base.model(), folder)
     steps = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}

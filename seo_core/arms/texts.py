@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import augmentation
-from seo_core.data import Encoded
+from seo_core.data import Encoded, load_texts
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
 from seo_core.lab import Lab, LabError
@@ -28,9 +28,22 @@ def source_texts(lab: Lab) -> pd.DataFrame:
     if frame.empty:
         lab.report(f"no text of the source task is read: it has single texts, and {lab.task.name} has pairs")
     frame = frame[: EMBEDDED[1] if lab.settings.source == "embedded" else None]
+    return _apart(lab, frame)
+
+
+def domain_texts(lab: Lab) -> pd.DataFrame:
+    """The texts that `settings.unlabelled` names, in the task's columns; none whose first text is in a set that is
+    measured or decided on. Raises LabError where the settings name none, DataError."""
+    if not lab.settings.unlabelled:
+        raise LabError(f"{lab.current.name if lab.current else 'this'} reads texts without labels: say which with "
+                       "--unlabelled PATH, or -p unlabelled=PATH in a chapter")
+    return _apart(lab, load_texts(lab.settings.unlabelled, text=lab.task.texts))
+
+
+def _apart(lab: Lab, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that share no first text with the official sets or the development slice."""
     held = [lab.task[split] for split in (*lab.official, "reward", "acceptance")]
-    frame, _ = drop_shared(frame, held, lab.task.texts[0])
-    return frame[list(lab.task.texts)].reset_index(drop=True)
+    return drop_shared(frame, held, lab.task.texts[0])[0][list(lab.task.texts)].reset_index(drop=True)
 
 
 def unlabelled(lab: Lab, recipe) -> pd.DataFrame:
@@ -38,6 +51,8 @@ def unlabelled(lab: Lab, recipe) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=list(lab.task.texts))]
     if recipe.source_text:
         parts.append(source_texts(lab))
+    if recipe.domain_text:
+        parts.append(domain_texts(lab))
     if recipe.augmented:
         parts.append(edited_texts(lab, recipe.augmented))
     return pd.concat(parts, ignore_index=True)

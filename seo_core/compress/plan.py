@@ -25,6 +25,7 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.arms import Lab, Run, known
+from seo_core.arms.texts import domain_texts
 from seo_core.bench.inference import (
     InferenceConfig,
     batches,
@@ -171,6 +172,11 @@ class Planner:
         self.shapes = self._shapes()
 
     @cached_property
+    def further(self) -> int:
+        """How many texts without labels the student reads."""
+        return len(domain_texts(self.lab)) if self.lab.settings.unlabelled else 0
+
+    @cached_property
     def speed(self) -> float:
         """Texts a second that the baseline trains on here."""
         return probe(self.lab, 1 if self.lab.quick else 10)
@@ -246,9 +252,10 @@ class Planner:
             work = n * arm.recipe.epochs * (PRUNED[0] + PRUNED[1] * kept) + min(arm.recipe.score_rows, decided)
             found.append(Stage("pruning", arm, n, arm.recipe.epochs, work + FORWARD * (n + held + 3 * decided)))
         knobs = {"pruned": shape.pruned, "vocabulary": shape.words, "source_text": False, "augmented": edits,
-                 "epochs": epochs, "embedding_bits": self.word_bits}
+                 "epochs": epochs, "embedding_bits": self.word_bits,
+                 **({"domain_text": True} if self.further else {})}
         student = known(STUDENT).suited(lab.settings, knobs, STUDENT.replace(FIRST, shape.pruned))
-        read = round((1 + edits) * n)
+        read = round((1 + edits) * n) + self.further
         work = read * (epochs * (INTEGERS[0] + INTEGERS[1] * kept) + FORWARD) + FORWARD * (held + 3 * decided)
         found.append(Stage("student", student, read, epochs, work + EDIT * edits * n, knobs))
         return tuple(found)

@@ -4,6 +4,7 @@
     task = load_nli("nyu-mll/glue:mnli")                 # a hub id (needs the datasets package)
     task = load_nli("path/to/multinli_1.0")              # a folder: parquet, jsonl, tsv, csv, save_to_disk
     task = load_task("path/to/sst2", text="sentence")    # any classes, one text or two
+    frame = load_texts("path/to/texts.csv", text="sentence")   # texts alone
 
 The content alone decides the result: the same rows give the same frames and fingerprint from every format.
 """
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +135,25 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
     return _load(source, _NLI, NLI_TEXTS, NLI_LABELS, None, nli=True)
 
 
-def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False) -> TaskData:
-    """Find the source's splits, choose among them, and read them."""
-    source = str(source)
+def load_texts(source: str | Path, *, text: str | Sequence[str] = NLI_TEXTS) -> pd.DataFrame:
+    """Texts without labels: a frame with the columns `text`, of all splits of a source, each text or pair once. A
+    column of labels may be there and is not read. text: one or two columns; those of NLI may have GLUE's names. Raises
+    DataError."""
+    texts = _columns(text)
+    wanted = Wanted({name: _NLI.roles.get(name, (name,)) for name in texts})
+    name, splits, chunks = _splits_of(str(source), wanted)
+    frames = []
+    for split in splits:
+        bare = (replace(chunk, columns={**chunk.columns, "label": [0] * len(chunk.rows)}) for chunk in chunks(split))
+        frames.append(_read_split(bare, texts, cleaning.LabelReader(("text",)), (), split, name)[0][[*texts]])
+    frame = pd.concat(frames).drop_duplicates(ignore_index=True)
+    if frame.empty:
+        raise DataError(f"{name}: no row has {' and '.join(texts)}. Check the text columns")
+    return frame
+
+
+def _splits_of(source: str, wanted: Wanted) -> tuple[str, dict, Callable[[str], Iterator[Chunk]]]:
+    """A source's name, its splits, and a function that reads one."""
     path = _local(source)
     if path is None:
         name, splits = source, readers.hub_splits(source)
@@ -149,6 +166,13 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False)
             return readers.read_hub(source, split, splits[split], wanted)
         return (chunk for file in splits[split] for chunk in readers.read_file(file, wanted))
 
+    return name, splits, chunks
+
+
+def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False) -> TaskData:
+    """Find the source's splits, choose among them, and read them."""
+    source = str(source)
+    name, splits, chunks = _splits_of(source, wanted)
     chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
     left_out = [] if split_names else [split for split in splits if split not in chosen.values()]
     return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli,

@@ -400,5 +400,5 @@ def read_hub(source: str, split: str, dataset, wanted: Wanted) -> Iterator[Chunk
     label = f"{source} [{split}]"
     chosen = wanted.resolve(dataset.column_names, label)
     narrow = dataset.select_columns(sorted(set(chosen.values()))).with_format("arrow")
-    classes = tuple(getattr(dataset.features[chosen["label"]], "names", ()))
+    classes = tuple(getattr(dataset.features.get(chosen.get("label")), "names", ()))
     yield from _by_row(label, narrow.iter(batch_size=CHUNK_ROWS), chosen, classes)

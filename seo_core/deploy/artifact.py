@@ -128,6 +128,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     # the source task: its text was read, or counted, or its labels are where training began
     if recipe.get("source_text", bool(recipe.get("vocabulary"))) or parameters.get("start") == "source":
         sources.append(str(parameters.get("source", "")))
+    sources.append(str(parameters.get("unlabelled", "")))
     terms = dict.fromkeys(text for source in sources for word, text in _WORDS["terms"].items() if word in source)
     origin = [f"backbone: {_WORDS['backbone']}"] if run["model"]["name"] == "bundled" else []
     origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "

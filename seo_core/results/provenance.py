@@ -61,9 +61,10 @@ def command(experiment: str, settings: RunSettings, *, source: bool = False) -> 
 
 
 def names_given(settings: RunSettings) -> list[str]:
-    """The options of a command line that name the classes and texts of data that is not NLI."""
-    return [word for name in NAMES if getattr(settings, name)
-            for word in ("-p", f"{name}={','.join(getattr(settings, name))}")]
+    """The options of a command line that name further texts, and the classes and texts of data that is not NLI."""
+    further = ["--unlabelled", display_source(settings.unlabelled)] if settings.unlabelled else []
+    return further + [word for name in NAMES if getattr(settings, name)
+                      for word in ("-p", f"{name}={','.join(getattr(settings, name))}")]
 
 
 _ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters that compare arms

@@ -69,6 +69,7 @@ def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") 
 def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
     chosen = settings.asdict()
     chosen.pop("results_dir")  # where the record lies is no property of the run
+    chosen.pop("unlabelled", None)  # an arm that reads these texts says so itself
     chosen.pop("labels", None)  # their names are among the "classes"; a record's "labels" are how many a run bought
     sources = {name: display_source(chosen[name]) for name in ("data", "model", "source")}
     return _plain({**chosen, **sources, **(parameters or {})})

@@ -17,7 +17,7 @@ from pathlib import Path
 from seo_core import files
 from seo_core.runner.imports import closure
 from seo_core.runner.manifest import Chapter, Manifest
-from seo_core.settings import KNOBS, RunSettings, load_settings
+from seo_core.settings import KNOBS, PLACES, RunSettings, load_settings
 
 # A new version of one of these may change a chapter's numbers.
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "pandas", "scikit-learn",
@@ -33,6 +33,7 @@ class Options:
     data: str = "default"
     model: str = "default"
     source: str = "default"  # goes to the chapters that have a source task
+    unlabelled: str = "default"  # and to those that read further texts
     results_dir: str = "default"
     extra: dict = field(default_factory=dict)  # further parameters, from -p key=value
     shown: dict = field(default_factory=dict)  # local path -> how pages write it
@@ -40,7 +41,8 @@ class Options:
     def settings(self, seed: int | None = None) -> RunSettings:
         """The run settings that the chapters will load (raises SettingsError)."""
         return load_settings(self.profile, seed=self.seeds[0] if seed is None else seed, data=self.data,
-                             model=self.model, source=self.source, results_dir=self.results_dir,
+                             model=self.model, source=self.source, unlabelled=self.unlabelled,
+                             results_dir=self.results_dir,
                              **{name: self.extra[name] for name in KNOBS if name in self.extra})
 
     def parameters(self, seed: int) -> dict:
@@ -52,7 +54,8 @@ class Options:
     @property
     def optional(self) -> dict:
         """The parameters that only some chapters have."""
-        return {**({} if self.source == "default" else {"source": self.source}), **self.extra}
+        places = {"source": self.source, "unlabelled": self.unlabelled}
+        return {**{name: place for name, place in places.items() if place != "default"}, **self.extra}
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
         reads.append(root / "book" / "artifacts")
     return {"parameters": digest(options.parameters(seed)), "notebook": notebook_hash(notebook),
             "code": code_hash(code),
-            **{name: source_hash(getattr(settings, name), root) for name in ("data", "model", "source")},
+            **{name: source_hash(getattr(settings, name), root) for name in PLACES if getattr(settings, name)},
             "inputs": records_hash(*reads), "environment": environment_hash(), "operators": operators_hash()}
 
 

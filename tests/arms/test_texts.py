@@ -1,11 +1,15 @@
-"""Edited texts beside the labelled pairs: an operator that finds nothing to edit leaves its share to the others."""
+"""Texts beside the labelled pairs: edited ones, where an operator that finds nothing leaves its share to the others,
+and those that are named."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from seo_core.arms.texts import edited
+from seo_core import load_settings
+from seo_core.arms import known, open_lab
+from seo_core.arms.texts import domain_texts, edited
 from seo_core.augmentation import augment
 from seo_core.data import generate
 from seo_core.lab import LabError
@@ -30,3 +34,21 @@ def test_where_one_finds_nothing_the_others_take_its_share():
     assert found["operator"].tolist() == ["aeda"] * 9
     with pytest.raises(LabError, match="neighbour found nothing to edit in these texts"):
         edited(LAB, german, 9, ("neighbour",))
+
+
+def test_further_texts_come_without_those_that_are_measured_or_decided_on(tmp_path):
+    settings = load_settings("quick", layers=1, train_rows=64, development_rows=32, evaluation_rows=16,
+                             results_dir=str(tmp_path / "results"))
+    held = open_lab("12_distillation", settings, say=lambda text: None)
+    with pytest.raises(LabError, match="say which with --unlabelled PATH"):
+        domain_texts(held)
+    new = pd.DataFrame({"premise": ["Two cats sleep.", "A bus is late."], "hypothesis": ["Cats rest.", "It rains."]})
+    seen = [held.task[split].head(3) for split in (*held.official, "reward", "acceptance")]
+    pd.concat([new, *seen])[["premise", "hypothesis"]].to_csv(tmp_path / "texts.csv", index=False)
+    lab = open_lab("12_distillation", replace(settings, unlabelled=str(tmp_path / "texts.csv")), say=lambda text: None)
+    pd.testing.assert_frame_equal(domain_texts(lab), new)
+    # only an arm that reads them is another run for it
+    plain, reading = (lab._bound(known("kd-logits").suited(lab.settings, knobs), None).parameters()
+                      for knobs in ({"depth": 1}, {"depth": 1, "domain_text": True}))
+    assert "unlabelled" not in plain and reading["unlabelled"] == "path/to/texts.csv"
+    assert lab._bound(known("base"), None)._place() == held._bound(known("base"), None)._place()

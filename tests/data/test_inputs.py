@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_error import error
 
-from seo_core.data import NLI_LABELS, load_nli, load_task
+from seo_core.data import NLI_LABELS, load_nli, load_task, load_texts
 
 NLI = ("premise", "hypothesis")
 ORDERED = ("contradiction", "entailment", "neutral")  # another order than NLI_LABELS
@@ -246,3 +246,33 @@ def test_the_real_sets_have_the_rows_that_they_had(real_data):
     task, kept = load_nli(real_data("mnli")), load_task(real_data("mnli"), text=NLI, labels=NLI_LABELS)
     assert task.fingerprint == "161a52212062998a" and task.labels == NLI_LABELS
     assert len(kept["validation_mismatched"]) - len(task["validation_mismatched"]) == 2
+
+
+# --- texts alone ------------------------------------------------------------------------------------------------
+
+
+def test_texts_are_read_whatever_stands_beside_them(tmp_path):
+    """Labels of any kind, absent ones too, are not looked at; each pair once, of all splits."""
+    pairs = [("It rains.", "It is wet."), ("He sings.", "He is silent."), ("A, \"b\"", "None")]
+    lines = [json.dumps({"sentence1": p, "sentence2": h, "label": label}) for (p, h), label in
+             zip([*pairs, pairs[0], ("", "no premise")], ["odd", None, -1, 7, 0], strict=True)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split, rows in {"train": pairs[:2], "test": pairs[1:]}.items():
+        with open(folder / f"{split}.csv", "w", newline="") as out:
+            csv.writer(out).writerows([("premise", "hypothesis"), *rows])
+    for place in (tmp_path / "texts.jsonl", folder):
+        frame = load_texts(place)
+        assert list(frame.columns) == list(NLI) and set(frame.itertuples(index=False, name=None)) == set(pairs), place
+    single = load_texts(folder, text="premise")
+    assert sorted(single["premise"]) == sorted(premise for premise, _ in pairs)
+
+
+@pytest.mark.parametrize("content, text, words", [
+    ("a,b\nx,y\n", "words", "no column 'words'; its columns are 'a', 'b'"),
+    ("a,b\n,y\n", "a", "no row has a. Check the text columns"), ("a,b\n", "a", "no rows"),
+    ("a,b\nx,y\n", ("a", "a"), "name one or two text columns")])
+def test_texts_that_are_not_there_are_refused(content, text, words, tmp_path):
+    (tmp_path / "texts.csv").write_text(content)
+    error(lambda: load_texts(tmp_path / "texts.csv", text=text), words)
