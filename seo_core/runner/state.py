@@ -186,7 +186,7 @@ def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options)
     if chapter.kind == "aggregate":
         reads += sorted(p for p in reference.glob("*") if p.is_dir())
     elif results.parent != reference.resolve():  # what a chapter shows of the committed results
-        shown = [name for each in (chapter, *inputs) for name in each.outputs]
+        shown = [name for each in (chapter, *inputs) for name in (*each.outputs, *each.shows)]
         reads += [path for name in shown for path in sorted(reference.glob(f"*/{name}"))]
     code = sources(notebook)
     if "artifact.py" in (path.name for path in code):  # which can load those that come with the book

@@ -97,6 +97,16 @@ def test_only_what_changed_is_run_again(built):
     edit(book, "times", "3 * 7", "3 * 8")
     first, second = cli("chapter", "numbers", "times", "--dry-run", cwd=book, check=0).stdout.splitlines()
     assert first == "times (seed 0): notebook changed" and re.fullmatch(r"time: about \d+ s here, as last time", second)
+    shown = book / "book" / "reference" / "cpu" / "others" / "base-00000000-seed0.json"
+    shown.parent.mkdir(parents=True)
+    shown.write_text("{}")
+    manifest = book / "book" / "manifest.yml"
+    text = manifest.read_text()
+    for line in (", shows: [others]", ""):  # a committed record is looked at by who shows it
+        manifest.write_text(text.replace("outputs: [numbers]", f"outputs: [numbers]{line}"))
+        said = cli("chapter", "numbers", "--dry-run", cwd=book, check=0).stdout
+        assert ("inputs changed" in said) == bool(line)
+    shown.unlink()
     done = cli("book", "--no-render", cwd=book, check=0)
     assert "times seed 0: running … (notebook changed)" in done.stdout
     assert "numbers seed 0: up to date" in done.stdout and "table seed 0: up to date" in done.stdout
