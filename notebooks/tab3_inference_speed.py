@@ -188,6 +188,15 @@ Table(shown if len(runs) == 2 else pd.DataFrame([{"run": NOT_RUN}]))
 # %% [markdown]
 # There is no bf16 then, neither in PyTorch nor in OpenVINO. OpenVINO falls back in fp32 too, and most of all in int8. The int8 files under ONNX Runtime are as far ahead as before.
 #
+# What a processor without VNNI changes is not only the time. It keeps sums of two products of bytes in 16 bits, where they may not fit ([](11_quantization)). *On AVX2 only*
+# is the share of pairs on which a file opened there says what its exact product says; *library* is the int8 file of ONNX Runtime's own tools.
+
+# %%
+from seo_core.bench import saturation
+
+Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
+
+# %% [markdown]
 # ## The papers' table and ours
 #
 # As factors of the baseline. Ours is the same network in fp32 under the same runtime (ONNX Runtime), not PyTorch: a change of runtime is no compression.
