@@ -104,6 +104,37 @@ class TrainingState:
     result: TrainingResult = field(default_factory=TrainingResult)
 
 
+class KeepBest:
+    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy, of
+    equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no development set."""
+
+    def __init__(self):
+        self.accuracy, self.epoch, self.weights = -1.0, 0.0, {}
+
+    def __call__(self, event: str, state: TrainingState) -> bool:
+        if event == "evaluation":
+            if not state.result.series["development_accuracy"]:
+                raise TrainingError("the best network is chosen on a development set: pass development=")
+            accuracy = state.result.series["development_accuracy"][-1]
+            if accuracy > self.accuracy:
+                self.accuracy, self.epoch = accuracy, state.epoch
+                self.weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+        elif event == "end" and self.weights:
+            state.model.load_state_dict(self.weights)
+        return False
+
+    def state_dict(self) -> dict:
+        """For the checkpoint of `fit`: name -> tensor."""
+        about = {"accuracy": torch.tensor(self.accuracy, dtype=torch.float64), "epoch": torch.tensor(self.epoch)}
+        return {**about, **{f"weights.{name}": tensor for name, tensor in self.weights.items()}}
+
+    def load_state_dict(self, kept: dict) -> None:
+        """What `state_dict` gave."""
+        self.accuracy, self.epoch = float(kept["accuracy"]), float(kept["epoch"])
+        self.weights = {name.removeprefix("weights."): torch.as_tensor(value) for name, value in kept.items()
+                        if name.startswith("weights.")}
+
+
 def classification_loss(logits, batch):
     """Cross-entropy of logits (B, k) against batch["labels"] (B,): the default loss of `fit`."""
     return F.cross_entropy(logits, batch["labels"])

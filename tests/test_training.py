@@ -251,6 +251,41 @@ def test_a_callback_stops_training(tiny_bert, toy_pairs):
     assert result.stopped and result.metrics["train_examples"] == 24
 
 
+@pytest.mark.trains
+def test_the_best_network_is_kept_through_an_interruption(tiny_bert, toy_pairs, tmp_path):
+    from seo_core.evaluation import predict
+    from seo_core.training import KeepBest
+
+    train, held = toy_pairs(64), toy_pairs(48, seed=5)
+    config = replace(CONFIG, epochs=3, learning_rate=1e-2, evaluations_per_epoch=4)  # it overfits
+
+    def run(best, folder=None, *more):
+        model = tiny_bert()
+        result = fit(model, train, config=config, development=held, progress=False, callbacks=[best, *more],
+                     checkpoint_dir=folder)
+        return model, result.series
+
+    best = KeepBest()
+    model, series = run(best)
+    accuracies = series["development_accuracy"]
+    assert best.accuracy == max(accuracies) and best.epoch == series["epoch"][np.argmax(accuracies)]
+    assert (predict(model, held).argmax(1) == held.labels).mean() == pytest.approx(max(accuracies))
+
+    def interrupt(event, state):
+        if event == "step" and state.step == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(KeepBest(), tmp_path / "run", interrupt)
+    again = KeepBest()
+    resumed = run(again, tmp_path / "run")[0]
+    assert (again.accuracy, again.epoch) == (best.accuracy, best.epoch)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    with pytest.raises(TrainingError, match="pass development="):
+        fit(tiny_bert(), train, config=CONFIG, progress=False, callbacks=[KeepBest()])
+
+
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 400), size=st.integers(1, 33), group=st.integers(1, 9), seed=st.integers(0, 99))
 def test_batches_are_a_partition(n, size, group, seed):

@@ -26,8 +26,10 @@ from seo_core.lab import Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config, count_parameters
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
 from seo_core.settings import RunSettings
+from seo_core.training import KeepBest
 
 METHODS = ("kd", "ptq", "qat", "sqd")
+FIRST, LAST, JOIN = "-first", "-last", "-join"  # a recipe's stages, as their checkpoints are named
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Recipe:
     batch_size: int | None = at_least(1, default=None)  # None: the settings'
     dropout: float | None = at_least(0, below=1, default=None)  # None: the backbone's
     train_embeddings: bool = False  # the word table too
+    best: bool = False  # of the last stage the best network on the acceptance half, looked at twice an epoch
     teachers: int = at_least(1, default=1)  # baselines of so many seeds, this and the lowest others: mean logits
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
@@ -156,7 +159,7 @@ class _Stages(Work):
 
     def __init__(self, lab: Lab, recipe: Recipe, base: Run):
         super().__init__(lab, recipe, teachers(lab, recipe, base))
-        self.results = []
+        self.results, self.best = [], {}
 
     def trim(self, student):
         """The student with the recipe's vocabulary, which from now on reads every text by its own tokenizer. The
@@ -172,12 +175,15 @@ class _Stages(Work):
         """The TrainingConfig of a stage."""
         batch = {} if self.recipe.batch_size is None else {"batch_size": self.recipe.batch_size}
         frozen = self.lab.settings.freeze_embeddings and not self.recipe.train_embeddings
-        return super().config(freeze_embeddings=frozen, **batch, **changes)
+        often = {"evaluations_per_epoch": 2} if self.recipe.best else {}
+        return super().config(freeze_embeddings=frozen, **batch, **often, **changes)
 
     def distil(self, student, copied: DistillationConfig, epochs: int, stage: str) -> None:
         """Trains the student in place."""
+        best = [KeepBest()] if self.recipe.best and stage == LAST else []
         self.results.append(self.fit(student, epochs, self.loss(student, copied),
-                                     checkpoint(self.lab, self.recipe, stage)))
+                                     checkpoint(self.lab, self.recipe, stage), callbacks=best))
+        self.best |= {"best_epoch": best[0].epoch} if best else {}
 
     def join(self, student) -> SQDResult:
         """SQD, or QAT where α is 0."""
@@ -185,7 +191,7 @@ class _Stages(Work):
         result = SynergisticQuantizationDistillation(config)(
             student, self.train, self.targets, training=self.config(epochs=self.recipe.epochs),
             teacher=self.inner(config.distillation), text=few(self.lab, self.recipe),
-            development=self.lab.encoded("acceptance"), checkpoint_dir=checkpoint(self.lab, self.recipe, "-join"))
+            development=self.lab.encoded("acceptance"), checkpoint_dir=checkpoint(self.lab, self.recipe, JOIN))
         self.results.append(result.training)
         return result
 
@@ -193,7 +199,7 @@ class _Stages(Work):
         """Metrics of both stages together."""
         summed = {name: sum(result.metrics[name] for result in self.results)
                   for name in ("train_examples", "train_tokens", "train_seconds")}
-        return {**summed, "other_load": max(result.metrics["other_load"] for result in self.results),
+        return {**summed, **self.best, "other_load": max(result.metrics["other_load"] for result in self.results),
                 "unlabelled": len(self.texts), "teachers": len(self.teachers),
                 "teacher_parameters": count_parameters(self.teachers[0])}
 
@@ -226,6 +232,9 @@ _DISTILLATION = {
     "student": replace(PLAIN, weight=0.0), "kd-logits": PLAIN, "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
     "kd-relations": replace(PLAIN, relations=1.0), "kd-hidden-first": replace(PLAIN, first_epochs=1),
     "kd-text": replace(PLAIN, source_text=True, augmented=1.0), "kd": RICH,
+    # what every compressed network of chapters 9 to 13 stands against: nothing removed, the same teacher and texts, and
+    # more pairs than any of them saw with all that it was made from (`sqd-taylor-65`: 285 498 after the baseline)
+    "base-control": replace(RICH, pruned="base", first_epochs=0, epochs=5, best=True),
     **{f"kd-depth-{n}": replace(PLAIN, depth=n) for n in (1, 2, 4)},
     "kd-first-layers": replace(PLAIN, layers=(0, 1, 2)), "kd-first-and-last": replace(PLAIN, layers=(0, 2, 5)),
     "kd-width-512": replace(PLAIN, neurons=512), "kd-width-6-heads": replace(PLAIN, heads=6),
@@ -249,7 +258,7 @@ _JOINT = {
 }
 # what is given away: the same, with weights that say the same on every CPU
 _JOINT |= {f"{name}-7bit": replace(_JOINT[name], weight_bits=7) for name in ("sqd-taylor-65", "sqd-taylor-80")}
-_stages = ("-first", "-last", "-join")
+_stages = (FIRST, LAST, JOIN)
 
 
 @recipes(JOINT, _JOINT, stages=_stages)
@@ -260,7 +269,7 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
     student = shape(lab, recipe, stages.teachers[0], pruned)
     words = {}
     if recipe.first_epochs and recipe.method != "qat":
-        stages.distil(student, first_stage(recipe), recipe.first_epochs, "-first")
+        stages.distil(student, first_stage(recipe), recipe.first_epochs, FIRST)
     if recipe.vocabulary:
         student, lab = stages.trim(student), stages.lab
         words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, lab.official, lab.tokenizer)}
@@ -268,7 +277,7 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
         joined = stages.join(student)
         made = integers(lab, joined.model, joined.trace)
     else:
-        stages.distil(student, last_stage(recipe), recipe.epochs, "-last")
+        stages.distil(student, last_stage(recipe), recipe.epochs, LAST)
         made = Made(student, tokenizer=lab.tokenizer)
         if recipe.method == "ptq":  # ranges from training texts, nothing learned
             scales = calibrate(student, few(lab, recipe), calibration(recipe))
