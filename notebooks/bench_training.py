@@ -114,13 +114,19 @@ Table(tables.contestant_table(reference))
 #
 # Threads wait for one another many times a step. By default they spin meanwhile, and burn the time of whoever wants their
 # core. `import seo_core` lets them sleep. `python -m seo_core.run bench neighbours` measures what that costs a training alone, and
-# what it saves one beside a busy core, or two at once (their speeds added); "spinning" is without it. The committed record:
+# what it saves one beside a busy core, or two at once (their speeds added); "spinning" is without it, "spinning briefly" with
+# `GOMP_SPINCOUNT=1000`. The committed record:
 
 # %%
 beside = results.load_records(results.reference_dir() / "cpu" / "bench_neighbours")
 Table(neighbours.shares(beside))
 
 # %% [markdown]
+# Sleeping has a price: a training that has the machine to itself is faster when it spins. In bf16 a step is short, and its threads wait more often than they
+# work. Beside others it is the other way round, and by more. No number of spins is best at both, so the setting is for a machine that does more than one
+# thing, as `make book` does with two chapters at once. Whoever has a machine to himself sets `GOMP_SPINCOUNT=1000` before Python starts, which gives back
+# about half of the price, or `OMP_WAIT_POLICY=active`, which gives back all of it.
+#
 # ## Where the time goes
 #
 # In a stock training step under autocast, the profiler finds about half of the time in matrix products, a fifth in drawing dropout
