@@ -84,8 +84,8 @@ def share_cores() -> None:
     that it is too late and nothing is done. What the environment says already stays.
     """
     if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        if os.environ.setdefault("OMP_WAIT_POLICY", "passive").lower() == "passive":  # "active" is meant to spin
+            os.environ.setdefault("GOMP_SPINCOUNT", "0")
         if cores() < (os.cpu_count() or 1):
             os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 

@@ -29,6 +29,8 @@ def test_threads_wait_asleep_and_are_no_more_than_the_cores_of_the_process():
 
 def test_what_the_environment_says_stays():
     assert run(ASK, OMP_WAIT_POLICY="active", GOMP_SPINCOUNT="7", OMP_NUM_THREADS="1") == ["active", "7", "1"]
+    spins = "import os, seo_core; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run(spins, OMP_WAIT_POLICY="active") == ["None"] and run(spins, OMP_WAIT_POLICY="passive") == ["0"]
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("max 100000", None), ("50000 100000", 1), ("150000 100000", 2),
