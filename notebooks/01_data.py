@@ -77,7 +77,7 @@ for row in pairs.to_dict("records"):
 # answers in two lines, `seo_core.load("reference").predict([(premise, hypothesis)])`, and needs neither torch
 # nor training. Here they are asked about three pairs. The first table has their size and speed: *here, now*
 # is what this page's machine just took, next to whatever else it was doing; *recorded* is what was measured
-# with care, on the processor that is named. The second has the answers, with the probability of each label.
+# with care, on the processor that is named. The second has the answers, with their probabilities.
 # Are all three right?
 
 # %% tags=["nbval-ignore-output"]

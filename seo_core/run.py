@@ -154,11 +154,11 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     return relative
 
 
-def _run(given: argparse.Namespace, manifest, chapters) -> tuple:
-    """Check, then run; returns (tree, options)."""
+def _run(given: argparse.Namespace, manifest, chapters, options: Options | None = None) -> tuple:
+    """Check, unless that is done, then run; returns (tree, options)."""
     from seo_core.runner import plan
 
-    options = _checked(given, manifest, chapters)
+    options = options or _checked(given, manifest, chapters)
     became = plan.run(manifest, chapters, options, jobs=_jobs(given), force=given.force, say=_say)
     count = Counter(became.values())
     if failed := [str(task) for task, status in became.items() if status == "failed"]:
@@ -199,7 +199,7 @@ def _chapter(given: argparse.Namespace) -> None:
     _say(timing.expected(manifest, list(due), options, _jobs(given)))
     if given.dry_run:
         return
-    tree, options = _run(given, manifest, chapters)
+    tree, options = _run(given, manifest, chapters, options)
     for chapter in chapters:
         _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
 

@@ -17,7 +17,7 @@ class Table:
     """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page."""
 
     def __init__(self, frame: pd.DataFrame, index: bool = False):
-        self.frame, self.index = frame, index
+        self.frame, self.index = frame.mask(frame.isna()), index  # None is absent too, and shown so
 
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None):

@@ -45,7 +45,7 @@ def here_and_now(*, control: bool = True) -> list:
     cores; and what was recorded, with the machine that it was recorded on. control: also a row for the control of
     `seo_core.bench.inference`, not fused, made here of the bundled network as it is (untrained it computes as much),
     and how many times as fast the others are; where it cannot be made, the row says why. The second has a row for each
-    of EXAMPLES and each file: the answer, and the probabilities of the labels."""
+    of EXAMPLES, and for each file its answer with its probability."""
     import pandas as pd
 
     from seo_core.deploy import artifact
@@ -68,9 +68,9 @@ def here_and_now(*, control: bool = True) -> list:
             contestants |= {name: made} if made else {}
         table = _timed(contestants, min(model.max_length for model in models.values()))
     table = table.reindex(list(recorded)).join(pd.DataFrame.from_dict(recorded, orient="index"))
-    answers = [{"premise": pair[0], "hypothesis": pair[1], "file": name, "answer": model.labels[shares.argmax()],
-                **dict(zip(model.labels, shares.round(2).tolist(), strict=True))}
-               for pair in EXAMPLES for name, model in models.items() for shares in model.probabilities([pair])]
+    answers = {"premise, hypothesis": [" → ".join(pair) for pair in EXAMPLES]}
+    for name, model in models.items():
+        answers[name] = [f"{model.labels[p.argmax()]}, {p.max():.2f}" for p in model.probabilities(EXAMPLES)]
     return [table.round(2).reset_index(names="file"), pd.DataFrame(answers)]
 
 
