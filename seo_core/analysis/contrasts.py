@@ -75,7 +75,8 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     frame: of `results.load`, or of `efficiency.label_curves` (its metric is "accuracy"). pairs: arm → control, or
     tuples: (a, b) for a − b, (a, b, c, d) for (a − b) − (c − d). labels: the column to hold equal, or None to compare
     the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
-    interval; NaN for one seed without predictions), seeds, p (for `statistics.holm`, likewise); one row for each combination that has records.
+    interval; NaN for one seed without predictions), seeds, p (for `statistics.holm`, likewise); one row for each
+    combination that has records.
     """
     rows, pairs = [], pairs.items() if isinstance(pairs, Mapping) else pairs
     pairs = [names for names in pairs if len(set(names)) > 1]  # an arm is no control of itself

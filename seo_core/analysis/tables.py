@@ -89,14 +89,14 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
-    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Behind each
-    interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched set, in
-    one word where both say the same. Without records one row, "not run"."""
+    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Behind
+    each interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched
+    set, once where both say the same. Without records one row, "not run"."""
     gaps, left = {}, {}
     for row, word in zip(differences.itertuples(), after_holm(differences), strict=True):
         name = row.contrast.split(" − ")[0]
         gaps[name, row.metric] = f"{_points(row)} ({'1 seed' if row.seeds == 1 else f'n = {row.seeds}'})"
-        left.setdefault(name, []).append(word)
+        left.setdefault(name, []).append(word.removesuffix(", 1 seed"))
     rows = []
     for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
         runs = one_setting(frame[frame["configuration"] == name])
