@@ -201,8 +201,7 @@ Table(seen, index=True) if len(seen) else print("not run yet")
 pairs = [((arm, n), (control, more)) for arm, control in controls.items() for n in (500, 2000) for more in (n, 2 * n)]
 pairs.append((("ssl", 8000), ("base", 8000)))
 table = efficiency.compare(curves, pairs)
-none = pd.DataFrame([{"compared": NOT_RUN_YET}])
-Table(table.round(2) if len(table) else none)
+Table(efficiency.shown(table))
 
 # %% [markdown]
 # In words, first with the same number of labels, then against twice as many. There, "not told apart" means that these runs cannot tell the
