@@ -231,7 +231,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # In these runs of one seed, with one random draw of units, it does. The Taylor score is worth two points against the random draw, a point and a half against the activation-aware score,
-# and about one against magnitude (which stands after Holm's correction on the matched set only). Magnitude is better than the random draw, the activation-aware score is not told apart from it. A score that looks at the loss knows something that training
+# and about one against magnitude (which stands after Holm's correction on the matched set only). Magnitude is better than the random draw (after Holm on the mismatched set only), the activation-aware score is not told apart from it. A score that looks at the loss knows something that training
 # afterwards does not make up for: `taylor-80` has half of the encoder weights that `random-60` has left, and is not told apart from it either.
 #
 # Zeros cost about a point where half of the weights are gone, two with seventy percent, and more than seventeen with ninety: what is left then no longer recovers in three passes.
