@@ -242,16 +242,16 @@ for title, c in static.items():
         print(f"da-copies, {n} labels, {title:10s} " + ", ".join(f"seed {r.seed}: {100 * r.accuracy:.2f}" for r in runs.itertuples()))
 
 # %% [markdown]
-# No arm is better than unchanged copies here. With 2 000 labels `da-static`, the edited arm with three seeds, is worse than they are on the matched
-# set; on the other sets, and with 8 000 labels, it is not told apart from them. The single operators look worse on the mismatched set, but there
+# No arm is better than unchanged copies here. `da-static`, the edited arm with three seeds, is not told apart from them, on either set and with either
+# number of labels. The single operators look worse on the mismatched set, but there
 # the copies of seed 0, which they are compared with, lie more than three points above those of the other seeds. An arm that gains on `base`, but not on `da-copies`, is not shown to help by its edits:
 # repeating the pairs as they are did no worse. A likely reason, which was not tested here: an edit changes a word or two of a pair, so it says
 # little that the pair did not say, and where the rules let a wrong label through it says something false.
 #
 # ## What changes with scale
 #
-# Do edited copies add less where there are more labels? These runs do not settle it. Unchanged copies gain on `base` with 2 000 labels and are not told apart
-# from it with 8 000; `da-static`, the only edited arm of this chapter at both sizes, is not told apart from `base` at either. On a GPU,
+# Do edited copies add less where there are more labels? These runs do not settle it. With 2 000 labels unchanged copies gain on `base` on the matched set, and with 8 000 they are not told apart
+# from it; `da-static`, the only edited arm of this chapter at both sizes, is not told apart from `base` at either. On a GPU,
 # `contextual` with a masked language model and MarianMT models for back-translation become affordable: pass their
 # names as `model=`. How fast the operators are is measured in [](bench_augmentation).
 #

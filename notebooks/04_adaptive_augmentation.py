@@ -292,10 +292,10 @@ for words, mine in signs.items():
         print(f"   {r.contrast}, {r.labels} labels, {r.metric.removeprefix('accuracy_')}, seeds {r.seeds}{note}")
 
 # %% [markdown]
-# In short, no gain of ADA is shown here. With 2 000 balanced labels `da` is better than `base`, but so are unchanged copies, and ADA is not told apart
-# from these; it is better than `da-static` on the matched set, where `da-static` is worse than copies. With 8 000 nothing is told apart. With
-# imbalanced labels `da-limited` is told apart neither from `da-copies-limited` nor from `da-static-limited`, and the `adatal` arms not from random labels
-# with the same start.
+# In short, no gain of ADA is shown here. With 2 000 balanced labels `da` is better than `base` on the matched set, but so are unchanged copies, and ADA is not told apart
+# from these; it is better than `da-static` there, which is not told apart from copies. None of these stands after {term}`Holm's correction <Holm correction>`. With 8 000 nothing is told apart. With
+# imbalanced labels `da-limited` is told apart neither from `da-copies-limited` nor from `da-static-limited`, nor from `base-limited`, and `adatal` not from random labels
+# with the same start; `adatal-limited` is a little worse than these on the mismatched set, which does not stand after Holm.
 #
 # Which arms earned the weight, and which classes got the rows:
 

@@ -254,10 +254,10 @@ if table.empty:
 # one point behind" means that its lower end lies above −1 point, "more than one point behind" that all of it lies below. With one seed the interval
 # holds the spread of examples only.
 #
-# So the answer depends on what one compares with. Against supervised training on random labels the data module saves the 30% of the claim, and half of the labels too. Against random
-# labels *with the same source task* it saves neither, and at equal labels the two are not told apart. Most of the saving comes with the source task: random labels after it beat the supervised 8 000 with 30% fewer, too
-# (with half of them the two are not told apart). What pseudo-labels and edits add to TAL on the very same labels, with the steps that
-# they bring, stands in the last lines. Nobody trained `base` for as many steps as the source task took, so "comes with the source task" includes those steps.
+# So the answer depends on what one compares with. Against supervised training on random labels the data module saves the 30% of the claim, by an interval that does not stand after {term}`Holm's correction <Holm correction>` for this long table. That it saves half of the labels is not shown: over three seeds
+# the interval holds zero. Against random labels *with the same source task* it does not save the 30%, a saving of half is not shown, and at equal labels the two are not told apart. Random labels after that task,
+# 30% fewer or half as many, are not told apart from the supervised 8 000 either: how much of the saving comes with the source task these runs do not say. What pseudo-labels and edits add to TAL on the very same labels, with the steps that
+# they bring, stands in the last lines. Nobody trained `base` for as many steps as the source task took, so what comes with the source task includes those steps.
 #
 # ### What the source task costs
 #

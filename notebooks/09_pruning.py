@@ -204,7 +204,8 @@ Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, 
 # - `taylor-65`: 65% by Taylor score, with heads, neurons *and* whole layers as units. It has its own mark in the figure.
 # - `taylor-60-labels`: without a teacher. `taylor-60-raw`: without least squares.
 #
-# Differences to the baseline are in points, paired by seed and example, with 95% intervals.
+# Differences to the baseline are in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
+# them stand once the whole table counts as one family ({term}`Holm correction`).
 
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
@@ -219,7 +220,7 @@ _ = figures.share_and_accuracy(tables.removed_and_accuracy(frame))
 # Up to 60% of the encoder the line by Taylor score stays at or above the baseline. Above it need not be the pruning's merit: these networks were trained on for three passes with a teacher.
 # In [](10_adaptive_iterative_pruning) a network of which nothing was removed gains more than a point by twice that training. With `taylor-60` three fifths are gone in one cut. After least squares and three passes with the unpruned network as teacher, neither interval shows a
 # loss, and both exclude one of a point. The cut is not even: the first layers keep most of their neurons, the last two keep sixteen each. With `taylor-65` the last layer goes as a
-# whole; over three seeds its two intervals hold zero, and exclude a loss of one point. Whole layers alone are too coarse a unit: `layers-50` removes less than `taylor-60` and loses more than two points.
+# whole; over three seeds its two intervals hold zero, and on the mismatched set the interval excludes a loss of one point; on the matched set it just does not. Whole layers alone are too coarse a unit: `layers-50` removes less than `taylor-60` and loses more than two points.
 #
 # Does the score matter, if training follows in any case? At 60%, pair by pair:
 
@@ -230,7 +231,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # In these runs of one seed, with one random draw of units, it does. The Taylor score is worth two points against the random draw, a point and a half against the activation-aware score,
-# and about one against magnitude. Magnitude is better than the random draw, the activation-aware score is not told apart from it. A score that looks at the loss knows something that training
+# and about one against magnitude (which stands after Holm's correction on the matched set only). Magnitude is better than the random draw (after Holm on the mismatched set only), the activation-aware score is not told apart from it. A score that looks at the loss knows something that training
 # afterwards does not make up for: `taylor-80` has half of the encoder weights that `random-60` has left, and is not told apart from it either.
 #
 # Zeros cost about a point where half of the weights are gone, two with seventy percent, and more than seventeen with ninety: what is left then no longer recovers in three passes.

@@ -275,7 +275,8 @@ Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, 
 #
 # ## The reference runs
 #
-# Records of the profile `cpu`. Differences to the baseline in points, paired by seed and example, with 95% intervals.
+# Records of the profile `cpu`. Differences to the baseline in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
+# them stand once the whole table counts as one family ({term}`Holm correction`).
 #
 # - `control`: torch.onnx.export, ONNX Runtime's graph optimiser, then `quantize_dynamic` per channel; `control-plain`: without the optimiser.
 # - `onnx-fp32`: our export without any integers. What the graph alone does shows here.

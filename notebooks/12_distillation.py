@@ -178,7 +178,8 @@ Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched
 #   could still exchange two of these.
 # - `kd-depth-…`, `kd-first-layers`, `kd-first-and-last`, `kd-width-…`: other shapes, distilled as `kd-logits`.
 #
-# Differences to the baseline are in points, paired by seed and example, with 95% intervals.
+# Differences to the baseline are in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
+# them stand once the whole table counts as one family ({term}`Holm correction`).
 
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
@@ -204,7 +205,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 # An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without. The teacher's logits are worth less than a point
 # (`kd-logits` − `student`), text and hidden states twice that.
 # `kd` reads four times as many pairs as `kd-logits`, more than half of them without a label, and loses less than half as much.
-# Over three seeds it loses about a point on either set, and its intervals exclude a loss of two; they do not exclude one of one.
+# Over three seeds it loses about a point on either set, and neither difference passes {term}`Holm's correction <Holm correction>`. On the matched set the interval excludes a loss of two points; on the mismatched it just does not.
 #
 # ### How deep, how wide, which layers
 

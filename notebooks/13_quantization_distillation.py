@@ -255,11 +255,11 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 #
 # - `kd-ptq` − `kd-small` is what rounding costs: nothing that shows. Eight bits, and four for the words, are enough for this network where the ranges are chosen by least squared error.
 # - So training in integers has nothing to win back: `sqd-fixed` − `kd-ptq` contains zero on the matched set, and is negative on the mismatched. An α that follows
-#   the gap is better than a constant one on the matched set (`sqd-pairs` − `sqd-fixed`); on the mismatched, where something was lost, it is not shown to be.
+#   the gap is better than a constant one on the matched set (`sqd-pairs` − `sqd-fixed`), which falls with {term}`Holm's correction <Holm correction>`; on the mismatched, where something was lost, it is not shown to be.
 # - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is not told apart from it on the
-#   matched set, is better on the mismatched one, and is simpler.
+#   matched set, is better on the mismatched one (this, too, falls after Holm), and is simpler.
 # - What is worth something is the teacher (`sqd-pairs` − `qat`: almost a point), hidden states first and more text (`sqd` − `sqd-pairs`: more than a point), and
-#   a start that was thinned by importance (`sqd-taylor-65` − `sqd`: more than half a point; on the mismatched set the interval reaches zero).
+#   a start that was thinned by importance (`sqd-taylor-65` − `sqd`: more than half a point; on the mismatched set the interval reaches zero, on the matched it falls after Holm).
 
 # %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]

@@ -142,7 +142,7 @@ Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10))
 # ## What each cell claims, and what we find
 #
 # Against the baseline of the same column, with the verdict by the rule that was fixed beforehand.
-# Accuracies are paired by seed and example: the interval is a bootstrap over both {cite}`efron1993`. *Reproduced* means that the
+# Accuracies are paired by seed and example: the interval holds the scatter of both {cite}`howe1974`. *Reproduced* means that the
 # interval reaches the claimed value. Where it contains zero as well, these runs settle nothing, and the column `note` says so.
 
 # %%

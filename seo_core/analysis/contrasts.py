@@ -21,7 +21,7 @@ METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "
            "robust_accuracy": "perturbed"}
 OFFICIAL = ("accuracy_matched", "accuracy_mismatched")
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
-COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds")
+COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
 
 
@@ -65,6 +65,7 @@ class Measurement(NamedTuple):
     n: int
     study: str = ""  # profile, data and model
     note: str = ""
+    p: float = math.nan  # two-sided, of "no difference", by the method of the interval
 
 
 def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]],
@@ -74,7 +75,8 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     frame: of `results.load`, or of `efficiency.label_curves` (its metric is "accuracy"). pairs: arm → control, or
     tuples: (a, b) for a − b, (a, b, c, d) for (a − b) − (c − d). labels: the column to hold equal, or None to compare
     the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
-    interval; NaN for one seed without predictions), seeds; one row for each combination that has records.
+    interval; NaN for one seed without predictions), seeds, p (for `statistics.holm`, likewise); one row for each
+    combination that has records.
     """
     rows, pairs = [], pairs.items() if isinstance(pairs, Mapping) else pairs
     pairs = [names for names in pairs if len(set(names)) > 1]  # an arm is no control of itself
@@ -83,7 +85,7 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
         title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
         measured = measure(same, contrast_in("points", metric, names), (*EVIDENCE, "quick"))
         if measured:
-            rows.append((count, title.format(*names), metric, *measured[:4]))
+            rows.append((count, title.format(*names), metric, *measured[:4], measured.p))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.drop(columns="labels") if labels is None else table.astype({"labels": int})
 
@@ -178,18 +180,20 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
     if contrast.kind == "ratio":
         logs = (values[names[0]] / values[names[1]]).map(math.log)
         timed = contrast.metric == "latency_ms_p50" and _by_round(rows, values.index, names)
-        interval = [math.exp(x) for x in (timed or statistics.mean_interval(logs))[:3]]
+        found = timed or statistics.mean_interval(logs)
+        interval = [math.exp(x) for x in found[:3]]
     else:
         by_unit = rows.set_index(["configuration", *unit])
         right = [[_right(by_unit.loc[[(name, *key)]].iloc[-1], contrast.metric)
                   for key in values.index.to_frame().itertuples(index=False)] for name in names]
         shared = "data_fingerprint" not in unit or values.index.get_level_values("data_fingerprint").nunique() == 1
-        interval = [contrast.scale * x for x in statistics.contrast_interval(
-            [c for _, c in contrast.terms], values[names].to_numpy().T, right, shared_examples=shared)[:3]]
+        found = statistics.contrast_interval([c for _, c in contrast.terms], values[names].to_numpy().T, right,
+                                             shared_examples=shared)
+        interval = [contrast.scale * x for x in found[:3]]
     if math.isnan(interval[1]) and contrast.metric in _EXACT:
         interval[1:] = [interval[0]] * 2
     note = "one seed: no interval" if math.isnan(interval[1]) else ""
-    return Measurement(*interval, len(values), _where(rows), note)
+    return Measurement(*interval, len(values), _where(rows), note, found.p)
 
 
 def _where(rows: pd.DataFrame) -> str:

@@ -7,8 +7,10 @@
 `labels needed to match random at 8 000`: the goal is random's mean accuracy with that many labels, and the method's
 curve, linear in the logarithm of the labels between its budgets, says where it is reached for good. An arm whose first
 budget is bought at random shares that run with the control, so its curve begins with the control's. The interval is a
-bootstrap's, which draws seeds (S − 1 of S, with replacement, as `statistics.paired_difference` does) and the examples
-of the evaluation set, the same draw for both arms and all budgets; without predictions, seeds only.
+bootstrap's, which draws seeds (S − 1 of S, with replacement, which makes the seeds' share of the variance unbiased; Rao
+& Wu 1988) and the examples of the evaluation set, the same draw for both arms and all budgets; without predictions,
+seeds only. Of few seeds that differ it is too narrow, as such a bootstrap of a difference is
+(`statistics.paired_difference`).
 """
 
 import math
@@ -22,7 +24,7 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import NOT_RUN_YET, contrasts, statistics
-from seo_core.analysis.tables import rows_or
+from seo_core.analysis.tables import after_holm, rows_or
 from seo_core.selection.maps import BINS, REGIONS
 
 COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
@@ -228,8 +230,8 @@ def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
 
 def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
     """Accuracy of one (configuration, labels) minus that of another, over the shared seeds: the table of a claim.
-    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds. A pair that
-    has not been run on both sides is left out."""
+    Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds, p. A pair
+    that has not been run on both sides is left out."""
     at = "{} at {:,}".format
     named = curves.assign(configuration=list(map(at, curves["configuration"], curves["labels"])))
     table = contrasts.differences(named, [(at(*run), at(*other)) for run, other in pairs], ["accuracy"], labels=None)
@@ -237,7 +239,7 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
     compared = [contrast.replace(" − ", " against ") for contrast in table["contrast"]]
     shares = pd.Series([saved[contrast] for contrast in table["contrast"]], dtype=float)
     return pd.DataFrame({"compared": compared, "labels saved, %": shares,
-                         **table[["difference", "low", "high", "seeds"]]})
+                         **table[["difference", "low", "high", "seeds", "p"]]})
 
 
 def in_words(table: pd.DataFrame) -> str:
@@ -269,11 +271,12 @@ def plateau_table(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `gains` or `compare` for a page: points with sign, the interval in one column; or "not run yet"."""
+    """A table of `gains` or `compare` for a page: points with sign, the interval in one column, what is left of each
+    row `after_holm` among all of them; or "not run yet"."""
     names = [c for c in ("compared", "configuration", "labels saved, %", "labels") if c in table]
     intervals = ["—" if math.isnan(row.low) else f"{row.low:+.2f} to {row.high:+.2f}" for row in table.itertuples()]
     page = table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),
-                                  "95% interval": intervals, "seeds": table["seeds"]})
+                                  "95% interval": intervals, "seeds": table["seeds"], "after Holm": after_holm(table)})
     return rows_or([], page.columns, NOT_RUN_YET) if page.empty else page
 
 

@@ -1,4 +1,4 @@
-"""Intervals and tests: differences paired by seed and example, t intervals over seeds, McNemar, Wilson."""
+"""Intervals and tests: differences paired by seed and example, t intervals over seeds, Holm, McNemar, Wilson."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,14 @@ from seo_core.results.schema import ResultsError
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95% interval; `n` is the number of seeds behind it."""
+    """An estimate and its 95% interval; `n` is the number of seeds behind it, `p` the two-sided p-value of "it is 0" by
+    the same method as the interval (NaN where there is no interval)."""
 
     difference: float
     low: float
     high: float
     n: int = 1
+    p: float = math.nan
 
 
 def mean_interval(values) -> Interval:
@@ -29,8 +31,9 @@ def mean_interval(values) -> Interval:
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan, 1)
     quantile = round(float(stats.t.ppf(0.975, len(values) - 1)), 3)  # as tables print it
-    half = float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
-    return Interval(mean, mean - half, mean + half, len(values))
+    error = float(values.std(ddof=1) / math.sqrt(len(values)))
+    p = 2 * float(stats.t.sf(abs(mean) / error, len(values) - 1)) if error else float(mean == 0)
+    return Interval(mean, mean - quantile * error, mean + quantile * error, len(values), p)
 
 
 def contrast_interval(coefficients: Sequence[float], scores: Sequence, right: Sequence[Sequence], *,
@@ -54,53 +57,76 @@ def _scores(values, labels) -> np.ndarray:
     return (values == np.asarray(labels)).astype(float) if labels is not None else values.astype(float)
 
 
-def paired_difference(a, b, labels=None, *, shared_examples: bool = True, resamples: int = 2000,
-                      level: float = 0.95, seed: int = 0) -> Interval:
-    """Mean score of `a` minus that of `b`, paired by seed and example, with a bootstrap interval.
+def paired_difference(a, b, labels=None, *, shared_examples: bool = True) -> Interval:
+    """Mean score of `a` minus that of `b`, paired by seed and example, with its 95% interval and p-value.
 
-    a, b: (seeds, n) or (n,) predicted classes; with labels=None, per-example scores of any kind
-    (correct or not, losses). labels: (n,) or (seeds, n). Row k of `a` and of `b` is the same seed.
-    Hierarchical: each resample draws seeds, then examples. Of S seeds it draws S − 1, with replacement,
-    which makes the seeds' share of the variance unbiased (drawing S would understate it by 1/S; Rao & Wu
-    1988). shared_examples: all seeds saw the same evaluation examples, so a resample draws them once.
-    It errs on the wide side: with three seeds, simulated intervals held the truth in 97–98% of cases.
+    a, b: (seeds, n) or (n,) predicted classes; with labels=None, per-example scores of any kind (correct or not,
+    losses). labels: (n,) or (seeds, n). Row k of `a` and of `b` is the same seed. shared_examples: all seeds saw the
+    same evaluation examples. The truth that it speaks of is the mean over further seeds and further examples; one seed
+    speaks of these runs only, over further examples.
+
+    The differences d (S, n) have three mean squares: A between seeds, B between examples, C the rest. The half-width is
+    √((t²·A + z²·max(B − C, 0)) / Sn), with the 97.5% quantiles t of S − 1 degrees of freedom and z: the scatter of the
+    seeds' means, which holds C, and what all seeds share of the choice of examples, put together as Howe (1974, JASA
+    69, 789) does for two independent estimates; and never less than the z·√(B / Sn) of the examples alone. Examples
+    of their own for each seed share nothing: B = C. One seed has only the latter.
+    By simulation with 3, 5 and 10 seeds, spreads of 0 to 3 points and little or much that seeds share (450 to 1 500
+    repetitions of 500 examples that stand for 10 000) this covers 94 to 98%; tests/analysis/test_statistics.py repeats
+    it. In the same simulation t over seeds alone covered 46 to 98%; √((A + B − C) / Sn) with Satterthwaite's degrees of
+    freedom 93 to 98%, with S − 1 of them 92 to 100%; Howe's form with A − C and B in place of A and B − C 92 to 98%. A
+    bootstrap that draws S − 1 seeds and the examples covered 82 to 98% in an earlier simulation with three seeds.
     """
     a, b = _scores(a, labels), _scores(b, labels)
     if a.shape != b.shape or a.shape[1] == 0:
         raise ResultsError(f"paired_difference needs two arrays of one shape, not {a.shape} and {b.shape}")
     d = a - b  # (S, n)
-    means = _resampled_means(d, shared_examples, resamples, np.random.default_rng(seed))
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(d.mean()), float(low), float(high), len(d))
+    return _of_parts(float(d.mean()), *_parts(d, shared_examples), len(d))
 
 
-_FEW_KINDS = 300  # right or wrong, twice, for up to five seeds: at most 3^5
-
-
-def _resampled_means(d: np.ndarray, shared_examples: bool, resamples: int, rng) -> np.ndarray:
-    """(resamples,) means of the differences (S, n) over drawn seeds and examples."""
+def _parts(d: np.ndarray, shared_examples: bool) -> tuple[float, float, float]:
+    """Variances of the mean of d (S, n): of the seeds' means (A / Sn; 0 for one seed), of the examples (B / Sn), and of
+    what the seeds share of them (max(B − C, 0) / Sn)."""
     seeds, n = d.shape
-    drawn = max(seeds - 1, 1)
-    kinds, counts = np.unique(d, axis=1, return_counts=True)  # (S, m): examples with the same differences in all seeds
-    if shared_examples and len(counts) <= _FEW_KINDS:  # how often each kind is drawn: the same law, without the draws
-        weights = rng.multinomial(drawn, np.full(seeds, 1 / seeds), size=resamples) / drawn  # (resamples, S)
-        return (weights @ kinds * rng.multinomial(n, counts / n, size=resamples)).sum(axis=1) / n
-    means = np.empty(resamples)
-    chunk = max(1, 2_000_000 // (n if shared_examples else n * drawn))
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        picked = rng.integers(0, seeds, (size, drawn))
-        if shared_examples:
-            weights = np.zeros((size, seeds))
-            np.add.at(weights, (np.arange(size)[:, None], picked), 1 / drawn)
-            profile = weights @ d  # (size, n): each resample's mean over its seeds
-            index = rng.integers(0, n, (size, n))
-            means[start:start + size] = np.take_along_axis(profile, index, axis=1).mean(axis=1)
-        else:
-            index = rng.integers(0, n, (size, drawn, n))
-            means[start:start + size] = d[picked[:, :, None], index].mean(axis=(1, 2))
-    return means
+    by_seed = float(d.mean(axis=1).var(ddof=1)) / seeds if seeds > 1 else 0.0
+    if n == 1:
+        return by_seed, 0.0, 0.0
+    within = float(d.var(axis=1, ddof=1).mean()) / n  # (B + (S − 1) C) / Sn
+    if not shared_examples:
+        return by_seed, within / seeds, 0.0
+    by_example = float(d.mean(axis=0).var(ddof=1)) / n
+    rest = (within - by_example) / (seeds - 1) if seeds > 1 else 0.0  # C / Sn
+    return by_seed, by_example, max(by_example - rest, 0.0)
+
+
+def _of_parts(mean: float, by_seed: float, by_example: float, shared: float, seeds: int) -> Interval:
+    """The interval of a mean from its variances, those of `_parts`, and its p-value: of the levels at which the
+    interval reaches to 0, the largest (at least 1e-12)."""
+    from scipy import optimize, stats
+
+    def square(level: float) -> float:  # of the half-width
+        z = float(stats.norm.isf(level / 2))
+        t = float(stats.t.isf(level / 2, seeds - 1)) if seeds > 1 else 0.0
+        return max(z**2 * by_example, t**2 * by_seed + z**2 * shared)
+
+    half, least = math.sqrt(square(0.05)), 1e-12
+    if mean == 0:
+        p = 1.0
+    elif square(least) <= mean**2:
+        p = least
+    else:
+        p = float(optimize.brentq(lambda level: square(level) - mean**2, least, 1.0, xtol=1e-13))
+    return Interval(mean, mean - half, mean + half, seeds, p)
+
+
+def holm(p) -> np.ndarray:
+    """(m,) p-values of one family, adjusted so that those below 0.05 are all true in 95% of such families (Holm 1979,
+    Scandinavian Journal of Statistics 6, 65): the k-th smallest times m − k + 1, never below the one before it, at most
+    1. p: (m,); NaN (no test) stays NaN and does not count."""
+    p = np.asarray(p, dtype=float)
+    known = np.flatnonzero(~np.isnan(p))
+    order, adjusted = known[np.argsort(p[known], kind="stable")], np.full(p.shape, math.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    return adjusted
 
 
 class McNemar(NamedTuple):

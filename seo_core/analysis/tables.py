@@ -39,7 +39,7 @@ def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_R
 
 def mean_text(values, digits: int = 2) -> str:
     """Mean ± half of the 95% interval over seeds, and how many: "72.96 ± 0.31 (n = 3)"."""
-    mean, _, high, n = statistics.mean_interval(values)
+    mean, _, high, n, _ = statistics.mean_interval(values)
     spread = "" if math.isnan(high) else f" ± {high - mean:.{digits}f}"
     return f"{mean:.{digits}f}{spread} (n = {n})"
 
@@ -54,32 +54,49 @@ def _points(row) -> str:
     return f"{row.difference:+.2f}{interval}".replace("-", "−")
 
 
+def after_holm(differences: pd.DataFrame) -> list[str]:
+    """What is left of each row of `contrasts.differences` once all of them count as one family (`statistics.holm`):
+    "stands", "falls" (its own interval excludes 0, the corrected one does not), "contains 0", or "—" without an
+    interval. A row of one seed says so: it speaks of these runs only."""
+    words = ["—" if math.isnan(p) else "stands" if after < 0.05 else "falls" if p < 0.05 else "contains 0"
+             for p, after in zip(differences["p"], statistics.holm(differences["p"]), strict=True)]
+    return [word + ", 1 seed" * (seeds == 1) for word, seeds in zip(words, differences["seeds"], strict=True)]
+
+
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says.
-    Without rows: one row, "not run". The last column says on which side of 0 the interval lies, if it excludes it; with
-    one seed it holds the scatter of the examples, and not that of the seeds."""
+    """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says,
+    and what is left of it `after_holm` among the rows of this table. Without rows: one row, "not run". "interval says"
+    names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
+    examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), _points(row), row.seeds,
              statistics.side(row.low, row.high, *words)
-             + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low))) for row in differences.itertuples()]
-    return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says"])
+             + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
+            for row, after in zip(differences.itertuples(), after_holm(differences), strict=True)]
+    return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says", "after Holm"])
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` on the official sets as numbers: a row for each pair and set; or one, "not run"."""
+    """`contrasts.differences` on the official sets as numbers: a row for each pair and set, and what is
+    left of it `after_holm` among the rows of this table; or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
-    named = differences.assign(metric=differences["metric"].map(METRICS))
+    named = differences.assign(metric=differences["metric"].map(METRICS), **{"after Holm": after_holm(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
-    return named[["configuration", "split", "difference", "low", "high", "seeds"]].round(2)
+    return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
-    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Without
-    records one row, "not run"."""
-    gaps = {(row.contrast.split(" − ")[0], row.metric): _points(row) for row in differences.itertuples()}
+    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Behind
+    each interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched
+    set, once where both say the same. Without records one row, "not run"."""
+    gaps, left = {}, {}
+    for row, word in zip(differences.itertuples(), after_holm(differences), strict=True):
+        name = row.contrast.split(" − ")[0]
+        gaps[name, row.metric] = f"{_points(row)} ({'1 seed' if row.seeds == 1 else f'n = {row.seeds}'})"
+        left.setdefault(name, []).append(word.removesuffix(", 1 seed"))
     rows = []
     for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
         runs = one_setting(frame[frame["configuration"] == name])
@@ -88,6 +105,7 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
         for metric in OFFICIAL:
             row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
             row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
+        row["after Holm"] = " / ".join(dict.fromkeys(left.get(name, ["—"])))
         rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),
                      "pairs seen": _number(mean(runs, "train_examples"), ",.0f")})
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])

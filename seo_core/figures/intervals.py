@@ -17,7 +17,8 @@ from seo_core.figures import style
 def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
-    contrasts have one control, it is named below and not in each row. A hollow point has one seed."""
+    contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
+    hollow point has one."""
     if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
         style.not_run(axes)
@@ -41,6 +42,9 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
         for goal in goals:
             axes.axvline(goal, color=style.BLACK, linewidth=0.9, linestyle=":")
         axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"points to {control}" if control else "points")
+    for name, place in places.items():
+        grid[0, -1].text(1.02, place, style.seeds_text(differences["seeds"][names == name]), va="center", fontsize=9,
+                         transform=grid[0, -1].get_yaxis_transform())
     grid[0, 0].set(yticks=list(places.values()), yticklabels=list(places), ylim=(0.6 - max(2, len(places)), 0.6))
     return figure
 

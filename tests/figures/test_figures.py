@@ -236,6 +236,7 @@ def test_the_forest_names_a_control_that_all_share_once_and_draws_goals():
     assert sorted(line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":") == [-2, -1]
     faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
     assert len(set(faces)) == 2, "a hollow point has one seed"
+    assert [t.get_text() for t in axes.texts] == ["1 seed", "3 seeds"]
     axes, = figures.forest(rows(("kd − base", 1), ("sqd − kd", 3))).axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["kd − base", "sqd − kd"] and axes.get_xlabel() == "points"
 

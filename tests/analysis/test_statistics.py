@@ -1,0 +1,132 @@
+"""Intervals of paired differences and over seeds: they cover what they say, and Holm's correction is Holm's."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from seo_core.analysis import statistics, tables
+
+TRUTH, ACCURACY, ROWS, STANDS_FOR = 0.01, 0.725, 400, 10_000
+SPREADS = (0.0, 0.01, 0.03)  # sd of a seed's true difference, at 10 000 examples
+SHARED = {"none": (0.0, 0.12), "some": (0.04, 0.06), "much": (0.1, 0.03)}  # share of the latent variance: arm's, run's
+REPETITIONS = {3: 400, 5: 300, 10: 200}
+
+
+def _runs(seeds: int, spread: float, shared: str, rng):
+    """Right or wrong of two arms, (seeds, ROWS) each, accuracies of 0.735 and 0.725 of which a pair agrees on 83 to
+    88% of the examples. An answer is right where a normal score is below a threshold. The score is the sum of what
+    makes an example hard for all, for one arm, and in one run. So few rows stand for 10 000, of which the scatter is
+    smaller: what counts is the spread of the seeds against it, which is scaled along."""
+    arm, run = SHARED[shared]
+    hard, own, noise = (rng.standard_normal(shape, dtype=np.float32)
+                        for shape in ((1, 1, ROWS), (2, 1, ROWS), (2, seeds, ROWS)))
+    score = np.sqrt(1 - arm - run) * hard + np.sqrt(arm) * own + np.sqrt(run) * noise
+    shift = TRUTH + rng.normal(0, spread * np.sqrt(STANDS_FOR / ROWS), seeds) if spread else np.full(seeds, TRUTH)
+    above = stats.norm.ppf(np.clip(ACCURACY + shift, 0.005, 0.995))[:, None]
+    return score[0] < above, score[1] < stats.norm.ppf(ACCURACY)
+
+
+@pytest.mark.parametrize("shared", SHARED)
+@pytest.mark.parametrize("seeds", REPETITIONS)
+def test_the_paired_interval_covers_93_to_99_percent(seeds, shared):
+    """With 200 to 400 repetitions a coverage is known to ± 1.5 to 1.1 points (one standard error at 95%): each spread
+    may miss the band by two of these, their mean by none."""
+    covered = []
+    for spread in SPREADS:
+        rng = np.random.default_rng([seeds, round(1000 * spread), *shared.encode()])
+        found = [statistics.paired_difference(*_runs(seeds, spread, shared, rng)) for _ in range(REPETITIONS[seeds])]
+        covered.append(np.mean([low <= TRUTH <= high for _, low, high, *_ in found]))
+        error = 2 * np.sqrt(0.95 * 0.05 / REPETITIONS[seeds])
+        assert 0.93 - error <= covered[-1] <= 0.99 + error, (spread, covered[-1])
+    assert 0.93 <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_examples_of_their_own_and_means_over_seeds_are_covered_too(seeds):
+    rng, inside = np.random.default_rng(seeds), np.zeros((2, 400))
+    for k in range(400):
+        shift = TRUTH + rng.normal(0, 0.02 * (k % 2), seeds)  # half of them without a spread
+        scores = rng.normal(shift[:, None], 0.4, (seeds, 200))
+        apart = statistics.paired_difference(scores, np.zeros_like(scores), shared_examples=False)
+        means = statistics.mean_interval(scores.mean(axis=1))
+        inside[:, k] = [found.low <= TRUTH <= found.high for found in (apart, means)]
+    covered = inside.mean(axis=1)  # known to ± 1.1 points
+    assert covered.min() >= 0.93 and covered.max() <= 0.995, covered
+
+
+differences = st.integers(0, 10**6).map(np.random.default_rng)
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(differences, st.integers(1, 6), st.booleans())
+def test_the_interval_is_symmetric_and_wider_with_more_spread(rng, seeds, shared):
+    a, b = rng.random((2, seeds, 60)) < 0.7
+    one = statistics.paired_difference(a, b, shared_examples=shared)
+    other = statistics.paired_difference(b, a, shared_examples=shared)
+    assert other[:3] == pytest.approx((-one.difference, -one.high, -one.low)) and other.p == pytest.approx(one.p)
+    assert one.low <= one.difference <= one.high and one.n == seeds
+    centred = a - b.astype(float)
+    centred -= centred.mean(axis=1, keepdims=True)  # no spread between seeds
+    shift = np.linspace(-1, 1, seeds)[:, None] if seeds > 1 else np.zeros((1, 1))
+    widths = [statistics.paired_difference(centred + size * shift, 0 * centred, shared_examples=shared)
+              for size in (0, 0.1, 1)]
+    widths = [found.high - found.low for found in widths]
+    assert widths == sorted(widths) and (seeds == 1 or widths[0] < widths[2])
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(differences, st.integers(2, 5))
+def test_one_seed_has_the_interval_of_its_examples_and_more_are_never_narrower(rng, seeds):
+    a, b = rng.random((2, seeds, 80)) < 0.7
+    d = a[0] - b[0].astype(float)
+    half = 1.959964 * d.std(ddof=1) / np.sqrt(80)
+    assert statistics.paired_difference(a[0], b[0])[:3] == pytest.approx((d.mean(), d.mean() - half, d.mean() + half))
+    found, mean = statistics.paired_difference(a, b), (a - b.astype(float)).mean(axis=0)
+    assert found.high - found.low >= 2 * 1.95996 * mean.std(ddof=1) / np.sqrt(80)
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(differences, st.integers(1, 5))
+def test_the_p_value_is_below_5_percent_where_the_interval_excludes_0(rng, seeds):
+    a, b = rng.random((seeds, 80)) < 0.8, rng.random((seeds, 80)) < 0.65
+    for found in (statistics.paired_difference(a, b), statistics.mean_interval((a.mean(1) - b.mean(1))[:seeds])):
+        if np.isnan(found.low):
+            assert np.isnan(found.p)
+        elif abs(found.p - 0.05) > 1e-4:  # the t quantile is rounded as tables print it
+            assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+        assert np.isnan(found.p) or 0 <= found.p <= 1
+
+
+def test_p_values_at_the_ends():
+    assert statistics.paired_difference(np.ones((3, 9)), np.ones((3, 9))).p == 1
+    assert statistics.paired_difference(np.ones((3, 9)), np.zeros((3, 9))).p < 1e-9
+    assert statistics.mean_interval([0.0, 0.0]).p == 1 and statistics.mean_interval([0.5, 0.5]).p == 0
+
+
+def test_holm_multiplies_the_smallest_most_and_never_turns_the_order():
+    assert statistics.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.2, 0.9]).tolist() == pytest.approx([0.4, 0.9])
+    with_none = statistics.holm([0.02, np.nan, 0.9])
+    assert with_none[[0, 2]].tolist() == pytest.approx([0.04, 0.9]) and np.isnan(with_none[1])
+    assert len(statistics.holm([])) == 0
+
+
+def test_tables_say_what_is_left_after_holm_and_mark_one_seed():
+    rows = [("a − base", 2.0, 1.0, 3.0, 3, 0.001), ("b − base", 1.0, 0.1, 1.9, 1, 0.03),
+            ("c − base", 0.1, -1.0, 1.2, 3, 0.8), ("d − base", 0.1, np.nan, np.nan, 1, np.nan)]
+    frame = pd.DataFrame(rows, columns=["contrast", "difference", "low", "high", "seeds", "p"])
+    frame = frame.assign(metric="accuracy_matched")
+    said = ["stands", "falls, 1 seed", "contains 0", "—, 1 seed"]
+    assert tables.after_holm(frame) == said == tables.pair_table(frame)["after Holm"].tolist()
+    assert tables.difference_table(frame.assign(labels=500))["after Holm"].tolist() == said
+    runs = pd.DataFrame({"configuration": list("abcd"), "accuracy_matched": 0.7, "accuracy_mismatched": 0.7, "seed": 0,
+                         "labels_used": 1, "finished": "", "experiment": "", "profile": "", "data_name": "",
+                         "model_name": ""})
+    against = tables.against_table(runs, list("abcd"), frame)
+    assert against["after Holm"].tolist() == ["stands", "falls", "contains 0", "—"]  # seeds stand behind each interval
+    ends = [text.split("] ")[-1] for text in against["to base, points (matched)"]]
+    assert ends[:3] == ["(n = 3)", "(1 seed)", "(n = 3)"]
