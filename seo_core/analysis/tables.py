@@ -14,17 +14,20 @@ from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, o
 
 
 class Table:
-    """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page."""
+    """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page.
+    folded: a line that opens the table; without it, it is in sight."""
 
-    def __init__(self, frame: pd.DataFrame, index: bool = False):
-        self.frame, self.index = frame.mask(frame.isna()), index  # None is absent too, and shown so
+    def __init__(self, frame: pd.DataFrame, index: bool = False, folded: str = ""):
+        self.frame = frame.mask(frame.isna())  # None is absent too, and shown so
+        self.index, self.folded = index, folded
 
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None):
             html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
                                       max_rows=None, classes="dataframe")
         html = re.sub("<(td|th)>", r'<\1 style="text-align: left">', html)  # pages align to the right, bad for texts
-        return f'<div style="overflow-x: auto">\n{html}\n</div>'
+        html = f'<div style="overflow-x: auto">\n{html}\n</div>'
+        return f"<details><summary>{self.folded}</summary>\n{html}\n</details>" if self.folded else html
 
     def __repr__(self) -> str:
         if self.frame.empty:

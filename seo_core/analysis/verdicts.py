@@ -232,13 +232,13 @@ def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profi
 
 def _named_by_labels(frame: pd.DataFrame, contrast: Contrast) -> pd.DataFrame:
     """For names such as "base@8000" (a configuration at a number of labels of its own) the runs meant, so named and
-    without their labels, which differ on purpose."""
+    without their numbers of labels, which differ on purpose."""
     wanted = {name: name.split("@") for name, _ in contrast.terms if "@" in name}
     if not wanted or "labels" not in frame:
         return frame
     parts = [frame[(frame["configuration"] == arm) & (frame["labels"] == int(labels))].assign(configuration=name)
              for name, (arm, labels) in wanted.items()]
-    return pd.concat(parts).drop(columns="labels")
+    return pd.concat(parts).drop(columns=["labels", "param_train_rows"], errors="ignore")
 
 
 def _rank_correlation(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...]) -> Measurement | None:
@@ -302,7 +302,7 @@ def _claimed(contrast: Contrast | None) -> str:
 
 def _in_words(judged: Judged) -> str:
     """"2 000 labels: +0.40 [−0.30, +1.10] points, 3 seeds: not settled"; of several contrasts each is named."""
-    at = "" if judged.labels is None else f", {judged.labels:,} labels".replace(",", " ", 1).replace(",", "\u00a0")
+    at = "" if judged.labels is None else f" at {judged.labels} labels"
     if judged.ours is None:
         return f"{judged.contrast}{at}: {NOT_RUN}"
     seeds = f"n = {judged.ours.n}"
@@ -336,11 +336,31 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
     return pd.DataFrame(rows)
 
 
-def entries(frame: pd.DataFrame, claims: tuple[Claim, ...] | None = None) -> list[dict]:
-    """One dict per claim with all of its evidence, as book/claims.json holds it (schema: book/record_schema.md).
-    claims: default: all, the papers' tables cell by cell included."""
+def shares(frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What decides each claim with records, for `figures.forest`: where a value is claimed, as a share of the claimed
+    effect (0: no effect, 1: as claimed; ratios in logarithms); and in points, where only a direction is, positive as
+    claimed. Direction-only claims in other units are in neither. The rows are named by claim and verdict."""
+    valued, directed = [], []
+    for claim in CLAIMS + TABLE_CLAIMS:
+        found = judge(claim, frame, profiles)
+        if found.decides is None or found.decides.ours is None or claim.reason:
+            continue
+        contrast, ours = found.decides.contrast, found.decides.ours
+        scale = math.log if contrast.kind == "ratio" else float
+        zero, one = scale(contrast.no_effect), contrast.claimed
+        unit = contrast.direction if one is None else scale(one) - zero
+        ends = sorted(((scale(x) - zero) / unit for x in ours[1:3]), key=lambda x: (math.isnan(x), x))
+        if one is not None or contrast.unit == "points":
+            rows = directed if one is None else valued
+            rows.append((f"{claim.id}: {found.verdict}", "", (scale(ours.estimate) - zero) / unit, *ends, ours.n))
+    columns = ["contrast", "metric", "difference", "low", "high", "seeds"]
+    return pd.DataFrame(valued, columns=columns), pd.DataFrame(directed, columns=columns)
+
+
+def entries(frame: pd.DataFrame) -> list[dict]:
+    """One dict per claim, the papers' tables cell by cell included, with all of its evidence (book/record_schema.md)."""
     found = []
-    for claim in CLAIMS + TABLE_CLAIMS if claims is None else claims:
+    for claim in CLAIMS + TABLE_CLAIMS:
         judged = judge(claim, frame)
         first = (claim.contrasts or (None,))[0]
         shown = [*judged.each, *judged.uncontrolled]

@@ -14,10 +14,10 @@ from seo_core.figures import style
 
 
 @style.card
-def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
+def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points") -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
-    contrasts have one control, it is named below and not in each row. A hollow point has one seed."""
+    contrasts have one control, it is named below and not in each row. A hollow point has one seed. unit: of the axis."""
     if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
         style.not_run(axes)
@@ -40,7 +40,7 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
         axes.axvline(0, color=style.BLACK, linewidth=0.9)
         for goal in goals:
             axes.axvline(goal, color=style.BLACK, linewidth=0.9, linestyle=":")
-        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"points to {control}" if control else "points")
+        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"{unit} to {control}" if control else unit)
     grid[0, 0].set(yticks=list(places.values()), yticklabels=list(places), ylim=(0.6 - max(2, len(places)), 0.6))
     return figure
 
