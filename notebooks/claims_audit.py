@@ -132,7 +132,8 @@ _ = figures.forest(valued, goals=(1,), unit="share of the claimed effect")
 _ = figures.forest(directed)
 
 # %%
-print("\n".join(f"{row.contrast}, {row.difference:+.2f} of the claim".replace("-0", "−0") for row in valued.itertuples()))
+for row in valued.itertuples():
+    print(f"{row.contrast}, {f'{row.difference:+.2f}'.replace('-', '−')} of the claimed effect")
 
 # %% [markdown]
 # ### Every cell of the tables

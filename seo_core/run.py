@@ -386,7 +386,7 @@ def _audit(given: argparse.Namespace) -> None:
     text = json.dumps({"rule": verdicts.RULE_DATE, "claims": claims}, indent=1, ensure_ascii=False) + "\n"
     if given.check:
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
-            raise RunnerError("book/claims.json is not what the committed records say: run `python -m seo_core.run audit`")
+            raise RunnerError("book/claims.json is not what the records say: run `python -m seo_core.run audit`")
     else:
         files.write(target, text)
     for claim in claims:

@@ -69,7 +69,7 @@ def ratio_to_base(column: str, configuration: str) -> float:
 
 
 def perplexity_bound(row: PaperRow) -> tuple[float, float, float, float]:
-    """What a row's perplexity needs at its accuracy, at the least: (mean cross-entropy in nats, share right, nats that a
+    """What a row's perplexity needs at its accuracy, at least: (mean cross-entropy in nats, share right, nats that a
     right answer costs at most, nats that each wrong one then costs). The right class of a right answer has the largest
     probability, so at least 1/k, and costs ln k at most; what is left of the mean falls to the wrong answers."""
     entropy, right, costliest = math.log(row.perplexity), row.accuracy / 100, math.log(SETTING["classes"])

@@ -117,7 +117,7 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
     for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
-        rows[name] = {"configuration": paper.label if paper else name}
+        rows[name] = {"configuration": paper.label.replace("BERT-base (baseline)", "baseline") if paper else name}
         if paper_column:
             printed = getattr(paper, paper_column, None)
             rows[name]["papers"] = "—" if printed is None else format(printed, shape)
@@ -136,6 +136,19 @@ def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
     labels = {name: row.label for name, row in papers.PAPER_TABLE.items()}
     return pd.DataFrame({"configuration": labels, **{
         title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
+
+
+def equal_baseline(frame: pd.DataFrame, metric: str, *, scale: float = 100.0, digits: int = 2) -> pd.Series:
+    """The baseline at the labels of each configuration's setting in `comparison_table`, written as there; "—" where the
+    baseline has no record with as many, or the configuration none at all."""
+    found = {}
+    for name in papers.PAPER_TABLE:
+        labels = known(frame, name, metric).get("labels", pd.Series(dtype=float)).dropna()
+        rows = frame[frame["labels"] == labels.max()] if len(labels) else frame[frame["labels"].isna()] \
+            if "labels" in frame else frame
+        runs = known(rows, "base", metric) if len(known(frame, name, metric)) else rows.iloc[:0]
+        found[name] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else "—"
+    return pd.Series(found)
 
 
 def labels_behind(frame: pd.DataFrame, metric: str) -> pd.Series:

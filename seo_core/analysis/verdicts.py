@@ -5,8 +5,8 @@
 
 Bib keys: `seollm2024` is SEO-LLM (preprints 202409.0662.v1), `sec2025` its revision (v3; same system and numbers,
 another name), `tkdnlp2024` TKD-NLP (arXiv 2405.11704; known to us through a third party's summary), `bhat2024`
-Optimized BERT. What most claims are measured by was fixed before any technique was run. The rule is of `RULE_DATE`, when
-the first records were known; the one before it is kept as `former`, and pages show both.
+Optimized BERT. What most claims are measured by was fixed before any technique was run. The rule is of `RULE_DATE`,
+when the first records were known; the one before it is kept as `former`, and pages show both.
 """
 
 import math
@@ -18,7 +18,7 @@ from scipy import stats
 
 from seo_core import files
 from seo_core.analysis import NOT_RUN
-from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast_in, measure
+from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast_in, measure, with_gap
 from seo_core.analysis.papers import PAPER_COLUMNS, PAPER_TABLE, ratio_to_base
 
 RULE_DATE = "2026-11-29"
@@ -212,7 +212,7 @@ def _tier(judged: tuple[Judged, ...], controlled: bool) -> str | None:
 
 
 def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profiles: tuple[str, ...]) -> list[Judged]:
-    measured = {}
+    frame, measured = with_gap(frame), {}
     if contrast.kind == "rank":
         measured[None] = _rank_correlation(frame, contrast, profiles)
     elif contrast.metric in frame:
@@ -222,9 +222,8 @@ def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profi
               for name, _ in contrast.terms]
         shared = {labels: measure(rows[rows["labels"] == labels], contrast, profiles)
                   for labels in sorted(set.intersection(*of))}
-        measured = {labels: ours for labels, ours in shared.items() if ours} or {None: measure(frame, contrast, profiles)}
-    elif set(frame) & {"final_train_accuracy"}:  # what `measure` computes itself
-        measured[None] = measure(frame, contrast, profiles)
+        measured = {labels: ours for labels, ours in shared.items() if ours}
+        measured = measured or {None: measure(frame, contrast, profiles)}
     return [Judged(verdict(*(ours[:3] if ours else (None, None, None)), contrast.claimed, contrast.direction,
                            contrast.no_effect, reason=claim.reason, loss=claim.loss), contrast, ours,
                    None if labels is None else int(labels)) for labels, ours in (measured or {None: None}).items()]
@@ -262,7 +261,7 @@ _FORMER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED)  # weakest first
 
 def former(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> str:
     """The verdict by the rule before `RULE_DATE`: reaching the claimed value was enough, with no effect in the interval
-    or not; a claimed loss was a bound; only the most labels counted; confounded contrasts were judged as they stood; and
+    or not; a claimed loss was a bound; only the most labels counted; confounded contrasts were judged as worded; and
     one seed was *not run*. "" for claims that were added since."""
     if claim.before is not None or not claim.contrasts or claim.reason:
         return NOT_TESTABLE if claim.before is None else claim.before
@@ -315,7 +314,7 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
     frame: from `results.load`. profiles: whose records count as evidence, in order of preference; the default leaves
     `quick` out. `note` holds the reason of *not testable as stated*, and what a confounded claim is confounded with.
     `each` lists every contrast at every number of labels, where there is more than one; `uncontrolled` is the claim as
-    worded, where a controlled contrast decides; `before` is the verdict by the rule before `RULE_DATE`; `tier` is one of
+    worded, where a controlled contrast decides; `before` is the verdict by the rule before `RULE_DATE`; `tier` is of
     `TIERS`, None without records."""
     rows = []
     for claim in claims:
@@ -358,7 +357,7 @@ def shares(frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> tuple[p
 
 
 def entries(frame: pd.DataFrame) -> list[dict]:
-    """One dict per claim, the papers' tables cell by cell included, with all of its evidence (book/record_schema.md)."""
+    """One dict per claim, the papers' tables cell by cell included, with its evidence (book/record_schema.md)."""
     found = []
     for claim in CLAIMS + TABLE_CLAIMS:
         judged = judge(claim, frame)

@@ -17,7 +17,7 @@ from seo_core.figures import style
 def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points") -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
-    contrasts have one control, it is named below and not in each row. A hollow point has one seed. unit: of the axis."""
+    contrasts have one control, it is named below and not in each row. A hollow point has one seed. unit: of x."""
     if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
         style.not_run(axes)
