@@ -1,6 +1,7 @@
 """The papers as data: complete, right, and judged by the rule that was fixed beforehand."""
 
 import ast
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seo_core import load_settings, results
+from seo_core import load_settings, results, run
 from seo_core.analysis import contradictions, contrasts, papers, verdicts
 from seo_core.analysis.verdicts import (
     BETTER,
@@ -420,3 +421,17 @@ def test_one_setting_where_records_lack_a_text_parameter():
         "seed": [0, 0, 1], "labels_used": 1, "finished": ["1", "2", "3"],
         "param_operator": pd.array(["eda", None, None], dtype="str"), "param_rate": [None, 0.1, 0.1]})
     assert len(contrasts.one_setting(rows)) == 3
+
+
+def test_the_committed_verdicts_are_what_the_records_say(monkeypatch, capsys):
+    monkeypatch.setenv("SEO_BOOK", str(Path(__file__).resolve().parents[2]))
+    assert run.main(["audit", "--check"]) == 0, capsys.readouterr().err
+    assert f"{len(verdicts.CLAIMS + verdicts.TABLE_CLAIMS)} claims: " in capsys.readouterr().out
+
+
+def test_the_audit_is_written_whole_and_checked(store, tmp_path, capsys):
+    assert run.main(["audit", "--check"]) == 1 and "run audit" in capsys.readouterr().err
+    assert not (tmp_path / "book" / "claims.json").exists()
+    assert run.main(["audit"]) == 0 and run.main(["audit", "--check"]) == 0
+    told = json.loads((tmp_path / "book" / "claims.json").read_text(encoding="utf-8"))
+    assert told["rule"] == verdicts.RULE_DATE and {c["verdict"] for c in told["claims"]} == {NOT_RUN, NOT_TESTABLE}
