@@ -212,9 +212,9 @@ Table(papers.higher_references().drop(columns="cite"))
 # ### SEO-LLM and SEC
 #
 # - **Scope.** Both versions, all of their tables and figures, MNLI. Not their network: MiniLM of six layers stands for BERT-base, and
-#   a tenth of MNLI for all of it.
-# - **What was done.** Each technique alone against its baseline ([](03_augmentation) to [](13_quantization_distillation)), most with three seeds and
-#   controls; each of the four components against what it is said to beat.
+#   less than a tenth of MNLI's pairs for all of them.
+# - **What was done.** Each technique alone against its baseline ([](03_augmentation) to [](13_quantization_distillation)), those of the data with three seeds and
+#   controls, those of compression mostly with one; each of the four components against what it is said to beat.
 # - **What came out.** Int8 shrinks and speeds up by more than is claimed. Of the four components none is shown to beat its simpler control: ADA static
 #   edits, TAL random labels after the same source task, AIP one cut, SQD rounding after distillation. Transfer's gain is confounded with the source task's training.
 # - **What was easy.** The idea of each component, the tables, the arithmetic of the contradictions.
@@ -249,7 +249,7 @@ Table(papers.higher_references().drop(columns="cite"))
 # | 1 study goals | stated; population of tasks not | stated | stated | [introduction](../book/intro.md); English sentence pairs, one task |
 # | 2 computational reproducibility | no code; versions of PyTorch and Python | none | none | code, pinned versions, a command in each record ([schema](../book/record_schema.md)) |
 # | 3 data quality | MNLI named; called limited and imbalanced, which it is not | GLUE, no mix | named, not described | [](01_data): source, sizes, classes, duplicates |
-# | 4 data preprocessing | augmentation named, operators not | none | steps named | [](01_data), [](03_augmentation); a tenth of MNLI, official sets whole or one fixed draw |
+# | 4 data preprocessing | augmentation named, operators not | none | steps named | [](01_data), [](03_augmentation); some of MNLI's pairs, official sets whole or one fixed draw of them |
 # | 5 modelling | one setting in v3; selection and baselines' tuning not told | temperature, weight; no values chosen | search named, space not | recipes in the records; **our baseline is not tuned**: [](02_baseline) |
 # | 6 data leakage | not discussed | not discussed | not discussed | [](01_data): splits by premise; **the encoder saw NLI pairs before**; some recipes followed a look at official results |
 # | 7 metrics and uncertainty | accuracy, a perplexity that cannot be; no seeds, no intervals | accuracy, F1; none | four metrics; none | paired intervals over seeds and examples, seeds beside them: this page; several arms have one seed |
