@@ -18,6 +18,11 @@ class PaperRow(NamedTuple):
     accuracy: float  # %, Table 3 of v1 = Table 4 of v3
     perplexity: float  # the same table
 
+    @property
+    def label_here(self) -> str:
+        """The row's name beside results of ours, whose network is not the papers' BERT-base."""
+        return self.label.replace("BERT-base (baseline)", "baseline")
+
 
 class PaperCurve(NamedTuple):
     """Where a curve of Figure 2 starts and converges, in % accuracy, as the text beside it says."""

@@ -117,7 +117,7 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
     for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
-        rows[name] = {"configuration": paper.label.replace("BERT-base (baseline)", "baseline") if paper else name}
+        rows[name] = {"configuration": paper.label_here if paper else name}
         if paper_column:
             printed = getattr(paper, paper_column, None)
             rows[name]["papers"] = "—" if printed is None else format(printed, shape)
@@ -133,7 +133,7 @@ def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
     frame = with_gap(frame)
     columns = {"first, %": "first_development_accuracy", "last, %": "final_development_accuracy",
                "gap, points": "generalization_gap"}
-    labels = {name: row.label for name, row in papers.PAPER_TABLE.items()}
+    labels = {name: row.label_here for name, row in papers.PAPER_TABLE.items()}
     return pd.DataFrame({"configuration": labels, **{
         title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
 
@@ -177,7 +177,7 @@ def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit
         printed, ours = getattr(paper, column), _size(frame, name, metric)
         if printed is not None:
             rows[name] = {
-                "configuration": paper.label, f"papers, {unit}": f"{printed:g}",
+                "configuration": paper.label_here, f"papers, {unit}": f"{printed:g}",
                 "papers, of the baseline": f"{papers.ratio_to_base(column, name):.2f}",
                 f"ours, {unit}": _number(scale * ours, absent=NOT_RUN), "ours, of the baseline": _number(ours / base)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
