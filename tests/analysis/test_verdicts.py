@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seo_core import load_settings, results, run
-from seo_core.analysis import contradictions, contrasts, papers, verdicts
+from seo_core.analysis import contradictions, contrasts, papers, tables, verdicts
 from seo_core.analysis.verdicts import (
     BETTER,
     CONFOUNDED,
@@ -435,3 +435,31 @@ def test_the_audit_is_written_whole_and_checked(store, tmp_path, capsys):
     assert run.main(["audit"]) == 0 and run.main(["audit", "--check"]) == 0
     told = json.loads((tmp_path / "book" / "claims.json").read_text(encoding="utf-8"))
     assert told["rule"] == verdicts.RULE_DATE and {c["verdict"] for c in told["claims"]} == {NOT_RUN, NOT_TESTABLE}
+
+
+def test_effects_are_drawn_as_shares_of_what_is_claimed(store):
+    for seed in range(3):
+        for name, gain, size in (("base", 0.0, 100), ("seo", 0.034, 50)):
+            store.write(name, seed, accuracy_matched=0.7 + gain, size_bytes=size, robust_accuracy=0.5)
+        for name, gain in (("da", 0.02), ("da-copies", 0.0)):
+            store.write(name, seed, robust_accuracy=0.5 + gain + seed / 1000)
+    valued, directed = (frame.set_index("contrast") for frame in verdicts.shares(store.load()))
+    assert valued.loc["h-acc: reproduced", "difference"] == pytest.approx(2), "3.4 points where 1.7 are claimed"
+    assert valued.loc["h-size: partly", "difference"] == pytest.approx(math.log(0.5) / math.log(136 / 420))
+    assert directed["difference"].to_dict() == pytest.approx({"h-robust: reproduced": 2.1})
+
+
+def test_a_row_stands_beside_the_baseline_of_as_many_labels(store):
+    for labels, accuracy in ((2000, 0.5), (8000, 0.7)):
+        store.write("base", accuracy_matched=accuracy, labels=labels, parameters={"labels": labels})
+    store.write("base", accuracy_matched=0.9, experiment="02_baseline")
+    store.write("da", accuracy_matched=0.6, labels=2000, parameters={"labels": 2000})
+    store.write("kd", accuracy_matched=0.8)
+    beside = tables.equal_baseline(store.load(), "accuracy_matched")
+    assert beside[["da", "kd", "seo"]].tolist() == ["50.00 (n = 1)", "90.00 (n = 1)", "—"]
+
+
+def test_a_table_can_be_folded():
+    shown = tables.Table(pd.DataFrame({"a": [1]}), folded="more")._repr_html_()
+    assert shown.startswith("<details><summary>more</summary>") and shown.endswith("</details>") and "<table" in shown
+    assert "<details>" not in tables.Table(pd.DataFrame({"a": [1]}))._repr_html_()
