@@ -351,7 +351,8 @@ def shares(frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> tuple[p
         ends = sorted(((scale(x) - zero) / unit for x in ours[1:3]), key=lambda x: (math.isnan(x), x))
         if one is not None or contrast.unit == "points":
             rows = directed if one is None else valued
-            rows.append((f"{claim.id.removeprefix('table-')}: {found.verdict}", "", (scale(ours.estimate) - zero) / unit, *ends, ours.n))
+            name = f"{claim.id.removeprefix('table-')}: {found.verdict}"
+            rows.append((name, "", (scale(ours.estimate) - zero) / unit, *ends, ours.n))
     columns = ["contrast", "metric", "difference", "low", "high", "seeds"]
     return pd.DataFrame(valued, columns=columns), pd.DataFrame(directed, columns=columns)
 
