@@ -203,8 +203,9 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # An interval that contains zero means that these runs do not show a difference. So it is with dropout in the student and without. The teacher's logits are worth less than a point
-# (`kd-logits` − `student`), text and hidden states twice that.
-# `kd` reads four times as many pairs as `kd-logits`, more than half of them without a label, and loses less than half as much.
+# (`kd-logits` − `student`).
+# `kd` loses less than half as much as `kd-logits`, but it differs in three things at once: it reads four times as many pairs, more than half of them without a
+# label; it learns hidden states first; and it trains for more epochs. Which of them it is, these runs do not say, since no arm has as many pairs and only one of the others.
 # Over three seeds it loses about a point on either set, and neither difference passes {term}`Holm's correction <Holm correction>`. On the matched set the interval excludes a loss of two points; on the mismatched it just does not.
 #
 # ### How deep, how wide, which layers
@@ -228,7 +229,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
 # %% [markdown]
 # `taylor-80` has fewer weights in its encoder than a student of two layers, and beats the one with three layers by a point and the one with two by more than seven. Of what has been run here, how a student is cut out of its teacher
-# is worth most: `taylor-65` has two and a half points more than `kd-logits`, where text and hidden states bring `kd` one and a half. [](13_quantization_distillation) makes use of that.
+# is worth most at equal pairs: `taylor-65` has two and a half points more than `kd-logits`. (More text, hidden states and four times the pairs together bring `kd` one and a half.) [](13_quantization_distillation) makes use of that.
 #
 # `kd-logits` has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5.
 #

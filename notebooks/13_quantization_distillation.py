@@ -239,7 +239,7 @@ _ = figures.forest(against, goals=(-1, -2))
 #
 # At a twentieth of the baseline's bytes it shows most what a student is cut from. `sqd-tiny`, two layers with 576 neurons each, loses nine points. `sqd-taylor-80` has as many
 # weights, a fifth of the encoder, picked by importance out of all six layers. It loses one and a half to two points, and takes twice the time. (It also read more text, and `taylor-80` had been trained
-# before. What text and hidden states first are worth together stands below: little more than a point.) Beside `taylor-80` in fp32, twelve times its size, it is not shown to lose anything.
+# before. What more text, hidden states first and 3.2 times the pairs are worth together stands below: little more than a point.) Beside `taylor-80` in fp32, twelve times its size, it is not shown to lose anything.
 #
 # What each ingredient is worth: differences between two arms, in points.
 
@@ -258,8 +258,11 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 #   the gap is better than a constant one on the matched set (`sqd-pairs` − `sqd-fixed`), which falls with {term}`Holm's correction <Holm correction>`; on the mismatched, where something was lost, it is not shown to be.
 # - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is not told apart from it on the
 #   matched set, is better on the mismatched one (this, too, falls after Holm), and is simpler.
-# - What is worth something is the teacher (`sqd-pairs` − `qat`: almost a point), hidden states first and more text (`sqd` − `sqd-pairs`: more than a point), and
-#   a start that was thinned by importance (`sqd-taylor-65` − `sqd`: more than half a point; on the mismatched set the interval reaches zero, on the matched it falls after Holm).
+# - What is worth something at equal pairs is the teacher (`sqd-pairs` − `qat`: almost a point).
+# - `sqd` − `sqd-pairs`, more than a point, is no effect of one thing: `sqd` has hidden states first and more text, and saw 3.2 times the pairs (390 588 against 120 272).
+#   How much is due to the longer training alone was not run.
+# - Nor is `sqd-taylor-65` − `sqd`, more than half a point (on the mismatched set the interval reaches zero, on the matched it falls after Holm). Four things differ: the start, which was thinned by importance and trained
+#   before; the shape, five layers for four; the words, 14 000 for 12 000; and the training, three epochs of the last stage for two stages.
 
 # %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]

@@ -51,7 +51,7 @@ sets = {"reference (cpu)": reference}
 # On the matched validation set, in percent: mean ± half of the 95% interval over *n* seeds. The reference
 # records are committed with the book; they stand on a small encoder (MiniLM, six layers
 # {cite}`wang2020minilm`) and a subset of the training pairs, so their level is below BERT-base's
-# {cite}`devlin2019`. **The rows stand on different numbers of labels**, given in one of the last columns: the techniques were
+# {cite}`devlin2019`. **Read each row against the column beside it**, the baseline with as many labels, and not against the other rows: the techniques were
 # compared at fewer labels than the baseline of [](02_baseline) had. The last column says on how many pairs of each validation set a row was
 # measured: the studies take one fixed draw of them, the other runs all. "+ active learning" is the arm `al`, without a source task: half of the
 # labels at random, half bought in one round ([](06_active_learning)). What a technique adds is in the table of differences
@@ -59,6 +59,7 @@ sets = {"reference (cpu)": reference}
 
 # %%
 accuracy = tables.comparison_table(sets, "accuracy_matched", "accuracy")
+accuracy["baseline of equal labels"] = tables.equal_baseline(reference, "accuracy_matched")
 accuracy["mismatched, " + "reference (cpu)"] = tables.comparison_table(
     sets, "accuracy_mismatched", None)["reference (cpu)"]
 accuracy["labels"] = tables.labels_behind(reference, "accuracy_matched")
@@ -85,10 +86,11 @@ Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 #
 # It is 1 if every right class gets probability one, and $k$ if the model spreads its probability evenly. It
 # can be above $k$ only for a model that is confidently wrong. So for three classes, anything above 3 is
-# worse than guessing. Our rows stand on different numbers of labels here too, and do not rank the techniques:
+# worse than guessing. Here too each of our rows is to be read against the baseline of equal labels:
 
 # %%
 sets_perplexity = tables.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)
+sets_perplexity["baseline of equal labels"] = tables.equal_baseline(reference, "perplexity", scale=1, digits=3)
 Table(sets_perplexity)
 
 # %% tags=["nbval-ignore-output"]
@@ -98,23 +100,24 @@ Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1,
 # ### What the papers' values would need
 #
 # Take each row of the papers' table. Its mean cross-entropy would be $\ln(\text{perplexity})$. Give the
-# model the benefit of every doubt: let it be completely sure of each right answer, so that these cost
-# nothing. Then all of the loss comes from the wrong answers, a share of $1 - \text{accuracy}$, and each of
-# them must give the true class the probability $\exp(-\ln(\text{perplexity}) / (1 - \text{accuracy}))$.
+# model the benefit of every doubt: let each right answer cost as much as a right answer can. Its class has the largest of three
+# probabilities, so at least one third, and costs $\ln 3 = 1.10$ nats at most. The rest of the loss comes from the wrong answers, a
+# share of $1 - a$ at accuracy $a$, and each of them must give the true class the probability
+# $\exp\bigl(-(\ln(\text{perplexity}) - a \ln 3) / (1 - a)\bigr)$. If the right answers cost less, the wrong ones have to be surer still.
 
 # %%
 rows = []
 for row in papers.PAPER_TABLE.values():
-    entropy, wrong = math.log(row.perplexity), 1 - row.accuracy / 100
+    entropy, _, _, loss = papers.perplexity_bound(row)
     rows.append({"configuration": row.label, "accuracy, %": row.accuracy, "perplexity": row.perplexity,
-                 "mean cross-entropy": round(entropy, 3), "loss per wrong answer": round(entropy / wrong, 1),
-                 "probability of the true class": f"{math.exp(-entropy / wrong):.0e}"})
+                 "mean cross-entropy": round(entropy, 3), "loss per wrong answer": round(loss, 1),
+                 "probability of the true class": f"{math.exp(-loss):.1e}"})
 needed = pd.DataFrame(rows)
 Table(needed)
 
 # %% [markdown]
-# A network that is right in five cases of six and, in the sixth, gives the truth less than two chances in a
-# million: that is not what a trained classifier does. The papers do not say on what they computed
+# A network that never knows when it is right, and in every sixth case gives the truth less than two chances in ten
+# thousand: that is not what a trained classifier does. The papers do not say on what they computed
 # the number. It may be the perplexity of a language model, or something else; as it stands, the claim
 # `h-ppl` (9.8 → 9.3) is *not testable as stated*.
 #
@@ -141,19 +144,23 @@ Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10))
 # %% [markdown]
 # ## What each cell claims, and what we find
 #
-# Against the baseline of the same column, with the verdict by the rule that was fixed beforehand.
+# Against the baseline of the same column, with the verdict by the rule of 2026-11-29.
 # Accuracies are paired by seed and example: the interval holds the scatter of both {cite}`howe1974`. *Reproduced* means that the
-# interval reaches the claimed value. Where it contains zero as well, these runs settle nothing, and the column `note` says so.
+# interval excludes zero and reaches the claimed value; one that holds zero and the value alike is *not settled*. A claimed loss is a band. `uncontrolled` is the claim
+# as it is worded, where a control decides ([](claims_audit)). Both sides of a row have equal labels.
 
 # %%
 cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-accuracy"))
 judged = verdicts.audit(reference, cells)
-Table(judged[["claim", "statement", "ours", "n", "verdict", "note"]])
+Table(judged.loc[judged["ours"] != NOT_RUN, ["claim", "ours", "verdict", "n", "uncontrolled"]])
+
+# %%
+Table(judged[["claim", "statement", "before", "note"]], folded="What is claimed; the verdict before 2026-11-29; notes")
 
 # %% [markdown]
 # The verdict on augmentation needs one more look. Its arm trains on half as many pairs again as its baseline, so it takes more steps.
 # `da-copies` takes as many, with unchanged copies in place of edits ([](03_augmentation)). If the copies gain as much, the gain is that of
-# the steps. The semi-supervised arm takes more steps too, and so do those with a source task, which is trained on before; neither has such a control
+# the steps. The semi-supervised arm takes more steps too, and the copies come within 5 to 8% of them at 8 000 labels only; those with a source task, which is trained on before, have no such control
 # ([](08_semi_supervised), [](05_transfer_learning)).
 
 # %%
@@ -168,7 +175,7 @@ for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
 
 # %% [markdown]
 # **Check.** All nine rows are there; a value of ours stands exactly where a record does; every perplexity
-# of the papers is above 3, which guessing has, and would need wrong answers surer than 1 in 10 000; and the
+# of the papers is above 3, which guessing has, and would need wrong answers that give the truth less than 5 in 10 000; and the
 # combined system is not first.
 
 # %%
@@ -177,7 +184,7 @@ known = reference.dropna(subset="accuracy_matched") if "accuracy_matched" in ref
 recorded = set(known["configuration"]) & set(papers.PAPER_TABLE)
 assert set(accuracy.index[accuracy["reference (cpu)"] != NOT_RUN]) == recorded
 assert all(row.perplexity > papers.SETTING["classes"] for row in papers.PAPER_TABLE.values())
-assert needed["probability of the true class"].astype(float).max() < 1e-4
+assert needed["probability of the true class"].astype(float).max() < 5e-4
 assert list(order.index[:3]) == ["tl", "da", "seo"]
 for name in ("perplexity", "cross_entropy"):
     assert name not in reference or (reference[name].dropna() > 0).all()

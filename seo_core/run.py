@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something failed (one line says what), 2 an unknown name o
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -373,6 +374,30 @@ def _refresh(given: argparse.Namespace) -> None:
     for chapter in chapters:
         if notebooks.take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
             _say(f"notebooks/{chapter.id}.ipynb: outputs updated")
+
+
+def _audit(given: argparse.Namespace) -> None:
+    """The verdicts again, from the committed records alone: nothing is trained, and no chapter is run."""
+    from seo_core import files, results
+    from seo_core.analysis import verdicts
+
+    target, records = book_root() / "book" / "claims.json", results.load()
+    claims = verdicts.entries(records)
+    text = json.dumps({"rule": verdicts.RULE_DATE, "claims": claims}, indent=1, ensure_ascii=False) + "\n"
+    if given.check:
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            raise RunnerError("book/claims.json is not what the records say: run `python -m seo_core.run audit`")
+    else:
+        files.write(target, text)
+    for claim in claims:
+        ours = claim["ours"] or {}
+        low, high = ours.get("low"), ours.get("high")
+        interval = "" if low is None else f" [{low:.3f}, {high:.3f}], n = {ours['n']}"
+        value = f"{ours['estimate']:.3f}{interval}" if ours else ""
+        _say(f"{claim['id']:26} {claim['verdict']:24} {claim['tier'] or '':12} {value}".rstrip())
+    counts = Counter(claim["verdict"] for claim in claims)
+    _say(f"book/claims.json: {len(claims)} claims: "
+         + ", ".join(f"{counts[name]} {name}" for name in verdicts.VERDICTS if counts[name]))
 
 
 def _lab(given: argparse.Namespace) -> int:

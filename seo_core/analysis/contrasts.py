@@ -31,7 +31,7 @@ class Contrast(NamedTuple):
 
     metric: str
     terms: tuple[tuple[str, float], ...]
-    kind: str  # "difference" | "ratio"
+    kind: str  # "difference" | "ratio" | "rank" (over the files of one benchmark; `verdicts` measures it)
     direction: int
     claimed: float | None = None
     no_effect: float = 0.0
@@ -40,6 +40,8 @@ class Contrast(NamedTuple):
 
     def __str__(self) -> str:
         names = [name for name, _ in self.terms]
+        if self.kind == "rank":
+            return f"rank correlation of {self.metric} and {names[0]}"
         if self.kind == "ratio":
             return f"{self.metric}: {names[0]} / {names[1]}"
         signs = " ".join(f"{'+' if c > 0 else '−'} {name}" for name, c in self.terms).removeprefix("+ ")
@@ -48,7 +50,7 @@ class Contrast(NamedTuple):
 
 FORMS = {"ratio": {"kind": "ratio", "direction": -1, "no_effect": 1.0, "unit": "×"},
          "points": {"kind": "difference", "direction": 1, "scale": 100.0, "unit": "points"},
-         "plain": {"kind": "difference", "direction": 1}}
+         "plain": {"kind": "difference", "direction": 1}, "rank": {"kind": "rank", "direction": 1}}
 
 
 def contrast_in(form: str, metric: str, names: Sequence[str], **more) -> Contrast:
@@ -65,6 +67,7 @@ class Measurement(NamedTuple):
     n: int
     study: str = ""  # profile, data and model
     note: str = ""
+    records: tuple[str, ...] = ()  # paths
     p: float = math.nan  # two-sided, of "no difference", by the method of the interval
 
 
@@ -193,7 +196,9 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
     if math.isnan(interval[1]) and contrast.metric in _EXACT:
         interval[1:] = [interval[0]] * 2
     note = "one seed: no interval" if math.isnan(interval[1]) else ""
-    return Measurement(*interval, len(values), _where(rows), note, found.p)
+    used = rows.set_index(unit)
+    records = tuple(sorted(used.loc[used.index.isin(values.index), "path"])) if "path" in rows else ()
+    return Measurement(*interval, len(values), _where(rows), note, records, found.p)
 
 
 def _where(rows: pd.DataFrame) -> str:

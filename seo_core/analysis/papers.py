@@ -1,5 +1,6 @@
 """The papers as facts (papers.yml): their tables, curves, settings and equations, and higher references than them."""
 
+import math
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,6 +17,11 @@ class PaperRow(NamedTuple):
     latency_ms: float | None  # ms per batch, Table 3 of v3
     accuracy: float  # %, Table 3 of v1 = Table 4 of v3
     perplexity: float  # the same table
+
+    @property
+    def label_here(self) -> str:
+        """The row's name beside results of ours, whose network is not the papers' BERT-base."""
+        return self.label.replace("BERT-base (baseline)", "baseline")
 
 
 class PaperCurve(NamedTuple):
@@ -65,6 +71,14 @@ HIGHER_REFERENCES = tuple(HigherReference(*(tuple(value) if isinstance(value, li
 def ratio_to_base(column: str, configuration: str) -> float:
     """A number of `PAPER_TABLE` over that of the baseline."""
     return getattr(PAPER_TABLE[configuration], column) / getattr(PAPER_TABLE["base"], column)
+
+
+def perplexity_bound(row: PaperRow) -> tuple[float, float, float, float]:
+    """What a row's perplexity needs at its accuracy, at least: (mean cross-entropy in nats, share right, nats that a
+    right answer costs at most, nats that each wrong one then costs). The right class of a right answer has the largest
+    probability, so at least 1/k, and costs ln k at most; what is left of the mean falls to the wrong answers."""
+    entropy, right, costliest = math.log(row.perplexity), row.accuracy / 100, math.log(SETTING["classes"])
+    return entropy, right, costliest, (entropy - right * costliest) / (1 - right)
 
 
 def higher_references() -> pd.DataFrame:

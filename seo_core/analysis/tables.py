@@ -14,17 +14,20 @@ from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, o
 
 
 class Table:
-    """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page."""
+    """A frame as a notebook shows it: whole texts, no row numbers, scrolling sideways on a narrow page.
+    folded: a line that opens the table; without it, it is in sight."""
 
-    def __init__(self, frame: pd.DataFrame, index: bool = False):
-        self.frame, self.index = frame.mask(frame.isna()), index  # None is absent too, and shown so
+    def __init__(self, frame: pd.DataFrame, index: bool = False, folded: str = ""):
+        self.frame = frame.mask(frame.isna())  # None is absent too, and shown so
+        self.index, self.folded = index, folded
 
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None):
             html = self.frame.to_html(index=self.index, border=0, justify="left", na_rep="—",
                                       max_rows=None, classes="dataframe")
         html = re.sub("<(td|th)>", r'<\1 style="text-align: left">', html)  # pages align to the right, bad for texts
-        return f'<div style="overflow-x: auto">\n{html}\n</div>'
+        html = f'<div style="overflow-x: auto">\n{html}\n</div>'
+        return f"<details><summary>{self.folded}</summary>\n{html}\n</details>" if self.folded else html
 
     def __repr__(self) -> str:
         if self.frame.empty:
@@ -132,7 +135,7 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
     rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
     for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
         paper = papers.PAPER_TABLE.get(name)
-        rows[name] = {"configuration": paper.label if paper else name}
+        rows[name] = {"configuration": paper.label_here if paper else name}
         if paper_column:
             printed = getattr(paper, paper_column, None)
             rows[name]["papers"] = "—" if printed is None else format(printed, shape)
@@ -148,9 +151,22 @@ def curve_ends(frame: pd.DataFrame) -> pd.DataFrame:
     frame = with_gap(frame)
     columns = {"first, %": "first_development_accuracy", "last, %": "final_development_accuracy",
                "gap, points": "generalization_gap"}
-    labels = {name: row.label for name, row in papers.PAPER_TABLE.items()}
+    labels = {name: row.label_here for name, row in papers.PAPER_TABLE.items()}
     return pd.DataFrame({"configuration": labels, **{
         title: comparison_table({title: frame}, metric, None)[title] for title, metric in columns.items()}})
+
+
+def equal_baseline(frame: pd.DataFrame, metric: str, *, scale: float = 100.0, digits: int = 2) -> pd.Series:
+    """The baseline at the labels of each configuration's setting in `comparison_table`, written as there; "—" where the
+    baseline has no record with as many, or the configuration none at all."""
+    found = {}
+    for name in papers.PAPER_TABLE:
+        labels = known(frame, name, metric).get("labels", pd.Series(dtype=float)).dropna()
+        rows = frame[frame["labels"] == labels.max()] if len(labels) else frame[frame["labels"].isna()] \
+            if "labels" in frame else frame
+        runs = known(rows, "base", metric) if len(known(frame, name, metric)) else rows.iloc[:0]
+        found[name] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else "—"
+    return pd.Series(found)
 
 
 def labels_behind(frame: pd.DataFrame, metric: str) -> pd.Series:
@@ -179,7 +195,7 @@ def size_table(frame: pd.DataFrame, column: str, metric: str, scale: float, unit
         printed, ours = getattr(paper, column), _size(frame, name, metric)
         if printed is not None:
             rows[name] = {
-                "configuration": paper.label, f"papers, {unit}": f"{printed:g}",
+                "configuration": paper.label_here, f"papers, {unit}": f"{printed:g}",
                 "papers, of the baseline": f"{papers.ratio_to_base(column, name):.2f}",
                 f"ours, {unit}": _number(scale * ours, absent=NOT_RUN), "ours, of the baseline": _number(ours / base)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")

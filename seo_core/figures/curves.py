@@ -72,7 +72,7 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
                           markerfacecolor=style.CARD if number else shown_as["color"])
         if len(axes.lines) == levels:
             style.not_run(axes, "no curve", height=0.3)
-        axes.set_title(papers.PAPER_TABLE[name].label if name in papers.PAPER_TABLE else name, fontsize=10)
+        axes.set_title(papers.PAPER_TABLE[name].label_here if name in papers.PAPER_TABLE else name, fontsize=10)
         axes.label_outer()
     plt.setp(grid[-1], xlabel="epoch")
     plt.setp(grid[:, 0], ylabel="accuracy, %")

@@ -14,11 +14,11 @@ from seo_core.figures import style
 
 
 @style.card
-def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
+def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points") -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
     contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
-    hollow point has one."""
+    hollow point has one. unit: of x."""
     if differences.empty:
         figure, axes = plt.subplots(figsize=(8.4, 1))
         style.not_run(axes)
@@ -41,7 +41,7 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = ()) -> Figure:
         axes.axvline(0, color=style.BLACK, linewidth=0.9)
         for goal in goals:
             axes.axvline(goal, color=style.BLACK, linewidth=0.9, linestyle=":")
-        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"points to {control}" if control else "points")
+        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"{unit} to {control}" if control else unit)
     for name, place in places.items():
         grid[0, -1].text(1.02, place, style.seeds_text(differences["seeds"][names == name]), va="center", fontsize=9,
                          transform=grid[0, -1].get_yaxis_transform())
