@@ -255,7 +255,7 @@ if table.empty:
 # holds the spread of examples only.
 #
 # So the answer depends on what one compares with, and on which labels one counts. Against supervised training on random labels the data module saves the 30% of the claim, by an interval that does not stand after {term}`Holm's correction <Holm correction>` for this long table. That it saves half of them is not shown:
-# the gains of the three seeds with 4 000 labels, printed below, lie far apart, and their t interval holds zero. And the 30% are of the *bought* labels. With those of the
+# the gains of the three seeds with 4 000 labels, printed below, lie far apart, and their t interval holds zero. And the 30% are of the *bought* labels. With those of the
 # development slice, which both sides looked at, they are 20%; with those of the source task the module has seen more labels than the baseline:
 
 # %%
@@ -265,6 +265,8 @@ for count in few.index.unique("labels"):
     gain = 100 * (few[count] - many).dropna()
     over = statistics.mean_interval(gain)
     print(f"{count} labels − base with 8000, by seed: {', '.join(f'{x:+.2f}' for x in gain)}; t interval over {over.n} seeds [{over.low:+.2f}, {over.high:+.2f}]")
+
+# %%
 counted = results.load(*folders)
 looked = [counted[(counted["configuration"] == arm) & (counted["labels"] == n)]["labels_used"].max()
           for arm, n in (("data-module", 5600), ("base", 8000))] if len(few) else []
@@ -276,7 +278,7 @@ if looked:
 
 # %% [markdown]
 # Against random labels *with the same source task* it does not save the 30%, a saving of half is not shown, and at equal labels the two are not told apart. Random labels after that task,
-# 30% fewer or half as many, are not told apart from the supervised 8 000 either: how much of the saving comes with the source task these runs do not say. What pseudo-labels and edits add to TAL on the very same labels, with the steps that
+# 30% fewer or half as many, are not told apart from the supervised 8 000 either: how much of the saving comes with the source task these runs do not say. What pseudo-labels and edits add to TAL on the very same labels, with the steps that
 # they bring, stands in the last lines. Nobody trained `base` for as many steps as the source task took, so what comes with the source task includes those steps.
 #
 # ### What the source task costs

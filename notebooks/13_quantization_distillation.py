@@ -259,10 +259,10 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 # - `sqd-pairs` − `kd-ptq` is the papers' claim for SQD. These runs do not support it: distilling first and rounding afterwards is not told apart from it on the
 #   matched set, is better on the mismatched one (this, too, falls after Holm), and is simpler.
 # - What is worth something at equal pairs is the teacher (`sqd-pairs` − `qat`: almost a point).
-# - `sqd` − `sqd-pairs`, more than a point, is no effect of one thing: `sqd` has hidden states first and more text, and saw 3.2 times the pairs (390 588 against 120 272).
+# - `sqd` − `sqd-pairs`, more than a point, is no effect of one thing: `sqd` has hidden states first and more text, and saw 3.2 times the pairs (390 588 against 120 272).
 #   How much is due to the longer training alone was not run.
 # - Nor is `sqd-taylor-65` − `sqd`, more than half a point (on the mismatched set the interval reaches zero, on the matched it falls after Holm). Four things differ: the start, which was thinned by importance and trained
-#   before; the shape, five layers for four; the words, 14 000 for 12 000; and the training, three epochs of the last stage for two stages.
+#   before; the shape, five layers for four; the words, 14 000 for 12 000; and the training, three epochs of the last stage for two stages.
 
 # %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]

@@ -160,7 +160,7 @@ Table(judged[["claim", "statement", "before", "note"]], folded="What is claimed;
 # %% [markdown]
 # The verdict on augmentation needs one more look. Its arm trains on half as many pairs again as its baseline, so it takes more steps.
 # `da-copies` takes as many, with unchanged copies in place of edits ([](03_augmentation)). If the copies gain as much, the gain is that of
-# the steps. The semi-supervised arm takes more steps too, and the copies come within 5 to 8% of them at 8 000 labels only; those with a source task, which is trained on before, have no such control
+# the steps. The semi-supervised arm takes more steps too, and the copies come within 5 to 8% of them at 8 000 labels only; those with a source task, which is trained on before, have no such control
 # ([](08_semi_supervised), [](05_transfer_learning)).
 
 # %%
@@ -175,7 +175,7 @@ for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
 
 # %% [markdown]
 # **Check.** All nine rows are there; a value of ours stands exactly where a record does; every perplexity
-# of the papers is above 3, which guessing has, and would need wrong answers that give the truth less than 5 in 10 000; and the
+# of the papers is above 3, which guessing has, and would need wrong answers that give the truth less than 5 in 10 000; and the
 # combined system is not first.
 
 # %%
