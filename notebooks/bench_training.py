@@ -125,7 +125,7 @@ Table(neighbours.shares(beside))
 # Sleeping has a price: a training that has the machine to itself is faster when it spins. In bf16 a step is short, and its threads wait more often than they
 # work. Beside others it is the other way round, and by more. No number of spins is best at both, so the setting is for a machine that does more than one
 # thing, as `make book` does with two chapters at once. Whoever has a machine to himself sets `GOMP_SPINCOUNT=1000` before Python starts, which gives back
-# about half of the price, or `OMP_WAIT_POLICY=active`, which gives back all of it.
+# most of the price and takes a tenth beside others, or `OMP_WAIT_POLICY=active`, which gives back all of it.
 #
 # ## Where the time goes
 #

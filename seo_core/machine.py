@@ -79,7 +79,7 @@ def share_cores() -> None:
 
     By default they spin, which gains a training alone 3% in fp32, and up to a fifth in bf16, where they wait more often
     than they work, and makes it several times slower as soon as another process wants a core: `bench neighbours`
-    measures both. Spinning briefly (GOMP_SPINCOUNT=1000) gives back half of what is lost alone, and loses as much
+    measures both. Spinning briefly (GOMP_SPINCOUNT=1000) gives back most of what is lost alone, and takes a tenth
     beside others; whoever has the machine to himself may set it. The library reads this when torch loads it, so after
     that it is too late and nothing is done. What the environment says already stays.
     """

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
-from scipy import stats
 
 from seo_core import files
 from seo_core.analysis import NOT_RUN
@@ -243,6 +242,8 @@ def _named_by_labels(frame: pd.DataFrame, contrast: Contrast) -> pd.DataFrame:
 def _rank_correlation(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...]) -> Measurement | None:
     """Spearman's ρ of two metrics over the contestants of one benchmark, with Fieller's interval for ln of (1 + ρ) over
     (1 − ρ) (Biometrika 44, 1957); n is the contestants. None with fewer than ten."""
+    from scipy import stats
+
     metrics = [contrast.metric, contrast.terms[0][0]]
     if not {*metrics, "experiment"} <= set(frame):
         return None

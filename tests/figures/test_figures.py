@@ -134,7 +134,7 @@ def test_figure_2_shows_all_nine_and_says_what_has_no_curve():
     curves = results.load_series("_build/results")
     figure = figures.accuracy_curves({"this run": curves})
     shown = [t.get_text() for t in texts(figure)]
-    assert [row.label in shown for row in papers.PAPER_TABLE.values()] == [True] * 9
+    assert [row.label_here in shown for row in papers.PAPER_TABLE.values()] == [True] * 9
     assert shown.count("no curve") == 8
     lines = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     assert any(np.allclose(y, [60.0]) for y in lines)
