@@ -83,7 +83,7 @@ def test_the_interval_is_symmetric_and_wider_with_more_spread(rng, seeds, shared
 def test_one_seed_has_the_interval_of_its_examples_and_more_are_never_narrower(rng, seeds):
     a, b = rng.random((2, seeds, 80)) < 0.7
     d = a[0] - b[0].astype(float)
-    half = 1.959964 * d.std(ddof=1) / np.sqrt(80)
+    half = stats.norm.ppf(0.975) * d.std(ddof=1) / np.sqrt(80)
     assert statistics.paired_difference(a[0], b[0])[:3] == pytest.approx((d.mean(), d.mean() - half, d.mean() + half))
     found, mean = statistics.paired_difference(a, b), (a - b.astype(float)).mean(axis=0)
     assert found.high - found.low >= 2 * 1.95996 * mean.std(ddof=1) / np.sqrt(80)
