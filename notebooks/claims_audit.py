@@ -154,7 +154,7 @@ Table(cells[["cell", "statement", "claimed", "n", "verdict", "note"]], folded="A
 # steps than the baseline. For augmentation there is a control with as many, unchanged copies; for semi-supervised learning the same copies come near;
 # for transfer there is none, so it is *confounded*. `h-imbalance` is judged against random labels after the same source task: they have nearly all of
 # the gain ([](04_adaptive_augmentation)). `h-data` is judged for the data module, since the combined system has no record: it keeps the
-# supervised baseline's accuracy with 30% fewer bought labels, and against as many random labels after the same source task nothing is settled
+# supervised baseline's accuracy with 30% fewer bought labels, and falls a little behind as many random labels after the same source task, which decides
 # ([](07_transfer_active_learning)).
 
 # %% [markdown]
