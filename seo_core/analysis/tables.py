@@ -161,11 +161,12 @@ def equal_baseline(frame: pd.DataFrame, metric: str, *, scale: float = 100.0, di
     baseline has no record with as many, or the configuration none at all."""
     found = {}
     for name in papers.PAPER_TABLE:
-        labels = known(frame, name, metric).get("labels", pd.Series(dtype=float)).dropna()
-        rows = frame[frame["labels"] == labels.max()] if len(labels) else frame[frame["labels"].isna()] \
-            if "labels" in frame else frame
-        runs = known(rows, "base", metric) if len(known(frame, name, metric)) else rows.iloc[:0]
-        found[name] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else "—"
+        measured, rows = known(frame, name, metric), frame
+        if "labels" in frame:
+            labels = measured["labels"].max()
+            rows = frame[frame["labels"].isna() if math.isnan(labels) else frame["labels"] == labels]
+        runs = known(rows, "base", metric)
+        found[name] = mean_text(scale * runs[metric].astype(float), digits) if len(measured) and len(runs) else "—"
     return pd.Series(found)
 
 

@@ -385,5 +385,5 @@ def _entry(judged: Judged) -> dict:
 
 
 def _round(value: float | None) -> float | None:
-    """Four digits after the point: what a bootstrap repeats on another machine; None for none."""
+    """Four digits after the point: what the arithmetic of another machine repeats; None for none."""
     return None if value is None or math.isnan(value) else round(float(value), 4)

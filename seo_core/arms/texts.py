@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import augmentation
-from seo_core.data import Encoded, load_texts
+from seo_core.data import NLI_TEXTS, Encoded, load_texts
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
 from seo_core.lab import Lab, LabError
@@ -37,7 +37,8 @@ def domain_texts(lab: Lab) -> pd.DataFrame:
     if not lab.settings.unlabelled:
         raise LabError(f"{lab.current.name if lab.current else 'this'} reads texts without labels: say which with "
                        "--unlabelled PATH, or -p unlabelled=PATH in a chapter")
-    return _apart(lab, load_texts(lab.settings.unlabelled, text=lab.task.texts))
+    frame = load_texts(lab.settings.unlabelled, text=lab.settings.text or NLI_TEXTS)  # named as the data's own are
+    return _apart(lab, frame.set_axis(list(lab.task.texts), axis=1))
 
 
 def _apart(lab: Lab, frame: pd.DataFrame) -> pd.DataFrame:

@@ -151,7 +151,7 @@ def pair_scales(w):
     s = max(|w_i|, |w_2i + w_2i+1|) / 127 their integers sum to 128 at most, rounding counted: 255 · 128 = 32 640."""
     even = w[:, : w.shape[1] // 2 * 2].reshape(len(w), -1, 2)
     sums, single = _absmax(even.sum(-1)) if even.shape[1] else 0 * _absmax(w), _absmax(w)
-    return _positive((sums + single + abs(sums - single)) / 2 / WEIGHT_MAX[8])
+    return _positive((sums + single + abs(sums - single)) / 2 / WEIGHT_MAX[8])  # (a + b + |a − b|) / 2: the larger
 
 
 def overflows(q) -> bool:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from own_sets import written
 
 from seo_core import load_settings
 from seo_core.arms import known, open_lab
@@ -52,3 +53,16 @@ def test_further_texts_come_without_those_that_are_measured_or_decided_on(tmp_pa
                       for knobs in ({"depth": 1}, {"depth": 1, "domain_text": True}))
     assert "unlabelled" not in plain and reading["unlabelled"] == "path/to/texts.csv"
     assert lab._bound(known("base"), None)._place() == held._bound(known("base"), None)._place()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "texts"])
+def test_further_texts_have_the_names_of_the_data_that_they_belong_to(kind, tmp_path):
+    place = str(tmp_path / "results")
+    settings = load_settings("quick", layers=1, train_rows=64, evaluation_rows=16, **written(kind, tmp_path),
+                             results_dir=place)
+    names = settings.text or ("premise", "hypothesis")
+    pd.DataFrame({name: ["Nothing of the kind."] for name in names}).to_csv(tmp_path / "more.csv", index=False)
+    lab = open_lab("12_distillation", replace(settings, unlabelled=str(tmp_path / "more.csv")), say=lambda text: None)
+    frame = domain_texts(lab)
+    assert tuple(frame.columns) == lab.task.texts
+    assert frame.to_numpy().tolist() == [["Nothing of the kind."] * len(names)]
