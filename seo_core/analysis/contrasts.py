@@ -20,6 +20,7 @@ EVIDENCE = ("paper", "gpu", "cpu")  # profiles whose records count; `quick` show
 METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "f1_macro": "macro F1",
            "robust_accuracy": "perturbed"}
 OFFICIAL = ("accuracy_matched", "accuracy_mismatched")
+DEVELOPMENT = "accuracy_development"  # what arms are screened by: the acceptance half of the development slice
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
@@ -211,9 +212,11 @@ def _where(rows: pd.DataFrame) -> str:
 
 
 def correctness(path: str, metrics: Sequence[str]) -> np.ndarray | None:
-    """Which examples a record got right, (n,), the official sets of these metrics end to end; None if not kept."""
+    """Which examples a record got right, (n,), the sets of these metrics end to end; None if not kept. Accuracy on
+    development rows is that on the acceptance half, whose predictions older records did not keep."""
     kept = results.predictions(path)
-    names = [f"validation{metric.removeprefix('accuracy')}_correct" for metric in metrics]
+    names = ["acceptance_correct" if metric == DEVELOPMENT else f"validation{metric.removeprefix('accuracy')}_correct"
+             for metric in metrics]
     return np.concatenate([kept[name] for name in names]) if all(name in kept for name in names) else None
 
 
@@ -221,7 +224,7 @@ def _right(run: pd.Series, metric: str):
     """Which examples a run got right, (n,); None where it did not keep that, and for metrics that are no such mean."""
     if "correct" in run:
         return run["correct"]
-    return correctness(run["path"], [metric]) if metric in OFFICIAL else None
+    return correctness(run["path"], [metric]) if metric in (*OFFICIAL, DEVELOPMENT) else None
 
 
 def _by_round(rows: pd.DataFrame, units, names: list[str]) -> statistics.Interval | None:

@@ -350,8 +350,8 @@ class Lab:
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
-            logits=self.current.logits, predictions={**{split: logits[split] for split in self.official}, **bought},
-            labels={split: self.encoded(split).labels for split in self.official},
+            logits=self.current.logits, predictions={**logits, **bought},
+            labels={split: self.encoded(split).labels for split in logits},
             labels_used=None if self.labels is None else self.labels and self.labels + development)
         self._discard_checkpoints()
 

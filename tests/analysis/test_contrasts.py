@@ -46,3 +46,13 @@ def test_an_interval_says_one_of_four_words():
     words = ("above", "below", "neither", "unknown")
     cases = {(0.1, 1.0): "above", (-1.0, -0.1): "below", (-1.0, 1.0): "neither", (np.nan, np.nan): "unknown"}
     assert {case: statistics.side(*case, *words) for case in cases} == cases
+
+
+def test_screening_is_paired_on_the_kept_development_rows(monkeypatch):
+    right = {name: np.random.default_rng(seed).random(200) < 0.6 for seed, name in enumerate(("base", "ssl"))}
+    monkeypatch.setattr(contrasts.results, "predictions", lambda path: {"acceptance_correct": right[path]})
+    frame = pd.DataFrame([(name, 0, name, each.mean()) for name, each in right.items()],
+                         columns=["configuration", "seed", "path", "accuracy_development"])
+    row = contrasts.differences(frame, {"ssl": "base"}, ["accuracy_development"], labels=None).iloc[0]
+    expected = statistics.paired_difference(right["ssl"][None], right["base"][None])
+    assert row[["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])

@@ -86,6 +86,7 @@ def test_a_record_holds_the_ledger_the_budget_and_the_predictions(lab, run):
     kept = results.predictions(run.path)
     accuracy = kept["validation_matched_correct"].mean()
     assert record["metrics"]["accuracy_matched"] == pytest.approx(accuracy)
+    assert record["metrics"]["accuracy_development"] == pytest.approx(kept["acceptance_correct"].mean())
 
 
 def test_kept_weights_are_the_trained_ones(lab, run):
