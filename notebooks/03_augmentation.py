@@ -165,8 +165,8 @@ Table(changes(labelled, edited[~kept]).head(4))
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["da-static"], labels=[labels]) if profile == "quick" else {}
 runs = [base, *lab.run(**quick)]
-names = ["labels", "added", "accuracy_matched", "accuracy_mismatched", "robust_accuracy"]
-rows = [{"configuration": run.record["configuration"], **{n: run.metrics.get(n) for n in names}} for run in runs]
+names = ["labels", "added", "robust_accuracy"]
+rows = [{"configuration": run.record["configuration"], **run.accuracies, **{n: run.metrics.get(n) for n in names}} for run in runs]
 Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]

@@ -76,8 +76,9 @@ print(f"pool of {len(lab.pool)} pairs; source task: {settings.source.rstrip('/')
 quick = dict(arms=["supervised", "source", "tl"], labels=[64]) if profile == "quick" else {}
 runs = lab.run(**quick)
 bought = next(run.metrics["source_labels"] for run in runs if run.record["configuration"] == "source")
-rows = [(run.record["configuration"], run.metrics["labels"], run.metrics["accuracy_matched"]) for run in runs]
-table = pd.DataFrame(rows, columns=["configuration", "labels", "accuracy, matched"]).round(3)
+rows = [{"configuration": run.record["configuration"], "labels": run.metrics["labels"],
+         **{f"accuracy, {which}": accuracy for which, accuracy in run.accuracies.items()}} for run in runs]
+table = pd.DataFrame(rows).round(3)
 table["source labels"] = bought * table["configuration"].isin(["source", "tl", "tl-decay"])
 Table(table)
 

@@ -114,7 +114,7 @@ print("without the pull λ = 0 is the cross-entropy; the term is an entropy and 
 labels = lab.budgets[1]
 without, with_term = lab.arm("hybrid", labels), lab.arm("tal", labels)
 for name, run in (("λ = 0", without), ("with the term", with_term)):
-    print(f"{name:14s} {labels} labels, matched {100 * run.metrics['accuracy_matched']:.1f}%")
+    print(f"{name:14s} {labels} labels,", ", ".join(f"{which} {100 * a:.1f}%" for which, a in run.accuracies.items()))
 
 # %%
 assert (without.rows == with_term.rows).all() and len(set(without.rows)) == labels

@@ -156,8 +156,8 @@ print("no label of an unlabelled pair is read")
 # %% tags=["nbval-ignore-output"]
 quick = dict(arms=["ssl"], labels=[labels]) if profile == "quick" else {}
 runs = [teacher, *lab.run(**quick)]
-names = ["labels", "accuracy_matched", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
-rows = [{"configuration": r.record["configuration"], **{n: r.metrics.get(n) for n in names}} for r in runs]
+names = ["labels", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
+rows = [{"configuration": r.record["configuration"], **r.accuracies, **{n: r.metrics.get(n) for n in names}} for r in runs]
 Table(pd.DataFrame(rows).round(3))
 
 # %% [markdown]

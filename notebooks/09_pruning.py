@@ -178,11 +178,10 @@ Table(table.round(2).reset_index(names="network"))
 arms = list(pruning.PRUNING.arms)
 names = ["prune", "taylor-40"] if profile == "quick" else arms
 runs = {name: lab.arm(name) for name in ["base", *names]}
-rows = [(name, 100 * run.metrics["accuracy_matched"], 100 * run.metrics.get("accuracy_mismatched", np.nan),
-         100 * run.metrics.get("sparsity", 0), 100 * run.metrics.get("removed", 0),
-         run.metrics.get("size_bytes", sizes["before"]) / 1e6) for name, run in runs.items()]
-Table(pd.DataFrame(rows, columns=["arm", "matched, %", "mismatched, %", "zeros, %", "encoder removed, %",
-                                          "file, MB"]).round(2))
+rows = [{"arm": name, **{f"{which}, %": 100 * accuracy for which, accuracy in run.accuracies.items()},
+         "zeros, %": 100 * run.metrics.get("sparsity", 0), "encoder removed, %": 100 * run.metrics.get("removed", 0),
+         "file, MB": run.metrics.get("size_bytes", sizes["before"]) / 1e6} for name, run in runs.items()]
+Table(pd.DataFrame(rows).round(2))
 
 # %% [markdown]
 # ## What the papers report

@@ -267,9 +267,11 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 # %% tags=["nbval-ignore-output"]
 names = ["quant", "static"] if profile == "quick" else list(quantization.QUANTIZATION.arms)
 runs = {name: lab.arm(name) for name in names}
-rows = [(name, run.metrics["size_bytes"] / 1e6, 100 * run.metrics["accuracy_matched"], 100 * run.metrics.get("accuracy_mismatched", np.nan),
-         100 * run.metrics.get("agreement", 1.0)) for name, run in {"base, PyTorch": lab.arm("base"), **runs}.items()]
-Table(pd.DataFrame(rows, columns=["arm", "file, MB", "matched, %", "mismatched, %", "same class as base, %"]).round(2))
+rows = [{"arm": name, "file, MB": run.metrics["size_bytes"] / 1e6,
+         **{f"{which}, %": 100 * accuracy for which, accuracy in run.accuracies.items()},
+         "same class as base, %": 100 * run.metrics.get("agreement", 1.0)}
+        for name, run in {"base, PyTorch": lab.arm("base"), **runs}.items()]
+Table(pd.DataFrame(rows).round(2))
 
 # %% [markdown]
 # ## What the papers report

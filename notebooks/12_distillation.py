@@ -153,9 +153,10 @@ print("closer to the teacher, without labels")
 # %% tags=["nbval-ignore-output"]
 names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DISTILLATION.arms)
 runs = {name: lab.arm(name) for name in ["base", *names]}
-rows = [(name, run.record["model"]["parameters"] / 1e6, 100 * run.metrics["accuracy_matched"],
-         100 * run.metrics.get("accuracy_mismatched", np.nan), run.metrics["train_examples"]) for name, run in runs.items()]
-Table(pd.DataFrame(rows, columns=["arm", "weights, M", "matched, %", "mismatched, %", "pairs seen"]).round(2))
+rows = [{"arm": name, "weights, M": run.record["model"]["parameters"] / 1e6,
+         **{f"{which}, %": 100 * accuracy for which, accuracy in run.accuracies.items()},
+         "pairs seen": run.metrics["train_examples"]} for name, run in runs.items()]
+Table(pd.DataFrame(rows).round(2))
 
 # %% [markdown]
 # ## What the papers report

@@ -186,8 +186,8 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # %% tags=["nbval-ignore-output"]
 names = ["sqd-pairs"] if profile == "quick" else list(distillation.JOINT.arms)
 runs = {name: lab.arm(name) for name in names}
-names = ["size_bytes", "agreement", "accuracy_matched", "accuracy_mismatched", "train_examples"]
-rows = [{"arm": name, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
+names = ["size_bytes", "agreement", "train_examples"]
+rows = [{"arm": name, **run.accuracies, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
 Table(pd.DataFrame(rows).round(4))
 
 # %%

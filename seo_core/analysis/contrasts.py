@@ -19,7 +19,7 @@ from seo_core.analysis import statistics
 EVIDENCE = ("paper", "gpu", "cpu")  # profiles whose records count; `quick` shows that the code runs
 METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "f1_macro": "macro F1",
            "robust_accuracy": "perturbed"}
-OFFICIAL = ("accuracy_matched", "accuracy_mismatched")
+OFFICIAL = results.SCORES
 DEVELOPMENT = "accuracy_development"  # what arms are screened by: the acceptance half of the development slice
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")

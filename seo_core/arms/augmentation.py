@@ -22,14 +22,17 @@ ADDED = 0.5  # added rows per label: every arm adds the same number, and sees as
 
 
 def robust(lab: Lab, made: Made) -> Made:
-    """Its accuracy on 2 000 pairs of the matched set with typing errors, and with synonyms put in, measured too."""
+    """Its accuracy on 2 000 pairs of the matched set with typing errors, and with synonyms put in, measured too; of the
+    acceptance half, and named so, where the run is not scored on the official sets."""
     return replace(made, metrics={**made.metrics, **robustness(lab, made.model)})
 
 
 def robustness(lab: Lab, model) -> dict[str, float]:
     """Accuracy of a network on perturbed pairs of the matched set, by perturbation."""
-    frame = lab.task["validation_matched"].head(2000)
-    return robust_accuracy(model, frame, lab.tokenizer, texts=lab.task.texts, max_length=lab.settings.max_length)
+    split, end = lab.scored[0], "" if lab.scored[0] in lab.official else "_development"
+    found = robust_accuracy(model, lab.task[split].head(2000), lab.tokenizer, texts=lab.task.texts,
+                            max_length=lab.settings.max_length)
+    return {name + end: value for name, value in found.items()}
 
 
 def copies(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = ()) -> Added:

@@ -6,12 +6,12 @@
 CPUs without VNNI keep the sum of two products of bytes in 16 bits, where it may not fit (see `quantization.scheme`).
 Three ways out are compared on the baseline's static int8: weights of 7 bits and scales that look at pairs of weights,
 which are in the file, and ONNX Runtime's exact product (`session.x64quantprecision`), which whoever opens the session
-has to ask for. Beside them the library's
-own int8 file, with its default and with `reduce_range`. All are opened in a plain session, as who was handed the file
-would; the contestants take turns on the same batches. accuracy: on both official sets; difference: to `8 bits` in
-points, paired, with its 95% interval. agreement: share of pairs with the class that the same file's exact product has
-on this CPU; agreement_emulated: the same where the plain session runs under `--emulator`, a command that is put before
-Python's and runs it on a CPU with AVX2 only (nothing is timed there).
+has to ask for. Beside them the library's own int8 file, with its default and with `reduce_range`. All are opened in a
+plain session, as who was handed the file would; the contestants take turns on the same batches. accuracy: on both
+official sets, or the acceptance half where these are sealed; difference: to `8 bits` in points, paired, with its 95%
+interval. agreement: share of pairs with the class that the same file's exact product has on this CPU;
+agreement_emulated: the same where the plain session runs under `--emulator`, a command that is put before Python's and
+runs it on a CPU with AVX2 only (nothing is timed there).
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ def judged(opened: dict[str, OnnxRunner], lab, plan: dict, paths: dict[str, Path
     def read(run, split: str):
         return (lab.reading_with(run.tokenizer) if run.tokenizer else lab).encoded(split)
 
-    labels = np.concatenate([lab.encoded(split).labels for split in lab.official])
-    classes = {name: np.concatenate([run.logits(read(run, split)).argmax(1) for split in lab.official])
+    labels = np.concatenate([lab.encoded(split).labels for split in lab.scored])
+    classes = {name: np.concatenate([run.logits(read(run, split)).argmax(1) for split in lab.scored])
                for name, run in opened.items()}
     found = {}
     for name, mine in classes.items():
@@ -148,7 +148,7 @@ def judged(opened: dict[str, OnnxRunner], lab, plan: dict, paths: dict[str, Path
             values |= {f"difference{end}": 100 * x for end, x in (("", gap.difference), ("_low", gap.low),
                                                                   ("_high", gap.high))}
         if plan["emulator"] and name in paths:
-            encoded = read(opened[name], lab.official[0])
+            encoded = read(opened[name], lab.scored[0])
             batches = [encoded.arrays(np.arange(start, min(start + 8, len(encoded), plan["emulated_rows"])))
                        for start in range(0, min(len(encoded), plan["emulated_rows"]), 8)]
             here = np.concatenate([opened[name + EXACT].run(batch) for batch in batches])

@@ -95,7 +95,7 @@ def ground(settings: RunSettings, report: Report) -> Lab:
     if len(present) < 2:
         raise DataError(f"{lab.task.name}: all rows to train on have the label {lab.task.labels[int(present[0])]!r}, "
                         "and a classifier needs two classes: check the label column")
-    decided, held = rows["reward"] + rows["acceptance"], sum(rows[split] for split in lab.official)
+    decided, held = rows["reward"] + rows["acceptance"], sum(rows[split] for split in lab.scored)
     carved = lab.task.report["reason"].str.startswith(CARVED).any()
     held = f"{held} held out{' (a tenth of all: there is no validation set)' * bool(carved)}"
     report(f"{lab.task.name}: {rows['train']} rows to train on, {decided} to decide by, {held}; "

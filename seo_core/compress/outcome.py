@@ -75,8 +75,8 @@ class Compressed:
 
     @property
     def held(self) -> str:
-        """The split that nothing was chosen by."""
-        return self.lab.official[0]
+        """The split that nothing was chosen by; of data whose official sets are sealed, the acceptance half."""
+        return self.lab.scored[0]
 
     def right(self, run: Run) -> np.ndarray:
         """(n,) which held-out rows a run got right."""

@@ -243,7 +243,7 @@ class Planner:
     def stages(self, shape: Shape, edits: float, epochs: int, rows: int | None = None) -> tuple[Stage, ...]:
         """The runs of a shape, in order. rows: as if there were so many to train on."""
         lab, n = self.lab, rows or len(self.lab.pool)
-        held, decided, kept = (sum(len(lab.task[split]) for split in lab.official), len(lab.task["acceptance"]),
+        held, decided, kept = (sum(len(lab.task[split]) for split in lab.scored), len(lab.task["acceptance"]),
                                kept_share(self.config, shape.share))
         long = epochs_of(self.settings, n)
         found = [Stage("baseline", known("base"), n, long, n * long + FORWARD * (held + (1 + 4 * long) * decided))]
@@ -325,7 +325,7 @@ def timed(lab: Lab, paths: dict[str, Path]):
     short = {"batches": 8, "rounds": 2, "pause": 0.0} if lab.quick else {}
     config = replace(TIMED, threads=default_threads(), **short)
     contestants = {name: file_contestant(path, threads=config.threads) for name, path in paths.items()}
-    encoded, frame = lab.encoded(lab.official[0]), lab.task[lab.official[0]]
+    encoded, frame = lab.encoded(lab.scored[0]), lab.task[lab.scored[0]]
     rows = chosen_rows(encoded, config)
     own = own_batches(contestants, frame, rows, lab.task.texts, lab.settings.max_length)
     turns = measure(contestants, batches(encoded, config, rows), config, own=own)

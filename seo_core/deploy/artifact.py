@@ -120,7 +120,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     # where both stand, the older place has the one that the compressed networks were made from
     base = _beside(record, run, "09_pruning", "base") or _beside(record, run, "02_baseline", "base")
     timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
-    if base:
+    if base and "accuracy_matched" in base["metrics"]:
         shown["accuracy_baseline"] = base["metrics"]["accuracy_matched"]
     if timed:
         shown |= {k: timed["metrics"][k] for k in ("latency_ms_p50", "latency_ms_p95", "batch_size", "threads")}

@@ -3,12 +3,13 @@
     lab = open_lab("06_active_learning", settings)
     runs = lab.run(["random", "hybrid"], labels=[2000])      # makes what has no record yet
     run = lab.arm("sqd-taylor-65")                           # one run, and everything that it needs
-    run.metrics["accuracy_matched"], run.rows, run.model()
+    run.accuracies, run.rows, run.model()
 
 What the arms share is here, so that they differ in nothing but what they are compared for: the task, the tokenizer, the
 pool (the training pairs left after the development slice), the labelled pairs of a seed (nested), the start, the loop
 (`training.fit`), and the evaluation. What is chosen on the way looks at the development slice only: its reward half for
-scores and learning signals, its acceptance half for thresholds. The official sets are read when a record is written.
+scores and learning signals, its acceptance half for thresholds. The official sets are read when a record is written, by
+arms that book/final.yml names where it seals them.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from seo_core.data.encoding import concatenate
 from seo_core.evaluation import classification_metrics, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
-from seo_core.lab.run import Added, LabError, Made, Run
+from seo_core.lab.run import Added, LabError, Made, Run, set_name
 from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_settings
+from seo_core.results.store import as_recorded
 from seo_core.settings import RunSettings, display_source
 from seo_core.transfer import from_scratch
 
@@ -38,7 +40,6 @@ QUICK_BATCH = 8  # under `quick`: in batches of 16 a few hundred pairs are too f
 QUICK_RATE = 2.0  # × the profile's learning rate, for the same reason
 QUICK_ROWS = 1024  # training pairs of the headline under `quick`: enough for the baseline to be well above chance
 CURVE_FROM = 8000  # runs with so many labels also keep a development curve; below, one value at the end
-OFFICIAL = ("validation_matched", "validation_mismatched")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,18 @@ class Lab:
     @property
     def official(self) -> tuple[str, ...]:
         """The sets that are read once, at the end: those of OFFICIAL that the task has, the first one always."""
-        return tuple(split for split in OFFICIAL if split in self.task.splits)
+        return tuple(split for split in results.OFFICIAL if split in self.task.splits)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The splits that the run at hand is scored on: the official sets, but of data whose official sets are sealed
+        the acceptance half, unless book/final.yml names the run."""
+        final = self._once("final list", results.final_list)
+        if not final.seals(self.task.fingerprint) or self.current is not None and final.allows(
+                self.current.recorded_as, as_recorded(self.run_settings, self.parameters()),
+                self.settings.seed):
+            return self.official
+        return ("acceptance",)
 
     @property
     def sealed(self) -> Encoded:
@@ -335,10 +347,11 @@ class Lab:
         return rows
 
     def _record(self, made: Made, path: Path, command: str, started: float) -> None:
-        """Measures a network on both official sets and the acceptance half, keeps its weights, writes its record."""
+        """Measures a network on the sets it is scored on and the acceptance half, keeps its weights, writes its
+        record."""
         logits_of = made.predict or (lambda encoded: predict(made.model, encoded, precision="auto"))
         reader = self if made.tokenizer is None else self.reading_with(made.tokenizer)
-        logits = {split: logits_of(reader.encoded(split)) for split in (*self.official, "acceptance")}
+        logits = {split: logits_of(reader.encoded(split)) for split in dict.fromkeys((*self.scored, "acceptance"))}
         metrics = {**made.metrics, **self._scores(logits)}
         if self.current.keep:  # first, so that a record never stands without them
             metrics.update(self._keep(made, path.parent / ".weights" / path.stem))
@@ -378,13 +391,15 @@ class Lab:
         return {"size_bytes": (weights / "model.safetensors").stat().st_size}
 
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of both official sets, and the accuracy on the acceptance half."""
+        """Metrics of the sets that are scored, and the accuracy on the acceptance half. Without suffix some of the
+        first official set; a run that is not scored there has none of these."""
         scores = {split: classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
                   for split, values in logits.items()}
-        headline = {name: scores[self.official[0]][name] for name in ("f1_macro", "cross_entropy", "perplexity", "ece")}
-        return {**headline, "accuracy_development": scores["acceptance"]["accuracy"],
-                **{name + split.removeprefix("validation"): value
-                   for split in self.official for name, value in scores[split].items()}}
+        scored = self.scored
+        headline = ("f1_macro", "cross_entropy", "perplexity", "ece") if scored[0] in self.official else ()
+        return {**{name: scores[scored[0]][name] for name in headline},
+                "accuracy_development": scores["acceptance"]["accuracy"],
+                **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,
@@ -428,7 +443,7 @@ def arm_command(arm: Arm, labels: int | None, knobs: Mapping | None, name: str |
 
 def line(run: Run) -> str:
     """One run in a line: its arm, labels, accuracy, and of a compressed network its bytes."""
-    metrics = run.metrics
+    metrics, (name, accuracy) = run.metrics, next(iter(run.accuracies.items()))
     labels = f"{metrics['labels']:6d} labels" if metrics.get("labels") else ""
     size = f"  {metrics['size_bytes'] / 1e6:.2f} MB" if "size_bytes" in metrics else ""
-    return f"{run.record['configuration']:20s} {labels}  matched {100 * metrics['accuracy_matched']:.2f}%{size}"
+    return f"{run.record['configuration']:20s} {labels}  {name} {100 * accuracy:.2f}%{size}"

@@ -22,6 +22,11 @@ class LabError(ValueError):
     """A run that cannot be made as asked; the message says what to change."""
 
 
+def set_name(split: str) -> str:
+    """A split as metrics name it: matched, mismatched, development."""
+    return "development" if split == "acceptance" else split.removeprefix("validation_")
+
+
 @dataclass(frozen=True)
 class Run:
     """One finished run: its record, and its weights where they were kept."""
@@ -35,6 +40,17 @@ class Run:
     def metrics(self) -> dict:
         """The record's flat metrics."""
         return self.record["metrics"]
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The splits that it was scored on: the official sets, or the acceptance half where those are sealed."""
+        return tuple(split for split in results.OFFICIAL
+                     if split.replace("validation", "accuracy") in self.metrics) or ("acceptance",)
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Accuracy by set: matched and mismatched, or development where the official sets are sealed."""
+        return {name: self.metrics[f"accuracy_{name}"] for name in map(set_name, self.scored)}
 
     @property
     def rows(self) -> np.ndarray:

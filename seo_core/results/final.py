@@ -17,10 +17,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from seo_core.checks import suggest, whole_number
+from seo_core.checks import SettingsError, suggest, whole_number
 from seo_core.results.schema import ResultsError
 from seo_core.settings import book_root
 
+OFFICIAL = ("validation_matched", "validation_mismatched")  # the sets that may be sealed
 SCORES = ("accuracy_matched", "accuracy_mismatched")
 
 
@@ -72,11 +73,15 @@ class FinalList:
 
 
 def final_list(path: str | Path | None = None) -> FinalList:
-    """The list at a path, by default book/final.yml of the book. Raises ResultsError for the first thing wrong in it:
-    an unknown or missing key, a value of another kind, an arm and recipe that stand there twice."""
+    """The list at a path, by default book/final.yml of the book; without a book nothing is sealed. Raises ResultsError
+    for the first thing wrong in it: an unknown or missing key, a value of another kind, an arm and recipe that stand
+    there twice."""
     import yaml
 
-    path = Path(path) if path else book_root() / "book" / "final.yml"
+    try:
+        path = Path(path) if path else book_root() / "book" / "final.yml"
+    except SettingsError:
+        return FinalList(date.max, [], ())
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

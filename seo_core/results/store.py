@@ -66,7 +66,8 @@ def hash8(parameters: dict, data_fingerprint: str, model_fingerprint: str = "") 
     return digest([_seedless(_plain(parameters)), data_fingerprint, model_fingerprint], length=8)
 
 
-def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
+def as_recorded(settings: RunSettings, parameters: dict | None) -> dict:
+    """The parameters of a record: the settings' and the experiment's own, as JSON holds them."""
     chosen = settings.asdict()
     chosen.pop("results_dir")  # where the record lies is no property of the run
     chosen.pop("unlabelled", None)  # an arm that reads these texts says so itself
@@ -78,7 +79,7 @@ def _parameters(settings: RunSettings, parameters: dict | None) -> dict:
 def record_path(experiment: str, configuration: str, *, settings: RunSettings, data, model_fingerprint: str,
                 parameters: dict | None = None) -> Path:
     """Where `write` puts the record of these parameters; a run whose record is there need not be repeated."""
-    code = hash8(_parameters(settings, parameters), data.fingerprint, model_fingerprint)
+    code = hash8(as_recorded(settings, parameters), data.fingerprint, model_fingerprint)
     folder = resolve_path(settings.results_dir) / settings.profile / experiment
     return folder / f"{configuration}-{code}-seed{settings.seed}.json"
 
@@ -98,7 +99,7 @@ def find(experiment: str, configuration: str, *, settings: RunSettings, data, mo
                         parameters=parameters)
     if exact.is_file():
         return exact
-    wanted, defaults = _parameters(settings, parameters), _defaults(settings, parameters)
+    wanted, defaults = as_recorded(settings, parameters), _defaults(settings, parameters)
     fitting = []
     for path in exact.parent.glob(f"{configuration}-{'[0-9a-f]' * 8}-seed{settings.seed}.json"):
         record = _read(path)
@@ -153,7 +154,7 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
         "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
                  "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
-        "metrics": _measured(metrics), "series": _plain(series or {}), "parameters": _parameters(settings, parameters),
+        "metrics": _measured(metrics), "series": _plain(series or {}), "parameters": as_recorded(settings, parameters),
         "provenance": provenance(experiment, settings, started, again)}
     if contestants is not None:
         record["contestants"] = {str(name): _measured(values) for name, values in contestants.items()}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from seo_core.data.encoding import concatenate
 from seo_core.lab import ground, source
 from seo_core.lab.arm import ARMS, BUDGETS, Arm, Chapter
 from seo_core.lab.run import Added, LabError, Made
+from seo_core.results.final import Entry, FinalList
 from seo_core.settings import load_settings
 
 pytestmark = pytest.mark.trains
@@ -87,6 +89,37 @@ def test_a_record_holds_the_ledger_the_budget_and_the_predictions(lab, run):
     accuracy = kept["validation_matched_correct"].mean()
     assert record["metrics"]["accuracy_matched"] == pytest.approx(accuracy)
     assert record["metrics"]["accuracy_development"] == pytest.approx(kept["acceptance_correct"].mean())
+
+
+@pytest.fixture
+def seal(lab, monkeypatch, tmp_path):
+    """A lab of its own whose data is sealed, but for the arms that are given."""
+
+    def make(*entries):
+        listed = FinalList(date(2026, 1, 1), [lab.task.fingerprint], entries)
+        monkeypatch.setattr(results, "final_list", lambda: listed)
+        settings = replace(lab.settings, results_dir=str(tmp_path))
+        return replace(lab, settings=settings, asked=settings, shared={})
+
+    return make
+
+
+def test_an_arm_is_not_scored_on_sealed_sets(seal, trains):
+    run = seal().arm("supervised", 32)
+    assert run.scored == ("acceptance",) and list(run.accuracies) == ["development"]
+    assert run.accuracies["development"] == run.metrics["accuracy_development"]
+    assert not any("matched" in name for name in (*run.metrics, *results.predictions(run.path)))
+    assert "perplexity_development" in run.metrics and "perplexity" not in run.metrics
+    assert "development" in ground.line(run)
+
+
+def test_a_listed_arm_is_scored_on_sealed_sets_with_its_recipe_and_seed_only(seal, trains, lab):
+    entry = Entry(ARMS["supervised"].recorded_as, {"labels": 32, "start": "pretrained"}, [0], date(2026, 1, 1), "a trial")
+    run = seal(entry).arm("supervised", 32)
+    assert run.scored == lab.official and run.accuracies.keys() == {"matched", "mismatched"}
+    for other in (replace(entry, recipe={"labels": 33}), replace(entry, seeds=[1]), replace(entry, arm="tl")):
+        bound = seal(other)._bound(ARMS["supervised"], 32)
+        assert bound.scored == ("acceptance",)
 
 
 def test_kept_weights_are_the_trained_ones(lab, run):
