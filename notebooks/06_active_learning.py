@@ -282,7 +282,8 @@ print(efficiency.in_words(alone))
 # ### Labels needed to match random at 8 000
 #
 # The figure of merit: where does a curve reach, for good, the accuracy that random labels reach at 8 000? Between budgets the curve
-# is taken as linear in the logarithm of the labels. The interval is a bootstrap over seeds and examples. Only seeds that have a run at every
+# is taken as linear in the logarithm of the labels. The interval holds the numbers of
+# labels at which the curve is not told apart from that goal, by the same paired intervals as above. Only seeds that have a run at every
 # budget of an arm count for it.
 
 # %%
@@ -297,13 +298,10 @@ for match in matches.values():
     print(match.statement)
 better = [name for name, match in matches.items() if match.high < 8000]
 print("needs fewer labels than random, interval included:", ", ".join(better) or "none" if matches else "not run yet")
-for name, match in matches.items():
-    if abs(match.reached - 0.975) < 0.01:  # the standard error of such a share is a third of a point
-        print(f"at the border: {name} reaches it in {100 * match.reached:.1f}% of the resamples; from 97.5% on its interval has an upper end")
 
 # %% [markdown]
-# At the border the draws of the bootstrap decide, and another seed of them may turn the verdict. So an arm may be better than random at 8 000 labels by a narrow
-# interval and yet not be on this list: that is one result, close to the line, and not two.
+# These intervals are one for each arm, and not corrected for how many arms there are: the column *after Holm* above is. And an arm
+# with one seed has an interval for its examples alone.
 #
 # ### Where the money went
 #

@@ -6,17 +6,15 @@
 
 `labels needed to match random at 8 000`: the goal is random's mean accuracy with that many labels, and the method's
 curve, linear in the logarithm of the labels between its budgets, says where it is reached for good. An arm whose first
-budget is bought at random shares that run with the control, so its curve begins with the control's. The interval is a
-bootstrap's, which draws seeds (S − 1 of S, with replacement, which makes the seeds' share of the variance unbiased; Rao
-& Wu 1988) and the examples of the evaluation set, the same draw for both arms and all budgets; without predictions,
-seeds only. Of few seeds that differ it is too narrow, as such a bootstrap of a difference is
-(`statistics.paired_difference`).
+budget is bought at random shares that run with the control, so its curve begins with the control's. The interval holds
+the numbers of labels at which the curve is not told apart from the goal: the difference to it has the interval of
+`contrasts.differences` at each budget, linear between them as well. That is wide enough: a mixture of two differences
+has at most the mixture of their standard errors.
 """
 
 import math
 import textwrap
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -36,14 +34,13 @@ class EfficiencyError(ValueError):
 
 class Match(NamedTuple):
     """Labels needed to reach the goal, with a 95% interval. math.inf: not within the budgets.
-    n: seeds behind it. reached: share of the resamples that reach the goal. goal: the control's accuracy. statement:
-    the result as a sentence. top: the largest budget that was run."""
+    n: seeds behind it. goal: the control's accuracy. statement: the result as a sentence. top: the largest budget that
+    was run."""
 
     labels: float
     low: float
     high: float
     n: int
-    reached: float
     goal: float
     statement: str
     top: int
@@ -84,8 +81,7 @@ def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) 
     return float(x0 * (x1 / x0) ** ((goal - y0) / (y1 - y0)))
 
 
-def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000, *, resamples: int = 2000,
-                    seed: int = 0) -> dict[str, Match]:
+def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000) -> dict[str, Match]:
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 
     curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
@@ -107,7 +103,7 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
         seeds = sorted(set(goal["seed"]) & set(budgets.index[budgets == own["labels"].nunique()]))
         if name != target and seeds:
             runs = with_start(curves, name, target, seeds)
-            matches[name] = _match(runs, goal, name, target, at, seeds, resamples, seed)
+            matches[name] = _match(runs, goal, name, target, at, seeds)
     return matches
 
 
@@ -138,57 +134,20 @@ def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int
     return pd.concat([start, runs])
 
 
-def _match(runs, goal, name, target, at, seeds, resamples, seed) -> Match:
+def _match(runs, goal, name, target, at, seeds) -> Match:
     budgets = sorted(runs["labels"].unique())
-    accuracy, correct = _grid([*(runs[runs["labels"] == b] for b in budgets), goal], seeds)
-    mean = accuracy.mean(axis=1)  # of (budgets + 1, S)
-    labels, low, high = crossing(budgets, mean[:-1], mean[-1]), math.nan, math.nan
-    draws = np.array([crossing(budgets, row[:-1], row[-1]) for row in _resample(accuracy, correct, resamples, seed)])
-    if len(draws):  # by rank: math.inf has no mean with a number
-        low = float(np.quantile(draws, 0.025, method="lower"))
-        high = float(np.quantile(draws, 0.975, method="higher"))
-    reached = float(np.isfinite(draws).mean()) if len(draws) else float(math.isfinite(labels))
-    match = Match(labels, low, high, len(seeds), reached, float(mean[-1]), "", int(budgets[-1]))
-    return match._replace(statement=_statement(match, name, target, at, budgets[0], float(mean[-2])))
-
-
-def _grid(runs, seeds):
-    """Accuracies (points, S) of the runs at each point, and correctness (points, S, n), or None where one lacks it."""
-    points = [rows.set_index("seed").loc[seeds] for rows in runs]
-    accuracy = np.array([rows["accuracy"] for rows in points], dtype=float)
-    correct = [answers for rows in points for answers in rows.get("correct", seeds)]
-    shapes = {np.shape(answers) for answers in correct}
-    if len(shapes) > 1 or () in shapes:
-        return accuracy, None
-    return accuracy, np.array(correct, np.float32).reshape(*accuracy.shape, -1)
-
-
-@lru_cache(maxsize=1)
-def _draws(resamples: int, n: int, seed: int) -> np.ndarray:
-    """(resamples, n) uint8: how often each example is drawn. The same for all arms of a page, and made once."""
-    rng = np.random.default_rng([seed, 1])
-    out = np.stack([np.bincount(rng.integers(0, n, n), minlength=n).astype(np.uint8) for _ in range(resamples)])
-    out.flags.writeable = False
-    return out
-
-
-def _resample(accuracy, correct, resamples: int, seed: int):
-    """(resamples, points): mean accuracies over drawn seeds and examples; empty where nothing can be drawn."""
-    points, count = accuracy.shape
-    if correct is None and count == 1:
-        return np.empty((0, points))
-    drawn, rng = max(count - 1, 1), np.random.default_rng(seed)
-    out = np.empty((resamples, points))
-    n = 0 if correct is None else correct.shape[2]
-    chunk = max(1, 4_000_000 // max(n, 1))
-    for start in range(0, resamples, chunk):
-        size, value = min(chunk, resamples - start), accuracy
-        weights = rng.multinomial(drawn, np.full(count, 1 / count), size=size)  # (size, S)
-        if correct is not None:
-            examples = _draws(resamples, n, seed)[start : start + size].astype(np.float32)
-            value = (examples @ correct.reshape(-1, n).T).reshape(size, points, count) / n
-        out[start : start + size] = (weights[:, None, :] * value).sum(2) / drawn
-    return out
+    points = [rows.set_index("seed").loc[seeds] for rows in (*(runs[runs["labels"] == b] for b in budgets), goal)]
+    accuracy = [point["accuracy"].to_numpy(float) for point in points]
+    correct = [list(point["correct"]) if "correct" in point else [None] * len(seeds) for point in points]
+    gaps = [statistics.contrast_interval((1, -1), (own, accuracy[-1]), (right, correct[-1]))
+            for own, right in zip(accuracy[:-1], correct[:-1], strict=True)]
+    labels, low, high = (crossing(budgets, [getattr(gap, end) for gap in gaps], 0.0)
+                         for end in ("difference", "high", "low"))
+    if any(math.isnan(gap.low) for gap in gaps):
+        low = high = math.nan
+    level = float(accuracy[-1].mean())
+    match = Match(labels, low, high, len(seeds), level, "", int(budgets[-1]))
+    return match._replace(statement=_statement(match, name, target, at, budgets[0], level + gaps[-1].difference))
 
 
 def _statement(match: Match, name: str, target: str, at: int, first: int, last: float) -> str:
@@ -216,12 +175,12 @@ def _interval_text(match: Match) -> str:
 
 
 def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
-                matches: dict[str, Match] | None = None, **options) -> pd.DataFrame:
+                matches: dict[str, Match] | None = None) -> pd.DataFrame:
     """`labels_to_match` as a table: configuration, labels needed, 95% interval, labels saved (%), seeds.
     matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing to
     compare or the target lacks the budget."""
     try:
-        matches = labels_to_match(curves, target, at, **options) if matches is None else matches
+        matches = labels_to_match(curves, target, at) if matches is None else matches
     except EfficiencyError:
         matches = {}
     rows = []

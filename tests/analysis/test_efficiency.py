@@ -1,4 +1,4 @@
-"""Labels needed to match: the interpolation, the bootstrap, and what is said when there is nothing to say."""
+"""Labels needed to match: the interpolation, the interval, and what is said when there is nothing to say."""
 
 import math
 
@@ -68,7 +68,7 @@ def test_the_estimate_is_the_crossing_of_the_mean_curve(predictions):
     curves = _curves({"random": RANDOM, "better": (0.5, 0.6, 0.7, 0.75)}, predictions=predictions)
     match = labels_to_match(curves)["better"]
     assert match.labels == pytest.approx(math.sqrt(2000 * 4000), rel=0.02)
-    assert match.n == 3 and match.goal == pytest.approx(0.65) and match.reached == 1
+    assert match.n == 3 and match.goal == pytest.approx(0.65)
     assert match.low <= match.labels + 1e-6 and match.labels <= match.high + 1e-6
     if not predictions:  # every seed says the same
         assert match.low == match.high == pytest.approx(match.labels)
@@ -77,7 +77,7 @@ def test_the_estimate_is_the_crossing_of_the_mean_curve(predictions):
 def test_a_curve_that_stays_below_is_said_to_stay_below():
     curves = _curves({"random": RANDOM, "worse": (0.5, 0.5, 0.5, 0.5)})
     match = labels_to_match(curves)["worse"]
-    assert match.labels == math.inf and match.high == math.inf and match.reached < 0.01
+    assert match.labels == math.inf and match.high == math.inf
     assert "does not reach random's 65.00% at 8,000 labels within its 8,000: it ends at 50.00%" in match.statement
     assert match.statement.endswith("95% interval more than 8,000 at either end")
     assert match_table(curves).iloc[0].to_dict() == {
@@ -124,7 +124,6 @@ def test_an_equal_curve_needs_as_many_labels_and_the_interval_says_how_unsure_th
     curves = _curves({"random": RANDOM, "same": RANDOM}, noise=0.01, n=2000)
     match = labels_to_match(curves)["same"]
     assert match.low < 8000 < match.high
-    assert 0.05 < match.reached < 1
 
 
 def test_an_arm_starts_from_the_controls_first_budget():
@@ -178,27 +177,22 @@ def test_the_controls_start_is_taken_only_where_it_has_the_same_seeds():
     assert match.n == 3 and 4000 < match.labels < 8000  # from 1 000 straight to 4 000
 
 
-def test_the_interval_covers_the_truth():
-    """Simulated seeds and examples with known means: 95% intervals hold the truth in most of 60 trials."""
-    truth, held = math.sqrt(2000 * 4000), 0
-    for trial in range(60):
+@pytest.mark.parametrize("spread", [0.0, 0.008, 0.03])
+def test_the_interval_covers_the_truth(spread):
+    """Simulated seeds and examples with known means: 95% intervals hold the truth in at least nine of ten trials."""
+    truth, trials, held = math.sqrt(2000 * 4000), 100, 0
+    for trial in range(trials):
         rng, rows = np.random.default_rng(trial), []
         ease = rng.normal(size=600)  # an example is easy or hard for all
         for name, values in {"random": RANDOM, "arm": (0.55, 0.6, 0.7, 0.75)}.items():
             for seed in range(3):
                 for labels, value in zip(BUDGETS, values, strict=True):
-                    p = np.clip(value + 0.15 * ease + 0.008 * rng.normal(), 0, 1)
+                    p = np.clip(value + 0.15 * ease + spread * rng.normal(), 0, 1)
                     correct = rng.random(600) < p
                     rows.append((name, seed, labels, correct.mean(), correct, ""))
-        match = labels_to_match(pd.DataFrame(rows, columns=list(efficiency.COLUMNS)), resamples=300)["arm"]
+        match = labels_to_match(pd.DataFrame(rows, columns=list(efficiency.COLUMNS)))["arm"]
         held += match.low <= truth <= match.high
-    assert held >= 52
-
-
-def test_the_bootstrap_follows_its_seed():
-    curves = _curves({"random": RANDOM, "arm": (0.5, 0.58, 0.63, 0.66)}, noise=0.01)
-    assert labels_to_match(curves, seed=1) == labels_to_match(curves, seed=1)
-    assert labels_to_match(curves, seed=1) != labels_to_match(curves, seed=2)
+    assert held >= 90
 
 
 def test_a_control_without_the_budget_is_an_error_and_a_line_in_the_table():

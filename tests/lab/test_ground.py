@@ -114,7 +114,8 @@ def test_an_arm_is_not_scored_on_sealed_sets(seal, trains):
 
 
 def test_a_listed_arm_is_scored_on_sealed_sets_with_its_recipe_and_seed_only(seal, trains, lab):
-    entry = Entry(ARMS["supervised"].recorded_as, {"labels": 32, "start": "pretrained"}, [0], date(2026, 1, 1), "a trial")
+    entry = Entry(ARMS["supervised"].recorded_as, {"labels": 32, "start": "pretrained"}, [0], date(2026, 1, 1),
+                  "a trial")
     run = seal(entry).arm("supervised", 32)
     assert run.scored == lab.official and run.accuracies.keys() == {"matched", "mismatched"}
     for other in (replace(entry, recipe={"labels": 33}), replace(entry, seeds=[1]), replace(entry, arm="tl")):
