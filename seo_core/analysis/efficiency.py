@@ -107,22 +107,6 @@ def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000
     return matches
 
 
-def labels_stated(few: dict, many: dict, source_labels: int = 0) -> dict[str, float]:
-    """What share of one record's labels another needs, by what is counted: "bought" labels alone, "with development"
-    those that anything was chosen by (`labels_used`), "with source" also those of the source task.
-
-    few, many: records that bought labels. source_labels: how many the source task has; they count for a record that
-    starts from it. Raises EfficiencyError for a record that bought none."""
-    counts = []
-    for record in (few, many):
-        bought = record["parameters"].get("labels") or record["metrics"].get("labels")
-        if not bought:
-            raise EfficiencyError(f"{record['configuration']} bought no labels: compare records of a label budget")
-        used = record["data"]["labels_used"]
-        counts.append((bought, used, used + source_labels * (record["parameters"].get("start") == "source")))
-    return {name: a / b for name, a, b in zip(("bought", "with development", "with source"), *counts, strict=True)}
-
-
 def with_start(curves: pd.DataFrame, name: str, target: str, seeds: Sequence[int] | None = None) -> pd.DataFrame:
     """The runs of a configuration, led by those of the target's same seeds at budgets below its smallest.
     seeds: which all must have a budget for it to be taken."""

@@ -31,7 +31,7 @@ from seo_core.evaluation import classification_metrics, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
-from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_settings
+from seo_core.lab.source import QUICK_DEPTH, freeze_below, source_model, source_pairs, source_settings
 from seo_core.results.store import as_recorded
 from seo_core.settings import RunSettings, display_source
 from seo_core.transfer import from_scratch
@@ -365,8 +365,13 @@ class Lab:
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels={split: self.encoded(split).labels for split in logits},
-            labels_used=None if self.labels is None else self.labels and self.labels + development)
+            labels_used=None if self.labels is None else self.labels and self.labels + development,
+            source_labels=self._source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
+
+    def _source_labels(self) -> int:
+        """How many labels of the source task are behind a start from its network."""
+        return self._once("source labels", lambda: len(source_pairs(self.settings, self.tokenizer)[1]))
 
     def _checkpoints(self) -> Path:
         """Where the trainings of the run at hand save themselves, named as its record is: no two runs share a folder.

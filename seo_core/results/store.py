@@ -135,14 +135,16 @@ def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
 def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict, metrics: dict,
           series: dict | None = None, parameters: dict | None = None, contestants: dict | None = None,
           predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None, started=None,
-          labels_used: int | None = None, logits: bool = False, again: str | None = None) -> Path:
+          labels_used: int | None = None, source_labels: int | None = None, logits: bool = False,
+          again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
     data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint (of the backbone the run
     started from), parameters. metrics: flat numbers; None entries are left out. predictions: split → (n,) classes or
     (n, k) logits; of logits the argmax is kept, and with `logits=True` the values as float16 under `<split>_logits`.
     labels: split → (n,) true classes; adds `<split>_correct` so that differences can be paired without the data at
-    hand. labels_used: default, the rows of train and of the development slices. started: datetime or time.time().
+    hand. labels_used: default, the rows of train and of the development slices. source_labels: those of the source task
+    behind the start, a count of its own. started: datetime or time.time().
     again: the command that makes this record, where it is not that of the chapter. Raises ResultsError for a record
     that breaks the schema and where the folder cannot be written.
     """
@@ -152,7 +154,8 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     record = {
         "experiment": experiment, "configuration": configuration, "profile": settings.profile, "seed": settings.seed,
         "data": {"name": display_source(data.name), "fingerprint": data.fingerprint,
-                 "train_rows": rows.get("train", 0), "labels_used": int(labels_used)},
+                 "train_rows": rows.get("train", 0), "labels_used": int(labels_used),
+                 **({} if source_labels is None else {"source_labels": int(source_labels)})},
         "model": {**_plain(model_info), "name": display_source(str(model_info.get("name", "")))},
         "metrics": _measured(metrics), "series": _plain(series or {}), "parameters": as_recorded(settings, parameters),
         "provenance": provenance(experiment, settings, started, again)}

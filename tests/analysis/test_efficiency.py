@@ -264,17 +264,3 @@ def test_the_stopping_rule_on_curves():
     table = efficiency.plateau_table(curves).set_index("configuration")["stops at"]
     assert table.to_dict() == {"flat": "4,000", "random": "does not stop"}
     assert efficiency.plateau_table(curves.iloc[:0])["configuration"].tolist() == [NOT_RUN_YET]
-
-
-def test_the_share_of_labels_is_stated_by_what_is_counted():
-    def record(name, labels, start="source"):
-        return {"configuration": name, "parameters": {"labels": labels, "start": start}, "metrics": {},
-                "data": {"labels_used": labels + 4000 if labels else 0}}
-
-    few, many = record("data-module", 5600), record("random", 8000)
-    assert efficiency.labels_stated(few, many, 19996) == pytest.approx(
-        {"bought": 0.70, "with development": 0.80, "with source": 29596 / 31996})
-    without = efficiency.labels_stated(few, record("random", 8000, "pretrained"), 19996)
-    assert without["with source"] == pytest.approx(29596 / 12000)  # more labels than what starts without a source
-    with pytest.raises(efficiency.EfficiencyError, match="bought no labels"):
-        efficiency.labels_stated(few, record("base", None))

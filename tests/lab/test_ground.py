@@ -361,7 +361,9 @@ def test_a_model_with_fewer_layers_than_the_quick_labs_take_is_trained_whole(tmp
 def test_a_record_names_the_weights_that_training_began_from(lab, run):
     from seo_core.models.backbone import fingerprint
 
-    first = lab.arm("random", 32).record["model"]
+    record = lab.arm("random", 32).record
+    assert record["data"]["source_labels"] == source.QUICK_PAIRS[1] and "source_labels" not in run.record["data"]
+    first = record["model"]
     assert first["start_fingerprint"] == fingerprint(str(source.source_model(lab.settings)))
     assert first["start_fingerprint"] != first["fingerprint"]
     assert "start_fingerprint" not in run.record["model"]
