@@ -135,7 +135,7 @@ k, learned = len(lab.task.labels), all(metrics[f"perplexity_{which}"] < len(lab.
 for split, counts in confusion.items():
     n, majority, right = counts.sum(), counts.sum(axis=1).max(), counts.trace()
     learned &= bool(right > majority + 3 * (majority * (1 - majority / n)) ** 0.5)
-    assert learned or len(train) < 1000 or lab.task.labels != NLI_LABELS, (split, right, majority, n)
+    assert learned or min(len(train), 4 * n) < 1000 or lab.task.labels != NLI_LABELS, (split, right, majority, n)
 print(f"above the majority class on {'both sets' if len(splits) == 2 else 'the set'}, perplexity below {k}" if learned else
       "not told apart from the majority class: more rows or epochs may help")
 

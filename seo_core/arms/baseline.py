@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from seo_core.arms.texts import domain_pairs
 from seo_core.checks import above, at_least, check
+from seo_core.data.encoding import concatenate
 from seo_core.files import digest
 from seo_core.lab import Chapter, Lab, Made
+from seo_core.settings import display_source
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ def checkpoint(lab: Lab, recipe: Tuning | None = None) -> Path:
     """Where a run saves itself until its record is written."""
     from seo_core.training import checkpoint_folder
 
-    return checkpoint_folder(lab.settings, "-".join(
-        ["02_baseline-base", *([digest(asdict(recipe), length=8)] if recipe else [])]))
+    named = [digest([lab.current.name, asdict(recipe)], length=8)] if recipe else []
+    return checkpoint_folder(lab.settings, "-".join(["02_baseline-base", *named]))
 
 
 def _training(lab: Lab) -> dict:
@@ -47,7 +50,10 @@ def _training(lab: Lab) -> dict:
 _COMMON = dict(start="pretrained", training=_training, checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
 
 
-@BASELINE.arm("base-tuned", Tuning(), parameters=lambda lab, recipe: {"recipe": recipe}, logits=True, **_COMMON)
+_TUNED = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True, **_COMMON)
+
+
+@BASELINE.arm("base-tuned", Tuning(), **_TUNED)
 @BASELINE.arm("base", earlier=("09_pruning",), logits=True, **_COMMON)
 def fine_tuned(lab: Lab, recipe: Tuning | None) -> Made:
     """Fine-tuning on all training pairs of the profile. A stopped run goes on from its checkpoint.
@@ -60,3 +66,16 @@ def fine_tuned(lab: Lab, recipe: Tuning | None) -> Made:
     trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
                   checkpoint_dir=checkpoint(lab, recipe))
     return Made(model, trained.metrics, trained.series)
+
+
+@BASELINE.arm("base-twice", Tuning(), **{**_TUNED, "parameters": lambda lab, recipe: {
+    "recipe": recipe, "unlabelled": display_source(str(lab.settings.unlabelled))}})
+def with_twice_the_labels(lab: Lab, recipe: Tuning) -> Made:
+    """`base-tuned` on the pool and as many labelled pairs again, from the set that `--unlabelled` names: what further
+    labels are worth, beside what the techniques make of its texts alone."""
+    from seo_core.training import fit
+
+    pairs, model = domain_pairs(lab), lab.network()
+    trained = fit(model, concatenate(lab.encoded("train"), lab.encode(pairs)), config=lab.config(),
+                  development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe))
+    return Made(model, trained.metrics, trained.series, further_labels=len(pairs))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import augmentation
-from seo_core.data import NLI_TEXTS, Encoded, load_texts
+from seo_core.data import NLI_TEXTS, Encoded, load_data, load_texts
 from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
 from seo_core.lab import Lab, LabError
@@ -34,17 +34,37 @@ def source_texts(lab: Lab) -> pd.DataFrame:
 def domain_texts(lab: Lab) -> pd.DataFrame:
     """The texts that `settings.unlabelled` names, in the task's columns; none whose first text is in a set that is
     measured or decided on. Raises LabError where the settings name none, DataError."""
-    if not lab.settings.unlabelled:
-        raise LabError(f"{lab.current.name if lab.current else 'this'} reads texts without labels: say which with "
-                       "--unlabelled PATH, or -p unlabelled=PATH in a chapter")
-    frame = load_texts(lab.settings.unlabelled, text=lab.settings.text or NLI_TEXTS)  # named as the data's own are
+    frame = load_texts(_unlabelled(lab), text=lab.settings.text or NLI_TEXTS)  # named as the data's own are
     return _apart(lab, frame.set_axis(list(lab.task.texts), axis=1))
 
 
-def _apart(lab: Lab, frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that share no first text with the official sets or the development slice."""
+def domain_pairs(lab: Lab) -> pd.DataFrame:
+    """The same with their labels, for what these are worth: as many pairs as the pool has, none of which is in it.
+    Raises LabError, also where the labels are not those of the task, DataError."""
+    task = load_data(_unlabelled(lab), text=lab.settings.text, labels=lab.settings.labels)
+    if task.labels != lab.task.labels:
+        raise LabError(f"{task.name} has the classes {', '.join(task.labels)}, and {lab.task.name} has "
+                       f"{', '.join(lab.task.labels)}: name a set of the same task with --unlabelled")
+    columns = [*lab.task.texts, "label"]
+    frame = pd.concat(task.splits.values())[columns].drop_duplicates(list(lab.task.texts))
+    known = pd.MultiIndex.from_frame(lab.pool[list(lab.task.texts)])
+    new = frame[~pd.MultiIndex.from_frame(frame[list(lab.task.texts)]).isin(known)]
+    return _apart(lab, new, columns)[: len(lab.pool)]
+
+
+def _unlabelled(lab: Lab) -> str:
+    """What `settings.unlabelled` names. Raises LabError where the settings name nothing."""
+    if not lab.settings.unlabelled:
+        raise LabError(f"{lab.current.name if lab.current else 'this'} reads further texts of the task: say which with "
+                       "--unlabelled PATH, or -p unlabelled=PATH in a chapter")
+    return lab.settings.unlabelled
+
+
+def _apart(lab: Lab, frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows that share no first text with the official sets or the development slice; default, their texts."""
     held = [lab.task[split] for split in (*lab.official, "reward", "acceptance")]
-    return drop_shared(frame, held, lab.task.texts[0])[0][list(lab.task.texts)].reset_index(drop=True)
+    kept = drop_shared(frame, held, lab.task.texts[0])[0]
+    return kept[list(columns or lab.task.texts)].reset_index(drop=True)
 
 
 def unlabelled(lab: Lab, recipe) -> pd.DataFrame:

@@ -365,7 +365,8 @@ class Lab:
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels={split: self.encoded(split).labels for split in logits},
-            labels_used=None if self.labels is None else self.labels and self.labels + development,
+            labels_used=(len(self.pool) + development if self.labels is None else
+                         self.labels and self.labels + development) + made.further_labels,
             source_labels=self._source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 

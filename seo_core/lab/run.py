@@ -78,7 +78,8 @@ class Made:
     predict: encoded -> logits (n, k), where what is deployed is not `model` itself (an exported file). save: folder ->
     None, where more than weights and tokenizer has to be kept. tokenizer: the network's own, where its vocabulary is
     not the lab's; the evaluation texts are then encoded with it. rows: (n,) positions in the pool of the pairs whose
-    labels were bought. start: the weights that training began from, where they are not the settings' model.
+    labels were bought. further_labels: how many were read from outside the pool. start: the weights that training began
+    from, where they are not the settings' model.
     """
 
     model: object
@@ -88,6 +89,7 @@ class Made:
     save: Callable[[Path], object] | None = None
     tokenizer: object = field(default=None, repr=False)
     rows: np.ndarray | None = None
+    further_labels: int = 0
     start: Path | None = None
 
 

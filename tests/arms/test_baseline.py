@@ -1,9 +1,15 @@
 """The baselines: tuned as its recipe says, in everything else the same, and a search of records."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
 from seo_core import load_settings
 from seo_core.arms import open_lab
+from seo_core.arms.texts import domain_pairs
+from seo_core.data import DataError
+from seo_core.data.generator import generate_nli
 from seo_core.lab import LabError
 
 
@@ -27,6 +33,31 @@ def test_the_tuned_baseline_is_trained_as_its_recipe_says(lab):
     words = [run.model().bert.embeddings.word_embeddings.weight for run in (plain, tuned, trial)]
     assert (words[0] == words[1]).all() and (words[0] != words[2]).any()
     assert not list((plain.path.parents[1]).rglob("*.checkpoint*/*"))
+
+
+@pytest.mark.trains
+def test_twice_the_labels_are_the_pool_and_as_many_further_pairs(lab, tmp_path):
+    new = generate_nli(200, seed=3)["train"]
+    seen = [lab.task[split].head(3) for split in ("train", "reward", "acceptance", *lab.official)]
+    pd.concat([new, *seen]).to_csv(tmp_path / "more.csv", index=False)
+    wide = open_lab("02_baseline", replace(lab.asked, unlabelled=str(tmp_path / "more.csv")), say=lambda text: None)
+    pairs = domain_pairs(wide)
+    assert len(pairs) == len(lab.pool) == 64
+    for frame in (lab.pool, *seen[1:]):
+        assert not set(frame["premise"] + frame["hypothesis"]) & set(pairs["premise"] + pairs["hypothesis"])
+    run = wide.arm("base-twice", knobs={"epochs": 1})
+    assert run.metrics["train_examples"] == 128 and run.record["data"]["labels_used"] == 64 + 32 + 64
+    assert run.record["parameters"]["unlabelled"] == "path/to/more.csv"
+    with pytest.raises(LabError, match="say which with --unlabelled PATH"):
+        lab.arm("base-twice")
+
+
+def test_further_labels_of_another_task_are_refused(lab, tmp_path):
+    pd.DataFrame({"premise": ["It rains."], "hypothesis": ["It is wet."], "label": ["same"]}).to_csv(
+        tmp_path / "other.csv", index=False)
+    wide = open_lab("02_baseline", replace(lab.asked, unlabelled=str(tmp_path / "other.csv")), say=lambda text: None)
+    with pytest.raises((LabError, DataError), match="same"):
+        domain_pairs(wide)
 
 
 @pytest.mark.parametrize("knobs, words", [({"rate": 1e-4}, "unknown knob 'rate'"), ({"epochs": 0}, "epochs"),
