@@ -56,7 +56,7 @@ from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab, pruning
-from seo_core.bench.inference import InferenceConfig, batches, eager, measure
+from seo_core.bench.latency import InferenceConfig, batches, eager, measure
 from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 

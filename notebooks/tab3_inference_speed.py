@@ -49,8 +49,9 @@ from seo_core.analysis import NOT_RUN, tables, verdicts
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.bench import inference as bench_inference
-from seo_core.bench import measure
-from seo_core.bench.inference import CONTROL, QUICK, InferenceConfig, batches, files
+from seo_core.bench import latency, measure
+from seo_core.bench.inference import files
+from seo_core.bench.latency import CONTROL, QUICK, InferenceConfig, batches
 from seo_core.machine import cpu_support
 from seo_core.quantization import ExportConfig, calibrate, export_onnx
 
@@ -77,7 +78,7 @@ table = measure("inference", small, lab=lab, **chosen).table
 # %% tags=["nbval-ignore-output"]
 cpu = cpu_support()
 print("this CPU:", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in cpu.items()))
-control = bench_inference.stronger_control(table)
+control = latency.stronger_control(table)
 Table(tables.speed_table(table, control))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick: two untrained layers, a few small batches, on whatever machine made this page.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output"]
@@ -135,8 +136,8 @@ display(*map(Table, live.here_and_now()))
 
 # %%
 folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
-latest, record = bench_inference.latest(folder)
-judged = bench_inference.stronger_control(latest)
+latest, record = latency.latest(folder)
+judged = latency.stronger_control(latest)
 Table(tables.speed_table(latest, judged))
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
@@ -163,15 +164,15 @@ Table(pd.DataFrame([where]))
 # The same under `ONEDNN_MAX_CPU_ISA=AVX2`, in a run of its own at another time:
 
 # %%
-capped, record = bench_inference.latest(folder, capped=True)
-Table(tables.speed_table(capped, bench_inference.stronger_control(capped)))
+capped, record = latency.latest(folder, capped=True)
+Table(tables.speed_table(capped, latency.stronger_control(capped)))
 
 # %% [markdown]
 # The milliseconds of two runs do not compare. ONNX Runtime does not obey the variable; where its time in fp32 differs all the same, the machine was faster or slower
 # that time. The runs may also differ in rounds and in contestants:
 
 # %%
-fp32, runs = "ONNX Runtime fp32", {"all instructions": bench_inference.latest(folder), "AVX2": bench_inference.latest(folder, capped=True)}
+fp32, runs = "ONNX Runtime fp32", {"all instructions": latency.latest(folder), "AVX2": latency.latest(folder, capped=True)}
 runs = {name: found for name, found in runs.items() if found[1]}
 rows = [(name, r["parameters"]["inference"]["rounds"], len(t), t.loc[fp32, "latency_ms_p50"]) for name, (t, r) in runs.items()]
 columns = ["run", "rounds", "contestants", f"{fp32}, ms, median"]

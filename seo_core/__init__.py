@@ -3,7 +3,7 @@
 Importing the package is cheap on purpose (a notebook kernel pays for it each
 time): torch, transformers, datasets and matplotlib are imported by the
 functions that use them. transformers' Auto classes know the compact (pruned) BERT after this import, and a training
-leaves room for its neighbours (`seo_core.machine.share_cores`).
+leaves room for its neighbours (`seo_core.machine.share_cores`, which looks for them now).
 """
 
 import warnings

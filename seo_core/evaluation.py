@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from seo_core.checks import check_number
+from seo_core.progress import watched
 
 
-def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = False) -> np.ndarray:
+def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = True) -> np.ndarray:
     """Logits (n, k) float32 for n encoded examples, in their order. `precision` is "fp32", "bf16" or "auto" (bf16 where
-    the hardware computes it). Raises ModelError for texts that the network cannot read (`models.check_fits`)."""
+    the hardware computes it). progress: whether it says where it is (`seo_core.progress`). Raises ModelError for texts
+    that the network cannot read (`models.check_fits`)."""
     import torch
-    from tqdm.auto import tqdm
 
     from seo_core.models.backbone import check_fits, mode
     from seo_core.models.fastpath import call, compute_dtype, forward_module
@@ -37,12 +38,12 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
     with mode(model), torch.inference_mode():
         network = forward_module(model, dtype)  # takes the model's mode: no dropout
-        for rows in tqdm(encoded.batches(batch_size), desc="predict", unit="batch", disable=not progress):
+        for rows in watched(encoded.batches(batch_size), "scoring", "batch", shown=progress):
             logits[rows] = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
     return logits
 
 
-def accuracy(model, encoded, *, precision: str = "auto", progress: bool = False) -> float:
+def accuracy(model, encoded, *, precision: str = "auto", progress: bool = True) -> float:
     """Share of the n encoded examples whose label `model` gives."""
     predicted = predict(model, encoded, precision=precision, progress=progress).argmax(axis=1)
     return float((predicted == encoded.labels).mean())
@@ -109,7 +110,7 @@ def accuracy_by_genre(logits: np.ndarray, labels: np.ndarray, genres) -> dict[st
 
 
 def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, precision: str = "fp32",
-             progress: bool = False):
+             progress: bool = True):
     """Metrics on the official sets, and what stands behind them.
 
     Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on, and, without

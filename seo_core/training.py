@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -31,9 +29,9 @@ from seo_core.evaluation import classification_metrics, peak_memory_bytes, predi
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
+from seo_core.progress import Progress
 
 CHECKPOINT_SECONDS = 60  # what a kill may cost at most, whatever the speed
-PROGRESS_SECONDS = float(os.environ.get("SEO_PROGRESS_SECONDS", 30))  # between two lines of a training; inf: none
 
 
 class TrainingError(RuntimeError):
@@ -153,7 +151,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     evaluation stops training. One that collects something on the way has a `state_dict` (name -> array) and a
     `load_state_dict`, for the checkpoint. With `checkpoint_dir` the run saves itself every `checkpoint_every` steps, at
     least every CHECKPOINT_SECONDS, and on interruption between steps, and a second call goes on where the first one
-    was, to the very same weights. progress: a bar on a terminal, else a line on stderr every PROGRESS_SECONDS at most.
+    was, to the very same weights. progress: whether it says where it is (`seo_core.progress`).
 
     Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
     ModelError for texts that the network cannot read."""
@@ -250,7 +248,8 @@ def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult
     reset_peak_memory()
     elsewhere = OtherLoad()
     _call(callbacks, "start", state)
-    watch, saved = _Watch(run, progress and rank == 0), time.monotonic()
+    watch = Progress("training", state.steps, "step", done=state.step, how=_how(run), shown=progress and rank == 0)
+    saved = time.monotonic()
     whole = True  # whether a step is done with all that belongs to it: only from there a second call can go on
     try:
         while state.step < state.steps and not state.result.stopped:
@@ -263,12 +262,12 @@ def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
                 _account(run, train, rows, state.loss, int(hits) * world)
-                watch.step(state)
+                watch.step(f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s")
                 evaluated = (state.step - 1) % run.per_epoch + 1 in marks
                 whole = not evaluated
                 stop = _call(callbacks, "step", state)
                 if evaluated:
-                    _evaluate(run, development)
+                    _evaluate(run, development, progress and rank == 0)
                     stop = _call(callbacks, "evaluation", state) or stop
                     whole = True
                 due = state.step % config.checkpoint_every == 0 or time.monotonic() - saved >= CHECKPOINT_SECONDS
@@ -283,7 +282,7 @@ def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult
             checkpoint.save(run)
         raise
     finally:
-        watch.bar.close()
+        watch.close()
     state.result.metrics.update(
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
         examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
@@ -294,32 +293,11 @@ def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult
     return state.result
 
 
-class _Watch:
-    """Where a training is: a bar on a terminal, else (in a log, a notebook) a line every PROGRESS_SECONDS at most."""
-
-    def __init__(self, run: _Run, shown: bool):
-        from tqdm import tqdm
-
-        slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
-        self.how = (f"{'bf16' if run.dtype == torch.bfloat16 else 'fp32'} on {torch.get_num_threads()} threads"
-                    + (": no bf16 here, about five times slower" if slow else ""))
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=run.state.steps, initial=run.state.step, desc=f"train, {self.how}", unit="batch",
-                        disable=not (shown and terminal), mininterval=1.0, leave=False)
-        self.lines, self.first = shown and not terminal, run.state.step
-        self.began = self.told = time.monotonic()
-
-    def step(self, state: TrainingState) -> None:
-        """After a step."""
-        now, speed = time.monotonic(), f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s"
-        self.bar.update()
-        self.bar.set_postfix_str(speed, refresh=False)
-        if self.lines and now - self.told >= PROGRESS_SECONDS:
-            left = (now - self.began) / (state.step - self.first) * (state.steps - state.step)
-            how = f" ({self.how})" if self.told == self.began else ""  # once
-            print(f"training{how}: step {state.step} of {state.steps}, {speed}, {left / 60:.1f} min left",
-                  file=sys.stderr, flush=True)
-            self.told = now
+def _how(run: _Run) -> str:
+    """In which numbers a training computes, on how many threads."""
+    slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
+    return (f"{'bf16' if run.dtype == torch.bfloat16 else 'fp32'} on {torch.get_num_threads()} threads"
+            + (": no bf16 here, about five times slower" if slow else ""))
 
 
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
@@ -335,11 +313,11 @@ def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
         run.sums[i] += value
 
 
-def _evaluate(run: _Run, development) -> None:
+def _evaluate(run: _Run, development, progress: bool) -> None:
     state, (loss, hits, count, labelled) = run.state, run.sums
     row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / max(labelled, 1)}
     if development is not None and len(development):
-        logits = predict(run.model, development, precision=run.config.precision)
+        logits = predict(run.model, development, precision=run.config.precision, progress=progress)
         metrics = classification_metrics(logits, development.labels)
         row.update(development_loss=metrics["cross_entropy"], development_accuracy=metrics["accuracy"])
     for key, value in row.items():

@@ -143,13 +143,13 @@ def test_what_a_killed_run_has_done_is_kept_by_time_however_slow_a_step_is(tiny_
 
 @pytest.mark.trains
 def test_a_log_has_a_line_of_progress_now_and_then_and_the_first_says_how(tiny_bert, toy_pairs, monkeypatch, capsys):
-    monkeypatch.setattr(training, "PROGRESS_SECONDS", 0)
+    monkeypatch.setenv("SEO_PROGRESS_SECONDS", "0")
     fit(tiny_bert(), toy_pairs(76), config=CONFIG)
     out, err = capsys.readouterr()
     lines, form = err.splitlines(), r"training.*: step \d+ of \d+, loss [\d.]+, \d+ examples/s, [\d.]+ min left$"
     assert out == "" and all(re.match(form, line) for line in lines)
     assert re.match(r"training \((bf16|fp32) on \d+ threads.*\): step 1 ", lines[0]) and "threads" not in lines[1]
-    monkeypatch.setattr(training, "PROGRESS_SECONDS", 30)
+    monkeypatch.delenv("SEO_PROGRESS_SECONDS")
     fit(tiny_bert(), toy_pairs(76), config=CONFIG)
     assert capsys.readouterr().err == ""
 

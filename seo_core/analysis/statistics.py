@@ -22,7 +22,7 @@ class Interval(NamedTuple):
 
 def mean_interval(values) -> Interval:
     """Mean of one value per seed with its 95% t interval; NaN bounds for a single value."""
-    from scipy import stats
+    from scipy import special
 
     values = np.asarray(values, dtype=float)
     if not len(values):
@@ -30,9 +30,9 @@ def mean_interval(values) -> Interval:
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    quantile = round(float(stats.t.ppf(0.975, len(values) - 1)), 3)  # as tables print it
+    quantile = round(float(special.stdtrit(len(values) - 1, 0.975)), 3)  # as tables print it
     error = float(values.std(ddof=1) / math.sqrt(len(values)))
-    p = 2 * float(stats.t.sf(abs(mean) / error, len(values) - 1)) if error else float(mean == 0)
+    p = 2 * float(special.stdtr(len(values) - 1, -abs(mean) / error)) if error else float(mean == 0)
     return Interval(mean, mean - quantile * error, mean + quantile * error, len(values), p)
 
 
@@ -101,11 +101,11 @@ def _parts(d: np.ndarray, shared_examples: bool) -> tuple[float, float, float]:
 def _of_parts(mean: float, by_seed: float, by_example: float, shared: float, seeds: int) -> Interval:
     """The interval of a mean from its variances, those of `_parts`, and its p-value: of the levels at which the
     interval reaches to 0, the largest (at least 1e-12)."""
-    from scipy import optimize, stats
+    from scipy import optimize, special
 
-    def square(level: float) -> float:  # of the half-width
-        z = float(stats.norm.isf(level / 2))
-        t = float(stats.t.isf(level / 2, seeds - 1)) if seeds > 1 else 0.0
+    def square(level: float) -> float:  # of the half-width; by the functions behind scipy.stats, as it is asked often
+        z = float(special.ndtri(level / 2))
+        t = float(special.stdtrit(seeds - 1, level / 2)) if seeds > 1 else 0.0
         return max(z**2 * by_example, t**2 * by_seed + z**2 * shared)
 
     half, least = math.sqrt(square(0.05)), 1e-12

@@ -257,7 +257,7 @@ def contestant_table(records: list[dict]) -> pd.DataFrame:
 
 
 def speed_table(table: pd.DataFrame, control: str) -> pd.DataFrame:
-    """`bench.inference.summarize` for reading; without rows one, "not run"."""
+    """`bench.latency.summarize` for reading; without rows one, "not run"."""
     rows = []
     for name, row in table.iterrows():
         ratio, low, high = (row.get(key, math.nan) for key in ("speed_ratio", "speed_ratio_low", "speed_ratio_high"))

@@ -34,7 +34,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from seo_core.augmentation import core
 from seo_core.augmentation.core import NLI_TEXTS, AugmentationError
@@ -42,6 +41,7 @@ from seo_core.checks import above, at_least, check, share, whole_number
 from seo_core.data import encode
 from seo_core.data.splits import largest_remainder
 from seo_core.evaluation import cross_entropy, softmax
+from seo_core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class AdaptiveDataAugmentation:
         self.config, self.seed = config or AdaptiveConfig(), whole_number("seed", seed, 0, AugmentationError)
 
     def __call__(self, frame, model, tokenizer, reward, *, budget: int, texts=NLI_TEXTS, max_length: int = 128,
-                 teacher=None, progress: bool = False) -> AdaptiveResult:
+                 teacher=None, progress: bool = True) -> AdaptiveResult:
         """`budget` edited rows of `frame` for `model`, a classifier trained on its labels; an AdaptiveResult.
 
         reward: labelled rows that are not trained on; P is measured and the gradient's direction taken there.
@@ -256,11 +256,11 @@ class AdaptiveDataAugmentation:
         arms, absent = _open_arms(self.config)
         run = _Run(self, frame, model, teacher, tokenizer, reward, budget, tuple(texts), max_length, arms)
         rounds = min(self.config.rounds, budget)
-        with tqdm(total=budget, desc="ADA", unit="row", disable=not progress) as bar:
+        with Progress("ADA", budget, "row", shown=progress) as watch:
             for number in range(1, rounds + self.config.passes + 1):
                 wanted = (-(-budget * number // rounds) if number <= rounds else budget) - run.rows
                 before, fresh = run.rows, run.round(number, wanted)
-                bar.update(run.rows - before)
+                watch.step(count=run.rows - before)
                 if number >= rounds and (run.rows == budget or fresh == 0):
                     break
         return run.result(absent)

@@ -32,7 +32,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from seo_core.augmentation import contextual, edits, translation, wordnet
 from seo_core.augmentation.language import is_english
@@ -41,6 +40,7 @@ from seo_core.checks import is_number, suggest, whole_number
 from seo_core.data import NLI_LABELS, NLI_TEXTS
 from seo_core.evaluation import softmax
 from seo_core.models.backbone import ModelError
+from seo_core.progress import Progress
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
 CHUNK = 8192  # rows at a time: bounds memory, and changes no result
@@ -90,7 +90,7 @@ OPERATORS: dict[str, Operator] = {operator.name: operator for operator in (
 
 def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: int = 0,
             texts: Sequence[str] = NLI_TEXTS, model: str = "bundled", batch_size: int | None = None,
-            progress: bool = False) -> pd.DataFrame:
+            progress: bool = True) -> pd.DataFrame:
     """Edited copies of the rows of `frame`, at most one a row, in the frame's order.
 
     frame: (n, …) with the text columns `texts` (one, or two for a pair) and, where there is one, `label`. NLI pairs
@@ -143,7 +143,7 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
             raise AugmentationError(f"operator {operator!r} cannot be used here. {error}") from None
 
     edited, sides = np.full(len(frame), None, object), np.zeros(len(frame), np.int64)  # new text of each row; its side
-    with tqdm(total=len(frame), desc=operator, unit="row", disable=not progress) as bar:
+    with Progress(f"augmenting, {operator}", len(frame), "row", shown=progress) as watch:
         for start in range(0, editable, CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(frame)))
             first = (draw(keys[rows], 0) % np.uint64(len(columns))).astype(np.int64)
@@ -155,7 +155,7 @@ def augment(frame: pd.DataFrame, operator: str, *, strength: float = 0.1, seed: 
                         edited[at], sides[at] = edit(side, at), side
                 left = pd.isna(edited[rows])
                 rows, first = rows[left], first[left]
-            bar.update(len(frame[start : start + CHUNK]))
+            watch.step(count=len(frame[start : start + CHUNK]))
     source = np.flatnonzero(pd.notna(edited))
     copies, side = frame.iloc[source].reset_index(drop=True), sides[source]
     for number, name in enumerate(texts if len(source) else ()):

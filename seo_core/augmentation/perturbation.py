@@ -105,7 +105,7 @@ def perturb(frame: pd.DataFrame, *, texts: Sequence[str] = NLI_TEXTS, seed: int 
 
 
 def robust_accuracy(model, frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = NLI_TEXTS, max_length: int = 128,
-                    seed: int = 0, precision: str = "auto", progress: bool = False) -> dict[str, float]:
+                    seed: int = 0, precision: str = "auto", progress: bool = True) -> dict[str, float]:
     """Accuracy of a classifier on perturbed copies of `frame` (n labelled rows); one forward pass each.
 
     robust_accuracy_typos, robust_accuracy_paraphrase (left out without WordNet), robust_accuracy (the mean of those

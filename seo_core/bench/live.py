@@ -2,8 +2,9 @@
 
     times, answers = here_and_now()                    # DataFrames for a page; seconds, nothing is trained
 
-Same rules as of `seo_core.bench.inference`: in turn, warmed up, a fixed number of threads, the median. But a few short
-rounds beside whatever else runs: the records are what counts, and this shows that the files are what they say.
+Same rules as in the benchmark (`seo_core.bench.latency`): in turn, warmed up, a fixed number of threads, the median.
+But a few short rounds beside whatever else runs: the records are what counts, and this shows that the files are what
+they say.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.bench.inference import (
+from seo_core.bench.latency import (
     EXPERIMENT,
     PLAIN,
     Contestant,

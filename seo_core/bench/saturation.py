@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.bench import inference
-from seo_core.bench.inference import Contestant, InferenceConfig
+from seo_core.bench import inference, latency
+from seo_core.bench.latency import Contestant, InferenceConfig
 from seo_core.bench.turns import Outcome
 from seo_core.checks import SettingsError
 from seo_core.deploy.runners import INPUTS, OnnxRunner
@@ -83,12 +83,12 @@ def contest(settings, plan: dict) -> Outcome:
         contestants = {name: Contestant(run.run, run.size_bytes, tokenizer=run.tokenizer)
                        for name, run in opened.items()}
         timed, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
-        rows = inference.chosen_rows(timed, config)
-        own = inference.own_batches(contestants, frame, rows, texts, settings.max_length)
+        rows = latency.chosen_rows(timed, config)
+        own = latency.own_batches(contestants, frame, rows, texts, settings.max_length)
         others = OtherLoad()
-        turns = inference.measure(contestants, inference.batches(timed, config, rows), config, own=own)
+        turns = latency.measure(contestants, latency.batches(timed, config, rows), config, own=own)
         load = others.cores()  # before the emulator, which would count as another's
-        table = inference.summarize(turns, contestants, baseline=REFERENCE)
+        table = latency.summarize(turns, contestants, baseline=REFERENCE)
         for name, values in judged(opened, lab, plan, paths, Path(folder)).items():
             table.loc[name, list(values)] = list(values.values())
     cpu = cpu_support()

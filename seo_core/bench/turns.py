@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seo_core.checks import whole_number
+from seo_core.progress import watched
 from seo_core.settings import RunSettings, display_source, load_settings
 
 WARMUP_STEPS = 5  # first steps of a turn are left out of the steady rate: allocator and kernel caches
@@ -69,11 +70,10 @@ def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, 
     contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and
     what was measured (of a `Turn`: examples, seconds, accuracy, total_rate and steady_rate in examples/s)."""
     import pandas as pd
-    from tqdm import tqdm
 
     order = [(number, name) for number in range(whole_number("rounds", rounds, 1)) for name in contestants]
     rows = []
-    for number, name in tqdm(order, desc="benchmark", unit="turn", disable=None):  # silent where nobody watches
+    for number, name in watched(order, "benchmark", "turn"):
         between()
         measured = contestants[name](number)
         if isinstance(measured, Turn):

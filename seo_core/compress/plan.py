@@ -26,7 +26,7 @@ from pathlib import Path
 from seo_core import files
 from seo_core.arms import Lab, Run, known
 from seo_core.arms.texts import domain_texts
-from seo_core.bench.inference import (
+from seo_core.bench.latency import (
     InferenceConfig,
     batches,
     chosen_rows,
@@ -320,7 +320,7 @@ def epochs_of(settings: RunSettings, rows: int) -> int:
 
 
 def timed(lab: Lab, paths: dict[str, Path]):
-    """Exported files by name, in turn, on held-out texts, one at a time: the table of `bench.inference.summarize`, with
+    """Exported files by name, in turn, on held-out texts, one at a time: the table of `bench.latency.summarize`, with
     speed_ratio to the first of them."""
     short = {"batches": 8, "rounds": 2, "pause": 0.0} if lab.quick else {}
     config = replace(TIMED, threads=default_threads(), **short)

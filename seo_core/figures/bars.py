@@ -43,7 +43,7 @@ def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
 @style.card
 def latency_bars(table: pd.DataFrame) -> Figure:
     """Median milliseconds per batch with a whisker to the 95th percentile: batches are sorted by length, so that is
-    the time of the longest texts. table: of `bench.inference.summarize`, or empty: "not run"."""
+    the time of the longest texts. table: of `bench.latency.summarize`, or empty: "not run"."""
     if len(table):
         table = table.sort_values("latency_ms_p50")
         median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T

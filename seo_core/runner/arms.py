@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seo_core.machine import cores, default_threads
 from seo_core.runner.state import book_environment
 from seo_core.settings import RunSettings, book_root
 
@@ -61,9 +60,7 @@ def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Calla
 
 
 def _start(job: dict, jobs: int) -> subprocess.Popen:
-    environment = book_environment(book_root())
-    if default_threads() >= cores():  # nobody has asked for fewer
-        environment["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
+    environment = book_environment(book_root(), jobs=jobs)
     process = subprocess.Popen([sys.executable, "-m", "seo_core.runner.arms"], text=True, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, env=environment, start_new_session=True)
     process.stdin.write(json.dumps(job) + "\n")

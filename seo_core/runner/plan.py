@@ -19,7 +19,6 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.checks import suggest
-from seo_core.machine import cores, default_threads
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
@@ -270,10 +269,7 @@ def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
 def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
     """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
     kernels = os.pathsep.join(filter(None, [str(tree.state / "jupyter"), os.environ.get("JUPYTER_PATH")]))
-    environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
-    if jobs > 1 and default_threads() >= cores():  # nobody has asked for fewer
-        environment["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
-    return environment
+    return book_environment(root, jobs=jobs, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
 
 
 def _make_kernel(tree: Tree) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seo_core import files
+from seo_core.machine import environment
 from seo_core.runner.imports import closure
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.settings import KNOBS, PLACES, RunSettings, load_settings
@@ -96,11 +97,12 @@ class Tree:
         return self.state / f"{name}-seed{seed}.{suffix}"
 
 
-def book_environment(root: Path, **variables: str) -> dict[str, str]:
-    """The environment of a process of the book: this one's, with the book, this package, and further variables."""
+def book_environment(root: Path, *, jobs: int = 1, **variables: str) -> dict[str, str]:
+    """The environment of a process of the book, one of `jobs` that compute at once (`machine.environment`): with the
+    book, this package, and further variables."""
     package = str(Path(__file__).resolve().parent.parent.parent)
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "SEO_BOOK": str(root), "PYTHONPATH": paths, **variables}
+    return {**environment(jobs), "SEO_BOOK": str(root), "PYTHONPATH": paths, **variables}
 
 
 def digest(*parts) -> str:

@@ -31,6 +31,7 @@ import pandas as pd
 
 from seo_core.checks import at_least, check, check_choice, check_number, one_of, whole_number
 from seo_core.evaluation import softmax
+from seo_core.progress import watched
 
 BALD_PASSES = 5  # stochastic passes: each costs a whole pass over the pool
 
@@ -67,7 +68,7 @@ HYBRID_TEXT = HybridConfig(space="text", uncertainty="margin", beta=2.0)
 
 
 def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, dropout: bool = False,
-             seed: int = 0, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+             seed: int = 0, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, k) and the classifier's inputs (n, d), both float32, of n encoded examples in their order.
 
     One pass in batches of like length, at the speed of `seo_core.evaluation.predict` and with its precision. dropout:
@@ -75,7 +76,6 @@ def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, d
     Raises SelectionError for logits that are not finite, and for a model of one label.
     """
     import torch
-    from tqdm.auto import tqdm
 
     from seo_core.models.backbone import mode
     from seo_core.models.fastpath import compute_dtype, forward_module
@@ -89,7 +89,7 @@ def features(model, encoded, *, precision: str = "auto", batch_size: int = 64, d
     with mode(model, train=dropout), torch.random.fork_rng(), torch.inference_mode():
         network = forward_module(model, dtype, seed=seed)
         torch.manual_seed(seed)
-        for rows in tqdm(encoded.batches(batch_size), desc="score", unit="batch", disable=not progress):
+        for rows in watched(encoded.batches(batch_size), "scoring", "batch", shown=progress):
             out, pooled = _pooled(network, model, encoded.inputs(rows, device), dtype)
             if embeddings is None:
                 embeddings = np.zeros((len(encoded), pooled.shape[1]), np.float32)

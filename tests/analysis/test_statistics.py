@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from seo_core.analysis import statistics, tables
 
@@ -26,8 +26,8 @@ def _runs(seeds: int, spread: float, shared: str, rng):
                         for shape in ((1, 1, ROWS), (2, 1, ROWS), (2, seeds, ROWS)))
     score = np.sqrt(1 - arm - run) * hard + np.sqrt(arm) * own + np.sqrt(run) * noise
     shift = TRUTH + rng.normal(0, spread * np.sqrt(STANDS_FOR / ROWS), seeds) if spread else np.full(seeds, TRUTH)
-    above = stats.norm.ppf(np.clip(ACCURACY + shift, 0.005, 0.995))[:, None]
-    return score[0] < above, score[1] < stats.norm.ppf(ACCURACY)
+    above = special.ndtri(np.clip(ACCURACY + shift, 0.005, 0.995))[:, None]
+    return score[0] < above, score[1] < special.ndtri(ACCURACY)
 
 
 @pytest.mark.parametrize("shared", SHARED)

@@ -17,7 +17,8 @@ from seo_core import figures, load_settings, results
 from seo_core.analysis import tables, tradeoff, verdicts
 from seo_core.arms import quantization
 from seo_core.bench import inference as bench_inference
-from seo_core.bench.inference import CONTROL, PLAIN, Contestant, InferenceConfig, batches, measure, summarize
+from seo_core.bench import latency
+from seo_core.bench.latency import CONTROL, PLAIN, InferenceConfig, batches
 from seo_core.bench.turns import command, write
 from seo_core.settings import resolve_path
 
@@ -126,36 +127,12 @@ def test_every_arm_has_a_recipe_that_differs():
 # The benchmark
 
 
-def test_batches_are_all_the_examples_sorted_by_length(toy_pairs):
-    pairs = toy_pairs(10)
-    found = batches(pairs, InferenceConfig(batch_size=4, batches=5))
-    assert [b["input_ids"].shape[0] for b in found] == [4] * 5
-    widths = [b["input_ids"].shape[1] for b in found]
-    assert widths == sorted(widths)
-    tokens = sum(int(b["attention_mask"].sum()) for b in found)
-    assert tokens == pairs.lengths[np.resize(np.arange(10), 20)].sum()
-    with pytest.raises(ValueError, match="split is empty"):
-        batches(pairs.take([]), TINY)
-    with pytest.raises(ValueError, match="rounds must be 1 or more"):
-        InferenceConfig(rounds=0)
-
-
-def test_contestants_take_turns_and_warm_up_is_not_timed(toy_pairs):
-    calls = []
-    contestants = {n: Contestant(lambda batch, n=n: calls.append((n, id(batch))), 10) for n in "AB"}
-    timed = batches(toy_pairs(8), TINY)
-    turns = measure(contestants, timed, TINY)
-    assert [c[0] for c in calls] == list("AAABBBAAABBB")  # one warm-up batch and two timed ones a turn
-    assert len(turns) == 2 * 2 * 2 and set(turns["round"]) == {0, 1}
-    assert calls[0][1] == calls[1][1] == calls[3][1]  # the same batches for both
-
-
 def test_a_vocabulary_of_its_own_reads_the_same_texts(lab, runs):
     small = quantization.exported(runs["vocabulary-words4"])
-    contestant = bench_inference.file_contestant(small, threads=1)
+    contestant = latency.file_contestant(small, threads=1)
     frame, encoded = lab.task["validation_matched"], lab.encoded("validation_matched")
-    rows = bench_inference.chosen_rows(encoded, TINY)
-    own = bench_inference.own_batches({"x": contestant}, frame, rows, lab.task.texts, 64)["x"]
+    rows = latency.chosen_rows(encoded, TINY)
+    own = latency.own_batches({"x": contestant}, frame, rows, lab.task.texts, 64)["x"]
     assert len(own) == 2 and all(b["input_ids"].shape[0] == 4 for b in own)
     for batch, part in zip(own, rows, strict=True):
         for ids, mask, row in zip(batch["input_ids"], batch["attention_mask"], part, strict=True):
@@ -164,17 +141,6 @@ def test_a_vocabulary_of_its_own_reads_the_same_texts(lab, runs):
             assert words == expected
     with pytest.raises(RuntimeError, match="encode the texts with the tokenizer that belongs"):
         contestant.run(batches(encoded, TINY, rows)[0])
-
-
-def test_the_summary_compares_turns_of_one_round():
-    turns = pd.DataFrame([("control", 0, 0, 10.0), ("control", 1, 0, 30.0), ("x", 0, 0, 5.0), ("x", 1, 0, 10.0)],
-                         columns=["contestant", "round", "batch", "ms"])
-    table = summarize(turns, {"control": Contestant(print, 100), "x": Contestant(print, 25)})
-    assert table.loc["x", ["speed_ratio", "speed_ratio_low", "speed_ratio_high"]].tolist() == [2.5, 2, 3]
-    assert table.loc["control", "speed_ratio"] == 1 and table.loc["x", "latency_ms_p50"] == 7.5
-    assert table.loc["x", "size_bytes"] == 25
-    faster = pd.DataFrame({"latency_ms_p50": [10.0, 8.0]}, index=[CONTROL, PLAIN])
-    assert bench_inference.stronger_control(faster) == PLAIN
 
 
 def test_the_benchmark_writes_what_it_measured(lab, runs):
@@ -189,9 +155,9 @@ def test_the_benchmark_writes_what_it_measured(lab, runs):
     assert set(main["contestants"]) == set(table.index)
     assert main["metrics"]["threads"] == 1 and main["metrics"]["has_vnni"] in (0, 1)
     assert main["metrics"]["padding_share"] <= main["metrics"]["padding_share_unsorted"] < 1
-    again, newest = bench_inference.latest(folder)
+    again, newest = latency.latest(folder)
     assert newest["contestants"] == main["contestants"] and list(again.index) == list(main["contestants"])
-    assert bench_inference.latest(folder, capped=True)[1] is None
+    assert latency.latest(folder, capped=True)[1] is None
     assert records["base"]["metrics"]["latency_ms_p50"] > 0 and "quant" in records
     assert records["quant"]["metrics"]["size_bytes"] == runs["quant"].metrics["size_bytes"]
     kept = bench_inference.kept_files(lab.settings)
@@ -204,7 +170,7 @@ def test_the_benchmark_writes_what_it_measured(lab, runs):
 
 def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    contestant = bench_inference.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
+    contestant = latency.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
     turns = pd.DataFrame([("quant", 0, 0, 1.0)], columns=["contestant", "round", "batch", "ms"])
     outcome = bench_inference.outcome(turns, {"quant": contestant}, TINY, task=lab.task,
                                       model_info=runs["quant"].record["model"])

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from seo_core.analysis.tables import Table
-from seo_core.bench import inference, live
+from seo_core.bench import latency, live
 from seo_core.deploy.artifact import Card, load
 from seo_core.models import backbone
 
@@ -38,7 +38,7 @@ def test_without_artifacts_one_line_says_so(tiny_book):
 
 def test_times_stand_beside_what_was_recorded(shipped, tiny_network):
     times, _ = live.here_and_now()
-    assert times["file"].tolist() == ["reference", "reference-small", inference.PLAIN]
+    assert times["file"].tolist() == ["reference", "reference-small", latency.PLAIN]
     here = [column for column in times if column.startswith("here, now: ")]
     assert [column.partition(": ")[2] for column in here] == [
         "ms a pair, one at a time", "ms a pair, 32 at once", "times as fast as the control"]
@@ -68,13 +68,13 @@ def test_a_control_that_cannot_be_made_is_a_line(shipped, tiny_network, monkeypa
 
     monkeypatch.setattr("seo_core.quantization.export.library_export", absent)
     times, _ = live.here_and_now()
-    assert times["file"].iloc[-1] == f"{inference.PLAIN}: cannot be made here (No module named 'onnx')"
+    assert times["file"].iloc[-1] == f"{latency.PLAIN}: cannot be made here (No module named 'onnx')"
     assert math.isnan(times["here, now: ms a pair, 32 at once"].iloc[-1]) and len(times) == 3
 
 
 def test_what_was_recorded_of_the_control_is_the_newest_committed_run(shipped, tiny_network, monkeypatch):
     record = {"metrics": {"batch_size": 32, "threads": 2}, "provenance": {"machine": {"cpu": "another CPU"}}}
-    found = pd.DataFrame({"latency_ms_p50": {inference.PLAIN: 96.0}})
+    found = pd.DataFrame({"latency_ms_p50": {latency.PLAIN: 96.0}})
     monkeypatch.setattr(live, "latest", lambda folder: (found, record))
     times, _ = live.here_and_now()
     last = times.iloc[-1]
