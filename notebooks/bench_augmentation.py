@@ -45,6 +45,8 @@ seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the record goes
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
 # %%
@@ -54,7 +56,7 @@ from seo_core.analysis.tables import Table
 from seo_core.bench import augmentation
 from seo_core.bench.peers import seo_core as ours
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text)
 augmentation.plan(settings, rounds=rounds)
 
 # %% [markdown]
@@ -66,7 +68,7 @@ augmentation.plan(settings, rounds=rounds)
 # %%
 outcome = bench.measure("augmentation", settings, rounds=rounds)
 contestants, turns = outcome.inputs["contestants"], outcome.turns
-print(f"{len(contestants.texts)} texts, {len(outcome.inputs['teacher_pairs'])} pairs for the teacher")
+print(f"{len(contestants.texts)} texts, {len(outcome.inputs['teacher_pairs'])} {'pairs' if contestants.columns == 2 else 'texts'} for the teacher")
 
 # %% [markdown]
 # ## Who is here

@@ -32,6 +32,8 @@ seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the record goes
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
 # %%
@@ -40,7 +42,7 @@ from seo_core.analysis import tables
 from seo_core.analysis.tables import Table
 from seo_core.bench import neighbours, training
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text)
 training.plan(settings, rounds=rounds)
 
 # %% [markdown]

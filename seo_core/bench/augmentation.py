@@ -50,13 +50,17 @@ def contest(settings, plan: dict) -> Outcome:
     from seo_core.training import TrainingConfig, fit
 
     task = prepare(replace(settings, train_rows=plan["teacher_pairs"] + plan["pairs"]))
-    pairs, rest = task["train"].head(plan["pairs"]).reset_index(drop=True), task["train"].iloc[plan["pairs"]:]
+    n = min(plan["pairs"], len(task["train"]) // 2)  # of a small set the teacher gets half
+    pairs, rest = task["train"].head(n).reset_index(drop=True), task["train"].iloc[n:]
+    plan = plan | {"pairs": n, "teacher_pairs": len(rest)}
     texts, absent = [text for name in task.texts for text in pairs[name]], peers()
-    contestants = Contestants(texts, [name for name, why in absent.items() if not why], STRENGTH, plan["slow_pairs"])
+    contestants = Contestants(texts, [name for name, why in absent.items() if not why], STRENGTH, plan["slow_pairs"],
+                              columns=len(task.texts))
     apertium = apertium_contestants(texts[: plan["apertium_texts"]], plan["single_texts"])
     turns = interleave({**contestants.table, **apertium}, rounds=plan["rounds"])
 
-    teacher, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
+    teacher, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), layers=settings.layers,
+                                       seed=settings.seed)
     config = TrainingConfig.from_settings(settings, epochs=1 if settings.profile == "quick" else 2)
     fit(teacher, encode(rest, tokenizer, texts=task.texts, max_length=settings.max_length), config=config,
         progress=False)
@@ -129,10 +133,11 @@ def calibrate(operator: str, texts: list[str], target: float) -> float:
 
 class Contestants:
     """The contestants of a run, and the texts that each of them made in its first turn. texts: premises, then as many
-    hypotheses. TextAttack gets the first `slow_pairs` of either."""
+    hypotheses, or one column of them. TextAttack gets the first `slow_pairs` of each."""
 
-    def __init__(self, texts: list[str], names, strength: float, slow_pairs: int):
-        self.texts, self.slow_pairs, self.strengths, self.edited, self.versions = texts, slow_pairs, {}, {}, {}
+    def __init__(self, texts: list[str], names, strength: float, slow_pairs: int, *, columns: int = 2):
+        self.texts, self.columns, self.slow_pairs = texts, columns, slow_pairs
+        self.strengths, self.edited, self.versions = {}, {}, {}
         for ours, theirs in (("seo_core synonym", "nlpaug synonym"), ("seo_core eda", "nlpaug swap")):
             if ours not in names:
                 continue
@@ -145,8 +150,8 @@ class Contestants:
 
     def first(self, pairs: int) -> list[str]:
         """The texts of the first pairs: premises, then hypotheses."""
-        half = len(self.texts) // 2
-        return self.texts[: min(pairs, half)] + self.texts[half : half + min(pairs, half)]
+        rows = len(self.texts) // self.columns
+        return [text for i in range(self.columns) for text in self.texts[i * rows :][: min(pairs, rows)]]
 
     def _turn(self, name: str, seed: int) -> Turn:
         texts = self.first(self.slow_pairs) if name.startswith("textattack") else self.texts
@@ -160,7 +165,8 @@ class Contestants:
         import pandas as pd
 
         asked = {TITLES[name]: value for name, value in self.strengths.items()}
-        rows = {title: {"strength": asked[title], "words_replaced": replaced(self.first(len(edited) // 2), edited),
+        rows = {title: {"strength": asked[title],
+                        "words_replaced": replaced(self.first(len(edited) // self.columns), edited),
                         "labels_kept": kept(edited)} for title, edited in self.edited.items()}
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -198,8 +204,8 @@ def apertium_contestants(texts: list[str], single: int) -> dict[str, Callable[[i
 
 
 def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callable[[list[str]], float]:
-    """A function of new texts (premises, then as many hypotheses, of all pairs or the first): of those pairs that the
-    teacher had right before, the share that it has right after."""
+    """A function of new texts (premises, then as many hypotheses, of all pairs or the first; of single texts, these):
+    of those rows that the teacher had right before, the share that it has right after."""
     from seo_core.data import encode
     from seo_core.evaluation import predict
 
@@ -210,8 +216,8 @@ def labels_kept(network, tokenizer, frame, texts, *, max_length: int) -> Callabl
     before = right(frame)
 
     def kept(edited: list[str]) -> float:
-        half = len(edited) // 2
-        after = right(frame.head(half).assign(**{texts[0]: edited[:half], texts[1]: edited[half:]}))
-        return float(after[before[:half]].mean()) if before[:half].any() else float("nan")
+        rows = len(edited) // len(texts)
+        after = right(frame.head(rows).assign(**{name: edited[i * rows :][:rows] for i, name in enumerate(texts)}))
+        return float(after[before[:rows]].mean()) if before[:rows].any() else float("nan")
 
     return kept

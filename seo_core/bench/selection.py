@@ -48,7 +48,8 @@ def contest(settings, plan: dict) -> Outcome:
 
     most = max(plan["sizes"])
     task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=most)
-    model, tokenizer = load_backbone(settings.model, layers=settings.layers, seed=settings.seed)
+    model, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), layers=settings.layers,
+                                     seed=settings.seed)
     pool = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
     pool, others = pool.take(np.resize(np.arange(len(pool)), most)), OtherLoad()
     turns = measure(model, pool, **plan, seed=settings.seed, training=TrainingConfig.from_settings(settings))

@@ -41,16 +41,16 @@ def contest(settings, plan: dict) -> Outcome:
     from seo_core.training import TrainingConfig
 
     have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have))
     task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
+    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
     network, tokenizer = load_backbone(**make)
     train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
                           for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
     config = TrainingConfig.from_settings(settings, epochs=1)
-    tricks = ablation(train.take(range(plan["ablation_pairs"])), config, **make)
+    tricks = ablation(train.take(slice(plan["ablation_pairs"])), config, **make)
     loops = {"Trainer, tuned": trainer_contestant(train, config, tokenizer, development=development, **make),
              "seo_core": fit_contestant(train, config, development=development, **make),
-             "Trainer, as run_glue": trainer_contestant(train.take(range(plan["stock_pairs"])), config, tokenizer,
+             "Trainer, as run_glue": trainer_contestant(train.take(slice(plan["stock_pairs"])), config, tokenizer,
                                                         tuned=False, **make)}
     without, versus = (interleave(contestants, rounds=plan["rounds"]) for contestants in (tricks, loops))
     table = pd.concat([summarize(versus, baseline="Trainer, tuned"), summarize(without, baseline="all")])
@@ -119,12 +119,13 @@ def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, **make) 
     return _contestant(once, **make)
 
 
-def _contestant(once: Callable, *, model: str = "bundled", layers=None, development=None) -> Callable[[int], Turn]:
-    """once(network, seed, step) trains a fresh network, and after each step calls step(examples seen so far)."""
+def _contestant(once: Callable, *, development=None, **make) -> Callable[[int], Turn]:
+    """once(network, seed, step) trains a fresh network, and after each step calls step(examples seen so far). make:
+    what `load_backbone` is to make: model, layers, num_labels."""
     from seo_core.models.backbone import load_backbone
 
     def turn(seed: int) -> Turn:
-        network, _ = load_backbone(model, layers=layers, seed=seed)
+        network, _ = load_backbone(**make, seed=seed)
         ends, sizes, began = [], [], time.perf_counter()
 
         def step(seen: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from seo_core.checks import whole_number
 from seo_core.progress import watched
-from seo_core.settings import RunSettings, display_source, load_settings
+from seo_core.settings import NAMES, RunSettings, display_source, load_settings
 
 WARMUP_STEPS = 5  # first steps of a turn are left out of the steady rate: allocator and kernel caches
 MEASURED = ("examples", "seconds", "accuracy", "total_rate", "steady_rate")  # what a table of turns has of one
@@ -149,13 +149,27 @@ def parse(benchmark, arguments: list[str] | None) -> tuple[RunSettings, dict]:
     own = {**{name: {"type": int} if name == "seed" else {} for name in SETTINGS}, **benchmark.OPTIONS}
     for name, keywords in own.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
+    parser.add_argument("-p", dest="names", metavar="KEY=VALUE", action="append", type=_name, default=[],
+                        help="labels and text of data that is not NLI")
     given = vars(parser.parse_args(arguments))
-    return load_settings(**{name: given.pop(name) for name in SETTINGS if name in given}), given
+    names = dict(given.pop("names"))
+    return load_settings(**{name: given.pop(name) for name in SETTINGS if name in given}, **names), given
+
+
+def _name(text: str) -> tuple[str, str]:
+    """"labels=no,yes" -> ("labels", "no,yes")."""
+    key, _, value = text.partition("=")
+    if key not in NAMES:
+        raise argparse.ArgumentTypeError(f"a benchmark takes {' and '.join(NAMES)}, got {text!r}")
+    return key, value
 
 
 def command(benchmark, settings: RunSettings, plan: dict) -> str:
     """The command that runs the benchmark again; local folders appear as `path/to/<name>`."""
-    words, values = _program(benchmark).split(), settings.asdict() | plan
+    from seo_core.results import names_given
+
+    words = [*_program(benchmark).split(), *names_given(replace(settings, unlabelled=None))]  # which none reads
+    values = settings.asdict() | plan
     for name in (*SETTINGS[:-1], *benchmark.OPTIONS):  # where the record lies is no property of the run
         value = values[name]
         if value is None or value is False:

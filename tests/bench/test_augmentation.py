@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from own_sets import SETS, written
 
 from seo_core import load_settings
 from seo_core.augmentation import OPERATORS
@@ -108,6 +109,32 @@ def test_the_slow_contestant_edits_premises_and_hypotheses(monkeypatch):
     row = contestants.quality(len).loc["TextAttack WordNet swap"]  # `kept` gets the new texts
     assert row.labels_kept == 4 and row.words_replaced == pytest.approx(0.5)  # "premise 0 x": one word more of two
     assert contestants.first(99) == texts
+
+
+def test_single_texts_are_one_column(monkeypatch):
+    monkeypatch.setattr("seo_core.evaluation.predict",
+                        lambda network, encoded: np.eye(2)[[int("dog" in text) for text in encoded]])
+    monkeypatch.setattr("seo_core.data.encode", lambda frame, tokenizer, texts, max_length: frame[texts[0]].tolist())
+    frame = pd.DataFrame({"note": ["dog", "cat", "dog"], "label": [1, 0, 1]})
+    kept = bench.labels_kept(None, None, frame, ("note",), max_length=9)
+    assert kept(["dog", "cat", "cat"]) == pytest.approx(2 / 3) and kept(["dog", "cat"]) == 1
+    contestants = bench.Contestants(["dog", "cat", "dog"], ["seo_core aeda"], 0.1, 2, columns=1)
+    assert contestants.first(2) == ["dog", "cat"] and contestants.first(9) == ["dog", "cat", "dog"]
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("kind", SETS)
+def test_data_of_other_classes_and_of_one_text_goes_through(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "TITLES", {"seo_core aeda": "seo_core aeda"})
+    monkeypatch.setattr("seo_core.augmentation.translation.apertium_pair", lambda: None)
+    settings = load_settings("quick", layers=1, results_dir=str(tmp_path / "results"),
+                             **written(kind, tmp_path, rows=60))
+    outcome = bench.contest(settings, bench.plan(settings))
+    pairs, rest = outcome.parameters["plan"]["pairs"], outcome.inputs["teacher_pairs"]
+    assert 0 < pairs <= len(rest) == outcome.parameters["plan"]["teacher_pairs"]  # a small set is shared out
+    assert outcome.turns.examples.tolist() == [pairs * len(outcome.task.texts)]
+    row = outcome.table.loc["seo_core aeda"]
+    assert row.words_replaced == 0 and 0 <= row.labels_kept <= 1  # it inserts punctuation
 
 
 def test_the_plan_is_small_for_quick():

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from own_sets import SETS, written
 
 from seo_core import load_settings
 from seo_core.bench import training
@@ -65,6 +66,16 @@ def test_fit_and_both_trainers_do_the_same_work(toy_pairs):
     assert turns.examples.tolist() == [20, 20, 20]
     assert (turns.total_rate > 0).all() and turns.accuracy["stock"] != turns.accuracy["stock"]
     assert 0 <= turns.accuracy["tuned"] <= 1
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("kind", SETS)
+def test_data_of_other_classes_and_of_one_text_goes_through(kind, tmp_path):
+    settings = load_settings("quick", results_dir=str(tmp_path / "results"), **written(kind, tmp_path, rows=40))
+    outcome = training.contest(settings, training.plan(settings) | {"layers": 1})
+    examples, rows = outcome.turns.set_index("contestant").examples, len(outcome.inputs["train"])
+    assert rows < settings.batch_size * 8 and (examples == rows).all()  # fewer than any contestant asks for
+    assert 0 <= outcome.table.development_accuracy["seo_core"] <= 1
 
 
 def test_ablation_changes_one_thing_at_a_time(monkeypatch):

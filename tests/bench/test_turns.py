@@ -10,10 +10,10 @@ from seo_core import bench, load_settings
 from seo_core.bench.turns import command, parse
 
 
-@pytest.mark.parametrize("profile", ["quick", "cpu"])
+@pytest.mark.parametrize("profile, own", [("quick", {}), ("cpu", {}), ("cpu", {"labels": "no,yes", "text": "a,b"})])
 @pytest.mark.parametrize("name", bench.BENCHES)
-def test_the_command_of_a_record_is_read_back_as_it_was_given(name, profile):
-    module, settings = bench.benchmark(name), load_settings(profile, seed=3, source="path/to/snli")
+def test_the_command_of_a_record_is_read_back_as_it_was_given(name, profile, own):
+    module, settings = bench.benchmark(name), load_settings(profile, seed=3, source="path/to/snli", **own)
     plan = module.plan(settings, rounds=2)
     words = shlex.split(command(module, settings, plan))
     assert words[:5] == ["python", "-m", "seo_core.run", "bench", name] and words[-2:] == ["--rounds", "2"]
@@ -40,6 +40,14 @@ def test_bad_input_is_one_line(capsys):
         assert bench.main(name, arguments) == status
         error = capsys.readouterr().err
         assert text in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_benchmark_takes_the_names_of_classes_and_texts_alone(capsys):
+    settings, options = parse(bench.benchmark("training"), ["-p", "labels=no,yes", "--rounds", "2", "-p", "text=a,b"])
+    assert settings == load_settings(labels="no,yes", text="a,b") and options == {"rounds": 2}
+    with pytest.raises(SystemExit):
+        parse(bench.benchmark("training"), ["-p", "epochs=3"])
+    assert "a benchmark takes labels and text, got 'epochs=3'" in capsys.readouterr().err
 
 
 def test_the_registry_loads_nothing_before_it_is_asked():

@@ -16,7 +16,7 @@ from seo_core.arms import ARMS
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import checks, machine_paths, scratch_book
 from seo_core.runner.plan import STANDARD
-from seo_core.settings import KNOBS
+from seo_core.settings import KNOBS, NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = load_manifest(ROOT)
@@ -82,6 +82,13 @@ def test_a_chapter_that_trains_takes_names_and_numbers_of_the_readers_own(name):
     cells = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
     for knob in KNOBS:
         assert re.search(rf"^{knob}: \w+ = \"default\"", cells, re.M) and f"{knob}={knob}" in cells, knob
+
+
+@pytest.mark.parametrize("name", ["01_data", *(c.id for c in MANIFEST.chapters if c.kind == "benchmark")])
+def test_a_chapter_that_reads_data_takes_names_of_the_readers_own(name):
+    cells = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+    for names in NAMES:
+        assert f'{names}: str = "default"' in cells and f"{names}={names}" in cells, names
 
 
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])
