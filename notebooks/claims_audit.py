@@ -165,6 +165,7 @@ Table(cells[["cell", "statement", "claimed", "n", "verdict", "note"]], folded="A
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
+tables.remark(run)
 this_run = verdicts.audit(run, verdicts.CLAIMS + verdicts.TABLE_CLAIMS, profiles=(settings.profile,))
 this_run = this_run[this_run["ours"] != NOT_RUN]
 print(f"{len(run)} records, {len(this_run)} claims with records of all their configurations")

@@ -47,6 +47,7 @@ reference_curves = tables.curves_shown(reference, results.load_series(reference_
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
+tables.remark(run)
 run_curves = tables.curves_shown(run, results.matching(results.load_series(settings.results_dir), settings))
 print(f"this run: {len(run)} records of the profile {settings.profile}")
 

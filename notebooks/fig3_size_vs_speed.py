@@ -40,7 +40,9 @@ from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 points = tradeoff.points(results.load(results.reference_dir() / "cpu"))
-run = tradeoff.points(results.matching(results.load(settings.results_dir), settings))
+run = results.matching(results.load(settings.results_dir), settings)
+tables.remark(run)
+run = tradeoff.points(run)
 
 # %% [markdown]
 # ## The papers' own points

@@ -43,8 +43,9 @@ from seo_core.analysis.tables import Table
 from seo_core.arms import costs
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
-reference = results.load(results.reference_dir() / "cpu")
 run = results.matching(results.load(settings.results_dir), settings)
+tables.remark(run)
+reference = results.load(results.reference_dir() / "cpu")
 
 # %% [markdown]
 # ## What the papers report

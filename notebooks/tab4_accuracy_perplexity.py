@@ -74,6 +74,7 @@ Table(accuracy)
 
 # %% tags=["nbval-ignore-output"]
 run = results.matching(results.load(settings.results_dir), settings)
+tables.remark(run)
 title = f"this run ({settings.profile})"
 Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 

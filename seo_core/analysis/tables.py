@@ -3,7 +3,7 @@
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,15 @@ class Table:
 def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_RUN) -> pd.DataFrame:
     """A frame of the rows; without any, one row that says so: `words` in its first column, "—" in the others."""
     return pd.DataFrame(rows or [(words, *["—"] * (len(columns) - 1))], columns=list(columns))
+
+
+def remark(run: pd.DataFrame, say: Callable[[str], None] = print) -> None:
+    """Says what has no meaning beside the papers' numbers, where the records of `results.matching` are of classes other
+    than NLI's; else nothing."""
+    measured, as_nli = run.reindex(columns=["f1_macro", "f1_entailment_matched"]).notna().to_numpy().T
+    for name in run.loc[measured & ~as_nli, "data_name"].unique():
+        say(f"{name}: its classes are not NLI's three, so accuracy and perplexity of this run, and what is judged by "
+            "them, have no meaning beside the papers' numbers; its own ratios of size and time have")
 
 
 def mean_text(values, digits: int = 2) -> str:

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from seo_core.analysis.tables import Table
+from seo_core import results
+from seo_core.analysis.tables import Table, remark
 
 
 def test_what_is_absent_is_a_dash_whatever_says_so():
@@ -10,3 +11,14 @@ def test_what_is_absent_is_a_dash_whatever_says_so():
     shown = Table(frame)
     assert "None" not in repr(shown) + shown._repr_html_() and repr(shown).count("—") == 4
     assert shown.frame["seeds"].tolist() == [1, 2] and frame["mismatched"][0] is None  # what was given stays as it is
+
+
+def test_what_has_no_meaning_beside_the_papers_is_said_of_classes_other_than_nlis():
+    lines, reference = [], results.load(results.reference_dir() / "cpu" / "02_baseline")
+    remark(reference, lines.append)
+    remark(reference.iloc[:0], lines.append)
+    remark(reference[["data_name", "experiment"]], lines.append)  # of a benchmark: nothing was learned
+    assert lines == []
+    own = reference.assign(data_name="path/to/own.csv").drop(columns=[c for c in reference if "entailment" in c])
+    remark(own, lines.append)
+    assert len(lines) == 1 and lines[0].startswith("path/to/own.csv: its classes are not NLI's three")
