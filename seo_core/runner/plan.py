@@ -23,6 +23,7 @@ from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.runner.state import Options, Tree, book_environment, read_json, signature, sources, stale
+from seo_core.settings import NAMES
 
 STANDARD = ("profile", "seed", "data", "model", "results_dir")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str}
@@ -45,11 +46,12 @@ class Task:
 def check_parameters(manifest: Manifest, chapters, extra: dict) -> None:
     """Raise UsageError for a parameter no chapter has, or a value of the wrong type.
 
-    Papermill itself only warns. A chapter without one of the five standard names is an error, too.
+    Papermill itself only warns. A chapter without one of the five standard names is an error, too. Names of the data's
+    classes and texts belong to `data`: a chapter that reads records alone has them, too, and no use for them.
     """
     from papermill import inspect_notebook
 
-    known: dict[str, str] = {}
+    known = dict.fromkeys(NAMES, "str")
     for chapter in chapters:
         declared = inspect_notebook(manifest.notebook(chapter.id))
         if absent := [name for name in STANDARD if name not in declared]:

@@ -168,6 +168,11 @@ def test_unknown_names_are_refused_with_the_nearest(book, words, hint, capsys, m
     assert not (book / "_build").exists()
 
 
+def test_a_chapter_that_reads_records_alone_takes_the_names_of_the_datas_classes_and_texts(book, capsys, monkeypatch):
+    words = ("chapter", "times", "--dry-run", "-p", "labels=no,yes", "-p", "text=note")
+    assert refused(book, words, capsys, monkeypatch) == (0, "")
+
+
 @pytest.mark.kernel
 def test_a_parameter_of_one_chapter_reaches_it(book):
     cli("book", "--no-render", "-p", "offset=7", cwd=book, check=0)
