@@ -103,7 +103,7 @@ print(f"{len(frame)} labelled pairs, {len(reward)} pairs of the reward half")
 # %%
 few = lab.encode(reward[:16])
 logits, inputs = features(network, few, precision="fp32")
-batch = few.batch(np.arange(16))
+batch = few.batch(np.arange(len(few)))
 torch.nn.functional.cross_entropy(network(**{k: v for k, v in batch.items() if k != "labels"}).logits,
                                   batch["labels"]).backward()
 backward = network.classifier.weight.grad.numpy()
@@ -125,7 +125,7 @@ config = AdaptiveConfig()
 ada = AdaptiveDataAugmentation(config, seed=settings.seed)
 found = ada(frame, network, lab.tokenizer, reward, budget=labels // 2, texts=lab.task.texts,
             max_length=settings.max_length)
-print(f"{len(found.frame)} rows were asked for and came back: {found.complete}")
+print(f"{labels // 2} rows were asked for and came back: {found.complete}")
 
 # %% tags=["nbval-ignore-output"]
 print(found.statement)
@@ -160,12 +160,15 @@ _ = figures.where_rows_went(found.groups)
 # %%
 score = last["passing"] * np.exp(last["smoothed"] / config.temperature)
 expected = (1 - config.exploration) * score / score.sum() + config.exploration / len(last)
-assert np.allclose(last["updated"], expected) and last["updated"].max() > 1.05 * last["updated"].min()
-assert len(found.frame) == labels // 2 == found.log["taken"].sum()
+assert np.allclose(last["updated"], expected) and len(found.frame) == found.log["taken"].sum() <= labels // 2
+assert found.complete == (len(found.frame) == labels // 2)
+if lab.task.name == "embedded":  # there are candidates enough, and arms that differ
+    assert found.complete and last["updated"].max() > 1.05 * last["updated"].min()
 assert (found.frame["label"] == before["label"]).all()
 pairs = list(lab.task.texts)
 assert not found.frame.duplicated(pairs).any() and not found.frame.merge(frame, on=pairs).shape[0]
-print("weights follow rewards, the budget is met, every row is new and keeps its label")
+met = "the budget is met" if found.complete else "the candidates ran out before the budget"
+print(f"weights follow rewards, {met}, every row is new and keeps its label")
 
 # %% [markdown]
 # ## What it does
