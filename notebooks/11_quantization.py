@@ -296,7 +296,7 @@ Table(pd.DataFrame(rows).round(2))
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
 arms = [*quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else []
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms] if arms else [], against).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
+Table(tables.against_table(frame, ["base", *arms] if arms else [], against).drop(columns=["pairs seen after base", "parameters, M"], errors="ignore"))
 
 # %% [markdown]
 # An interval that contains 0 does not show a loss; it does not show that there is none either. Read the files' bytes beside it: that

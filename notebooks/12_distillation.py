@@ -155,7 +155,7 @@ names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DI
 runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [{"arm": name, "weights, M": run.record["model"]["parameters"] / 1e6,
          **{f"{which}, %": 100 * accuracy for which, accuracy in run.accuracies.items()},
-         "pairs seen": run.metrics["train_examples"]} for name, run in runs.items()]
+         "pairs trained on": run.metrics["train_examples"]} for name, run in runs.items()]
 Table(pd.DataFrame(rows).round(2))
 
 # %% [markdown]

@@ -134,6 +134,51 @@ def mean(frame: pd.DataFrame, column: str) -> float:
     return float(frame[column].mean()) if len(frame) and column in frame else math.nan
 
 
+def lineage(frame: pd.DataFrame) -> dict:
+    """Index of each record → the indices of all that its network was made from, the baseline of its seed left out, its
+    own last; None where one of them has no record in the frame.
+
+    frame: of `results.load`. Ancestors are found by the recipe in the record, at the same seed and data: the arm of
+    pruning whose weights a student starts from (`pruned`), and the baselines of other seeds among the teachers. An arm
+    of which only numbers are taken over (`like`: how much to remove, how long to train) is none.
+    """
+    same = [key for key in ("profile", "data_fingerprint", "model_fingerprint") if key in frame]
+    recipes = {index: results.record_at(path)["parameters"].get("recipe") or {} for index, path in frame["path"].items()
+               } if "path" in frame else {}
+
+    def latest(name: str, seed: int, row: pd.Series):
+        rows = frame[(frame["configuration"] == name) & (frame["seed"] == seed)]
+        rows = rows[(rows[same] == row[same]).all(axis=1)]
+        return max(rows.index, key=lambda i: (rows.at[i, "finished"] <= row["finished"], rows.at[i, "finished"]),
+                   default=None)  # it was there before, unless it was made again
+
+    def of(index) -> list | None:
+        row, recipe, before = frame.loc[index], recipes.get(index, {}), []
+        if row["configuration"] == "base":
+            return []
+        if (pruned := recipe.get("pruned") or "base") != "base":
+            parent = latest(pruned, row["seed"], row)
+            before.append(None if parent is None else of(parent))
+        others = [seed for seed in range(recipe.get("teachers", 1)) if seed != row["seed"]]
+        for seed in others[: recipe.get("teachers", 1) - 1]:
+            teacher = latest("base", seed, row)
+            before.append(None if teacher is None else [teacher])
+        return None if None in before else [*dict.fromkeys(i for part in before for i in part), index]
+
+    return {index: of(index) for index in frame.index}
+
+
+def pairs_seen(frame: pd.DataFrame) -> pd.Series:
+    """Training pairs that each record's network and all that it was made from (`lineage`) saw beyond the baseline.
+
+    Repeats count, with labels or without; 0 for the baseline itself and for what was not trained on; NaN where the
+    record of an ancestor is not in the frame. Float, indexed as the frame; an arm has at least what its ancestors have.
+    """
+    own = frame["train_examples"].astype(float) if "train_examples" in frame else pd.Series(0.0, frame.index)
+    return pd.Series({index: math.nan if made_of is None else own.loc[made_of].sum()
+                      for index, made_of in lineage(frame).items()}, dtype=float)
+
+
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:
     """The contrast over the records of `results.load`, paired by seed and data; None without records.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import NOT_RUN, contradictions, papers, statistics, tradeoff
-from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
+from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, one_setting, pairs_seen, with_gap
 
 
 class Table:
@@ -92,15 +92,15 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
-    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Behind
-    each interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched
+    parameters in millions; the exported file, where one was measured; pairs seen in training after the baseline's own,
+    with those that everything it was made from saw (`contrasts.pairs_seen`). Behind each interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched
     set, once where both say the same. Without records one row, "not run"."""
     gaps, left = {}, {}
     for row, word in zip(differences.itertuples(), after_holm(differences), strict=True):
         name = row.contrast.split(" − ")[0]
         gaps[name, row.metric] = f"{_points(row)} ({'1 seed' if row.seeds == 1 else f'n = {row.seeds}'})"
         left.setdefault(name, []).append(word.removesuffix(", 1 seed"))
-    rows = []
+    rows, frame = [], frame.assign(pairs_seen=pairs_seen(frame))
     for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
         runs = one_setting(frame[frame["configuration"] == name])
         row = {"configuration": name, "seeds": runs["seed"].nunique(),
@@ -110,7 +110,7 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
             row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
         row["after Holm"] = " / ".join(dict.fromkeys(left.get(name, ["—"])))
         rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),
-                     "pairs seen": _number(mean(runs, "train_examples"), ",.0f")})
+                     "pairs seen after base": _number(mean(runs, "pairs_seen"), ",.0f")})
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
 
 
