@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from seo_core import results
-from seo_core.analysis import contrasts, efficiency, statistics
+from seo_core.analysis import contrasts, efficiency, statistics, tables
 from seo_core.arms import ARMS, steps
 
 
@@ -95,3 +95,46 @@ def test_the_record_of_an_ancestor_may_be_absent_and_further_teachers_are_ancest
     monkeypatch.setattr(contrasts.results, "record_at", lambda path: {"parameters": {"recipe": {"teachers": 2}}})
     seen = taught.assign(seen=contrasts.pairs_seen(taught)).set_index(["configuration", "seed"])["seen"]
     assert seen["kd"].tolist() == [390_588 + 90_204] * 3 and seen["base"].tolist() == [0] * 3
+
+
+def test_an_equal_control_saw_at_least_the_pairs_and_read_the_texts(compressed):
+    found = contrasts.equal_controls(compressed, [*compressed["configuration"].unique(), "sqd-aip"])
+    assert "base" not in found and "distilled" not in found and "sqd-aip" not in found  # the last has no record
+    seen = compressed.assign(seen=contrasts.pairs_seen(compressed)).groupby("configuration")["seen"].max()
+    for arm, control in found.items():
+        assert (control == "distilled") == (seen[arm] <= seen["distilled"]), arm
+    assert found["oneshot"] == "distilled" and found["sqd-taylor-65"] == contrasts.NO_EQUAL == found["kd"]
+    little = compressed.assign(train_examples=1.0).assign(
+        train_examples=lambda frame: frame["train_examples"].where(frame["configuration"] != "distilled", 9.0))
+    assert contrasts.equal_controls(little, ["taylor-65", "sqd-taylor-65"]) == {
+        "taylor-65": "distilled", "sqd-taylor-65": contrasts.NO_EQUAL}  # which read the source task's texts too
+
+
+def test_the_control_of_more_texts_takes_over_when_it_has_records(compressed):
+    """`base-control` reads what `kd` reads, here with the answers of `distilled`."""
+    own = compressed[compressed["configuration"] == "distilled"].drop(columns="path")
+    paths = compressed.loc[compressed["configuration"] == "kd", ["seed", "path"]]
+    later = own.drop(columns="seed").merge(paths, how="cross").assign(configuration="base-control",
+                                                                    train_examples=325_490.0)
+    frame = pd.concat([compressed, later], ignore_index=True)
+    arms = ["taylor-60", "taylor-65", "sqd-taylor-65", "sqd", "base-control"]
+    assert contrasts.equal_controls(frame, arms) == {
+        "taylor-60": "distilled", "taylor-65": "base-control", "sqd-taylor-65": "base-control",
+        "sqd": contrasts.NO_EQUAL}  # most seeds in common
+
+
+def test_tables_show_the_difference_to_the_equal_control_or_say_why_not(compressed):
+    arms, first = ["base", "taylor-65", "sqd-taylor-65", "distilled"], "to equal control, points (matched)"
+    cells = tables.to_control(compressed, arms)
+    gap = contrasts.official_differences(compressed, {"taylor-65": "distilled"}).iloc[0]
+    shown = f"to distilled: {gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}] (1 seed, stands)"
+    assert cells[first].tolist() == ["—", shown.replace("-", "−"), "no equal control", "—"]
+    elsewhere = compressed["seed"].where(compressed["configuration"] != "distilled", 7)
+    for frame in (compressed.assign(seed=elsewhere), compressed[compressed["configuration"] != "distilled"]):
+        assert tables.to_control(frame, arms[:2])[first].tolist() == ["—", "not run"]
+    ours = compressed[compressed["experiment"] == "13_quantization_distillation"]
+    against = contrasts.official_differences(ours, {"sqd-taylor-65": "base"})
+    row = tables.against_table(ours, ["sqd-taylor-65"], against, compressed).iloc[0]
+    assert row["pairs seen after base"] == "285,498" and row[first] == "no equal control"
+    alone = tables.against_table(ours, ["sqd-taylor-65"], against).iloc[0]  # without the records of ancestors
+    assert alone["pairs seen after base"] == "—" and alone[first] == "not run"
