@@ -38,6 +38,7 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+unlabelled: str = "default"  # further texts of the task, without labels, for arms with domain_text: hub id | local path; default: none
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -61,7 +62,7 @@ from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
-                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+                         unlabelled=unlabelled, labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("09_pruning", settings)
 
 from transformers import AutoModelForSequenceClassification

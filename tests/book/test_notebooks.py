@@ -91,6 +91,15 @@ def test_a_chapter_that_reads_data_takes_names_of_the_readers_own(name):
         assert f'{names}: str = "default"' in cells and f"{names}={names}" in cells, names
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapters_whose_teachers_can_read_further_texts_and_no_others_take_them(name):
+    reads = any(hasattr(arm.recipe, "domain_text") for arm in ARMS.values() if arm.chapter.id == name)
+    cells = jupytext.read(ROOT / "notebooks" / f"{name}.py").cells
+    parameters, *others = [cell for cell in cells if cell.cell_type == "code"]
+    assert ('unlabelled: str = "default"' in parameters.source) == reads
+    assert sum("load_settings(" in c.source and "unlabelled=unlabelled" in c.source for c in others) == reads
+
+
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])
 def test_first_code_cell_declares_the_five_parameters(name):
     cell = code(read(name))[0]
