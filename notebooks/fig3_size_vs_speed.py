@@ -96,7 +96,7 @@ Table(best if len(best) else pd.DataFrame([{"configuration": NOT_RUN}]))
 # The same with the records of this run. Under `quick` the accuracies are those of a minute's training.
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output"]
-_ = figures.size_vs_speed(run)
+_ = figures.size_vs_speed(run) if len(run) else print(f"not run yet: `python -m seo_core.run book --profile {profile}`")
 
 # %% [markdown]
 # **Check.** The front is what its definition says, tested on random points against the definition itself; and the papers' own table has one point on it.
