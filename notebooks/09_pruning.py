@@ -38,6 +38,7 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+unlabelled: str = "default"  # further texts of the task, without labels, for arms with domain_text: hub id | local path; default: none
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -53,7 +54,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab, pruning
 from seo_core.bench.latency import InferenceConfig, batches, eager, measure
@@ -61,7 +62,7 @@ from seo_core.evaluation import predict
 from seo_core.pruning import choose, importance, mask, prune, remove, shapes, sparsity, stored_bytes
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
-                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+                         unlabelled=unlabelled, labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("09_pruning", settings)
 
 from transformers import AutoModelForSequenceClassification
@@ -205,12 +206,17 @@ Table(pd.DataFrame(rows).round(2))
 #
 # Differences to the baseline are in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
 # them stand once the whole table counts as one family ({term}`Holm correction`).
+#
+# *To equal control* is the difference to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control`
+# ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
+# that it was made from, as in the last column.
 
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 print(tables.absent(frame, arms))
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against))
+Table(tables.against_table(frame, ["base", *arms], against, compressed))
 
 # %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed (reference runs, mean and range over the seeds). Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}}
 _ = figures.share_and_accuracy(tables.removed_and_accuracy(frame))

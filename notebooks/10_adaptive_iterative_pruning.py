@@ -44,6 +44,7 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+unlabelled: str = "default"  # further texts of the task, without labels, for arms with domain_text: hub id | local path; default: none
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -57,13 +58,13 @@ import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab, pruning
 from seo_core.pruning import AdaptiveIterativePruning, AIPConfig, encoder_weights
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
-                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+                         unlabelled=unlabelled, labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("10_adaptive_iterative_pruning", settings)
 
 # %% [markdown]
@@ -145,14 +146,19 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 # - `aip-T0.5`, `aip-T2`, `aip-T4`: other thresholds, with more room: they may remove up to 90% in 7.5 passes, `aip` up to 60% in 6.5.
 # - **`oneshot`**: as much removed as `aip` did, but at once, and trained for as many pairs. Is the loop worth its trouble?
 # - **`distilled`**: nothing removed, trained for as many pairs with the same teacher. What of the accuracy is due to the longer training?
+#
+# *To equal control* is the difference to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` (the last of these) or `base-control`
+# ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
+# that it was made from, as in the last column.
 
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10_adaptive_iterative_pruning")]
 frame = results.load(*folders)
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = list(pruning.ITERATIVE.arms)
 print(tables.absent(frame, arms))
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against))
+Table(tables.against_table(frame, ["base", *arms], against, compressed))
 
 # %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}}
 _ = figures.forest(against, goals=(-1, -2))

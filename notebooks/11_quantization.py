@@ -57,7 +57,7 @@ import pandas as pd
 
 import seo_core
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab, quantization
 from seo_core.deploy import artifact
@@ -285,6 +285,10 @@ Table(pd.DataFrame(rows).round(2))
 # Records of the profile `cpu`. Differences to the baseline in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
 # them stand once the whole table counts as one family ({term}`Holm correction`).
 #
+# *To equal control* is the difference to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control`
+# ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
+# that it was made from.
+#
 # - `control`: torch.onnx.export, ONNX Runtime's graph optimiser, then `quantize_dynamic` per channel; `control-plain`: without the optimiser.
 # - `onnx-fp32`: our export without any integers. What the graph alone does shows here.
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
@@ -294,9 +298,10 @@ Table(pd.DataFrame(rows).round(2))
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = [*quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else []
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms] if arms else [], against).drop(columns=["pairs seen", "parameters, M"], errors="ignore"))
+Table(tables.against_table(frame, ["base", *arms] if arms else [], against, compressed).drop(columns=["pairs seen after base", "parameters, M"], errors="ignore"))
 
 # %% [markdown]
 # An interval that contains 0 does not show a loss; it does not show that there is none either. Read the files' bytes beside it: that

@@ -38,6 +38,7 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+unlabelled: str = "default"  # further texts of the task, without labels, for arms with domain_text: hub id | local path; default: none
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -50,7 +51,7 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.tables import Table
 from seo_core.arms import distillation, open_lab
 from seo_core.arms.texts import cache_folder
@@ -62,7 +63,7 @@ from seo_core.models.backbone import count_parameters
 from seo_core.training import TrainingConfig, fit
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
-                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+                         unlabelled=unlabelled, labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("12_distillation", settings)
 
 # %% [markdown]
@@ -155,7 +156,7 @@ names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DI
 runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [{"arm": name, "weights, M": run.record["model"]["parameters"] / 1e6,
          **{f"{which}, %": 100 * accuracy for which, accuracy in run.accuracies.items()},
-         "pairs seen": run.metrics["train_examples"]} for name, run in runs.items()]
+         "pairs trained on": run.metrics["train_examples"]} for name, run in runs.items()]
 Table(pd.DataFrame(rows).round(2))
 
 # %% [markdown]
@@ -181,14 +182,19 @@ Table(pd.DataFrame(rows).round(2))
 #
 # Differences to the baseline are in points, paired by seed and example, with 95% intervals. The column *after Holm* says which of
 # them stand once the whole table counts as one family ({term}`Holm correction`).
+#
+# *To equal control* is the difference to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control`
+# (as `kd`, nothing removed, for five epochs). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
+# that it was made from, as in the last column.
 
 # %%
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
 print(tables.absent(frame, distillation.DISTILLATION.arms))
 methods = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, arms, methods))
+Table(tables.against_table(frame, arms, methods, compressed))
 
 # %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}}
 _ = figures.forest(methods, goals=(-1, -2))
@@ -215,7 +221,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 shapes = ["base", "kd-depth-4", "kd-logits", "kd-first-layers", "kd-first-and-last", "kd-depth-2", "kd-depth-1", "kd-width-512",
           "kd-width-6-heads"]
 shaped = contrasts.official_differences(frame, dict.fromkeys(shapes, "base"))
-Table(tables.against_table(frame, shapes, shaped))
+Table(tables.against_table(frame, shapes, shaped, compressed))
 
 # %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
 _ = figures.forest(shaped, goals=(-1, -2))
@@ -241,10 +247,11 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 # %%
 sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)), *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
 swept = contrasts.official_differences(frame, dict.fromkeys(sweeps, "base"))
-Table(tables.against_table(frame, sweeps, swept))
+Table(tables.against_table(frame, sweeps, swept, compressed))
 
 # %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}}
-_ = figures.forest(swept, goals=(-1, -2))
+command = f"python -m seo_core.run arm {' '.join(sweeps)} --profile cpu"
+_ = figures.forest(swept, goals=(-1, -2)) if len(swept) else print(f"not run yet: `{command}`")
 
 # %% [markdown]
 # The claim on the weight needs the middle one to beat both ends: its verdict stands in [](claims_audit).

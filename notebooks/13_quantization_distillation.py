@@ -45,6 +45,7 @@ data: str = "default"  # embedded | hub id | local path; default: the profile's 
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task: embedded | hub id | local path; default: the profile's own
+unlabelled: str = "default"  # further texts of the task, without labels, for arms with domain_text: hub id | local path; default: none
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -57,7 +58,7 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.tables import Table
 from seo_core.arms import distillation, open_lab
 from seo_core.arms.texts import cache_folder
@@ -74,7 +75,7 @@ from seo_core.quantization.calibration import calibrate
 from seo_core.training import TrainingConfig
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
-                         labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+                         unlabelled=unlabelled, labels=labels, text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("13_quantization_distillation", settings)
 
 # %% [markdown]
@@ -217,15 +218,20 @@ print("each exported file says what the trained network says")
 #   a baseline of their own, they are not in the tables here.
 #
 # `sqd`, `sqd-taylor-60` and the first two seeds of `sqd-taylor-65` read edits that are older than the list of opposites in [](03_augmentation), which could still exchange two of these.
+#
+# *To equal control* is the difference to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control`
+# ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
+# that it was made from, as in the last column.
 
 # %%
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs", "sqd-tiny", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60",
         "sqd-taylor-65", "sqd-taylor-80"]
 print(tables.absent(frame, [name for name, arm in distillation.JOINT.arms.items() if arm.recipe.weight_bits == 8]))
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, arms, against))
+Table(tables.against_table(frame, arms, against, compressed))
 
 # %% mystnb={"figure": {"caption": "Small students against the uncompressed baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-sqd-methods"}, "image": {"alt": "Points with intervals for each way of making the small integer student, on the matched and the mismatched set, left of the line at zero where the baseline is."}}
 _ = figures.forest(against, goals=(-1, -2))

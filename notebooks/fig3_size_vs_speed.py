@@ -72,6 +72,8 @@ _ = figures.size_vs_speed(points)
 columns = ["configuration", "accuracy", "megabytes", "smaller", "ms", "faster", "seeds"]
 front = {title: tradeoff.pareto(points, cost=cost)[columns].round(2) for title, cost in (("size", "megabytes"), ("speed", "ms"))}
 best = pd.concat([part.assign(front=title) for title, part in front.items()])
+compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))
+best = best.join(tables.to_control(compressed, best["configuration"]), on="configuration")
 Table(best if len(best) else pd.DataFrame([{"configuration": NOT_RUN}]))
 
 # %% [markdown]
@@ -90,12 +92,13 @@ Table(best if len(best) else pd.DataFrame([{"configuration": NOT_RUN}]))
 # taught differently: their times differ by chance, and so do their places on it.
 #
 # "No loss that shows" is against the baseline of all these chapters, three epochs on the labels. It was not trained to the end: after six and a half more passes with its own soft
-# labels the same network, uncompressed, is a point better (`distilled`, [](10_adaptive_iterative_pruning)). What a method costs beside *that* one is more.
+# labels the same network, uncompressed, is a point better (`distilled`, [](10_adaptive_iterative_pruning)). What a method costs beside *that* one is more:
+# the table has it as *to equal control*. *No equal control* says that an arm saw more pairs than that network, with all that it was made from.
 #
 # The same with the records of this run. Under `quick` the accuracies are those of a minute's training.
 
 # %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output"]
-_ = figures.size_vs_speed(run)
+_ = figures.size_vs_speed(run) if len(run) else print(f"not run yet: `python -m seo_core.run book --profile {profile}`")
 
 # %% [markdown]
 # **Check.** The front is what its definition says, tested on random points against the definition itself; and the papers' own table has one point on it.

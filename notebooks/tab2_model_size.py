@@ -101,12 +101,15 @@ Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 # ## Every file
 #
 # All compressed networks of the reference runs, smallest first; accuracy is the mean of both official sets. A network that was timed has the bytes of
-# the ONNX file that was timed. Any other has those of the file that its chapter kept: ONNX for integers, safetensors for fp32.
+# the ONNX file that was timed. Any other has those of the file that its chapter kept: ONNX for integers, safetensors for fp32. *To equal control* is the difference in accuracy
+# to the same network, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)); *no equal control*: the arm saw more pairs than that.
 
 # %%
 points = tradeoff.points(reference)
 files = points[points["megabytes"].notna()].sort_values("megabytes")
+compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
 shown = files[["configuration", "megabytes", "smaller", "accuracy", "seeds"]].round(2)
+shown = shown.join(tables.to_control(compressed, shown["configuration"]), on="configuration")
 Table(shown if len(shown) else pd.DataFrame([{"configuration": NOT_RUN}]))
 
 # %% [markdown]

@@ -38,7 +38,7 @@ import math
 import pandas as pd
 
 from seo_core import load_settings, results
-from seo_core.analysis import NOT_RUN, contrasts, papers, tables, verdicts
+from seo_core.analysis import NOT_RUN, contrasts, papers, tables, tradeoff, verdicts
 from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
@@ -148,12 +148,17 @@ Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10))
 # Against the baseline of the same column, with the verdict by the rule of 2026-11-29.
 # Accuracies are paired by seed and example: the interval holds the scatter of both {cite}`howe1974`. *Reproduced* means that the
 # interval excludes zero and reaches the claimed value; one that holds zero and the value alike is *not settled*. A claimed loss is a band. `uncontrolled` is the claim
-# as it is worded, where a control decides ([](claims_audit)). Both sides of a row have equal labels.
+# as it is worded, where a control decides ([](claims_audit)). Both sides of a row have equal labels. *To equal control*: compressed networks beside the
+# same one, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)).
 
 # %%
 cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-accuracy"))
 judged = verdicts.audit(reference, cells)
-Table(judged.loc[judged["ours"] != NOT_RUN, ["claim", "ours", "verdict", "n", "uncontrolled"]])
+compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
+names = judged["claim"].str.removeprefix("table-").str.removesuffix("-accuracy")
+control = tables.to_control(compressed, names)[equal := "to equal control, points (matched)"]
+judged[equal] = control.reindex(names).to_numpy()
+Table(judged.loc[judged["ours"] != NOT_RUN, ["claim", "ours", "verdict", "n", "uncontrolled", equal]])
 
 # %%
 Table(judged[["claim", "statement", "before", "note"]], folded="What is claimed; the verdict before 2026-11-29; notes")

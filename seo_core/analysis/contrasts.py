@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import statistics
+from seo_core.analysis import NOT_RUN, statistics
 
 EVIDENCE = ("paper", "gpu", "cpu")  # profiles whose records count; `quick` shows that the code runs
 METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "f1_macro": "macro F1",
@@ -23,6 +23,8 @@ OFFICIAL = results.SCORES
 DEVELOPMENT = "accuracy_development"  # what arms are screened by: the acceptance half of the development slice
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
+CONTROLS = ("distilled", "base-control")  # the uncompressed baseline trained on with its own soft labels, fewer first
+NO_EQUAL = "no equal control"
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
 
 
@@ -132,6 +134,91 @@ def known(frame: pd.DataFrame, configuration: str, metric: str) -> pd.DataFrame:
 def mean(frame: pd.DataFrame, column: str) -> float:
     """Mean of a column as a float; NaN without rows or without the column."""
     return float(frame[column].mean()) if len(frame) and column in frame else math.nan
+
+
+def _recipes(frame: pd.DataFrame) -> dict:
+    """Index of each record → the recipe in it; {} for none."""
+    paths = frame["path"].items() if "path" in frame else ()
+    return {index: results.record_at(path)["parameters"].get("recipe") or {} for index, path in paths}
+
+
+def lineage(frame: pd.DataFrame) -> dict:
+    """Index of each record → the indices of all that its network was made from, the baseline of its seed left out, its
+    own last; None where one of them has no record in the frame.
+
+    frame: of `results.load`. Ancestors are found by the recipe in the record, at the same seed and data: the arm of
+    pruning whose weights a student starts from (`pruned`), and the baselines of other seeds among the teachers. An arm
+    of which only numbers are taken over (`like`: how much to remove, how long to train) is none.
+    """
+    same = [key for key in ("profile", "data_fingerprint", "model_fingerprint") if key in frame]
+    recipes = _recipes(frame)
+
+    def latest(name: str, seed: int, row: pd.Series):
+        rows = frame[(frame["configuration"] == name) & (frame["seed"] == seed)]
+        rows = rows[(rows[same] == row[same]).all(axis=1)]
+        return max(rows.index, key=lambda i: (rows.at[i, "finished"] <= row["finished"], rows.at[i, "finished"]),
+                   default=None)  # it was there before, unless it was made again
+
+    def of(index) -> list | None:
+        row, recipe, before = frame.loc[index], recipes.get(index, {}), []
+        if row["configuration"] == "base":
+            return []
+        if (pruned := recipe.get("pruned") or "base") != "base":
+            parent = latest(pruned, row["seed"], row)
+            before.append(None if parent is None else of(parent))
+        others = [seed for seed in range(recipe.get("teachers", 1)) if seed != row["seed"]]
+        for seed in others[: recipe.get("teachers", 1) - 1]:
+            teacher = latest("base", seed, row)
+            before.append(None if teacher is None else [teacher])
+        return None if None in before else [*dict.fromkeys(i for part in before for i in part), index]
+
+    return {index: of(index) for index in frame.index}
+
+
+def pairs_seen(frame: pd.DataFrame) -> pd.Series:
+    """Training pairs that each record's network and all that it was made from (`lineage`) saw beyond the baseline.
+
+    Repeats count, with labels or without; 0 for the baseline itself and for what was not trained on; NaN where the
+    record of an ancestor is not in the frame. Float, indexed as the frame; an arm has at least what its ancestors have.
+    """
+    own = frame["train_examples"].astype(float) if "train_examples" in frame else pd.Series(0.0, frame.index)
+    return pd.Series({index: math.nan if made_of is None else own.loc[made_of].sum()
+                      for index, made_of in lineage(frame).items()}, dtype=float)
+
+
+def equal_controls(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
+    """Arm → its opponent of equal compute and data: that of `CONTROLS` which saw at least as many pairs as the arm with
+    all its ancestors (`pairs_seen`), read the same texts or more, and was taught by as many; of several, the one with
+    most seeds in common, then the first.
+
+    frame: of `results.load`, with the records of controls and ancestors. `NO_EQUAL` where the controls that have
+    records saw or read less than the arm, "not run" where no control has one. Without the baseline, the controls
+    themselves, and arms that have no record.
+    """
+    seen, made_of, recipes = pairs_seen(frame), lineage(frame), _recipes(frame)
+    least = {"source_text": 0, "domain_text": 0, "augmented": 0, "teachers": 1}
+
+    def runs(name: str) -> pd.DataFrame:
+        return one_setting(frame[frame["configuration"] == name])
+
+    def read(rows: pd.DataFrame) -> list[float]:
+        given = [recipes.get(i, {}) for index in rows.index for i in made_of[index] or ()]
+        return [max((float(recipe.get(key, n)) for recipe in given), default=n) for key, n in least.items()]
+
+    def whose(rows: pd.DataFrame) -> set[str]:
+        return set(rows["param_unlabelled"].dropna()) if "param_unlabelled" in rows else set()
+
+    controls = {name: rows for name in CONTROLS if len(rows := runs(name))}
+    found = {}
+    for name in arms:
+        if name in ("base", *CONTROLS) or (rows := runs(name)).empty:
+            continue
+        equal = [control for control, others in controls.items()
+                 if seen[others.index].min() >= seen[rows.index].max() and whose(rows) <= whose(others)
+                 and all(mine <= its for mine, its in zip(read(rows), read(others), strict=True))]
+        found[name] = max(equal, key=lambda c: len({*rows["seed"]} & {*controls[c]["seed"]}),
+                          default=NO_EQUAL if controls else NOT_RUN)
+    return found
 
 
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import NOT_RUN, contradictions, papers, statistics, tradeoff
-from seo_core.analysis.contrasts import KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
+from seo_core.analysis import NOT_RUN, contradictions, contrasts, papers, statistics, tradeoff
+from seo_core.analysis.contrasts import CONTROLS, KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
 
 
 class Table:
@@ -98,28 +98,61 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 
 
-def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on both official sets, differences to the baseline and sizes, a row for each arm that has records.
-    frame: of `results.load`. differences: of `contrasts.differences` on the official sets. seeds: of the accuracy;
-    parameters in millions; the exported file, where one was measured; pairs seen in training, repeats counted. Behind
-    each interval stand its seeds. after Holm: `after_holm` among all differences, of the matched and the mismatched
-    set, once where both say the same. Without records one row, "not run"."""
+def _with_seeds(row, *more: str) -> str:
+    """"+0.40 [−0.30, +1.10] (n = 3)": `_points` with the seeds behind it, and what else is to be said."""
+    return f"{_points(row)} ({', '.join(('1 seed' if row.seeds == 1 else f'n = {row.seeds}', *more))})"
+
+
+def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Differences in points to the uncompressed network of equal compute and data (`contrasts.equal_controls`): a row
+    for each arm, a column for each official set, "to equal control, points (matched)".
+
+    frame: of `results.load`, with the records of controls and ancestors. A cell has difference, interval, the control,
+    seeds, and what is left `after_holm` among all these; "not run" without records of the control at a seed of the
+    arm's, "no equal control" where it saw less than the arm; "—" for the baseline and the controls themselves."""
+    controls = contrasts.equal_controls(frame, arms)
+    found = contrasts.official_differences(frame, {arm: name for arm, name in controls.items() if name in CONTROLS})
+    cells = {}
+    for row, word in zip(found.itertuples(), after_holm(found), strict=True):
+        arm, control = row.contrast.split(" − ")
+        cells[arm, row.metric] = f"to {control}: {_with_seeds(row, word.removesuffix(', 1 seed'))}"
+    absent = {arm: NOT_RUN if name in CONTROLS else name for arm, name in controls.items()}
+    arms = list(dict.fromkeys(arms))
+    return pd.DataFrame({f"to equal control, points ({METRICS[metric]})":
+                         [cells.get((arm, metric), absent.get(arm, "—")) for arm in arms] for metric in OFFICIAL},
+                        index=arms)
+
+
+def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
+                  among: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that
+    has records.
+
+    frame: of `results.load`. differences: of `contrasts.differences` on the official sets. among: where the records of
+    controls and ancestors are looked for, those of `frame` with them; default: `frame`. seeds: of the accuracy;
+    parameters in millions; the exported file, where one was measured; pairs seen in training after the baseline's own,
+    with those that everything it was made from saw (`contrasts.pairs_seen`). Behind each interval stand its seeds.
+    after Holm: `after_holm` among all differences to the baseline, of the matched and the mismatched set, once where
+    both say the same. Without records one row, "not run"."""
     gaps, left = {}, {}
     for row, word in zip(differences.itertuples(), after_holm(differences), strict=True):
         name = row.contrast.split(" − ")[0]
-        gaps[name, row.metric] = f"{_points(row)} ({'1 seed' if row.seeds == 1 else f'n = {row.seeds}'})"
+        gaps[name, row.metric] = _with_seeds(row)
         left.setdefault(name, []).append(word.removesuffix(", 1 seed"))
-    rows = []
-    for name in [name for name in arms if name in set(frame.get("configuration", ()))]:
+    rows, among = [], frame if among is None else among
+    arms = [name for name in arms if name in set(frame.get("configuration", ()))]
+    equal, among = to_control(among, arms), among.assign(pairs_seen=contrasts.pairs_seen(among))
+    for name in arms:
         runs = one_setting(frame[frame["configuration"] == name])
         row = {"configuration": name, "seeds": runs["seed"].nunique(),
                "parameters, M": f"{mean(runs, 'model_parameters') / 1e6:.1f}"}
         for metric in OFFICIAL:
             row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
             row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
+        seen = mean(one_setting(among[among["configuration"] == name]), "pairs_seen")
         row["after Holm"] = " / ".join(dict.fromkeys(left.get(name, ["—"])))
-        rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),
-                     "pairs seen": _number(mean(runs, "train_examples"), ",.0f")})
+        rows.append({**row, **equal.loc[name], "file, MB": _number(mean(runs, "size_bytes") / 1e6),
+                     "pairs seen after base": _number(seen, ",.0f")})
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seo_core.analysis import contrasts, efficiency, statistics
+from seo_core import results
+from seo_core.analysis import contrasts, efficiency, statistics, tables
+from seo_core.arms import ARMS, steps
 
 
 def _curves(predictions=True):
@@ -56,3 +58,83 @@ def test_screening_is_paired_on_the_kept_development_rows(monkeypatch):
     row = contrasts.differences(frame, {"ssl": "base"}, ["accuracy_development"], labels=None).iloc[0]
     expected = statistics.paired_difference(right["ssl"][None], right["base"][None])
     assert row[["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])
+
+
+COMPRESSION = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
+               "13_quantization_distillation")
+
+
+@pytest.fixture(scope="module")
+def compressed():
+    return results.load(*(results.reference_dir() / "cpu" / chapter for chapter in COMPRESSION))
+
+
+def test_pairs_seen_count_what_the_network_was_made_from(compressed):
+    seen = compressed.assign(seen=contrasts.pairs_seen(compressed)).groupby("configuration")["seen"].unique()
+    expected = {"base": 0, "quant": 0, "taylor-65": 90_204, "kd": 390_588, "sqd-taylor-65": 195_294 + 90_204,
+                "distilled": 195_444}
+    assert {name: seen[name].tolist() for name in expected} == {name: [n] for name, n in expected.items()}
+
+
+def test_an_arm_saw_at_least_what_each_of_its_ancestors_saw(compressed):
+    seen, lineage = contrasts.pairs_seen(compressed), contrasts.lineage(compressed)
+    assert any(len(before) > 1 for before in lineage.values())
+    for index, before in lineage.items():
+        assert all(seen[index] >= seen[ancestor] for ancestor in before)
+    means = compressed.assign(seen=seen).groupby("configuration")["seen"].mean()
+    for name in set(means.index) & set(ARMS):  # and by what the arms say that they need
+        assert all(means[name] >= means[arm.recorded_as] for arm, _ in steps(name))
+
+
+def test_the_record_of_an_ancestor_may_be_absent_and_further_teachers_are_ancestors(compressed, monkeypatch):
+    frame = compressed[compressed["configuration"] != "taylor-65"]
+    unknown = frame.loc[contrasts.pairs_seen(frame).isna(), "configuration"]
+    assert set(unknown) == {"sqd-taylor-65"}
+    assert contrasts.pairs_seen(compressed[:0]).empty
+    taught = compressed[compressed["configuration"].isin(["base", "kd"])]
+    monkeypatch.setattr(contrasts.results, "record_at", lambda path: {"parameters": {"recipe": {"teachers": 2}}})
+    seen = taught.assign(seen=contrasts.pairs_seen(taught)).set_index(["configuration", "seed"])["seen"]
+    assert seen["kd"].tolist() == [390_588 + 90_204] * 3 and seen["base"].tolist() == [0] * 3
+
+
+def test_an_equal_control_saw_at_least_the_pairs_and_read_the_texts(compressed):
+    found = contrasts.equal_controls(compressed, [*compressed["configuration"].unique(), "sqd-aip"])
+    assert "base" not in found and "distilled" not in found and "sqd-aip" not in found  # the last has no record
+    seen = compressed.assign(seen=contrasts.pairs_seen(compressed)).groupby("configuration")["seen"].max()
+    for arm, control in found.items():
+        assert (control == "distilled") == (seen[arm] <= seen["distilled"]), arm
+    assert found["oneshot"] == "distilled" and found["sqd-taylor-65"] == contrasts.NO_EQUAL == found["kd"]
+    little = compressed.assign(train_examples=1.0).assign(
+        train_examples=lambda frame: frame["train_examples"].where(frame["configuration"] != "distilled", 9.0))
+    assert contrasts.equal_controls(little, ["taylor-65", "sqd-taylor-65"]) == {
+        "taylor-65": "distilled", "sqd-taylor-65": contrasts.NO_EQUAL}  # which read the source task's texts too
+
+
+def test_the_control_of_more_texts_takes_over_when_it_has_records(compressed):
+    """`base-control` reads what `kd` reads, here with the answers of `distilled`."""
+    own = compressed[compressed["configuration"] == "distilled"].drop(columns="path")
+    paths = compressed.loc[compressed["configuration"] == "kd", ["seed", "path"]]
+    later = own.drop(columns="seed").merge(paths, how="cross").assign(configuration="base-control",
+                                                                    train_examples=325_490.0)
+    frame = pd.concat([compressed, later], ignore_index=True)
+    arms = ["taylor-60", "taylor-65", "sqd-taylor-65", "sqd", "base-control"]
+    assert contrasts.equal_controls(frame, arms) == {
+        "taylor-60": "distilled", "taylor-65": "base-control", "sqd-taylor-65": "base-control",
+        "sqd": contrasts.NO_EQUAL}  # most seeds in common
+
+
+def test_tables_show_the_difference_to_the_equal_control_or_say_why_not(compressed):
+    arms, first = ["base", "taylor-65", "sqd-taylor-65", "distilled"], "to equal control, points (matched)"
+    cells = tables.to_control(compressed, arms)
+    gap = contrasts.official_differences(compressed, {"taylor-65": "distilled"}).iloc[0]
+    shown = f"to distilled: {gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}] (1 seed, stands)"
+    assert cells[first].tolist() == ["—", shown.replace("-", "−"), "no equal control", "—"]
+    elsewhere = compressed["seed"].where(compressed["configuration"] != "distilled", 7)
+    for frame in (compressed.assign(seed=elsewhere), compressed[compressed["configuration"] != "distilled"]):
+        assert tables.to_control(frame, arms[:2])[first].tolist() == ["—", "not run"]
+    ours = compressed[compressed["experiment"] == "13_quantization_distillation"]
+    against = contrasts.official_differences(ours, {"sqd-taylor-65": "base"})
+    row = tables.against_table(ours, ["sqd-taylor-65"], against, compressed).iloc[0]
+    assert row["pairs seen after base"] == "285,498" and row[first] == "no equal control"
+    alone = tables.against_table(ours, ["sqd-taylor-65"], against).iloc[0]  # without the records of ancestors
+    assert alone["pairs seen after base"] == "—" and alone[first] == "not run"

@@ -222,7 +222,7 @@ def test_tables_pair_every_arm_with_the_baseline(settings, kd, sqd):
     table = tables.against_table(frame, arms, found)
     assert list(table["configuration"]) == ["base", "kd-logits", "sqd-pairs"]
     assert table["file, MB"].iloc[2] == f"{sqd.metrics['size_bytes'] / 1e6:.2f}"
-    assert table["pairs seen"].iloc[1] == "96"
+    assert table["pairs seen after base"].tolist() == ["0", "96", "96"]
     assert table["to base, points (matched)"].iloc[1].startswith(f"{row['difference']:+.2f} [".replace("-", "−"))
     assert table["to base, points (matched)"].iloc[0] == "—"
     megabytes = table["file, MB"].astype(float).tolist()

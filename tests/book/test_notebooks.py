@@ -7,6 +7,7 @@ import getpass
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import jupytext
 import nbformat
@@ -91,6 +92,15 @@ def test_a_chapter_that_reads_data_takes_names_of_the_readers_own(name):
         assert f'{names}: str = "default"' in cells and f"{names}={names}" in cells, names
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapters_whose_teachers_can_read_further_texts_and_no_others_take_them(name):
+    reads = any(hasattr(arm.recipe, "domain_text") for arm in ARMS.values() if arm.chapter.id == name)
+    cells = jupytext.read(ROOT / "notebooks" / f"{name}.py").cells
+    parameters, *others = [cell for cell in cells if cell.cell_type == "code"]
+    assert ('unlabelled: str = "default"' in parameters.source) == reads
+    assert sum("load_settings(" in c.source and "unlabelled=unlabelled" in c.source for c in others) == reads
+
+
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])
 def test_first_code_cell_declares_the_five_parameters(name):
     cell = code(read(name))[0]
@@ -156,6 +166,24 @@ def test_images_have_alt_text(name):
         if any(kind.startswith("image/") for o in cell.outputs for kind in o.get("data", {})):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) >= 20, f"no alt text (mystnb: image: alt) after\n{cell.source}"
+
+
+@pytest.mark.parametrize("name, figure, function, records", [
+    ("12_distillation", "fig-distillation-sweeps", "forest", "swept"),
+    ("fig3_size_vs_speed", "fig-size-speed-run", "size_vs_speed", "run")])
+def test_a_figure_without_records_is_one_line_with_the_command(name, figure, function, records, capsys):
+    cells = jupytext.read(ROOT / "notebooks" / f"{name}.py").cells
+    cell, = [c for c in cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure]
+    drawn = []
+    known = {"figures": SimpleNamespace(**{function: lambda table, **options: drawn.append(table)}), "profile": "quick",
+             "sweeps": ["kd-temperature-1", "kd-weight-low"]}
+    exec(cell.source, known | {records: []})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"not run yet: `python -m seo_core\.run [^`]+`", line) and not drawn
+    command = line.split("`")[1].split()[3:]
+    assert command[0] in ("arm", "book") and set(command[1:]) - {"--profile"} <= {*ARMS, "quick", "cpu"}
+    exec(cell.source, known | {records: [1]})
+    assert drawn == [[1]] and not capsys.readouterr().out
 
 
 def test_most_outputs_are_compared():
