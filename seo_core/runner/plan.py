@@ -19,9 +19,8 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.checks import suggest
-from seo_core.machine import cores, default_threads
 from seo_core.results.provenance import commit
-from seo_core.runner import RunnerError, UsageError
+from seo_core.runner import RunnerError, UsageError, process
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.runner.state import Options, Tree, book_environment, read_json, signature, sources, stale
 
@@ -225,12 +224,9 @@ class _Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, start_new_session=True,
-                env=_environment(manifest.folder, tree, 1 if task.chapter.kind == "benchmark" else batch.jobs))
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
+            self.process = process.start(
+                "seo_core.runner.worker", job, 1 if task.chapter.kind == "benchmark" else batch.jobs,
+                _environment(manifest.folder, tree), stderr=log)
 
     def where(self) -> str:
         """How far the chapter is: its cell, and the line that was printed last. Papermill saves as it goes."""
@@ -267,13 +263,10 @@ def _declared(manifest: Manifest, task: Task, options: Options) -> dict:
     return {name: value for name, value in options.parameters(task.seed).items() if name in declared}
 
 
-def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
-    """The workers' environment: the book, this package, this interpreter's kernel, its threads."""
+def _environment(root: Path, tree: Tree) -> dict[str, str]:
+    """The workers' environment: the book, this package, this interpreter's kernel."""
     kernels = os.pathsep.join(filter(None, [str(tree.state / "jupyter"), os.environ.get("JUPYTER_PATH")]))
-    environment = book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
-    if jobs > 1 and default_threads() >= cores():  # nobody has asked for fewer
-        environment["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
-    return environment
+    return book_environment(root, PYDEVD_DISABLE_FILE_VALIDATION="1", JUPYTER_PATH=kernels)
 
 
 def _make_kernel(tree: Tree) -> None:
