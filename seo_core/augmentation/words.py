@@ -40,12 +40,6 @@ def protected(word: str) -> bool:
         not word.isalpha() and (word.endswith(("n't", "n’t")) or any(c.isdigit() for c in word)))
 
 
-def _splitter(texts: list[str]):
-    """The splitting function for these texts: it knows the combining marks that occur in them."""
-    characters = set("".join(text for text in texts if not text.isascii()))
-    return _pattern("".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))).split
-
-
 @lru_cache(maxsize=64)
 def _pattern(marks: str):
     """Words: letters with their combining marks, hyphens and apostrophes inside, decimal points inside numbers.
@@ -106,8 +100,9 @@ class Words:
 
 def split(texts: list[str]) -> Words:
     """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
-    cut = _splitter(texts)
-    parts = [cut(text) for text in texts]
+    characters = set("".join(text for text in texts if not text.isascii()))
+    marks = "".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))
+    parts = list(map(_pattern(marks).split, texts))
     counts = np.fromiter((len(p) // 2 for p in parts), np.int64, len(parts))
     flat = [word for p in parts for word in p[1::2]]
     ids, vocabulary = pd.factorize(np.array(flat, dtype=object))

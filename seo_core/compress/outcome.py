@@ -124,10 +124,9 @@ class Compressed:
 
     def stages_table(self) -> pd.DataFrame:
         """The stages of the first plan: what was predicted, and what each run took by its record, whenever that was."""
-        rows = []
-        for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True):
-            rows.append((stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
-                         clock(stage.seconds), clock(_took(run))))
+        rows = [(stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
+                 clock(stage.seconds), clock(_took(run)))
+                for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True)]
         return pd.DataFrame(rows, columns=["stage", "epochs × texts", "predicted", "took"])
 
     def tries_table(self) -> pd.DataFrame:

@@ -95,9 +95,6 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
     return path
 
 
-export = export_onnx  # by its short name, `seo_core.quantization.export.export`
-
-
 def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, untrained: bool = False,
                    reduce_range: bool = False) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
@@ -146,6 +143,8 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
 def _torch_export(model, path: Path) -> None:
     import torch
 
+    from seo_core.models.backbone import mode
+
     class Logits(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -154,13 +153,11 @@ def _torch_export(model, path: Path) -> None:
         def forward(self, *inputs):
             return self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
 
-    example, was_training = torch.ones(2, 8, dtype=torch.int64), model.training
+    example = torch.ones(2, 8, dtype=torch.int64)
     axes = {**{name: {0: "batch", 1: "tokens"} for name in INPUTS}, "logits": {0: "batch"}}
-    try:  # the tracing exporter: the graph of the newer one does not get through quantize_dynamic's shape inference
+    with mode(model):  # the tracing exporter: the newer one's graph does not get through quantize_dynamic's shapes
         torch.onnx.export(Logits().eval(), (example, example, 0 * example), str(path), input_names=list(INPUTS),
                           output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False)
-    finally:
-        model.train(was_training)
 
 
 def bytes_by_part(path: str | Path) -> dict[str, int]:
@@ -219,12 +216,10 @@ def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[s
         if scales is None:
             raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or "
                                     "those of quantisation-aware training, or export int8-dynamic")
-        if scales.embedding_bits != config.embedding_bits:
-            raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks "
-                                    f"for {config.embedding_bits}: give both the same embedding_bits")
-        if scales.weight_bits != config.weight_bits:
-            raise QuantizationError(f"the scales are for weights of {scales.weight_bits} bits, the export asks for "
-                                    f"{config.weight_bits}: give both the same weight_bits")
+        for name, what in (("embedding_bits", "a word table"), ("weight_bits", "weights")):
+            if getattr(scales, name) != getattr(config, name):
+                raise QuantizationError(f"the scales are for {what} of {getattr(scales, name)} bits, the export asks "
+                                        f"for {getattr(config, name)}: give both the same {name}")
         for name in linear_maps(model):
             scales.range_of(name)
     return weights, wanted or have

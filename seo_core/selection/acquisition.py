@@ -105,6 +105,8 @@ def _pooled(network, model, batch, dtype):
     """(logits (B, k), what the last layer read (B, d)): from the fast path, else caught by a hook."""
     import torch
 
+    from seo_core.models.fastpath import call
+
     if network is not model:
         return network.with_pooled(**batch)
     k = model.config.num_labels
@@ -113,12 +115,8 @@ def _pooled(network, model, batch, dtype):
         raise SelectionError(f"{type(model).__name__} has no linear layer with {k} outputs, whose input could serve as "
                              "embedding: pass a sequence classifier")
     caught = []
-    hook = heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
-    try:
-        with torch.autocast(batch["input_ids"].device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(**batch).logits
-    finally:
-        hook.remove()
+    with heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0])):
+        logits = call(model, batch, dtype, stock=True)
     return logits, caught[-1] if caught[-1].ndim == 2 else caught[-1][:, 0]
 
 
