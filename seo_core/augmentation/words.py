@@ -7,8 +7,6 @@ place), mixed as in SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.26
 result does not depend on batches or on the other rows.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What came out of a compression: the students that were tried, and whether each goal was reached."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

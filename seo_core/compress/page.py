@@ -1,7 +1,5 @@
 """The page about a compressed network: one file that needs nothing else, for a browser in light or in dark."""
 
-from __future__ import annotations
-
 import os
 from html import escape
 from pathlib import Path

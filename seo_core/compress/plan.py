@@ -15,8 +15,6 @@ A stage's time is its pairs × epochs over the pairs a second of a probe of this
 seconds of the real network on the real data), times what a step of it costs beside one of plain training.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from dataclasses import asdict, dataclass, field, replace

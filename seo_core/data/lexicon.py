@@ -3,8 +3,6 @@
 Everything that its labels rest on stands in these two files and can be checked by reading.
 """
 
-from __future__ import annotations
-
 from seo_core import files
 
 

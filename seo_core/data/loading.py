@@ -9,8 +9,6 @@
 The content alone decides the result: the same rows give the same frames and fingerprint from every format.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence

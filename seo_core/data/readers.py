@@ -6,8 +6,6 @@ alone, hub ids the `datasets` library. Text files may be compressed (.gz), and i
 a file names the classes of its numbers (`ClassLabel`), the names are read in the numbers' place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import gzip

@@ -18,8 +18,6 @@ It is written whole or not at all, and loaded whole or not at all: a file that i
 first, with a warning; `truncate=False` makes it an error.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import numbers

@@ -13,8 +13,6 @@ On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 1
 to use the slower exact product there (`session.x64quantprecision`), so that any file says the same everywhere.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

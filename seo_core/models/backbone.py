@@ -7,8 +7,6 @@ Weights are read from safetensors only. The bundled model is the file inside the
 sha256 is checked before a byte of it is used.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import math

@@ -27,8 +27,6 @@ range is taken over the whole batch, padded positions and the other texts includ
 what else is in the batch.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

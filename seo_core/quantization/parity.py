@@ -1,7 +1,5 @@
 """Whether two computations of one network say the same."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from seo_core.deploy.runners import Runner, RunnerError

@@ -4,8 +4,6 @@ The parent keeps the pipe open as long as it lives: when it closes, by Ctrl-C or
 alone and leaves.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

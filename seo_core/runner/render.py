@@ -4,8 +4,6 @@ Jupyter Book 1.x builds the tree with warnings as errors; the finished pages rep
 in `_build/html` by a rename, so a build that fails leaves the previous book as it was.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

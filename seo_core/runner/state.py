@@ -6,8 +6,6 @@ run again, if papermill finished it without an exception, the executed notebook 
 that was written, its records are still in the results store, and every component is unchanged.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

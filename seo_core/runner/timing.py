@@ -4,8 +4,6 @@ Under `quick`, where they take seconds: as long as they took last time. Else wha
 asked of a lab, which looks at the records and probes this machine (`seo_core.lab.estimate`).
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The outcome (JSON, one line) goes to stdout. When the parent is gone (process.py
 leaves without having written anything that counts.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

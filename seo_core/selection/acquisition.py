@@ -21,8 +21,6 @@ it is linear in N. BADGE's embeddings (N, k·d) are never built: ⟨a ⊗ h, b �
 are kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

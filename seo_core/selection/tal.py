@@ -23,8 +23,6 @@ L_TL alone. An arm with λ = 0 buys the very same labels as one with λ > 0 and 
 is bought*: what acquisition and L_AL get is sealed, every label is −1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
