@@ -93,6 +93,9 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
     return path
 
 
+export = export_onnx  # by its short name, `seo_core.quantization.export.export`
+
+
 def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, untrained: bool = False,
                    reduce_range: bool = False) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
