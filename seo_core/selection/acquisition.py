@@ -172,6 +172,14 @@ def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rank
 
 
+def density_weights(model, pool, rng: np.random.Generator, config=None) -> np.ndarray:
+    """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32. config: has `anchors` and
+    `neighbours`; default, those of `HybridConfig`."""
+    config = config or HybridConfig()
+    density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
+    return density_rank(density, rng).astype(np.float32)
+
+
 def text_vectors(model, pool, *, a: float = 1e-3) -> np.ndarray:
     """A vector (n, d) float32 for the words of each example, without a pass through the network: the mean over its
     tokens t of a / (a + f(t)) e_t, less the pool's mean; e is the model's word table, f(t) the token's share of the
