@@ -27,8 +27,6 @@ current model state, and P is the performance metric". The paper leaves open how
 The model is read, never trained: ADA costs forward passes, and the result says how many.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

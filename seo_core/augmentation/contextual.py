@@ -4,8 +4,6 @@ The chosen words of a text become [MASK]; the other side of the pair stands besi
 one of the model's TOP whole words there, drawn by its probability.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import islice
 

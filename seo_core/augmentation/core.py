@@ -22,8 +22,6 @@ All of this is about English words. Texts of another language (`augmentation.lan
 warning; only aeda, which changes no word, and translation models that are named edit them.
 """
 
-from __future__ import annotations
-
 import numbers
 import warnings
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Operators on words: each takes a `Job` (n texts of one side) and returns n new texts, None where nothing changed."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -9,8 +9,6 @@ words listed and words known: English 45% to 59% and 74% to 97%, titles of SQuAD
 28%, German 3% to 8% and 11% to 20%.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

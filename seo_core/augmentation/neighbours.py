@@ -7,8 +7,6 @@ multiples of 2^-11: then every product is one of 2^-22, all sums stay below 4, a
 the cosines are the same in any order of adding, in any block, on any machine.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from functools import lru_cache

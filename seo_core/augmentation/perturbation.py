@@ -16,8 +16,6 @@ is right if a person would still give the old label. Two kinds:
 The perturbed copies depend on the rows and the seed only, so all models are asked the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 

@@ -5,8 +5,6 @@ batches. A text whose negations, numbers, quantifiers or words of time came back
 meaning, and with it the label, is in doubt.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import warnings

@@ -216,13 +216,7 @@ def _count(senses) -> int:
 
 
 _KINDS = dict(zip(b"12345", (*POS, "adj"), strict=True))  # 5: satellites
-_FORMS = {  # form -> (how a base form ends, what it has instead); the first that fits
-    "s": (("(?<![aeiou])y", "ies"), ("(?<=[sxz])|(?<=[cs]h)", "es"), ("", "s")),
-    "ed": (("(?<![aeiou])y", "ied"), ("e", "ed"), ("", "ed")),
-    "ing": (("ie", "ying"), ("(?<![eoy])e", "ing"), ("", "ing"))}
-_S, _V = ("noun", "verb"), ("verb",)
-_ENDINGS = {  # last letter -> ending, what the base form has instead, the form it may mark, and of what
-    b"s": ((b"ies", b"y", "s", _S), (b"ses", b"s", "s", _S), (b"xes", b"x", "s", _S), (b"zes", b"z", "s", _S),
-           (b"ches", b"ch", "s", _S), (b"shes", b"sh", "s", _S), (b"s", b"", "s", _S)),
-    b"d": ((b"ied", b"y", "ed", _V), (b"ed", b"e", "ed", _V), (b"ed", b"", "ed", _V)),
-    b"g": ((b"ing", b"e", "ing", _V), (b"ing", b"", "ing", _V))}
+_RULES = files.table(__file__, "_forms")
+_FORMS = _RULES["forms"]  # form -> (how a base form ends, what it has instead); the first that fits
+_ENDINGS = {last.encode(): [(end.encode(), base.encode(), form, kinds.split()) for end, base, form, kinds in endings]
+            for last, endings in _RULES["endings"].items()}

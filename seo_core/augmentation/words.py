@@ -7,8 +7,6 @@ place), mixed as in SplitMix64 (Steele, Lea & Flood 2014, doi:10.1145/2660193.26
 result does not depend on batches or on the other rows.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -38,12 +36,6 @@ def protected(word: str) -> bool:
     words of time, and everything capitalised or with a digit in it (names and amounts)."""
     return (not word.islower() and word != word.lower()) or word in PROTECTED or (
         not word.isalpha() and (word.endswith(("n't", "n’t")) or any(c.isdigit() for c in word)))
-
-
-def _splitter(texts: list[str]):
-    """The splitting function for these texts: it knows the combining marks that occur in them."""
-    characters = set("".join(text for text in texts if not text.isascii()))
-    return _pattern("".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))).split
 
 
 @lru_cache(maxsize=64)
@@ -106,8 +98,9 @@ class Words:
 
 def split(texts: list[str]) -> Words:
     """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
-    cut = _splitter(texts)
-    parts = [cut(text) for text in texts]
+    characters = set("".join(text for text in texts if not text.isascii()))
+    marks = "".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))
+    parts = list(map(_pattern(marks).split, texts))
     counts = np.fromiter((len(p) // 2 for p in parts), np.int64, len(parts))
     flat = [word for p in parts for word in p[1::2]]
     ids, vocabulary = pd.factorize(np.array(flat, dtype=object))

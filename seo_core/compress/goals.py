@@ -3,8 +3,6 @@
     Goals(max_size="8MB", max_loss=1.0, max_latency="5ms", time="1h30m")
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From labelled texts and goals to an artifact, by the arms of the book."""
 
-from __future__ import annotations
-
 import shlex
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """What came out of a compression: the students that were tried, and whether each goal was reached."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -124,10 +122,9 @@ class Compressed:
 
     def stages_table(self) -> pd.DataFrame:
         """The stages of the first plan: what was predicted, and what each run took by its record, whenever that was."""
-        rows = []
-        for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True):
-            rows.append((stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
-                         clock(stage.seconds), clock(_took(run))))
+        rows = [(stage.title, f"{stage.epochs:g} × {stage.pairs}", "done before" if stage.done else
+                 clock(stage.seconds), clock(_took(run)))
+                for stage, run in zip(self.plan.stages, self.tries[0].runs, strict=True)]
         return pd.DataFrame(rows, columns=["stage", "epochs × texts", "predicted", "took"])
 
     def tries_table(self) -> pd.DataFrame:

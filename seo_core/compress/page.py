@@ -1,7 +1,5 @@
 """The page about a compressed network: one file that needs nothing else, for a browser in light or in dark."""
 
-from __future__ import annotations
-
 import os
 from html import escape
 from pathlib import Path
@@ -45,15 +43,10 @@ def text_of(made: Compressed) -> str:
 
 def verdict(made: Compressed) -> str:
     """Whether the goals were reached, and what makes that worth little."""
-    return " ".join(filter(None, [_reached(made), made.warning]))
-
-
-def _reached(made: Compressed) -> str:
-    if not made.outcome:
-        return _WORDS["none"]
     missed = [f"{name} ({spelled(name, value)}, asked for {spelled(name, asked)})"
               for name, (asked, value, good) in made.outcome.items() if not good]
-    return Template(_WORDS["missed"]).substitute(names=", ".join(missed)) if missed else _WORDS["all"]
+    said = _WORDS["missed" if missed else "all" if made.outcome else "none"]
+    return " ".join(filter(None, [Template(said).substitute(names=", ".join(missed)), made.warning]))
 
 
 def loss(made: Compressed) -> str:

@@ -15,8 +15,6 @@ A stage's time is its pairs × epochs over the pairs a second of a probe of this
 seconds of the real network on the real data), times what a step of it costs beside one of plain training.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
@@ -26,15 +24,7 @@ from pathlib import Path
 from seo_core import files
 from seo_core.arms import Lab, Run, known
 from seo_core.arms.texts import domain_texts
-from seo_core.bench.latency import (
-    InferenceConfig,
-    batches,
-    chosen_rows,
-    file_contestant,
-    measure,
-    own_batches,
-    summarize,
-)
+from seo_core.bench import latency
 from seo_core.checks import SettingsError
 from seo_core.compress.goals import Goals, clock, spelled
 from seo_core.lab.arm import Arm
@@ -57,7 +47,7 @@ NEURONS = 16  # a layer keeps so many, as in `pruning.structured.choose`
 FORWARD, EDIT, PRUNED, INTEGERS = 0.3, 0.1, (0.45, 0.55), (0.8, 0.6)
 HEADROOM = 1.15  # on every stage's time: what is promised should hold
 FEWER_ROWS = tuple(share / 100 for share in range(95, 0, -5))
-TIMED = InferenceConfig(batch_size=1, batches=64, warmup=8, rounds=3)
+TIMED = latency.InferenceConfig(batch_size=1, batches=64, warmup=8, rounds=3)
 
 
 class PlanError(SettingsError):
@@ -324,9 +314,9 @@ def timed(lab: Lab, paths: dict[str, Path]):
     speed_ratio to the first of them."""
     short = {"batches": 8, "rounds": 2, "pause": 0.0} if lab.quick else {}
     config = replace(TIMED, threads=default_threads(), **short)
-    contestants = {name: file_contestant(path, threads=config.threads) for name, path in paths.items()}
+    contestants = {name: latency.file_contestant(path, threads=config.threads) for name, path in paths.items()}
     encoded, frame = lab.encoded(lab.scored[0]), lab.task[lab.scored[0]]
-    rows = chosen_rows(encoded, config)
-    own = own_batches(contestants, frame, rows, lab.task.texts, lab.settings.max_length)
-    turns = measure(contestants, batches(encoded, config, rows), config, own=own)
-    return summarize(turns, contestants, baseline=next(iter(paths)))
+    rows = latency.chosen_rows(encoded, config)
+    own = latency.own_batches(contestants, frame, rows, lab.task.texts, lab.settings.max_length)
+    turns = latency.measure(contestants, latency.batches(encoded, config, rows), config, own=own)
+    return latency.summarize(turns, contestants, baseline=next(iter(paths)))

@@ -5,8 +5,6 @@ the majority class is an artefact of how the hypotheses were written. The TF-IDF
 of Bhat & Dharani 2024) sees both texts, each as its own block of columns.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -5,8 +5,6 @@ empty text, duplicates, and training rows whose first text also stands in an eva
 file, row and column): a label that is none, and text that is not text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

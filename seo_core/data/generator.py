@@ -9,8 +9,6 @@ true. So nothing can be learned from hypotheses alone (`cue` plants such an arte
 one core: 100 000 distinct pairs in 1 second, 400 000 in 3.
 """
 
-from __future__ import annotations
-
 import re
 from string import Formatter
 

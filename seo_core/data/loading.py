@@ -9,8 +9,6 @@
 The content alone decides the result: the same rows give the same frames and fingerprint from every format.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +83,8 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
     columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
     of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. DataError."""
-    if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and _is_nli(labels):
+    nli = labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
+    if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and nli:
         return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
     if source == "embedded":
         raise DataError("labels and text say how to read data of your own, and the embedded pairs are NLI: pass data= "
@@ -96,10 +95,6 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     roles = {_AS_IN_GLUE.get(name, name): names for name, names in columns.items()}
     wanted = Wanted({**roles, **{name: _NLI.roles[name] for name in _OTHERS}}, _NLI.optional)
     return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True)
-
-
-def _is_nli(labels: Sequence[str] | None) -> bool:
-    return labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
 
 
 def _columns(text: str | Sequence[str], label: str = "label") -> tuple[str, ...]:

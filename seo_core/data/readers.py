@@ -6,8 +6,6 @@ alone, hub ids the `datasets` library. Text files may be compressed (.gz), and i
 a file names the classes of its numbers (`ClassLabel`), the names are read in the numbers' place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import gzip
@@ -266,23 +264,17 @@ def _by_row(file: str, batches, chosen: dict[str, str], classes: tuple[str, ...]
         columns = {}
         for role, name in chosen.items():
             column = batch.column(batch.schema.names.index(name))
+            values = columns[role] = []
             try:
-                columns[role] = column.to_pylist()
-            except UnicodeDecodeError:
-                columns[role] = [_decode(column, i, f"{file}, row {start + i}, column {name!r}")
-                                 for i in range(len(column))]
+                values.extend(value.as_py() for value in column)  # those before one that is broken
+            except UnicodeDecodeError as error:
+                raise DataError(f"{file}, row {start + len(values)}, column {name!r}: not valid UTF-8 "
+                                f"({error.reason}). Write the file again from UTF-8 text") from None
         if classes:
             columns["label"] = [classes[v] if v.__class__ is int and 0 <= v < len(classes) else v
                                 for v in columns["label"]]
         yield Chunk(file, columns, range(start, start + batch.num_rows), classes=classes)
         start += batch.num_rows
-
-
-def _decode(column, i: int, place: str):
-    try:
-        return column[i].as_py()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not valid UTF-8 ({error.reason}). Write the file again from UTF-8 text") from None
 
 
 READERS: dict[str, Callable[[Path, Wanted], Iterator[Chunk]]] = {

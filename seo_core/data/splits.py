@@ -7,8 +7,6 @@
    no teacher has seen the slice of another seed. The seed decides which training pairs a smaller run takes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

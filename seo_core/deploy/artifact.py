@@ -18,8 +18,6 @@ It is written whole or not at all, and loaded whole or not at all: a file that i
 first, with a warning; `truncate=False` makes it an error.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import numbers
@@ -65,11 +63,11 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
     beside them the record of the run that made it, if one is given. The finished artifact is loaded and run once before
     it takes its name. An artifact that was there is replaced. Raises ArtifactError where something is missing, cannot
     be written, or the pieces do not fit together."""
-    folder, model = Path(folder), Path(model)
+    folder, model, card = Path(folder), Path(model), card or Card()
     folder = folder if folder.name else folder.resolve()
     _check_words("labels", labels, error=ArtifactError)
     _check_words("texts", texts, most=2, error=ArtifactError)
-    for key, value in (card.metrics if card else {}).items():
+    for key, value in card.metrics.items():
         if not isinstance(value, numbers.Real):
             raise ArtifactError(f"the card's metrics are numbers, and {key!r} is {value!r}: say it in made= or limits=")
     check_place(folder)
@@ -81,7 +79,7 @@ def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[s
         try:
             _write_tokenizer(tokenizer, partial / "tokenizer.json")
             (partial / "config.json").write_text(json.dumps(_config(partial, labels, texts, card), indent=1) + "\n")
-            (partial / "README.md").write_text(_readme(partial, card or Card()), encoding="utf-8")
+            (partial / "README.md").write_text(_readme(partial, card), encoding="utf-8")
             if record:
                 shutil.copyfile(record, partial / RECORD)
             written = sorted(path.name for path in partial.iterdir())
@@ -248,7 +246,7 @@ def _write_tokenizer(tokenizer, path: Path) -> None:
     copy.save(str(path), pretty=False)
 
 
-def _config(folder: Path, labels, texts, card: Card | None) -> dict:
+def _config(folder: Path, labels, texts, card: Card) -> dict:
     from seo_core.deploy.runners import OnnxRunner, RunnerError
     from seo_core.results.provenance import commit
 
@@ -258,8 +256,8 @@ def _config(folder: Path, labels, texts, card: Card | None) -> dict:
         raise ArtifactError(f"the model or its tokenizer cannot be loaded: {error}") from error
     sha, dirty = commit()
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": run.tokenizer.pad_token_id,
-            "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics) if card else {},
-            "machine": card.machine if card else "", "commit": sha + ("+changes" if dirty else "")}
+            "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics),
+            "machine": card.machine, "commit": sha + ("+changes" if dirty else "")}
 
 
 def _try(folder: Path, columns: int) -> None:

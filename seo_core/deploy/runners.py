@@ -13,8 +13,6 @@ On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 1
 to use the slower exact product there (`session.x64quantprecision`), so that any file says the same everywhere.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -123,10 +121,11 @@ class Runner:
             raise RunnerError(f"{int((lengths > self.max_length).sum())} of {len(encoded)} texts have more than "
                               f"{self.max_length} tokens, the positions of {self.path.name}: encode them with "
                               f"max_length={self.max_length}")
-        order = np.argsort(-lengths, kind="stable")
-        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        parts = [self.run(encoded.arrays(rows)) for rows in batches] or [np.zeros((0, len(self.labels) or 1))]
-        return np.concatenate(parts)[np.argsort(order)].astype(np.float32, copy=False)
+        if not len(encoded):
+            return np.zeros((0, len(self.labels) or 1), np.float32)
+        batches = encoded.batches(batch_size)
+        parts = np.concatenate([self.run(encoded.arrays(rows)) for rows in batches])
+        return parts[np.argsort(np.concatenate(batches))].astype(np.float32, copy=False)
 
     def run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """One padded batch, arrays (B, T) int64 by name -> logits (B, k) float32. Raises RunnerError for a token that

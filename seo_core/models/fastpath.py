@@ -19,8 +19,6 @@ in fp32, to 1e-5). What each brings is measured in the chapter `bench_training`:
 6. *Frozen word table* (chosen in the configuration, not here): no dense 11.9 M-parameter gradient.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -10,8 +10,6 @@ otherwise by a finder on `sys.meta_path`, right after that module has been execu
 when `from_pretrained` asks for it, whose first instance registers the network, before its class is looked up.
 """
 
-from __future__ import annotations
-
 import importlib.abc
 import importlib.machinery
 import sys

@@ -4,13 +4,11 @@ Nothing here imports torch or ONNX Runtime before it is used.
 """
 
 from seo_core.lazy import lazy
-from seo_core.quantization.parity import parity as parity  # at once: the module has this name too
 
 _HOME = {
     "scheme": "QuantizationError Scales linear_maps",
     "calibration": "CalibrationConfig calibrate emulate values_read",
-    "export": "ExportConfig bytes_by_part export_onnx library_export library_exports",
+    "export": "ExportConfig bytes_by_part export_onnx library_export library_exports parity",
     "vocabulary": "Trimmed coverage token_counts trim unknown_rate",
-    "parity": "parity",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -15,8 +15,6 @@ Padding is left out: ranges are those of real tokens. In the last layer, where o
 attention, the ranges are the first token's alone.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 from dataclasses import dataclass

@@ -27,8 +27,6 @@ range is taken over the whole batch, padded positions and the other texts includ
 what else is in the batch.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
@@ -42,7 +40,8 @@ from pathlib import Path
 import numpy as np
 
 from seo_core.checks import check, one_of
-from seo_core.deploy.runners import INPUTS
+from seo_core.deploy.runners import INPUTS, Runner, RunnerError
+from seo_core.evaluation import predict
 from seo_core.files import write, writing
 from seo_core.quantization import scheme
 from seo_core.quantization.scheme import QuantizationError, Scales, linear_maps
@@ -146,6 +145,8 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
 def _torch_export(model, path: Path) -> None:
     import torch
 
+    from seo_core.models.backbone import mode
+
     class Logits(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -154,13 +155,11 @@ def _torch_export(model, path: Path) -> None:
         def forward(self, *inputs):
             return self.model(**dict(zip(INPUTS, inputs, strict=True))).logits
 
-    example, was_training = torch.ones(2, 8, dtype=torch.int64), model.training
+    example = torch.ones(2, 8, dtype=torch.int64)
     axes = {**{name: {0: "batch", 1: "tokens"} for name in INPUTS}, "logits": {0: "batch"}}
-    try:  # the tracing exporter: the graph of the newer one does not get through quantize_dynamic's shape inference
+    with mode(model):  # the tracing exporter: the newer one's graph does not get through quantize_dynamic's shapes
         torch.onnx.export(Logits().eval(), (example, example, 0 * example), str(path), input_names=list(INPUTS),
                           output_names=["logits"], dynamic_axes=axes, opset_version=17, dynamo=False)
-    finally:
-        model.train(was_training)
 
 
 def bytes_by_part(path: str | Path) -> dict[str, int]:
@@ -174,6 +173,23 @@ def bytes_by_part(path: str | Path) -> dict[str, int]:
         part = next((part for start, part in parts.items() if tensor.name.startswith(start)), "encoder")
         sizes[part] += len(tensor.raw_data)
     return {**sizes, "graph": Path(path).stat().st_size - sum(sizes.values())}
+
+
+def parity(model, run: Runner, encoded) -> dict[str, float]:
+    """How far an exported file is from the torch network it was made of, on n labelled texts. accuracy_torch,
+    accuracy_exported, agreement (share of equal classes), max_logit_difference and mean_logit_difference. model: any
+    that `evaluation.predict` takes, or its logits (n, k)."""
+    if len(encoded) == 0:
+        raise RunnerError("no texts to compare on: pass some, such as bench.comparison()")
+    reference = model if isinstance(model, np.ndarray) else predict(model, encoded)
+    exported = run.logits(encoded)
+    gap = np.abs(exported - reference)
+    report = {"agreement": float((exported.argmax(1) == reference.argmax(1)).mean()),
+              "max_logit_difference": float(gap.max()), "mean_logit_difference": float(gap.mean())}
+    if (encoded.labels >= 0).all():
+        report["accuracy_torch"] = float((reference.argmax(1) == encoded.labels).mean())
+        report["accuracy_exported"] = float((exported.argmax(1) == encoded.labels).mean())
+    return report
 
 
 def check_classifier(model, verb: str) -> None:
@@ -219,12 +235,10 @@ def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[s
         if scales is None:
             raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or "
                                     "those of quantisation-aware training, or export int8-dynamic")
-        if scales.embedding_bits != config.embedding_bits:
-            raise QuantizationError(f"the scales are for a word table of {scales.embedding_bits} bits, the export asks "
-                                    f"for {config.embedding_bits}: give both the same embedding_bits")
-        if scales.weight_bits != config.weight_bits:
-            raise QuantizationError(f"the scales are for weights of {scales.weight_bits} bits, the export asks for "
-                                    f"{config.weight_bits}: give both the same weight_bits")
+        for name, what in (("embedding_bits", "a word table"), ("weight_bits", "weights")):
+            if getattr(scales, name) != getattr(config, name):
+                raise QuantizationError(f"the scales are for {what} of {getattr(scales, name)} bits, the export asks "
+                                        f"for {getattr(config, name)}: give both the same {name}")
         for name in linear_maps(model):
             scales.range_of(name)
     return weights, wanted or have

@@ -28,8 +28,6 @@ exported network; in fp32 the forward pass is the exported network's. Master wei
 rounded as the export rounds it, straight through; a row's scale follows from the row.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

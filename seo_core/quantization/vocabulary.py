@@ -11,8 +11,6 @@ all single characters, at the beginning of a word and inside, stay, so that noth
 What is kept is decided on training and unlabelled text. The unknown rate of the official sets is reported, never used.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Iterable

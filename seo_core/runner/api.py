@@ -1,7 +1,5 @@
 """The API pages, read off the tree: a page for each room of the package, and under it every module of the room."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -2,22 +2,21 @@
 
     failed = make(missing, lab.asked, jobs=2, say=print)     # what `lab.estimate.due` says would be made
 
-A process gets its run (JSON, one line) on stdin and prints the run's line; the parent keeps the pipe open as long as it
-lives. Of two that need the same source network one waits for the other (`lab.source` has the lock).
+A process prints the line of its run. Of two that need the same source network one waits for the other (`lab.source` has
+the lock).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from seo_core.runner import process
 from seo_core.runner.state import book_environment
 from seo_core.settings import RunSettings, book_root
 
@@ -44,34 +43,29 @@ def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Calla
                            "settings": replace(settings, seed=settings.seed if run.seed is None else run.seed).asdict()}
                     running[key] = _start(job, jobs)
                     del waiting[key]
-            for key, process in list(running.items()):
-                if process.poll() is not None:
-                    said = process.stdout.read().rstrip()
-                    if process.returncode:
+            for key, child in list(running.items()):
+                if child.poll() is not None:
+                    said = child.stdout.read().rstrip()
+                    if child.returncode:
                         failed[key] = key[0]
                     if said:
                         say(said)
                     _close(running.pop(key))
             time.sleep(0.1)
     finally:
-        for process in running.values():
-            _close(process)
+        for child in running.values():
+            _close(child)
     return list(failed.values())
 
 
 def _start(job: dict, jobs: int) -> subprocess.Popen:
-    environment = book_environment(book_root(), jobs=jobs)
-    process = subprocess.Popen([sys.executable, "-m", "seo_core.runner.arms"], text=True, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, env=environment, start_new_session=True)
-    process.stdin.write(json.dumps(job) + "\n")
-    process.stdin.flush()  # and stays open: its end tells the process that we are gone
-    return process
+    return process.start("seo_core.runner.arms", job, book_environment(book_root(), jobs=jobs))
 
 
-def _close(process: subprocess.Popen) -> None:
-    process.stdin.close()
-    process.wait()
-    process.stdout.close()
+def _close(child: subprocess.Popen) -> None:
+    child.stdin.close()
+    child.wait()
+    child.stdout.close()
 
 
 def main() -> int:
@@ -80,8 +74,7 @@ def main() -> int:
     from seo_core.lab.ground import line
     from seo_core.lab.knobs import knob
 
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_watch_parent, daemon=True).start()
+    job = process.take(lambda: os._exit(3))
     try:
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in job["settings"].items()}
         lab = open_lab(known(job["arm"]).chapter, RunSettings(**settings), report=print, say=lambda text: None)
@@ -91,12 +84,6 @@ def main() -> int:
         print(f"error: {job['arm']}: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _watch_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1024):  # nothing, when the parent is gone
-        pass
-    os._exit(3)
 
 
 if __name__ == "__main__":

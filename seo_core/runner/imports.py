@@ -10,8 +10,6 @@ a module whose name is put together from text), a package stands for all its mod
 in the package's `__pycache__`.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import functools

@@ -20,8 +20,6 @@ Kinds: a *technique* runs once for every seed; a *benchmark* measures time, so i
 with no other chapter beside it; an *aggregate* reads records and runs once, after what it reads.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Notebook plumbing: what is published, pairs, committed outputs, scratch books."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import shutil

@@ -20,7 +20,7 @@ from pathlib import Path
 from seo_core import files
 from seo_core.checks import suggest
 from seo_core.results.provenance import commit
-from seo_core.runner import RunnerError, UsageError
+from seo_core.runner import RunnerError, UsageError, process
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.runner.state import Options, Tree, book_environment, read_json, signature, sources, stale
 from seo_core.settings import NAMES
@@ -226,12 +226,9 @@ class _Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "seo_core.runner.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, start_new_session=True,
-                env=_environment(manifest.folder, tree, 1 if task.chapter.kind == "benchmark" else batch.jobs))
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()  # and stays open: its end tells the worker that we are gone
+            self.process = process.start(
+                "seo_core.runner.worker", job, stderr=log,
+                environment=_environment(manifest.folder, tree, 1 if task.chapter.kind == "benchmark" else batch.jobs))
 
     def where(self) -> str:
         """How far the chapter is: its cell, and the line that was printed last. Papermill saves as it goes."""

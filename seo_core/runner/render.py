@@ -4,8 +4,6 @@ Jupyter Book 1.x builds the tree with warnings as errors; the finished pages rep
 in `_build/html` by a rename, so a build that fails leaves the previous book as it was.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -22,10 +20,7 @@ _NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the ma
 _ARTIFACTS = Path("book/artifacts")  # models to take away, whose cards are no pages
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 _STAMP = ".seo-build"
-_COMMITTED = ("These pages show the outputs committed with the notebooks (profile `quick`); nothing was run to build "
-              "them. `make book` runs every chapter and renders what it computed.")
-_RUN = ("What was run to build these pages. A chapter is complete only if each of its checked cells, which assert its "
-        "point, has passed. Verdicts on the papers' claims are on the claims page.")
+_WORDS = files.table(__file__)
 
 
 def stage_prose(manifest: Manifest, tree: Tree) -> None:
@@ -58,26 +53,23 @@ def stage_committed(manifest: Manifest, tree: Tree) -> None:
 
 def status_page(manifest: Manifest, tree: Tree) -> str:
     """The generated page: for each chapter its run time, parameters, commit and checks (Markdown)."""
-    lines = ["# Status of this book", "", _COMMITTED if tree.profile == COMMITTED else _RUN, "",
-             "| chapter | run time | parameters | finished (UTC) | commit | check |", "|---|---:|---|---|---|---|"]
+    rows = []
     for chapter in manifest.chapters:
         link = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)"
         seed = tree.state / "staged" / chapter.id
         state = read_json(tree.sidecar(chapter.id, seed.read_text())) if seed.is_file() else {}
         if not state:
-            lines.append(f"| {link} | – | as committed | – | – | not run here |")
+            rows.append(f"| {link} | – | as committed | – | – | not run here |")
             continue
         parameters = ", ".join(f"`{k}={v}`" for k, v in state["parameters"].items())
         count = state.get("checks", 0)
         passed = f"{count} check{'s' * (count != 1)} passed" if count else "ran; nothing to check"
-        lines.append(f"| {link} | {state['seconds']:.0f} s | {parameters} | {state['finished']} "
-                     f"| {state['commit'] or 'not in git'} | {passed} |")
-    lines += ["", "A commit followed by `+` had uncommitted changes. Times include starting the kernel."]
+        rows.append(f"| {link} | {state['seconds']:.0f} s | {parameters} | {state['finished']} "
+                    f"| {state['commit'] or 'not in git'} | {passed} |")
     seeds = sorted({int(p.name) for p in (tree.staging / "seeds").glob("*") if p.name.isdigit()})
-    if len(seeds) > 1:
-        lines += ["", f"Seeds executed under this profile: {', '.join(map(str, seeds))}. The pages show "
-                  "one of them; tables and figures over seeds read the records of all."]
-    return "\n".join(lines) + "\n"
+    several = _WORDS["seeds"].format(seeds=", ".join(map(str, seeds))) if len(seeds) > 1 else ""
+    about = _WORDS["committed" if tree.profile == COMMITTED else "run"]
+    return _WORDS["page"].format(about=about, rows="\n".join(rows), seeds=several).rstrip() + "\n"
 
 
 def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False, say=print) -> Path:

@@ -6,8 +6,6 @@ run again, if papermill finished it without an exception, the executed notebook 
 that was written, its records are still in the results store, and every component is unchanged.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -41,22 +39,21 @@ class Options:
 
     def settings(self, seed: int | None = None) -> RunSettings:
         """The run settings that the chapters will load (raises SettingsError)."""
-        return load_settings(self.profile, seed=self.seeds[0] if seed is None else seed, data=self.data,
-                             model=self.model, source=self.source, unlabelled=self.unlabelled,
-                             results_dir=self.results_dir,
+        places = {name: getattr(self, name) for name in (*PLACES, "results_dir")}
+        return load_settings(self.profile, seed=self.seeds[0] if seed is None else seed, **places,
                              **{name: self.extra[name] for name in KNOBS if name in self.extra})
 
     def parameters(self, seed: int) -> dict:
         """The papermill parameters of one chapter run; those left at "default" are not passed."""
-        named = {"data": self.data, "model": self.model, "results_dir": self.results_dir}
-        given = {name: value for name, value in named.items() if value != "default"}
-        return {"profile": self.profile, "seed": seed, **given, **self.optional}
+        return {"profile": self.profile, "seed": seed, **self._given("data", "model", "results_dir"), **self.optional}
 
     @property
     def optional(self) -> dict:
         """The parameters that only some chapters have."""
-        places = {"source": self.source, "unlabelled": self.unlabelled}
-        return {**{name: place for name, place in places.items() if place != "default"}, **self.extra}
+        return {**self._given("source", "unlabelled"), **self.extra}
+
+    def _given(self, *names: str) -> dict:
+        return {name: getattr(self, name) for name in names if getattr(self, name) != "default"}
 
 
 @dataclass(frozen=True)
@@ -128,14 +125,18 @@ def notebook_hash(path: Path) -> str:
                    for c in read_json(path).get("cells", [])])
 
 
+def code_of(notebook: Path) -> str:
+    """The Python of a notebook's cells, without what is for IPython alone."""
+    return "\n".join(line for cell in read_json(notebook).get("cells", []) if cell["cell_type"] == "code"
+                     for line in "".join(cell["source"]).splitlines() if not line.startswith(("%", "!")))
+
+
 def sources(notebook: Path) -> list[Path]:
     """The package's modules that a notebook imports, directly or not: all of them where its code cannot be read."""
     from seo_core.results.provenance import PACKAGE
 
-    lines = [line for cell in read_json(notebook).get("cells", []) if cell["cell_type"] == "code"
-             for line in "".join(cell["source"]).splitlines() if not line.startswith(("%", "!"))]
     try:
-        return closure("\n".join(lines), PACKAGE)
+        return closure(code_of(notebook), PACKAGE)
     except SyntaxError:
         return sorted(PACKAGE.rglob("*.py"))
 

@@ -4,15 +4,13 @@ Under `quick`, where they take seconds: as long as they took last time. Else wha
 asked of a lab, which looks at the records and probes this machine (`seo_core.lab.estimate`).
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
 from seo_core.checks import first_line
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.plan import Task
-from seo_core.runner.state import Options, Tree, read_json
+from seo_core.runner.state import Options, Tree, code_of, read_json
 from seo_core.settings import RunSettings
 
 
@@ -69,8 +67,7 @@ def _study(manifest: Manifest, took: dict[Task, float | None], options: Options)
 
 def _wanted(notebook: Path, chapter: str, settings: RunSettings, arms: dict) -> list[tuple]:
     """(arm, labels) that a chapter makes: all of its arms, or those alone that its cells name."""
-    code = "\n".join("".join(cell["source"]) for cell in read_json(notebook).get("cells", [])
-                     if cell["cell_type"] == "code")
+    code = code_of(notebook)
     every = re.search(r"\blab\.(run\(|arm\(\w)", code)  # lab.arm(name) for name in …
     named = set(re.findall(r"\blab\.arm\(\"([\w-]+)\"", code))
     chosen = [arm for arm in arms.values() if arm.chapter.id == chapter and arm.alone and not arm.resource()

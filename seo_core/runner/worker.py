@@ -1,11 +1,8 @@
 """One chapter, executed by papermill in a process of its own: `python -m seo_core.runner.worker`.
 
-The job (JSON, one line) comes on stdin, the outcome (JSON, one line) goes to stdout. The parent
-keeps the pipe open as long as it lives: when it closes, by Ctrl-C or kill -9, the worker stops its
-kernel and leaves without having written anything that counts.
+The outcome (JSON, one line) goes to stdout. When the parent is gone (process.py), the worker stops its kernel and
+leaves without having written anything that counts.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -16,7 +13,7 @@ import time
 from pathlib import Path
 
 from seo_core import files
-from seo_core.runner import RunnerError
+from seo_core.runner import RunnerError, process
 from seo_core.runner import notebooks as nb
 from seo_core.runner.state import Tree, digest
 
@@ -25,8 +22,7 @@ _abandoned = threading.Event()
 
 def main() -> int:
     """Run the job on stdin; exit code 0 done, 1 the chapter failed, 3 abandoned."""
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_watch_parent, daemon=True).start()
+    job = process.take(_stop)
     try:
         outcome = execute(job)
     except RunnerError as error:
@@ -37,8 +33,7 @@ def main() -> int:
     return 0 if outcome["ok"] else 1
 
 
-def _watch_parent() -> None:
-    sys.stdin.read()  # returns when the parent is gone
+def _stop() -> None:
     _abandoned.set()
     os.kill(os.getpid(), signal.SIGTERM)  # nbclient shuts the kernel down on this
     time.sleep(5)

@@ -6,18 +6,9 @@ acquisition.py ranks a pool; tal.py joins transfer and active learning in one lo
 the pairs that nobody labelled; maps.py shows how what was bought fared in training.
 """
 
-from seo_core.selection.acquisition import (
-    ACQUISITIONS,
-    HybridConfig,
-    SelectionError,
-    density_scores,
-    describe,
-    features,
-    plateau,
-    select,
-    text_vectors,
-)
-from seo_core.selection.tal import TransferActiveConfig, TransferActiveLearning
+from seo_core.lazy import lazy
 
-__all__ = ["ACQUISITIONS", "HybridConfig", "SelectionError", "TransferActiveConfig", "TransferActiveLearning",
-           "density_scores", "describe", "features", "plateau", "select", "text_vectors"]
+_HOME = {"acquisition": "ACQUISITIONS HybridConfig SelectionError density_scores describe features plateau select"
+                        " text_vectors",
+         "tal": "TransferActiveConfig TransferActiveLearning"}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -21,8 +21,6 @@ it is linear in N. BADGE's embeddings (N, k·d) are never built: ⟨a ⊗ h, b �
 are kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -105,6 +103,8 @@ def _pooled(network, model, batch, dtype):
     """(logits (B, k), what the last layer read (B, d)): from the fast path, else caught by a hook."""
     import torch
 
+    from seo_core.models.fastpath import call
+
     if network is not model:
         return network.with_pooled(**batch)
     k = model.config.num_labels
@@ -113,12 +113,8 @@ def _pooled(network, model, batch, dtype):
         raise SelectionError(f"{type(model).__name__} has no linear layer with {k} outputs, whose input could serve as "
                              "embedding: pass a sequence classifier")
     caught = []
-    hook = heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
-    try:
-        with torch.autocast(batch["input_ids"].device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(**batch).logits
-    finally:
-        hook.remove()
+    with heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0])):
+        logits = call(model, batch, dtype, stock=True)
     return logits, caught[-1] if caught[-1].ndim == 2 else caught[-1][:, 0]
 
 
@@ -174,6 +170,14 @@ def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rank = np.empty(len(density))
     rank[np.lexsort((rng.random(len(density)), density))] = (np.arange(len(density)) + 0.5) / len(density)
     return rank
+
+
+def density_weights(model, pool, rng: np.random.Generator, config=None) -> np.ndarray:
+    """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32. config: has `anchors` and
+    `neighbours`; default, those of `HybridConfig`."""
+    config = config or HybridConfig()
+    density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
+    return density_rank(density, rng).astype(np.float32)
 
 
 def text_vectors(model, pool, *, a: float = 1e-3) -> np.ndarray:

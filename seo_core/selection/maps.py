@@ -20,8 +20,6 @@ overlap; to compare purchases each example must be in one, with the same borders
     hard        else
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

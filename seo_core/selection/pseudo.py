@@ -22,8 +22,6 @@ off. *Distribution alignment* (Berthelot et al. 2020, "ReMixMatch") scales the c
 class shares of the labelled rows. Nothing here reads a label of the unlabelled rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -23,23 +23,13 @@ L_TL alone. An arm with λ = 0 buys the very same labels as one with λ > 0 and 
 is bought*: what acquisition and L_AL get is sealed, every label is −1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from seo_core.checks import at_least, check, one_of, whole_number
-from seo_core.selection.acquisition import (
-    ACQUISITIONS,
-    SelectionError,
-    density_rank,
-    density_scores,
-    features,
-    select,
-    without_labels,
-)
+from seo_core.selection.acquisition import ACQUISITIONS, SelectionError, density_weights, select, without_labels
 from seo_core.transfer import l2_sp
 
 
@@ -109,7 +99,7 @@ class TransferActiveLearning:
                                  "lam=0")
         rng = np.random.default_rng([self.seed, 61])
         pool = without_labels(unlabelled.take(np.sort(rng.permutation(len(unlabelled))[: self.config.unlabelled_rows])))
-        weights = density_weights(model, pool, rng, self.config)
+        weights = density_weights(model, pool, rng, self.config)  # constants to the loss
         order, size = np.argsort(pool.lengths, kind="stable"), self.config.unlabelled_batch
         chunks = [order[i : i + size] for i in range(0, len(order), size)]  # of like length
         networks: dict = {}
@@ -138,10 +128,3 @@ def weighted_entropy(logits, weights):
     entropy = -(logs.exp() * logs).sum(-1)  # (B,)
     weights = weights.to(entropy)
     return (weights * entropy).sum() / weights.sum().clamp_min(1e-12)
-
-
-def density_weights(model, pool, rng: np.random.Generator, config: TransferActiveConfig | None = None) -> np.ndarray:
-    """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32, constants to the loss."""
-    config = config or TransferActiveConfig()
-    density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
-    return density_rank(density, rng).astype(np.float32)
