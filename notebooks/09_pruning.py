@@ -214,7 +214,7 @@ Table(pd.DataFrame(rows).round(2))
 # %%
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
-print(tables.absent(frame, arms))
+print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, ["base", *arms], against, compressed))
 

@@ -156,7 +156,7 @@ folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10
 frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = list(pruning.ITERATIVE.arms)
-print(tables.absent(frame, arms))
+print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, ["base", *arms], against, compressed))
 

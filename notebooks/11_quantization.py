@@ -301,6 +301,7 @@ frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_p
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = [*quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else []
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+print(tables.standing(frame))
 Table(tables.against_table(frame, ["base", *arms] if arms else [], against, compressed).drop(columns=["pairs seen after base", "parameters, M"], errors="ignore"))
 
 # %% [markdown]

@@ -192,7 +192,7 @@ folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12
 frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = ["base", "student", "kd-logits", "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd"]
-print(tables.absent(frame, distillation.DISTILLATION.arms))
+print(tables.absent(frame, distillation.DISTILLATION.arms), tables.standing(frame), sep="\n")
 methods = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, arms, methods, compressed))
 

@@ -229,7 +229,7 @@ frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs", "sqd-tiny", "sqd", "sqd-aip", "sqd-aip-patient", "sqd-taylor-60",
         "sqd-taylor-65", "sqd-taylor-80"]
-print(tables.absent(frame, [name for name, arm in distillation.JOINT.arms.items() if arm.recipe.weight_bits == 8]))
+print(tables.absent(frame, [name for name, arm in distillation.JOINT.arms.items() if arm.recipe.weight_bits == 8]), tables.standing(frame), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, arms, against, compressed))
 

@@ -206,6 +206,7 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 
 # %%
 reference = results.load(results.reference_dir() / "cpu")
+print(tables.standing(reference[reference["experiment"] == folder.name]))
 Table(tables.size_table(reference, "latency_ms", "latency_ms_p50", 1, "ms"))
 
 # %%

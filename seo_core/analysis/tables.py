@@ -266,10 +266,17 @@ def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
 
 
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
-    """The records a table or figure stands on: record (path from the book's root), commit, finished."""
-    rows = [(row.path, row.commit[:8] + " (changed)" * bool(row.dirty), str(row.finished)[:16].replace("T", " "))
-            for row in frame.itertuples()]
-    return rows_or(rows, ["record", "commit", "finished"], "none")
+    """The records a table or figure stands on: record (path from the book's root), commit, finished, standing (final or
+    exploratory, see `results.final`)."""
+    listed = results.final_list()
+    rows = [(row.path, row.commit[:8] + " (changed)" * bool(row.dirty), str(row.finished)[:16].replace("T", " "),
+             listed.standing(results.record_at(row.path))) for row in frame.itertuples()]
+    return rows_or(rows, ["record", "commit", "finished", "standing"], "none")
+
+
+def standing(frame: pd.DataFrame) -> str:
+    """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
+    return results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:

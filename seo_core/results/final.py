@@ -65,11 +65,13 @@ class FinalList:
                 and any(name in record["metrics"] for name in SCORES) and self.standing(record) != "final"]
 
     def in_words(self, records: Iterable[Mapping]) -> str:
-        """One sentence for a page: how many of its records are final and how many exploratory."""
+        """One sentence for a page: how many of its records are final and how many exploratory; empty without any."""
         standings = [self.standing(record) for record in records]
-        counts = {name: standings.count(name) for name in ("final", "exploratory")}
-        return (f"Of {len(standings)} records {counts['final']} are final (named in book/final.yml before they were "
-                f"made) and {counts['exploratory']} exploratory.")
+        final, all_of_them = standings.count("final"), len(standings)
+        if not standings:
+            return ""
+        return (f"records behind this: {all_of_them}, of which {final or 'none'} {'are' if final > 1 else 'is'} final "
+                f"(named in book/final.yml before it was made) and {all_of_them - final} exploratory")
 
 
 def final_list(path: str | Path | None = None) -> FinalList:

@@ -39,8 +39,9 @@ def test_no_committed_record_scores_a_sealed_set_without_being_listed(listed):
 
 def test_the_records_before_the_list_are_exploratory(listed, old):
     assert listed.standing(old) == "exploratory"
-    assert listed.in_words([old]) == ("Of 1 records 0 are final (named in book/final.yml before they were made) and 1 "
-                                      "exploratory.")
+    assert listed.in_words([old]) == ("records behind this: 1, of which none is final (named in book/final.yml before "
+                                      "it was made) and 1 exploratory")
+    assert listed.in_words([]) == ""
 
 
 @pytest.mark.parametrize("changes", [{"seed": 0}, {"configuration": "tuned"}, {"parameters": {"training": {}}}])
