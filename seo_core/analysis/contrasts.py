@@ -115,7 +115,8 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return rows
     identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_"))]
-    setting = rows[identity].astype(object).map(str).agg("|".join, axis=1)  # astype(str) would leave NaN as it is
+    settings = rows[identity].astype(object).to_numpy()  # astype(str) would leave NaN as it is
+    setting = pd.Series(["|".join(map(str, each)) for each in settings], index=rows.index)
     kept = []
     for _, group in rows.groupby("configuration", sort=False):
         sets = [g for _, g in group.groupby(setting[group.index])]
@@ -260,8 +261,13 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
                 yield group
 
 
+_COLUMNS = ("configuration", "seed", "data_fingerprint", "path", "correct", "experiment", "profile", "data_name",
+            "model_name", "labels")  # what is read below; records have some hundred
+
+
 def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
     """The contrast over one run for each configuration and unit, which is a seed and its data."""
+    rows = rows[[column for column in dict.fromkeys((*_COLUMNS, contrast.metric)) if column in rows]]
     unit = [key for key in ("seed", "data_fingerprint") if key in rows]
     values = rows.pivot_table(index=unit, columns="configuration", values=contrast.metric, aggfunc="last")
     values = values.dropna().astype(float)
