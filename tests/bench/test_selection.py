@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from own_sets import written
 
-from seo_core import figures, results
+from seo_core import figures, load_settings, results
 from seo_core.analysis import efficiency
 from seo_core.bench import main
 from seo_core.bench import selection as bench
@@ -79,6 +80,14 @@ def test_one_command_measures_and_writes_the_record(tmp_path, capsys, monkeypatc
     assert "seconds" in capsys.readouterr().out
     assert main("selection", ["--functions", "entropie", "--sizes", "40", *here]) == 1
     assert "did you mean 'entropy'" in capsys.readouterr().err
+
+
+@pytest.mark.trains
+def test_data_of_other_classes_and_of_one_text_goes_through(tmp_path, tiny_model):
+    settings = load_settings("quick", model=tiny_model, **written("texts", tmp_path, rows=60))
+    functions = ("fit", "features", "hybrid")
+    outcome = bench.contest(settings, bench.plan(settings, sizes=(20, 40), functions=functions, n=5))
+    assert {"fit", "features", "hybrid 40"} <= set(outcome.table.index) and len(outcome.task.labels) == 5
 
 
 def _curves(names=("random", "badge"), seeds=2):
