@@ -5,6 +5,7 @@ one after all, it fails, here as in `make test`, and says which marker it needs.
 fixture `trains` or `kernel`; the tests that use it get the marker.
 """
 
+import gc
 import os
 import re
 import sys
@@ -21,6 +22,13 @@ os.environ.setdefault("SEO_BOOK", str(ROOT))
 RUNS_CHAPTERS = re.compile(r"ipykernel|--nbval|seo_core\.run (arm|book|chapter|refresh)\b(?!.* --(help|dry-run))")
 _item = None  # the test that runs
 _watched = False  # torch's optimizers
+
+
+def pytest_collection_finish(session):
+    """The libraries and all collected tests stay anyway: no collection of garbage, of which a benchmark asks for one a
+    turn, goes through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):
