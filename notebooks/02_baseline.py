@@ -167,7 +167,7 @@ _ = figures.training_curves([results.record_at(path) for path in base["path"]])
 # ### Is it tuned?
 #
 # A baseline that nobody tuned is a weak opponent. So the learning rate, the epochs, and whether the word table is trained were varied around the settings
-# of the profile, one seed each, by accuracy on the acceptance half of the development slice. It has 2 000 pairs, so one standard error is a point; the official
+# of the profile, one seed each, by accuracy on the acceptance half of the development slice. It has 2 000 pairs, so one standard error is a point; the official
 # sets were not read. Each trial is a run of `base-tuned` under a name of its own, whose record has its command.
 
 # %%

@@ -22,7 +22,7 @@ def listed():
 @pytest.fixture
 def old():
     """A committed record of the base: made before the list, with a seed that it does not name."""
-    return json.loads(next((BOOK / "reference" / "cpu" / "02_baseline").glob("base-*-seed0.json")).read_text())
+    return json.loads(next((BOOK / "reference" / "cpu" / "02_baseline").glob("base-????????-seed0.json")).read_text())
 
 
 def stored(folder, record, **changes) -> list[dict]:
