@@ -1,5 +1,6 @@
 """The arms: what they train on, what they record, that a stopped one goes on, and what the tables make of them."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -176,13 +177,19 @@ def test_a_stopped_arm_goes_on_and_ends_at_the_same_weights(tmp_path, monkeypatc
         assert torch.equal(value, again[name]), name
 
 
+@pytest.fixture(scope="module")
+def drawn(lab):
+    """Seed -> fingerprint of the data that it draws."""
+    return functools.cache(lambda seed: open_lab(lab.chapter, replace(lab.asked, seed=seed)).task.fingerprint)
+
+
 @pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
-def test_several_teachers_are_baselines_of_few_seeds(lab, monkeypatch, seed, count, expected):
+def test_several_teachers_are_baselines_of_few_seeds(lab, drawn, monkeypatch, seed, count, expected):
     monkeypatch.setattr(type(lab), "arm", lambda self, name: SimpleNamespace(model=lambda: self))
     first = open_lab(lab.chapter, replace(lab.asked, seed=seed))
     found = distillation.teachers(first, distillation.Recipe(teachers=count), first.arm("base"))
     assert [ground.settings.seed for ground in found] == expected
-    own = [open_lab(lab.chapter, replace(lab.asked, seed=s)).task.fingerprint for s in expected]
+    own = [drawn(s) for s in expected]
     assert [ground.task.fingerprint for ground in found] == own, "each was trained on its own seed's draw"
 
 
