@@ -12,6 +12,7 @@ a reader's own are scored as ever.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
@@ -75,15 +76,17 @@ class FinalList:
 
 
 def final_list(path: str | Path | None = None) -> FinalList:
-    """The list at a path, by default book/final.yml of the book; without a book nothing is sealed. Raises ResultsError
-    for the first thing wrong in it: an unknown or missing key, a value of another kind, an arm and recipe that stand
-    there twice."""
+    """The list at a path, by default book/final.yml of the book; without a book, or in one without that list, nothing
+    is sealed. Raises ResultsError for the first thing wrong in it: an unknown or missing key, a value of another kind,
+    an arm and recipe that stand there twice."""
     import yaml
 
-    try:
-        path = Path(path) if path else book_root() / "book" / "final.yml"
-    except SettingsError:
-        return FinalList(date.max, [], ())
+    if not path:
+        with contextlib.suppress(SettingsError):
+            path = book_root() / "book" / "final.yml"
+        if not path or not path.is_file():
+            return FinalList(date.max, [], ())
+    path = Path(path)
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -20,7 +20,6 @@ _NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the ma
 _ARTIFACTS = Path("book/artifacts")  # models to take away, whose cards are no pages
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
 _STAMP = ".seo-build"
-_WORDS = files.table(__file__)
 
 
 def stage_prose(manifest: Manifest, tree: Tree) -> None:
@@ -67,9 +66,10 @@ def status_page(manifest: Manifest, tree: Tree) -> str:
         rows.append(f"| {link} | {state['seconds']:.0f} s | {parameters} | {state['finished']} "
                     f"| {state['commit'] or 'not in git'} | {passed} |")
     seeds = sorted({int(p.name) for p in (tree.staging / "seeds").glob("*") if p.name.isdigit()})
-    several = _WORDS["seeds"].format(seeds=", ".join(map(str, seeds))) if len(seeds) > 1 else ""
-    about = _WORDS["committed" if tree.profile == COMMITTED else "run"]
-    return _WORDS["page"].format(about=about, rows="\n".join(rows), seeds=several).rstrip() + "\n"
+    words = files.table(__file__)
+    several = words["seeds"].format(seeds=", ".join(map(str, seeds))) if len(seeds) > 1 else ""
+    about = words["committed" if tree.profile == COMMITTED else "run"]
+    return words["page"].format(about=about, rows="\n".join(rows), seeds=several).rstrip() + "\n"
 
 
 def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False, say=print) -> Path:

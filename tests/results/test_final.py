@@ -37,6 +37,15 @@ def test_no_committed_record_scores_a_sealed_set_without_being_listed(listed):
     assert not listed.broken(results.load_records(BOOK / "reference"))
 
 
+def test_a_book_without_the_list_seals_nothing_and_this_one_has_it(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "manifest.yml").write_text("")
+    monkeypatch.setenv("SEO_BOOK", str(tmp_path))
+    assert not final_list().arms and not final_list().seals(LIST["data"][0])
+    monkeypatch.setenv("SEO_BOOK", str(BOOK.parent))
+    assert final_list().seals(LIST["data"][0])
+
+
 def test_the_records_before_the_list_are_exploratory(listed, old):
     assert listed.standing(old) == "exploratory"
     assert listed.in_words([old]) == ("records behind this: 1, of which none is final (named in book/final.yml before "
