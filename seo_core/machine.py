@@ -14,9 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-# Turns that OpenMP's threads spin for one another, in a process that is alone, before they sleep. Beside torch's default,
-# alone, in bf16: none lost 16% of the speed, 300 lost 10%, 1000 lost 2%, 3000 nothing. Where a neighbour comes later, 1000
-# keep 0.55 of the quiet speed and 3000 0.46, where none keeps 0.65 to 0.69.
+# Turns that OpenMP's threads spin for one another, in a process that is alone, before they sleep. Beside torch's
+# default, alone, in bf16: none lost 16% of the speed, 300 lost 10%, 1000 lost 2%, 3000 nothing. Where a neighbour comes
+# later, 1000 keep 0.55 of the quiet speed and 3000 0.46, where none keeps 0.65 to 0.69.
 SPINS = 1000
 _chosen: dict[str, str] = {}  # what `share_cores` set in this process: nobody asked for it
 

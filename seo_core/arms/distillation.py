@@ -232,8 +232,8 @@ _DISTILLATION = {
     "student": replace(PLAIN, weight=0.0), "kd-logits": PLAIN, "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
     "kd-relations": replace(PLAIN, relations=1.0), "kd-hidden-first": replace(PLAIN, first_epochs=1),
     "kd-text": replace(PLAIN, source_text=True, augmented=1.0), "kd": RICH,
-    # the opponent of equal compute for the compressed networks that are given away: nothing removed, the same teacher and
-    # texts, and more pairs than they saw with all that they were made from (285 498 after the baseline)
+    # the opponent of equal compute for the compressed networks that are given away: nothing removed, the same teacher
+    # and texts, and more pairs than they saw with all that they were made from (285 498 after the baseline)
     "base-control": replace(RICH, pruned="base", first_epochs=0, epochs=5, best=True),
     **{f"kd-depth-{n}": replace(PLAIN, depth=n) for n in (1, 2, 4)},
     "kd-first-layers": replace(PLAIN, layers=(0, 1, 2)), "kd-first-and-last": replace(PLAIN, layers=(0, 2, 5)),
