@@ -115,7 +115,7 @@ Table(tables.contestant_table(reference))
 # ## Beside other work
 #
 # Threads wait for one another many times a step. By default they spin meanwhile, and burn the time of whoever wants their
-# core. `import seo_core` lets them sleep: after a few turns where nothing else computes when you start, at once where something
+# core. `import seo_core` lets them sleep: after a thousand turns where nothing else computes when you start, at once where something
 # does, or where the runner makes two chapters at a time. `python -m seo_core.run bench neighbours` measures what that costs a
 # training alone, and what it saves one beside a busy core, or two at once (their speeds added). "Spinning" is without it, "asleep"
 # is at once everywhere, "spinning briefly" is after some turns everywhere. The committed record:
@@ -127,7 +127,7 @@ Table(neighbours.shares(beside))
 # %% [markdown]
 # Sleeping has a price: a training that has the machine to itself is faster when it spins. In bf16 a step is short, and its threads wait more often than they
 # work. Beside others it is the other way round, and by more. No number of turns is best at both, so it is chosen by what else runs. That is read once, when
-# Python starts: a neighbour that comes later finds a training that still spins for a few turns. If you know better, say it before Python starts:
+# Python starts: a neighbour that comes later finds a training that still spins for these turns. If you know better, say it before Python starts:
 # `OMP_WAIT_POLICY=passive` sleeps at once, for a machine that will be shared; `OMP_WAIT_POLICY=active` never sleeps, for one that you have to yourself.
 #
 # ## Where the time goes
