@@ -116,7 +116,8 @@ Table(shown if len(shown) else pd.DataFrame([{"configuration": NOT_RUN}]))
 # The same weights take a little more as ONNX, which holds the graph too. Networks in fp32 of which there are both files:
 
 # %%
-known = reference[reference["size_bytes"].notna()] if "size_bytes" in reference else reference.assign(size_bytes=0.0)[:0]
+known = reference[~reference["configuration"].str.startswith("base-trial")]  # trials of the baseline's search are no rows here
+known = known[known["size_bytes"].notna()] if "size_bytes" in known else known.assign(size_bytes=0.0)[:0]
 places = {"safetensors, MB": ["09_pruning", "10_adaptive_iterative_pruning", "12_distillation"], "ONNX, MB": [tradeoff.SPEED]}
 both = pd.DataFrame({kind: known[known["experiment"].isin(names)].groupby("configuration")["size_bytes"].mean() / 1e6
                      for kind, names in places.items()}).dropna()

@@ -59,7 +59,7 @@ def test_alone_they_spin_briefly_first_and_beside_others_not_at_all(unsaid, crow
     machine.share_cores()
     chosen = said()
     assert (chosen["OMP_WAIT_POLICY"], chosen["GOMP_SPINCOUNT"]) == ("passive", spins)
-    assert 0 < machine.SPINS < 1000
+    assert 0 < machine.SPINS <= 1000  # of more, a neighbour that comes later sees too much
 
 
 @pytest.mark.parametrize(("ready", "crowded"), [([1, 1, 1, 1, 1], False), ([2, 1, 1, 2, 1], False),
