@@ -144,14 +144,15 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
     equal, among = to_control(among, arms), among.assign(pairs_seen=contrasts.pairs_seen(among))
     for name in arms:
         runs = one_setting(frame[frame["configuration"] == name])
-        row = {"configuration": name, "seeds": runs["seed"].nunique(),
-               "parameters, M": f"{mean(runs, 'model_parameters') / 1e6:.1f}"}
-        for metric in OFFICIAL:
+        row = {"configuration": name, "seeds": runs["seed"].nunique()}
+        for metric, control in zip(OFFICIAL, equal.columns, strict=True):  # both opponents side by side, and in sight
             row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
             row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
+            row[control] = equal.at[name, control]
         seen = mean(one_setting(among[among["configuration"] == name]), "pairs_seen")
         row["after Holm"] = " / ".join(dict.fromkeys(left.get(name, ["—"])))
-        rows.append({**row, **equal.loc[name], "file, MB": _number(mean(runs, "size_bytes") / 1e6),
+        rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),
+                     "parameters, M": f"{mean(runs, 'model_parameters') / 1e6:.1f}",
                      "pairs seen after base": _number(seen, ",.0f")})
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
 
@@ -276,7 +277,8 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
 
 def standing(frame: pd.DataFrame) -> str:
     """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
-    return results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
+    said = results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
+    return textwrap.fill(said, 80, break_on_hyphens=False)
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
