@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from seo_core.arms import distillation
 from seo_core.checks import SettingsError
 from seo_core.compress import Goals, PlanError, compress, make, plan, predicted_bytes
 from seo_core.compress.goals import spelled
+from seo_core.results.final import FinalList
 from seo_core.results.provenance import command_of
 from seo_core.run import main
 
@@ -253,6 +255,18 @@ def test_the_page_stands_alone_and_says_what_came_out(made):
     assert "$" not in page and "<script" not in page and "http" not in page
     size = (made[0] / "model" / "model.onnx").stat().st_size
     assert spelled("max_size", size) in page
+
+
+@pytest.mark.trains
+def test_of_sealed_data_it_says_that_its_rows_are_those_that_choices_looked_at(folder, ground, tmp_path, capsys,
+                                                                              monkeypatch):
+    sealed = FinalList(date(2026, 1, 1), [ground[1].task.fingerprint], ())
+    monkeypatch.setattr(results, "final_list", lambda: sealed)
+    command(folder, tmp_path / "model", "--max-size", "150kB")
+    said, page = capsys.readouterr().out, (tmp_path / "model.html").read_text()
+    assert "none held out: its official sets are sealed" in said
+    for text in (said, page):
+        assert "which choices looked at too" in text and "held-out" not in text and "development rows" in text
 
 
 def test_the_record_holds_the_outcome_and_the_command_that_makes_it_again(made):

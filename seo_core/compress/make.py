@@ -95,7 +95,8 @@ def ground(settings: RunSettings, report: Report) -> Lab:
                         "and a classifier needs two classes: check the label column")
     decided, held = rows["reward"] + rows["acceptance"], sum(rows[split] for split in lab.scored)
     carved = lab.task.report["reason"].str.startswith(CARVED).any()
-    held = f"{held} held out{' (a tenth of all: there is no validation set)' * bool(carved)}"
+    held = (f"{held} held out{' (a tenth of all: there is no validation set)' * bool(carved)}"
+            if lab.scored == lab.official else "none held out: its official sets are sealed (book/final.yml)")
     report(f"{lab.task.name}: {rows['train']} rows to train on, {decided} to decide by, {held}; "
            f"{len(lab.task.labels)} classes: {', '.join(lab.task.labels)}")
     return lab

@@ -76,6 +76,11 @@ class Compressed:
         """The split that nothing was chosen by; of data whose official sets are sealed, the acceptance half."""
         return self.lab.scored[0]
 
+    @property
+    def kind(self) -> str:
+        """What the rows of `held` are: held-out, or development where the official sets are sealed."""
+        return "held-out" if self.held in self.lab.official else "development"
+
     def right(self, run: Run) -> np.ndarray:
         """(n,) which held-out rows a run got right."""
         return results.predictions(run.path)[f"{self.held}_correct"]
@@ -112,7 +117,7 @@ class Compressed:
             right, times = self.right(run), self.chosen.times.loc[place]
             low, high = statistics.wilson(float(right.mean()), len(right))
             rows[title] = {
-                f"accuracy on {len(right)} held-out rows, %": f"{100 * right.mean():.2f} ({100 * low:.1f} to "
+                f"accuracy on {len(right)} {self.kind} rows, %": f"{100 * right.mean():.2f} ({100 * low:.1f} to "
                                                               f"{100 * high:.1f})",
                 "file": spelled("max_size", times["size_bytes"]),
                 "one text: median (95th percentile)": f"{times['latency_ms_p50']:.2f} ms "
@@ -165,13 +170,18 @@ class Compressed:
 
     @property
     def warning(self) -> str:
-        """What makes the result worth little, in a sentence; empty where nothing does."""
+        """What makes the result worth less, in sentences; empty where nothing does."""
         right, label = self.right(self.base), self.lab.pool["label"].mode()[0]
         share = float((self.lab.task[self.held]["label"] == label).mean())
-        if statistics.wilson(float(right.mean()), len(right))[0] > share:
-            return ""
-        return (f"The baseline is not surely better than always saying {self.lab.task.labels[label]!r}, which is right "
-                f"for {share:.1%} of the held-out rows: it needs more rows or epochs before a loss says anything.")
+        said = []
+        if self.kind == "development":
+            said.append(f"The official sets of {self.lab.task.name} are sealed (book/final.yml): what is measured here "
+                        "is on development rows, which choices looked at too.")
+        if statistics.wilson(float(right.mean()), len(right))[0] <= share:
+            said.append(f"The baseline is not surely better than always saying {self.lab.task.labels[label]!r}, which "
+                        f"is right for {share:.1%} of the {self.kind} rows: it needs more rows or epochs before a loss "
+                        "says anything.")
+        return " ".join(said)
 
     def __str__(self) -> str:
         tables = [table.to_string(index=False) for table in (self.goals_table(), self.numbers_table()) if len(table)]

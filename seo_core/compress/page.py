@@ -29,7 +29,8 @@ def text_of(made: Compressed) -> str:
     use = Template(_WORDS["use"]).substitute(folder=repr(os.path.relpath(made.artifact, made.page.parent)),
                                              example=repr(example))
     words = {"title": f"{made.artifact.name}: a small classifier of {task.name}", "verdict": verdict(made),
-             "loss": loss(made), "decided": len(task["acceptance"]), "shape": made.plan.shape,
+             "loss": loss(made), "decided": len(task["acceptance"]),
+             "held": ", and at no held-out row" * (made.kind == "held-out"), "shape": made.plan.shape,
              "took": clock(made.seconds), "use": use, "data": task.name,
              "rows": ", ".join(f"{len(frame)} {name}" for name, frame in task.splits.items()),
              "classes": ", ".join(task.labels), "machine": machine()["cpu"], "threads": default_threads(),
@@ -52,7 +53,7 @@ def verdict(made: Compressed) -> str:
 def loss(made: Compressed) -> str:
     """The paired difference to the baseline, and what it cannot say."""
     gap, asked = made.loss, made.goals.max_loss
-    said = f"Lost against the baseline on the same {len(made.right(made.run))} held-out rows: {made.lost}."
+    said = f"Lost against the baseline on the same {len(made.right(made.run))} {made.kind} rows: {made.lost}."
     unsure = asked is not None and gap[0] <= asked < gap[2]
     return said + (Template(_WORDS["unsure"]).substitute(asked=spelled("max_loss", asked)) if unsure else "")
 
