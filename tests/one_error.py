@@ -5,7 +5,7 @@ import pytest
 from seo_core.data import DataError
 
 
-def error(call, *words):
+def assert_data_error(call, *words):
     """The one message of the DataError that `call` raises, holding all of `words`."""
     with pytest.raises(DataError) as caught:
         call()

@@ -210,16 +210,16 @@ def equal_controls(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
         return set(rows["param_unlabelled"].dropna()) if "param_unlabelled" in rows else set()
 
     controls = {name: rows for name in CONTROLS if len(rows := runs(name))}
-    found = {}
+    opponents = {}
     for name in arms:
         if name in ("base", *CONTROLS) or (rows := runs(name)).empty:
             continue
         equal = [control for control, others in controls.items()
                  if seen[others.index].min() >= seen[rows.index].max() and whose(rows) <= whose(others)
-                 and all(mine <= its for mine, its in zip(read(rows), read(others), strict=True))]
-        found[name] = max(equal, key=lambda c: len({*rows["seed"]} & {*controls[c]["seed"]}),
-                          default=NO_EQUAL if controls else NOT_RUN)
-    return found
+                 and all(arm <= other for arm, other in zip(read(rows), read(others), strict=True))]
+        opponents[name] = max(equal, key=lambda c: len({*rows["seed"]} & {*controls[c]["seed"]}),
+                              default=NO_EQUAL if controls else NOT_RUN)
+    return opponents
 
 
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:

@@ -30,9 +30,9 @@ def robust(lab: Lab, made: Made) -> Made:
 def robustness(lab: Lab, model) -> dict[str, float]:
     """Accuracy of a network on perturbed pairs of the matched set, by perturbation."""
     split, end = lab.scored[0], "" if lab.scored[0] in lab.official else "_development"
-    found = robust_accuracy(model, lab.task[split].head(2000), lab.tokenizer, texts=lab.task.texts,
-                            max_length=lab.settings.max_length)
-    return {name + end: value for name, value in found.items()}
+    accuracies = robust_accuracy(model, lab.task[split].head(2000), lab.tokenizer, texts=lab.task.texts,
+                                 max_length=lab.settings.max_length)
+    return {name + end: value for name, value in accuracies.items()}
 
 
 def copies(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = ()) -> Added:

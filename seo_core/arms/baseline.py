@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seo_core.arms.texts import domain_pairs
 from seo_core.checks import above, at_least, check
-from seo_core.data.encoding import concatenate
+from seo_core.data.encoding import Encoded, concatenate
 from seo_core.files import digest
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.settings import display_source
@@ -60,10 +60,14 @@ def fine_tuned(lab: Lab, recipe: Tuning | None) -> Made:
 
     `base` as the settings say, `base-tuned` as a search found best. The search is runs of `base-tuned` by other names,
     `python -m seo_core.run arm base-tuned --name base-trial-5-epochs --set epochs=5 …`, each with its record."""
+    return _fitted(lab, recipe, lab.encoded("train"))
+
+
+def _fitted(lab: Lab, recipe: Tuning | None, pairs: Encoded) -> Made:
     from seo_core.training import fit
 
     model = lab.network()
-    trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
+    trained = fit(model, pairs, config=lab.config(), development=lab.encoded("acceptance"),
                   checkpoint_dir=checkpoint(lab, recipe))
     return Made(model, trained.metrics, trained.series)
 
@@ -73,9 +77,6 @@ def fine_tuned(lab: Lab, recipe: Tuning | None) -> Made:
 def with_twice_the_labels(lab: Lab, recipe: Tuning) -> Made:
     """`base-tuned` on the pool and as many labelled pairs again, from the set that `--unlabelled` names: what further
     labels are worth, beside what the techniques make of its texts alone."""
-    from seo_core.training import fit
-
-    pairs, model = domain_pairs(lab), lab.network()
-    trained = fit(model, concatenate(lab.encoded("train"), lab.encode(pairs)), config=lab.config(),
-                  development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe))
-    return Made(model, trained.metrics, trained.series, further_labels=len(pairs))
+    pairs = domain_pairs(lab)
+    made = _fitted(lab, recipe, concatenate(lab.encoded("train"), lab.encode(pairs)))
+    return replace(made, further_labels=len(pairs))

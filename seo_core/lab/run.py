@@ -44,8 +44,8 @@ class Run:
     @property
     def scored(self) -> tuple[str, ...]:
         """The splits that it was scored on: the official sets, or the acceptance half where those are sealed."""
-        return tuple(split for split in results.OFFICIAL
-                     if split.replace("validation", "accuracy") in self.metrics) or ("acceptance",)
+        return tuple(split for split, score in zip(results.OFFICIAL, results.SCORES, strict=True)
+                     if score in self.metrics) or ("acceptance",)
 
     @property
     def accuracies(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ from seo_core.results.schema import ResultsError
 from seo_core.settings import book_root
 
 OFFICIAL = ("validation_matched", "validation_mismatched")  # the sets that may be sealed
-SCORES = ("accuracy_matched", "accuracy_mismatched")
+SCORES = tuple(split.replace("validation", "accuracy") for split in OFFICIAL)
 
 
 @dataclass(frozen=True)

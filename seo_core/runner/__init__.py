@@ -6,7 +6,7 @@
     timing.py      how long it takes, told beforehand
     arms.py        runs of arms, several at once, each in a process of its own
     worker.py      one chapter, executed by papermill in a process of its own
-    process.py     such a process: its job, its threads, and its end when the parent is gone
+    process.py     such a process: its job, and its end when the parent is gone
     notebooks.py   notebook plumbing: cleaning, pairing, committed outputs, scratch books
     api.py         the API pages, read off the package's tree
     render.py      prose, status page and executed chapters, through Jupyter Book, to _build/html

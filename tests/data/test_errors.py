@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from one_error import error
+from one_error import assert_data_error
 
 from seo_core.data import development, generate, load_nli, load_task, subsample
 
@@ -27,15 +27,15 @@ def good():
 
 
 def test_missing_file_and_folder(tmp_path):
-    error(lambda: load_nli(tmp_path / "nowhere"), "nowhere", "no such file or folder", "hub id")
-    error(lambda: load_nli("no/such/place.csv"), "place.csv", "no such file")
-    error(lambda: load_nli("no-such-word"), "no-such-word")
+    assert_data_error(lambda: load_nli(tmp_path / "nowhere"), "nowhere", "no such file or folder", "hub id")
+    assert_data_error(lambda: load_nli("no/such/place.csv"), "place.csv", "no such file")
+    assert_data_error(lambda: load_nli("no-such-word"), "no-such-word")
 
 
 @pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "train.csv", "train.tsv"])
 def test_empty_file(tmp_path, name):
     (tmp_path / name).touch()
-    error(lambda: load_nli(tmp_path), name, "empty", "again")
+    assert_data_error(lambda: load_nli(tmp_path), name, "empty", "again")
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_empty_file(tmp_path, name):
 )
 def test_a_header_and_no_rows(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    error(lambda: load_nli(tmp_path), "train", "no rows")
+    assert_data_error(lambda: load_nli(tmp_path), "train", "no rows")
 
 
 def test_nothing_left_after_cleaning(tmp_path):
     good().assign(label=-1).to_parquet(tmp_path / "train.parquet")
-    error(lambda: load_nli(tmp_path), "no usable row", "12 no gold label")
+    assert_data_error(lambda: load_nli(tmp_path), "no usable row", "12 no gold label")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
 def test_wrong_columns_are_listed(tmp_path, kind):
     frame = good().rename(columns={"premise": "context", "hypothesis": "claim"})
     write(frame, tmp_path / f"train.{kind}")
-    error(
+    assert_data_error(
         lambda: load_nli(tmp_path),
         f"train.{kind}",
         "'premise' or 'sentence1'",
@@ -85,13 +85,13 @@ def test_labels_out_of_range_name_row_and_column(tmp_path, kind, label):
     frame.loc[5, "label"] = label
     write(frame, tmp_path / f"train.{kind}")
     place = {"parquet": "row 6", "jsonl": "line 6"}.get(kind, "line 7")
-    error(lambda: load_nli(tmp_path), f"train.{kind}", place, "'label'", str(label), "0 to 2")
+    assert_data_error(lambda: load_nli(tmp_path), f"train.{kind}", place, "'label'", str(label), "0 to 2")
 
 
 @pytest.mark.parametrize("label", ["contradictory", "0.5", "not_entailment", "x" * 5000])
 def test_labels_that_are_none(tmp_path, label):
     write(good().assign(label=[*["neutral"] * 4, label, *["neutral"] * 7]), tmp_path / "train.csv")
-    error(lambda: load_nli(tmp_path), "line 6", label[:20], "entailment, neutral, contradiction")
+    assert_data_error(lambda: load_nli(tmp_path), "line 6", label[:20], "entailment, neutral, contradiction")
 
 
 def test_no_gold_label_is_a_drop_not_an_error(tmp_path):
@@ -108,13 +108,13 @@ def test_missing_text_is_a_drop_and_a_number_an_error(tmp_path):
         load_nli(tmp_path).report.query("split == 'train' and reason == 'missing text'")["rows"].item() == 1
     )
     write(good().assign(hypothesis=range(12)), tmp_path / "train.parquet")
-    error(lambda: load_nli(tmp_path), "train.parquet, row 1", "'hypothesis'", "int", "text")
+    assert_data_error(lambda: load_nli(tmp_path), "train.parquet, row 1", "'hypothesis'", "int", "text")
     frame = good().astype(object)
     frame.loc[7, "premise"] = 12.5
     (tmp_path / "train.parquet").unlink()
     with (tmp_path / "train.jsonl").open("w") as out:
         out.writelines(json.dumps(row) + "\n" for row in frame.to_dict("records"))
-    error(lambda: load_nli(tmp_path), "train.jsonl, line 8", "'premise'", "float", "12.5")
+    assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 8", "'premise'", "float", "12.5")
 
 
 @pytest.mark.parametrize("value", [["a", "list"], {"a": 1}, 1.5])
@@ -123,7 +123,7 @@ def test_other_non_text_and_non_labels(tmp_path, value):
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in GOOD]
         rows[1][column] = value
         (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        error(lambda: load_nli(tmp_path), "train.jsonl, line 2", f"'{column}'")
+        assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 2", f"'{column}'")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "jsonl"])
@@ -143,7 +143,7 @@ def test_invalid_utf8_names_the_line(tmp_path, kind):
     lines = path.read_bytes().split(b"\n")
     lines[4] = lines[4].replace(b"Number", b"N\xfcmber")
     path.write_bytes(b"\n".join(lines))
-    error(lambda: load_nli(tmp_path), f"train.{kind}, line 5", "not valid UTF-8", "Save the file as UTF-8")
+    assert_data_error(lambda: load_nli(tmp_path), f"train.{kind}, line 5", "not valid UTF-8", "Save the file as UTF-8")
 
 
 def test_invalid_utf8_in_parquet(tmp_path):
@@ -156,12 +156,12 @@ def test_invalid_utf8_in_parquet(tmp_path):
     pq.write_table(
         pa.table({"premise": text, "hypothesis": ["a", "b"], "label": [0, 1]}), tmp_path / "train.parquet"
     )
-    error(lambda: load_nli(tmp_path), "train.parquet, row 2", "'premise'", "not valid UTF-8")
+    assert_data_error(lambda: load_nli(tmp_path), "train.parquet, row 2", "'premise'", "not valid UTF-8")
 
 
 def test_half_a_surrogate_pair_in_json(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"premise": "a \\ud800 b", "hypothesis": "c", "label": 0}\n')
-    error(lambda: load_nli(tmp_path), "train.jsonl, line 1", "'premise'", "surrogate")
+    assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 1", "'premise'", "surrogate")
 
 
 def test_truncated_parquet(tmp_path):
@@ -170,7 +170,7 @@ def test_truncated_parquet(tmp_path):
     data = path.read_bytes()
     for size in (3, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:size])
-        error(lambda: load_nli(tmp_path), "train.parquet", "cut short", "again")
+        assert_data_error(lambda: load_nli(tmp_path), "train.parquet", "cut short", "again")
 
 
 def test_damaged_parquet_body(tmp_path):
@@ -179,7 +179,7 @@ def test_damaged_parquet_body(tmp_path):
     data = bytearray(path.read_bytes())
     data[4:5000] = b"\xff" * 4996
     path.write_bytes(data)
-    error(lambda: load_nli(tmp_path), "train.parquet", "again")
+    assert_data_error(lambda: load_nli(tmp_path), "train.parquet", "again")
 
 
 def test_truncated_arrow_file(tmp_path):
@@ -188,11 +188,11 @@ def test_truncated_arrow_file(tmp_path):
     datasets.DatasetDict({"train": datasets.Dataset.from_pandas(good())}).save_to_disk(tmp_path)
     part = next((tmp_path / "train").glob("*.arrow"))
     part.write_bytes(part.read_bytes()[:200])
-    error(lambda: load_nli(tmp_path), part.name, "cut short")
+    assert_data_error(lambda: load_nli(tmp_path), part.name, "cut short")
     part.unlink()
-    error(lambda: load_nli(tmp_path), part.name, "no such file")
+    assert_data_error(lambda: load_nli(tmp_path), part.name, "no such file")
     (tmp_path / "train" / "state.json").write_text("{")
-    error(lambda: load_nli(tmp_path), "state.json", "not readable")
+    assert_data_error(lambda: load_nli(tmp_path), "state.json", "not readable")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_truncated_arrow_file(tmp_path):
 def test_jsonl_with_a_broken_line(tmp_path, line):
     rows = [json.dumps(dict(zip(COLUMNS, row, strict=True))) for row in GOOD]
     (tmp_path / "train.jsonl").write_text("\n".join([*rows, line, rows[0]]))
-    error(lambda: load_nli(tmp_path), "train.jsonl, line 4")
+    assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 4")
 
 
 @pytest.mark.parametrize(
@@ -216,28 +216,28 @@ def test_jsonl_with_a_broken_line(tmp_path, line):
 )
 def test_lines_of_the_wrong_shape(tmp_path, name, text, line):
     (tmp_path / name).write_text(text)
-    error(lambda: load_nli(tmp_path), f"{name}, line {line}")
+    assert_data_error(lambda: load_nli(tmp_path), f"{name}, line {line}")
 
 
 def test_a_folder_that_is_no_data_set(tmp_path):
-    error(lambda: load_nli(tmp_path), "no data set", "nothing", "save_to_disk")
+    assert_data_error(lambda: load_nli(tmp_path), "no data set", "nothing", "save_to_disk")
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "photo.png").write_bytes(b"x")
-    error(lambda: load_nli(tmp_path), "no data set", "notes.txt, photo.png")
+    assert_data_error(lambda: load_nli(tmp_path), "no data set", "notes.txt, photo.png")
 
 
 def test_a_folder_without_train(tmp_path):
     good().to_parquet(tmp_path / "validation.parquet")
-    error(lambda: development(load_nli(tmp_path), 4), "no train split", "validation_matched", "train.*")
+    assert_data_error(lambda: development(load_nli(tmp_path), 4), "no train split", "validation_matched", "train.*")
     good().to_parquet(tmp_path / "validation.parquet")
     (tmp_path / "validation.parquet").rename(tmp_path / "test_matched.parquet")
-    error(lambda: load_nli(tmp_path), "no train, validation or test split", "test_matched")
+    assert_data_error(lambda: load_nli(tmp_path), "no train, validation or test split", "test_matched")
 
 
 def test_a_split_in_two_formats(tmp_path):
     good().to_parquet(tmp_path / "train.parquet")
     good().to_csv(tmp_path / "train.csv")
-    error(lambda: load_nli(tmp_path), "several formats", "train.csv, train.parquet")
+    assert_data_error(lambda: load_nli(tmp_path), "several formats", "train.csv, train.parquet")
 
 
 @pytest.mark.parametrize(
@@ -252,12 +252,12 @@ def test_a_split_in_two_formats(tmp_path):
 def test_bad_cards(tmp_path, card, word):
     good().to_parquet(tmp_path / "train.parquet")
     (tmp_path / "README.md").write_text(card)
-    error(lambda: load_nli(tmp_path), "README.md", word)
+    assert_data_error(lambda: load_nli(tmp_path), "README.md", word)
 
 
 def test_other_file_kinds(tmp_path):
     (tmp_path / "train.xlsx").write_bytes(b"PK")
-    error(lambda: load_nli(tmp_path / "train.xlsx"), "'.xlsx'", ".parquet, .jsonl")
+    assert_data_error(lambda: load_nli(tmp_path / "train.xlsx"), "'.xlsx'", ".parquet, .jsonl")
 
 
 def test_no_read_permission(tmp_path, monkeypatch):
@@ -267,33 +267,33 @@ def test_no_read_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    error(lambda: load_nli(tmp_path), "train.csv", "Permission denied")
+    assert_data_error(lambda: load_nli(tmp_path), "train.csv", "Permission denied")
 
 
 def test_task_columns(tmp_path):
     good().to_parquet(tmp_path / "train.parquet")
-    error(lambda: load_task(tmp_path, text="sentence"), "'sentence'", "'premise'")
-    error(lambda: load_task(tmp_path, text=()), "one or two text columns")
-    error(lambda: load_task(tmp_path, text=("premise", "premise")), "one or two")
-    error(
+    assert_data_error(lambda: load_task(tmp_path, text="sentence"), "'sentence'", "'premise'")
+    assert_data_error(lambda: load_task(tmp_path, text=()), "one or two text columns")
+    assert_data_error(lambda: load_task(tmp_path, text=("premise", "premise")), "one or two")
+    assert_data_error(
         lambda: load_task(tmp_path, text="premise", split_names={"train": "training"}), "'training'", "train"
     )
     good().assign(label=range(1990, 2002)).to_parquet(tmp_path / "train.parquet")
-    error(lambda: load_task(tmp_path, text="premise"), "1990", "1000 classes", "labels=")
+    assert_data_error(lambda: load_task(tmp_path, text="premise"), "1990", "1000 classes", "labels=")
     good().assign(label=["a", "1"] * 6).to_parquet(tmp_path / "train.parquet")
-    error(lambda: load_task(tmp_path, text="premise"), "partly names, partly numbers")
+    assert_data_error(lambda: load_task(tmp_path, text="premise"), "partly names, partly numbers")
 
 
 def test_generator_arguments_belong_to_the_generator(tmp_path):
     good().to_parquet(tmp_path / "train.parquet")
-    error(lambda: load_nli(tmp_path, rows=5), "rows", "subsample")
+    assert_data_error(lambda: load_nli(tmp_path, rows=5), "rows", "subsample")
 
 
 def test_a_development_slice_larger_than_the_data():
     task = load_nli("embedded", rows=60)
-    error(lambda: development(task, 4000), "4000", "8000", "60", "development_rows")
+    assert_data_error(lambda: development(task, 4000), "4000", "8000", "60", "development_rows")
     for call in (lambda: subsample(task, 0), lambda: subsample(task, 5, -1)):
-        error(call, "1 or more")
+        assert_data_error(call, "1 or more")
 
 
 def test_hub_id_offline_is_one_error_with_the_ways_out(tmp_path):
@@ -316,7 +316,7 @@ def test_hub_id_offline_is_one_error_with_the_ways_out(tmp_path):
 
 def test_hub_id_without_datasets(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    error(lambda: load_nli("nyu-mll/multi_nli"), "pip install datasets")
+    assert_data_error(lambda: load_nli("nyu-mll/multi_nli"), "pip install datasets")
 
 
 def test_hub_sets_are_read_in_chunks(monkeypatch):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from one_error import error
+from one_error import assert_data_error
 
 from seo_core.data import NLI_LABELS, load_nli, load_task, load_texts
 
@@ -112,14 +112,15 @@ def test_quotation_marks_of_a_plain_tsv_are_characters(tmp_path, text):
 def test_a_damaged_archive_is_one_clear_error(tmp_path):
     whole = gzip.compress(b"premise,hypothesis,label\n" + b"a,b,0\n" * 5000)
     (tmp_path / "train.csv.gz").write_bytes(whole[: len(whole) // 2])
-    error(lambda: load_nli(tmp_path), "train.csv.gz", "cut short or damaged")
+    assert_data_error(lambda: load_nli(tmp_path), "train.csv.gz", "cut short or damaged")
     (tmp_path / "train.csv.gz").write_bytes(b"premise,hypothesis,label\na,b,0\n")
-    error(lambda: load_nli(tmp_path), "train.csv.gz", "cannot be read")
+    assert_data_error(lambda: load_nli(tmp_path), "train.csv.gz", "cannot be read")
 
 
 def test_a_bad_byte_in_utf_16_is_one_clear_error(tmp_path):
     (tmp_path / "train.csv").write_bytes("sentence,label\na,0\n".encode("utf-16") + b"\x00\xd8\x0a\x00")
-    error(lambda: load_task(tmp_path, text="sentence"), "train.csv: not valid UTF-16", "Save the file as UTF-8")
+    assert_data_error(lambda: load_task(tmp_path, text="sentence"), "train.csv: not valid UTF-16",
+                      "Save the file as UTF-8")
 
 
 # --- labels --------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def test_a_class_that_no_row_has_keeps_its_number(tmp_path):
 
 def test_names_that_are_none_of_the_tasks_are_refused(tmp_path):
     with_classes(tmp_path / "train.parquet", [("a", "x", "yes"), ("b", "x", "no")], ("yes", "no"))
-    error(lambda: load_nli(tmp_path), "'yes'", "entailment, neutral, contradiction")
+    assert_data_error(lambda: load_nli(tmp_path), "'yes'", "entailment, neutral, contradiction")
 
 
 def test_splits_that_number_their_classes_differently_agree_by_name(tmp_path):
@@ -161,7 +162,7 @@ def test_a_jsonl_with_two_ways_to_name_its_columns_is_read_whole(tmp_path):
     task = load_nli(tmp_path)
     assert sum(len(frame) for frame in task.splits.values()) == 2 and reasons(task)["no gold label"] == 1
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, [*lines, {"text": "d"}])))
-    error(lambda: load_nli(tmp_path), "train.jsonl, line 4", "'premise'")
+    assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 4", "'premise'")
 
 
 # --- splits --------------------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def test_mnlis_own_tsv_and_colas_without_a_header(tmp_path):
                                         "1\tc\td\tneutral\tentailment\n")
     assert sum(map(len, load_nli(tmp_path).splits.values())) == 2
     (tmp_path / "train.tsv").write_text("gj04\t1\t\tOur friends won't buy this.\n" * 2)
-    error(lambda: load_task(tmp_path, text="sentence"), "'gj04'", "put a line with names before it")
+    assert_data_error(lambda: load_task(tmp_path, text="sentence"), "'gj04'", "put a line with names before it")
 
 
 def test_the_real_sets_have_the_rows_that_they_had(real_data):
@@ -275,4 +276,4 @@ def test_texts_are_read_whatever_stands_beside_them(tmp_path):
     ("a,b\nx,y\n", ("a", "a"), "name one or two text columns")])
 def test_texts_that_are_not_there_are_refused(content, text, words, tmp_path):
     (tmp_path / "texts.csv").write_text(content)
-    error(lambda: load_texts(tmp_path / "texts.csv", text=text), words)
+    assert_data_error(lambda: load_texts(tmp_path / "texts.csv", text=text), words)

@@ -1,7 +1,7 @@
 """Data of a reader's own: any classes, one text or two, a few hundred rows, one file."""
 
 import pytest
-from one_error import error
+from one_error import assert_data_error
 from own_sets import written
 
 from seo_core import load_settings
@@ -31,7 +31,7 @@ def test_a_slice_that_was_asked_for_is_taken_or_refused(tmp_path):
     ready = prepare(load_settings("quick", development_rows=100, train_rows=50, **own), say=lines.append)
     assert len(ready["reward"]) + len(ready["acceptance"]) == 100 and len(ready["train"]) == 50
     assert not any("→" in line for line in lines)
-    error(lambda: prepare(load_settings("cpu", development_rows=200, **own)), "Lower development_rows")
+    assert_data_error(lambda: prepare(load_settings("cpu", development_rows=200, **own)), "Lower development_rows")
 
 
 def test_a_large_set_is_prepared_without_a_word():
@@ -42,9 +42,9 @@ def test_a_large_set_is_prepared_without_a_word():
 
 def test_classes_of_ones_own_need_their_names_and_the_embedded_pairs_have_theirs(tmp_path):
     own = written("pairs", tmp_path)
-    error(lambda: load_data(own["data"]), "labels=", "entailment, neutral, contradiction")
-    error(lambda: load_data("embedded", text=("note",)), "data of your own")
-    error(lambda: load_data(own["data"], text=("genre",)), "'genre'", "Rename")
+    assert_data_error(lambda: load_data(own["data"]), "labels=", "entailment, neutral, contradiction")
+    assert_data_error(lambda: load_data("embedded", text=("note",)), "data of your own")
+    assert_data_error(lambda: load_data(own["data"], text=("genre",)), "'genre'", "Rename")
     named = load_data(own["data"], text=("premise",), labels=("same", "other"))
     assert named.texts == ("sentence1",) and named.labels == ("same", "other")
 
