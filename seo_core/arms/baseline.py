@@ -55,20 +55,16 @@ _TUNED = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True, **
 
 @BASELINE.arm("base-tuned", Tuning(), **_TUNED)
 @BASELINE.arm("base", earlier=("09_pruning",), logits=True, **_COMMON)
-def fine_tuned(lab: Lab, recipe: Tuning | None) -> Made:
-    """Fine-tuning on all training pairs of the profile. A stopped run goes on from its checkpoint.
+def fine_tuned(lab: Lab, recipe: Tuning | None, pairs: Encoded | None = None) -> Made:
+    """Fine-tuning on all training pairs of the profile, or on `pairs`. A stopped run goes on from its checkpoint.
 
     `base` as the settings say, `base-tuned` as a search found best. The search is runs of `base-tuned` by other names,
     `python -m seo_core.run arm base-tuned --name base-trial-5-epochs --set epochs=5 …`, each with its record."""
-    return _fitted(lab, recipe, lab.encoded("train"))
-
-
-def _fitted(lab: Lab, recipe: Tuning | None, pairs: Encoded) -> Made:
     from seo_core.training import fit
 
     model = lab.network()
-    trained = fit(model, pairs, config=lab.config(), development=lab.encoded("acceptance"),
-                  checkpoint_dir=checkpoint(lab, recipe))
+    trained = fit(model, lab.encoded("train") if pairs is None else pairs, config=lab.config(),
+                  development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe))
     return Made(model, trained.metrics, trained.series)
 
 
@@ -78,5 +74,5 @@ def with_twice_the_labels(lab: Lab, recipe: Tuning) -> Made:
     """`base-tuned` on the pool and as many labelled pairs again, from the set that `--unlabelled` names: what further
     labels are worth, beside what the techniques make of its texts alone."""
     pairs = domain_pairs(lab)
-    made = _fitted(lab, recipe, concatenate(lab.encoded("train"), lab.encode(pairs)))
+    made = fine_tuned(lab, recipe, concatenate(lab.encoded("train"), lab.encode(pairs)))
     return replace(made, further_labels=len(pairs))
