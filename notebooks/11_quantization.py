@@ -50,6 +50,7 @@ development_rows: object = "default"  # likewise
 
 # %%
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ texts, held = lab.encoded("train").take(slice(64)), lab.encoded("acceptance").ta
 #
 # ## Weights
 #
-# Weights are symmetric about 0, so $z = 0$ and $q$ runs from −127 to 127 (with 8 bits; why a file had better have 7 comes further down). Each output channel, a row of the matrix, has a step of its own:
+# Weights are symmetric about 0, so $z = 0$ and $q$ runs from −127 to 127 (with 8 bits; what a file has to heed besides comes further down). Each output channel, a row of the matrix, has a step of its own:
 # $s_{w,j} = \max_i |w_{ji}| / 127$. One step for the whole matrix would be set by the largest weight of all rows. Two matrices of the network as it was before
 # fine-tuning:
 
@@ -151,7 +152,7 @@ folder = tempfile.TemporaryDirectory()
 kinds = {"fp32": ("fp32", 32), "int8, words in fp32": ("int8-static", 32), "int8": ("int8-static", 8), "int8, words in 4 bits": ("int8-static", 4)}
 files, found = {}, scales["mse"]
 for title, (precision, bits) in kinds.items():
-    mine = scheme.Scales(found.activation, found.weight, bits)
+    mine = replace(found, embedding_bits=bits)
     files[title] = export_onnx(base, Path(folder.name) / f"{title}.onnx",
                                ExportConfig(precision, bits, max_length=settings.max_length), scales=mine)
 exported = OnnxRunner(files["int8"])
@@ -171,7 +172,7 @@ from seo_core.quantization import token_counts, trim, unknown_rate
 
 small = trim(base, lab.tokenizer, token_counts(lab.encoded("train")), size=12_000)
 mine = export_onnx(small.model, Path(folder.name) / "small.onnx", ExportConfig("int8-static", 4, max_length=settings.max_length),
-                   scales=scheme.Scales(found.activation, found.weight, 4))
+                   scales=replace(found, embedding_bits=4))
 files["… and fewer of them"] = mine
 frame = lab.task["validation_matched"]
 words = [text for column in lab.task.texts for text in frame[column]]
@@ -226,7 +227,8 @@ print(artifact.RECIPE)
 # be $255 \cdot 127 = 32\,385$: two do not fit, and what does not fit is cut off without a word. Then one file says one thing here and
 # another thing there. With weights of 7 bits, from −64 to 64, the largest sum is $2 \cdot 255 \cdot 64 = 32\,640$. Few neighbours are both
 # that large. So 8 bits will do too, where the scale of a row looks at pairs: $s = \max(|w_i|, |w_{2i} + w_{2i+1}|) / 127$, which is
-# finer than 7 bits for most rows. Training moves weights and scales apart and could not keep that promise, so it takes 7 bits.
+# finer than 7 bits for most rows. That is how `calibrate` rounds unless it is told otherwise. Training moves weights and scales apart and could not keep that
+# promise, so what is trained in integers starts from `CalibrationConfig(weight_bits=7)`.
 #
 # **Check.** Of the neighbouring weights of this network, rounded to 8 bits, some can overflow together; rounded to 7 bits, or to 8 by pairs, none can.
 
@@ -256,12 +258,12 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 # %% [markdown]
 # Where sums overflow, one answer in thirty is another one, with our eight bits as with the library's. Three ways out say the same on both processors. The exact
 # product costs more than a third of the speed, and whoever opens the file has to ask for it. Seven bits cost no time and perhaps a quarter of a point; eight bits by pairs cost neither
-# here. So for rounding alone take `CalibrationConfig(weight_bits=8, pairs=True)`. The two files that come with the book were trained in seven bits and lose nothing by them
+# here. So for rounding alone they are the default. The two files that come with the book were trained in seven bits and lose nothing by them
 # that shows: their rows compare with the *unpruned* network in the first row.
 #
 # ## The arms
 #
-# `quant` is the papers' row: int8 after training, dynamic, nothing tuned, word table included. `static` has calibrated ranges. The reference
+# `quant` is the papers' row: int8 after training, dynamic, nothing tuned, word table included. `static` has calibrated ranges. Both have 8 bits by rows, as the library's file has. The reference
 # runs add the control, `quantize_dynamic` of ONNX Runtime's own tools. All are evaluated as files. The size of `base` is that of its checkpoint (safetensors).
 
 # %% tags=["nbval-ignore-output"]

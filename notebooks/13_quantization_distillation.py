@@ -71,7 +71,7 @@ from seo_core.distillation import (
 )
 from seo_core.evaluation import predict
 from seo_core.quantization import qat, scheme
-from seo_core.quantization.calibration import calibrate
+from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.training import TrainingConfig
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source,
@@ -120,13 +120,14 @@ print("training computes what the integers compute; steps move to where less is 
 # ## A network with steps
 #
 # `calibrate` runs training text through the network and chooses the range of every tensor, as in [](11_quantization). `attach` hangs the steps on the network: from then
-# on its forward pass is in integers, in training and in evaluation, and its steps are parameters. `scales` reads them out for the export.
+# on its forward pass is in integers, in training and in evaluation, and its steps are parameters. Weights that will be trained take seven bits, which cannot overflow
+# wherever training moves them. `scales` reads the steps out for the export.
 
 # %%
 teacher = lab.arm("base").model()
 student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(slice(256))
 plain = predict(student, pairs)
-qat.attach(student, calibrate(student, pairs))
+qat.attach(student, calibrate(student, pairs, CalibrationConfig(weight_bits=7)))
 rounded, steps = predict(student, pairs), qat.scales(student)
 print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.weight.values()):,} weight steps for "
       f"{sum(m.weight.numel() for m in qat.linear_maps(student).values()):,} weights")

@@ -198,7 +198,7 @@ from seo_core.bench import saturation
 Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 
 # %% [markdown]
-# The library's file changes one answer in thirty on such a processor. `reduce_range` mends it at the price of a bit, as seven bits do in ours.
+# The library's file changes one answer in thirty on such a processor. `reduce_range` mends it at the price of a bit. In ours eight bits by pairs mend it at none that shows.
 #
 # ## The papers' table and ours
 #

@@ -93,9 +93,10 @@ def last_stage(recipe: Recipe) -> DistillationConfig:
 
 
 def calibration(recipe: Recipe) -> CalibrationConfig:
-    """How first ranges are chosen: by least squared error, on all of the texts given."""
+    """How first ranges are chosen: by least squared error, on all of the texts given. Weights by rows and not by pairs
+    of them: training would not keep those, and so the records are."""
     return CalibrationConfig(examples=recipe.calibration_rows, embedding_bits=recipe.embedding_bits,
-                             weight_bits=recipe.weight_bits)
+                             weight_bits=recipe.weight_bits, pairs=False)
 
 
 def joint(recipe: Recipe) -> SQDConfig:
@@ -208,8 +209,7 @@ def integers(lab: Lab, model, trace: dict) -> Made:
     """A network with step sizes as its exported file, which is evaluated, weighed and kept beside the weights; metrics:
     size_bytes, and on the texts of `Lab.comparison` agreement and max_logit_difference with what was trained."""
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length,
-                          weight_bits=scales.weight_bits)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
     made, run = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales),
                          save=lambda folder, also: qat.save(model, lab.tokenizer, folder, also=also))
     same = parity(model, run, lab.comparison())

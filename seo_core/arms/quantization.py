@@ -39,7 +39,7 @@ class Recipe:
     precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
     per_channel: bool = True
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of ours
-    weight_bits: int = one_of(WEIGHT_BITS, default=8)  # of ours: as the library has them, or 7, which cannot saturate
+    weight_bits: int = one_of(WEIGHT_BITS, default=8)  # of ours: by rows, as the library's; 7 cannot saturate
     method: str = one_of(METHODS, default="mse")  # of static ranges
     vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
     calibration_rows: int = at_least(1, default=512)  # training texts that give the ranges
@@ -100,7 +100,7 @@ def export(lab: Lab, model, recipe: Recipe, path: Path) -> None:
     same = {name: getattr(recipe, name) for name in ("per_channel", "embedding_bits", "weight_bits")}
     scales = None
     if recipe.precision == "int8-static":
-        config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, **same)
+        config = CalibrationConfig(recipe.method, examples=recipe.calibration_rows, pairs=False, **same)
         scales = calibrate(model, lab.encoded("train"), config)
     operators = "standard" if recipe.runtime == "openvino" else "onnxruntime"
     config = ExportConfig(recipe.precision, operators=operators, max_length=lab.settings.max_length, **same)

@@ -107,8 +107,8 @@ def exports(model, train, folder: Path, *, max_length: int) -> dict[str, Path]:
     paths = {}
     for name, bits, pairs in ((REFERENCE, 8, False), ("7 bits", 7, False), ("8 bits, by pairs", 8, True)):
         scales = calibrate(model, train, CalibrationConfig(weight_bits=bits, pairs=pairs))
-        paths[name] = export_onnx(model, folder / f"{name}.onnx", ExportConfig(
-            max_length=max_length, weight_bits=bits), scales=scales, untrained=True)
+        paths[name] = export_onnx(model, folder / f"{name}.onnx", ExportConfig(max_length=max_length), scales=scales,
+                                  untrained=True)
     for name, reduced in (("library", False), ("library, reduce_range", True)):
         paths[name] = library_export(model, folder / f"{name}.onnx", int8=True, fuse=True, untrained=True,
                                      reduce_range=reduced)

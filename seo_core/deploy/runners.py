@@ -9,7 +9,7 @@ padding; the answer comes in the order of the question. A text with more tokens 
 the longer text of a pair first, and a warning says how many were; with truncate=False it is an error.
 
 On x86 CPUs without VNNI, the fast uint8 × int8 product of pairs is summed in 16 bits and can overflow with weights of
-8 bits. For a file that does not say that its weights have 7 (see `seo_core.quantization.scheme`), ONNX Runtime is told
+8 bits. For a file that does not say that its weights cannot (see `seo_core.quantization.scheme`), ONNX Runtime is told
 to use the slower exact product there (`session.x64quantprecision`), so that any file says the same everywhere.
 """
 

@@ -40,7 +40,7 @@ from seo_core.checks import at_least, check
 from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
 from seo_core.models.fastpath import Collect
 from seo_core.quantization import qat
-from seo_core.quantization.calibration import calibrate
+from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.scheme import linear_maps
 from seo_core.training import fit
 
@@ -54,7 +54,7 @@ class SQDConfig:
     smoothing: float = at_least(0, below=1, default=0.98)  # of the gap's running mean: about the last 50 batches
     error: float = at_least(0, default=1.0)  # γ; at 8 bits the error is of the order 1e-4, so it only breaks ties
     distillation: DistillationConfig = field(default_factory=DistillationConfig)  # its `weight` is not used: α weighs
-    calibration: object = None  # quantization.calibration.CalibrationConfig of the first ranges; None: its defaults
+    calibration: object = None  # quantization.CalibrationConfig of the first ranges; None: its defaults with 7 bits
 
     def __post_init__(self):
         check(self)
@@ -154,7 +154,8 @@ class SynergisticQuantizationDistillation:
         DistillationError, QuantizationError and TrainingError.
         """
         if not hasattr(student, "quantizer"):
-            qat.attach(student, calibrate(student, train if text is None else text, self.config.calibration))
+            how = self.config.calibration or CalibrationConfig(weight_bits=7)  # cannot saturate, wherever steps go
+            qat.attach(student, calibrate(student, train if text is None else text, how))
         steps = math.ceil(len(train) / training.batch_size) * training.epochs
         loss = SQDLoss(student, train, targets, config=self.config, steps=steps, teacher=teacher, tokenizers=tokenizers)
         fitted = fit(student, train, config=training, loss=loss, development=development,

@@ -34,7 +34,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ class ExportConfig:
     operators: str = one_of(OPERATORS, default="onnxruntime")  # onnxruntime (fused) | standard (any runtime)
     max_length: int | None = None  # positions kept in the file, 1.5 kB each at hidden size 384; None: all
     first_token_only: bool = True  # last layer; False only to measure what it saves
-    weight_bits: int = one_of(scheme.WEIGHT_BITS, default=7)  # of the linear maps; 8 saturates on CPUs without VNNI
+    weight_bits: int | None = one_of(scheme.WEIGHT_BITS, default=None)  # None: as the scales say; without any, 7
 
     def __post_init__(self):
         check(self, QuantizationError)
@@ -236,7 +236,7 @@ def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[s
             raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or "
                                     "those of quantisation-aware training, or export int8-dynamic")
         for name, what in (("embedding_bits", "a word table"), ("weight_bits", "weights")):
-            if getattr(scales, name) != getattr(config, name):
+            if getattr(config, name) not in (None, getattr(scales, name)):
                 raise QuantizationError(f"the scales are for {what} of {getattr(scales, name)} bits, the export asks "
                                         f"for {getattr(config, name)}: give both the same {name}")
         for name in linear_maps(model):
@@ -252,6 +252,7 @@ class _Graph:
 
         self.helper, self.numpy_helper, self.nodes, self.constants = helper, numpy_helper, [], {}
         self.scales, (self.weights, self.positions) = scales, _checked(model, config, scales)
+        config = replace(config, weight_bits=config.weight_bits or (scales or Scales()).weight_bits)
         self.overflows = False  # whether products of bytes may exceed 16 bits, on CPUs that keep them there
         self.config, self.about, self.fused = config, model.config, config.operators == "onnxruntime"
         self.heads = [layer.attention.self.num_attention_heads for layer in model.bert.encoder.layer]

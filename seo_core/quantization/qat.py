@@ -1,6 +1,7 @@
 """Quantisation-aware training: the network is trained as the integers that it will be.
 
-    attach(model, calibrate(model, text))          # from now on the forward pass is the integer one, steps included
+    steps = calibrate(model, text, CalibrationConfig(weight_bits=7))     # 7 cannot saturate, wherever training goes
+    attach(model, steps)                           # from now on the forward pass is the integer one, steps included
     fit(model, train, config=config)               # weights and step sizes learn; nothing else changes
     scales(model)                                  # for the export
     save(model, tokenizer, folder); load(folder)

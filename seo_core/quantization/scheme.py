@@ -12,12 +12,12 @@ Inference, eq. 1: r = S(q − Z)). Rounding is half to even, ONNX's and torch's.
 is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and what
 "fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding.
 
-m is 127 with 8 bits a weight and 64 with 7, which is the default of what becomes a file. CPUs without VNNI multiply
-bytes in pairs and keep the sum of two products in 16 bits (vpmaddubsw): 2 · 255 · 127 does not fit there, and what is
-too large is cut off without a word; 2 · 255 · 64 = 32 640 fits. Such a file says the same on every CPU, at full speed.
-So does one of 8 bits with `pair_scales`, which hold the sum of two neighbours to 128 and a single weight to 127: finer
-than 7 bits wherever the largest weights of a row do not stand side by side. Training, which moves the weights and their
-scales apart, cannot promise that, so it takes 7 bits.
+m is 127 with 8 bits a weight and 64 with 7. CPUs without VNNI multiply bytes in pairs and keep the sum of two products
+in 16 bits (vpmaddubsw): 2 · 255 · 127 does not fit there, and what is too large is cut off without a word; 2 · 255 · 64
+= 32 640 fits. Such a file says the same on every CPU, at full speed. So does one of 8 bits with `pair_scales`, which
+hold the sum of two neighbours to 128 and a single weight to 127: finer than 7 bits wherever the largest weights of a
+row do not stand side by side, and so the default of rounding after training (`calibration`). Training, which moves the
+weights and their scales apart, cannot promise that, so it takes 7 bits, as do weights whose scales nobody chose.
 
 Every function takes numpy arrays or torch tensors and returns the same kind, without a useful gradient: straight-
 through estimation is training's.
@@ -70,7 +70,7 @@ class Scales:
     activation: dict[str, tuple[float, int]] = field(default_factory=dict)
     weight: dict[str, np.ndarray] = field(default_factory=dict)
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of the word table
-    weight_bits: int = one_of(WEIGHT_BITS, default=7)  # of the linear maps: 7 cannot saturate
+    weight_bits: int = one_of(WEIGHT_BITS, default=7)  # what `weight` is for; 7 cannot saturate, whatever it is
 
     def __post_init__(self):
         check(self, QuantizationError)

@@ -86,8 +86,7 @@ def test_an_integer_student_is_kept_with_its_steps(lab, sqd, tmp_path):
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean(logits.argmax(1) == kept) >= 0.97
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length,
-                          weight_bits=scales.weight_bits)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
     file = export(model, tmp_path / "m.onnx", config, scales=scales)
     assert file.stat().st_size == sqd.metrics["size_bytes"]
     assert {"sqd_alpha", "sqd_gap", "sqd_loss_kd"} <= set(sqd.record["series"])

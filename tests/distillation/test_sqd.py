@@ -21,7 +21,7 @@ from seo_core.distillation import (
 from seo_core.distillation.sqd import SQDLoss, alpha_of
 from seo_core.evaluation import predict
 from seo_core.quantization import qat
-from seo_core.quantization.calibration import calibrate
+from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.training import TrainingConfig, fit
 
 CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
@@ -50,7 +50,7 @@ def test_alpha_lies_between_its_ends_and_grows_with_the_gap(gap, reference, low,
 
 def _loss(setting, config, steps=24):
     teacher, pairs, targets, make = setting
-    student = qat.attach(make().eval(), calibrate(make().eval(), pairs))
+    student = qat.attach(make().eval(), calibrate(make().eval(), pairs, CalibrationConfig(weight_bits=7)))
     return student, SQDLoss(student, pairs, targets, config=config, steps=steps)
 
 
@@ -97,6 +97,7 @@ def test_it_returns_a_network_that_is_its_scales(setting):
         make(), pairs, targets, training=replace(CONFIG, epochs=8), development=pairs)
     logits = predict(found.model, pairs)
     assert np.mean(logits.argmax(1) == pairs.labels) > 0.6
+    assert found.scales.weight_bits == 7  # eight bits by pairs would not outlast training
     again = qat.attach(qat.detach(found.model), found.scales)
     assert np.mean(predict(again, pairs).argmax(1) == logits.argmax(1)) >= 0.97
     lengths = {len(v) for v in found.trace.values()}
@@ -122,7 +123,7 @@ def test_a_resumed_run_ends_at_the_same_network_and_trace(setting, tmp_path):
             if event == "step" and state.step == stop:
                 raise KeyboardInterrupt
 
-        student = qat.attach(make().eval(), calibrate(make().eval(), pairs))
+        student = qat.attach(make().eval(), calibrate(make().eval(), pairs, CalibrationConfig(weight_bits=7)))
         loss = SQDLoss(student, pairs, targets, config=SQDConfig(), steps=24)
         fit(student, pairs, config=CONFIG, loss=loss, checkpoint_dir=folder, callbacks=[halt], progress=False)
         return student.state_dict(), loss.trace(2)

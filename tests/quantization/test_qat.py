@@ -32,7 +32,8 @@ def integer_bert(tiny_bert, toy_pairs):
 
     def make(bits=8, pairs=48, **options):
         model, text = tiny_bert(**{"dropout": 0.0, **options}).eval(), toy_pairs(pairs)
-        return qat.attach(model, calibrate(model, text, CalibrationConfig("minmax", embedding_bits=bits))), text
+        how = CalibrationConfig("minmax", embedding_bits=bits, weight_bits=7)
+        return qat.attach(model, calibrate(model, text, how)), text
 
     return make
 
@@ -127,7 +128,7 @@ def test_compact_networks_run_in_integers_too(tiny_bert, toy_pairs):
     torch.manual_seed(0)
     model = CompactBertForSequenceClassification(compact_config(tiny_bert(dropout=0.0).config, [3, 1], [20, 7])).eval()
     pairs = toy_pairs(16)
-    qat.attach(model, calibrate(model, pairs))
+    qat.attach(model, calibrate(model, pairs, CalibrationConfig(weight_bits=7)))
     expected = _network_by_hand(model, qat.scales(model), pairs.batch(range(16)))
     np.testing.assert_allclose(predict(model, pairs), expected, atol=0.02)
 
@@ -135,7 +136,7 @@ def test_compact_networks_run_in_integers_too(tiny_bert, toy_pairs):
 def test_ranges_that_were_observed_clip_nothing(tiny_bert, toy_pairs):
     model, pairs = tiny_bert(dropout=0.0).eval(), toy_pairs(32)
     plain = predict(model, pairs)
-    qat.attach(model, calibrate(model, pairs, CalibrationConfig("minmax")))
+    qat.attach(model, calibrate(model, pairs, CalibrationConfig("minmax", weight_bits=7)))
     assert np.abs(predict(model, pairs) - plain).max() < 0.1 * np.abs(plain).max()
     with pytest.raises(QuantizationError, match="calibration set is empty"):
         calibrate(model, pairs.take([]))

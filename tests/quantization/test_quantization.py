@@ -121,15 +121,43 @@ def test_no_sum_overflows_with_scales_by_pairs(data):
 def test_whether_a_file_overflows_is_read_off_its_weights(spread_bert, toy_pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": False})
     model, texts, said = spread_bert(), toy_pairs(64), {}
-    for name, config in {"pairs": CalibrationConfig(weight_bits=8, pairs=True), "8": CalibrationConfig(weight_bits=8),
-                         "7": CalibrationConfig()}.items():
+    for name, config in {"pairs": CalibrationConfig(weight_bits=8, pairs=True), "default": CalibrationConfig(),
+                         "8": CalibrationConfig(weight_bits=8, pairs=False),
+                         "7": CalibrationConfig(weight_bits=7)}.items():
         path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=config.weight_bits),
                            scales=calibrate(model, texts, config))
         said[name] = OnnxRunner(path).export["overflows"]
-    assert said == {"pairs": False, "8": True, "7": False}
-    for wrong in ({"pairs": True}, {"pairs": True, "weight_bits": 8, "per_channel": False}):
+    assert said == {"pairs": False, "default": False, "8": True, "7": False}
+    for wrong in ({"pairs": True, "weight_bits": 7}, {"pairs": True, "weight_bits": 8, "per_channel": False},
+                  {"per_channel": False}):  # by default too: 8 bits that saturate have to be asked for
         with pytest.raises(QuantizationError, match="pairs is for weights of 8 bits with a scale per channel"):
             CalibrationConfig(**wrong)
+
+
+@pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
+@pytest.mark.parametrize("kind", ["bert", "compact"])
+def test_rounding_by_default_says_the_same_everywhere(kind, operators, spread_bert, compact, toy_pairs, tmp_path):
+    """The file's own integers by the arithmetic of a CPU without VNNI; in a plain session, the network's classes."""
+    import onnx
+    import onnxruntime
+    from onnx import numpy_helper
+
+    model, texts, rng = compact if kind == "compact" else spread_bert(), toy_pairs(400), np.random.default_rng(0)
+    scales = calibrate(model, texts)
+    path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(operators=operators), scales=scales)
+    most, names = 0, list(linear_maps(model))
+    for tensor in onnx.load(path).graph.initializer:
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.name.removesuffix(".weight") in names:
+            q = numpy_helper.to_array(tensor).T  # (out, in)
+            q, most = q[:, : q.shape[1] // 2 * 2], max(most, int(np.abs(q.astype(int)).max()))
+            for q_x in (255 * (q > 0), 255 * (q < 0), rng.integers(0, 256, (20, q.shape[1]))):
+                np.testing.assert_array_equal(_in_pairs(q_x, q), q_x @ q.T.astype(np.int64))
+    assert 64 < most <= 127 and scales.weight_bits == 8
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    batch = texts.arrays(np.arange(len(texts)))
+    found = session.run(None, {each.name: batch[each.name] for each in session.get_inputs()})[0]
+    assert np.mean(found.argmax(1) == predict(emulate(model, scales), texts).argmax(1)) >= 0.995
+    assert np.mean(found.argmax(1) == predict(model, texts).argmax(1)) >= 0.9
 
 
 def test_weights_of_eight_bits_saturate():
@@ -145,7 +173,7 @@ def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_
 
     model, pairs, most = spread_bert(), toy_pairs(64), {}
     for bits in (7, 8):
-        scales = calibrate(model, pairs, CalibrationConfig(weight_bits=bits))
+        scales = calibrate(model, pairs, CalibrationConfig(weight_bits=bits, pairs=False))
         path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(precision, weight_bits=bits, operators=operators),
                            scales=scales)
         most[bits] = max(np.abs(numpy_helper.to_array(t).astype(int)).max() for t in onnx.load(path).graph.initializer
@@ -154,10 +182,17 @@ def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_
     assert most == {7: 64, 8: 127}
 
 
-def test_other_bits_than_those_of_the_scales_are_refused(spread_bert, toy_pairs, tmp_path):
+@pytest.mark.parametrize("bits, other", [(7, 8), (8, 7)])
+def test_the_bits_are_those_of_the_scales_and_others_are_refused(bits, other, spread_bert, toy_pairs, tmp_path):
     model = spread_bert()
-    with pytest.raises(QuantizationError, match="the scales are for weights of 7 bits, the export asks for 8"):
-        export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=8), scales=calibrate(model, toy_pairs(64)))
+    path, scales = tmp_path / "m.onnx", calibrate(model, toy_pairs(64), CalibrationConfig(weight_bits=bits))
+    with pytest.raises(QuantizationError, match=f"are for weights of {bits} bits, the export asks for {other}"):
+        export_onnx(model, path, ExportConfig(weight_bits=other), scales=scales)
+    assert not path.exists()
+    for config in (None, ExportConfig(), ExportConfig(weight_bits=bits)):
+        assert OnnxRunner(export_onnx(model, path, config, scales=scales)).export["weight_bits"] == bits
+    dynamic = OnnxRunner(export_onnx(model, path, ExportConfig("int8-dynamic"), scales=scales)).export
+    assert dynamic["weight_bits"] == 7 and not dynamic["overflows"]  # no scales there, of the weights alone
     with pytest.raises(QuantizationError, match="weight_bits"):
         ExportConfig(weight_bits=6)
 
@@ -176,7 +211,7 @@ def test_only_what_may_saturate_here_takes_the_slower_product(vnni, bits, slower
                                                               monkeypatch):
     monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": vnni})
     model = spread_bert()
-    scales = calibrate(model, toy_pairs(64), CalibrationConfig(weight_bits=bits))
+    scales = calibrate(model, toy_pairs(64), CalibrationConfig(weight_bits=bits, pairs=False))
     path = export_onnx(model, tmp_path / "m.onnx", ExportConfig(weight_bits=bits), scales=scales)
     options = OnnxRunner(path).session.get_session_options()
     if slower:
