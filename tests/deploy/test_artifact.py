@@ -92,7 +92,7 @@ def test_the_card_says_what_was_measured_and_where_it_came_from(folder):
                   json.loads((folder / "config.json").read_text())["commit"], "sha256sum -c SHA256SUMS"):
         assert words in card
     assert "MISSING" not in card
-    assert "weights of 7 bits" in card and "No sum of products can overflow" in card and "x64quant" not in card
+    assert "weights of 8 bits" in card and "No sum of products can overflow" in card and "x64quant" not in card
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
     if shutil.which("sha256sum"):
         assert done.returncode == 0 and done.stdout.count("OK") == 4
