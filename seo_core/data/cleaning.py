@@ -59,6 +59,10 @@ class LabelReader:
         if text is not None and text.casefold() in self.ids:
             return self.ids[text.casefold()]
         number = _whole(value)
+        if number is None and self.names is None and _fraction(value):
+            raise DataError(f"{place()}: label {value!r} is not a class but a score. Write a class in its place (as "
+                            "'low' below 2.5, else 'high'), name the right label column, or pass labels=(names of the "
+                            "classes) where such numbers are their names")
         if number is None and text is not None and self.names is None:
             return text
         if number == -1:
@@ -80,6 +84,13 @@ def _whole(value) -> int | None:
         return int(float(value)) if float(value).is_integer() else None
     except (TypeError, ValueError):
         return None
+
+
+def _fraction(value) -> bool:
+    try:
+        return math.isfinite(float(value)) and not float(value).is_integer()
+    except (TypeError, ValueError):
+        return False
 
 
 def _missing(value) -> bool:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -232,6 +233,18 @@ def test_the_columns_of_glue_are_read_by_their_names(tmp_path, name):
     header, texts, label, row = GLUE[name]
     (tmp_path / "train.tsv").write_text(f"{header}\n{row}\n")
     assert len(load_task(tmp_path, text=texts, label=label)["train"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["tsv", "parquet"])
+def test_scores_are_no_classes_and_are_refused_with_the_way_out(tmp_path, kind):
+    """STS-B has them, as text or as numbers; read by their spelling they would be a class each."""
+    frame = pd.DataFrame({"sentence1": ["a", "b", "c"], "sentence2": ["x", "y", "z"], "score": [5.0, 3.8, 2.6]})
+    if kind == "tsv":
+        (tmp_path / "train.tsv").write_text(frame.to_csv(sep="\t", index=False))
+    else:
+        frame.to_parquet(tmp_path / "train.parquet")
+    assert_data_error(lambda: load_task(tmp_path, text=("sentence1", "sentence2"), label="score"), f"train.{kind}",
+                      "3.8", "is not a class but a score")
 
 
 def test_mnlis_own_tsv_and_colas_without_a_header(tmp_path):
