@@ -165,7 +165,7 @@ def load(folder: str | Path, *, threads: int | None = None):
     damaged or foreign."""
     from seo_core.deploy.runners import OnnxRunner, RunnerError
 
-    folder = _found(folder)
+    folder = locate(folder)
     config = check(folder)
     try:
         return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
@@ -181,7 +181,7 @@ def shipped() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(folders) if folder.is_dir()}
 
 
-def _found(folder: str | Path) -> Path:
+def locate(folder: str | Path) -> Path:
     """The folder that is meant: where there is none of a plain name, the book's artifact of that name."""
     folder, name = Path(folder), str(folder)
     if folder.exists() or folder.name != name:  # it is there, or a path that `check` refuses by its name
