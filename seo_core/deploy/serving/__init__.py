@@ -9,8 +9,8 @@ In a shell:
 
 In a cell:
 
-    with serving.running("reference") as url:                          # processes of its own, until the block ends
-        httpx.post(f"{url}/predict", json=[{"premise": "A man sleeps.", "hypothesis": "Nobody rests."}]).json()
+    with serving.running("reference") as server:                       # processes of its own, until the block ends
+        httpx.post(f"{server.url}/predict", json=[{"premise": "A man sleeps.", "hypothesis": "Nobody rests."}]).json()
 
     POST /predict   one text or pair, by the names of the artifact's texts, or a list of them: label and probabilities
     GET  /healthz   200 while the process answers                GET /readyz    200 while it also takes texts, else 503
@@ -24,5 +24,5 @@ What is refused is refused as problem JSON (RFC 9457). With $SEO_API_KEY set, /p
 
 from seo_core.lazy import lazy
 
-_HOME = {"limits": "Limits", "app": "make_app", "processes": "ServingError running serve"}
+_HOME = {"limits": "Limits", "app": "make_app", "processes": "Running ServingError running serve"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import math
 import time
 import warnings
@@ -28,6 +29,7 @@ from seo_core.deploy.serving.metrics import Metrics, expected, forget_dead
 KEY = "X-API-Key"
 JSON, PROBLEM = "application/json", "application/problem+json"
 _ABOUT = "Classes of texts, by a compressed network. /model has its card."
+_LOG = logging.getLogger("uvicorn.error")
 _SHOWN = 10  # faults of a request that are told
 _WHY = {
     400: "The body is no JSON.", 401: f"The header {KEY} is missing or wrong.",
@@ -57,6 +59,7 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
         working = asyncio.create_task(app.state.batcher.work())
         yield
         working.cancel()
+        _LOG.info("%d requests taken, %d answered", metrics.taken, metrics.answered)
 
     app = FastAPI(title="seo-core", version=__version__, description=_ABOUT, lifespan=lifespan,
                   docs_url=None, redoc_url=None)  # these load scripts from elsewhere
@@ -129,6 +132,7 @@ class _Guard:
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        self.metrics.taken += 1
         began, received, status = time.perf_counter(), 0, 500
         deadline = asyncio.get_running_loop().time() + self.limits.read
 
@@ -164,10 +168,10 @@ class _Key(APIKeyHeader):
 
     def __init__(self, key: str):
         super().__init__(name=KEY, auto_error=False)
-        self.key = key.encode()
+        self.key = key.encode(errors="surrogateescape")  # as the environment had it
 
     async def __call__(self, request: Request) -> None:
-        if not hmac.compare_digest(request.headers.get(KEY, "").encode(), self.key):
+        if not hmac.compare_digest(request.headers.get(KEY, "").encode("latin-1"), self.key):
             raise HTTPException(401, _WHY[401], {"WWW-Authenticate": f'ApiKey header="{KEY}"'})
 
 

@@ -53,6 +53,7 @@ class Metrics:
         """labels, shares (k,) and confidence: what is expected. info: labels of seo_model_info."""
         self.labels, self._shares, self._seen, self._sure = labels, shares, shares.copy(), confidence
         self._confidence = confidence
+        self.taken = self.answered = 0  # requests of this worker
         self.registry = CollectorRegistry()
         self._requests = self._made(Counter, "seo_requests", "Requests answered", ["path", "status"])
         self._seconds = self._made(Histogram, "seo_request_seconds", "Seconds to answer", ["path"], buckets=SECONDS)
@@ -81,7 +82,8 @@ class Metrics:
         return kind(name, says, names, registry=self.registry, **options)
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """A request was answered, or its client is gone."""
+        self.answered += 1
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 

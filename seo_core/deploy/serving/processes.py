@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from seo_core.checks import SettingsError, check_number
 from seo_core.deploy import artifact
@@ -66,7 +68,8 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         except SystemExit:  # it has logged why
             raise ServingError(f"the address {host}:{port} cannot be had: another program listens there, or it is not "
                                "this machine's") from None
-        say(f"serving {Path(folder).name} at http://{host}:{listening.getsockname()[1]} with {workers} × {threads} threads"
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        say(f"serving {Path(folder).name} at {address} with {workers} × {threads} threads"
             + (f", for those who know ${KEY}" if KEY in os.environ else ""))
         # asyncio does so for sockets of a stated protocol only: an answer in two pieces would wait 40 ms in between
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -89,11 +92,27 @@ def _app(folder: Path, threads: int, limits: Limits):
         sys.exit(STARTUP_FAILURE)
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server that runs: its address, its first process (whose children are the workers), and what it logs."""
+
+    url: str
+    process: subprocess.Popen
+    logged: IO[str]
+
+    def log(self) -> str:
+        """What it has logged so far."""
+        self.logged.seek(0)
+        return self.logged.read().strip()
+
+
 @contextlib.contextmanager
 def running(folder: str | Path, *, workers: int | None = None, threads: int | None = None, key: str | None = None,
-            seconds: float = 30, **limits) -> Iterator[str]:
-    """A server of its own processes on a free port of this machine: its address, once it is ready, until the block
-    ends. seconds: how long that may take. limits: fields of `Limits`. Raises ServingError with what the server said."""
+            seconds: float = 30, **limits) -> Iterator[Running]:
+    """A server in processes of its own, on a free port of this machine, ready, until the block ends.
+
+    seconds: how long it may take to be ready. limits: fields of `Limits`; all else as in `serve`. Raises ServingError
+    with what the server said."""
     words = {"--artifact": folder, "--port": 0, "--workers": workers, "--threads": threads}
     line = [str(word) for pair in words.items() if pair[1] is not None for word in pair]
     line += ["--set", *(f"{name}={value}" for name, value in limits.items())] if limits else []
@@ -103,12 +122,12 @@ def running(folder: str | Path, *, workers: int | None = None, threads: int | No
             stderr=log) as process:
         try:
             url = process.stdout.readline().partition(" at ")[2].split()[:1]
-            if not (url and _ready(url[0], time.monotonic() + seconds, process)):
+            server = Running("".join(url), process, log)
+            if not (url and _ready(server.url, time.monotonic() + seconds, process)):
                 process.terminate()
                 process.wait()
-                log.seek(0)
-                raise ServingError(f"no server within {seconds} s: {log.read().strip()}")
-            yield url[0]
+                raise ServingError(f"no server within {seconds} s: {server.log()}")
+            yield server
         finally:
             process.terminate()
 
