@@ -32,6 +32,7 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
+_CLEAR = ("arm", "compress", "pack", "serve", "score")  # commands whose every RuntimeError and ValueError says what to do
 _say = partial(print, flush=True)
 _commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 
@@ -71,8 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["SEO_BOOK"] = options.book
         return globals()[f"_{options.command}"](options) or 0
     except (RuntimeError, ValueError) as error:
-        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in (
-                "arm", "compress", "pack", "serve"):
+        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in _CLEAR:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, SettingsError)) else 1
@@ -335,6 +335,18 @@ def _serve(given: argparse.Namespace) -> None:
             raise UsageError(f"{name} must be a number, got {value!r}") from None
     serve(given.artifact, host=given.host, port=given.port, workers=given.workers, threads=given.threads,
           limits=Limits(**limits), say=_say)
+
+
+def _score(given: argparse.Namespace) -> None:
+    from seo_core.deploy.scoring import score
+
+    scored = score(given.artifact, given.data, given.out, text=given.text, id=given.id, bad=given.bad,
+                   part_rows=given.part_rows, batch_size=given.batch_size, threads=given.threads,
+                   processes=given.processes, report=_say)
+    skipped = f", {scored.bad} skipped ({'; '.join(scored.named)})" if scored.bad else ""
+    cut = f", {scored.cut} of them cut" if scored.cut else ""
+    left = "" if scored.whole else "; the others' parts are not there yet"
+    _say(f"{given.out}: {scored.rows} rows in {scored.parts} parts{cut}{skipped}{left}")
 
 
 def _export_kept(record: Path) -> None:
