@@ -57,6 +57,7 @@ class Runner:
     `_run` takes the three arrays (B, T) and returns logits (B, k)."""
 
     runtime = ""  # its name in a sentence
+    engine = None  # why it is this one, where that was measured (`seo_core.deploy.engine.Choice`)
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
                  threads: int | None = None, max_length: int | None = None, columns: int | Sequence[str] | None = None):
