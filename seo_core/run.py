@@ -32,7 +32,7 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
-_CLEAR = ("arm", "compress", "pack", "serve", "score")  # commands whose every RuntimeError and ValueError says what to do
+_CLEAR = ("arm", "compress", "pack", "serve", "score")  # whose every error says what to do
 _say = partial(print, flush=True)
 _commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 

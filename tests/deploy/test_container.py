@@ -277,6 +277,7 @@ def test_alerts_say_what_to_do_and_panels_have_a_place():
 def test_what_is_watched_is_counted():
     """By the names and labels that the server gives its metrics."""
     import numpy as np
+
     from seo_core.deploy.serving.metrics import Metrics
 
     metrics = Metrics(["a", "b"], np.array([0.5, 0.5]), 0.8, name="x", sha256="x", commit="x", precision="x")
