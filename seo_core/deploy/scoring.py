@@ -431,29 +431,25 @@ def _side_by_side(artifact, data, out: Path, options: dict, processes: int, repo
     started = [subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 env={**machine.environment(processes), "RANK": str(rank),
                                      "WORLD_SIZE": str(processes)}) for rank in range(processes)]
-    try:
-        with ThreadPoolExecutor(processes) as pool:
+    with ThreadPoolExecutor(processes) as pool:
+        try:
             for over in as_completed([pool.submit(_followed, process, report) for process in started]):
-                process, last = over.result()
-                if process.returncode:
-                    for other in started:
-                        other.terminate()
-                    raise ScoringError(last.removeprefix("error: ") or f"a process ended with {process.returncode}: "
-                                       "the same command goes on from there")
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+                code, said = over.result()
+                if code:
+                    raise ScoringError(said or f"a process ended with {code}: the same command goes on from there")
+        finally:
+            for process in started:
+                process.kill()  # those that are still at it, where one failed or this one is interrupted
     said = json.loads((out / SUMMARY).read_text())
     return Scored(**{name: said[name] for name in ("rows", "bad", "cut", "parts", "whole")}, named=tuple(said["named"]))
 
 
-def _followed(process: subprocess.Popen, report) -> tuple[subprocess.Popen, str]:
-    """A process that is over, and the last line it said."""
-    last = ""
-    for line in process.stdout:
-        last = line.rstrip()
-        if report and last and not last.startswith("error: "):
-            report(last)
-    process.wait()
-    return process, last
+def _followed(process: subprocess.Popen, report) -> tuple[int, str]:
+    """The exit code of a process that is over, and its error, "" where it said none."""
+    error = ""
+    for line in map(str.rstrip, process.stdout):
+        if line.startswith("error: "):
+            error = line.removeprefix("error: ")
+        elif report and line:
+            report(line)
+    return process.wait(), error

@@ -266,3 +266,22 @@ print(score({str(folder)!r}, {str(rows(50)[0])!r}, {str(tmp_path / "out")!r}).ro
 """
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out.strip() == "50"
+
+
+def test_a_process_that_is_killed_is_said_and_the_others_end(folder, rows, tmp_path, monkeypatch):
+    """The command goes on from there."""
+    path, _ = rows()
+    started, whole = [], subprocess.Popen
+
+    def popen(words, **options):
+        started.append(whole(words, **options))
+        if len(started) == 2:
+            started[1].kill()
+        return started[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", popen)
+        with pytest.raises(ScoringError, match="a process ended with -9: the same command goes on"):
+            score(folder, path, tmp_path / "out", part_rows=50, processes=2)
+    assert all(process.poll() is not None for process in started)
+    assert score(folder, path, tmp_path / "out", part_rows=50).rows == 400
