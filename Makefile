@@ -49,7 +49,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours: make … PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH_PIN)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[train,book,test,export]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[train,book,test,export,serve]"
 	$(VENV)/bin/python -m seo_core.run setup
 	@touch $(STAMP)
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
@@ -31,6 +32,7 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
+_CLEAR = ("arm", "compress", "pack", "serve", "score")  # whose every error says what to do
 _say = partial(print, flush=True)
 _commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 
@@ -70,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["SEO_BOOK"] = options.book
         return globals()[f"_{options.command}"](options) or 0
     except (RuntimeError, ValueError) as error:
-        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in ("arm", "compress", "pack"):
+        if not isinstance(error, (RunnerError, SettingsError)) and options.command not in _CLEAR:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, SettingsError)) else 1
@@ -124,10 +126,10 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     return options
 
 
-def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
-    """The keys and values of -p."""
+def _pairs(given: Sequence[str], option: str = "-p") -> list[tuple[str, str]]:
+    """The keys and values of -p, or of another option."""
     if wrong := [pair for pair in given if "=" not in pair]:
-        raise UsageError(f"-p takes KEY=VALUE, got {wrong[0]!r}")
+        raise UsageError(f"{option} takes KEY=VALUE, got {wrong[0]!r}")
     return [tuple(pair.split("=", 1)) for pair in given]
 
 
@@ -319,6 +321,32 @@ def _pack(given: argparse.Namespace) -> None:
     folder = pack(given.record, given.folder, name=given.name)
     size = (folder / "model.onnx").stat().st_size / 1e6
     _say(f"{folder}: {size:.2f} MB, loads with seo_core.load({str(folder)!r})")
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from seo_core.deploy.serving import Limits, serve
+
+    names = {each.name: type(each.default) for each in fields(Limits)}
+    limits = {}
+    for name, value in _pairs(given.set, "--set"):
+        try:
+            limits[name] = names[check_choice("limit", name, names, UsageError)](value)
+        except ValueError:
+            raise UsageError(f"{name} must be a number, got {value!r}") from None
+    serve(given.artifact, host=given.host, port=given.port, workers=given.workers, threads=given.threads,
+          limits=Limits(**limits), say=_say)
+
+
+def _score(given: argparse.Namespace) -> None:
+    from seo_core.deploy.scoring import score
+
+    scored = score(given.artifact, given.data, given.out, text=given.text, id=given.id, bad=given.bad,
+                   part_rows=given.part_rows, batch_size=given.batch_size, threads=given.threads,
+                   processes=given.processes, report=_say)
+    skipped = f", {scored.bad} skipped ({'; '.join(scored.named)})" if scored.bad else ""
+    cut = f", {scored.cut} of them cut" if scored.cut else ""
+    left = "" if scored.whole else "; the others' parts are not there yet"
+    _say(f"{given.out}: {scored.rows} rows in {scored.parts} parts{cut}{skipped}{left}")
 
 
 def _export_kept(record: Path) -> None:

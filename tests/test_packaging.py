@@ -82,7 +82,7 @@ def test_make_installs_torch_first_and_is_a_thin_face():
                           cwd=ROOT, capture_output=True, text=True, check=True)
     commands = [line for line in done.stdout.splitlines() if "pip install" in line or "seo_core.run" in line]
     torch = pins(SECTIONS[1])["torch"]
-    assert f"torch=={torch}" in commands[0] and "[train,book,test,export]" in commands[1]
+    assert f"torch=={torch}" in commands[0] and "[train,book,test,export,serve]" in commands[1]
     assert commands[2].endswith("seo_core.run setup")
     assert commands[3].endswith("seo_core.run setup --wordnet")
     assert '-m seo_core.run book --profile cpu --seeds 0 1 2 --data "some where"' in commands[4]

@@ -8,15 +8,15 @@ splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's w
 baselines.py says what word counts alone can do.
 """
 
-from seo_core.data.baselines import baselines, cue_words, fit_ngrams, top_ngrams
-from seo_core.data.cleaning import clean, fold, premise_groups, premise_key
-from seo_core.data.encoding import Encoded, encode, padding_share
-from seo_core.data.generator import generate, generate_nli
-from seo_core.data.loading import NLI_LABELS, NLI_TEXTS, TaskData, load_data, load_nli, load_task, load_texts
-from seo_core.data.readers import DataError
-from seo_core.data.splits import RatioError, development, imbalance, prepare, subsample
+from seo_core.lazy import lazy
 
-__all__ = ["NLI_LABELS", "NLI_TEXTS", "DataError", "Encoded", "RatioError", "TaskData", "baselines", "clean",
-           "cue_words", "development", "encode", "fit_ngrams", "fold", "generate", "generate_nli", "imbalance",
-           "load_data", "load_nli", "load_task", "load_texts", "padding_share", "premise_groups", "premise_key",
-           "prepare", "subsample", "top_ngrams"]
+_HOME = {
+    "ngrams": "baselines cue_words fit_ngrams top_ngrams",
+    "cleaning": "clean fold premise_groups premise_key",
+    "encoding": "Encoded encode encode_texts padding_share",
+    "generator": "generate generate_nli",
+    "loading": "NLI_LABELS NLI_TEXTS TaskData load_data load_nli load_task load_texts",
+    "readers": "DataError",
+    "splits": "RatioError development imbalance prepare subsample",
+}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # a server goes without it
+    import pandas as pd
 
 _ENCODE_ROWS = 10_000
 
@@ -88,10 +91,18 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
         if column not in frame:
             raise ValueError(f"no column {column!r} to encode; there are {', '.join(map(repr, frame.columns))}. "
                              "Pass texts=task.texts")
+    encoded = encode_texts([frame[c].array for c in texts], tokenizer, max_length=max_length)
+    if "label" in frame:
+        encoded.labels = frame["label"].to_numpy(np.int64).copy()
+    return encoded
+
+
+def encode_texts(columns: Sequence[Sequence[str]], tokenizer, *, max_length: int = 128) -> Encoded:
+    """The same for one list of texts, or two of one length, without labels (-1) and without pandas."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(f"{type(tokenizer).__name__} has no fast backend; load it with use_fast=True")
-    special = backend.num_special_tokens_to_add(len(texts) == 2)
+    special = backend.num_special_tokens_to_add(len(columns) == 2)
     if max_length <= special:
         raise ValueError(f"max_length {max_length} leaves no room beside {special} special tokens")
     truncation, padding = backend.truncation, backend.padding
@@ -99,10 +110,9 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
     try:
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first")
-        for start in range(0, max(len(frame), 1), _ENCODE_ROWS):
-            part = frame.iloc[start : start + _ENCODE_ROWS]
-            columns = [[_shorten(t, max_length) for t in part[c]] for c in texts]
-            rows = backend.encode_batch_fast(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
+        for start in range(0, max(len(columns[0]), 1), _ENCODE_ROWS):
+            part = [[_shorten(t, max_length) for t in column[start : start + _ENCODE_ROWS]] for column in columns]
+            rows = backend.encode_batch_fast(part[0] if len(part) == 1 else list(zip(*part, strict=True)))
             lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
             ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, lengths[-1].sum()))
             first.append(lengths[-1] - np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows)))
@@ -110,9 +120,8 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
         backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    labels = frame["label"].to_numpy(np.int64) if "label" in frame else np.full(len(frame), -1, np.int64)
-    return Encoded(np.concatenate(ids), offsets, np.concatenate(first).astype(np.int32), labels.copy(),
-                   int(tokenizer.pad_token_id or 0))
+    return Encoded(np.concatenate(ids), offsets, np.concatenate(first).astype(np.int32),
+                   np.full(len(columns[0]), -1, np.int64), int(tokenizer.pad_token_id or 0))
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seo_core.checks import SettingsError
+from seo_core.checks import SettingsError, check_choice
 from seo_core.files import atomic_folder, file_digest, table, writing
 from seo_core.settings import book_root
 
@@ -54,6 +54,7 @@ class Card:
     limits: tuple[str, ...] = ()  # what it should not be used for, a line each
     machine: str = ""  # where latency was measured
     licence: str = "Apache-2.0"
+    check: tuple = ()  # texts or pairs, kept in config.json, on which runtimes must agree (`seo_core.deploy.engine`)
 
 
 def save(folder: str | Path, model: str | Path, tokenizer, *, labels: Sequence[str],
@@ -158,20 +159,40 @@ def _check_words(name: str, given, most: int | None = None, error: type[Exceptio
         raise error(f"{name} must be a list of {'one or two' if most else 'one or more'} texts, got {given!r}")
 
 
-def load(folder: str | Path, *, threads: int | None = None):
+def load(folder: str | Path, *, threads: int | None = None, engine: str = "onnxruntime"):
     """The classifier of an artifact: a `seo_core.deploy.runners.OnnxRunner` with predict, probabilities and logits.
     Every file is checked against its sha256 first. folder: where it is, or the name of one that comes with the book
-    (`shipped`); a folder that is there goes first. threads: as of OnnxRunner. Raises ArtifactError for what is missing,
-    damaged or foreign."""
-    from seo_core.deploy.runners import OnnxRunner, RunnerError
+    (`shipped`); a folder that is there goes first. threads: as of OnnxRunner. engine: onnxruntime, openvino, or auto:
+    the faster one here of those that agree (`seo_core.deploy.engine`; the classifier's `engine` says which and why).
+    Raises ArtifactError for what is missing, damaged or foreign."""
+    from seo_core.deploy.runners import RUNTIMES, RunnerError, runner
 
-    folder = _found(folder)
+    folder = locate(folder)
     config = check(folder)
     try:
-        return OnnxRunner(folder / "model.onnx", tokenizer=folder / "tokenizer.json", labels=config["labels"],
-                          max_length=config["max_length"], threads=threads, columns=config["texts"])
+        check_choice("engine", engine, (*RUNTIMES, "auto"))
+        model = runner(folder / "model.onnx", "onnxruntime" if engine == "auto" else engine, threads=threads,
+                       tokenizer=folder / "tokenizer.json", labels=config["labels"], columns=config["texts"],
+                       max_length=config["max_length"])
+        if engine == "auto":
+            from seo_core.deploy.engine import choose
+
+            model, model.engine = choose(model, _check_texts(folder, config), folder / SUMS)
+        return model
     except RunnerError as error:
         raise ArtifactError(f"the artifact {folder.name} is whole but cannot be run: {error}") from error
+
+
+def _check_texts(folder: Path, config: dict) -> list | None:
+    """The check texts that the artifact has, as `predict` takes them. Raises ArtifactError where they are none."""
+    said, count = config.get("check"), len(config["texts"])
+    good = said is None or isinstance(said, list) and said and all(
+        isinstance(each, str) if count == 1 else isinstance(each, list) and [*map(type, each)] == [str, str]
+        for each in said)
+    if not good:
+        raise ArtifactError(f"the artifact {folder.name} has check texts that the model cannot read: give a list of "
+                            f"{'texts' if count == 1 else 'pairs of texts'} (Card(check=...))")
+    return said and [each if count == 1 else tuple(each) for each in said]
 
 
 def shipped() -> dict[str, Path]:
@@ -181,7 +202,7 @@ def shipped() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(folders) if folder.is_dir()}
 
 
-def _found(folder: str | Path) -> Path:
+def locate(folder: str | Path) -> Path:
     """The folder that is meant: where there is none of a plain name, the book's artifact of that name."""
     folder, name = Path(folder), str(folder)
     if folder.exists() or folder.name != name:  # it is there, or a path that `check` refuses by its name
@@ -255,9 +276,10 @@ def _config(folder: Path, labels, texts, card: Card) -> dict:
     except RunnerError as error:
         raise ArtifactError(f"the model or its tokenizer cannot be loaded: {error}") from error
     sha, dirty = commit()
+    check = {"check": [text if isinstance(text, str) else list(text) for text in card.check]} if card.check else {}
     return {"format": FORMAT, "labels": list(labels), "texts": list(texts), "pad_id": run.tokenizer.pad_token_id,
             "max_length": run.max_length, "export": run.export, "metrics": dict(card.metrics),
-            "machine": card.machine, "commit": sha + ("+changes" if dirty else "")}
+            "machine": card.machine, "commit": sha + ("+changes" if dirty else ""), **check}
 
 
 def _try(folder: Path, columns: int) -> None:
@@ -268,6 +290,7 @@ def _try(folder: Path, columns: int) -> None:
         raise ArtifactError(f"the tokenizer has {words} tokens and the model's word table {model.rows} rows: give the "
                             "tokenizer that belongs to the model (trimming makes a new one)")
     classes = model.probabilities(["A man sleeps." if columns == 1 else ("A man sleeps.",) * 2]).shape[1]
+    _check_texts(folder, json.loads((folder / "config.json").read_text()))
     if classes != len(model.labels):  # where the file does not say it
         raise ArtifactError(f"the model has {classes} classes and {len(model.labels)} labels were given: "
                             "pass the labels of the task it was trained on")

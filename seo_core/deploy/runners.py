@@ -57,6 +57,7 @@ class Runner:
     `_run` takes the three arrays (B, T) and returns logits (B, k)."""
 
     runtime = ""  # its name in a sentence
+    engine = None  # why it is this one, where that was measured (`seo_core.deploy.engine.Choice`)
 
     def __init__(self, path: str | Path, *, tokenizer=None, labels: Sequence[str] | None = None,
                  threads: int | None = None, max_length: int | None = None, columns: int | Sequence[str] | None = None):
@@ -141,31 +142,32 @@ class Runner:
     def encode(self, texts, *, truncate: bool = True):
         """Texts, or pairs of texts (what holds them: see `predict`), as `Encoded`. Warns how many were cut, or with
         truncate=False raises."""
-        import pandas as pd
+        encoded, long = self.read(texts)
+        if long.any():
+            said = f"{int(long.sum())} of {len(encoded)} texts have more than {self.max_length} tokens"
+            if not truncate:
+                raise RunnerError(f"{said}: shorten them, or pass truncate=True to have them cut")
+            warnings.warn(f"{said} and were cut, the longer text of a pair first", stacklevel=3)
+        return encoded
 
-        from seo_core.data import encode
+    def read(self, texts) -> tuple:
+        """(`Encoded`, (n,) bool: which texts have more tokens than the model has positions, and were cut)."""
+        from seo_core.data.encoding import encode_texts
 
         if self.tokenizer is None:
             raise RunnerError("this runner has no tokenizer: pass tokenizer=path/to/tokenizer.json")
-        pairs = _columns(texts, self.columns, self.names)
-        if self.columns and len(pairs) != self.columns:
+        columns = _columns(texts, self.columns, self.names)
+        if self.columns and len(columns) != self.columns:
             raise RunnerError(_OTHER_COLUMNS[self.columns])
-        columns = [f"text {i}" for i in range(len(pairs))]
-        frame = pd.DataFrame(dict(zip(columns, pairs, strict=True)), dtype=object)
         try:
-            encoded = encode(frame, self.tokenizer, texts=columns, max_length=self.max_length)
+            encoded = encode_texts(columns, self.tokenizer, max_length=self.max_length)
         except ValueError as error:
             raise RunnerError(str(error)) from error
-        full = np.flatnonzero(encoded.lengths >= self.max_length)
-        if len(full):
-            whole = encode(frame.iloc[full], self.tokenizer, texts=columns, max_length=100 * self.max_length)
-            cut = int((whole.lengths > self.max_length).sum())
-            said = f"{cut} of {len(encoded)} texts have more than {self.max_length} tokens"
-            if cut and not truncate:
-                raise RunnerError(f"{said}: shorten them, or pass truncate=True to have them cut")
-            if cut:
-                warnings.warn(f"{said} and were cut, the longer text of a pair first", stacklevel=3)
-        return encoded
+        long = encoded.lengths >= self.max_length
+        if long.any():
+            full = [[column[row] for row in np.flatnonzero(long)] for column in columns]
+            long[long] = encode_texts(full, self.tokenizer, max_length=100 * self.max_length).lengths > self.max_length
+        return encoded, long
 
     def predict(self, texts, *, batch_size: int = 32, truncate: bool = True) -> list[str]:
         """The label of each text or pair of texts (class numbers where the file names none).

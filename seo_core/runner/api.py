@@ -20,14 +20,16 @@ def levels() -> list[list[str]]:
 
 
 def modules(room: str) -> list[str]:
-    """`room` and the modules in it: first those that its docstring names, in that order, then the others by name."""
-    folder = PACKAGE / room
+    """`room` and the modules in it: first those that its docstring names, in that order, then the others by name; and
+    those of the packages in it."""
+    folder = PACKAGE / room.replace(".", "/")
     if not folder.is_dir():
         return [room]
     words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     files = sorted((p for p in folder.glob("*.py") if not p.name.startswith("_")),
                    key=lambda path: (path.name not in words, words.find(path.name), path.name))
-    return [room, *(f"{room}.{path.stem}" for path in files)]
+    inner = sorted(path.parent.name for path in folder.glob("[!_]*/__init__.py"))
+    return [room, *(f"{room}.{path.stem}" for path in files), *(name for i in inner for name in modules(f"{room}.{i}"))]
 
 
 def rooms_of_pages() -> dict[str, list[str]]:

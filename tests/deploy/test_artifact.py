@@ -67,7 +67,7 @@ def test_it_is_used_without_torch(folder):
     code = f"""
 import sys
 for name in ("torch", "transformers", "datasets", "accelerate", "onnx", "openvino", "sklearn", "scipy", "nltk",
-             "psutil", "tqdm", "matplotlib"):
+             "psutil", "tqdm", "matplotlib", "pandas", "pyarrow"):
     sys.modules[name] = None  # importing it raises ImportError
 import seo_core
 print(seo_core.load({str(folder)!r}).predict({PAIRS!r}))

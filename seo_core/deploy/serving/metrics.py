@@ -1,0 +1,130 @@
+"""What one worker counts, for Prometheus; with $PROMETHEUS_MULTIPROC_DIR, as `serve` sets it, all workers together.
+
+    seo_requests_total{path,status}          every request; errors are those of status 400 and more
+    seo_request_seconds{path}                from the headers to the last byte of the answer
+    seo_batch_texts                          texts that went through the engine together
+    seo_queue_texts                          texts that wait now
+    seo_model_info{name,sha256,commit,precision,version}   1
+    seo_predictions_total{label}             predicted classes
+    seo_confidence                           probability of the predicted class
+    seo_expected_share{label}, seo_expected_confidence     what the artifact's card says of them
+    seo_drift_classes                        total variation between the two shares, 0 to 1
+    seo_drift_confidence                     mean confidence less the expected one
+
+Drift is that of the last predictions of a worker (a mean that forgets, over about `RECALL` of them, and that begins
+where the card is). The card's metrics may hold `share_LABEL` and `confidence`. Where they do not, classes are expected
+to be equally frequent, and confidence to be what accuracy and calibration error of the artifact's record say:
+accuracy + ECE, which a network that is too sure of itself has exactly (of 2 000 MultiNLI pairs 0.835, expected 0.839).
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from seo_core import __version__
+
+RECALL = 1000  # predictions: shares of three classes are then right to 0.015, one standard error
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # 0.1: the promised p95
+
+
+def expected(folder: Path, config: dict) -> tuple[np.ndarray, float | None]:
+    """Shares of the classes (k,), in the order of the labels, and the mean confidence, as the artifact says; None where
+    it says nothing of it."""
+    said, record = config["metrics"], {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not every artifact comes from a run
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))["metrics"]
+    shares = np.array([said.get(f"share_{label}", 1 / len(config["labels"])) for label in config["labels"]], float)
+    error = record.get("ece_matched", record.get("ece"))
+    sure = said.get("confidence")
+    if sure is None and "accuracy_matched" in record and error is not None:
+        sure = min(1.0, record["accuracy_matched"] + error)
+    return shares / shares.sum(), sure
+
+
+class Metrics:
+    """The counters of one application, in a registry of its own."""
+
+    def __init__(self, labels: list[str], shares: np.ndarray, confidence: float | None, **info: str):
+        """labels, shares (k,) and confidence: what is expected. info: labels of seo_model_info."""
+        self.labels, self._shares, self._seen, self._sure = labels, shares, shares.copy(), confidence
+        self._confidence = confidence
+        self.taken = self.answered = 0  # requests of this worker
+        self.registry = CollectorRegistry()
+        self._requests = self._made(Counter, "seo_requests", "Requests answered", ["path", "status"])
+        self._seconds = self._made(Histogram, "seo_request_seconds", "Seconds to answer", ["path"], buckets=SECONDS)
+        self._batch = self._made(Histogram, "seo_batch_texts", "Texts in the engine together",
+                                 buckets=(1, 2, 4, 8, 16, 32, 64, 128))
+        self._queue = self._made(Gauge, "seo_queue_texts", "Texts that wait", multiprocess_mode="livesum")
+        self._predictions = self._made(Counter, "seo_predictions", "Predicted classes", ["label"])
+        self._sureness = self._made(Histogram, "seo_confidence", "Probability of the predicted class",
+                                    buckets=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0))
+        fixed = {"multiprocess_mode": "livemax"}
+        self._made(Gauge, "seo_model_info", "The model", [*info, "version"], **fixed).labels(*info.values(),
+                                                                                         __version__).set(1)
+        share = self._made(Gauge, "seo_expected_share", "Share of a class, by the card", ["label"], **fixed)
+        for label, value in zip(labels, shares.tolist(), strict=True):
+            share.labels(label).set(value)
+            self._predictions.labels(label)  # 0 until it is predicted
+        latest = {"multiprocess_mode": "livemostrecent"}
+        self._classes_off = self._made(Gauge, "seo_drift_classes", "Predicted classes against the card", **latest)
+        if confidence is not None:
+            self._made(Gauge, "seo_expected_confidence", "Mean confidence, by the card", **fixed).set(confidence)
+            self._confidence_off = self._made(Gauge, "seo_drift_confidence", "Confidence against the card", **latest)
+
+    def _made(self, kind, name: str, says: str, names=(), **options):
+        if kind is not Gauge:
+            options.pop("multiprocess_mode", None)
+        return kind(name, says, names, registry=self.registry, **options)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """A request was answered, or its client is gone."""
+        self.answered += 1
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def batch(self, texts: int) -> None:
+        """Texts went through the engine together."""
+        self._batch.observe(texts)
+
+    def waiting(self, texts: int) -> None:
+        """So many texts wait now."""
+        self._queue.set(texts)
+
+    def predicted(self, probabilities: np.ndarray) -> None:
+        """(n, k) probabilities were given as an answer."""
+        classes, sure = probabilities.argmax(1), probabilities.max(1)
+        counts = np.bincount(classes, minlength=len(self.labels))
+        for label, count in zip(self.labels, counts.tolist(), strict=True):
+            if count:
+                self._predictions.labels(label).inc(count)
+        for value in sure.tolist():
+            self._sureness.observe(value)
+        kept = (1 - 1 / RECALL) ** len(classes)
+        self._seen = kept * self._seen + (1 - kept) * counts / len(classes)
+        self._classes_off.set(float(np.abs(self._seen - self._shares).sum() / 2))
+        if self._confidence is not None:
+            self._sure = kept * self._sure + (1 - kept) * float(sure.mean())
+            self._confidence_off.set(self._sure - self._confidence)
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if not folder:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)
+        return generate_latest(everyone)
+
+
+def forget_dead() -> None:
+    """Takes the gauges of workers that are no more out of what all count together; called by a worker that starts."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        pid = int(path.stem.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid, folder)
