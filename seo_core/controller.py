@@ -42,7 +42,7 @@ from seo_core.checks import above, at_least, check, one_of, share
 State = TypeVar("State")
 DATA, MODEL = ("labels", "examples"), ("size", "latency")  # what R_data and R_model look at
 SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
-ALLOCATIONS = ("score", "alternate", "random", "shuffled")  # how an action is picked; the first is the controller
+ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
 PRICES = ("adaptive", "fixed", "absent")  # what becomes of λ
 
 
@@ -98,11 +98,14 @@ class Prices(NamedTuple):
 class Action:
     """Something that a round can do: apply(state, step, prices) -> state, with step the part of its full step, in (0,
     1]. ready(state): whether it can do anything at all. uses: the budgets that it spends; it is not ready where one of
-    them is used up. least: a step that is halved below it is not tried again."""
+    them is used up. guess(state): what a full step is taken to change before it was ever tried (loss, data, model,
+    labels, examples, seconds); without a guess it is tried once, whatever its score: not for what cannot be undone.
+    least: a step that is halved below it is not tried again."""
 
     name: str
     apply: Callable
     ready: Callable = lambda state: True
+    guess: Callable | None = None
     uses: tuple[str, ...] = ("examples", "seconds")
     least: float = 1 / 8
 
@@ -121,10 +124,14 @@ class ControllerConfig:
     exact_every: int = at_least(1, default=4)  # rounds between two real exports; between them a predictor
     strikes: int = at_least(1, default=3)  # rounds in a row with a loss that is no number, before the run stops
     guard: bool = True  # against double loss: a round that breaks the floor is rolled back
+    schedule: tuple[tuple[str, int], ...] = ()  # of `static`: actions in their order, and how many rounds of each
     seed: int = at_least(0, default=0)
 
     def __post_init__(self):
+        object.__setattr__(self, "schedule", tuple((name, count) for name, count in self.schedule))
         check(self)
+        if (self.allocation == "static") != bool(self.schedule):
+            raise ValueError("a static allocation, and no other, has a schedule: ((action, rounds), …)")
 
 
 @dataclass
@@ -169,10 +176,14 @@ class SynergyController:
         names = [action.name for action in self.actions]
         if not names or len(set(names)) < len(names):
             raise ControllerError(f"a controller needs actions of different names, not {names}")
+        if unknown := {name for name, _ in self.config.schedule} - set(names):
+            raise ControllerError(f"the schedule names {', '.join(sorted(unknown))}, and the actions are "
+                                  f"{', '.join(names)}")
         start = 0.0 if self.config.prices == "absent" else self.config.start
-        self.prices, self.strikes = Prices(start, start), 0
+        self.prices, self.strikes, self.position = Prices(start, start), 0, 0  # position in the schedule
         self.promises = {name: _Promise() for name in names}
         self.lost = dict.fromkeys(SPENT, 0.0)  # by rounds that were rolled back
+        self.now: Measured | None = None  # after the last round
         self.random = np.random.default_rng([self.config.seed, 83])
 
     def run(self, state: State, rounds: int, *, save: Callable[[State], object] | None = None) -> State:
@@ -180,12 +191,13 @@ class SynergyController:
         ready, or a budget is used up. save(state): called after each round, for a run that goes on after a stop (see
         `memory`). Raises ControllerError for a start below the floor, and after `strikes` rounds in a row whose loss
         is no number."""
-        before = self._use(self.measure(state, exact=True))
+        before = self.now or self._use(self.measure(state, exact=True))
         if self.floor is not None and not before.accuracy >= self.floor:
             raise ControllerError(f"accuracy is {before.accuracy:.4f} at the start, and the floor {self.floor:.4f}: "
                                   "train longer first, or lower the floor")
         while len(self.log) < rounds and (ready := self._ready(state, before)):
             state, before = self._round(state, before, ready, rounds)
+            self.now = before
             if save is not None:
                 save(state)
         return state
@@ -193,6 +205,7 @@ class SynergyController:
     def memory(self) -> dict:
         """All that the next round depends on beside the state, as JSON holds it: for `remember`."""
         return {"log": self.log, "prices": list(self.prices), "strikes": self.strikes, "lost": self.lost,
+                "position": self.position, "now": self.now and list(self.now),
                 "promises": {name: asdict(promise) for name, promise in self.promises.items()},
                 "random": self.random.bit_generator.state}
 
@@ -202,12 +215,17 @@ class SynergyController:
             raise ControllerError(f"what was saved has the actions {', '.join(memory['promises'])}, and this run "
                                   f"{', '.join(self.promises)}: begin anew in another folder")
         self.log, self.prices = list(memory["log"]), Prices(*memory["prices"])
-        self.strikes, self.lost = memory["strikes"], dict(memory["lost"])
+        self.strikes, self.position, self.lost = memory["strikes"], memory["position"], dict(memory["lost"])
+        self.now = memory["now"] and Measured(*memory["now"])
         self.promises = {name: _Promise(**promise) for name, promise in memory["promises"].items()}
         self.random.bit_generator.state = memory["random"]
 
     def _round(self, state, before: Measured, ready: list[Action], rounds: int):
         """One transaction: the state and what it measures after it."""
+        for action in ready:
+            if action.guess is not None and not self.promises[action.name].tried:
+                promise = self.promises[action.name]
+                self.promises[action.name] = _Promise(**{"step": promise.step, **action.guess(state)})
         scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], number % self.config.exact_every == 0
@@ -237,8 +255,10 @@ class SynergyController:
 
     def _pick(self, ready: list[Action], scores: Mapping[str, float], now: Measured, rounds: int) -> Action:
         """The round's action: one that was not tried yet, one that is due, else by the allocation."""
-        untried = [action for action in ready if not self.promises[action.name].tried]
         draw, shuffled = self.random.random(), self.random.permutation(len(ready))
+        if self.config.allocation == "static":
+            return self._next_of_schedule(ready)
+        untried = [action for action in ready if action.guess is None and not self.promises[action.name].tried]
         if untried or (due := self._due(ready, now, rounds)):
             return untried[0] if untried else due
         if self.config.allocation == "alternate":
@@ -248,6 +268,15 @@ class SynergyController:
             return ready[shuffled[0]]
         values = np.array([scores[action.name] for action in ready])
         return ready[int(np.argmax(values[shuffled] if self.config.allocation == "shuffled" else values))]
+
+    def _next_of_schedule(self, ready: list[Action]) -> Action:
+        """The schedule's next action; what cannot work is passed over, and after the end the last one goes on."""
+        able = {action.name: action for action in ready}
+        sequence = [name for name, count in self.config.schedule for _ in range(count)]
+        while self.position < len(sequence) and sequence[self.position] not in able:
+            self.position += 1
+        self.position += 1
+        return able.get((sequence[self.position - 1:] or sequence[-1:])[0], ready[-1])
 
     def _due(self, ready: list[Action], now: Measured, rounds: int) -> Action | None:
         """The action that brings the file within its budgets, where after any other round too little may be left."""

@@ -35,6 +35,9 @@ from seo_core.settings import RunSettings, display_source, resolve_path
 
 FIRST_STEPS = 2  # of a probe, not counted: allocator and kernel caches
 SAMPLE = 50  # batches of the pool that a probe trains on, again where there is time: enough for tight padding
+# What a pair costs beside one that the baseline trains on: forward only; edited; trained on in what pruning left (and
+# as much more as is left), and the same in integers. With these the records of chapters 2, 9 and 13 agree on one speed.
+FORWARD, EDIT, PRUNED, INTEGERS = 0.3, 0.1, (0.45, 0.55), (0.8, 0.6)
 BUSY = 0.5  # cores that others used meanwhile, beyond which a probe is not remembered
 
 
