@@ -45,6 +45,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.torch import load_file, save_file
 
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.checks import above, at_least, check, one_of, share
@@ -194,10 +195,11 @@ def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, confi
     budgets that no run could keep, before anything is trained."""
     work = _Work(lab, recipe, folder, freeze)
     config = config or ControllerConfig(seed=lab.settings.seed)
-    work.check()
     kept = work.kept()
     if kept is None:
-        state, memory = work.start(network(lab)), None
+        model = network(lab)
+        work.check(model.config)
+        state, memory = work.start(model), None
         start = work.measure(state, exact=False)
         floor = start.accuracy - recipe.loss / 100
     else:
@@ -222,11 +224,26 @@ class _Work:
         self.encoder, self.timed = 0, {"ms": 0.0, "weights": 0}  # weights of the whole encoder; the last timing
         self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
 
-    def check(self) -> None:
-        """Raises ControllerError for more labels than there are."""
-        if self.recipe.labels > len(self.lab.pool):
-            raise ControllerError(f"a budget of {self.recipe.labels} labels, and {self.lab.task.name} has "
-                                  f"{len(self.lab.pool)} rows to train on: lower it")
+    def check(self, config) -> None:
+        """Raises ControllerError for budgets that no run could keep. config: of the network that training starts from.
+        """
+        recipe, rows = self.recipe, len(self.lab.pool)
+        if recipe.labels > rows:
+            raise ControllerError(f"a budget of {recipe.labels} labels, and {self.lab.task.name} has {rows} rows to "
+                                  "train on: lower it")
+        if recipe.size is None or not set(COMPRESSION).isdisjoint(recipe.without):
+            return
+        least = self.int8_bytes(config, recipe.most_removed)
+        if least > recipe.size:
+            raise ControllerError(f"size is {recipe.size / 1e6:.1f} MB, and the smallest student of this network has "
+                                  f"about {least / 1e6:.1f} MB: allow more, keep fewer words (vocabulary), or raise "
+                                  "most_removed")
+
+    def int8_bytes(self, config, share: float = 0.0) -> float:
+        """Bytes of the file in integers, with the recipe's words, once this share of the encoder's weights is gone."""
+        words = min(self.recipe.vocabulary or config.vocab_size, config.vocab_size)
+        return float(predicted_bytes(config, share, words, positions=self.lab.settings.max_length,
+                                     classes=len(self.lab.task.labels), word_bits=word_bits(config)))
 
     def actions(self) -> tuple[Action, ...]:
         """What a round can do."""
@@ -368,22 +385,19 @@ class _Work:
 
     def calibration(self, model) -> CalibrationConfig:
         """Weights of 7 bits, which say the same on every CPU, and words of 4 where their width allows."""
-        bits = 8 if model.config.hidden_size % INT4_BLOCK else 4
-        return CalibrationConfig(examples=self.recipe.score_rows, embedding_bits=bits, weight_bits=7)
+        return CalibrationConfig(examples=self.recipe.score_rows, embedding_bits=word_bits(model.config), weight_bits=7)
 
     def guess(self, name: str, state: State) -> dict[str, float]:
         """What a full step of compression is taken to change before it was tried: bytes by the formula, and seconds by
         the pairs of its recovery; the loss as if nothing were lost."""
-        config, model = state.model.config, state.model
-        words = min(self.recipe.vocabulary or config.vocab_size, config.vocab_size)
-        shape = dict(positions=self.lab.settings.max_length, classes=len(self.lab.task.labels))
-        left, size = structured.encoder_weights(model) / self.encoder, self.predicted(state)
+        config, size = state.model.config, self.predicted(state)
+        part = self.recipe.removed * self.encoder / structured.encoder_weights(state.model)  # of what is left
         if name == "quantize":
-            after = predicted_bytes(config, 0.0, words, **shape) if self.recipe.size else size
+            after = self.int8_bytes(config)
+        elif state.integers:
+            after = self.int8_bytes(config, min(part, 0.99))
         else:
-            part = structured.encoder_weights(model) / count_parameters(model) if not state.integers else None
-            after = (size * (1 - part * self.recipe.removed / left) if part else
-                     predicted_bytes(config, min(self.recipe.removed / left, 0.99), words, **shape))
+            after = size - 4 * self.recipe.removed * self.encoder
         pairs = (len(state.rows) + len(state.soft) + len(state.edits)) * self.recipe.passes * sum(INTEGERS)
         return {"model": (after - size) / self.recipe.size if self.recipe.size else 0.0,
                 "seconds": pairs / self.recipe.speed}
@@ -471,11 +485,7 @@ class _Work:
 
     def predicted(self, state: State) -> float:
         """Bytes of the file before there is one."""
-        if not state.integers:
-            return 4.0 * count_parameters(state.model)
-        return float(predicted_bytes(state.model.config, 0.0, state.model.config.vocab_size,
-                                     positions=self.lab.settings.max_length, classes=len(self.lab.task.labels),
-                                     word_bits=state.model.quantizer.embedding_bits))
+        return self.int8_bytes(state.model.config) if state.integers else 4.0 * count_parameters(state.model)
 
     def ms(self, state: State) -> float:
         """Milliseconds of one text: what was measured last, in proportion to the encoder's weights; 0 without a budget.
@@ -509,6 +519,8 @@ class _Work:
         with atomic_folder(self.folder / STATE) as place:
             keep = qat.save if state.integers else save
             keep(state.model, state.reader.tokenizer, place / "model")
+            if state.integers:  # the step sizes to the last bit: `scales` rounds them as a file has them
+                save_file(state.model.quantizer.state_dict(), place / "quantizer.safetensors")
             if not state.whole:
                 save(state.teacher, self.lab.tokenizer, place / "teacher")
             np.savez(place / "rows.npz", rows=state.rows, soft=state.soft)
@@ -526,6 +538,8 @@ class _Work:
         memory = json.loads((place / "memory.json").read_text(encoding="utf-8"))
         read = qat.load if memory["integers"] else lambda folder: load_backbone(str(folder), num_labels=None)[0]
         model, teacher = read(place / "model"), place / "teacher"
+        if memory["integers"]:
+            model.quantizer.load_state_dict(load_file(place / "quantizer.safetensors"))
         teacher = load_backbone(str(teacher), num_labels=None)[0] if teacher.is_dir() else model
         tokenizer, rows = load_tokenizer(str(place / "model")), np.load(place / "rows.npz")
         reader = self.lab if len(tokenizer) == len(self.lab.tokenizer) else self.lab.reading_with(tokenizer)
@@ -539,6 +553,11 @@ class _Work:
         self.report(f"round {entry['round']:2d}  {entry['action']:8s} step {entry['step']:.2f}  "
                     f"loss {entry['loss']:+.3f}  accuracy {100 * entry['accuracy']:.1f}%  "
                     f"{entry['size'] / 1e6:.1f} MB{what}")
+
+
+def word_bits(config) -> int:
+    """4 bits for a word, or 8 where its width is no multiple of a block."""
+    return 8 if config.hidden_size % INT4_BLOCK else 4
 
 
 def median_ms(run, texts: Encoded) -> float:
