@@ -11,20 +11,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from seo_core.arms.compression import deployed
+from seo_core.arms.compression import checkpoint, deployed
 from seo_core.arms.distillation import integers
 from seo_core.checks import one_of
-from seo_core.controller import ALLOCATIONS, PRICES, ControllerConfig
-from seo_core.lab import Chapter, Lab, Made
+from seo_core.controller import ALLOCATIONS, PRICES, ControllerConfig, Prices
+from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.lab.source import QUICK_DEPTH, freeze_below
 from seo_core.pipeline import Pipeline, run_seo_llm
 from seo_core.pruning.structured import encoder_weights
 from seo_core.quantization import ExportConfig, export_onnx
 
-QUICK = {"seconds": 24.0, "rounds": 9, "size": 20e6, "loss": 10.0, "first": 0.5, "first_epochs": 2, "removed": 0.2,
-         "labelled": 64, "candidates": 128, "score_rows": 64, "vocabulary": None}
-SYNERGY = Chapter("14_synergy_controller", budgets=(4000,), layers=3,
-                  quick=lambda recipe: replace(recipe, **{**QUICK, **({"size": None} if recipe.size is None else {})}))
+QUICK = {"seconds": 40.0, "rounds": 10, "loss": 5.0, "removed": 0.2, "pairs": 256, "labelled": 128, "candidates": 128,
+         "score_rows": 64, "vocabulary": None}
+QUICK_SIZE = 9e6  # of three layers, all words kept
+
+
+def _quick(recipe):
+    """Ten short rounds; budgets and shares stay what they mean."""
+    size = None if recipe.size is None else QUICK_SIZE
+    return replace(recipe, **QUICK, size=size, first=max(recipe.first, 0.5), first_epochs=min(recipe.first_epochs, 3))
+
+
+SYNERGY = Chapter("14_synergy_controller", budgets=(4000,), layers=3, quick=_quick)
 
 
 @dataclass(frozen=True)
@@ -85,30 +93,35 @@ _RECIPES = {
 }
 
 
-def assembled(lab: Lab, recipe: Recipe) -> Made:
-    """The whole pipeline under the controller, and the student as the file that is deployed. metrics: labels, work_
-    seconds (at the recipe's speed), train_examples, rounds, rounds_back, accuracy_start, floor, budgets_missed."""
-    recipe = replace(recipe, labels=lab.labels)
-    outcome = run_seo_llm(lab, recipe.pipeline, lab._checkpoints() / "rounds", freeze=lambda model: _freeze(lab, model),
-                          config=controller(recipe, lab.settings.seed), network=lambda lab: lab.network("pretrained"))
+def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
+    """The whole pipeline under the controller, and the student as the file that is deployed.
+
+    base: a network to begin with that has learned all labels; without one it begins with some of them. metrics: labels,
+    train_examples, work_seconds (at the recipe's speed), rounds, rounds_back (rolled back), accuracy_start, floor,
+    removed, lambda_data and lambda_model at the end, budgets_missed.
+    """
+    recipe = _with_labels(lab, recipe)
+    outcome = run_seo_llm(lab, recipe.pipeline, checkpoint(lab, recipe), freeze=lambda model: _freeze(lab, model),
+                          config=controller(recipe, lab.settings.seed),
+                          network=lambda lab: base.model() if base else lab.network("pretrained"))
     state, log = outcome.state, outcome.log
     if state.integers:
         made = integers(state.reader, state.model, {})
     else:
         config = ExportConfig("fp32", embedding_bits=32, max_length=lab.settings.max_length)
         made = deployed(lab, state.model, lambda path: export_onnx(state.model, path, config))[0]
+    prices = {f"lambda_{name}": log[-1][f"lambda_{name}"] if log else ControllerConfig.start for name in Prices._fields}
     return replace(made, rows=state.rows, series=outcome.series(), metrics={
-        **made.metrics, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
-        "train_examples": state.examples, "work_seconds": state.work / recipe.speed,
-        "rounds": len(log), "rounds_back": sum(not entry["accepted"] for entry in log),
-        "removed": 1 - encoder_weights(state.model) / encoder_weights(state.teacher),
-        "accuracy_start": outcome.start.accuracy, "floor": outcome.floor, "budgets_missed": len(outcome.missed),
-        "lambda_data": log[-1]["lambda_data"] if log else recipe_start(), "actions": len({e["action"] for e in log})})
+        **made.metrics, **prices, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
+        "train_examples": state.examples, "work_seconds": state.work / recipe.speed, "rounds": len(log),
+        "rounds_back": sum(not entry["accepted"] for entry in log), "accuracy_start": outcome.start.accuracy,
+        "floor": outcome.floor, "budgets_missed": len(outcome.missed),
+        "removed": 1 - encoder_weights(state.model) / encoder_weights(state.teacher)})
 
 
-def recipe_start() -> float:
-    """λ before the first round."""
-    return ControllerConfig.start
+def _with_labels(lab: Lab, recipe: Recipe) -> Recipe:
+    """The recipe with the labels that the run was asked for; on the ground of all labels, with all of them."""
+    return replace(recipe, labels=len(lab.pool) if lab.labels is None else lab.labels)
 
 
 def _freeze(lab: Lab, model) -> None:
@@ -117,9 +130,11 @@ def _freeze(lab: Lab, model) -> None:
         freeze_below(model, QUICK_DEPTH)
 
 
-def _parameters(lab: Lab, recipe: Recipe) -> dict:
-    return {"recipe": replace(recipe, labels=lab.labels)}
-
-
+_options = dict(start="pretrained", parameters=lambda lab, recipe: {"recipe": _with_labels(lab, recipe)},
+                checkpoints=lambda lab, recipe: [checkpoint(lab, _with_labels(lab, recipe))])
 for _name, _recipe in _RECIPES.items():
-    SYNERGY.arm(_name, _recipe, start="pretrained", parameters=_parameters)(assembled)
+    SYNERGY.arm(_name, _recipe, **_options)(assembled)
+
+# The whole system on all labels that there are. It begins with the baseline of chapter 2, which it is held against too.
+ASSEMBLED = Chapter("15_seo_llm", ground="headline", quick=SYNERGY.quick)
+ASSEMBLED.arm("seo-llm", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", **_options)(assembled)

@@ -360,13 +360,14 @@ class Lab:
             info["start_fingerprint"] = models.fingerprint(str(made.start))
         bought = {} if made.rows is None else {"bought": made.rows}
         development = len(self.task["reward"]) + len(self.task["acceptance"])
+        labels = len(self.pool) if self.labels is None else self.labels
+        labels = labels if made.rows is None or self.current.ratio else len(made.rows)
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels={split: self.encoded(split).labels for split in logits},
-            labels_used=(len(self.pool) + development if self.labels is None else
-                         self.labels and self.labels + development) + made.further_labels,
+            labels_used=(labels and labels + development) + made.further_labels,
             source_labels=self._source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 
