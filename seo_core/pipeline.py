@@ -51,6 +51,7 @@ from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import calibration
 from seo_core.checks import above, at_least, check, one_of, share
 from seo_core.controller import (
+    ACTIONS,
     Action,
     Budgets,
     ControllerConfig,
@@ -89,7 +90,6 @@ from seo_core.training import TrainingConfig, classification_loss, fit
 STATE, TIMED = "state", 32  # the folder of what is kept; texts whose time is taken
 STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
 COMPRESSION = ("prune", "quantize")
-ACTIONS = ("buy", "augment", "label", *COMPRESSION, "train")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,11 @@ class Pipeline:
         if round(self.first * self.labels) < 1:
             raise ValueError(f"first is {self.first:g} of {self.labels} labels, which is none: nothing could be "
                              "learned at the start; raise one of them")
+
+    @property
+    def work(self) -> float:
+        """The budget of work, in pairs that the baseline is trained on."""
+        return self.seconds * self.speed
 
     @property
     def budgets(self) -> Budgets:

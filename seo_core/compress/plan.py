@@ -72,6 +72,7 @@ class Stage:
     knobs: dict = field(default_factory=dict)
     seconds: float = 0.0  # predicted; 0 where it is done
     done: bool = False
+    labels: int | None = None  # that it may buy; None: all are there
 
     def __str__(self) -> str:
         when = "done before" if self.done else f"about {clock(self.seconds)}"
@@ -80,7 +81,7 @@ class Stage:
     def make(self, lab: Lab) -> Run:
         """The run: found, or made."""
         own = self.arm.recorded_as if self.arm.recorded_as != known(self.arm.name).recorded_as else None
-        return lab.arm(self.arm.name, knobs=self.knobs, recorded_as=own)
+        return lab.arm(self.arm.name, self.labels, self.knobs, recorded_as=own)
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,9 @@ class Past:
         times = [self.here(record) * self._share(record, arm) for record in here]
         if not times and self.speed and arm.start and arm.name != "source":
             with contextlib.suppress(LabError):
-                lab = self.lab._bound(arm, labels)
+                lab, work = self.lab._bound(arm, labels), getattr(arm.recipe, "work", None)
+                if work:  # a run with a budget of it
+                    return [work / self.speed]
                 return [(len(lab.pool) if lab.labels is None else lab.labels) * lab.config().epochs / self.speed]
         return times or [self.here(record) * self._share(record, arm) for record in self._of(arm, labels) if self.speed]
 
