@@ -15,7 +15,6 @@
 #     name: python3
 # ---
 
-
 # %% [markdown]
 # # The Synergy Controller
 #
@@ -32,7 +31,13 @@ profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the draws of the controller
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
-results_dir: str = "default"  # where the records are
+results_dir: str = "default"  # where the records go
+source: str = "default"  # the source task: embedded | hub id | local path; no arm of this chapter reads it
+labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+text: str = "default"  # and of its one or two columns of text
+epochs: object = "default"  # a whole number; default: the profile's own
+train_rows: object = "default"  # likewise
+development_rows: object = "default"  # likewise
 
 # %%
 import itertools
@@ -43,14 +48,17 @@ import pandas as pd
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
 from seo_core.analysis.tables import Table
+from seo_core.arms import known, open_lab
 from seo_core.controller import Action, Budgets, ControllerConfig, Measured, SynergyController
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
+settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source, labels=labels,
+                         text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+lab = open_lab("14_synergy_controller", settings)
 folder = results.reference_dir() / "cpu" / "14_synergy_controller"
 frame = results.load(folder)
 records = {record["configuration"]: record for record in reversed(results.load_records(folder))}
 
-# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4 000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then λ.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}}
+# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}}
 _ = figures.rounds(tables.controller_rounds(records.get("seo")))
 
 # %% [markdown]
@@ -71,7 +79,7 @@ _ = figures.rounds(tables.controller_rounds(records.get("seo")))
 #
 # ## A problem whose answer is known
 #
-# Labels and training pay less and less; a smaller network loses more and more; the edits of this task do nothing. There are 3 000 labels, 240 seconds and 30% of the bytes. Whole steps can be tried out: all of them.
+# Labels and training pay less and less; a smaller network loses more and more; the edits of this task do nothing. There are 3 000 labels, 240 seconds and 30% of the bytes. Whole steps can be tried out: all of them.
 
 # %%
 COST = {"buy": 5.0, "train": 8.0, "prune": 4.0, "augment": 12.0}  # seconds of a step
@@ -152,14 +160,14 @@ Table(log.head(8).round(4))
 # %%
 def steep(done, exact):
     safe = measure(done, exact)
-    lost = 0.3 * max(0.0, max(done["last"], 0) - 0.6)
-    return safe._replace(accuracy=safe.accuracy - lost)
+    return safe._replace(accuracy=safe.accuracy - 0.3 * max(0.0, done["last"] - 0.6))
 
 
 def prune(done, step, prices):
     return {**done, "prune": done["prune"] + step, "last": step}
 
 
+# %%
 others = [action(name) for name in ("buy", "train")]
 guarded = SynergyController([*others, Action("prune", prune, uses=("seconds",))], steep, LIMITS, floor=0.25)
 end = guarded.run({**dict.fromkeys(COST, 0.0), "last": 0.0}, 40)
@@ -174,13 +182,19 @@ print(f"{len(back)} rounds taken back, and the file still came to {measure(end, 
 # %% [markdown]
 # ## On real pairs
 #
-# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth ten minutes on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
+# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth ten minutes on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
 #
 # - `seo`: the controller. `seo-alternate`, `seo-random`, `seo-shuffled`: its actions without its scores. `seo-prices-fixed`, `seo-prices-absent`: λ stays at 0.5, or at 0.
 # - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.
 # - **`static-book`**: the best recipe that the book has without a controller ([](13_quantization_distillation)): all labels at once, one cut, SQD.
 # - `seo-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `seo-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle.
 # - `seo-data-only`, `seo-compression-only`, `seo-neither`: with `seo`, the 2 × 2 that asks whether better data makes up for what compression loses.
+
+# %%
+seo = known("seo").recipe
+differs = {name: {key: value for key, value in vars(arm.recipe).items() if value != getattr(seo, key)} for name, arm in lab.chapter.arms.items()}
+Table(pd.DataFrame([(name, ", ".join(f"{k} = {v}" for k, v in changes.items()) or "the controller") for name, changes in differs.items()],
+                   columns=["arm", "differs from seo in"]), folded="every arm, and what it changes")
 
 # %%
 arms = ["seo", *(name for name in frame["configuration"].unique() if name != "seo")] if len(frame) else []
@@ -208,7 +222,7 @@ _ = figures.rounds(tables.controller_rounds(records.get("static-data-first")))
 #
 # ## What changes with scale
 #
-# A round's price is work, not data: with more pairs each action trains on as many. So a longer run has more rounds, and a promise that is averaged over more of them. What a round is judged by, 4 000 development pairs, costs about as much as a fifth of its training. On
+# A round's price is work, not data: with more pairs each action trains on as many. So a longer run has more rounds, and a promise that is averaged over more of them. What a round is judged by, 4 000 development pairs, costs about as much as a fifth of its training. On
 # a network that takes longer to train, that share falls.
 #
 # **To remember**

@@ -444,10 +444,11 @@ def test_a_budget_of_labels_is_kept(folder, tmp_path, capsys):
     assert 0 < record["data"]["labels_used"] - record["metrics"]["labels"] < 100  # the development slice, and no more
 
 
+@pytest.mark.trains  # steps of a probe
 @pytest.mark.parametrize("more, message", [
     (("--labels", 60), "--labels is a budget for --controller"),
     (("--controller", "--labels", 0), "labels must be"), (("--controller", "--labels", 10_000), "lower it"),
-    (("--controller", "--time", "1s"), "for the baseline and 8 rounds"),
+    (("--controller", "--time", "0.1s"), "for the baseline and 8 rounds"),
     (("--controller", "--max-size", "20kB"), "max_size"),
 ], ids=["no controller", "none", "too many", "no time", "too small"])
 def test_contradicting_budgets_are_refused_before_anything_is_trained(folder, tmp_path, capsys, monkeypatch, more,

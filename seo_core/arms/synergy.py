@@ -23,20 +23,16 @@ from seo_core.quantization import ExportConfig, export_onnx
 
 QUICK = {"seconds": 30.0, "rounds": 7, "loss": 5.0, "removed": 0.25, "pairs": 192, "labelled": 128, "candidates": 128,
          "score_rows": 64, "vocabulary": 3000}
-QUICK_SIZE = {"labels": 5e6, "headline": 9e6}  # by the ground, of three layers and of six: in integers, and then pruned
+QUICK_SIZE = 5e6  # of three layers: integers are not enough
 
 
-def _quick(ground: str):
-    """A recipe -> one of ten short rounds, with budgets that mean what they mean."""
-    def shorter(recipe):
-        size = None if recipe.size is None else QUICK_SIZE[ground]
-        epochs = min(recipe.first_epochs, 3)
-        return replace(recipe, **QUICK, size=size, first=max(recipe.first, 0.5), first_epochs=epochs)
-
-    return shorter
+def _quick(recipe):
+    """A recipe -> one of a few short rounds, with budgets that mean what they mean."""
+    size = None if recipe.size is None else QUICK_SIZE
+    return replace(recipe, **QUICK, size=size, first=max(recipe.first, 0.5), first_epochs=min(recipe.first_epochs, 3))
 
 
-SYNERGY = Chapter("14_synergy_controller", budgets=(4000,), layers=3, quick=_quick("labels"))
+SYNERGY = Chapter("14_synergy_controller", budgets=(4000,), layers=3, quick=_quick)
 
 
 @dataclass(frozen=True)
@@ -140,5 +136,5 @@ for _name, _recipe in _RECIPES.items():
     SYNERGY.arm(_name, _recipe, **_options)(assembled)
 
 # The whole system on all labels that there are. It begins with the baseline of chapter 2, which it is held against too.
-ASSEMBLED = Chapter("15_seo_llm", ground="headline", quick=_quick("headline"))
+ASSEMBLED = Chapter("15_seo_llm", ground="headline", layers=3, quick=_quick)
 ASSEMBLED.arm("seo-llm", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", **_options)(assembled)

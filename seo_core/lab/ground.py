@@ -417,14 +417,13 @@ def open_lab(chapter: str | Chapter, settings: RunSettings, *,
     chapter, asked = chapter_of(chapter), settings
     models.check_max_length(settings.model, settings.max_length)
     quick, headline = settings.profile == "quick", chapter.ground == "headline"
+    if quick and settings.layers is None and chapter.layers is not None:
+        depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
+        settings = replace(settings, layers=depth)
     if quick and headline:
         settings = replace(settings, train_rows=QUICK_ROWS) if settings.is_default("train_rows") else settings
     elif quick:
-        depth = settings.layers
-        if depth is None and chapter.layers is not None:
-            depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
-        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
-                           layers=depth)
+        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
     task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say)
     return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 
