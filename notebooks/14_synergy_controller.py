@@ -182,7 +182,7 @@ print(f"{len(back)} rounds taken back, and the file still came to {measure(end, 
 # %% [markdown]
 # ## On real pairs
 #
-# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth ten minutes on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
+# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
 #
 # - `seo`: the controller. `seo-alternate`, `seo-random`, `seo-shuffled`: its actions without its scores. `seo-prices-fixed`, `seo-prices-absent`: λ stays at 0.5, or at 0.
 # - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.

@@ -326,15 +326,18 @@ class SynergyController:
         return ""
 
     def _reprice(self, now: Measured, rounds: int) -> None:
-        """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went. How far it is says the
-        budget that is nearest to its end, or the rounds."""
+        """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is
+        there, and is not counted as its pace. How far it is says the seconds, or the rounds, whichever end first."""
         if self.config.prices != "adaptive":
             return
-        done = max(len(self.log) / rounds, now.seconds / self.budgets.seconds if self.budgets.seconds else 0.0)
-        done = min(done, 1 - 1 / rounds)
-        changed = sum(entry["model"] for entry in self.log if entry["accepted"])
-        projected = Prices(self._used(now, DATA) / done, self._used(now, MODEL) + changed * (1 - done) / done)
+        spent = sum(entry["seconds"] for entry in self.log)
+        there = self.budgets.seconds - (now.seconds - spent) if self.budgets.seconds else math.inf  # when it began
+        done = min(max(len(self.log) / rounds, spent / there), 1 - 1 / rounds)
+        ends = []
+        for names, key in ((DATA, "data"), (MODEL, "model")):
+            pace = sum(entry[key] for entry in self.log if entry["accepted"] or key == "data")
+            ends.append(self._used(now, names) + pace * (1 - done) / done)
         step = self.config.rate / (1 - done)
         self.prices = Prices(*(
             float(np.clip(price + step * (end - 1), 0, self.config.most)) if self.budgets.any(names) else price
-            for price, end, names in zip(self.prices, projected, (DATA, MODEL), strict=True)))
+            for price, end, names in zip(self.prices, ends, (DATA, MODEL), strict=True)))

@@ -1,6 +1,6 @@
 """SEO-LLM in one piece: data optimisation and compression as actions on one state, and the controller that picks.
 
-    outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=600, size=8e6), folder)
+    outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=900, size=8e6), folder)
     outcome.state.model, outcome.log, outcome.measured          # the network, round by round, what it came to
 
 SEC draws two modules, data optimisation and model compression, a Synergy Controller between them, and a performance
@@ -98,7 +98,7 @@ class Pipeline:
     one another. Of the controller's own switches see `ControllerConfig`."""
 
     labels: int = at_least(1, default=4000)  # bought in all
-    seconds: float = above(0, default=600.0)  # of training, scoring and editing, at `speed`
+    seconds: float = above(0, default=900.0)  # of training, scoring and editing, at `speed`
     size: float | None = above(0, default=None)  # bytes of the deployed file; None: no such budget
     latency: float | None = above(0, default=None)  # ms for one text, measured at every exact round
     loss: float = at_least(0, unit="points of accuracy", default=1.0)  # the floor is so far below the start's accuracy
@@ -426,34 +426,31 @@ class _Work:
         """Training: of a whole network by its labels, and by its own logits on pairs without one; of a student by
         labels and its teacher's logits. changed: the data did, so that the teacher of a student learns too. pairs: to
         train on, where these are not the recipe's for a step."""
-        recipe, lab = self.recipe, self.lab
-        teacher, model, work, examples = state.teacher, state.model, state.work, state.examples
+        recipe, lab, cost = self.recipe, self.lab, 0.0
+        teacher, model, seen = state.teacher, state.model, pairs or max(1, round(recipe.pairs * step))
+        rows, epochs = split_passes(len(self.data(state, lab)), seen / len(self.data(state, lab)), state.examples)
+        asked, examples = self.data(state, lab).take(rows), state.examples
         if state.whole or changed:
-            data = self.data(state, lab)
-            soft, seen = self.logits(teacher, data) if len(state.soft) else None, pairs or recipe.pairs * step
-            teacher = self.fitted(teacher, data, soft, seen / len(data), state)
-            work, examples = work + seen + FORWARD * len(state.soft), examples + round(seen)
+            soft = self.logits(teacher, asked) if len(state.soft) else None
+            teacher = self.fitted(teacher, asked, soft, epochs, state)
+            cost, examples = seen + FORWARD * len(rows) * bool(len(state.soft)), examples + seen
         if state.whole:
             model = teacher
         else:
-            data, said = self.data(state, state.reader), self.logits(teacher, self.data(state, lab))
-            seen = recipe.pairs * step
-            model = self.fitted(model, data, said, seen / len(data), state)
-            cost, left = (INTEGERS if state.integers else PRUNED), 1 - self.gone(model)
-            work += seen * (cost[0] + cost[1] * left) + FORWARD * len(data)
-            examples += round(seen)
+            model = self.fitted(model, self.data(state, state.reader).take(rows), self.logits(teacher, asked), epochs,
+                                state)
+            pair, left = (INTEGERS if state.integers else PRUNED), 1 - self.gone(model)
+            cost, examples = cost + seen * (pair[0] + pair[1] * left) + FORWARD * len(rows), examples + seen
         held = len(lab.task["reward"]) + len(lab.task["acceptance"])  # what the round is judged by
-        return replace(state, model=model, teacher=teacher, work=work + FORWARD * held, examples=examples)
+        return replace(state, model=model, teacher=teacher, work=state.work + cost + FORWARD * held, examples=examples)
 
     def logits(self, teacher, data: Encoded) -> np.ndarray:
         """What a teacher says of the data, computed once."""
         return cached_logits(teacher, data, self.temporary.name)
 
-    def fitted(self, network, data: Encoded, said: np.ndarray | None, passes: float, state: State):
-        """A copy of a network after so many passes. said: logits to learn from; None: the labels alone."""
+    def fitted(self, network, data: Encoded, said: np.ndarray | None, epochs: int, state: State):
+        """A copy of a network, trained. said: logits to learn from; None: the labels alone."""
         recipe, settings = self.recipe, self.lab.settings
-        rows, epochs = split_passes(len(data), passes, state.examples)
-        data, targets = data.take(rows), None if said is None else said[rows]
         config = TrainingConfig.from_settings(
             settings, epochs=epochs, seed=settings.seed * 1_000_003 + state.examples,
             learning_rate=recipe.learning_rate or settings.learning_rate,
@@ -464,13 +461,13 @@ class _Work:
             qat.detach(model)
         model.requires_grad_(True)
         copied = DistillationConfig(temperature=recipe.temperature, weight=recipe.weight)
-        if targets is None:
+        if said is None:
             loss = classification_loss
         elif integers and recipe.synergistic:
             steps = -(-len(data) // config.batch_size) * epochs
-            loss = SQDLoss(model, data, targets, config=SQDConfig(distillation=copied), steps=steps)
+            loss = SQDLoss(model, data, said, config=SQDConfig(distillation=copied), steps=steps)
         else:
-            loss = Distillation(model, data, targets=targets, config=copied)
+            loss = Distillation(model, data, targets=said, config=copied)
         self.freeze(model)
         fit(model, data, config=config, loss=loss)
         if integers and not recipe.synergistic:

@@ -14,8 +14,8 @@ from seo_core.controller import ControllerConfig, ControllerError
 from seo_core.pipeline import ACTIONS, Pipeline, run_seo_llm
 from seo_core.settings import load_settings
 
-RECIPE = Pipeline(labels=48, seconds=30, size=12e6, loss=100, rounds=7, first=0.5, first_epochs=1, removed=0.3,
-                  labelled=16, candidates=32, score_rows=16)
+RECIPE = Pipeline(labels=48, seconds=60, pairs=64, size=12e6, loss=100, rounds=7, first=0.5, first_epochs=1,
+                  removed=0.3, labelled=16, candidates=32, score_rows=16)
 EACH = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name in ("buy", "augment", "label", "prune",
                                                                                    "quantize", "train")))
 
