@@ -290,6 +290,8 @@ def _compress(given: argparse.Namespace) -> int:
     from seo_core.deploy.artifact import ArtifactError, check_place
     from seo_core.settings import load_settings
 
+    if given.labels is not None and not given.controller:
+        raise UsageError("--labels is a budget for --controller: give both, or train_rows=N to train on fewer rows")
     goals = Goals(given.max_size, given.max_loss, given.max_latency, given.time)
     folder = Path(given.results_dir or f"{given.out}-results").resolve()
     data, unlabelled = (str(Path(place).expanduser().resolve()) if Path(place).expanduser().exists() else place
@@ -303,7 +305,8 @@ def _compress(given: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     try:
         settings = load_settings(given.profile, **{**chosen, "data": data, **further})
-        return 0 if compress(settings, goals, given.out, label=given.label, report=_say).reached else 1
+        return 0 if compress(settings, goals, given.out, label=given.label, controller=given.controller,
+                             labels=given.labels, report=_say).reached else 1
     except DataError as error:
         raise UsageError(str(error)) from None
 

@@ -415,3 +415,44 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_artifact(made, copied, capsy
     err = capsys.readouterr().err
     assert "the disk is full" in err and len(err.strip().splitlines()) == 1
     assert json.loads((copied / "model" / "config.json").read_text()) == before
+
+
+@pytest.mark.trains
+def test_the_controller_makes_an_artifact_within_the_goals_and_its_page_has_the_rounds(folder, tmp_path, capsys):
+    out = tmp_path / "rounds"
+    more = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--controller")
+    assert command(folder, out, *more, data="pairs.csv", text=("a", "b")) == 0
+    said = capsys.readouterr().out
+    assert "rounds" in said and "round  1" in said and "max_size" in said
+    page = out.with_name("rounds.html").read_text(encoding="utf-8")
+    assert "<h2>Rounds</h2>" in page and "quantize" in page
+    assert len(seo_core.load(out).predict([("the soup of day 1 was good", "we saw the film")])) == 1
+    record = next(r for r in results.load_records(out.with_name("rounds-results")) if r["experiment"] == "15_seo_llm")
+    assert record["metrics"]["size_bytes"] <= 150e3 and "--controller" in next(
+        r for r in results.load_records(out.with_name("rounds-results"))
+        if r["experiment"] == "compress")["provenance"]["command"]
+
+
+@pytest.mark.trains
+def test_a_budget_of_labels_is_kept(folder, tmp_path, capsys):
+    out = tmp_path / "few"
+    more = ("--label", "y", "--max-loss", 100, "--controller", "--labels", 60)
+    assert command(folder, out, *more, data="pairs.csv", text=("a", "b")) in (0, 1)
+    record = next(r for r in results.load_records(tmp_path / "few-results")
+                  if r["experiment"] == "14_synergy_controller")
+    assert record["metrics"]["labels"] <= 60
+    assert 0 < record["data"]["labels_used"] - record["metrics"]["labels"] < 100  # the development slice, and no more
+
+
+@pytest.mark.trains  # steps of a probe
+@pytest.mark.parametrize("more, message", [
+    (("--labels", 60), "--labels is a budget for --controller"),
+    (("--controller", "--labels", 0), "labels must be"), (("--controller", "--labels", 10_000), "lower it"),
+    (("--controller", "--time", "0.1s"), "for the baseline and 8 rounds"),
+    (("--controller", "--max-size", "20kB"), "max_size"),
+], ids=["no controller", "none", "too many", "no time", "too small"])
+def test_contradicting_budgets_are_refused_before_anything_is_trained(folder, tmp_path, capsys, monkeypatch, more,
+                                                                      message):
+    monkeypatch.setattr(make, "_made", None)
+    assert command(folder, tmp_path / "none", "--label", "y", *more, data="pairs.csv", text=("a", "b")) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "none").exists()

@@ -11,6 +11,7 @@ import pandas as pd
 from seo_core import results
 from seo_core.analysis import NOT_RUN, contradictions, contrasts, papers, statistics, tradeoff
 from seo_core.analysis.contrasts import CONTROLS, KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
+from seo_core.controller import ACTIONS
 
 
 class Table:
@@ -371,6 +372,21 @@ def rounds(record: Mapping | None) -> pd.DataFrame:
     names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
     table = pd.DataFrame({name: record["series"][name] for name in names}, dtype=float)
     return table.assign(points=100 * (table["accuracy"] - record["metrics"]["accuracy_start"]))
+
+
+def controller_rounds(record: Mapping | None) -> pd.DataFrame:
+    """The Synergy Controller's rounds from a record, for a page and for `figures.rounds`; empty without any. seconds:
+    work, at the recipe's speed; loss: the change by the round; λ before it."""
+    if record is None or "lambda_data" not in record["series"]:
+        return pd.DataFrame()
+    series = record["series"]
+    table = pd.DataFrame({name: series[name] for name in ("round", "step", "loss", "accuracy", "size", "seconds",
+                                                          "labels", "lambda_data", "lambda_model")})
+    names = {"size": "file, MB", "accuracy": "accuracy, %", "lambda_data": "λ data", "lambda_model": "λ model"}
+    table = table.assign(size=table["size"] / 1e6, accuracy=100 * table["accuracy"]).rename(columns=names).round(3)
+    table.insert(1, "action", [ACTIONS[int(number)] for number in series["action"]])
+    return table.assign(round=table["round"].astype(int), labels=table["labels"].astype(int), kept=[
+        "yes" if kept else "rolled back" for kept in series["accepted"]])
 
 
 def weight_histograms(record: Mapping) -> dict[str, dict[str, np.ndarray]]:

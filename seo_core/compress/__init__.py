@@ -10,8 +10,9 @@
     python -m seo_core.run compress --data pairs.csv --text a b --max-size 8MB --time 1h --out model
 
 goals.py reads goals in the field's words; plan.py chooses the shape by the bytes that it will have, and says what each
-stage takes before one is begun; make.py makes them by the arms of the book; outcome.py has what came out, page.py shows
-it. The room stands beside the benchmarks: it uses arms, artifacts and their timing, and the command line uses it.
+stage takes before one is begun; rounds.py leaves the stages to the Synergy Controller; make.py makes them by the arms
+of the book; outcome.py has what came out, page.py shows it. The room stands beside the benchmarks: it uses arms,
+artifacts and their timing, and the command line uses it.
 """
 
 from seo_core.lazy import lazy

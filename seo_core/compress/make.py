@@ -16,6 +16,7 @@ from seo_core.compress import page
 from seo_core.compress.goals import GOAL_UNITS, Goals, spelled
 from seo_core.compress.outcome import BASELINE, STUDENT, Compressed, Try
 from seo_core.compress.plan import Plan, Planner, Stage, epochs_of, timed
+from seo_core.compress.rounds import RoundsPlanner
 from seo_core.data import NLI_TEXTS, DataError, load_task
 from seo_core.data.loading import CARVED
 from seo_core.deploy import artifact
@@ -31,9 +32,10 @@ Report = Callable[[str], object]
 
 
 def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path = "model", *, label: str = "label",
-             report: Report = print) -> Compressed:
+             controller: bool = False, labels: int | None = None, report: Report = print) -> Compressed:
     """Makes a small classifier of the texts that `settings.data` names, packs it as the folder `out`, and writes the
-    page `out`.html beside it. label: the column of the labels.
+    page `out`.html beside it. label: the column of the labels. controller: the Synergy Controller's
+    rounds in place of the static recipe (see rounds.py), with `labels` labels that it may buy; None: all.
 
     The stages are arms of the book: the baseline, what pruning leaves of it with the baseline as its teacher, and a
     student of that shape trained in integers (SQD) on the labelled texts and on edits of them. The plan and its time
@@ -50,7 +52,7 @@ def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path 
     if label != "label":
         settings = replace(settings, data=_renamed(settings, label))
     lab = ground(settings, report)
-    planner = Planner(lab, settings, goals)
+    planner = RoundsPlanner(lab, settings, goals, labels) if controller else Planner(lab, settings, goals)
     plan = first = planner.best()
     tries: list[Try] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +73,7 @@ def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path 
                       name: float(chosen.times.at[STUDENT, name]) for name in ("latency_ms_p50", "latency_ms_p95")}})
     made = Compressed(out, out.with_name(f"{out.name}.html"), lab, goals, first, chosen, tuple(tries),
                       time.monotonic() - began)
-    made.write(started, command(replace(lab.settings, data=given), goals, label))
+    made.write(started, command(replace(lab.settings, data=given), goals, label, controller, labels))
     page.write(made)
     report(f"\n{made}")
     return made
@@ -147,10 +149,12 @@ def _renamed(settings: RunSettings, label: str) -> str:
     return str(place)
 
 
-def command(settings: RunSettings, goals: Goals, label: str) -> str:
+def command(settings: RunSettings, goals: Goals, label: str, controller: bool = False,
+            labels: int | None = None) -> str:
     """The command that makes it again; a local folder appears as `path/to/<name>`."""
     words = ["python", "-m", "seo_core.run", "compress", "--data", display_source(settings.data)]
-    words += ["--label", label] * (label != "label")
+    words += ["--label", label] * (label != "label") + ["--controller"] * controller
+    words += ["--labels", str(labels)] if labels else []
     for name, unit in GOAL_UNITS.items():
         if (value := getattr(goals, name)) is not None:
             words += [f"--{name.replace('_', '-')}", f"{value:.12g}{unit}"]

@@ -38,8 +38,11 @@ def text_of(made: Compressed) -> str:
                  run.path.name for run in (made.base, *(each.run for each in made.tries)))}
     tables = {"goals": made.goals_table(), "numbers": made.numbers_table(), "tries": made.tries_table(),
               "stages": made.stages_table()}
+    rounds = made.rounds_table()
+    tables["rounds"] = rounds if len(rounds) else None
     return Template(_WORDS["page"]).substitute({name: escape(str(value)) for name, value in words.items()},
-                                               **{name: _table(table) for name, table in tables.items()})
+                                               **{name: _table(table) for name, table in tables.items()},
+                                               rounds_title="<h2>Rounds</h2>" * bool(len(rounds)))
 
 
 def verdict(made: Compressed) -> str:
@@ -58,8 +61,10 @@ def loss(made: Compressed) -> str:
     return said + (Template(_WORDS["unsure"]).substitute(asked=spelled("max_loss", asked)) if unsure else "")
 
 
-def _table(frame: pd.DataFrame) -> str:
-    """HTML of a table; the words reached and missed have their colours."""
+def _table(frame: pd.DataFrame | None) -> str:
+    """HTML of a table; the words reached and missed have their colours. None: nothing."""
+    if frame is None:
+        return ""
     if frame.empty:
         return "<p>—</p>"
     with pd.option_context("display.max_colwidth", None):

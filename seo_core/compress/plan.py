@@ -1,15 +1,7 @@
 """What is made for some goals, and how long each stage takes here: told before anything is trained.
 
-The *shape* is how much of the encoder pruning takes away and how many words are kept. Bytes follow from it. With d
-hidden units, and per layer h heads of s dimensions and f neurons left, an int8 file holds
-
-    a layer    4 d h s + 2 d f  weights of a byte, 8 (3 h s + f + 2 d) of scales and biases, 16 d of LayerNorm
-    a word     d / 2 of 4-bit weights, d / 8 of scales
-    the rest   8 P d of positions and segments, d² + 16 d of pooler and LayerNorm, 4 k (d + 1) of k classes, the graph
-
-where pruning has left the same share of heads and neurons in every layer; which ones it will take is not known yet, but
-heads and neurons cost nearly the same for each weight. On the files of chapter 13 this is 0 to 2% too much, never too
-little (a test looks). What is exported in the end is weighed.
+The *shape* is how much of the encoder pruning takes away and how many words are kept; bytes follow from it
+(`quantization.size`). What is exported in the end is weighed.
 
 A stage's time is its pairs × epochs over the pairs a second of a probe of this machine (`lab.estimate.probe`, ten
 seconds of the real network on the real data), times what a step of it costs beside one of plain training.
@@ -28,23 +20,19 @@ from seo_core.bench import latency
 from seo_core.checks import SettingsError
 from seo_core.compress.goals import Goals, clock, spelled
 from seo_core.lab.arm import Arm
-from seo_core.lab.estimate import probe
+from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED, probe
 from seo_core.machine import default_threads
 from seo_core.models.compact import layer_sizes
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, coverage, export_onnx, token_counts
 from seo_core.quantization.export import check_classifier
 from seo_core.quantization.scheme import INT4_BLOCK
+from seo_core.quantization.size import NEURONS, kept_share, most_removed, predicted_bytes, word_bytes
 from seo_core.settings import PAIRS_SEEN, RunSettings, display_source, resolve_path
 
 LADDER = ("base", "taylor-20", "taylor-40", "taylor-65", "taylor-80")  # arms, by what they prune away; base: nothing
 FIRST = "taylor-65"  # lost nothing on MNLI (chapter 13): a larger network is tried only where this one loses too much
 STUDENT = "sqd-taylor-65-7bit"  # the arm whose recipe the student is made by, with another shape
 COVER = 0.99  # share of the training text's tokens that have to have a word of their own
-GRAPH = 3_400, 6_000  # bytes of the file's graph, and of it for each layer: read off exported files
-NEURONS = 16  # a layer keeps so many, as in `pruning.structured.choose`
-# What a pair costs beside one that the baseline trains on: forward only; edited; trained on in what pruning left (and
-# as much more as is left), and the same in integers. With these the records of chapters 2, 9 and 13 agree on one speed.
-FORWARD, EDIT, PRUNED, INTEGERS = 0.3, 0.1, (0.45, 0.55), (0.8, 0.6)
 HEADROOM = 1.15  # on every stage's time: what is promised should hold
 FEWER_ROWS = tuple(share / 100 for share in range(95, 0, -5))
 TIMED = latency.InferenceConfig(batch_size=1, batches=64, warmup=8, rounds=3)
@@ -52,43 +40,6 @@ TIMED = latency.InferenceConfig(batch_size=1, batches=64, warmup=8, rounds=3)
 
 class PlanError(SettingsError):
     """Goals that no plan can reach; nothing was trained."""
-
-
-def predicted_bytes(config, share: float, words: int, *, positions: int, classes: int, word_bits: int = 4) -> int:
-    """Bytes of the int8 file of a BERT without `share` of its encoder's weights, with so many words and positions.
-    config: of transformers, before pruning. word_bits: 4 or 8, of the word table."""
-    heads, neurons, size = layer_sizes(config)
-    d, kept = config.hidden_size, kept_share(config, share)
-    layers = sum(kept * (4 * d * h * size + 2 * d * f + 8 * (3 * h * size + f)) + 32 * d + GRAPH[1]
-                 for h, f in zip(heads, neurons, strict=True))
-    places, head = config.type_vocab_size * positions * 4 * d, d * d + 16 * d + 4 * classes * (d + 1)
-    return round(layers + words * word_bytes(d, word_bits) + places + head + GRAPH[0])
-
-
-def word_bytes(hidden: int, bits: int) -> int:
-    """Bytes of a row of the word table."""
-    return hidden + 4 if bits == 8 else hidden // 2 + 4 * hidden // INT4_BLOCK
-
-
-def _units(config) -> list[int]:
-    """Weights of each layer that go with its heads and neurons; 6 d are there beside them."""
-    heads, neurons, size = layer_sizes(config)
-    d = config.hidden_size
-    return [h * size * (4 * d + 3) + f * (2 * d + 1) for h, f in zip(heads, neurons, strict=True)]
-
-
-def kept_share(config, share: float) -> float:
-    """The share of heads and neurons that is left where `share` of the encoder's weights is gone."""
-    units, fixed = sum(_units(config)), 6 * config.hidden_size * config.num_hidden_layers
-    return max(0.0, ((1 - share) * (units + fixed) - fixed) / units)
-
-
-def most_removed(config, layers: bool) -> float:
-    """The share of the encoder's weights that pruning can take: a head and a few neurons of each layer stay, or, where
-    whole layers may go, of one layer."""
-    size, d = layer_sizes(config)[2], config.hidden_size
-    least, count = size * (4 * d + 3) + NEURONS * (2 * d + 1) + 6 * d, config.num_hidden_layers
-    return 1 - least * (1 if layers else count) / (sum(_units(config)) + 6 * d * count)
 
 
 @dataclass(frozen=True)
@@ -121,6 +72,7 @@ class Stage:
     knobs: dict = field(default_factory=dict)
     seconds: float = 0.0  # predicted; 0 where it is done
     done: bool = False
+    labels: int | None = None  # that it may buy; None: all are there
 
     def __str__(self) -> str:
         when = "done before" if self.done else f"about {clock(self.seconds)}"
@@ -129,7 +81,7 @@ class Stage:
     def make(self, lab: Lab) -> Run:
         """The run: found, or made."""
         own = self.arm.recorded_as if self.arm.recorded_as != known(self.arm.name).recorded_as else None
-        return lab.arm(self.arm.name, knobs=self.knobs, recorded_as=own)
+        return lab.arm(self.arm.name, self.labels, self.knobs, recorded_as=own)
 
 
 @dataclass(frozen=True)

@@ -360,13 +360,14 @@ class Lab:
             info["start_fingerprint"] = models.fingerprint(str(made.start))
         bought = {} if made.rows is None else {"bought": made.rows}
         development = len(self.task["reward"]) + len(self.task["acceptance"])
+        labels = len(self.pool) if self.labels is None else self.labels
+        labels = labels if made.rows is None or self.current.ratio else len(made.rows)
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels={split: self.encoded(split).labels for split in logits},
-            labels_used=(len(self.pool) + development if self.labels is None else
-                         self.labels and self.labels + development) + made.further_labels,
+            labels_used=(labels and labels + development) + made.further_labels,
             source_labels=self._source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 
@@ -416,14 +417,13 @@ def open_lab(chapter: str | Chapter, settings: RunSettings, *,
     chapter, asked = chapter_of(chapter), settings
     models.check_max_length(settings.model, settings.max_length)
     quick, headline = settings.profile == "quick", chapter.ground == "headline"
+    if quick and settings.layers is None and chapter.layers is not None:
+        depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
+        settings = replace(settings, layers=depth)
     if quick and headline:
         settings = replace(settings, train_rows=QUICK_ROWS) if settings.is_default("train_rows") else settings
     elif quick:
-        depth = settings.layers
-        if depth is None and chapter.layers is not None:
-            depth = min(chapter.layers, models.backbone_config(settings.model).num_hidden_layers)
-        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate,
-                           layers=depth)
+        settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
     task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say)
     return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 

@@ -9,6 +9,7 @@ _HOME = {
     "scheme": "QuantizationError Scales linear_maps",
     "calibration": "CalibrationConfig calibrate emulate values_read",
     "export": "ExportConfig bytes_by_part export_onnx library_export library_exports parity",
+    "size": "predicted_bytes",
     "vocabulary": "Trimmed coverage token_counts trim unknown_rate",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

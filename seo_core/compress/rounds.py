@@ -1,0 +1,72 @@
+"""A compression by the Synergy Controller: rounds under the goals as budgets, in place of a plan of stages.
+
+    compress(settings, Goals(max_size="8MB", max_loss=1.0, time="2h"), "model", controller=True, labels=4000)
+
+The baseline is made first, of all labels, as for the static recipe; it is what the loss is measured against. With all
+labels the rounds begin with it (the arm `seo-llm`); with a budget of labels with some of these, bought at random, and
+buy the rest themselves (`seo`). Goals become budgets: bytes, milliseconds, and the time that the baseline leaves.
+"""
+
+from dataclasses import replace
+
+from seo_core.arms import Lab, known
+from seo_core.checks import check_number
+from seo_core.compress.goals import Goals, clock, spelled
+from seo_core.compress.plan import HEADROOM, Plan, PlanError, Planner, Shape, Stage
+from seo_core.lab.estimate import FORWARD, INTEGERS
+from seo_core.quantization.size import most_removed, predicted_bytes
+from seo_core.settings import RunSettings
+
+ROUNDS = 8  # at least: each action once, and then one by its score; with fewer there is nothing to allocate
+TIMES = 3  # without a goal of time: so many times the baseline's work
+
+
+class RoundsPlanner(Planner):
+    """Plans a run of rounds. labels: how many may be bought; None: all that are there are used."""
+
+    def __init__(self, lab: Lab, settings: RunSettings, goals: Goals, labels: int | None = None):
+        super().__init__(lab, settings, goals)
+        if labels is not None:
+            check_number("labels", labels, least=1, error=PlanError)
+            if labels > len(lab.pool):
+                raise PlanError(f"a budget of {labels} labels, and there are {len(lab.pool)} rows to train on: lower "
+                                "it")
+        self.labels = labels
+
+    def larger(self, than: Shape) -> None:
+        """None: how much is taken away is for the rounds to find out."""
+        return None
+
+    def best(self) -> Plan:
+        """The baseline and the rounds. Raises PlanError where goals and time leave no room for them."""
+        shape, lab = self.first(), self.lab
+        baseline = replace((made := self.stages(shape, 0.0, 1)[0]), **self._time(made))
+        recipe = known("seo" if self.labels else "seo-llm").suited(lab.settings).recipe
+        least = ROUNDS * (recipe.pairs * sum(INTEGERS) + FORWARD * sum(
+            len(lab.task[half]) for half in ("reward", "acceptance")))
+        work = TIMES * baseline.work
+        if self.goals.time is not None:
+            work = (self.goals.time - baseline.seconds) / HEADROOM * self.speed
+            if work < least:
+                needed = baseline.seconds + HEADROOM * least / self.speed
+                raise PlanError(f"this machine needs about {clock(needed)} for the baseline and {ROUNDS} rounds, and "
+                                f"time is {clock(self.goals.time)}: give it {clock(1.05 * needed)}, or lower "
+                                "train_rows")
+        most = min(recipe.most_removed, 0.99 * most_removed(self.config, layers=False))
+        size = self.goals.max_size or shape.bytes
+        smallest = predicted_bytes(self.config, most, shape.words, positions=lab.settings.max_length,
+                                   classes=len(lab.task.labels), word_bits=self.word_bits)
+        if smallest > size:
+            raise PlanError(f"max_size is {spelled('max_size', size)}, and rounds that take heads and neurons get to "
+                            f"about {spelled('max_size', smallest)}: allow more, or leave the controller out")
+        knobs = {"size": float(size), "latency": self.goals.max_latency, "seconds": max(work, least) / self.speed,
+                 "speed": self.speed, "vocabulary": shape.words, "most_removed": most,
+                 **({} if self.goals.max_loss is None else {"loss": self.goals.max_loss})}
+        arm = known("seo" if self.labels else "seo-llm").suited(lab.settings, knobs, "seo-goals")
+        n = len(lab.pool)
+        rounds = Stage("rounds", arm, n, max(work, least) / n, max(work, least), knobs, labels=self.labels)
+        return Plan(shape, 0.0, 0, (baseline, replace(rounds, **self._time(rounds))))
+
+    def _time(self, stage: Stage) -> dict:
+        done = self.lab.find(stage.arm, stage.labels) is not None
+        return {"done": done, "seconds": 0.0 if done else self.time_of(stage)}

@@ -1,0 +1,343 @@
+"""The Synergy Controller: which technique works next, on one budget over labels, compute and bytes.
+
+The papers minimise (equation 5 of SEC; λ₁ = λ₂ = 0.5 at the start, and no rule for them)
+
+    min over θ, D of   L_task(θ, D) + λ₁ R_data(D) + λ₂ R_model(θ)
+
+Reading. A run is a sequence of rounds, and in each one action works: labels are bought, examples added, units removed,
+weights rounded, a network trained on. R_data is what was spent of the data budgets and R_model what the deployed file
+takes of the model budgets, each as the share of the budget that is used most, so that 1 is "used up". Before a round
+every action that can work is scored by what it promises for each second,
+
+    score = (−ΔL_task − λ₁ ΔR_data − λ₂ ΔR_model) / seconds,
+
+its promise being the running mean of what it did before, for a step of the size that it would take now. After the round
+
+    λᵢ ← clip(λᵢ + η (projected use of budget i at the end of the run − 1) / (what is left of the run), 0, λ_max).
+
+Where what is left of the run is just enough to bring the file within its budgets, the action that does so is due.
+
+A round is a transaction. What it cost is spent, but where it broke the accuracy floor, a budget, or left a loss that is
+no number, the state from before it is taken back, and the action's next step is half as long. So important weights and
+the examples that support them are never lost in one stroke.
+
+    controller = SynergyController(actions, measure, Budgets(labels=4000, seconds=1800, size=8e6), floor=0.70)
+    state = controller.run(state, rounds=20)
+    controller.log                      # a dict for each round: scores, action, cost, gain, λ, accepted or rolled back
+
+States are values: an action returns a new one and leaves the old as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from seo_core.checks import above, at_least, check, one_of, share
+
+State = TypeVar("State")
+DATA, MODEL = ("labels", "examples"), ("size", "latency")  # what R_data and R_model look at
+SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
+ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train")  # of `pipeline`, as records number them
+ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
+PRICES = ("adaptive", "fixed", "absent")  # what becomes of λ
+
+
+class ControllerError(ValueError):
+    """A run that cannot begin or go on; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What a run may use in all. None: no such budget. Raises ControllerError for one that allows nothing."""
+
+    labels: int | None = at_least(1, default=None)
+    examples: int | None = at_least(1, default=None)  # pairs trained on, repeats counted
+    seconds: float | None = above(0, default=None)
+    size: float | None = above(0, default=None)  # bytes of the deployed file
+    latency: float | None = above(0, default=None)  # milliseconds for one text
+
+    def __post_init__(self):
+        check(self, ControllerError)
+
+    def any(self, names: tuple[str, ...]) -> bool:
+        """Whether there is a budget of one of these names."""
+        return any(getattr(self, name) is not None for name in names)
+
+    def share(self, use: Mapping[str, float], names: tuple[str, ...]) -> float:
+        """The share used of that budget among these names of which most is used; 0 where there are none."""
+        return max((use[name] / limit for name in names if (limit := getattr(self, name)) is not None), default=0.0)
+
+
+class Measured(NamedTuple):
+    """A state in numbers. loss: L_task on the development slice; accuracy there; labels, examples, seconds: used since
+    the run began; size (bytes) and latency (ms) of what would be deployed. exact: from an exported file, not a
+    predictor."""
+
+    loss: float
+    accuracy: float
+    labels: float = 0
+    examples: float = 0
+    seconds: float = 0
+    size: float = 0
+    latency: float = 0
+    exact: bool = False
+
+
+class Prices(NamedTuple):
+    """λ₁ and λ₂ of the round, for actions whose loss has a term of its own for data or size."""
+
+    data: float
+    model: float
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that a round can do: apply(state, step, prices) -> state, with step the part of its full step, in (0,
+    1]. ready(state): whether it can do anything at all. uses: the budgets that it spends; it is not ready where one of
+    them is used up. guess(state): what a full step is taken to change before it was ever tried (loss, data, model,
+    labels, examples, seconds); without a guess it is tried once, whatever its score: not for what cannot be undone.
+    least: a step that is halved below it is not tried again."""
+
+    name: str
+    apply: Callable
+    ready: Callable = lambda state: True
+    guess: Callable | None = None
+    uses: tuple[str, ...] = ("examples", "seconds")
+    least: float = 1 / 8
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """How the controller works. Unknown keys raise; each switch is an ablation."""
+
+    allocation: str = one_of(ALLOCATIONS, default="score")  # dynamic resource allocation
+    prices: str = one_of(PRICES, default="adaptive")
+    start: float = at_least(0, default=0.5)  # the papers' λ₁ = λ₂
+    rate: float = at_least(0, default=0.1)  # η
+    most: float = above(0, default=5.0)  # λ_max: ten times the start outweighs any loss of a three-class task
+    memory: float = share(default=0.5)  # weight of what an action did before against what it did last
+    exploration: float = share(default=0.1)  # share of the rounds that try an action whatever its score
+    exact_every: int = at_least(1, default=4)  # rounds between two real exports; between them a predictor
+    strikes: int = at_least(1, default=3)  # rounds in a row with a loss that is no number, before the run stops
+    guard: bool = True  # against double loss: a round that breaks the floor is rolled back
+    schedule: tuple[tuple[str, int], ...] = ()  # of `static`: actions in their order, and how many rounds of each
+    seed: int = at_least(0, default=0)
+
+    def __post_init__(self):
+        object.__setattr__(self, "schedule", tuple((name, count) for name, count in self.schedule))
+        check(self)
+        if (self.allocation == "static") != bool(self.schedule):
+            raise ValueError("a static allocation, and no other, has a schedule: ((action, rounds), …)")
+
+
+@dataclass
+class _Promise:
+    """What an action did for a full step: running means of the changes in loss, R_data and R_model, and of what it
+    spent."""
+
+    step: float = 1.0  # of the next one
+    tried: int = 0
+    loss: float = 0.0
+    data: float = 0.0
+    model: float = 0.0
+    labels: float = 0.0
+    examples: float = 0.0
+    seconds: float = 0.0
+
+    def learn(self, did: Mapping[str, float], step: float, memory: float) -> None:
+        old = memory if self.tried else 0.0
+        for name, value in did.items():
+            setattr(self, name, old * getattr(self, name) + (1 - old) * value / step)
+        self.tried += 1
+
+    def score(self, prices: Prices) -> float:
+        return (-self.loss - prices.data * self.data - prices.model * self.model) / max(self.seconds, 1e-9)
+
+
+@dataclass
+class SynergyController:
+    """Rounds of actions under one budget. actions: what a round can do. measure(state, exact) -> Measured. floor: the
+    accuracy that no accepted round may fall below; None: none. Raises ControllerError for actions of one name, and
+    where the budgets do not allow the run that is asked for."""
+
+    actions: tuple[Action, ...]
+    measure: Callable
+    budgets: Budgets = field(default_factory=Budgets)
+    floor: float | None = None
+    config: ControllerConfig = field(default_factory=ControllerConfig)
+    log: list[dict] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.actions = tuple(self.actions)
+        names = [action.name for action in self.actions]
+        if not names or len(set(names)) < len(names):
+            raise ControllerError(f"a controller needs actions of different names, not {names}")
+        if unknown := {name for name, _ in self.config.schedule} - set(names):
+            raise ControllerError(f"the schedule names {', '.join(sorted(unknown))}, and the actions are "
+                                  f"{', '.join(names)}")
+        start = 0.0 if self.config.prices == "absent" else self.config.start
+        self.prices, self.strikes, self.position = Prices(start, start), 0, 0  # position in the schedule
+        self.promises = {name: _Promise() for name in names}
+        self.lost = dict.fromkeys(SPENT, 0.0)  # by rounds that were rolled back
+        self.now: Measured | None = None  # after the last round
+        self.random = np.random.default_rng([self.config.seed, 83])
+
+    def run(self, state: State, rounds: int, *, save: Callable[[State], object] | None = None) -> State:
+        """The state after so many rounds in all, those of the log included, or where nothing can go on: no action is
+        ready, or a budget is used up. save(state): called after each round, for a run that goes on after a stop (see
+        `memory`). Raises ControllerError for a start below the floor, and after `strikes` rounds in a row whose loss
+        is no number."""
+        before = self.now or self._use(self.measure(state, exact=True))
+        if self.floor is not None and not before.accuracy >= self.floor:
+            raise ControllerError(f"accuracy is {before.accuracy:.4f} at the start, and the floor {self.floor:.4f}: "
+                                  "train longer first, or lower the floor")
+        while len(self.log) < rounds and (ready := self._ready(state, before)):
+            state, before = self._round(state, before, ready, rounds)
+            self.now = before
+            if save is not None:
+                save(state)
+        return state
+
+    def memory(self) -> dict:
+        """All that the next round depends on beside the state, as JSON holds it: for `remember`."""
+        return {"log": self.log, "prices": list(self.prices), "strikes": self.strikes, "lost": self.lost,
+                "position": self.position, "now": self.now and list(self.now),
+                "promises": {name: asdict(promise) for name, promise in self.promises.items()},
+                "random": self.random.bit_generator.state}
+
+    def remember(self, memory: Mapping) -> None:
+        """Goes on where `memory` was taken. Raises ControllerError where it is of other actions."""
+        if set(memory["promises"]) != set(self.promises):
+            raise ControllerError(f"what was saved has the actions {', '.join(memory['promises'])}, and this run "
+                                  f"{', '.join(self.promises)}: begin anew in another folder")
+        self.log, self.prices = list(memory["log"]), Prices(*memory["prices"])
+        self.strikes, self.position, self.lost = memory["strikes"], memory["position"], dict(memory["lost"])
+        self.now = memory["now"] and Measured(*memory["now"])
+        self.promises = {name: _Promise(**promise) for name, promise in memory["promises"].items()}
+        self.random.bit_generator.state = memory["random"]
+
+    def _round(self, state, before: Measured, ready: list[Action], rounds: int):
+        """One transaction: the state and what it measures after it."""
+        for action in ready:
+            if action.guess is not None and not self.promises[action.name].tried:
+                promise = self.promises[action.name]
+                self.promises[action.name] = _Promise(**{"step": promise.step, **action.guess(state)})
+        scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
+        action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
+        promise, exact = self.promises[action.name], number % self.config.exact_every == 0
+        step = self._affordable(promise, before)
+        candidate = action.apply(state, step, self.prices)
+        after = self._use(self.measure(candidate, exact=exact))
+        cost = {name: getattr(after, name) - getattr(before, name) for name in SPENT}
+        did = {"loss": after.loss - before.loss, "data": self._used(after, DATA) - self._used(before, DATA),
+               "model": self._used(after, MODEL) - self._used(before, MODEL), **cost}
+        why = self._broken(after, cost)
+        if math.isfinite(after.loss):
+            promise.learn(did, step, self.config.memory)
+        self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
+        if why:
+            promise.step = step / 2
+            self.lost = {name: self.lost[name] + cost[name] for name in SPENT}
+            candidate, after = state, before._replace(**{name: getattr(after, name) for name in SPENT})
+        self.log.append({
+            "round": number, "action": action.name, "step": step, "scores": scores, **did, "accepted": not why,
+            "why": why, "exact": exact, "lambda_data": self.prices.data, "lambda_model": self.prices.model,
+            **{name: getattr(after, name) for name in ("accuracy", "size", "latency")}})
+        if self.strikes >= self.config.strikes:
+            raise ControllerError(f"the loss was no number in {self.strikes} rounds in a row, the last time after "
+                                  f"{action.name} with a step of {step:g}: lower the learning rate")
+        self._reprice(after, rounds)
+        return candidate, after
+
+    def _pick(self, ready: list[Action], scores: Mapping[str, float], now: Measured, rounds: int) -> Action:
+        """The round's action: one that was not tried yet, one that is due, else by the allocation."""
+        draw, shuffled = self.random.random(), self.random.permutation(len(ready))
+        if self.config.allocation == "static":
+            return self._next_of_schedule(ready)
+        untried = [action for action in ready if action.guess is None and not self.promises[action.name].tried]
+        if untried or (due := self._due(ready, now, rounds)):
+            return untried[0] if untried else due
+        if self.config.allocation == "alternate":
+            last = {entry["action"]: entry["round"] for entry in self.log}
+            return min(ready, key=lambda action: last.get(action.name, 0))
+        if self.config.allocation == "random" or draw < self.config.exploration:
+            return ready[shuffled[0]]
+        values = np.array([scores[action.name] for action in ready])
+        return ready[int(np.argmax(values[shuffled] if self.config.allocation == "shuffled" else values))]
+
+    def _next_of_schedule(self, ready: list[Action]) -> Action:
+        """The schedule's next action; what cannot work is passed over, and after the end the last one goes on."""
+        able = {action.name: action for action in ready}
+        sequence = [name for name, count in self.config.schedule for _ in range(count)]
+        while self.position < len(sequence) and sequence[self.position] not in able:
+            self.position += 1
+        self.position += 1
+        return able.get((sequence[self.position - 1:] or sequence[-1:])[0], ready[-1])
+
+    def _due(self, ready: list[Action], now: Measured, rounds: int) -> Action | None:
+        """The action that brings the file within its budgets, where after any other round too little may be left."""
+        over, promises = self._used(now, MODEL) - 1, self.promises
+        able = [action for action in ready if promises[action.name].model < 0]
+        if over <= 0 or not able:
+            return None
+        fast = max(able, key=lambda action: -promises[action.name].model / max(promises[action.name].seconds, 1e-9))
+        steps = math.ceil(over / -promises[fast.name].model)
+        longest = max(promise.seconds for promise in promises.values())
+        seconds = math.inf if self.budgets.seconds is None else self.budgets.seconds - now.seconds
+        late = steps * promises[fast.name].seconds + longest >= seconds
+        return fast if late or steps >= rounds - len(self.log) - 1 else None
+
+    def _used(self, measured: Measured, names: tuple[str, ...]) -> float:
+        """R_data or R_model."""
+        return self.budgets.share(measured._asdict(), names)
+
+    def _ready(self, state, measured: Measured) -> list[Action]:
+        """The actions that can work: none of their budgets is used up, and their step is not halved below its least."""
+        left = {name for name in SPENT if (limit := getattr(self.budgets, name)) is None
+                or getattr(measured, name) < limit}
+        return [action for action in self.actions if self.promises[action.name].step >= action.least
+                and left.issuperset(action.uses) and action.ready(state)]
+
+    def _use(self, measured: Measured) -> Measured:
+        """A measurement with what rolled-back rounds spent."""
+        return measured._replace(**{name: getattr(measured, name) + self.lost[name] for name in SPENT})
+
+    def _affordable(self, promise: _Promise, before: Measured) -> float:
+        """The step that is taken: the action's, or as much of it as what is left of the budgets pays for."""
+        left = [(limit - getattr(before, name)) / promised for name in SPENT
+                if (limit := getattr(self.budgets, name)) is not None and (promised := getattr(promise, name)) > 0]
+        return min(promise.step, *left, 1.0)
+
+    def _broken(self, after: Measured, cost: Mapping[str, float]) -> str:
+        """Why a round is rolled back; empty where it stands."""
+        if not math.isfinite(after.loss):
+            return "the loss is no number"
+        for name in SPENT:
+            limit = getattr(self.budgets, name)
+            if limit is not None and cost[name] > 0 and getattr(after, name) > limit * (1 + 1e-9):
+                return f"{getattr(after, name):g} {name} and a budget of {limit:g}"
+        if self.config.guard and self.floor is not None and after.accuracy < self.floor:
+            return f"accuracy {after.accuracy:.4f} is below the floor {self.floor:.4f}"
+        return ""
+
+    def _reprice(self, now: Measured, rounds: int) -> None:
+        """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is
+        there, and is not counted as its pace. How far it is says the seconds, or the rounds, whichever end first."""
+        if self.config.prices != "adaptive":
+            return
+        spent = sum(entry["seconds"] for entry in self.log)
+        there = self.budgets.seconds - (now.seconds - spent) if self.budgets.seconds else math.inf  # when it began
+        done = min(max(len(self.log) / rounds, spent / there), 1 - 1 / rounds)
+        ends = []
+        for names, key in ((DATA, "data"), (MODEL, "model")):
+            pace = sum(entry[key] for entry in self.log if entry["accepted"] or key == "data")
+            ends.append(self._used(now, names) + pace * (1 - done) / done)
+        step = self.config.rate / (1 - done)
+        self.prices = Prices(*(
+            float(np.clip(price + step * (end - 1), 0, self.config.most)) if self.budgets.any(names) else price
+            for price, end, names in zip(self.prices, ends, (DATA, MODEL), strict=True)))

@@ -1,0 +1,46 @@
+"""The Synergy Controller's rounds: what worked, what it came to, and how λ moved."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seo_core.figures import style
+
+LOOKS = {"buy": (style.GREEN, "o"), "augment": (style.ORANGE, "^"), "label": (style.SKY, "v"),
+         "prune": (style.PURPLE, "s"), "quantize": (style.VERMILION, "D"), "train": (style.SOFT, "P")}
+
+
+@style.card
+def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
+    """The rounds of a run from the top down: the accuracy after each, the action as its marker, hollow where it was
+    rolled back; the bytes of the file; λ₁ and λ₂ as steps. table: `tables.controller_rounds`. floor: accuracy in
+    percent, a dotted line. "not run" if empty."""
+    figure, (above, middle, below) = plt.subplots(3, 1, figsize=(8, 6.2), sharex=True, height_ratios=(3, 2, 2))
+    below.set_xlabel("round")
+    style.whole_numbers(below)
+    if table.empty:
+        for axes in (above, middle, below):
+            style.not_run(axes)
+        return figure
+    number, kept = table["round"], (table["kept"] == "yes").to_numpy()
+    above.plot(number[kept], table["accuracy, %"][kept], color=style.SOFT, linewidth=1.1, zorder=1)
+    for action, (color, marker) in LOOKS.items():
+        chosen = (table["action"] == action).to_numpy()
+        if chosen.any():
+            above.scatter(number[chosen], table["accuracy, %"][chosen], s=52, zorder=2, marker=marker, edgecolors=color,
+                          linewidths=1.6, facecolors=np.where(kept[chosen], color, "none").tolist(), label=action)
+    if floor is not None:
+        above.axhline(floor, color=style.BLACK, linewidth=1.1, linestyle=":")
+        above.text(0.995, floor, "floor", ha="right", va="bottom", fontsize=9, transform=above.get_yaxis_transform())
+    above.set_ylabel("development\naccuracy, %")
+    style.legend_above(above, 6)
+    middle.step(number, table["file, MB"], where="mid", color=style.BLUE, linewidth=1.6)
+    middle.set_ylabel("file, MB")
+    middle.set_ylim(0, 1.1 * table["file, MB"].max())
+    for name, color, line in (("λ data", style.GREEN, "-"), ("λ model", style.PURPLE, "--")):
+        below.step(number, table[name], where="mid", color=color, linewidth=1.6, linestyle=line, label=name)
+    below.set_ylabel("λ")
+    below.set_ylim(0, 1.1 * max(table[["λ data", "λ model"]].max().max(), 0.1))
+    below.legend(fontsize=9, ncols=2)
+    return figure

@@ -1,0 +1,576 @@
+"""SEO-LLM in one piece: data optimisation and compression as actions on one state, and the controller that picks.
+
+    outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=900, size=8e6), folder)
+    outcome.state.model, outcome.log, outcome.measured          # the network, round by round, what it came to
+
+SEC draws two modules, data optimisation and model compression, a Synergy Controller between them, and a performance
+evaluation whose findings flow back. Here the state of a run is two networks and a data set, and an action makes
+another state of it:
+
+    buy        labels for pairs of the pool                                        equation (2), TAL's purchase
+    augment    ADA's edits of the pairs that were bought, chosen with the network as it is now      equation (1), ADA
+    label      the teacher's soft labels for pairs whose labels nobody looks at    semi-supervised learning
+    prune      heads and neurons of the student out, the rest recovers             equation (3), AIP's step
+    quantize   words that the text does not use out, then integers, taught         equation (4), SQD
+    train      no change, more training
+
+The *teacher* is whole and in fp32, and learns from the data. The *student* is the teacher itself until something was
+taken away; from then on it learns from labels and from the teacher's logits, and is what is measured and deployed.
+After every action that changes the data both learn from it, so that an early compression is no dead end.
+
+The papers' three principles are switches. `data_aware`: units are scored on the pairs that the data module values,
+those bought on which the network is least sure, else on random ones. `guided`: labels are bought where the student
+believes least in what the teacher says, else where it is unsure. Dynamic allocation is the controller's own
+(`ControllerConfig.allocation`). `feedback`, the arrow back: the student's errors by class and genre on the reward half
+say which pairs are looked at for purchase, for edits and for the scores of units.
+
+λ enters the scores of the actions and nothing else: none of these actions has a differentiable surrogate of labels or
+bytes that it could weigh.
+
+*Seconds* are work: pairs times what one costs beside one that the baseline trains on (`lab.estimate`), over a fixed
+speed. So a run that was stopped goes on exactly as it would have, and one beside other work costs what it costs alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import load_file, save_file
+
+from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
+from seo_core.augmentation.adaptive import calibration
+from seo_core.checks import above, at_least, check, one_of, share
+from seo_core.controller import (
+    ACTIONS,
+    Action,
+    Budgets,
+    ControllerConfig,
+    ControllerError,
+    Measured,
+    Prices,
+    SynergyController,
+)
+from seo_core.data.encoding import Encoded, concatenate
+from seo_core.deploy.runners import runner
+from seo_core.distillation import Distillation, DistillationConfig
+from seo_core.distillation.cache import cached_logits
+from seo_core.distillation.sqd import SQDConfig, SQDLoss
+from seo_core.evaluation import cross_entropy, predict, softmax
+from seo_core.files import atomic_folder, moved_aside
+from seo_core.lab import Lab
+from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED
+from seo_core.models import count_parameters, load_backbone, load_tokenizer, save
+from seo_core.pruning import structured
+from seo_core.pruning.aip import split_passes
+from seo_core.quantization import (
+    CalibrationConfig,
+    ExportConfig,
+    calibrate,
+    export_onnx,
+    predicted_bytes,
+    qat,
+    token_counts,
+    trim,
+)
+from seo_core.quantization.scheme import INT4_BLOCK
+from seo_core.selection import select
+from seo_core.selection.acquisition import margin_scores
+from seo_core.training import TrainingConfig, classification_loss, fit
+
+STATE, TIMED = "state", 32  # the folder of what is kept; texts whose time is taken
+STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
+COMPRESSION = ("prune", "quantize")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a run of SEO-LLM may use and how large its steps are. Unknown keys raise, and so do budgets that contradict
+    one another. Of the controller's own switches see `ControllerConfig`."""
+
+    labels: int = at_least(1, default=4000)  # bought in all
+    seconds: float = above(0, default=900.0)  # of training, scoring and editing, at `speed`
+    size: float | None = above(0, default=None)  # bytes of the deployed file; None: no such budget
+    latency: float | None = above(0, default=None)  # ms for one text, measured at every exact round
+    loss: float = at_least(0, unit="points of accuracy", default=1.0)  # the floor is so far below the start's accuracy
+    rounds: int = at_least(1, default=40)
+    # a start: random labels, and passes over them as the baseline has
+    first: float = share(default=0.25)  # of the labels
+    first_epochs: int = at_least(0, default=6)  # a quarter of the labels, and no fewer steps than a supervised run has
+    # steps
+    bought: float = share(default=0.125)  # of the labels, in a full step
+    edited: float = share(default=0.25)  # edits, as a share of the labels bought so far
+    labelled: int = at_least(1, default=2000)  # pairs that the teacher labels
+    removed: float = share(default=0.12)  # of the whole encoder's weights
+    most_removed: float = at_least(0, below=1, default=0.8)  # beyond it a step is not tried: chapter 9's last arm
+    vocabulary: int | None = at_least(1, default=None)  # words that stay in integers; None: all
+    pairs: int = at_least(1, default=2000)  # trained on after every action, by the teacher, and by the student
+    learning_rate: float | None = above(0, default=None)  # None: the settings'
+    batch: int | None = at_least(1, default=None)  # None: the settings'
+    candidates: int = at_least(1, default=4000)  # pairs looked at for a purchase
+    score_rows: int = at_least(1, default=1024)  # for units, and for compensation and ranges
+    temperature: float = above(0, default=2.0)  # of the teacher's logits, and
+    weight: float = share(default=0.7)  # theirs beside the labels', as in chapter 12
+    speed: float = above(0, default=150.0)  # pairs a second of plain training: two quiet cores with bf16; a unit only
+    strategy: str = one_of(STRATEGIES, default="hybrid")  # of a purchase; random: neither this nor `guided`
+    # ablations
+    without: tuple[str, ...] = ()  # actions that are left out
+    data_aware: bool = True
+    guided: bool = True
+    feedback: bool = True
+    synergistic: bool = True  # quantize: SQD; else ranges after training, and no training in integers
+
+    def __post_init__(self):
+        object.__setattr__(self, "without", tuple(self.without))
+        check(self)
+        if unknown := set(self.without) - set(ACTIONS):
+            raise ValueError(f"without names {', '.join(sorted(unknown))}, and the actions are {', '.join(ACTIONS)}")
+        if round(self.first * self.labels) < 1:
+            raise ValueError(f"first is {self.first:g} of {self.labels} labels, which is none: nothing could be "
+                             "learned at the start; raise one of them")
+
+    @property
+    def work(self) -> float:
+        """The budget of work, in pairs that the baseline is trained on."""
+        return self.seconds * self.speed
+
+    @property
+    def budgets(self) -> Budgets:
+        """As the controller has them."""
+        return Budgets(labels=self.labels, seconds=self.seconds, size=self.size, latency=self.latency)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a round hands to the next."""
+
+    model: object  # the student: what is deployed
+    teacher: object  # the whole network; the same object until something was taken from the student
+    reader: Lab = field(repr=False)  # reads texts as the student does
+    rows: np.ndarray = field(repr=False)  # (n,) positions in the pool whose labels were bought, in order
+    soft: np.ndarray = field(repr=False)  # (m,) positions whose labels the teacher gives
+    edits: pd.DataFrame = field(repr=False)
+    examples: int = 0  # pairs trained on, repeats counted
+    work: float = 0.0  # in pairs that the baseline is trained on
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was taken away yet."""
+        return self.model is self.teacher
+
+    @property
+    def integers(self) -> bool:
+        """Whether the student computes in integers."""
+        return hasattr(self.model, "quantizer")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run."""
+
+    state: State
+    log: list[dict]  # a dict for each round
+    start: Measured
+    measured: Measured  # at the end, of an exported file
+    floor: float
+    missed: tuple[str, ...]  # budgets that the result is beyond
+
+    def series(self) -> dict[str, list]:
+        """The log as a record's curves; what is not a number is left out."""
+        names = ("round", "step", "loss", "data", "model", "labels", "examples", "seconds", "accuracy", "size",
+                 "lambda_data", "lambda_model", "accepted", "exact")
+        scores = {f"score_{name}": [entry["scores"].get(name, math.nan) for entry in self.log] for name in ACTIONS}
+        return {name: [float(entry[name]) for entry in self.log] for name in names} | scores | {
+            "action": [float(ACTIONS.index(entry["action"])) for entry in self.log]}
+
+
+def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, config: ControllerConfig | None = None,
+                network: Callable = lambda lab: lab.network(), freeze: Callable = lambda model: None) -> Outcome:
+    """Runs rounds until the budgets are used up. folder: where the state is kept after each, so that a run that was
+    killed goes on and ends as it would have. network(lab): what training starts from. freeze(model): called before
+    every training. Raises ControllerError for
+    budgets that no run could keep, before anything is trained."""
+    work = _Work(lab, recipe, folder, freeze)
+    config = config or ControllerConfig(seed=lab.settings.seed)
+    kept = work.kept()
+    if kept is None:
+        model = network(lab)
+        work.check(model.config)
+        state, memory = work.start(model), None
+        start = work.measure(state, exact=False)
+        floor = start.accuracy - recipe.loss / 100
+    else:
+        state, memory = kept
+        start, floor = Measured(*memory["start"]), memory["floor"]
+    controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, config)
+    if memory is not None:
+        controller.remember(memory)
+    state = controller.run(state, recipe.rounds, save=lambda state: (
+        work.keep(state, {**controller.memory(), "start": list(start), "floor": floor}), work.say(controller.log[-1])))
+    measured = work.measure(state, exact=True)
+    limits = {name: getattr(recipe, name) for name in ("labels", "size", "latency")}
+    missed = tuple(name for name, limit in limits.items() if limit is not None and getattr(measured, name) > limit)
+    return Outcome(state, controller.log, start, measured, floor, missed)
+
+
+class _Work:
+    """One run: its ground, its recipe, and the actions."""
+
+    def __init__(self, lab: Lab, recipe: Pipeline, folder: Path | None, freeze: Callable):
+        self.lab, self.recipe, self.folder, self.freeze, self.report = lab, recipe, folder, freeze, lab.report
+        self.encoder, self.timed = 0, {"ms": 0.0, "weights": 0}  # weights of the whole encoder; the last timing
+        self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
+
+    def check(self, config) -> None:
+        """Raises ControllerError for budgets that no run could keep. config: of the network that training starts from.
+        """
+        recipe, rows = self.recipe, len(self.lab.pool)
+        if recipe.labels > rows:
+            raise ControllerError(f"a budget of {recipe.labels} labels, and {self.lab.task.name} has {rows} rows to "
+                                  "train on: lower it")
+        if recipe.size is None or not set(COMPRESSION).isdisjoint(recipe.without):
+            return
+        least = self.int8_bytes(config, recipe.most_removed)
+        if least > recipe.size:
+            raise ControllerError(f"size is {recipe.size / 1e6:.1f} MB, and the smallest student of this network has "
+                                  f"about {least / 1e6:.1f} MB: allow more, keep fewer words (vocabulary), or raise "
+                                  "most_removed")
+
+    def int8_bytes(self, config, share: float = 0.0) -> float:
+        """Bytes of the file in integers, with the recipe's words, once this share of the encoder's weights is gone."""
+        words = min(self.recipe.vocabulary or config.vocab_size, config.vocab_size)
+        return float(predicted_bytes(config, share, words, positions=self.lab.settings.max_length,
+                                     classes=len(self.lab.task.labels), word_bits=word_bits(config)))
+
+    def actions(self) -> tuple[Action, ...]:
+        """What a round can do."""
+        recipe, compute = self.recipe, ("examples", "seconds")
+        ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
+                 "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
+                 "prune": lambda s: self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
+        return tuple(
+            Action(name, getattr(self, name), ready.get(name, lambda s: True),
+                   guess=partial(self.guess, name) if name in COMPRESSION else None,
+                   uses=("labels", *compute) if name == "buy" else compute,
+                   least=1.0 if name == "quantize" else Action.least)  # half a rounding is none
+            for name in ACTIONS if name not in recipe.without)
+
+    def start(self, model) -> State:
+        """A state whose network was trained on the first labels, bought at random."""
+        recipe, lab = self.recipe, self.lab
+        rows = lab.random_rows(round(recipe.first * recipe.labels))
+        state = State(model, model, lab, rows, np.empty(0, np.int64), pd.DataFrame(columns=[*lab.task.texts, "label"]))
+        self.encoder = structured.encoder_weights(model)
+        return self.learn(state, 1.0, pairs=recipe.first_epochs * len(rows))
+
+    # ---------------------------------------------------------------------------------------------
+    # Data
+
+    def buy(self, state: State, step: float, prices: Prices) -> State:
+        """More labels, where they are worth most to the student."""
+        recipe, lab, number = self.recipe, self.lab, len(state.rows)
+        wanted = min(max(1, round(step * recipe.bought * recipe.labels)), recipe.labels - len(state.rows))
+        candidates = np.setdiff1d(lab.candidates(state.rows, number, 2 * recipe.candidates), state.rows)
+        rng = np.random.default_rng([lab.settings.seed, 89, number])
+        scored = len(candidates)
+        chosen = recipe.strategy != "random"
+        if recipe.feedback and chosen:  # half of them, in proportion to the errors of their class and genre
+            classes = predict(state.model, state.reader.sealed.take(candidates), precision="auto").argmax(1)
+            odds = self.errors(state, lab.pool.iloc[candidates].assign(label=classes))
+            keep = rng.choice(len(candidates), max(wanted, len(candidates) // 2), replace=False, p=odds / odds.sum())
+            candidates, scored = candidates[np.sort(keep)], scored + len(keep)
+        else:
+            candidates = candidates[: max(wanted, len(candidates) // 2)]
+        if recipe.guided and chosen and not state.whole:
+            picked = self.missed_by_student(state, candidates, wanted, rng)
+            scored += len(candidates)
+        else:
+            picked = select(recipe.strategy, state.model, state.reader.sealed.take(candidates), wanted, rng)
+        state = replace(state, rows=np.concatenate([state.rows, candidates[picked]]),
+                        soft=np.setdiff1d(state.soft, candidates[picked]), work=state.work + FORWARD * scored)
+        return self.learn(state, step, changed=True)
+
+    def missed_by_student(self, state: State, candidates: np.ndarray, n: int, rng) -> np.ndarray:
+        """Positions of the n candidates whose class by the teacher the student believes least beside the teacher:
+        p_t(ŷ) − p_s(ŷ) with ŷ = argmax p_t. Equal ones in random order."""
+        teacher = softmax(predict(state.teacher, self.lab.sealed.take(candidates), precision="auto"))
+        student = softmax(predict(state.model, state.reader.sealed.take(candidates), precision="auto"))
+        chosen = teacher.argmax(1)[:, None]
+        gap = np.take_along_axis(teacher - student, chosen, 1)[:, 0]
+        return np.lexsort((rng.random(len(gap)), -gap))[:n]
+
+    def augment(self, state: State, step: float, prices: Prices) -> State:
+        """ADA's edits of what was bought, in place of those from before where there are more than labels."""
+        recipe, lab = self.recipe, self.lab
+        budget = max(1, round(step * recipe.edited * len(state.rows)))
+        config = AdaptiveConfig(rounds=2, trial=8, focus=AdaptiveConfig.focus if recipe.feedback else 0.0)
+        ada = AdaptiveDataAugmentation(config, seed=1000 * lab.settings.seed + len(state.edits))
+        result = ada(lab.pool.iloc[state.rows], state.model, state.reader.tokenizer, lab.task["reward"], budget=budget,
+                     texts=lab.task.texts, max_length=lab.settings.max_length)
+        frame = result.frame[[*lab.task.texts, "label"]]
+        edits = pd.concat([state.edits, frame], ignore_index=True) if len(state.edits) else frame
+        edits = edits.tail(len(state.rows)).reset_index(drop=True)
+        work = FORWARD * result.cost["examples_scored"] + EDIT * len(frame)
+        return self.learn(replace(state, edits=edits, work=state.work + work), step, changed=True)
+
+    def label(self, state: State, step: float, prices: Prices) -> State:
+        """Further pairs of the pool, which the teacher labels."""
+        wanted = max(1, round(step * self.recipe.labelled))
+        taken = np.concatenate([state.rows, state.soft])
+        chosen = self.lab.candidates(taken, 1 + len(state.soft), wanted)
+        return self.learn(replace(state, soft=np.concatenate([state.soft, chosen])), step, changed=True)
+
+    def errors(self, state: State, frame: pd.DataFrame) -> np.ndarray:
+        """(n,) for each row the error rate of its class times that of its genre, on the reward half; a class or genre
+        with few rows there is pulled to the mean."""
+        reward, odds = self.lab.task["reward"], np.ones(len(frame))
+        wrong = predict(state.model, state.reader.encoded("reward"), precision="auto").argmax(1) != reward["label"]
+        for kind in ("label", "genre"):
+            if kind in reward and kind in frame:
+                groups = wrong.groupby(reward[kind].to_numpy()).agg(["sum", "count"])
+                rate = (groups["sum"] + 32 * wrong.mean() + 1) / (groups["count"] + 33)
+                odds *= frame[kind].map(rate).fillna(wrong.mean() + 0.01).to_numpy()
+        return odds
+
+    # ---------------------------------------------------------------------------------------------
+    # Compression
+
+    def prune(self, state: State, step: float, prices: Prices) -> State:
+        """A share of the encoder's heads and neurons out, those of the least importance per weight; least squares, then
+        recovery. A student in integers gets new ranges."""
+        recipe = self.recipe
+        scoring = self.scoring(state)
+        base = qat.detach(copy.deepcopy(state.model))
+        wanted = min(step * recipe.removed, recipe.most_removed - self.gone(state.model))
+        scores = structured.importance(base, "taylor", scoring, seed=self.lab.settings.seed)
+        removal = structured.choose(base, scores, wanted * self.encoder / structured.encoder_weights(base))
+        model = structured.remove(structured.compensate(base, removal, scoring), **removal.units)
+        if state.integers:
+            qat.attach(model, calibrate(model, scoring, self.calibration(model)))
+        work = FORWARD * (2 + 3) * len(scoring)  # two passes forward, one with gradients
+        return self.learn(replace(state, model=model, work=state.work + work), step)
+
+    def quantize(self, state: State, step: float, prices: Prices) -> State:
+        """The student in integers, with the words that its text uses, and SQD from here on."""
+        recipe, model, reader = self.recipe, state.model, state.reader
+        if state.whole:
+            model = copy.deepcopy(model)
+        if recipe.vocabulary and recipe.vocabulary < model.config.vocab_size:
+            small = trim(model, reader.tokenizer, token_counts(self.lab.encoded()), recipe.vocabulary)
+            model, reader = small.model, reader.reading_with(small.tokenizer)
+        state = replace(state, model=model, reader=reader)
+        qat.attach(model, calibrate(model, self.scoring(state), self.calibration(model)))
+        return self.learn(state, step) if recipe.synergistic else state
+
+    def train(self, state: State, step: float, prices: Prices) -> State:
+        """More passes over the same."""
+        return self.learn(state, step)
+
+    def scoring(self, state: State) -> Encoded:
+        """Labelled pairs for scores of units and for ranges: those bought on which the student is least sure, of four
+        times as many drawn by the errors of their class and genre; or, where data has no say, of the reward half."""
+        rows, rng = self.recipe.score_rows, np.random.default_rng([self.lab.settings.seed, 97, len(state.rows)])
+        if not self.recipe.data_aware:
+            held = state.reader.encoded("reward")
+            return held.take(rng.permutation(len(held))[:rows])
+        frame, n = self.lab.pool.iloc[state.rows], min(4 * rows, len(state.rows))
+        odds = self.errors(state, frame) if self.recipe.feedback else np.ones(len(frame))
+        drawn = state.rows[rng.choice(len(frame), n, replace=False, p=odds / odds.sum())]
+        encoded = state.reader.encoded().take(drawn)
+        unsure = margin_scores(predict(state.model, encoded, precision="auto"))
+        return encoded.take(np.argsort(-unsure, kind="stable")[:rows])
+
+    def calibration(self, model) -> CalibrationConfig:
+        """Weights of 7 bits, which say the same on every CPU, and words of 4 where their width allows."""
+        return CalibrationConfig(examples=self.recipe.score_rows, embedding_bits=word_bits(model.config), weight_bits=7)
+
+    def guess(self, name: str, state: State) -> dict[str, float]:
+        """What a full step of compression is taken to change before it was tried: bytes by the formula, and seconds by
+        the pairs of its recovery; the loss as if nothing were lost."""
+        config, size = state.model.config, self.predicted(state)
+        part = self.recipe.removed * self.encoder / structured.encoder_weights(state.model)  # of what is left
+        if name == "quantize":
+            after = self.int8_bytes(config)
+        elif state.integers:
+            after = self.int8_bytes(config, min(part, 0.99))
+        else:
+            after = size - 4 * self.recipe.removed * self.encoder
+        pairs = self.recipe.pairs * sum(INTEGERS)
+        return {"model": (after - size) / self.recipe.size if self.recipe.size else 0.0,
+                "seconds": pairs / self.recipe.speed}
+
+    def gone(self, model) -> float:
+        """The share of the encoder's weights that is gone."""
+        return 1 - structured.encoder_weights(model) / self.encoder
+
+    # ---------------------------------------------------------------------------------------------
+    # Learning and measuring
+
+    def data(self, state: State, reader: Lab) -> Encoded:
+        """What is trained on, as a reader reads it: labelled pairs, edits, and pairs without a label (−1)."""
+        encoded = reader.encoded().take(state.rows)
+        if len(state.edits):
+            encoded = concatenate(encoded, reader.encode(state.edits))
+        return concatenate(encoded, reader.sealed.take(state.soft)) if len(state.soft) else encoded
+
+    def learn(self, state: State, step: float, *, changed: bool = False, pairs: int = 0) -> State:
+        """Training: of a whole network by its labels, and by its own logits on pairs without one; of a student by
+        labels and its teacher's logits. changed: the data did, so that the teacher of a student learns too. pairs: to
+        train on, where these are not the recipe's for a step."""
+        recipe, lab, cost = self.recipe, self.lab, 0.0
+        teacher, model, seen = state.teacher, state.model, pairs or max(1, round(recipe.pairs * step))
+        rows, epochs = split_passes(len(self.data(state, lab)), seen / len(self.data(state, lab)), state.examples)
+        asked, examples = self.data(state, lab).take(rows), state.examples
+        if state.whole or changed:
+            soft = self.logits(teacher, asked) if len(state.soft) else None
+            teacher = self.fitted(teacher, asked, soft, epochs, state)
+            cost, examples = seen + FORWARD * len(rows) * bool(len(state.soft)), examples + seen
+        if state.whole:
+            model = teacher
+        else:
+            model = self.fitted(model, self.data(state, state.reader).take(rows), self.logits(teacher, asked), epochs,
+                                state)
+            pair, left = (INTEGERS if state.integers else PRUNED), 1 - self.gone(model)
+            cost, examples = cost + seen * (pair[0] + pair[1] * left) + FORWARD * len(rows), examples + seen
+        held = len(lab.task["reward"]) + len(lab.task["acceptance"])  # what the round is judged by
+        return replace(state, model=model, teacher=teacher, work=state.work + cost + FORWARD * held, examples=examples)
+
+    def logits(self, teacher, data: Encoded) -> np.ndarray:
+        """What a teacher says of the data, computed once."""
+        return cached_logits(teacher, data, self.temporary.name)
+
+    def fitted(self, network, data: Encoded, said: np.ndarray | None, epochs: int, state: State):
+        """A copy of a network, trained. said: logits to learn from; None: the labels alone."""
+        recipe, settings = self.recipe, self.lab.settings
+        config = TrainingConfig.from_settings(
+            settings, epochs=epochs, seed=settings.seed * 1_000_003 + state.examples,
+            learning_rate=recipe.learning_rate or settings.learning_rate,
+            batch_size=recipe.batch or settings.batch_size)
+        model = copy.deepcopy(network)
+        integers = hasattr(model, "quantizer")
+        if integers and not recipe.synergistic:
+            qat.detach(model)
+        model.requires_grad_(True)
+        copied = DistillationConfig(temperature=recipe.temperature, weight=recipe.weight)
+        if said is None:
+            loss = classification_loss
+        elif integers and recipe.synergistic:
+            steps = -(-len(data) // config.batch_size) * epochs
+            loss = SQDLoss(model, data, said, config=SQDConfig(distillation=copied), steps=steps)
+        else:
+            loss = Distillation(model, data, targets=said, config=copied)
+        self.freeze(model)
+        fit(model, data, config=config, loss=loss)
+        if integers and not recipe.synergistic:
+            qat.attach(model, calibrate(model, data.take(slice(recipe.score_rows)), self.calibration(model)))
+        return model.eval()
+
+    def measure(self, state: State, exact: bool) -> Measured:
+        """The student in numbers: its accuracy on the acceptance half, and its loss on the reward half, at the
+        temperature that suits it best there: trained on few labels a network grows sure faster than it grows right, and
+        the loss as it is would speak against all training."""
+        reader, logits = state.reader, {}
+        for half in ("reward", "acceptance"):
+            logits[half] = predict(state.model, reader.encoded(half), precision="auto")
+        truth = reader.encoded("reward").labels
+        size, latency = self.exported(state) if exact else (self.predicted(state), self.ms(state))
+        return Measured(
+            loss=cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth),
+            accuracy=float((logits["acceptance"].argmax(1) == reader.encoded("acceptance").labels).mean()),
+            labels=len(state.rows), examples=state.examples, seconds=state.work / self.recipe.speed, size=size,
+            latency=latency, exact=exact)
+
+    def predicted(self, state: State) -> float:
+        """Bytes of the file before there is one."""
+        return self.int8_bytes(state.model.config) if state.integers else 4.0 * count_parameters(state.model)
+
+    def ms(self, state: State) -> float:
+        """Milliseconds of one text: what was measured last, in proportion to the encoder's weights; 0 without a budget.
+        """
+        return self.timed["ms"] * structured.encoder_weights(state.model) / max(self.timed["weights"], 1)
+
+    def exported(self, state: State) -> tuple[int, float]:
+        """Bytes of the student's file; where latency has a budget, the median milliseconds of one text."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            config, scales = ExportConfig("fp32", embedding_bits=32, max_length=self.lab.settings.max_length), None
+            if state.integers:
+                scales = qat.scales(state.model)
+                config = replace(config, precision="int8-static", embedding_bits=scales.embedding_bits,
+                                 weight_bits=scales.weight_bits)
+            export_onnx(state.model, path, config, scales=scales)
+            if self.recipe.latency is not None:
+                run = runner(path, tokenizer=state.reader.tokenizer, labels=self.lab.task.labels,
+                             max_length=self.lab.settings.max_length)
+                texts = state.reader.encoded("reward").take(slice(TIMED))
+                self.timed = {"ms": median_ms(run, texts), "weights": structured.encoder_weights(state.model)}
+            return path.stat().st_size, self.timed["ms"]
+
+    # ---------------------------------------------------------------------------------------------
+    # What is kept between rounds
+
+    def keep(self, state: State, memory: dict) -> None:
+        """Writes a state whole, in the place of the one before."""
+        if self.folder is None:
+            return
+        with atomic_folder(self.folder / STATE) as place:
+            keep = qat.save if state.integers else save
+            keep(state.model, state.reader.tokenizer, place / "model")
+            if state.integers:  # the step sizes to the last bit: `scales` rounds them as a file has them
+                save_file(state.model.quantizer.state_dict(), place / "quantizer.safetensors")
+            if not state.whole:
+                save(state.teacher, self.lab.tokenizer, place / "teacher")
+            np.savez(place / "rows.npz", rows=state.rows, soft=state.soft)
+            state.edits.to_parquet(place / "edits.parquet", index=False)
+            (place / "memory.json").write_text(json.dumps({
+                **memory, "examples": state.examples, "work": state.work, "timed": self.timed,
+                "integers": state.integers, "encoder": self.encoder}), encoding="utf-8")
+
+    def kept(self) -> tuple[State, dict] | None:
+        """The state of a run that was stopped, and the controller's memory."""
+        place = self.folder and self.folder / STATE
+        place = place and (place if place.is_dir() else moved_aside(place))
+        if not place:
+            return None
+        memory = json.loads((place / "memory.json").read_text(encoding="utf-8"))
+        read = qat.load if memory["integers"] else lambda folder: load_backbone(str(folder), num_labels=None)[0]
+        model, teacher = read(place / "model"), place / "teacher"
+        if memory["integers"]:
+            model.quantizer.load_state_dict(load_file(place / "quantizer.safetensors"))
+        teacher = load_backbone(str(teacher), num_labels=None)[0] if teacher.is_dir() else model
+        tokenizer, rows = load_tokenizer(str(place / "model")), np.load(place / "rows.npz")
+        reader = self.lab if len(tokenizer) == len(self.lab.tokenizer) else self.lab.reading_with(tokenizer)
+        self.encoder, self.timed = memory["encoder"], memory["timed"]
+        return State(model, teacher, reader, rows["rows"], rows["soft"], pd.read_parquet(place / "edits.parquet"),
+                     memory["examples"], memory["work"]), memory
+
+    def say(self, entry: dict) -> None:
+        """A line of the log."""
+        what = "" if entry["accepted"] else f", rolled back: {entry['why']}"
+        self.report(f"round {entry['round']:2d}  {entry['action']:8s} step {entry['step']:.2f}  "
+                    f"loss {entry['loss']:+.3f}  accuracy {100 * entry['accuracy']:.1f}%  "
+                    f"{entry['size'] / 1e6:.1f} MB{what}")
+
+
+def word_bits(config) -> int:
+    """4 bits for a word, or 8 where its width is no multiple of a block."""
+    return 8 if config.hidden_size % INT4_BLOCK else 4
+
+
+def median_ms(run, texts: Encoded) -> float:
+    """The median time of one text alone, milliseconds."""
+    times = []
+    for number in range(len(texts)):
+        one, began = texts.take([number]), time.perf_counter()
+        run.logits(one)
+        times.append(1e3 * (time.perf_counter() - began))
+    return float(np.median(times))

@@ -1,0 +1,36 @@
+"""The controller's rounds as a table and as a figure."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from seo_core import figures
+from seo_core.analysis import tables
+
+RECORD = {"series": {
+    "round": [1, 2, 3], "action": [0, 3, 4], "step": [1, 0.5, 1], "loss": [-0.1, 0.02, 0.01],
+    "accuracy": [0.6, 0.6, 0.59], "size": [91e6, 91e6, 18e6], "seconds": [20, 18, 30], "labels": [500, 0, 0],
+    "lambda_data": [0.5, 0.6, 0.7], "lambda_model": [0.5, 0.8, 1.4], "accepted": [1, 0, 1]}}
+
+
+def test_rounds_are_told_by_their_names():
+    table = tables.controller_rounds(RECORD)
+    assert table["action"].tolist() == ["buy", "prune", "quantize"]
+    assert table["kept"].tolist() == ["yes", "rolled back", "yes"]
+    assert table["file, MB"].iloc[-1] == pytest.approx(18)
+    assert tables.controller_rounds(None).empty and tables.controller_rounds({"series": {"epoch": [1]}}).empty
+
+
+def test_a_round_that_was_rolled_back_is_hollow_and_its_accuracy_is_not_joined():
+    figure = figures.rounds(tables.controller_rounds(RECORD), floor=58.0)
+    above = figure.axes[0]
+    faces = {points.get_label(): points.get_facecolors() for points in above.collections}
+    assert faces["buy"][0, 3] == 1 and faces["prune"][0, 3] == 0  # opaque, and not
+    assert len(above.lines[0].get_xdata()) == 2
+    plt.close(figure)
+
+
+def test_without_a_record_it_says_not_run():
+    figure = figures.rounds(pd.DataFrame())
+    assert all("not run" in [text.get_text() for text in axes.texts] for axes in figure.axes)
+    plt.close(figure)

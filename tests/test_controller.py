@@ -1,0 +1,189 @@
+"""The Synergy Controller, on a made-up problem whose best allocation is known."""
+
+import contextlib
+import itertools
+import json
+import math
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seo_core.controller import Action, Budgets, ControllerConfig, ControllerError, Measured, SynergyController
+
+LIMITS = Budgets(labels=3000, seconds=240, size=0.3)
+COST = {"buy": 5.0, "train": 8.0, "prune": 4.0, "augment": 12.0}  # seconds of a full step
+ROUNDS = 60
+
+
+class Made(NamedTuple):
+    """How much of each action was done, in full steps."""
+
+    buy: float = 0
+    train: float = 0
+    prune: float = 0
+    augment: float = 0
+
+
+def loss(state: Made) -> float:
+    """Labels and training pay less and less, small networks lose more and more, the edits of this task do nothing."""
+    return (0.4 + 0.5 * math.exp(-state.buy / 3) + 0.4 * math.exp(-state.train / 5)
+            + 0.02 * (math.exp(state.prune / 5) - 1))
+
+
+def measure(state: Made, exact: bool) -> Measured:
+    seconds = sum(COST[name] * amount for name, amount in state._asdict().items())
+    return Measured(loss(state), math.exp(-loss(state)), labels=400 * state.buy, seconds=seconds,
+                    size=0.85 ** state.prune, latency=0, exact=exact)
+
+
+def actions() -> list[Action]:
+    def act(name):
+        return lambda state, step, prices: state._replace(**{name: getattr(state, name) + step})
+
+    uses = {"buy": ("labels", "seconds")}
+    return [Action(name, act(name), uses=uses.get(name, ("seconds",))) for name in COST]
+
+
+def allowed(state: Made) -> bool:
+    used = measure(state, True)
+    return used.labels <= LIMITS.labels and used.seconds <= LIMITS.seconds and used.size <= LIMITS.size
+
+
+def best() -> float:
+    """The loss of the best allocation in whole steps that keeps every budget."""
+    return min(loss(state) for counts in itertools.product(range(9), range(31), range(20))
+               if allowed(state := Made(*counts)))
+
+
+def played(**config) -> tuple[Made, SynergyController]:
+    controller = SynergyController(actions(), measure, LIMITS, config=ControllerConfig(**config))
+    return controller.run(Made(), ROUNDS), controller
+
+
+@pytest.fixture(scope="module")
+def goal():
+    return best()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_finds_the_known_best_allocation(goal, seed):
+    state, controller = played(seed=seed)
+    assert allowed(state) and loss(state) < goal + 0.03
+    assert sum(entry["seconds"] for entry in controller.log) <= LIMITS.seconds
+    assert sum(entry["labels"] for entry in controller.log) <= LIMITS.labels
+
+
+@pytest.mark.parametrize("config", [{"allocation": "alternate"}, {"allocation": "random"}, {"allocation": "shuffled"},
+                                    {"prices": "fixed"}], ids=str)
+def test_without_its_scores_or_its_prices_it_does_not(goal, config):
+    """Of five runs none that keeps the budgets is as good as the controller's worst, but for one by luck."""
+    runs = [played(seed=seed, **config)[0] for seed in range(5)]
+    assert sum(allowed(state) and loss(state) < goal + 0.03 for state in runs) <= 1
+
+
+def test_the_prices_follow_the_budgets():
+    """λ₁ rises while labels are bought too fast, λ₂ while the file is projected to end too large; both stay in
+    bounds."""
+    _, controller = played()
+    log = controller.log
+    assert log[0]["lambda_data"] == log[0]["lambda_model"] == 0.5
+    assert log[1]["lambda_data"] > 0.5  # a seventh of the labels in the first of sixty rounds
+    assert log[1]["lambda_model"] > 0.5  # nothing was removed yet
+    assert all(0 <= entry[name] <= 5 for entry in log for name in ("lambda_data", "lambda_model"))
+    _, fixed = played(prices="fixed")
+    assert {entry["lambda_data"] for entry in fixed.log} == {0.5}
+
+
+class Fragile:
+    """Pruning breaks accuracy below a size, and gives no number where it is told to."""
+
+    def __init__(self, broken=()):
+        self.broken, self.calls = set(broken), 0
+
+    def prune(self, size, step, prices):
+        self.calls += 1
+        return math.nan if self.calls in self.broken else size * (1 - 0.4 * step)
+
+    def measure(self, size, exact):
+        accuracy = size if math.isnan(size) else min(0.8, 0.4 + size)
+        return Measured(1 - accuracy, accuracy, seconds=self.calls, size=size)
+
+
+def pruned(problem: Fragile, rounds=12, **config):
+    controller = SynergyController([Action("prune", problem.prune, uses=("seconds",))], problem.measure,
+                                   Budgets(size=0.1), floor=0.7, config=ControllerConfig(**config))
+    return controller, controller.run(1.0, rounds)
+
+
+def test_a_round_that_breaks_the_floor_is_taken_back_and_the_step_halved():
+    controller, size = pruned(Fragile())
+    assert size >= 0.3 and 0.4 + size >= 0.7  # the floor holds at the end
+    back = [entry for entry in controller.log if not entry["accepted"]]
+    assert back and all("below the floor 0.7000" in entry["why"] for entry in back)
+    assert all(entry["accuracy"] >= 0.7 for entry in controller.log)  # of the state that is kept
+    steps = [entry["step"] for entry in controller.log]
+    assert steps[0] == 1.0 and min(steps) == 0.125 and len(steps) < 12  # below that the action is not tried again
+    reached = (1 - size) / (1 - 0.3)
+    assert reached > 0.9  # of what the floor allows
+
+
+def test_without_the_guard_the_floor_falls():
+    controller, size = pruned(Fragile(), guard=False)
+    assert 0.4 + size < 0.7 and all(entry["accepted"] for entry in controller.log)
+
+
+def test_a_loss_that_is_no_number_is_taken_back_and_three_in_a_row_stop_the_run():
+    controller, size = pruned(Fragile(broken={1}), rounds=3)
+    assert not controller.log[0]["accepted"] and controller.log[0]["why"] == "the loss is no number"
+    assert controller.log[1]["step"] == 0.5 and math.isfinite(size)
+    with pytest.raises(ControllerError, match="in 3 rounds in a row, the last time after prune .* learning rate"):
+        pruned(Fragile(broken={1, 2, 3}))
+
+
+def test_a_rolled_back_round_has_spent_what_it_cost():
+    def waste(state, step, prices):
+        return state._replace(augment=state.augment + step)
+
+    def broken(state, exact):
+        used = measure(state, exact)
+        return used._replace(accuracy=0.0) if state.augment else used
+
+    controller = SynergyController([Action("augment", waste, uses=("seconds",))], broken, Budgets(seconds=30),
+                                   floor=0.1)
+    assert controller.run(Made(), 10) == Made()
+    assert [entry["step"] for entry in controller.log] == [1, 0.5, 0.25, 0.125]  # and then it is not tried again
+    assert controller.lost["seconds"] == 12 * 1.875
+
+
+@pytest.mark.parametrize("build, message", [
+    (lambda: Budgets(labels=0), "labels must be 1 or more"),
+    (lambda: Budgets(size=-1.0), "size must be above 0"),
+    (lambda: SynergyController([], measure), "needs actions of different names"),
+    (lambda: SynergyController([*actions(), *actions()], measure), "needs actions of different names"),
+    (lambda: ControllerConfig(allocation="scores"), "did you mean 'score'"),
+    (lambda: SynergyController(actions(), measure, floor=0.99).run(Made(), 5), "train longer first, or lower"),
+])
+def test_what_cannot_work_is_refused_before_anything_runs(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@given(st.integers(1, 25), st.sampled_from(["score", "random"]))
+@settings(max_examples=15, deadline=None)
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(stop, allocation):
+    whole, first = played(allocation=allocation)
+    kept = {}
+    controller = SynergyController(actions(), measure, LIMITS, config=ControllerConfig(allocation=allocation))
+
+    def save(state):
+        if len(controller.log) == stop:
+            kept.update(json.loads(json.dumps({"state": state, "memory": controller.memory()})))
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        controller.run(Made(), ROUNDS, save=save)
+    again = SynergyController(actions(), measure, LIMITS, config=ControllerConfig(allocation=allocation))
+    again.remember(kept["memory"])
+    assert again.run(Made(*kept["state"]), ROUNDS) == whole and again.log == first.log

@@ -1,0 +1,132 @@
+"""SEO-LLM assembled: budgets, rounds, what is kept between them, and what each switch changes."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seo_core import pipeline
+from seo_core.arms import open_lab
+from seo_core.controller import ControllerConfig, ControllerError
+from seo_core.pipeline import ACTIONS, Pipeline, run_seo_llm
+from seo_core.settings import load_settings
+
+RECIPE = Pipeline(labels=48, seconds=60, pairs=64, size=12e6, loss=100, rounds=7, first=0.5, first_epochs=1,
+                  removed=0.3, labelled=16, candidates=32, score_rows=16)
+EACH = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name in ("buy", "augment", "label", "prune",
+                                                                                   "quantize", "train")))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    settings = load_settings("quick", train_rows=128, development_rows=64, evaluation_rows=32, layers=2,
+                             results_dir=str(tmp_path_factory.mktemp("results")))
+    return open_lab("14_synergy_controller", settings, say=lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def outcome(lab, trains, tmp_path_factory):
+    return run_seo_llm(lab, RECIPE, tmp_path_factory.mktemp("whole"), config=EACH)
+
+
+def weights(outcome) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in outcome.state.model.state_dict().items()}
+
+
+@pytest.mark.trains
+def test_a_run_does_what_its_schedule_says_within_its_budgets(lab, outcome):
+    state = outcome.state
+    assert [entry["action"] for entry in outcome.log][:6] == [name for name, _ in EACH.schedule]
+    assert outcome.missed == () and outcome.measured.exact
+    assert len(state.rows) == len(set(state.rows)) == outcome.measured.labels <= RECIPE.labels
+    assert not set(state.rows) & set(state.soft)  # a pair whose label was bought is not the teacher's to label
+    assert state.integers and not state.whole and len(state.edits)
+    assert outcome.measured.seconds <= RECIPE.seconds
+    assert sum(entry["seconds"] for entry in outcome.log) == pytest.approx(
+        outcome.measured.seconds - outcome.start.seconds)
+
+
+@pytest.mark.trains
+def test_what_is_measured_is_the_file_and_predictors_are_near_it(lab, outcome):
+    work = pipeline._Work(lab, RECIPE, None, lambda model: None)
+    assert work.predicted(outcome.state) == pytest.approx(outcome.measured.size, rel=0.03)
+    whole = replace(outcome.state, model=outcome.state.teacher, reader=lab)
+    assert work.predicted(whole) == pytest.approx(work.measure(whole, exact=True).size, rel=0.05)
+
+
+@pytest.mark.trains
+def test_the_record_s_curves_have_a_value_for_each_round(outcome):
+    series = outcome.series()
+    assert {len(values) for values in series.values()} == {len(outcome.log)}
+    assert [ACTIONS[int(number)] for number in series["action"]] == [entry["action"] for entry in outcome.log]
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name", ["buy", "prune", "quantize", "train"])
+def test_a_run_that_dies_in_a_round_goes_on_as_it_would_have(lab, outcome, tmp_path, monkeypatch, name):
+    action = getattr(pipeline._Work, name)
+
+    def dies(self, *given):
+        action(self, *given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline._Work, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_seo_llm(lab, RECIPE, tmp_path, config=EACH)
+    again = run_seo_llm(lab, RECIPE, tmp_path, config=EACH)
+    assert json.dumps(again.log) == json.dumps(outcome.log)
+    assert np.array_equal(again.state.rows, outcome.state.rows)
+    expected = weights(outcome)
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in weights(again).items())
+
+
+@pytest.mark.trains
+def test_a_loss_that_is_no_number_is_rolled_back_and_three_in_a_row_end_the_run(lab, tmp_path, monkeypatch):
+    fitted, calls = pipeline._Work.fitted, []
+
+    def broken(self, *given):
+        network = copy.deepcopy(fitted(self, *given))
+        calls.append(network)
+        if len(calls) > 1:  # the start is sound
+            torch.nn.init.constant_(network.classifier.weight, float("nan"))
+        return network
+
+    monkeypatch.setattr(pipeline._Work, "fitted", broken)
+    with pytest.raises(ControllerError, match="no number in 3 rounds in a row.*lower the learning rate"):
+        run_seo_llm(lab, replace(RECIPE, without=("augment", "buy", "prune")), tmp_path)
+    kept = json.loads((tmp_path / "state" / "memory.json").read_text())
+    assert [entry["accepted"] for entry in kept["log"]] == [False, False] and len(calls) == 4
+
+
+@pytest.mark.trains
+def test_pairs_that_the_student_gets_wrong_and_the_teacher_right_are_bought(lab, outcome):
+    work, state = pipeline._Work(lab, RECIPE, None, lambda model: None), outcome.state
+    candidates, rng = np.arange(64), np.random.default_rng(0)
+    picked = work.missed_by_student(state, candidates, 8, rng)
+    teacher, student = (pipeline.softmax(pipeline.predict(model, reader.encoded().take(candidates), precision="auto"))
+                        for model, reader in ((state.teacher, lab), (state.model, state.reader)))
+    gap = (teacher - student)[candidates, teacher.argmax(1)]
+    assert gap[picked].min() >= np.sort(gap)[-8] - 1e-6
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"labels": 1000}, "a budget of 1000 labels, and .* has [0-9]+ rows to train on: lower it"),
+    ({"size": 1e5}, "size is 0.1 MB, and the smallest student of this network has .* MB: allow more"),
+], ids=["labels", "size"])
+def test_budgets_that_no_run_could_keep_are_refused_before_anything_is_trained(lab, monkeypatch, change, message):
+    monkeypatch.setattr(pipeline._Work, "fitted", None)
+    with pytest.raises(ControllerError, match=message):
+        run_seo_llm(lab, replace(RECIPE, **change))
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"labels": 0}, "labels must be"), ({"first": 0.0}, "which is none"),
+    ({"without": ("sleep",)}, "without names sleep"),
+    ({"strategy": "best"}, "strategy"), ({"seconds": -1}, "seconds")], ids=str)
+def test_a_recipe_that_makes_no_sense_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(RECIPE, **change)
