@@ -59,7 +59,7 @@ frame = results.load(folder)
 records = {record["configuration"]: record for record in reversed(results.load_records(folder))}
 
 # %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}}
-_ = figures.rounds(tables.controller_rounds(records.get("seo")))
+_ = figures.rounds(tables.controller_rounds(records.get("controller")))
 
 # %% [markdown]
 # ## The reading
@@ -184,27 +184,27 @@ print(f"{len(back)} rounds taken back, and the file still came to {measure(end, 
 #
 # The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
 #
-# - `seo`: the controller. `seo-alternate`, `seo-random`, `seo-shuffled`: its actions without its scores. `seo-prices-fixed`, `seo-prices-absent`: λ stays at 0.5, or at 0.
+# - `controller`: the controller. `controller-alternate`, `controller-random`, `controller-shuffled`: its actions without its scores. `controller-prices-fixed`, `controller-prices-absent`: λ stays at 0.5, or at 0.
 # - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.
 # - **`static-book`**: the best recipe that the book has without a controller ([](13_quantization_distillation)): all labels at once, one cut, SQD.
-# - `seo-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `seo-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle.
-# - `seo-data-only`, `seo-compression-only`, `seo-neither`: with `seo`, the 2 × 2 that asks whether better data makes up for what compression loses.
+# - `controller-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `controller-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle.
+# - `controller-data-only`, `controller-compression-only`, `controller-neither`: with `controller`, the 2 × 2 that asks whether better data makes up for what compression loses.
 
 # %%
-seo = known("seo").recipe
+seo = known("controller").recipe
 differs = {name: {key: value for key, value in vars(arm.recipe).items() if value != getattr(seo, key)} for name, arm in lab.chapter.arms.items()}
 Table(pd.DataFrame([(name, ", ".join(f"{k} = {v}" for k, v in changes.items()) or "the controller") for name, changes in differs.items()],
                    columns=["arm", "differs from seo in"]), folded="every arm, and what it changes")
 
 # %%
-arms = ["seo", *(name for name in frame["configuration"].unique() if name != "seo")] if len(frame) else []
+arms = ["controller", *(name for name in frame["configuration"].unique() if name != "controller")] if len(frame) else []
 shown = ["accuracy_development", "size_bytes", "labels", "rounds", "rounds_back", "removed", "work_seconds"]
 print(tables.standing(frame) if len(frame) else "not run")
 table = frame.groupby("configuration")[shown].mean().loc[[a for a in arms if a in set(frame["configuration"])]] if arms else None
 Table(pd.DataFrame([{"configuration": "not run"}]) if table is None else table.round(4).reset_index())
 
 # %% mystnb={"figure": {"caption": "The controller against what was fixed beforehand, at equal labels, work and bytes, on the development slice (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-controller-static"}, "image": {"alt": "Points with intervals: the accuracy of the controller minus that of each other way to spend the same budget; without records it says not run."}}
-against = contrasts.differences(frame, [("seo", name) for name in arms[1:]], ["accuracy_development"], labels=None)
+against = contrasts.differences(frame, [("controller", name) for name in arms[1:]], ["accuracy_development"], labels=None)
 _ = figures.forest(against)
 
 # %%

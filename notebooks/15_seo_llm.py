@@ -34,14 +34,12 @@ train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
 # %%
-import numpy as np
 import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
 from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab
-from seo_core.pruning import encoder_weights
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text, epochs=epochs,
                          train_rows=train_rows, development_rows=development_rows)
@@ -50,12 +48,12 @@ lab = open_lab("15_seo_llm", settings)
 # %% [markdown]
 # ## One call
 #
-# `seo-llm` begins with the [baseline](02_baseline), trained on all labels that there are. Then rounds: ADA's [edits](04_adaptive_augmentation), the teacher's [soft labels](08_semi_supervised), a [pruning](10_adaptive_iterative_pruning) step,
+# `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then rounds: ADA's [edits](04_adaptive_augmentation), the teacher's [soft labels](08_semi_supervised), a [pruning](10_adaptive_iterative_pruning) step,
 # [integers](13_quantization_distillation), or more training; where labels are still to be bought, [the purchase](07_transfer_active_learning) too. The floor is as far below the baseline as you allow.
 
 # %% tags=["nbval-ignore-output"]
-run = lab.arm("seo-llm")
-recipe, m = known("seo-llm").suited(settings).recipe, run.metrics
+run = lab.arm("seo")
+recipe, m = known("seo").suited(settings).recipe, run.metrics
 print(f"{m['rounds']} rounds, {m['rounds_back']} taken back; {m['removed']:.0%} of the encoder gone, {m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
 Table(rounds)
@@ -102,12 +100,12 @@ Table(pd.DataFrame(rows, columns=["", *(f"{name}, %" for name in base.accuracies
 #
 # ## The reference runs
 #
-# Records of the profile `cpu` with all labels: `seo-llm` against the baseline that it begins with, on the rows of the development slice.
+# Records of the profile `cpu` with all labels: `seo` against the baseline that it begins with, on the rows of the development slice.
 
 # %%
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("02_baseline", "15_seo_llm")))
-print(tables.absent(frame, ["seo-llm"]))
-against = contrasts.differences(frame, {"seo-llm": "base"}, ["accuracy_development"], labels=None)
+print(tables.absent(frame, ["seo"]))
+against = contrasts.differences(frame, {"seo": "base"}, ["accuracy_development"], labels=None)
 Table(tables.pair_table(against))
 
 # %% [markdown]
@@ -123,6 +121,6 @@ Table(tables.pair_table(against))
 #
 # ## Exercises
 #
-# 1. Forbid pruning: `lab.arm("seo-llm", knobs={"without": ("buy", "prune")})`. How many bytes are left to gain?
+# 1. Forbid pruning: `lab.arm("seo", knobs={"without": ("buy", "prune")})`. How many bytes are left to gain?
 # 2. Set `loss=0.0`. How many rounds are rolled back, and which actions?
 # 3. Stop the call in the middle and start it again. Which rounds are run anew?

@@ -1,6 +1,6 @@
 """The Synergy Controller and what it is held against: other ways to spend one budget, and SEO-LLM without a part.
 
-    run = lab.arm("seo", 4000)                       # Run: record, weights, model.onnx
+    run = lab.arm("controller", 4000)                # Run: record, weights, model.onnx
     run.record["series"]["lambda_model"]             # λ₂, round by round
 
 Every arm has the same budgets of labels, work and bytes, the same start and the same guard; what differs is who picks
@@ -17,7 +17,7 @@ from seo_core.checks import one_of
 from seo_core.controller import ALLOCATIONS, PRICES, ControllerConfig, Prices
 from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.lab.source import QUICK_DEPTH, freeze_below
-from seo_core.pipeline import Pipeline, run_seo_llm
+from seo_core.pipeline import COMPRESSION, Pipeline, run_seo_llm
 from seo_core.pruning.structured import encoder_weights
 from seo_core.quantization import ExportConfig, export_onnx
 
@@ -72,24 +72,25 @@ STATIC = {  # at equal budgets; what is left of these goes to the last action
 # the book's best static recipe (chapter 13): all labels at once, pruning at once, SQD
 BOOK = replace(SEO, allocation="static", first=1.0, first_epochs=3, removed=0.65, without=("buy", "augment"),
                schedule=(("label", 2), ("prune", 1), ("quantize", 1), ("train", 99)))
+# all labels at once, at random: no data module
+UNCHOSEN, DATA = replace(SEO, first=1.0, first_epochs=3), ("buy", "augment", "label")
 _RECIPES = {
-    "seo": SEO,
-    **{f"seo-{name}": replace(SEO, allocation=name) for name in ("alternate", "random", "shuffled")},
+    "controller": SEO,
+    **{f"controller-{name}": replace(SEO, allocation=name) for name in ("alternate", "random", "shuffled")},
     **{f"static-{name}": replace(SEO, allocation="static", schedule=schedule) for name, schedule in STATIC.items()},
     "static-book": BOOK,
     # λ, the guard, and the principles, one by one
-    "seo-prices-fixed": replace(SEO, prices="fixed"), "seo-prices-absent": replace(SEO, prices="absent"),
-    "seo-no-guard": replace(SEO, guard=False), "seo-not-data-aware": replace(SEO, data_aware=False),
-    "seo-not-guided": replace(SEO, guided=False), "seo-no-feedback": replace(SEO, feedback=False),
+    "controller-prices-fixed": replace(SEO, prices="fixed"), "controller-prices-absent": replace(SEO, prices="absent"),
+    "controller-no-guard": replace(SEO, guard=False), "controller-not-data-aware": replace(SEO, data_aware=False),
+    "controller-not-guided": replace(SEO, guided=False), "controller-no-feedback": replace(SEO, feedback=False),
     # leave one out: −ADA, −TAL (labels at random), −AIP, −SQD (ranges after training), and the teacher's labels
-    "seo-no-ada": replace(SEO, without=("augment",)), "seo-no-tal": replace(SEO, strategy="random"),
-    "seo-no-aip": replace(SEO, without=("prune",), size=None), "seo-no-sqd": replace(SEO, synergistic=False),
-    "seo-no-soft-labels": replace(SEO, without=("label",)),
-    # the 2 × 2: the data module, the compression module, both (seo), neither
-    "seo-data-only": replace(SEO, without=("prune", "quantize"), size=None),
-    "seo-compression-only": replace(SEO, first=1.0, first_epochs=3, without=("buy", "augment", "label")),
-    "seo-neither": replace(SEO, first=1.0, first_epochs=3, without=("buy", "augment", "label", "prune", "quantize"),
-                           size=None),
+    "controller-no-ada": replace(SEO, without=("augment",)), "controller-no-tal": replace(SEO, strategy="random"),
+    "controller-no-aip": replace(SEO, without=("prune",), size=None),
+    "controller-no-sqd": replace(SEO, synergistic=False), "controller-no-soft-labels": replace(SEO, without=("label",)),
+    # the 2 × 2: the data module, the compression module, both (controller), neither
+    "controller-data-only": replace(SEO, without=COMPRESSION, size=None),
+    "controller-compression-only": replace(UNCHOSEN, without=DATA),
+    "controller-neither": replace(UNCHOSEN, without=(*DATA, *COMPRESSION), size=None),
 }
 
 
@@ -137,4 +138,4 @@ for _name, _recipe in _RECIPES.items():
 
 # The whole system on all labels that there are. It begins with the baseline of chapter 2, which it is held against too.
 ASSEMBLED = Chapter("15_seo_llm", ground="headline", layers=3, quick=_quick)
-ASSEMBLED.arm("seo-llm", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", **_options)(assembled)
+ASSEMBLED.arm("seo", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", **_options)(assembled)

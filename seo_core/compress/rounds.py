@@ -3,8 +3,8 @@
     compress(settings, Goals(max_size="8MB", max_loss=1.0, time="2h"), "model", controller=True, labels=4000)
 
 The baseline is made first, of all labels, as for the static recipe; it is what the loss is measured against. With all
-labels the rounds begin with it (the arm `seo-llm`); with a budget of labels with some of these, bought at random, and
-buy the rest themselves (`seo`). Goals become budgets: bytes, milliseconds, and the time that the baseline leaves.
+labels the rounds begin with it (the arm `seo`); with a budget of labels with some of these, bought at random, and
+buy the rest themselves (`controller`). Goals become budgets: bytes, milliseconds, and the time that the baseline leaves.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ class RoundsPlanner(Planner):
         """The baseline and the rounds. Raises PlanError where goals and time leave no room for them."""
         shape, lab = self.first(), self.lab
         baseline = replace((made := self.stages(shape, 0.0, 1)[0]), **self._time(made))
-        recipe = known("seo" if self.labels else "seo-llm").suited(lab.settings).recipe
+        recipe = known("controller" if self.labels else "seo").suited(lab.settings).recipe
         least = ROUNDS * (recipe.pairs * sum(INTEGERS) + FORWARD * sum(
             len(lab.task[half]) for half in ("reward", "acceptance")))
         work = TIMES * baseline.work
@@ -62,7 +62,7 @@ class RoundsPlanner(Planner):
         knobs = {"size": float(size), "latency": self.goals.max_latency, "seconds": max(work, least) / self.speed,
                  "speed": self.speed, "vocabulary": shape.words, "most_removed": most,
                  **({} if self.goals.max_loss is None else {"loss": self.goals.max_loss})}
-        arm = known("seo" if self.labels else "seo-llm").suited(lab.settings, knobs, "seo-goals")
+        arm = known("controller" if self.labels else "seo").suited(lab.settings, knobs, "goals")
         n = len(lab.pool)
         rounds = Stage("rounds", arm, n, max(work, least) / n, max(work, least), knobs, labels=self.labels)
         return Plan(shape, 0.0, 0, (baseline, replace(rounds, **self._time(rounds))))
