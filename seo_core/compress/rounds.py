@@ -4,7 +4,8 @@
 
 The baseline is made first, of all labels, as for the static recipe; it is what the loss is measured against. With all
 labels the rounds begin with it (the arm `seo`); with a budget of labels with some of these, bought at random, and
-buy the rest themselves (`controller`). Goals become budgets: bytes, milliseconds, and the time that the baseline leaves.
+buy the rest themselves (`controller`). Goals become budgets: bytes, milliseconds, and the time that the baseline
+leaves.
 """
 
 from dataclasses import replace
