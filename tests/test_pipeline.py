@@ -57,6 +57,13 @@ def test_what_is_measured_is_the_file_and_predictors_are_near_it(lab, outcome):
     assert work.predicted(whole) == pytest.approx(work.measure(whole, exact=True).size, rel=0.05)
 
 
+def test_a_network_that_knows_the_labels_is_where_the_rounds_begin(lab):
+    network = lab.network()
+    work = pipeline._Work(lab, replace(RECIPE, first=1.0, first_epochs=0), None, lambda model: None)
+    state = work.start(network)
+    assert state.model is network and state.work == state.examples == 0 and len(state.rows) == RECIPE.labels
+
+
 @pytest.mark.trains
 def test_the_record_s_curves_have_a_value_for_each_round(outcome):
     series = outcome.series()
