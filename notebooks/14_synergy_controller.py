@@ -32,7 +32,7 @@ seed: int = 0  # of the draws of the controller
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
-source: str = "default"  # the source task: embedded | hub id | local path; no arm of this chapter reads it
+source: str = "default"  # the source task that the arms start from: embedded | hub id | local path
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -182,7 +182,7 @@ print(f"{len(back)} rounds taken back, and the file still came to {measure(end, 
 # %% [markdown]
 # ## On real pairs
 #
-# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, 8 MB for the file, the same start and the same floor. They differ in who picks.
+# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, 8 MB for the file, the same start (the network of the source task) and the same floor. They differ in who picks.
 #
 # - `controller`: the controller. `controller-alternate`, `controller-random`, `controller-shuffled`: its actions without its scores. `controller-prices-fixed`, `controller-prices-absent`: λ stays at 0.5, or at 0.
 # - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.

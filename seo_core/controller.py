@@ -30,6 +30,7 @@ States are values: an action returns a new one and leaves the old as it is.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -101,7 +102,8 @@ class Action:
     1]. ready(state): whether it can do anything at all. uses: the budgets that it spends; it is not ready where one of
     them is used up. guess(state): what a full step is taken to change before it was ever tried (loss, data, model,
     labels, examples, seconds); without a guess it is tried once, whatever its score: not for what cannot be undone.
-    least: a step that is halved below it is not tried again."""
+    least: a step that is halved below it is not tried again. whole: its step cannot be halved; where it was taken back
+    it waits until another round was accepted."""
 
     name: str
     apply: Callable
@@ -109,6 +111,7 @@ class Action:
     guess: Callable | None = None
     uses: tuple[str, ...] = ("examples", "seconds")
     least: float = 1 / 8
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,7 @@ class SynergyController:
         scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], number % self.config.exact_every == 0
-        step = self._affordable(promise, before)
+        step = self._affordable(promise, before, action.whole)
         candidate = action.apply(state, step, self.prices)
         after = self._use(self.measure(candidate, exact=exact))
         cost = {name: getattr(after, name) - getattr(before, name) for name in SPENT}
@@ -241,7 +244,7 @@ class SynergyController:
             promise.learn(did, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
         if why:
-            promise.step = step / 2
+            promise.step = step if action.whole else step / 2
             self.lost = {name: self.lost[name] + cost[name] for name in SPENT}
             candidate, after = state, before._replace(**{name: getattr(after, name) for name in SPENT})
         self.log.append({
@@ -300,18 +303,20 @@ class SynergyController:
         """The actions that can work: none of their budgets is used up, and their step is not halved below its least."""
         left = {name for name in SPENT if (limit := getattr(self.budgets, name)) is None
                 or getattr(measured, name) < limit}
+        waiting = {entry["action"] for entry in itertools.takewhile(lambda e: not e["accepted"], reversed(self.log))}
         return [action for action in self.actions if self.promises[action.name].step >= action.least
+                and not (action.whole and action.name in waiting)
                 and left.issuperset(action.uses) and action.ready(state)]
 
     def _use(self, measured: Measured) -> Measured:
         """A measurement with what rolled-back rounds spent."""
         return measured._replace(**{name: getattr(measured, name) + self.lost[name] for name in SPENT})
 
-    def _affordable(self, promise: _Promise, before: Measured) -> float:
+    def _affordable(self, promise: _Promise, before: Measured, whole: bool) -> float:
         """The step that is taken: the action's, or as much of it as what is left of the budgets pays for."""
         left = [(limit - getattr(before, name)) / promised for name in SPENT
                 if (limit := getattr(self.budgets, name)) is not None and (promised := getattr(promise, name)) > 0]
-        return min(promise.step, *left, 1.0)
+        return 1.0 if whole else min(promise.step, *left, 1.0)
 
     def _broken(self, after: Measured, cost: Mapping[str, float]) -> str:
         """Why a round is rolled back; empty where it stands."""

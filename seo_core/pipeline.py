@@ -261,7 +261,7 @@ class _Work:
             Action(name, getattr(self, name), ready.get(name, lambda s: True),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
                    uses=("labels", *compute) if name == "buy" else compute,
-                   least=1.0 if name == "quantize" else Action.least)  # half a rounding is none
+                   whole=name == "quantize")  # half a rounding is none
             for name in ACTIONS if name not in recipe.without)
 
     def start(self, model) -> State:

@@ -187,3 +187,24 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(stop, allocation):
     again = SynergyController(actions(), measure, LIMITS, config=ControllerConfig(allocation=allocation))
     again.remember(kept["memory"])
     assert again.run(Made(*kept["state"]), ROUNDS) == whole and again.log == first.log
+
+
+def test_what_cannot_be_halved_waits_until_another_round_was_accepted():
+    """Rounding costs two points, of which training wins one back: it is taken back, and tried again after each."""
+    def round_off(state, step, prices):
+        return {**state, "rounded": step, "accuracy": state["accuracy"] - 0.02}
+
+    def train(state, step, prices):
+        return {**state, "trained": state["trained"] + step, "accuracy": state["accuracy"] + 0.01 * step}
+
+    def measured(state, exact):
+        return Measured(1 - state["accuracy"], state["accuracy"], seconds=state["trained"], size=2 - state["rounded"])
+
+    actions = [Action("round", round_off, lambda s: not s["rounded"], guess=lambda s: {"model": -1.0, "seconds": 1.0},
+                      uses=("seconds",), whole=True), Action("train", train, uses=("seconds",))]
+    controller = SynergyController(actions, measured, Budgets(seconds=20, size=1), floor=0.695)
+    end = controller.run({"rounded": 0, "trained": 0.0, "accuracy": 0.7}, 8)
+    first = [(entry["action"], entry["accepted"], entry["step"]) for entry in controller.log[:3]]
+    assert end["rounded"] == 1 and ("round", False, 1.0) in first
+    for before, entry in itertools.pairwise(controller.log):
+        assert not (before["action"] == entry["action"] == "round" and not before["accepted"])

@@ -3,8 +3,9 @@
     run = lab.arm("controller", 4000)                # Run: record, weights, model.onnx
     run.record["series"]["lambda_model"]             # λ₂, round by round
 
-Every arm has the same budgets of labels, work and bytes, the same start and the same guard; what differs is who picks
-the next action (`ControllerConfig`), or what is left out of the pipeline.
+Every arm has the same budgets of labels, work and bytes, the same start (the network of the source task, as in the
+chapters on labels) and the same guard; what differs is who picks the next action (`ControllerConfig`), or what is left
+out of the pipeline.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
     recipe = _with_labels(lab, recipe)
     outcome = run_seo_llm(lab, recipe.pipeline, checkpoint(lab, recipe), freeze=lambda model: _freeze(lab, model),
                           config=controller(recipe, lab.settings.seed),
-                          network=lambda lab: base.model() if base else lab.network("pretrained"))
+                          network=lambda lab: base.model() if base else lab.network(lab.current.start))
     state, log = outcome.state, outcome.log
     if state.integers:
         made = integers(state.reader, state.model, {})
@@ -131,11 +132,13 @@ def _freeze(lab: Lab, model) -> None:
         freeze_below(model, QUICK_DEPTH)
 
 
-_options = dict(start="pretrained", parameters=lambda lab, recipe: {"recipe": _with_labels(lab, recipe)},
+_options = dict(parameters=lambda lab, recipe: {"recipe": _with_labels(lab, recipe)},
                 checkpoints=lambda lab, recipe: [checkpoint(lab, _with_labels(lab, recipe))])
 for _name, _recipe in _RECIPES.items():
-    SYNERGY.arm(_name, _recipe, **_options)(assembled)
+    SYNERGY.arm(_name, _recipe, start="source", **_options)(assembled)
+SYNERGY.arm("controller-no-source", SEO, start="pretrained", **_options)(assembled)  # what the source task is worth
 
 # The whole system on all labels that there are. It begins with the baseline of chapter 2, which it is held against too.
 ASSEMBLED = Chapter("15_seo_llm", ground="headline", layers=3, quick=_quick)
-ASSEMBLED.arm("seo", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", **_options)(assembled)
+ASSEMBLED.arm("seo", replace(SEO, first=1.0, first_epochs=0, without=("buy",)), needs="base", start="pretrained",
+              **_options)(assembled)

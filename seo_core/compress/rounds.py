@@ -4,8 +4,8 @@
 
 The baseline is made first, of all labels, as for the static recipe; it is what the loss is measured against. With all
 labels the rounds begin with it (the arm `seo`); with a budget of labels with some of these, bought at random, and
-buy the rest themselves (`controller`). Goals become budgets: bytes, milliseconds, and the time that the baseline
-leaves.
+buy the rest themselves (`controller-no-source`). Goals become budgets: bytes, milliseconds, and the time that the
+baseline leaves.
 """
 
 from dataclasses import replace
@@ -19,6 +19,7 @@ from seo_core.quantization.size import most_removed, predicted_bytes
 from seo_core.settings import RunSettings
 
 ROUNDS = 8  # at least: each action once, and then one by its score; with fewer there is nothing to allocate
+NO_SOURCE = "controller-no-source"  # a reader's task has no other one that it could start from
 TIMES = 3  # without a goal of time: so many times the baseline's work
 
 
@@ -42,7 +43,7 @@ class RoundsPlanner(Planner):
         """The baseline and the rounds. Raises PlanError where goals and time leave no room for them."""
         shape, lab = self.first(), self.lab
         baseline = replace((made := self.stages(shape, 0.0, 1)[0]), **self._time(made))
-        recipe = known("controller" if self.labels else "seo").suited(lab.settings).recipe
+        recipe = known(NO_SOURCE if self.labels else "seo").suited(lab.settings).recipe
         least = ROUNDS * (recipe.pairs * sum(INTEGERS) + FORWARD * sum(
             len(lab.task[half]) for half in ("reward", "acceptance")))
         work = TIMES * baseline.work
@@ -63,7 +64,7 @@ class RoundsPlanner(Planner):
         knobs = {"size": float(size), "latency": self.goals.max_latency, "seconds": max(work, least) / self.speed,
                  "speed": self.speed, "vocabulary": shape.words, "most_removed": most,
                  **({} if self.goals.max_loss is None else {"loss": self.goals.max_loss})}
-        arm = known("controller" if self.labels else "seo").suited(lab.settings, knobs, "goals")
+        arm = known(NO_SOURCE if self.labels else "seo").suited(lab.settings, knobs, "goals")
         n = len(lab.pool)
         rounds = Stage("rounds", arm, n, max(work, least) / n, max(work, least), knobs, labels=self.labels)
         return Plan(shape, 0.0, 0, (baseline, replace(rounds, **self._time(rounds))))
