@@ -208,7 +208,8 @@ def test_scales_of_four_bits_have_no_larger_error_than_those_of_the_largest_weig
     w = np.random.default_rng(seed).standard_t(3, (6, 40)).astype(np.float32)
     w[0] = 0
     steps, largest = scheme.weight_scales(w, 4), np.where(np.abs(w).max(1) > 0, np.abs(w).max(1) / 7, 1)
-    errors = [((scheme.dequantize_weight(scheme.quantize_weight(w, s, 4), s) - w) ** 2).sum(1) for s in (steps, largest)]
+    errors = [((scheme.dequantize_weight(scheme.quantize_weight(w, s, 4), s) - w) ** 2).sum(1)
+              for s in (steps, largest)]
     assert (errors[0] <= errors[1] * (1 + 1e-5)).all() and (errors[0] < errors[1]).any() and steps[0] > 0
     np.testing.assert_allclose(scheme.weight_scales(torch.tensor(w), 4).numpy(), steps, rtol=1e-5)
 
