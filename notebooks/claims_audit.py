@@ -91,8 +91,8 @@ Table(judged.loc[~seo, columns])
 Table(judged.loc[~seo, folded], folded="What is claimed, and where; seeds (n)")
 
 # %% [markdown]
-# No verdict is *confirmed*: nothing here was run after a list of what is to be. *Controlled* means equal labels, source task and pairs seen,
-# with three seeds or more; the rest is *exploratory*. The same with all evidence: `book/claims.json`, which `python -m seo_core.run audit`
+# *Controlled* means equal labels, source task and pairs seen, with three seeds or more; *confirmed*, that all records behind it were made
+# after `book/final.yml` named them, too; the rest is *exploratory*. The same with all evidence: `book/claims.json`, which `python -m seo_core.run audit`
 # makes again from the records.
 #
 # Which verdicts the new rule changed, here and in the papers' tables:

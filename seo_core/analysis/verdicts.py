@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from seo_core import files
+from seo_core import files, results
 from seo_core.analysis import NOT_RUN
 from seo_core.analysis.contrasts import EVIDENCE, Contrast, Measurement, contrast_in, measure, with_gap
 from seo_core.analysis.papers import PAPER_COLUMNS, PAPER_TABLE, ratio_to_base
@@ -205,9 +205,20 @@ def _weakest(judged: list[Judged]) -> tuple[str, tuple[Judged, ...]]:
 
 
 def _tier(judged: tuple[Judged, ...], controlled: bool) -> str | None:
-    """Of `TIERS`; None without records. No record is *confirmed* yet: none was made after a list of what is to be."""
-    seeds = [j.ours.n for j in judged if j.ours]
-    return TIERS[controlled and min(seeds) >= CONTROLLED_SEEDS] if seeds else None
+    """Of `TIERS`; None without records. *Confirmed* is a controlled one of which every record was made after
+    book/final.yml named it, on data that it seals."""
+    ours = [j.ours for j in judged if j.ours]
+    if not ours:
+        return None
+    held = controlled and min(each.n for each in ours) >= CONTROLLED_SEEDS
+    return TIERS[held and 1 + _listed([path for each in ours for path in each.records])]
+
+
+def _listed(paths: list[str]) -> bool:
+    """Whether there are records, and all are final by book/final.yml, on data that it seals."""
+    listed = results.final_list()
+    return bool(paths) and all(listed.seals(record["data"]["fingerprint"]) and listed.standing(record) == "final"
+                               for record in map(results.record_at, paths))
 
 
 def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profiles: tuple[str, ...]) -> list[Judged]:

@@ -20,6 +20,7 @@ from seo_core.arms.transfer import BETA, FROM_SCRATCH, transfer_loss
 from seo_core.checks import whole_number
 from seo_core.lab import BUDGETS, Chapter, Lab, LabError, Made, Need, Run
 from seo_core.selection import TransferActiveConfig, TransferActiveLearning, plateau, select
+from seo_core.selection.loss_prediction import LossPredictionConfig, buy_by_loss
 from seo_core.selection.maps import PurchaseMap
 from seo_core.settings import resolve_path
 
@@ -62,6 +63,16 @@ def buy(lab: Lab, strategy: str, before: Run, number: int) -> np.ndarray:
     return candidates[picked]
 
 
+def bought_by_loss(lab: Lab, recipe: LossPredictionConfig, before: Run) -> Made:
+    """As `bought_by`, by a head that predicts the loss: see `seo_core.selection.loss_prediction`."""
+    number = sum(budget < lab.budget for budget in lab.budgets)
+    candidates = lab.candidates(before.rows, number, candidates_scored(lab.labels, lab.quick))
+    picked = buy_by_loss(before.model(), lab.encoded().take(before.rows), lab.sealed.take(candidates),
+                         lab.labels - len(before.rows), np.random.default_rng([lab.settings.seed, 59, number]),
+                         config=recipe, seed=lab.settings.seed)
+    return lab.fit(np.concatenate([before.rows, candidates[picked]]), loss=transfer_loss)
+
+
 def candidates_scored(labels: int, quick: bool, passes: int = 1) -> int:
     """How many pairs a round scores."""
     return (QUICK_CANDIDATES if quick else CANDIDATES) * passes
@@ -79,6 +90,12 @@ def _declare(chapter: Chapter, strategy: str, suffix: str = "", *, pull: bool = 
 
 for _strategy in STRATEGIES:
     _declare(ACTIVE, _strategy, start="source")
+
+
+# a reading of L_AL as a learned criterion; the same rounds, candidates and training as the others
+ACTIVE.arm("loss-prediction", LossPredictionConfig(), needs=Need("loss-prediction", "before"), first="random",
+           start="source", budgets=(2000,), scored=candidates_scored,
+           parameters=lambda lab, recipe: {"loss_prediction": recipe})(bought_by_loss)
 
 
 @ACTIVE.arm("al", needs=Need("supervised", "half"), start="pretrained", budgets=(8000,), keep=False,
@@ -134,14 +151,19 @@ def with_term(lab: Lab, recipe: TransferActiveConfig, bought: Run) -> Made:
     return lab.fit(bought.rows, loss=lambda model: tal.loss(model, unlabelled))
 
 
-def _declare_tal(chapter: Chapter, suffix: str = "", beta: float = BETA, **options) -> None:
-    chapter.arm(f"tal{suffix}", TransferActiveConfig(l2_sp=beta), needs=Need(f"hybrid{suffix}", rows_only=True),
+def _declare_tal(chapter: Chapter, suffix: str = "", beta: float = BETA, bought: str | None = None,
+                 lam: float = TransferActiveConfig.lam, **options) -> None:
+    chapter.arm(f"tal{suffix}", TransferActiveConfig(lam=lam, l2_sp=beta),
+                needs=Need(bought or f"hybrid{suffix}", rows_only=True),
                 home=COMBINED.id, parameters=lambda lab, recipe: {"tal": tal_config(lab, recipe)},
                 scored=lambda labels, quick: QUICK_UNLABELLED if quick else TransferActiveConfig.unlabelled_rows,
                 **options)(with_term)
 
 
 _declare_tal(COMBINED, start="source")
+# λ a tenth and ten times as large, on the very same labels: at 0.1 alone no effect could be told from a weak term
+_declare_tal(COMBINED, "-weak", lam=0.01, bought="hybrid", start="source", budgets=(2000,), keep=False)
+_declare_tal(COMBINED, "-strong", lam=1.0, bought="hybrid", start="source", budgets=(2000,), keep=False)
 _declare(COMBINED, "random", "-scratch", pull=False, budgets=(8000,), **FROM_SCRATCH)
 _declare(COMBINED, "hybrid", "-scratch", pull=False, budgets=(), **FROM_SCRATCH)
 # from new weights there is nothing to pull back to

@@ -64,7 +64,7 @@ class Recipe:
     alpha_high: float = 4.0
     error: float = at_least(0, default=1.0)  # weight of the quantisation error, of sqd
     embedding_bits: int = 8  # of what is exported: 32 | 8 | 4
-    weight_bits: int = 8  # of its linear maps: 8, or 7, which says the same on every CPU
+    weight_bits: int = 8  # of its linear maps: 8; 7, which says the same on every CPU; or 4, where rounding costs most
     calibration_rows: int = 512  # training texts that give the first ranges
 
     def __post_init__(self):
@@ -258,6 +258,9 @@ _JOINT = {
 }
 # what is given away: the same, with weights that say the same on every CPU
 _JOINT |= {f"{name}-7bit": replace(_JOINT[name], weight_bits=7) for name in ("sqd-taylor-65", "sqd-taylor-80")}
+# at 8 bits rounding costs next to nothing, so that there is nothing for joint training to save: the same pair at 4
+_JOINT |= {f"{name}-4bit": replace(_JOINT[like], weight_bits=4) for name, like in {"sqd": "sqd-pairs",
+                                                                                  "kd-ptq": "kd-ptq"}.items()}
 _stages = (FIRST, LAST, JOIN)
 
 

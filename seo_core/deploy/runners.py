@@ -198,7 +198,7 @@ class OnnxRunner(Runner):
         self.session = session()
         about = self.session.get_modelmeta().custom_metadata_map
         how = self._said(about, "export", dict) or {}
-        if not cpu_support()["vnni"] and how.get("overflows", how.get("weight_bits") != 7):
+        if not cpu_support()["vnni"] and how.get("overflows", how.get("weight_bits", 8) == 8):
             options.add_session_config_entry("session.x64quantprecision", "1")
             self.session = session()
         self._names = [i.name for i in self.session.get_inputs()]

@@ -320,12 +320,13 @@ class Lab:
         model = self.network(folder)
         if self.quick and start != "scratch":
             freeze_below(model, QUICK_DEPTH)
+        renewed = added is not None and added.renew is not None and _renewing(self, train, len(rows), added.renew)
         own = None  # under `quick` a checkpoint takes as long as ten steps; and what a watch saw has to be in it
-        if not self.quick and (watch is None or hasattr(watch, "load_state_dict")):
+        if not self.quick and not renewed and (watch is None or hasattr(watch, "load_state_dict")):
             own = self._checkpoints() / f"{next(self.trainings)}-{identity(config, train)}"
         trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
                       development=self.encoded("acceptance") if len(rows) >= CURVE_FROM else None,
-                      callbacks=[watch] if watch else [], checkpoint_dir=own)
+                      callbacks=[call for call in (watch, renewed) if call], checkpoint_dir=own)
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
         series = dict(trained.series)
         if added is not None:
@@ -407,6 +408,22 @@ class Lab:
         return {**{name: scores[scored[0]][name] for name in headline},
                 "accuracy_development": scores["acceptance"]["accuracy"],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
+
+
+def _renewing(lab: Lab, train: Encoded, labelled: int, renew: Callable) -> Callable:
+    """A callback of `fit` that puts other examples in the place of those behind the labelled ones, after each epoch."""
+    def renewing(event: str, state) -> bool:
+        if event == "evaluation" and state.step < state.steps:
+            frame = renew(state.model, round(state.epoch))
+            if frame is not None:
+                wanted = len(train) - labelled
+                if len(frame) != wanted:
+                    raise LabError(f"{wanted} added examples are to be replaced, and {len(frame)} were made")
+                fresh = concatenate(train.take(slice(0, labelled)), lab.encode(frame))
+                vars(train).update(vars(fresh))  # `fit` reads this very object in each epoch
+        return False
+
+    return renewing
 
 
 def open_lab(chapter: str | Chapter, settings: RunSettings, *,

@@ -100,5 +100,8 @@ class Added:
     examples: pd.DataFrame | Encoded
     loss: Callable | None = None  # loss(model) -> a loss for `fit`, whose "rows" count the labelled examples first
     targets: np.ndarray | None = None  # (labelled + added, k), where they are soft
+    # renew(model in training, epoch that begins, from 1) -> other examples in the place of these, as many; None: stay.
+    # Such a run leaves no checkpoint, which would have to hold them
+    renew: Callable[[object, int], pd.DataFrame | None] | None = None
     metrics: dict = field(default_factory=dict)
     series: dict = field(default_factory=dict)

@@ -334,20 +334,24 @@ def _words(g: _Graph, ids: str) -> str:
         rows = g("Cast", g("Gather", g.constant("words", q), ids), to=1)
         return g("Mul", rows, g("Gather", g.constant("words_scale", scale[:, None]), ids))
     q, scale = scheme.quantize_blocks(table)  # scale (V, H/b)
-    rows = g("Gather", g.constant("words", scheme.pack_int4(q.reshape(table.shape))), ids)
-    if g.fused:
-        low = g("BitwiseAnd", rows, g.constant("fifteen", np.uint8(15)))
-        high = g("BitShift", rows, g.constant("four", np.uint8(4)), direction="RIGHT")
-        both = g("Cast", g("Concat", low, high, axis=-1), to=1)
-    else:  # in fp32: shifts are not read alike by all
-        rows = g("Cast", rows, to=1)
-        high = g("Floor", g("Mul", rows, g.constant("sixteenth", np.float32(1 / 16))))
-        low = g("Sub", rows, g("Mul", high, g.constant("sixteen", np.float32(16))))
-        both = g("Concat", low, high, axis=-1)
-    values = g("Sub", both, g.constant("eight", np.float32(8)))
+    values = _unpacked(g, g("Gather", g.constant("words", scheme.pack_int4(q.reshape(table.shape))), ids))
     blocks = g("Reshape", values, g.ints(0, 0, scale.shape[1], -1))  # (B, T, H/b, b)
     scaled = g("Mul", blocks, g("Gather", g.constant("words_scale", scale[:, :, None]), ids))
     return g("Reshape", scaled, g.ints(0, 0, g.about.hidden_size))
+
+
+def _unpacked(g: _Graph, packed: str) -> str:
+    """What `scheme.pack_int4` packed, (…, H / 2) uint8 -> (…, H) in fp32."""
+    if g.fused:
+        low = g("BitwiseAnd", packed, g.constant("fifteen", np.uint8(15)))
+        high = g("BitShift", packed, g.constant("four", np.uint8(4)), direction="RIGHT")
+        both = g("Cast", g("Concat", low, high, axis=-1), to=1)
+    else:  # in fp32: shifts are not read alike by all
+        packed = g("Cast", packed, to=1)
+        high = g("Floor", g("Mul", packed, g.constant("sixteenth", np.float32(1 / 16))))
+        low = g("Sub", packed, g("Mul", high, g.constant("sixteen", np.float32(16))))
+        both = g("Concat", low, high, axis=-1)
+    return g("Sub", both, g.constant("eight", np.float32(8)))
 
 
 def _layer(g: _Graph, name: str, x: str, mask: str, heads: int, last: bool) -> str:
@@ -413,7 +417,11 @@ def _linear(g: _Graph, name: str, x: str, read: tuple[str, str, str] | None = No
         name, weight, None if g.config.per_channel else scheme.tensor_scale)
     integers = scheme.quantize_weight(weight, steps, bits)  # int8 (out, in)
     g.overflows |= scheme.overflows(integers)
-    w = g.constant(f"{name}.weight", integers.T)
+    if bits == 4:  # two to a byte in the file; no input is read, so the runtime unpacks them once, when it loads it
+        packed = g.constant(f"{name}.weight", scheme.pack_int4(integers.T.reshape(1, -1)))
+        w = g("Reshape", g("Cast", _unpacked(g, packed), to=3), g.ints(*integers.T.shape))
+    else:
+        w = g.constant(f"{name}.weight", integers.T)
     scale = g.constant(f"{name}.scale", np.float32(factor) * steps)
     q, step, zero = read or _quantized(g, name, x)
     if g.fused:

@@ -2,8 +2,9 @@
 
     picked = select("hybrid", model, pool, 1000, np.random.default_rng(seed))
 
-acquisition.py ranks a pool; tal.py joins transfer and active learning in one loss and one loop; pseudo.py learns from
-the pairs that nobody labelled; maps.py shows how what was bought fared in training.
+acquisition.py ranks a pool, loss_prediction.py by a learned criterion; tal.py joins transfer and active learning in one
+loss and one loop; pseudo.py learns from the pairs that nobody labelled; maps.py shows how what was bought fared in
+training.
 """
 
 from seo_core.lazy import lazy

@@ -3,12 +3,14 @@
 import ast
 import json
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -381,6 +383,23 @@ def test_a_claim_has_to_hold_at_each_number_of_labels(store):
     row = judged(store.load(), "h-ada")
     assert row["verdict"] == NOT_REPRODUCED and row["n"] == 3 and row["tier"] == "controlled"
     assert [part.split("labels: ")[1][:2] for part in row["each"].split("; ")] == ["−4", "+5"]
+
+
+def test_a_controlled_claim_is_confirmed_where_all_its_records_were_listed_beforehand(store, tmp_path):
+    def write_list(day, seeds):
+        entries = [{"arm": arm, "recipe": {"labels": 2000}, "seeds": seeds, "date": day, "why": "to see"}
+                   for arm in ("da", "da-static")]
+        (tmp_path / "book" / "final.yml").write_text(yaml.safe_dump({"date": day, "data": ["f" * 16], "arms": entries}))
+        return judged(store.load(), "h-ada")["tier"]
+
+    today, later = datetime.now(UTC).date(), datetime.now(UTC).date() + timedelta(days=2)
+    for seed in range(3):
+        for name in ("da-static", "da"):
+            store.write(name, seed, accuracy_matched=0.6 + seed / 1000, labels=2000, parameters={"labels": 2000})
+    assert judged(store.load(), "h-ada")["tier"] == "controlled"
+    assert write_list(today, [0, 1, 2]) == "confirmed"
+    assert write_list(today, [0, 1]) == "controlled", "a seed that is not listed"
+    assert write_list(later, [0, 1, 2]) == "controlled", "records older than the list"
 
 
 def test_numbers_of_labels_may_differ_on_purpose(store):

@@ -58,6 +58,19 @@ def test_the_arms_have_the_ids_that_the_claims_know():
     assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
 
 
+def test_the_pair_of_four_bits_is_that_of_eight_but_for_the_bits():
+    for name, like in {"sqd-4bit": "sqd-pairs", "kd-ptq-4bit": "kd-ptq"}.items():
+        assert replace(ARMS[name].recipe, weight_bits=8) == ARMS[like].recipe and ARMS[name].recipe.weight_bits == 4
+
+
+@pytest.mark.trains
+def test_a_student_of_four_bits_has_fewer_bytes_and_says_what_it_learned(lab, sqd):
+    four = lab.arm("sqd-4bit", knobs={**FAST, "neurons": 64, "vocabulary": 2400})
+    assert four.metrics["size_bytes"] < sqd.metrics["size_bytes"] and four.metrics["agreement"] > 0.95
+    scales = qat.scales(qat.load(four.weights))
+    assert scales.weight_bits == 4
+
+
 def test_a_record_has_the_recipe_and_is_not_made_again(lab, settings, kd, monkeypatch):
     record = kd.record
     assert record["configuration"] == "kd-logits" and record["experiment"] == distillation.DISTILLATION.id

@@ -9,6 +9,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+import torch
 
 from seo_core import results
 from seo_core.arms import acquisition, augmentation, open_lab
@@ -222,6 +223,38 @@ def test_added_examples_are_trained_on_with_their_own_loss(lab, declare):
     assert run.metrics["labels"] == 16  # an edit of a bought pair is no further label
 
 
+@pytest.mark.trains
+def test_added_examples_are_renewed_before_each_epoch_but_the_first(lab, declare):
+    def make(lab, recipe):
+        first, asked = lab.pool.iloc[100:108], []
+
+        def renew(model, epoch):
+            asked.append(epoch)
+            return lab.pool.iloc[110:118] if epoch == 1 else None
+
+        train = {}
+
+        def loss(model):
+            def value(logits, batch):
+                train.setdefault(len(asked), []).extend(batch["input_ids"].sum(1).tolist())
+                return torch.nn.functional.cross_entropy(logits, batch["labels"])
+            return value
+
+        made = lab.fit(np.arange(16), Added(first, loss=loss, renew=renew))
+        epochs = lab.config().epochs
+        assert asked == list(range(1, max(epochs, lab.settings.labelled(24).epochs)))
+        texts = [set(lab.encode(lab.pool.iloc[part]).batch(np.arange(8))["input_ids"].sum(1).tolist())
+                 for part in (slice(100, 108), slice(110, 118))]
+        assert texts[0] <= set(train[0]) and texts[1] <= set(train[1]) and not texts[0] <= set(train[1])
+        return made
+
+    assert lab.arm(declare("renewed", make), 16).metrics["added"] == 8
+    wrong = declare("wrong", lambda lab, recipe: lab.fit(np.arange(16), Added(
+        lab.pool.iloc[100:108], renew=lambda model, epoch: lab.pool.iloc[:3])))
+    with pytest.raises(LabError, match="8 added examples are to be replaced, and 3 were made"):
+        lab.arm(wrong, 16)
+
+
 def test_a_limited_lab_has_a_pool_of_the_ratio_and_records_of_its_own(lab):
     rare = lab.limited((8, 1, 1))
     share = rare.pool["label"].value_counts(normalize=True).sort_index().to_numpy()
@@ -297,6 +330,30 @@ def test_the_data_map_holds_what_was_chosen_and_is_made_once(lab, short_rounds, 
     assert all(run.metrics[f"map_pairs_{name}"] == 24 for name in recorded)  # the first 16 are no choice
     monkeypatch.setattr("seo_core.training.fit", lambda *a, **k: pytest.fail("trained again"))
     assert lab.arm("data-map", 40).record == run.record
+
+
+@pytest.mark.trains
+def test_a_learned_criterion_buys_in_rounds_like_the_others(lab, short_rounds, monkeypatch):
+    read = []
+    real = acquisition.buy_by_loss
+
+    def spy(model, labelled, pool, n, rng, **how):
+        read.append((len(labelled), len(pool), n, bool((pool.labels == -1).all()), bool((labelled.labels >= 0).all())))
+        return real(model, labelled, pool, n, rng, **how)
+
+    monkeypatch.setattr(acquisition, "buy_by_loss", spy)
+    run, first = lab.arm("loss-prediction", 40), lab.arm("random", 16)
+    assert read == [(16, 256, 8, True, True), (24, 256, 16, True, True)]
+    assert len(set(run.rows)) == 40 and (run.rows[:16] == first.rows).all()
+    assert run.record["parameters"]["loss_prediction"]["margin"] == 1
+
+
+@pytest.mark.trains
+def test_the_weights_of_tals_term_are_compared_on_the_same_labels(lab, short_rounds):
+    runs = {name: lab.arm(name, 24) for name in ("tal", "tal-weak", "tal-strong")}
+    assert {name: run.record["parameters"]["tal"]["lam"] for name, run in runs.items()} == {
+        "tal": 0.1, "tal-weak": 0.01, "tal-strong": 1.0}
+    assert all((run.rows == runs["tal"].rows).all() for run in runs.values())
 
 
 def test_the_rounds_end_on_a_plateau_and_are_the_arms_runs(lab, short_rounds, monkeypatch):

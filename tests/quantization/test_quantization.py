@@ -31,6 +31,7 @@ from seo_core.quantization import (
     unknown_rate,
 )
 from seo_core.quantization.calibration import observed_maps
+from seo_core.quantization.export import bytes_by_part
 from seo_core.quantization.scheme import linear_maps
 
 MATRICES = hnp.arrays(np.float32, (3, 32), elements=st.floats(-50, 50, width=32))
@@ -180,6 +181,37 @@ def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_
                          if t.data_type == onnx.TensorProto.INT8 and t.name.startswith(("bert.encoder", "bert.pooler")))
         assert OnnxRunner(path).export["weight_bits"] == bits
     assert most == {7: 64, 8: 127}
+
+
+@pytest.mark.parametrize("precision", ["int8-static", "int8-dynamic"])
+@pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
+def test_weights_of_four_bits_share_bytes_in_the_file_and_say_what_was_emulated(precision, operators, spread_bert,
+                                                                                toy_pairs, tmp_path):
+    model, pairs, sizes = spread_bert(), toy_pairs(64), {}
+    for bits in (4, 7):
+        scales = calibrate(model, pairs, CalibrationConfig(weight_bits=bits))
+        path = export_onnx(model, tmp_path / f"{bits}.onnx", ExportConfig(precision, weight_bits=bits,
+                                                                          operators=operators), scales=scales)
+        parts = bytes_by_part(path)
+        sizes[bits] = parts["encoder"] + parts["pooler and classifier"]
+        if precision == "int8-static":
+            same = parity(predict(emulate(model, scales), pairs), OnnxRunner(path), pairs)
+            assert same["max_logit_difference"] < 1e-3
+    weights = sum(module.weight.numel() for module in scheme.linear_maps(model).values())
+    assert 0.98 * weights / 2 <= sizes[7] - sizes[4] <= weights / 2  # but for the constants of the unpacking
+    assert OnnxRunner(tmp_path / "4.onnx").export["overflows"] is False
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_scales_of_four_bits_have_no_larger_error_than_those_of_the_largest_weight(seed):
+    w = np.random.default_rng(seed).standard_t(3, (6, 40)).astype(np.float32)
+    w[0] = 0
+    steps, largest = scheme.weight_scales(w, 4), np.where(np.abs(w).max(1) > 0, np.abs(w).max(1) / 7, 1)
+    errors = [((scheme.dequantize_weight(scheme.quantize_weight(w, s, 4), s) - w) ** 2).sum(1)
+              for s in (steps, largest)]
+    assert (errors[0] <= errors[1] * (1 + 1e-5)).all() and (errors[0] < errors[1]).any() and steps[0] > 0
+    np.testing.assert_allclose(scheme.weight_scales(torch.tensor(w), 4).numpy(), steps, rtol=1e-5)
 
 
 @pytest.mark.parametrize("bits, other", [(7, 8), (8, 7)])
