@@ -232,7 +232,7 @@ def start(book: Path, marker: Path) -> subprocess.Popen:
     raise AssertionError(process.communicate())
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.kernel
 def test_stopped_in_the_middle_it_goes_on_where_it_was(book, tmp_path, how):
     marker = tmp_path / "marker"
