@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours")
+NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving")
 BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
 
 

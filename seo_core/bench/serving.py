@@ -1,0 +1,131 @@
+"""Benchmark of servers: how many pairs a second they answer while 95 of 100 answers take at most 100 ms.
+
+    python -m seo_core.run bench serving --profile cpu --data path/to/mnli
+
+Contestants, each a server in processes of its own, all with FastAPI and uvicorn, all asked one pair a request from a
+further process: ours (`seo_core.deploy.serving`, a worker for each core); the same artifact one request at a time; and
+a `pipeline` of transformers with the whole network in fp32, whose weights do not matter for the time. In each turn a
+server is started and asked by 1, 2, 4, … clients. pairs_per_second: the most with p95 of 100 ms or less; clients and
+latency_ms_p50 and _p95: there. seconds_to_ready: from the start of the process. megabytes: of all its processes, and
+megabytes_worker of the largest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from seo_core.bench.load import under_load
+from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.checks import SettingsError, check_number
+
+EXPERIMENT, RECORD = "bench_serving", "serving"
+OPTIONS = {"artifact": dict(metavar="DIR", help="what ours and the second serve (default: reference)"),
+           "seconds": dict(type=float, help="of load at each number of clients (default: 5; under quick 0.5)"),
+           "clients": dict(type=int, nargs="+", help="how many at once (default: 1 2 4 8 16 32 64; under quick 1 8)"),
+           "rounds": dict(type=int, help="turns of each server (default: 3; under quick 1)")}
+OURS, ALONE, PIPELINE = "ours", "the same artifact, one request at a time", "transformers pipeline"
+PROMISED = 100.0  # ms at p95
+PAIRS = 500  # that are asked, in turn
+
+
+def plan(settings, *, artifact: str | None = None, seconds: float | None = None, clients=None,
+         rounds: int | None = None) -> dict:
+    """How long and by how many each server is asked. Raises SettingsError."""
+    quick = settings.profile == "quick"
+    given = {"artifact": artifact or "reference", "seconds": seconds or (0.5 if quick else 5.0),
+             "clients": list(clients or ((1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))),
+             "rounds": rounds or (1 if quick else 3)}
+    check_number("seconds", given["seconds"], above=0)
+    for name in ("clients", "rounds"):
+        for value in given[name] if name == "clients" else [given[name]]:
+            check_number(name, value, least=1, whole=True)
+    return given
+
+
+def contest(settings, plan: dict) -> Outcome:
+    """The three servers in turn, on the first pairs of the task's matched set."""
+    from seo_core.data import prepare
+    from seo_core.deploy import artifact
+    from seo_core.machine import OtherLoad
+    from seo_core.models import load_backbone, load_tokenizer, save
+    from seo_core.models.backbone import model_info
+
+    folder = artifact.locate(plan["artifact"])
+    names, task = artifact.check(folder)["texts"], prepare(settings)
+    if len(names) != len(task.texts):
+        raise SettingsError(f"the artifact {folder.name} reads {len(names)} texts, and the task has {len(task.texts)}")
+    frame = task[task.evaluation[0]].head(PAIRS)
+    bodies = [dict(zip(names, row, strict=True)) for row in frame[list(task.texts)].itertuples(index=False, name=None)]
+    with tempfile.TemporaryDirectory() as whole:
+        model, _ = load_backbone(settings.model, num_labels=len(task.labels))
+        save(model, load_tokenizer(settings.model), Path(whole))
+        servers = {OURS: lambda: _ours(folder), ALONE: lambda: other("one", folder),
+                   PIPELINE: lambda: other("pipeline", whole)}
+        others = OtherLoad()
+        turns = interleave({name: lambda _, serve=serve: [asked(serve, bodies, plan)]
+                            for name, serve in servers.items()}, rounds=plan["rounds"])
+        load = others.cores()
+    return Outcome(turns=turns, table=summary(turns), task=task, model_info=model_info(model, settings.model),
+                   metrics={"other_load": load, "pairs": len(bodies), "seconds": plan["seconds"]},
+                   parameters={**plan, "artifact": folder.name})
+
+
+def asked(serve, bodies: list[dict], plan: dict) -> dict[str, float]:
+    """One turn: a server is started, asked by more and more clients, and ended. serve: a context manager that gives its
+    address and first process, once it is ready."""
+    import psutil
+
+    began = time.perf_counter()
+    with serve() as (url, process):
+        ready = time.perf_counter() - began
+        found = [{**under_load(url, bodies, clients=count, seconds=plan["seconds"]), "clients": count}
+                 for count in plan["clients"]]
+        root = psutil.Process(process.pid)
+        sizes = [each.memory_info().rss / 1e6 for each in (root, *root.children(recursive=True))]
+    kept = [each for each in found if each["p95"] <= PROMISED and not each["errors"]]
+    best = max(kept, key=lambda each: each["rate"], default={"rate": 0.0, **dict.fromkeys(("p50", "p95", "clients"))})
+    return {"pairs_per_second": best["rate"], "latency_ms_p50": best["p50"], "latency_ms_p95": best["p95"],
+            "clients": best["clients"], "seconds_to_ready": ready, "megabytes": sum(sizes),
+            "megabytes_worker": max(sizes), "errors": sum(each["errors"] for each in found)}
+
+
+def summary(turns):
+    """A row for each server: medians over the rounds, and how many times as many pairs as the others' (`spread`)."""
+    import pandas as pd
+
+    measured = [name for name in turns.columns if name not in ("contestant", "round")]
+    table = pd.DataFrame({name: by_round(turns, name).median() for name in measured})
+    rates = by_round(turns, "pairs_per_second")
+    for title, baseline in (("ratio_alone", ALONE), ("ratio_pipeline", PIPELINE)):
+        table = table.join(spread(rates.div(rates[baseline].where(rates[baseline] > 0), axis=0), title))
+    return table
+
+
+@contextlib.contextmanager
+def _ours(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    from seo_core.deploy import serving
+
+    with serving.running(folder) as server:
+        yield server.url, server.process
+
+
+@contextlib.contextmanager
+def other(kind: str, folder: str | Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A server of `servers.py` on a free port, until the block ends."""
+    from seo_core.machine import environment
+
+    with subprocess.Popen([sys.executable, "-m", "seo_core.bench.servers", kind, str(folder)], env=environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError(f"the server {kind!r} did not start")
+            yield url, process
+        finally:
+            process.terminate()

@@ -1,0 +1,61 @@
+"""The benchmark of servers: all three are asked in turn, and the best rate within the promise is what counts."""
+
+import contextlib
+
+import pandas as pd
+import pytest
+
+from seo_core import results
+from seo_core.bench import main, serving
+
+
+@pytest.mark.slow
+def test_one_command_asks_every_server(tmp_path, capsys, monkeypatch):
+    from seo_core.models import backbone
+
+    load = backbone.load_backbone
+    monkeypatch.setattr("seo_core.models.load_backbone", lambda model, **k: load(model, **{**k, "layers": 1}))
+    monkeypatch.setattr(serving, "PROMISED", 60_000.0)  # on any machine
+    given = ["--profile", "quick", "--artifact", "reference-small", "--seconds", "0.3", "--clients", "1", "2"]
+    assert main("serving", [*given, "--results-dir", str(tmp_path)]) == 0
+    record, = results.load_records(tmp_path)
+    assert list(record["contestants"]) == [serving.OURS, serving.ALONE, serving.PIPELINE]
+    for values in record["contestants"].values():
+        assert values["pairs_per_second"] > 0 and values["errors"] == 0 and values["clients"] in (1, 2)
+        assert values["megabytes"] >= values["megabytes_worker"] > 50 and values["seconds_to_ready"] > 0
+    assert record["contestants"][serving.ALONE]["ratio_alone"] == 1
+    assert "--clients 1 2" in record["provenance"]["command"] and str(tmp_path) not in record["provenance"]["command"]
+    assert "pairs_per_second" in capsys.readouterr().out
+
+
+def test_what_counts_is_the_best_rate_within_the_promise(monkeypatch):
+    class Process:
+        pid = 1
+
+    measured = {1: (50, 20, 0), 4: (180, 60, 0), 8: (250, 99, 0), 16: (300, 150, 0), 32: (400, 90, 3)}
+    monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: dict(zip(
+        ("rate", "p95", "errors", "p50"), (*measured[clients], 10), strict=True)))
+
+    @contextlib.contextmanager
+    def serve():
+        yield "http://here", Process
+
+    found = serving.asked(serve, [], {"clients": list(measured), "seconds": 1})
+    assert (found["pairs_per_second"], found["clients"], found["latency_ms_p95"], found["errors"]) == (250, 8, 99, 3)
+    found = serving.asked(serve, [], {"clients": [16], "seconds": 1})
+    assert found["pairs_per_second"] == 0 and found["latency_ms_p95"] is None
+
+
+def test_ratios_are_taken_within_a_round_and_none_to_a_server_that_was_never_in_time():
+    turns = pd.DataFrame([{"contestant": name, "round": number, "pairs_per_second": rate}
+                          for name, rates in ((serving.OURS, (400, 200)), (serving.ALONE, (100, 100)),
+                                              (serving.PIPELINE, (0, 0))) for number, rate in enumerate(rates)])
+    table = serving.summary(turns)
+    assert table.loc[serving.OURS, ["ratio_alone", "ratio_alone_low", "ratio_alone_high"]].tolist() == [3, 2, 4]
+    assert table["ratio_pipeline"].isna().all()
+
+
+@pytest.mark.parametrize("words, says", [(["--clients", "0"], "clients"), (["--seconds", "-1"], "seconds"),
+                                         (["--rounds", "-2"], "rounds")])
+def test_a_plan_that_is_none_is_refused(words, says, capsys):
+    assert main("serving", words) == 2 and says in capsys.readouterr().err
