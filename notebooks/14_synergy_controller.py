@@ -54,12 +54,9 @@ from seo_core.controller import Action, Budgets, ControllerConfig, Measured, Syn
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source, labels=labels,
                          text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("14_synergy_controller", settings)
-folder = results.reference_dir() / "cpu" / "14_synergy_controller"
-frame = results.load(folder)
-records = {record["configuration"]: record for record in reversed(results.load_records(folder))}
 
 # %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}}
-_ = figures.rounds(tables.controller_rounds(records.get("controller")))
+_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "controller"))
 
 # %% [markdown]
 # ## The reading
@@ -197,6 +194,7 @@ Table(pd.DataFrame([(name, ", ".join(f"{k} = {v}" for k, v in changes.items()) o
                    columns=["arm", "differs from seo in"]), folded="every arm, and what it changes")
 
 # %%
+frame = results.load(results.reference_dir() / "cpu" / lab.chapter.id)
 arms = ["controller", *(name for name in frame["configuration"].unique() if name != "controller")] if len(frame) else []
 shown = ["accuracy_development", "size_bytes", "labels", "rounds", "rounds_back", "removed", "work_seconds"]
 print(tables.standing(frame) if len(frame) else "not run")
@@ -211,7 +209,7 @@ _ = figures.forest(against)
 Table(tables.pair_table(against))
 
 # %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the first figure for the schedule that was fixed beforehand; without records it says not run."}}
-_ = figures.rounds(tables.controller_rounds(records.get("static-data-first")))
+_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
 
 # %% [markdown]
 # Read these as what they are: runs on the development slice, on which the floor was checked too, and as many seeds as the table says. One seed never settles a ranking.

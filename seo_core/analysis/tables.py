@@ -389,6 +389,13 @@ def controller_rounds(record: Mapping | None) -> pd.DataFrame:
         "yes" if kept else "rolled back" for kept in series["accepted"]])
 
 
+def recorded_rounds(experiment: str, configuration: str) -> pd.DataFrame:
+    """`controller_rounds` of the committed record of the lowest seed; empty where there is none."""
+    records = results.load_records(results.reference_dir() / "cpu" / experiment)
+    fitting = [record for record in records if record["configuration"] == configuration]
+    return controller_rounds(min(fitting, key=lambda record: record["seed"], default=None))
+
+
 def weight_histograms(record: Mapping) -> dict[str, dict[str, np.ndarray]]:
     """The weight histograms of a record's series: layer number -> {"centre", "before", "after"}; {} without."""
     series = record["series"]

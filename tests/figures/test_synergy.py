@@ -21,6 +21,14 @@ def test_rounds_are_told_by_their_names():
     assert tables.controller_rounds(None).empty and tables.controller_rounds({"series": {"epoch": [1]}}).empty
 
 
+def test_the_committed_record_of_the_lowest_seed_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables.results, "reference_dir", lambda: tmp_path)
+    records = [{**RECORD, "configuration": name, "seed": seed} for name, seed in (("a", 2), ("a", 1), ("b", 0))]
+    monkeypatch.setattr(tables.results, "load_records", lambda folder: records if folder.name == "here" else [])
+    monkeypatch.setattr(tables, "controller_rounds", lambda record: record and record["seed"])
+    assert tables.recorded_rounds("here", "a") == 1 and tables.recorded_rounds("there", "a") is None
+
+
 def test_a_round_that_was_rolled_back_is_hollow_and_its_accuracy_is_not_joined():
     figure = figures.rounds(tables.controller_rounds(RECORD), floor=58.0)
     above = figure.axes[0]
