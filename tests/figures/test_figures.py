@@ -125,7 +125,7 @@ def test_the_architecture_has_the_papers_parts_and_the_loop_closes():
 
 def test_dependencies_are_read_from_the_sources_and_point_one_way():
     table = figures.dependencies().set_index("module")["imports"]
-    assert table["data"] == "checks, files, settings"
+    assert table["data"] == "checks, files, lazy, settings"
     assert not any("figures" in imports for module, imports in table.items() if not module.startswith("figures"))
     assert table["settings"] == "checks" and table["checks"] == "—"
 
