@@ -19,6 +19,7 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.checks import suggest
+from seo_core.progress import seconds
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError, process
 from seo_core.runner.manifest import Chapter, Manifest
@@ -85,8 +86,8 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
     """Run the chapters that are not complete and stage the first seed's notebooks.
 
     Returns what became of each task: it "ran", was "skipped" as complete, "failed", or was "blocked" by a failed input.
-    Prints a line per task with `say`; on a terminal a bar below says where the running chapters are. Raises
-    KeyboardInterrupt after stopping its workers.
+    Prints a line per task with `say`; on a terminal a bar below says where the running chapters are, elsewhere a line
+    now and then (`progress.seconds`). Raises KeyboardInterrupt after stopping its workers.
     """
     from tqdm import tqdm
 
@@ -107,7 +108,10 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
             work.collect()
             if work.running:
                 bar.n = len(work.became)
-                bar.disable or bar.set_postfix_str("; ".join(worker.where() for worker in work.running.values()))
+                if bar.disable:
+                    work.tell_where()
+                else:
+                    bar.set_postfix_str("; ".join(worker.where() for worker in work.running.values()))
                 time.sleep(0.2)
     except BaseException:
         for worker in work.running.values():
@@ -195,6 +199,13 @@ class _Batch:
             files.write(self.tree.staged(task.chapter.id), executed, sync=False)
             files.write(self.tree.state / "staged" / task.chapter.id, str(task.seed), sync=False)
 
+    def tell_where(self) -> None:
+        """A line for each running chapter that has said nothing for a while: its cell, and what it printed last."""
+        for task, worker in self.running.items():
+            if time.monotonic() - worker.told >= seconds():
+                worker.told = time.monotonic()
+                self.tell(task, f"at {worker.where().partition(': ')[2]}")
+
     def unstage(self, task: Task) -> None:
         """Take a chapter that is about to change out of the tree that is rendered."""
         if task.seed == self.options.seeds[0]:
@@ -208,7 +219,7 @@ def progress(notebook: dict) -> str:
     printed = [line for c in cells for o in c.get("outputs", []) if o.get("name") in ("stdout", "stderr")
                for line in "".join(o["text"]).splitlines() if line.strip()]
     cell = f"cell {min(done + 1, len(cells))} of {len(cells)}"
-    return f"{cell}, {printed[-1].strip()[:60]}" if printed else cell
+    return f"{cell}, {printed[-1].strip()[:80]}" if printed else cell
 
 
 class _Worker:
@@ -225,6 +236,7 @@ class _Worker:
         self.log = tree.sidecar(task.chapter.id, task.seed, "log")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.partial, self.seen, self.shown = tree.partial(task.chapter.id, task.seed), time.time_ns(), "starting"
+        self.told = time.monotonic()
         with open(self.log, "w") as log:
             self.process = process.start(
                 "seo_core.runner.worker", job, stderr=log,

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from seo_core import files
+from seo_core.progress import SECONDS, seconds
 from seo_core.runner import RunnerError, process
 from seo_core.runner import notebooks as nb
 from seo_core.runner.state import Tree, digest
@@ -85,7 +86,8 @@ def _papermill(source: Path, target: Path, parameters: dict, cwd: Path) -> str |
 
     try:
         papermill.execute_notebook(source, target, parameters=parameters, cwd=cwd, kernel_name="python3",
-                                   progress_bar=False, log_output=False)
+                                   progress_bar=False, log_output=False,
+                                   autosave_cell_every=max(1, round(min(seconds(), SECONDS))))  # for `plan.progress`
     except PapermillExecutionError as error:
         return f"{error.ename}: {_first_line(error.evalue)} (cell {error.exec_count})"
     except Exception as error:  # the kernel died, the disk is full, …: still one line and exit code 1

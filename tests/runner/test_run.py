@@ -199,6 +199,15 @@ def test_a_terminal_shows_where_a_chapter_is_and_a_file_does_not(book):
     assert cli("chapter", "numbers", "--force", cwd=book, check=0).stderr == ""
 
 
+@pytest.mark.kernel
+def test_a_log_has_a_line_now_and_then_of_where_a_chapter_is(book):
+    edit(book, "numbers", "assert value >= 1000", "import time; time.sleep(2); assert value >= 1000")
+    done = subprocess.run([sys.executable, "-m", "seo_core.run", "chapter", "numbers"], cwd=book, text=True, check=True,
+                          capture_output=True, env={**minibook.environment(), "SEO_PROGRESS_SECONDS": "0.5"})
+    lines = [line for line in done.stdout.splitlines() if "numbers seed 0: at " in line]
+    assert len(lines) >= 2 and re.search(r"at cell (\d+) of \1, working in", lines[-1]) and not done.stderr
+
+
 def test_failing_chapter(built):
     book = built
     page = (book / "_build" / "html" / "notebooks" / "numbers.html").read_text()
