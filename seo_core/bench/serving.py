@@ -39,7 +39,7 @@ def plan(settings, *, artifact: str | None = None, seconds: float | None = None,
     """How long and by how many each server is asked. Raises SettingsError."""
     quick = settings.profile == "quick"
     given = {"artifact": artifact or "reference", "seconds": seconds or (0.5 if quick else 5.0),
-             "clients": list(clients or ((1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))),
+             "clients": tuple(clients or ((1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))),
              "rounds": rounds or (1 if quick else 3)}
     check_number("seconds", given["seconds"], above=0)
     for name in ("clients", "rounds"):
