@@ -56,7 +56,7 @@ run = lab.arm("seo")
 recipe, m = known("seo").suited(settings).recipe, run.metrics
 print(f"{m['rounds']} rounds, {m['rounds_back']} taken back; {m['removed']:.0%} of the encoder gone, {m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
-Table(rounds)
+Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB", "λ data", "λ model", "kept"]])
 
 # %% mystnb={"figure": {"caption": "The rounds of this run. A toy: the development slice has so few pairs under the profile quick that one answer is half a point.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}}
 _ = figures.rounds(rounds, floor=100 * m["floor"])

@@ -16,13 +16,14 @@ def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
     """The rounds of a run from the top down: the accuracy after each, the action as its marker, hollow where it was
     rolled back; the bytes of the file; λ₁ and λ₂ as steps. table: `tables.controller_rounds`. floor: accuracy in
     percent, a dotted line. "not run" if empty."""
+    if table.empty:
+        figure, axes = plt.subplots(figsize=(8, 1.2))
+        style.not_run(axes)
+        axes.axis("off")
+        return figure
     figure, (above, middle, below) = plt.subplots(3, 1, figsize=(8, 6.2), sharex=True, height_ratios=(3, 2, 2))
     below.set_xlabel("round")
     style.whole_numbers(below)
-    if table.empty:
-        for axes in (above, middle, below):
-            style.not_run(axes)
-        return figure
     number, kept = table["round"], (table["kept"] == "yes").to_numpy()
     above.plot(number[kept], table["accuracy, %"][kept], color=style.SOFT, linewidth=1.1, zorder=1)
     for action, (color, marker) in LOOKS.items():
