@@ -82,10 +82,10 @@ from seo_core.quantization import (
     token_counts,
     trim,
 )
-from seo_core.quantization.scheme import INT4_BLOCK
+from seo_core.quantization.size import most_removed, word_bits
 from seo_core.selection import select
 from seo_core.selection.acquisition import margin_scores
-from seo_core.training import TrainingConfig, classification_loss, fit
+from seo_core.training import DivergedError, TrainingConfig, classification_loss, fit
 
 STATE, TIMED = "state", 32  # the folder of what is kept; texts whose time is taken
 STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
@@ -162,6 +162,8 @@ class State:
     edits: pd.DataFrame = field(repr=False)
     examples: int = 0  # pairs trained on, repeats counted
     work: float = 0.0  # in pairs that the baseline is trained on
+    exhausted: bool = False  # pruning found less to take than a step
+    diverged: bool = False  # the last training's loss was no number, and its network is that from before
 
     @property
     def whole(self) -> bool:
@@ -239,7 +241,7 @@ class _Work:
                                   "train on: lower it")
         if recipe.size is None or not set(COMPRESSION).isdisjoint(recipe.without):
             return
-        least = self.int8_bytes(config, recipe.most_removed)
+        least = self.int8_bytes(config, min(recipe.most_removed, most_removed(config, layers=False)))
         if least > recipe.size:
             raise ControllerError(f"size is {recipe.size / 1e6:.1f} MB, and the smallest student of this network has "
                                   f"about {least / 1e6:.1f} MB: allow more, keep fewer words (vocabulary), or raise "
@@ -256,7 +258,7 @@ class _Work:
         recipe, compute = self.recipe, ("examples", "seconds")
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
                  "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
-                 "prune": lambda s: self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
+                 "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
             Action(name, getattr(self, name), ready.get(name, lambda s: True),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
@@ -270,7 +272,10 @@ class _Work:
         rows = lab.random_rows(round(recipe.first * recipe.labels))
         state = State(model, model, lab, rows, np.empty(0, np.int64), pd.DataFrame(columns=[*lab.task.texts, "label"]))
         self.encoder = structured.encoder_weights(model)
-        return self.learn(state, 1.0, pairs=recipe.first_epochs * len(rows)) if recipe.first_epochs else state
+        state = self.learn(state, 1.0, pairs=recipe.first_epochs * len(rows)) if recipe.first_epochs else state
+        if state.diverged:
+            raise ControllerError("the loss of the first training is no number: lower the learning rate")
+        return state
 
     # ---------------------------------------------------------------------------------------------
     # Data
@@ -346,18 +351,22 @@ class _Work:
 
     def prune(self, state: State, step: float, prices: Prices) -> State:
         """A share of the encoder's heads and neurons out, those of the least importance per weight; least squares, then
-        recovery. A student in integers gets new ranges."""
+        recovery. A student in integers gets new ranges. Where units do not add up to the share, nothing is taken, and
+        pruning is over."""
         recipe = self.recipe
         scoring = self.scoring(state)
+        work = state.work + FORWARD * (2 + 3) * len(scoring)  # two passes forward, one with gradients
         base = qat.detach(copy.deepcopy(state.model))
         wanted = min(step * recipe.removed, recipe.most_removed - self.gone(state.model))
         scores = structured.importance(base, "taylor", scoring, seed=self.lab.settings.seed)
-        removal = structured.choose(base, scores, wanted * self.encoder / structured.encoder_weights(base))
+        try:
+            removal = structured.choose(base, scores, wanted * self.encoder / structured.encoder_weights(base))
+        except structured.NothingLeft:
+            return replace(state, work=work, exhausted=True)
         model = structured.remove(structured.compensate(base, removal, scoring), **removal.units)
         if state.integers:
             qat.attach(model, calibrate(model, scoring, self.calibration(model)))
-        work = FORWARD * (2 + 3) * len(scoring)  # two passes forward, one with gradients
-        return self.learn(replace(state, model=model, work=state.work + work), step)
+        return self.learn(replace(state, model=model, work=work), step)
 
     def quantize(self, state: State, step: float, prices: Prices) -> State:
         """The student in integers, with the words that its text uses, and SQD from here on."""
@@ -423,13 +432,21 @@ class _Work:
         return concatenate(encoded, reader.sealed.take(state.soft)) if len(state.soft) else encoded
 
     def learn(self, state: State, step: float, *, changed: bool = False, pairs: int = 0) -> State:
+        """`taught`, and a state that says so where the loss is no number."""
+        try:
+            return self.taught(state, step, changed, pairs)
+        except DivergedError:
+            return replace(state, diverged=True, work=state.work + (pairs or self.recipe.pairs * step))
+
+    def taught(self, state: State, step: float, changed: bool, pairs: int) -> State:
         """Training: of a whole network by its labels, and by its own logits on pairs without one; of a student by
         labels and its teacher's logits. changed: the data did, so that the teacher of a student learns too. pairs: to
-        train on, where these are not the recipe's for a step."""
+        train on, where these are not the recipe's for a step. Raises DivergedError."""
         recipe, lab, cost = self.recipe, self.lab, 0.0
         teacher, model, seen = state.teacher, state.model, pairs or max(1, round(recipe.pairs * step))
-        rows, epochs = split_passes(len(self.data(state, lab)), seen / len(self.data(state, lab)), state.examples)
-        asked, examples = self.data(state, lab).take(rows), state.examples
+        data, examples = self.data(state, lab), state.examples
+        rows, epochs = split_passes(len(data), seen / len(data), state.examples)
+        asked = data.take(rows)
         if state.whole or changed:
             soft = self.logits(teacher, asked) if len(state.soft) else None
             teacher = self.fitted(teacher, asked, soft, epochs, state)
@@ -482,9 +499,10 @@ class _Work:
         for half in ("reward", "acceptance"):
             logits[half] = predict(state.model, reader.encoded(half), precision="auto")
         truth = reader.encoded("reward").labels
+        loss = cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth)
         size, latency = self.exported(state) if exact else (self.predicted(state), self.ms(state))
         return Measured(
-            loss=cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth),
+            loss=math.nan if state.diverged else loss,
             accuracy=float((logits["acceptance"].argmax(1) == reader.encoded("acceptance").labels).mean()),
             labels=len(state.rows), examples=state.examples, seconds=state.work / self.recipe.speed, size=size,
             latency=latency, exact=exact)
@@ -505,8 +523,7 @@ class _Work:
             config, scales = ExportConfig("fp32", embedding_bits=32, max_length=self.lab.settings.max_length), None
             if state.integers:
                 scales = qat.scales(state.model)
-                config = replace(config, precision="int8-static", embedding_bits=scales.embedding_bits,
-                                 weight_bits=scales.weight_bits)
+                config = replace(config, precision="int8-static", embedding_bits=scales.embedding_bits)
             export_onnx(state.model, path, config, scales=scales)
             if self.recipe.latency is not None:
                 run = runner(path, tokenizer=state.reader.tokenizer, labels=self.lab.task.labels,
@@ -533,7 +550,7 @@ class _Work:
             state.edits.to_parquet(place / "edits.parquet", index=False)
             (place / "memory.json").write_text(json.dumps({
                 **memory, "examples": state.examples, "work": state.work, "timed": self.timed,
-                "integers": state.integers, "encoder": self.encoder}), encoding="utf-8")
+                "integers": state.integers, "exhausted": state.exhausted, "encoder": self.encoder}), encoding="utf-8")
 
     def kept(self) -> tuple[State, dict] | None:
         """The state of a run that was stopped, and the controller's memory."""
@@ -551,7 +568,7 @@ class _Work:
         reader = self.lab if len(tokenizer) == len(self.lab.tokenizer) else self.lab.reading_with(tokenizer)
         self.encoder, self.timed = memory["encoder"], memory["timed"]
         return State(model, teacher, reader, rows["rows"], rows["soft"], pd.read_parquet(place / "edits.parquet"),
-                     memory["examples"], memory["work"]), memory
+                     memory["examples"], memory["work"], memory["exhausted"]), memory
 
     def say(self, entry: dict) -> None:
         """A line of the log."""
@@ -559,11 +576,6 @@ class _Work:
         self.report(f"round {entry['round']:2d}  {entry['action']:8s} step {entry['step']:.2f}  "
                     f"loss {entry['loss']:+.3f}  accuracy {100 * entry['accuracy']:.1f}%  "
                     f"{entry['size'] / 1e6:.1f} MB{what}")
-
-
-def word_bits(config) -> int:
-    """4 bits for a word, or 8 where its width is no multiple of a block."""
-    return 8 if config.hidden_size % INT4_BLOCK else 4
 
 
 def median_ms(run, texts: Encoded) -> float:

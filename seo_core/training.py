@@ -38,6 +38,10 @@ class TrainingError(RuntimeError):
     """Training that cannot start, go on or be resumed; the message says what to do."""
 
 
+class DivergedError(TrainingError):
+    """A loss that is not finite."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How `fit` trains. Unknown keys raise, as for any dataclass."""
@@ -93,6 +97,7 @@ class TrainingState:
     model: torch.nn.Module
     config: TrainingConfig
     steps: int  # of the whole run
+    train: object  # Encoded; a callback may put another of as many examples in its place, read from the next epoch on
     step: int = 0  # done so far
     epoch: float = 0.0
     loss: float = math.nan
@@ -190,12 +195,12 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
     run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, module,
-               config, per_epoch, TrainingState(model, config, steps), list(callbacks))
+               config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
         checkpoint = Checkpoint(checkpoint_dir, identity(config, train))
         checkpoint.restore(run)
-    return _loop(run, train, development, checkpoint, progress)
+    return _loop(run, development, checkpoint, progress)
 
 
 @dataclass
@@ -240,7 +245,7 @@ class _Run:
         return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum()
 
 
-def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult:
+def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
     state, config, callbacks = run.state, run.config, run.callbacks
     rank, world = run.accelerator.process_index, run.accelerator.num_processes
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
@@ -254,6 +259,7 @@ def _loop(run: _Run, train, development, checkpoint, progress) -> TrainingResult
     try:
         while state.step < state.steps and not state.result.stopped:
             epoch, position = divmod(state.step, run.per_epoch)
+            train = state.train
             batches = length_grouped_batches(train.lengths, config.batch_size * world, seed=(config.seed, epoch),
                                              group=config.group)
             for rows in batches[position:]:
@@ -303,7 +309,7 @@ def _how(run: _Run) -> str:
 def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
     state = run.state
     if not math.isfinite(loss):
-        raise TrainingError(f"the loss is {loss} at step {state.step + 1}: lower the learning rate "
+        raise DivergedError(f"the loss is {loss} at step {state.step + 1}: lower the learning rate "
                             f"(now {run.config.learning_rate:g}) or use precision='fp32'")
     state.step += 1
     state.epoch = state.step / run.per_epoch

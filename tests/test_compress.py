@@ -433,6 +433,18 @@ def test_the_controller_makes_an_artifact_within_the_goals_and_its_page_has_the_
         if r["experiment"] == "compress")["provenance"]["command"]
 
 
+@pytest.mark.trains  # steps of a probe
+def test_rounds_that_go_on_have_the_budgets_that_they_began_with(folder, tmp_path, monkeypatch):
+    settings = load_settings("quick", data=str(folder / "texts.csv"), text=("text",), model=str(folder / "tiny"),
+                             results_dir=str(tmp_path))
+    lab, goals = make.ground(settings, lambda text: None), Goals(max_size="150kB", time="10m")
+    first = make.RoundsPlanner(lab, settings, goals).best()
+    monkeypatch.setattr(plan, "probe", lambda *given: 1.0)  # a machine that is much busier
+    assert make.RoundsPlanner(lab, settings, goals).best().stages[1].knobs == first.stages[1].knobs
+    with pytest.raises(PlanError, match="for the baseline and 8 rounds"):
+        make.RoundsPlanner(lab, settings, Goals(max_size="150kB", time="9m")).best()
+
+
 @pytest.mark.trains
 def test_a_budget_of_labels_is_kept(folder, tmp_path, capsys):
     out = tmp_path / "few"

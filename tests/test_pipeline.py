@@ -13,6 +13,7 @@ from seo_core.arms import open_lab
 from seo_core.controller import ControllerConfig, ControllerError
 from seo_core.pipeline import ACTIONS, Pipeline, run_seo_llm
 from seo_core.settings import load_settings
+from seo_core.training import DivergedError
 
 RECIPE = Pipeline(labels=48, seconds=60, pairs=64, size=12e6, loss=100, rounds=7, first=0.5, first_epochs=1,
                   removed=0.3, labelled=16, candidates=32, score_rows=16)
@@ -107,6 +108,35 @@ def test_a_loss_that_is_no_number_is_rolled_back_and_three_in_a_row_end_the_run(
         run_seo_llm(lab, replace(RECIPE, without=("augment", "buy", "prune")), tmp_path)
     kept = json.loads((tmp_path / "state" / "memory.json").read_text())
     assert [entry["accepted"] for entry in kept["log"]] == [False, False] and len(calls) == 4
+
+
+@pytest.mark.trains
+def test_a_training_that_diverges_is_rolled_back_as_a_round(lab, monkeypatch):
+    fit, calls = pipeline.fit, []
+
+    def diverges_once(model, *given, **options):
+        calls.append(model)
+        if len(calls) == 2:  # the start is sound
+            raise DivergedError("the loss is nan at step 1")
+        return fit(model, *given, **options)
+
+    monkeypatch.setattr(pipeline, "fit", diverges_once)
+    ended = run_seo_llm(lab, replace(RECIPE, rounds=2, without=("augment", "buy", "label", "prune")))
+    assert [entry["accepted"] for entry in ended.log] == [False, True]
+    assert ended.log[0]["why"] == "the loss is no number" and ended.log[0]["seconds"] > 0
+    monkeypatch.setattr(pipeline, "fit", lambda *given, **options: (_ for _ in ()).throw(DivergedError("nan")))
+    with pytest.raises(ControllerError, match="first training is no number"):
+        run_seo_llm(lab, RECIPE)
+
+
+@pytest.mark.trains
+def test_pruning_ends_where_there_is_nothing_left_to_take(lab, outcome):
+    work = pipeline._Work(lab, replace(RECIPE, removed=0.9, most_removed=0.999), None, lambda model: None)
+    work.encoder = pipeline.structured.encoder_weights(outcome.state.teacher)
+    prune = next(action for action in work.actions() if action.name == "prune")
+    over = prune.apply(outcome.state, 1.0, None)
+    assert over.exhausted and over.model is outcome.state.model and over.work > outcome.state.work
+    assert prune.ready(outcome.state) and not prune.ready(over)
 
 
 @pytest.mark.trains

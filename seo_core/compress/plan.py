@@ -25,8 +25,7 @@ from seo_core.machine import default_threads
 from seo_core.models.compact import layer_sizes
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, coverage, export_onnx, token_counts
 from seo_core.quantization.export import check_classifier
-from seo_core.quantization.scheme import INT4_BLOCK
-from seo_core.quantization.size import NEURONS, kept_share, most_removed, predicted_bytes, word_bytes
+from seo_core.quantization.size import NEURONS, kept_share, most_removed, predicted_bytes, word_bits, word_bytes
 from seo_core.settings import PAIRS_SEEN, RunSettings, display_source, resolve_path
 
 LADDER = ("base", "taylor-20", "taylor-40", "taylor-65", "taylor-80")  # arms, by what they prune away; base: nothing
@@ -110,7 +109,7 @@ class Planner:
         self.lab, self.settings, self.goals, self.network = lab, settings, goals, lab.network()
         check_classifier(self.network, "compress")
         self.config, self.recipe = self.network.config, known(STUDENT).suited(lab.settings).recipe
-        self.word_bits = 8 if self.config.hidden_size % INT4_BLOCK else self.recipe.embedding_bits
+        self.word_bits = word_bits(self.config, self.recipe.embedding_bits)
         self.shapes = self._shapes()
 
     @cached_property

@@ -8,8 +8,11 @@ buy the rest themselves (`controller-no-source`). Goals become budgets: bytes, m
 baseline leaves.
 """
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
+from seo_core import files
 from seo_core.arms import Lab, known
 from seo_core.checks import check_number
 from seo_core.compress.goals import Goals, clock, spelled
@@ -33,24 +36,37 @@ class RoundsPlanner(Planner):
             if labels > len(lab.pool):
                 raise PlanError(f"a budget of {labels} labels, and there are {len(lab.pool)} rows to train on: lower "
                                 "it")
-        self.labels = labels
+        self.labels, self.arm = labels, NO_SOURCE if labels else "seo"
 
     def larger(self, than: Shape) -> None:
         """None: how much is taken away is for the rounds to find out."""
         return None
 
     def best(self) -> Plan:
-        """The baseline and the rounds. Raises PlanError where goals and time leave no room for them."""
-        shape, lab = self.first(), self.lab
-        baseline = replace((made := self.stages(shape, 0.0, 1)[0]), **self._time(made))
-        recipe = known(NO_SOURCE if self.labels else "seo").suited(lab.settings).recipe
+        """The baseline and the rounds; what these may use is remembered for a call that goes on later. Raises PlanError
+        where goals and time leave no room for them."""
+        memory, shape = self._memory(), self.first()
+        baseline = self.stages(shape, 0.0, 1)[0]
+        if memory.is_file():
+            knobs = json.loads(memory.read_text(encoding="utf-8"))
+        else:
+            knobs = self._knobs(shape, baseline)
+            files.write(memory, json.dumps(knobs) + "\n")
+        arm = known(self.arm).suited(self.lab.settings, knobs, "goals")
+        work, n = arm.recipe.work, len(self.lab.pool)
+        rounds = Stage("rounds", arm, n, work / n, work, knobs, labels=self.labels)
+        return Plan(shape, 0.0, 0, tuple(replace(stage, **self._time(stage)) for stage in (baseline, rounds)))
+
+    def _knobs(self, shape: Shape, baseline: Stage) -> dict:
+        """The goals as budgets of the recipe."""
+        lab, recipe, before = self.lab, known(self.arm).suited(self.lab.settings).recipe, self.time_of(baseline)
         least = ROUNDS * (recipe.pairs * sum(INTEGERS) + FORWARD * sum(
             len(lab.task[half]) for half in ("reward", "acceptance")))
         work = TIMES * baseline.work
         if self.goals.time is not None:
-            work = (self.goals.time - baseline.seconds) / HEADROOM * self.speed
+            work = (self.goals.time - before) / HEADROOM * self.speed
             if work < least:
-                needed = baseline.seconds + HEADROOM * least / self.speed
+                needed = before + HEADROOM * least / self.speed
                 raise PlanError(f"this machine needs about {clock(needed)} for the baseline and {ROUNDS} rounds, and "
                                 f"time is {clock(self.goals.time)}: give it {clock(1.05 * needed)}, or lower "
                                 "train_rows")
@@ -61,13 +77,13 @@ class RoundsPlanner(Planner):
         if smallest > size:
             raise PlanError(f"max_size is {spelled('max_size', size)}, and rounds that take heads and neurons get to "
                             f"about {spelled('max_size', smallest)}: allow more, or leave the controller out")
-        knobs = {"size": float(size), "latency": self.goals.max_latency, "seconds": max(work, least) / self.speed,
-                 "speed": self.speed, "vocabulary": shape.words, "most_removed": most,
-                 **({} if self.goals.max_loss is None else {"loss": self.goals.max_loss})}
-        arm = known(NO_SOURCE if self.labels else "seo").suited(lab.settings, knobs, "goals")
-        n = len(lab.pool)
-        rounds = Stage("rounds", arm, n, max(work, least) / n, max(work, least), knobs, labels=self.labels)
-        return Plan(shape, 0.0, 0, (baseline, replace(rounds, **self._time(rounds))))
+        return {"size": float(size), "latency": self.goals.max_latency, "seconds": max(work, least) / self.speed,
+                "speed": self.speed, "vocabulary": shape.words, "most_removed": most,
+                **({} if self.goals.max_loss is None else {"loss": self.goals.max_loss})}
+
+    def _memory(self) -> Path:
+        static = super()._memory()
+        return static.with_name(f"{static.stem}-rounds-{self.labels or 'all'}.json")
 
     def _time(self, stage: Stage) -> dict:
         done = self.lab.find(stage.arm, stage.labels) is not None

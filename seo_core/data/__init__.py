@@ -5,7 +5,7 @@
 
 readers.py streams the formats, cleaning.py changes, drops and counts, loading.py puts a task together,
 splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's words, encoding.py tokenises,
-baselines.py says what word counts alone can do.
+ngrams.py says what word counts alone can do.
 """
 
 from seo_core.lazy import lazy

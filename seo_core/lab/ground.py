@@ -320,7 +320,7 @@ class Lab:
         model = self.network(folder)
         if self.quick and start != "scratch":
             freeze_below(model, QUICK_DEPTH)
-        renewed = added is not None and added.renew is not None and _renewing(self, train, len(rows), added.renew)
+        renewed = added is not None and added.renew is not None and _renewing(self, len(rows), added.renew)
         own = None  # under `quick` a checkpoint takes as long as ten steps; and what a watch saw has to be in it
         if not self.quick and not renewed and (watch is None or hasattr(watch, "load_state_dict")):
             own = self._checkpoints() / f"{next(self.trainings)}-{identity(config, train)}"
@@ -362,7 +362,7 @@ class Lab:
         bought = {} if made.rows is None else {"bought": made.rows}
         development = len(self.task["reward"]) + len(self.task["acceptance"])
         labels = len(self.pool) if self.labels is None else self.labels
-        labels = labels if made.rows is None or self.current.ratio else len(made.rows)
+        labels = labels if made.rows is None else len(made.rows)  # a controller buys as many as it sees fit
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
@@ -410,17 +410,16 @@ class Lab:
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 
 
-def _renewing(lab: Lab, train: Encoded, labelled: int, renew: Callable) -> Callable:
+def _renewing(lab: Lab, labelled: int, renew: Callable) -> Callable:
     """A callback of `fit` that puts other examples in the place of those behind the labelled ones, after each epoch."""
     def renewing(event: str, state) -> bool:
         if event == "evaluation" and state.step < state.steps:
             frame = renew(state.model, round(state.epoch))
             if frame is not None:
-                wanted = len(train) - labelled
+                wanted = len(state.train) - labelled
                 if len(frame) != wanted:
                     raise LabError(f"{wanted} added examples are to be replaced, and {len(frame)} were made")
-                fresh = concatenate(train.take(slice(0, labelled)), lab.encode(frame))
-                vars(train).update(vars(fresh))  # `fit` reads this very object in each epoch
+                state.train = concatenate(state.train.take(slice(0, labelled)), lab.encode(frame))
         return False
 
     return renewing

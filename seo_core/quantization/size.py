@@ -29,6 +29,11 @@ def predicted_bytes(config, share: float, words: int, *, positions: int, classes
     return round(layers + words * word_bytes(d, word_bits) + places + head + GRAPH[0])
 
 
+def word_bits(config, wanted: int = 4) -> int:
+    """Bits of a weight of the word table: those wanted, or 8 where its width is no multiple of a block."""
+    return 8 if config.hidden_size % INT4_BLOCK else wanted
+
+
 def word_bytes(hidden: int, bits: int) -> int:
     """Bytes of a row of the word table."""
     return hidden + 4 if bits == 8 else hidden // 2 + 4 * hidden // INT4_BLOCK
