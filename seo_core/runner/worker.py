@@ -18,6 +18,10 @@ from seo_core.runner import RunnerError, process
 from seo_core.runner import notebooks as nb
 from seo_core.runner.state import Tree, digest
 
+# Kernels that start at once in several processes may draw the same ports, and one then never answers: no cell of it has
+# run, and it is started again.
+MUTE, STARTS = "Kernel didn't respond", 2
+
 _abandoned = threading.Event()
 
 
@@ -84,15 +88,18 @@ def _papermill(source: Path, target: Path, parameters: dict, cwd: Path) -> str |
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    try:
-        papermill.execute_notebook(source, target, parameters=parameters, cwd=cwd, kernel_name="python3",
-                                   progress_bar=False, log_output=False,
-                                   autosave_cell_every=max(1, round(min(seconds(), SECONDS))))  # for `plan.progress`
-    except PapermillExecutionError as error:
-        return f"{error.ename}: {_first_line(error.evalue)} (cell {error.exec_count})"
-    except Exception as error:  # the kernel died, the disk is full, …: still one line and exit code 1
-        return f"{type(error).__name__}: {_first_line(error) or 'no message'}"
-    return None
+    for starts in range(1, STARTS + 1):
+        try:
+            papermill.execute_notebook(source, target, parameters=parameters, cwd=cwd, kernel_name="python3",
+                                       progress_bar=False, log_output=False,
+                                       autosave_cell_every=max(1, round(min(seconds(), SECONDS))))  # `plan.progress`
+        except PapermillExecutionError as error:
+            return f"{error.ename}: {_first_line(error.evalue)} (cell {error.exec_count})"
+        except Exception as error:  # the kernel died, the disk is full, …: still one line and exit code 1
+            if starts < STARTS and MUTE in str(error):
+                continue
+            return f"{type(error).__name__}: {_first_line(error) or 'no message'}"
+        return None
 
 
 def _first_line(text) -> str:

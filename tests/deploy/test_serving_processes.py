@@ -1,5 +1,6 @@
 """The server's processes: what starts, what does not, what is finished, and what starts again. Real processes."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,8 +13,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from seo_core.deploy import serving
+from seo_core.deploy.serving import protocol
 from seo_core.settings import book_root
 
 pytestmark = pytest.mark.slow
@@ -146,3 +150,29 @@ def test_where_the_server_does_not_start_running_says_what_it_said(tmp_path):
     with pytest.raises(serving.ServingError, match="no artifact at"), serving.running(tmp_path / "absent"):
         pass
     assert not [p for p in psutil.Process(os.getpid()).children() if "serve" in p.cmdline()]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_connection_that_comes_while_all_is_closed_gets_its_answer_and_no_other(monkeypatch, told):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def answers() -> list[bytes]:
+        config = uvicorn.Config(app, lifespan="off", log_level="warning")
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: protocol.Protocol(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        given = []
+        for asks in (True, not told):  # where it is closed, the end comes by itself
+            if asks:
+                writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            given.append(await asyncio.wait_for(reader.read(1000), 30))
+        writer.close()
+        server.close()
+        return given
+
+    monkeypatch.setattr(protocol, "stopping", lambda: told)
+    first, second = asyncio.run(answers())
+    assert first.endswith(b"ok") and second.endswith(b"ok") == (not told)

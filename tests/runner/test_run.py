@@ -483,3 +483,25 @@ def test_an_edit_while_a_chapter_runs_makes_it_due_again_and_loses_nothing(book,
     assert "running … (code changed)" in again.stdout and "due again" not in again.stdout
     assert "up to date" in subprocess.run([*words, "chapter", "numbers"], cwd=book, env=environment, text=True,
                                           capture_output=True, timeout=300).stdout
+
+
+@pytest.mark.parametrize("error, starts, ended", [
+    ("Kernel didn't respond in 60 seconds", 2, None),
+    ("Kernel didn't respond in 60 seconds", 9, "RuntimeError: Kernel"),
+    ("no space left", 2, "RuntimeError: no space left")])
+def test_a_kernel_that_never_answers_is_started_once_more(monkeypatch, tmp_path, error, starts, ended):
+    import papermill
+
+    from seo_core.runner import worker
+
+    calls = []
+
+    def execute(*given, **options):
+        calls.append(given)
+        if len(calls) < starts:
+            raise RuntimeError(error)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    said = worker._papermill(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {}, tmp_path)
+    assert (said or "").startswith(ended or "") and bool(said) == bool(ended)
+    assert len(calls) == (1 if "space" in error else 2)

@@ -1,11 +1,23 @@
-"""uvicorn's HTTP/1.1, with a time for the headers too: uvicorn waits for them for ever once a byte has come."""
+"""uvicorn's HTTP/1.1, with a time for the headers, and an end for connections that come when all is being closed."""
+
+import signal
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
+def stopping() -> bool:
+    """Whether this process was told to end: uvicorn's server, whose own method hears the signal, knows."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return bool(getattr(server, "should_exit", False))
+
+
 class Protocol(H11Protocol):
     """A connection on which no whole request line and headers come within uvicorn's keep-alive time is closed; that
-    time runs from the connection, or from the answer before."""
+    time runs from the connection, or from the answer before: uvicorn waits for them for ever once a byte has come.
+
+    When it is told to end, uvicorn asks the connections that are there to close. One that was just being accepted is
+    not among them: it would go on asking until `Limits.finish` cuts it off in the middle of a request. Here its next
+    answer is its last."""
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
@@ -14,3 +26,8 @@ class Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         self.conn.receive_data(data)
         self.handle_events()  # which ends the time when a request is there
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete and stopping():
+            self.cycle.keep_alive = False
