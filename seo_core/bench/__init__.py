@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving")
+NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines")
 BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
 
 

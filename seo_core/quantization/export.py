@@ -98,19 +98,21 @@ export = export_onnx  # by its short name, `seo_core.quantization.export.export`
 
 
 def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, untrained: bool = False,
-                   reduce_range: bool = False) -> Path:
+                   reduce_range: bool = False, per_channel: bool = True) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
-    `onnxruntime.quantization.quantize_dynamic`, per channel; reduce_range: its weights of 7 bits. A network with sizes
-    of its own in each layer cannot be fused (the optimiser knows one number of heads), so fuse=True is for uniform
-    ones.
+    `onnxruntime.quantization.quantize_dynamic`, per_channel or not; reduce_range: its weights of 7 bits. A network
+    with sizes of its own in each layer cannot be fused (the optimiser knows one number of heads), so fuse=True is for
+    uniform ones.
     """
-    return library_exports(model, {(int8, fuse): path}, untrained=untrained, reduce_range=reduce_range)[int8, fuse]
+    return library_exports(model, {(int8, fuse): path}, untrained=untrained, reduce_range=reduce_range,
+                           per_channel=per_channel)[int8, fuse]
 
 
 def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
-                    untrained: bool = False, reduce_range: bool = False) -> dict[tuple[bool, bool], Path]:
+                    untrained: bool = False, reduce_range: bool = False,
+                    per_channel: bool = True) -> dict[tuple[bool, bool], Path]:
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -133,7 +135,8 @@ def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
                 optimizer.optimize_model(str(traced), model_type="bert", opt_level=0, hidden_size=about.hidden_size,
                                          num_heads=about.num_attention_heads).save_model_to_file(str(source))
             if int8:
-                quantize_dynamic(source, step, per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8,
+                quantize_dynamic(source, step, per_channel=per_channel, reduce_range=reduce_range,
+                                 weight_type=QuantType.QInt8,
                                  extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
             else:
                 shutil.copyfile(source, step)

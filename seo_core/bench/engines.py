@@ -1,0 +1,207 @@
+"""Benchmark of engines: the artifacts that come with the book against the int8 that libraries make of the baseline.
+
+    python -m seo_core.run bench engines --profile cpu --data path/to/mnli
+
+"Several times as fast as int8" is easily said of the slowest int8 there is. Here the baseline is rounded by each stock
+recipe, and the *fastest* of them is what an artifact is compared with:
+
+    dynamic, per tensor      torch.onnx.export, ONNX Runtime's fusion for BERT, quantize_dynamic
+    dynamic, per channel     the same, a scale for each output: the control of the other tables
+    static, QDQ              quant_pre_process, quantize_static on training pairs: per channel, u8s8 (s8s8 was slower)
+    OpenVINO, NNCF           nncf.quantize for transformers, compiled for latency; where both are installed
+
+Contestants take turns on the same pairs, as `bench.latency` says, in batches of 32 and one at a time. ms_32 and ms_1:
+median milliseconds of a batch; ratio_32 and ratio_1: the time of the stock file that was fastest in all rounds over the
+contestant's, round by round. accuracy: on the sets that `Lab.scored` names. `engine="auto"` is asked at the end which
+runtime it takes for each artifact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import tempfile
+import warnings
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from seo_core.bench import inference, latency
+from seo_core.bench.latency import Contestant, InferenceConfig, file_contestant
+from seo_core.bench.turns import Outcome, by_round, spread
+from seo_core.deploy.runners import INPUTS
+
+EXPERIMENT, RECORD = "bench_serving", "engines"
+OPTIONS = {"artifacts": dict(nargs="+", metavar="NAME", help="names or folders (default: reference reference-small)"),
+           "untrained": inference.OPTIONS["untrained"],
+           **{name: dict(type=int) for name in ("threads", "batches", "rounds")}}
+DYNAMIC, CHANNEL, STATIC, NNCF = STOCK = ("dynamic, per tensor", "dynamic, per channel", "static, QDQ",
+                                          "OpenVINO, NNCF")
+SIZES = (32, 1)  # pairs in a batch: what waits in files, and one who asks
+CALIBRATED = 300  # training pairs that the static recipes see, NNCF's own default
+
+
+def plan(settings, *, artifacts=None, **given) -> dict:
+    """Which artifacts, and how they are measured: that of `bench.inference`. Raises ArtifactError for none there."""
+    from seo_core.deploy import artifact
+
+    names = [str(name) for name in artifacts or ("reference", "reference-small")]
+    for name in names:
+        artifact.check(artifact.locate(name))
+    common = inference.plan(settings, **given)
+    return {**{name: common[name] for name in common if name not in ("lab", "files", "batch_size")}, "artifacts": names}
+
+
+def contest(settings, plan: dict) -> Outcome:
+    """The stock files of the baseline and the artifacts in turn: first in batches of 32, then one at a time."""
+    import pandas as pd
+
+    from seo_core.arms import open_lab
+    from seo_core.deploy import artifact
+    from seo_core.machine import OtherLoad, cpu_support
+    from seo_core.models.backbone import model_info
+
+    timing = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig) if each.name in plan})
+    lab, folders = open_lab("02_baseline", settings), {name: artifact.locate(name) for name in plan["artifacts"]}
+    model = lab.network() if plan["untrained"] else lab.arm("base").model()
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = stock(model, calibration(lab.encoded("train")), Path(folder), threads=timing.threads)
+        contestants |= {name: file_contestant(path / "model.onnx", threads=timing.threads)
+                        for name, path in folders.items()}
+        encoded, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
+        others, turns = OtherLoad(), []
+        for size in SIZES:
+            config = replace(timing, batch_size=size)
+            rows = latency.chosen_rows(encoded, config)
+            own = latency.own_batches(contestants, frame, rows, lab.task.texts, settings.max_length)
+            turns.append(latency.measure(contestants, latency.batches(encoded, config, rows), config, own=own)
+                         .assign(size=size))
+        load, turns = others.cores(), pd.concat(turns, ignore_index=True)
+        table = summary(turns).assign(size_bytes=[each.size_bytes for each in contestants.values()],
+                                      accuracy=[accuracy(each, lab) for each in contestants.values()])
+    cpu, taken = cpu_support(), {name: _auto(path) for name, path in folders.items()}
+    return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
+                   metrics={"threads": timing.threads, "has_vnni": int(cpu["vnni"]),
+                            "onednn_capped": int(cpu["capped"]), "other_load": load},
+                   parameters={"untrained": plan["untrained"], "artifacts": plan["artifacts"], "engine": taken})
+
+
+def stock(model, batches: list[dict[str, np.ndarray]], folder: Path, *, threads: int) -> dict[str, Contestant]:
+    """The baseline in int8 by the recipes above; the one of OpenVINO is absent where it or NNCF is not installed.
+    batches: what static recipes are calibrated on, arrays (1, T) by input. The files are written to `folder`."""
+    from seo_core.quantization.export import library_export, library_exports
+
+    plain, fused = folder / "fp32.onnx", folder / "channel.onnx"
+    library_exports(model, {(False, False): plain, (True, True): fused}, untrained=True)
+    paths = {DYNAMIC: library_export(model, folder / "tensor.onnx", int8=True, fuse=True, per_channel=False,
+                                     untrained=True),
+             CHANNEL: fused, STATIC: _static(plain, batches, folder / "static.onnx")}
+    made = {name: file_contestant(path, threads=threads) for name, path in paths.items()}
+    if importlib.util.find_spec("openvino") and importlib.util.find_spec("nncf"):
+        made[NNCF] = _nncf(plain, batches, folder / "nncf.xml", threads)
+    return made
+
+
+def _static(source: Path, batches, path: Path) -> Path:
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.left = iter(batches)
+
+        def get_next(self):
+            return next(self.left, None)
+
+    ready = path.with_suffix(".ready")
+    with _quiet():
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        quantize_static(str(ready), str(path), Reader(), per_channel=True, activation_type=QuantType.QUInt8,
+                        weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
+    return path
+
+
+def _nncf(source: Path, batches, path: Path, threads: int) -> Contestant:
+    import nncf
+    import openvino
+
+    with _quiet(), contextlib.redirect_stdout(None):  # its bars
+        network = nncf.quantize(openvino.Core().read_model(source), nncf.Dataset(batches),
+                                model_type=nncf.ModelType.TRANSFORMER, subset_size=len(batches))
+        openvino.save_model(network, path)
+    compiled = openvino.Core().compile_model(network, "CPU", {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
+                                                              "INFERENCE_NUM_THREADS": threads})
+    size = sum(each.stat().st_size for each in (path, path.with_suffix(".bin")))
+    return Contestant(lambda batch: compiled([batch[name] for name in INPUTS])[0], size)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what the libraries log of themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def calibration(encoded) -> list[dict[str, np.ndarray]]:
+    """CALIBRATED training pairs (all where there are fewer), each by itself: arrays (1, T) of int64 by input."""
+    rows = np.random.default_rng(0).permutation(len(encoded))[:CALIBRATED]
+    return [{name: encoded.arrays(rows[i:i + 1])[name].astype(np.int64) for name in INPUTS} for i in range(len(rows))]
+
+
+def accuracy(contestant: Contestant, lab) -> float:
+    """Share of right answers on all sets that are scored here, in batches of 32."""
+    read, right = lab.reading_with(contestant.tokenizer) if contestant.tokenizer else lab, []
+    for split in lab.scored:
+        encoded = read.encoded(split)
+        for rows in encoded.batches(32):
+            batch = {name: array for name, array in encoded.arrays(rows).items() if name in INPUTS}
+            right.append(np.asarray(contestant.run(batch)).argmax(1) == encoded.labels[rows])
+    return float(np.concatenate(right).mean())
+
+
+def summary(turns):
+    """A row for each contestant: ms_32 and ms_1, and how many times as fast as the fastest stock file it is at each
+    size (`turns.spread`, over the rounds)."""
+    import pandas as pd
+
+    parts = []
+    for size in SIZES:
+        here = turns[turns["size"] == size]
+        whole = by_round(here.groupby(["contestant", "round"], sort=False)["ms"].sum().reset_index(), "ms")
+        fastest = whole[[name for name in STOCK if name in whole]].sum().idxmin()
+        parts += [here.groupby("contestant", sort=False)["ms"].median().rename(f"ms_{size}"),
+                  spread(whole.rdiv(whole[fastest], axis=0), f"ratio_{size}")]
+    return pd.concat(parts, axis=1).rename_axis(None)
+
+
+def _auto(folder: Path) -> str:
+    import seo_core
+
+    choice = seo_core.load(folder, engine="auto").engine
+    return f"{choice.name}: {choice.why}"
+
+
+COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, one pair", "times as fast, one")
+
+
+def report(*folders):
+    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
+    from seo_core import results
+    from seo_core.analysis.tables import rows_or
+
+    records = [record for record in results.load_records(*folders) if record["configuration"] == RECORD]
+    newest = max(records, key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
+
+    def ratio(values: dict, size: int) -> str:
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*(values[f"ratio_{size}{end}"] for end in ("", "_low", "_high")))
+
+    return rows_or([(name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}",
+                     f"{values['ms_32']:.1f}", ratio(values, 32), f"{values['ms_1']:.2f}", ratio(values, 1))
+                    for name, values in newest["contestants"].items()], COLUMNS)
