@@ -20,7 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines")
+NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
+         "scoring")
 BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
 
 

@@ -21,8 +21,8 @@ WARM = 0.2  # share of the time that comes before the clock starts: caches, conn
 
 def under_load(url: str, bodies: Sequence, *, clients: int, seconds: float) -> dict:
     """What `clients` measure within `seconds`: answers a second (rate); p50, p95 and p99 of the milliseconds that one
-    takes; answers, and errors, which are answers other than 200. bodies: what JSON can say. Raises RuntimeError where
-    there is no server, or it hangs up."""
+    takes; answers; and errors, answers other than 200, of those before the clock too. bodies: what JSON can say. Raises
+    RuntimeError where there is no server, or it hangs up."""
     done = subprocess.run([sys.executable, "-m", "seo_core.bench.load", url, str(clients), str(seconds)], text=True,
                           input=json.dumps(list(bodies)), capture_output=True)
     if done.returncode:
@@ -42,7 +42,7 @@ async def _ask(url: str, requests: list[bytes], first: int, seconds: float) -> t
         await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r")[0]))
         if now > began + WARM * seconds:
             taken.append(1000 * (time.perf_counter() - now))
-            errors += not head.startswith(b"HTTP/1.1 200")
+        errors += not head.startswith(b"HTTP/1.1 200")
         number += 1
     writer.close()
     return taken, errors

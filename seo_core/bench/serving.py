@@ -8,6 +8,9 @@ a `pipeline` of transformers with the whole network in fp32, whose weights do no
 server is started and asked by 1, 2, 4, … clients. pairs_per_second: the most with p95 of 100 ms or less; clients and
 latency_ms_p50 and _p95: there. seconds_to_ready: from the start of the process. megabytes: of all its processes, and
 megabytes_worker of the largest.
+
+`--requests 100000` then asks a server of ours until it has answered so many: soak_errors of them, and soak_drift, by
+what share its memory grew between a tenth of them and the end.
 """
 
 from __future__ import annotations
@@ -23,28 +26,32 @@ from pathlib import Path
 from seo_core.bench.load import under_load
 from seo_core.bench.turns import Outcome, by_round, interleave, spread
 from seo_core.checks import SettingsError, check_number
+from seo_core.progress import Progress
 
 EXPERIMENT, RECORD = "bench_serving", "serving"
 OPTIONS = {"artifact": dict(metavar="DIR", help="what ours and the second serve (default: reference)"),
            "seconds": dict(type=float, help="of load at each number of clients (default: 5; under quick 0.5)"),
            "clients": dict(type=int, nargs="+", help="how many at once (default: 1 2 4 8 16 32 64; under quick 1 8)"),
-           "rounds": dict(type=int, help="turns of each server (default: 3; under quick 1)")}
+           "rounds": dict(type=int, help="turns of each server (default: 3; under quick 1)"),
+           "requests": dict(type=int, help="that ours answers at the end, to see whether it grows (default: none)")}
 OURS, ALONE, PIPELINE = "ours", "the same artifact, one request at a time", "transformers pipeline"
 PROMISED = 100.0  # ms at p95
 PAIRS = 500  # that are asked, in turn
 
 
 def plan(settings, *, artifact: str | None = None, seconds: float | None = None, clients=None,
-         rounds: int | None = None) -> dict:
+         rounds: int | None = None, requests: int | None = None) -> dict:
     """How long and by how many each server is asked. Raises SettingsError."""
     quick = settings.profile == "quick"
     given = {"artifact": artifact or "reference", "seconds": seconds or (0.5 if quick else 5.0),
              "clients": tuple(clients or ((1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))),
-             "rounds": rounds or (1 if quick else 3)}
+             "rounds": rounds or (1 if quick else 3), "requests": requests}
     check_number("seconds", given["seconds"], above=0)
     for name in ("clients", "rounds"):
         for value in given[name] if name == "clients" else [given[name]]:
             check_number(name, value, least=1, whole=True)
+    if requests is not None:
+        check_number("requests", requests, least=1, whole=True)
     return given
 
 
@@ -71,28 +78,49 @@ def contest(settings, plan: dict) -> Outcome:
         turns = interleave({name: lambda _, serve=serve: [asked(serve, bodies, plan)]
                             for name, serve in servers.items()}, rounds=plan["rounds"])
         load = others.cores()
+        grown = soak(servers[OURS], bodies, plan["requests"]) if plan["requests"] else {}
     return Outcome(turns=turns, table=summary(turns), task=task, model_info=model_info(model, settings.model),
-                   metrics={"other_load": load, "pairs": len(bodies), "seconds": plan["seconds"]},
+                   metrics={"other_load": load, "pairs": len(bodies), "seconds": plan["seconds"], **grown},
                    parameters={**plan, "artifact": folder.name})
 
 
 def asked(serve, bodies: list[dict], plan: dict) -> dict[str, float]:
     """One turn: a server is started, asked by more and more clients, and ended. serve: a context manager that gives its
     address and first process, once it is ready."""
-    import psutil
-
     began = time.perf_counter()
     with serve() as (url, process):
         ready = time.perf_counter() - began
         found = [{**under_load(url, bodies, clients=count, seconds=plan["seconds"]), "clients": count}
                  for count in plan["clients"]]
-        root = psutil.Process(process.pid)
-        sizes = [each.memory_info().rss / 1e6 for each in (root, *root.children(recursive=True))]
+        sizes = megabytes(process)
     kept = [each for each in found if each["p95"] <= PROMISED and not each["errors"]]
     best = max(kept, key=lambda each: each["rate"], default={"rate": 0.0, **dict.fromkeys(("p50", "p95", "clients"))})
     return {"pairs_per_second": best["rate"], "latency_ms_p50": best["p50"], "latency_ms_p95": best["p95"],
             "clients": best["clients"], "seconds_to_ready": ready, "megabytes": sum(sizes),
             "megabytes_worker": max(sizes), "errors": sum(each["errors"] for each in found)}
+
+
+def megabytes(process: subprocess.Popen) -> list[float]:
+    """Resident memory of a server's processes, its first one and those below."""
+    import psutil
+
+    root = psutil.Process(process.pid)
+    return [each.memory_info().rss / 1e6 for each in (root, *root.children(recursive=True))]
+
+
+def soak(serve, bodies: list[dict], requests: int, *, clients: int = 16) -> dict[str, float]:
+    """Asks a server until it has answered `requests`: soak_requests, soak_errors, soak_megabytes after a tenth of them
+    and soak_drift from there to the end, as a share. serve: as for `asked`."""
+    answers, errors, early = 0, 0, None
+    with serve() as (url, process), Progress("soak", requests, "answer") as watch:
+        while answers < requests:
+            told = under_load(url, bodies, clients=clients, seconds=min(5.0, 0.2 + requests / 4000))
+            answers, errors = answers + told["answers"], errors + told["errors"]
+            watch.step(f"{errors} errors", told["answers"])
+            if early is None and answers >= requests / 10:
+                early = sum(megabytes(process))
+        grown = sum(megabytes(process)) / early - 1
+    return {"soak_requests": answers, "soak_errors": errors, "soak_megabytes": early, "soak_drift": grown}
 
 
 def summary(turns):

@@ -59,3 +59,21 @@ def test_ratios_are_taken_within_a_round_and_none_to_a_server_that_was_never_in_
                                          (["--rounds", "-2"], "rounds")])
 def test_a_plan_that_is_none_is_refused(words, says, capsys):
     assert main("serving", words) == 2 and says in capsys.readouterr().err
+
+
+def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monkeypatch):
+    class Process:
+        pid = 1
+
+    memory, calls = iter([[100.0, 50.0], [100.0, 53.0]]), []
+    monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: calls.append(seconds)
+                        or {"answers": 40, "errors": len(calls) == 2})
+    monkeypatch.setattr(serving, "megabytes", lambda process: next(memory))
+
+    @contextlib.contextmanager
+    def serve():
+        yield "http://here", Process
+
+    told = serving.soak(serve, [], 100)
+    assert (told["soak_requests"], told["soak_errors"], told["soak_megabytes"]) == (120, 1, 150)
+    assert told["soak_drift"] == pytest.approx(0.02) and len(calls) == 3
