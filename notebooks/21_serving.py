@@ -111,7 +111,7 @@ assert table["errors"].sum() == 0 and (table["p95"] >= table["p50"]).all()
 print("no request was lost")
 
 # %% [markdown]
-# The benchmark beside it, `python -m seo_core.run bench serving`, puts three servers in turn: this one, the same file answering one request at a time, and a transformers `pipeline` with the whole network.
+# How it stands beside the same file answering one request at a time, and beside a transformers `pipeline` with the whole network, is measured in [](bench_serving).
 #
 # ## Its meters
 #

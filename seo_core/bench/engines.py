@@ -30,7 +30,7 @@ import numpy as np
 
 from seo_core.bench import inference, latency
 from seo_core.bench.latency import Contestant, InferenceConfig, file_contestant
-from seo_core.bench.turns import Outcome, by_round, spread
+from seo_core.bench.turns import Outcome, by_round, newest, ranged, spread
 from seo_core.deploy.runners import INPUTS
 
 EXPERIMENT, RECORD = "bench_serving", "engines"
@@ -40,7 +40,7 @@ OPTIONS = {"artifacts": dict(nargs="+", metavar="NAME", help="names or folders (
 DYNAMIC, CHANNEL, STATIC, NNCF = STOCK = ("dynamic, per tensor", "dynamic, per channel", "static, QDQ",
                                           "OpenVINO, NNCF")
 SIZES = (32, 1)  # pairs in a batch: what waits in files, and one who asks
-CALIBRATED = 300  # training pairs that the static recipes see, NNCF's own default
+CALIBRATED = 300  # training pairs that the static recipes see, NNCF's own default; under quick a tenth
 
 
 def plan(settings, *, artifacts=None, **given) -> dict:
@@ -51,7 +51,8 @@ def plan(settings, *, artifacts=None, **given) -> dict:
     for name in names:
         artifact.check(artifact.locate(name))
     common = inference.plan(settings, **given)
-    return {**{name: common[name] for name in common if name not in ("lab", "files", "batch_size")}, "artifacts": names}
+    return {**{name: common[name] for name in common if name not in ("lab", "files", "batch_size")}, "artifacts": names,
+            "calibrated": CALIBRATED // 10 if settings.profile == "quick" else CALIBRATED}
 
 
 def contest(settings, plan: dict) -> Outcome:
@@ -67,7 +68,7 @@ def contest(settings, plan: dict) -> Outcome:
     lab, folders = open_lab("02_baseline", settings), {name: artifact.locate(name) for name in plan["artifacts"]}
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
     with tempfile.TemporaryDirectory() as folder:
-        contestants = stock(model, calibration(lab.encoded("train")), Path(folder), threads=timing.threads)
+        contestants = stock(model, calibration(lab.encoded("train"), plan["calibrated"]), Path(folder), threads=timing.threads)
         contestants |= {name: file_contestant(path / "model.onnx", threads=timing.threads)
                         for name, path in folders.items()}
         encoded, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
@@ -85,7 +86,8 @@ def contest(settings, plan: dict) -> Outcome:
     return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
                    metrics={"threads": timing.threads, "has_vnni": int(cpu["vnni"]),
                             "onednn_capped": int(cpu["capped"]), "other_load": load},
-                   parameters={"untrained": plan["untrained"], "artifacts": plan["artifacts"], "engine": taken})
+                   parameters={"untrained": plan["untrained"], "artifacts": plan["artifacts"], "engine": taken,
+                               "calibrated": plan["calibrated"]})
 
 
 def stock(model, batches: list[dict[str, np.ndarray]], folder: Path, *, threads: int) -> dict[str, Contestant]:
@@ -149,9 +151,9 @@ def _quiet():
         logging.disable(before)
 
 
-def calibration(encoded) -> list[dict[str, np.ndarray]]:
-    """CALIBRATED training pairs (all where there are fewer), each by itself: arrays (1, T) of int64 by input."""
-    rows = np.random.default_rng(0).permutation(len(encoded))[:CALIBRATED]
+def calibration(encoded, count: int = CALIBRATED) -> list[dict[str, np.ndarray]]:
+    """`count` pairs (all where there are fewer), each by itself: arrays (1, T) of int64 by input."""
+    rows = np.random.default_rng(0).permutation(len(encoded))[:count]
     return [{name: encoded.arrays(rows[i:i + 1])[name].astype(np.int64) for name in INPUTS} for i in range(len(rows))]
 
 
@@ -193,15 +195,9 @@ COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, on
 
 def report(*folders):
     """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core import results
     from seo_core.analysis.tables import rows_or
 
-    records = [record for record in results.load_records(*folders) if record["configuration"] == RECORD]
-    newest = max(records, key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
-
-    def ratio(values: dict, size: int) -> str:
-        return "{:.2f} [{:.2f}, {:.2f}]".format(*(values[f"ratio_{size}{end}"] for end in ("", "_low", "_high")))
-
     return rows_or([(name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}",
-                     f"{values['ms_32']:.1f}", ratio(values, 32), f"{values['ms_1']:.2f}", ratio(values, 1))
-                    for name, values in newest["contestants"].items()], COLUMNS)
+                     f"{values['ms_32']:.1f}", ranged(values, "ratio_32"), f"{values['ms_1']:.2f}",
+                     ranged(values, "ratio_1"))
+                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)

@@ -28,7 +28,7 @@ import numpy as np
 
 from seo_core.bench import inference, latency
 from seo_core.bench.latency import Contestant, InferenceConfig
-from seo_core.bench.turns import Outcome
+from seo_core.bench.turns import Outcome, newest
 from seo_core.checks import SettingsError
 from seo_core.deploy.runners import INPUTS, OnnxRunner
 
@@ -177,11 +177,7 @@ COLUMNS = ("file", "ms a batch", "accuracy, %", "difference", "same class here, 
 
 def report(*folders):
     """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core import results
     from seo_core.analysis.tables import rows_or
-
-    records = [record for record in results.load_records(*folders) if record["configuration"] == RECORD]
-    newest = max(records, key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
 
     def row(name: str, values: dict) -> tuple:
         gap = [values[f"difference{end}"] for end in ("", "_low", "_high") if f"difference{end}" in values]
@@ -190,4 +186,4 @@ def report(*folders):
                 "{:+.2f} [{:+.2f}, {:+.2f}]".format(*gap) if gap else "", f"{100 * values['agreement']:.2f}",
                 "" if there is None else f"{100 * there:.2f}")
 
-    return rows_or([row(*each) for each in newest["contestants"].items()], COLUMNS)
+    return rows_or([row(*each) for each in newest(RECORD, *folders)["contestants"].items()], COLUMNS)

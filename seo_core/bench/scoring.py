@@ -13,7 +13,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from seo_core.bench.turns import Outcome, by_round, interleave, seconds, spread
+from seo_core.bench.turns import Outcome, by_round, interleave, newest, ranged, seconds, spread
 from seo_core.checks import SettingsError, check_number
 
 EXPERIMENT, RECORD = "bench_serving", "scoring"
@@ -74,3 +74,14 @@ def contest(settings, plan: dict) -> Outcome:
     table = table.median().to_frame("pairs_per_second").join(spread(table.div(table[ALONE], axis=0), "ratio"))
     return Outcome(turns=turns, table=table, task=task, model_info=about,
                    metrics={"other_load": load, "rows": plan["rows"]}, parameters={**plan, "artifact": folder.name})
+
+
+COLUMNS = ("way", "pairs a second", "times ONNX Runtime alone")
+
+
+def report(*folders):
+    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
+    from seo_core.analysis.tables import rows_or
+
+    return rows_or([(name, f"{values['pairs_per_second']:.0f}", ranged(values, "ratio"))
+                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)

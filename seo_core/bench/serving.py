@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seo_core.bench.load import under_load
-from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, interleave, newest, ranged, spread
 from seo_core.checks import SettingsError, check_number
 from seo_core.progress import Progress
 
@@ -157,3 +157,18 @@ def other(kind: str, folder: str | Path) -> Iterator[tuple[str, subprocess.Popen
             yield url, process
         finally:
             process.terminate()
+
+
+COLUMNS = ("server", "pairs a second", "clients", "p95, ms", "times the pipeline", "times one at a time", "ready, s",
+           "MB a worker")
+
+
+def report(*folders):
+    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
+    from seo_core.analysis.tables import rows_or
+
+    return rows_or([(name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', float('nan')):.0f}",
+                     f"{values.get('latency_ms_p95', float('nan')):.0f}", ranged(values, "ratio_pipeline"),
+                     ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
+                     f"{values['megabytes_worker']:.0f}")
+                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)

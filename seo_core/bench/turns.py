@@ -138,6 +138,20 @@ def write(benchmark, settings: RunSettings, plan: dict, outcome: Outcome, starte
                                         for name, measured in records.items()))
 
 
+def ranged(values: dict, name: str) -> str:
+    """What `spread` made, for a page: "1.31 [1.24, 1.40]"; a dash where it is not there."""
+    return "–" if name not in values else "{:.2f} [{:.2f}, {:.2f}]".format(*(values[f"{name}{end}"]
+                                                                             for end in ("", "_low", "_high")))
+
+
+def newest(name: str, *folders) -> dict:
+    """The newest record of a benchmark (its RECORD) under the folders; one without contestants where there is none."""
+    from seo_core import results
+
+    return max((record for record in results.load_records(*folders) if record["configuration"] == name),
+               key=lambda record: record["provenance"]["finished"], default={"contestants": {}, "metrics": {}})
+
+
 def _program(benchmark) -> str:
     return f"python -m seo_core.run bench {benchmark.__name__.rpartition('.')[2]}"
 
