@@ -57,7 +57,7 @@ Table(engines.report(recorded))
 Table(serving.report(recorded))
 
 # %% [markdown]
-# "A worker" is the largest process of the server: PyTorch is not in ours. A server that is asked 100 000 times must not grow:
+# "A worker" is the largest process of the server: PyTorch is not in ours. A server that is asked 100 000 times must not grow:
 
 # %%
 soaked = bench.turns.newest(serving.RECORD, recorded)["metrics"]

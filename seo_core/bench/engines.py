@@ -47,7 +47,7 @@ def plan(settings, *, artifacts=None, **given) -> dict:
     """Which artifacts, and how they are measured: that of `bench.inference`. Raises ArtifactError for none there."""
     from seo_core.deploy import artifact
 
-    names = [str(name) for name in artifacts or ("reference", "reference-small")]
+    names = tuple(str(name) for name in artifacts or ("reference", "reference-small"))
     for name in names:
         artifact.check(artifact.locate(name))
     common = inference.plan(settings, **given)
@@ -68,7 +68,8 @@ def contest(settings, plan: dict) -> Outcome:
     lab, folders = open_lab("02_baseline", settings), {name: artifact.locate(name) for name in plan["artifacts"]}
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
     with tempfile.TemporaryDirectory() as folder:
-        contestants = stock(model, calibration(lab.encoded("train"), plan["calibrated"]), Path(folder), threads=timing.threads)
+        contestants = stock(model, calibration(lab.encoded("train"), plan["calibrated"]), Path(folder),
+                            threads=timing.threads)
         contestants |= {name: file_contestant(path / "model.onnx", threads=timing.threads)
                         for name, path in folders.items()}
         encoded, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
@@ -86,7 +87,7 @@ def contest(settings, plan: dict) -> Outcome:
     return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
                    metrics={"threads": timing.threads, "has_vnni": int(cpu["vnni"]),
                             "onednn_capped": int(cpu["capped"]), "other_load": load},
-                   parameters={"untrained": plan["untrained"], "artifacts": plan["artifacts"], "engine": taken,
+                   parameters={"untrained": plan["untrained"], "artifacts": list(plan["artifacts"]), "engine": taken,
                                "calibrated": plan["calibrated"]})
 
 
