@@ -283,13 +283,14 @@ class SynergyController:
         return able.get((sequence[self.position - 1:] or sequence[-1:])[0], ready[-1])
 
     def _due(self, ready: list[Action], now: Measured, rounds: int) -> Action | None:
-        """The action that brings the file within its budgets, where after any other round too little may be left."""
+        """The action that brings the file within its budgets, where after any other round too little may be left: its
+        rounds, and one more in case one of them is taken back."""
         over, promises = self._used(now, MODEL) - 1, self.promises
         able = [action for action in ready if promises[action.name].model < 0]
         if over <= 0 or not able:
             return None
         fast = max(able, key=lambda action: -promises[action.name].model / max(promises[action.name].seconds, 1e-9))
-        steps = math.ceil(over / -promises[fast.name].model)
+        steps = math.ceil(over / -promises[fast.name].model) + (not fast.whole)
         longest = max(promise.seconds for promise in promises.values())
         seconds = math.inf if self.budgets.seconds is None else self.budgets.seconds - now.seconds
         late = steps * promises[fast.name].seconds + longest >= seconds
@@ -332,15 +333,17 @@ class SynergyController:
 
     def _reprice(self, now: Measured, rounds: int) -> None:
         """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is
-        there, and is not counted as its pace. How far it is says the seconds, or the rounds, whichever end first."""
+        there, and is not counted as its pace, nor is what a whole action did, which comes once. How far it is say the
+        seconds, or the rounds, whichever end first."""
         if self.config.prices != "adaptive":
             return
         spent = sum(entry["seconds"] for entry in self.log)
         there = self.budgets.seconds - (now.seconds - spent) if self.budgets.seconds else math.inf  # when it began
         done = min(max(len(self.log) / rounds, spent / there), 1 - 1 / rounds)
-        ends = []
+        ends, once = [], {action.name for action in self.actions if action.whole}
         for names, key in ((DATA, "data"), (MODEL, "model")):
-            pace = sum(entry[key] for entry in self.log if entry["accepted"] or key == "data")
+            pace = sum(entry[key] for entry in self.log if entry["action"] not in once
+                       and (entry["accepted"] or key == "data"))
             ends.append(self._used(now, names) + pace * (1 - done) / done)
         step = self.config.rate / (1 - done)
         self.prices = Prices(*(

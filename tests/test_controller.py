@@ -208,3 +208,28 @@ def test_what_cannot_be_halved_waits_until_another_round_was_accepted():
     assert end["rounded"] == 1 and ("round", False, 1.0) in first
     for before, entry in itertools.pairwise(controller.log):
         assert not (before["action"] == entry["action"] == "round" and not before["accepted"])
+
+
+def test_what_comes_once_is_no_pace_and_one_round_may_fail_in_the_end():
+    """Rounding takes half of the file at once. Were that its pace, the file would be projected below its budget for
+    good, and λ₂ be 0 from there on; what is due begins early enough for a round that is taken back."""
+    cut = {"quantize": 0.5, "prune": 0.9, "train": 1.0}
+    failed = []
+
+    def act(name, state, step, prices):
+        size, work, accuracy = state
+        if name == "prune" and len(failed) < 1 and size < 0.4:  # the one before the last that is needed
+            failed.append(name)
+            return size * cut[name], work + 1, 0.1
+        return size * cut[name] ** step, work + 1, accuracy
+
+    some = [Action(name, lambda *given, name=name: act(name, *given), whole=name == "quantize", uses=("seconds",),
+                   ready=(lambda state: state[0] > 0.6) if name == "quantize" else (lambda state: True))
+            for name in cut]
+    controller = SynergyController(some, lambda s, exact: Measured(1.0, s[2], seconds=s[1], size=s[0]),
+                                   Budgets(size=0.33, seconds=30.0), floor=0.5,
+                                   config=ControllerConfig(exploration=0.0))
+    size, *_ = controller.run((1.0, 0, 0.8), 30)
+    rounded = next(i for i, entry in enumerate(controller.log) if entry["action"] == "quantize")
+    assert max(entry["lambda_model"] for entry in controller.log[rounded + 1:]) > 0.5
+    assert failed and size <= 0.33
