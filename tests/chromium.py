@@ -8,7 +8,6 @@
 import base64
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -23,15 +22,11 @@ class Chromium:
 
     def __init__(self, *switches: str, seconds: float = 120):
         self.profile = tempfile.mkdtemp(prefix="chromium-")
-        down, self._to = os.pipe()
-        self._from, up = os.pipe()
-        command = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
-                   "--remote-debugging-pipe", f"--user-data-dir={self.profile}", *switches, "about:blank"]
-        # the protocol is spoken on 3 and 4, which a shell puts there
-        self.process = subprocess.Popen(["sh", "-c", f'exec "$@" 3<&{down} 4>&{up}', "sh", *command],
-                                        pass_fds=(down, up), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(down)
-        os.close(up)
+        command = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                   "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={self.profile}", *switches]
+        speaking = 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1'  # the protocol is spoken on 3 and 4
+        self.process = subprocess.Popen(["sh", "-c", speaking, "sh", *command], bufsize=0, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
         self._late = threading.Timer(seconds, self.process.kill)  # then reading ends
         self._late.start()
         self._rest, self._number, self._session, self.errors = b"", 0, {}, []
@@ -45,16 +40,16 @@ class Chromium:
 
     def __exit__(self, *_):
         self._late.cancel()
-        with contextlib.suppress(OSError):
-            os.close(self._to)
-            os.close(self._from)
         self.process.terminate()
         self.process.wait()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+            self.process.stdout.close()
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def _next(self) -> dict:
         while b"\0" not in self._rest:
-            chunk = os.read(self._from, 1 << 20)
+            chunk = self.process.stdout.read(1 << 20)
             if not chunk:
                 raise RuntimeError("Chromium ended, or did not answer in time")
             self._rest += chunk
@@ -68,9 +63,10 @@ class Chromium:
     def ask(self, method: str, **parameters) -> dict:
         """One command of the protocol, and its result."""
         self._number += 1
-        data = json.dumps({"id": self._number, "method": method, "params": parameters, **self._session}).encode() + b"\0"
+        message = {"id": self._number, "method": method, "params": parameters, **self._session}
+        data = json.dumps(message).encode() + b"\0"
         while data:
-            data = data[os.write(self._to, data):]
+            data = data[self.process.stdin.write(data):]
         while (message := self._next()).get("id") != self._number:
             pass
         if "error" in message:
@@ -93,7 +89,8 @@ class Chromium:
 
     def picture(self, path: Path, *, width: int, height: int, dark: bool = False) -> None:
         """A screenshot at this size of window."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                 mobile=width < 600)
         self.ask("Emulation.setEmulatedMedia",
                  features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))

@@ -13,6 +13,7 @@ Artifacts that read no pairs are left out.
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 from pathlib import Path
@@ -33,29 +34,32 @@ def packed(data: bytes) -> str:
 def tokenizer(path: Path) -> dict:
     """What tokenizer.js needs of a tokenizer.json. Raises ValueError where that file is of another kind.
 
-    vocabulary: the words in the order of their ids. special: texts that are one token. dropped, apart, punctuation: the
-    characters that the library drops, puts apart as words, and cuts at, as the inside of [ ] in a regular expression;
-    asked of the library, whose tables are those of another Unicode version than the browser's.
+    vocabulary: the words in the order of their ids. special: texts that are one token. And the `characters`.
     """
-    from tokenizers import Tokenizer
-
     said = json.loads(path.read_text(encoding="utf-8"))
     rules, vocabulary = dict(said["model"]), said["model"]["vocab"]
     if {key: said[key] for key in _BERT} != _BERT or {key: rules.get(key) for key in _WORDPIECE} != _WORDPIECE:
         raise ValueError(f"{path.parent.name}: tokenizer.js reads BERT's WordPiece in lower case, and no other")
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise ValueError(f"{path.parent.name}: the ids of the vocabulary have gaps")
-    library = Tokenizer.from_file(str(path))
+    return {"vocabulary": sorted(vocabulary, key=vocabulary.get),
+            "special": [token["content"] for token in said["added_tokens"]], **characters()}
+
+
+@functools.cache
+def characters() -> dict[str, str]:
+    """dropped, apart, punctuation: the characters that the library drops, puts apart as words, and cuts at, as the
+    inside of [ ] in a regular expression. The library is asked for each one; its tables are those of another Unicode
+    version than a browser's."""
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    clean, cut = BertNormalizer(lowercase=True).normalize_str, BertPreTokenizer().pre_tokenize_str
     points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
-    cleaned = {point: library.normalizer.normalize_str(chr(point)) for point in points}
-    return {
-        "vocabulary": sorted(vocabulary, key=vocabulary.get),
-        "special": [token["content"] for token in said["added_tokens"]],
-        "dropped": character_class([p for p in points if not cleaned[p]]),
-        "apart": character_class([p for p in points if cleaned[p].strip() and cleaned[p][0] == " "]),
-        "punctuation": character_class(
-            [p for p in points if len(library.pre_tokenizer.pre_tokenize_str("a" + chr(p))) == 2]),
-    }
+    cleaned = {point: clean(chr(point)) for point in points}
+    return {"dropped": character_class([p for p in points if not cleaned[p]]),
+            "apart": character_class([p for p in points if cleaned[p].strip() and cleaned[p][0] == " "]),
+            "punctuation": character_class([p for p in points if len(cut("a" + chr(p))) == 2])}
 
 
 def character_class(points: list[int]) -> str:

@@ -56,6 +56,7 @@ class Classifier {
     made.tokenizer = new Tokenizer(spec.tokenizer, spec.maxLength);
     made.session = await ort.InferenceSession.create(await unpack(spec.network));
     delete spec.network;  // the session has its own copy
+    await made.classify("", "");  // the first answer takes longer than the others
     return made;
   }
 
@@ -179,6 +180,7 @@ function startPage(root) {
   }
 
   function soon() {
+    part("example").value = "";  // your own
     clearTimeout(wait);
     wait = setTimeout(answer, 200);
   }
@@ -187,6 +189,7 @@ function startPage(root) {
   root.addEventListener("submit", (event) => event.preventDefault());
   for (const name of ["premise", "hypothesis"]) part(name).addEventListener("input", soon);
   part("example").addEventListener("change", () => {
+    if (!part("example").value) return;
     const [premise, hypothesis] = part("example").value.split("|");
     part("premise").value = premise;
     part("hypothesis").value = hypothesis;
