@@ -120,18 +120,19 @@ function startPage(root) {
   }
 
   async function load() {
-    const { name } = chosen();
-    part("load").disabled = true;
+    const { name } = chosen(), focused = document.activeElement === part("load");
+    part("load").disabled = true;  // which takes the focus from it
     say(`Loading ${name} …`);
     try {
       await classifier(name);
       ready.add(name);
-      if (document.activeElement === part("load")) part("premise").focus();
+      if (focused) part("premise").focus();
     } catch (error) {
       say(`${name} could not be started. ${error.message}`, true);
       return;
     } finally {
       part("load").disabled = false;
+      if (focused && !ready.has(name)) part("load").focus();
     }
     offer();
     answer();
