@@ -20,7 +20,7 @@ FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "go
 class Chromium:
     """One tab. `errors` collects what the page's scripts threw and did not catch."""
 
-    def __init__(self, *switches: str, seconds: float = 25):
+    def __init__(self, *switches: str, seconds: float = 120):
         self.profile = tempfile.mkdtemp(prefix="chromium-")
         command = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
                    "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={self.profile}", *switches]
@@ -33,6 +33,7 @@ class Chromium:
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._session = {"sessionId": session}
+        self.ask("Page.enable")
         self.ask("Runtime.enable")  # which also tells what scripts throw
 
     def __enter__(self):
