@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 import seo_core
 from seo_core.data import load_nli
+from seo_core.runner.manifest import load_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS, VENDORED = ROOT / "book" / "artifacts", ROOT / "book" / "_vendor" / "onnxruntime-web"
@@ -69,6 +70,11 @@ def test_a_tokenizer_that_the_script_would_read_otherwise_is_refused(tmp_path, c
     (tmp_path / "tokenizer.json").write_text(json.dumps(said))
     with pytest.raises(ValueError, match=words):
         in_browser.tokenizer(tmp_path / "tokenizer.json")
+
+
+def test_the_page_stands_after_the_chapter_on_serving():
+    pages = load_manifest(ROOT).pages()
+    assert pages[pages.index("notebooks/21_serving") + 1] == "book/in_the_browser"
 
 
 def test_characters_become_ranges():
