@@ -12,6 +12,7 @@
         inputs: [01_data]         # chapters that must have run before; "*" = all that write records
         outputs: [02_baseline]    # experiments whose records it writes
         shows: [bench_saturation] # further ones, whose committed records it shows
+        pages: [book/more]        # prose pages that follow it in the table of contents
         mutation:                 # how a test breaks the chapter's method
           target: seo_core.training.fit
           replacement: "lambda model, *a, **k: …"
@@ -29,7 +30,7 @@ from seo_core.runner import RunnerError, UsageError, api
 
 KINDS = ("technique", "benchmark", "aggregate")
 ALL_RECORDS = "*"  # in `inputs`: every technique and benchmark chapter
-_CHAPTER_KEYS = {"id", "title", "part", "kind", "inputs", "outputs", "shows", "mutation"}
+_CHAPTER_KEYS = {"id", "title", "part", "kind", "inputs", "outputs", "shows", "pages", "mutation"}
 _PART_KEYS = {"caption", "pages"}
 _TOC_HEAD = "# Generated from book/manifest.yml by `python -m seo_core.run sync`; edit that file.\n"
 
@@ -45,6 +46,7 @@ class Chapter:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
     mutation: tuple[dict, ...] = field(default=(), hash=False)  # dicts have no hash
 
     @property
@@ -103,7 +105,8 @@ class Manifest:
         """The table of contents as Jupyter Book reads it."""
         parts = []
         for part in self.parts:
-            chapters = [f"notebooks/{c.id}" for c in self.chapters if c.part == part["caption"]]
+            chapters = [page for c in self.chapters if c.part == part["caption"]
+                        for page in (f"notebooks/{c.id}", *c.pages)]
             if files := [*part["pages"], *chapters]:
                 parts.append({"caption": part["caption"], "chapters": [_entry(f) for f in files]})
         return {"format": "jb-book", "root": self.root, "parts": parts}
@@ -159,7 +162,7 @@ def _chapter(entry: dict) -> Chapter:
         raise RunnerError(f"book/manifest.yml: chapter {name!r} needs id, title, part and kind")
     for key in set(entry) - _CHAPTER_KEYS:
         raise RunnerError(f"book/manifest.yml: chapter {name!r}: unknown key {key!r}{suggest(key, _CHAPTER_KEYS)}")
-    lists = {key: entry.get(key) or () for key in ("inputs", "outputs", "shows", "mutation")}
+    lists = {key: entry.get(key) or () for key in ("inputs", "outputs", "shows", "pages", "mutation")}
     if isinstance(lists["mutation"], dict):
         lists["mutation"] = [lists["mutation"]]
     return Chapter(**{**entry, **{key: tuple(values) for key, values in lists.items()}})

@@ -106,6 +106,7 @@ def _stamp(tree: Tree) -> str:
     from seo_core.results.provenance import code_hash
 
     parts = [code_hash(), environment_hash()]
+    parts += [path.read_bytes() for path in sorted((tree.root / _ARTIFACTS).glob("*/SHA256SUMS"))]  # for the browser
     for path in sorted(tree.staging.rglob("*")):
         relative = path.relative_to(tree.staging)
         if path.is_file() and relative.parts[0] not in (".state", "seeds", "_build"):

@@ -76,6 +76,16 @@ def test_maths_is_local_and_only_where_it_is_needed(html):
 
 
 @pytest.mark.slow
+def test_the_page_in_the_browser_has_its_models_and_its_runtime(html):
+    scripts = html / "_static" / "in_browser"
+    shipped = {path.parent.name for path in (ROOT / "book" / "artifacts").glob("*/config.json")}
+    assert {path.stem for path in scripts.glob("*.js")} == {*shipped, "runtime", "models", "page", "tokenizer"}
+    assert (scripts / "onnxruntime-web-LICENSE").is_file() and not list(html.rglob("*.wasm*"))
+    loading = {page.name for page in pages(html) if "in_browser/page.js" in page.read_text()}
+    assert loading == {"in_the_browser.html"}
+
+
+@pytest.mark.slow
 def test_no_machine_path_is_published(html):
     for path in html.rglob("*"):
         if path.suffix in {".html", ".ipynb", ".md", ".txt", ".json"} or path.name == "searchindex.js":
