@@ -12,6 +12,7 @@ makes most of the difference is `seo_core.models.fastpath`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -158,8 +159,8 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     least every CHECKPOINT_SECONDS, and on interruption between steps, and a second call goes on where the first one
     was, to the very same weights. progress: whether it says where it is (`seo_core.progress`).
 
-    Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
-    ModelError for texts that the network cannot read."""
+    Raises TrainingError for an empty training set, a loss that is not finite, a batch that does not fit into memory
+    (with one to try), or a checkpoint of another run, and ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
@@ -264,7 +265,8 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
                                              group=config.group)
             for rows in batches[position:]:
                 began, whole = time.perf_counter(), False
-                value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
+                with _enough_memory(config.batch_size, train.lengths[rows]):
+                    value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
                 _account(run, train, rows, state.loss, int(hits) * world)
@@ -297,6 +299,22 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
     return state.result
+
+
+@contextlib.contextmanager
+def _enough_memory(batch_size: int, lengths: np.ndarray):
+    """Turns whatever says that memory is at its end into one TrainingError with the batch size to try."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; a CPU has no kind of it
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        longest = int(lengths.max(initial=0))
+        advice = (f"use batch_size={batch_size // 2} (half) or less, or a smaller max_length" if batch_size > 1 else
+                  "use a smaller max_length, or a smaller network")
+        raise TrainingError(f"a batch of {batch_size} texts of up to {longest} tokens does not fit into memory: "
+                            f"{advice}") from error
 
 
 def _how(run: _Run) -> str:
