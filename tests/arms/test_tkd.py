@@ -1,0 +1,87 @@
+"""The arms of TKD-NLP: what they need, what they record, equal steps, and what they refuse."""
+
+from dataclasses import replace
+
+import pytest
+
+from seo_core import load_settings
+from seo_core.arms import ARMS, LabError, known, open_lab, steps
+from seo_core.arms import tkd as arms
+from seo_core.models.fastpath import supports
+
+SMALL = {"layers": 2, "hidden": 16, "heads": 2, "neurons": 32}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A lab whose arms are as small as `quick` and these settings make them."""
+    settings = load_settings("quick", train_rows=64, development_rows=32, evaluation_rows=24, layers=1, epochs=1,
+                             results_dir=str(tmp_path_factory.mktemp("results")))
+    return open_lab(arms.TKD, settings)
+
+
+@pytest.fixture(scope="module")
+def small(trains):
+    """Under it the shape of `quick` is smaller still."""
+    before = dict(arms._QUICK)
+    arms._QUICK.update(SMALL)
+    yield
+    arms._QUICK.clear()
+    arms._QUICK.update(before)
+
+
+def test_every_arm_that_was_asked_for_is_there_and_differs_in_what_its_name_says():
+    full = ARMS["tkd-kd"].recipe
+    assert (full.layers, full.heads, full.temperature, full.weight) == (12, 8, 2.0, 0.5)
+    assert full.hidden == ARMS["tkd-pretrained"].recipe.hidden
+    changes = {"tkd-no-kd": {"weight": 0.0}, "tkd-temperature-1": {"temperature": 1.0},
+               "tkd-temperature-5": {"temperature": 5.0}, "tkd-weight-0.1": {"weight": 0.1},
+               "tkd-weight-0.9": {"weight": 0.9}, "tkd-weight-1.0": {"weight": 1.0},
+               "tkd-no-pretraining": {"pretrained": False}, "tkd-scratch": {"pretrained": False, "weight": 0.0},
+               "tkd-no-residual": {"pretrained": False, "weight": 0.0, "residual": False}}
+    for name, changed in changes.items():
+        assert ARMS[name].recipe == replace(full, **changed), name
+    others = [ARMS[f"tkd-{name}"].recipe for name in ("distilbert", "tinybert")]
+    assert all((r.temperature, r.weight, r.learning_rate) == (2.0, 0.5, full.learning_rate) for r in others)
+    assert all(r.epochs + r.first_epochs == full.epochs + full.injection_epochs for r in others)
+
+
+def test_what_an_arm_needs_follows_from_its_recipe():
+    def names(name):
+        return [arm.name for arm, _ in steps(name)]
+
+    assert names("tkd-kd") == ["base", "tkd-pretrained", "tkd-kd"]
+    assert names("tkd-no-kd") == ["tkd-pretrained", "tkd-no-kd"] and names("tkd-scratch") == ["tkd-scratch"]
+    assert names("tkd-no-pretraining") == ["base", "tkd-no-pretraining"]
+    assert names("tkd-tinybert") == ["base", "tkd-tinybert"]
+
+
+@pytest.mark.trains
+def test_with_and_without_a_teacher_the_steps_are_equal_and_the_start_is_one(lab, small):
+    taught, alone, before = (lab.arm(f"tkd-{name}") for name in ("kd", "no-kd", "pretrained"))
+    assert taught.metrics["train_examples"] == alone.metrics["train_examples"] == 2 * 64
+    assert taught.record["model"]["start_fingerprint"] == alone.record["model"]["start_fingerprint"]
+    assert taught.record["series"]["epoch"] == [1.0, 2.0]
+    assert before.metrics["masked_cross_entropy"] > 0 and len(before.record["series"]["masked_cross_entropy"]) == 1
+    assert taught.record["parameters"]["recipe"]["weight"] == 0.5
+    assert {"accuracy_matched", "accuracy_development", "size_bytes"} <= set(taught.metrics)
+    model = taught.model()
+    assert supports(model) and model.config.num_hidden_layers == 2
+    with pytest.raises(LabError, match="hidden=32 was asked for, and tkd-pretrained has 16"):
+        lab.arm("tkd-kd", knobs={"hidden": 32})
+
+
+@pytest.mark.trains
+def test_what_fails_without_residual_connections_is_recorded_too(lab, small):
+    run = lab.arm("tkd-no-residual")
+    assert "accuracy_matched" in run.metrics and run.weights is None
+    assert "start_fingerprint" not in run.record["model"]
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"temperature": 0}, "temperature must be above 0"), ({"weight": 1.5}, "weight must be between 0 and 1, got 1.5"),
+    ({"weight": -0.5}, "weight must be between 0 and 1"), ({"hidden": 30}, "multiple of the 8 heads"),
+    ({"residual": False}, "set pretrained=False too"), ({"temprature": 2.0}, "unknown knob 'temprature'")])
+def test_bad_values_are_refused_before_anything_is_made(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        known("tkd-kd").suited(load_settings("cpu"), wrong)
