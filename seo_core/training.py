@@ -26,7 +26,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
+from seo_core.evaluation import peak_memory_bytes, predict, reset_peak_memory, task_metrics
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
@@ -79,7 +79,8 @@ class TrainingResult:
     """What `fit` found, and whether it was stopped early.
 
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
-    equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. metrics:
+    equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
+    scores there is no accuracy: development_pearson stands in its place. metrics:
     train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
     peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average."""
 
@@ -109,17 +110,19 @@ class TrainingState:
 
 
 class KeepBest:
-    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy, of
-    equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no development set."""
+    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy (of
+    scores Pearson), of equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no
+    development set."""
 
     def __init__(self):
         self.accuracy, self.epoch, self.weights = -1.0, 0.0, {}
 
     def __call__(self, event: str, state: TrainingState) -> bool:
         if event == "evaluation":
-            if not state.result.series["development_accuracy"]:
+            curve = state.result.series["development_accuracy"] or state.result.series.get("development_pearson")
+            if not curve:
                 raise TrainingError("the best network is chosen on a development set: pass development=")
-            accuracy = state.result.series["development_accuracy"][-1]
+            accuracy = curve[-1]
             if accuracy > self.accuracy:
                 self.accuracy, self.epoch = accuracy, state.epoch
                 self.weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
@@ -140,7 +143,10 @@ class KeepBest:
 
 
 def classification_loss(logits, batch):
-    """Cross-entropy of logits (B, k) against batch["labels"] (B,): the default loss of `fit`."""
+    """Cross-entropy of logits (B, k) against batch["labels"] (B,), of scores (k = 1) the mean squared error: the
+    default loss of `fit`."""
+    if logits.shape[-1] == 1:
+        return F.mse_loss(logits[:, 0], batch["labels"].float())
     return F.cross_entropy(logits, batch["labels"])
 
 
@@ -339,13 +345,16 @@ def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
 
 def _evaluate(run: _Run, development, progress: bool) -> None:
     state, (loss, hits, count, labelled) = run.state, run.sums
-    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / max(labelled, 1)}
+    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count}
+    if state.train.labels.dtype.kind != "f":
+        row["train_accuracy"] = hits / max(labelled, 1)
     if development is not None and len(development):
         logits = predict(run.model, development, precision=run.config.precision, progress=progress)
-        metrics = classification_metrics(logits, development.labels)
-        row.update(development_loss=metrics["cross_entropy"], development_accuracy=metrics["accuracy"])
+        metrics = task_metrics(logits, development.labels)
+        row |= ({"development_loss": metrics["mse"], "development_pearson": metrics["pearson"]} if "mse" in metrics else
+                {"development_loss": metrics["cross_entropy"], "development_accuracy": metrics["accuracy"]})
     for key, value in row.items():
-        state.result.series[key].append(value)
+        state.result.series.setdefault(key, []).append(value)
     run.sums[:] = [0.0] * 4
     run.model.train()
 

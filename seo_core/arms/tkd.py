@@ -71,7 +71,7 @@ def _check(recipe, settings) -> None:
         raise ValueError("a network without residual connections is not pre-trained here: set pretrained=False too")
 
 
-TKD = Chapter("20_tkd_nlp", ground="headline", recipe_needs=_needs, quick=_quick, check=_check)
+TKD = Chapter("20_tkd_nlp", ground="headline", scores=True, recipe_needs=_needs, quick=_quick, check=_check)
 
 
 def _network(lab: Lab, shape: Shape):

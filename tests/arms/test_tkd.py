@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from seo_core import load_settings
+from seo_core import load_settings, results
 from seo_core.arms import ARMS, LabError, known, open_lab, steps
 from seo_core.arms import tkd as arms
+from seo_core.data import DataError
 from seo_core.models.fastpath import supports
 
 SMALL = {"layers": 2, "hidden": 16, "heads": 2, "neurons": 32}
@@ -85,3 +88,43 @@ def test_what_fails_without_residual_connections_is_recorded_too(lab, small):
 def test_bad_values_are_refused_before_anything_is_made(wrong, message):
     with pytest.raises(ValueError, match=message):
         known("tkd-kd").suited(load_settings("cpu"), wrong)
+
+
+@pytest.fixture
+def stsb(tmp_path):
+    """A set in the layout of GLUE's stsb: the score is how many of five words two sentences share."""
+    random, words = np.random.default_rng(0), np.array(["red", "green", "blue", "black", "white", "grey"])
+
+    def rows(n):
+        first, second = (random.integers(0, 6, (n, 5)) for _ in range(2))
+        share = random.uniform(size=(n, 5)) < random.uniform(size=(n, 1))
+        second = np.where(share, first, second)
+        return pd.DataFrame({"sentence1": [f"{i} {' '.join(words[r])}" for i, r in enumerate(first)],
+                             "sentence2": [" ".join(words[r]) for r in second],
+                             "label": (first == second).sum(1) - 0.25 * (np.arange(n) % 2) * (first == second).any(1)})
+
+    rows(96).to_parquet(tmp_path / "train.parquet")
+    rows(40).to_parquet(tmp_path / "validation.parquet")
+    return load_settings("quick", data=str(tmp_path), text="sentence1,sentence2", development_rows=32, train_rows=64,
+                         layers=2, epochs=1, results_dir=str(tmp_path / "results"))
+
+
+@pytest.mark.trains
+def test_scores_go_through_the_same_stages_and_are_recorded_by_their_own_metrics(stsb, small):
+    lab = open_lab(arms.TKD, stsb)
+    run, base = lab.arm("tkd-kd"), lab.arm("base")
+    for metrics in (run.metrics, base.metrics):
+        assert {"pearson_matched", "spearman_matched", "mse_matched", "pearson_development"} <= set(metrics)
+        assert not any(name.startswith(("accuracy", "f1")) for name in metrics)
+    assert run.accuracies == {"matched": run.metrics["pearson_matched"]} and run.measure == "pearson"
+    kept = results.predictions(run.path)
+    assert kept["validation_matched_logits"].shape == (40, 1) and "validation_matched_correct" not in kept
+    assert len(run.record["series"]["development_pearson"]) == 2 and not run.record["series"]["train_accuracy"]
+    assert lab.arm("tkd-distilbert", knobs={"depth": 1}).metrics["mse_matched"] > 0
+    with pytest.raises(LabError, match="has scores, and the arms of 09_pruning learn classes"):
+        lab.arm("taylor-60")
+
+
+def test_other_chapters_refuse_scores_when_they_are_opened(stsb):
+    with pytest.raises(DataError, match="is not a class but a score"):
+        open_lab("12_distillation", stsb)
