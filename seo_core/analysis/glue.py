@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from seo_core.analysis import NOT_RUN, papers
-from seo_core.analysis.contrasts import one_setting
+from seo_core.analysis.contrasts import differences, one_setting
 from seo_core.tkd.glue import TASKS
 
 ROWS = {"base": "fine-tuned MiniLM, the teacher", "tkd-kd": "TKD-NLP here, four stages",
@@ -42,7 +42,7 @@ def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[floa
 
 
 def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFrame:
-    """A row for the paper, for each configuration of `rows`, for published networks and for the majority class; a
+    """A row for the paper, for each configuration of `rows`, for published students and for the majority class; a
     column for each task, one for GLUE's own mean where all nine have been run, and one for seeds. frame: of
     `results.load`."""
     ours = []
@@ -57,11 +57,24 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
                      "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
     paper = papers.TKD_SETTING
     said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]
-    others = [[f"{each.system}, published", *(each.mnli if name == "mnli" else "—" for name in TASKS), "—", "—"]
-              for each in papers.HIGHER_REFERENCES if each.system.startswith(PUBLISHED)]
+    theirs = [each for each in papers.HIGHER_REFERENCES if each.system.startswith(PUBLISHED)]
+    others = ["; ".join(each.system for each in theirs) + ", published",
+              *("; ".join(each.mnli for each in theirs) if name == "mnli" else "—" for name in TASKS), "—", "—"]
     least = ["the majority class", *(_cell(task.majority) for task in TASKS.values()), "—", "—"]
     titles = [f"{task.title}, {_metrics(task.metrics)}" for task in TASKS.values()]
-    return pd.DataFrame([said, *ours, *others, least], columns=["system", *titles, MEAN, "seeds"])
+    return pd.DataFrame([said, *ours, others, least], columns=["system", *titles, MEAN, "seeds"])
+
+
+def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
+    """Differences arm − control in points of accuracy, a row for each task of classes that has both: of
+    `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
+    tables = []
+    for name, task in TASKS.items():
+        of_task = frame[frame["data_name"].map(task_of) == name] if len(frame) else frame
+        found = differences(of_task, [(arm, control)], ["accuracy_matched"], labels=None)
+        tables.append(found.assign(contrast=f"{task.title} − {control}"))
+    rows = [table for table in tables if len(table)]
+    return pd.concat(rows, ignore_index=True) if rows else tables[0]
 
 
 def _cell(values: Sequence[float]) -> str:

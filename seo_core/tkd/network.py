@@ -89,7 +89,7 @@ def build(shape: Shape, *, vocabulary: int, labels: tuple[str, ...], positions: 
 def spread(model, input_ids, attention_mask=None, token_type_ids=None) -> list[float]:
     """How far the tokens of a text are from one another, after the embeddings and after each layer (layers + 1 values):
     their standard deviation, mean over texts (B, T) and units. Without residual connections attention averages the
-    tokens, and nothing keeps them apart: they become one within a few layers (Dong et al. 2021, "Attention is not all
+    tokens, and nothing keeps them apart: they become one within two layers (Dong et al. 2021, "Attention is not all
     you need"), and a query then has nothing to choose from, so it gets no gradient either."""
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     with torch.no_grad():
