@@ -67,8 +67,9 @@ _ = figures.forest(glue.by_task(frame, "tkd-kd", "tkd-no-kd"))
 Table(glue.glue_table(frame))
 
 # %%
-commands = [(task.title, ", ".join(task.metrics), command("tkd-kd", name)) for name, task in TASKS.items()]
-Table(pd.DataFrame(commands, columns=["task", "metrics", "its run"]), folded="the command of each task")
+done = glue.scores(frame, "tkd-kd")  # task -> metrics, seeds
+commands = [(task.title, ", ".join(task.metrics), done[name][1] if name in done else 0, command("tkd-kd", name)) for name, task in TASKS.items()]
+Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds run", "its run"]), folded="the command of each task")
 
 # %% [markdown]
 # ## The network
@@ -82,7 +83,9 @@ Table(pd.DataFrame(commands, columns=["task", "metrics", "its run"]), folded="th
 # %%
 full = build(Shape(), vocabulary=len(lab.tokenizer), labels=lab.task.labels)
 parts = {"all": full, "layers": full.bert.encoder, "word table": full.get_input_embeddings()}
-print({name: f"{count_parameters(part) / 1e6:.1f} M" for name, part in parts.items()})
+weights = {name: count_parameters(part) for name, part in parts.items()}
+assert weights["layers"] + weights["word table"] < weights["all"] < 22.7e6, "fewer than the teacher's"
+print({name: f"{number / 1e6:.1f} M" for name, number in weights.items()})
 
 # %% [markdown]
 # **Check.** How alike two positions are depends on how far apart they are, and on nothing else. (That the layers are those of `torch.nn.TransformerEncoder`, weight by weight, is a test of the package.)
@@ -185,6 +188,7 @@ try:
     fit(build(Shape(layers=1, hidden=32, neurons=64), vocabulary=len(lab.tokenizer), labels=lab.task.labels), small, progress=False,
         config=TrainingConfig(batch_size=32, freeze_embeddings=False), loss=lambda logits, batch: torch.empty(2**50).sum())
 except TrainingError as error:
+    assert "use batch_size=16 (half) or less" in str(error)
     print(error)
 
 # %% [markdown]
