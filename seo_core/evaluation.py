@@ -6,6 +6,10 @@
 
 *Perplexity* is exp of the mean cross-entropy of the classifier, the only perplexity that can be measured on a three-way
 classifier: 1 is certain and right, 3 is guessing, and 9 to 10 (what the SEO-LLM tables print) is worse than guessing.
+A regression has scores in place of classes, and other metrics (`task_metrics` picks by the labels). GLUE asks each of
+its tasks for one or two of `METRICS` (Wang et al. 2019): Matthews correlation for CoLA, accuracy and F1 for MRPC and
+QQP, Pearson and Spearman correlation for STS-B.
+
 *Expected calibration error* is that of Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
 """
 
@@ -18,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.checks import check_number
+from seo_core.checks import check_choice, check_number
 from seo_core.progress import watched
+
+HEADLINE = ("f1_macro", "cross_entropy", "perplexity", "ece")  # of the first official set, without suffix
 
 
 def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = True) -> np.ndarray:
@@ -44,7 +50,8 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
 
 
 def accuracy(model, encoded, *, precision: str = "auto", progress: bool = True) -> float:
-    """Share of the n encoded examples whose label `model` gives."""
+    """Share of the n encoded examples whose label `model` gives. Raises ValueError where the labels are scores."""
+    _check_classes(encoded.labels)
     predicted = predict(model, encoded, precision=precision, progress=progress).argmax(axis=1)
     return float((predicted == encoded.labels).mean())
 
@@ -74,12 +81,14 @@ def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None) -> dict[str, float]:
-    """accuracy, macro and per-class precision, recall and F1, cross_entropy (nats), perplexity and ece, from logits
-    (n, k) and labels (n,). Raises ValueError where there is nothing to score."""
-    from sklearn.metrics import precision_recall_fscore_support
+    """accuracy, macro and per-class precision, recall and F1, Matthews correlation, of two classes also f1 (that of
+    class 1, as GLUE has it), cross_entropy (nats), perplexity and ece, from logits (n, k) and labels (n,). Raises
+    ValueError where there is nothing to score, and for labels that are scores."""
+    from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
 
     if len(labels) == 0:
         raise ValueError("no examples to evaluate: the split is empty")
+    _check_classes(labels)
     k = logits.shape[1]
     names = names or [str(i) for i in range(k)]
     predicted = logits.argmax(axis=1)
@@ -90,7 +99,50 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None
     for kind, values in zip(("precision", "recall", "f1"), scores, strict=False):
         out[f"{kind}_macro"] = float(np.mean(values))
         out.update({f"{kind}_{name}": float(v) for name, v in zip(names, values, strict=True)})
-    return out
+    several = len(np.union1d(labels, predicted)) > 1  # of one class it is 0, which scikit-learn says with a warning
+    out["matthews"] = float(matthews_corrcoef(labels, predicted)) if several else 0.0
+    return out if k != 2 else {**out, "f1": float(scores[2][1])}
+
+
+def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """pearson and spearman correlation, and mse, from predicted scores (n, 1) and true ones (n,). A correlation with a
+    constant, which is not defined, is 0. Raises ValueError where there is nothing to score."""
+    from scipy.stats import pearsonr, spearmanr
+
+    if len(labels) == 0:
+        raise ValueError("no examples to evaluate: the split is empty")
+    predicted, truth = np.asarray(logits, np.float64)[:, 0], np.asarray(labels, np.float64)
+    flat = len(truth) < 2 or not np.ptp(predicted) or not np.ptp(truth)
+    found = {name: 0.0 if flat else float(of(predicted, truth)[0])
+             for name, of in (("pearson", pearsonr), ("spearman", spearmanr))}
+    return {**found, "mse": float(((predicted - truth) ** 2).mean())}
+
+
+def task_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None) -> dict[str, float]:
+    """`classification_metrics`, or `regression_metrics` where the labels are scores."""
+    return regression_metrics(logits, labels) if _are_scores(labels) else classification_metrics(logits, labels,
+                                                                                                 names=names)
+
+
+METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")  # that GLUE's tasks are measured by
+
+
+def metric(name: str, logits: np.ndarray, labels: np.ndarray) -> float:
+    """One of `METRICS`. Raises ValueError for an unknown one, with the nearest, and for one that these labels lack."""
+    found = task_metrics(logits, labels)
+    if check_choice("metric", name, METRICS, ValueError) not in found:
+        kind = "scores" if _are_scores(labels) else f"{logits.shape[1]} classes"
+        raise ValueError(f"{name} is not a metric of {kind}: take {', '.join(m for m in METRICS if m in found)}")
+    return found[name]
+
+
+def _are_scores(labels) -> bool:
+    return np.asarray(labels).dtype.kind == "f"
+
+
+def _check_classes(labels) -> None:
+    if _are_scores(labels):
+        raise ValueError("these labels are scores, which have no accuracy: use task_metrics or regression_metrics")
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -115,7 +167,7 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
 
     Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on, and, without
     suffix, the matched set's f1_macro, cross_entropy, perplexity and ece. details[split] holds logits (n, k), labels
-    (n,), confusion (k, k) and by_genre."""
+    (n,), and of classes confusion (k, k) and by_genre."""
     from seo_core.data import encode
 
     splits = splits or [name for name in task.splits if name.startswith(("validation", "test"))]
@@ -126,12 +178,14 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
         encoded = encode(frame, tokenizer, texts=task.texts, max_length=max_length)
         logits = predict(model, encoded, precision=precision, progress=progress)
         suffix = split.removeprefix("validation") or "_validation"
-        of_split = classification_metrics(logits, encoded.labels, names=task.labels)
+        of_split = task_metrics(logits, encoded.labels, names=task.labels)
         metrics.update({key + suffix: value for key, value in of_split.items()})
         if number == 0:  # the headline names of a record
-            metrics.update({key: of_split[key] for key in ("f1_macro", "cross_entropy", "perplexity", "ece")})
-        details[split] = {"logits": logits, "labels": encoded.labels,
-                          "confusion": confusion_matrix(logits, encoded.labels)}
+            metrics.update({key: of_split[key] for key in HEADLINE if key in of_split})
+        details[split] = {"logits": logits, "labels": encoded.labels}
+        if _are_scores(encoded.labels):
+            continue
+        details[split]["confusion"] = confusion_matrix(logits, encoded.labels)
         if "genre" in frame:
             details[split]["by_genre"] = accuracy_by_genre(logits, encoded.labels, frame["genre"])
     return metrics, details

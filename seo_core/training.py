@@ -12,6 +12,7 @@ makes most of the difference is `seo_core.models.fastpath`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -25,7 +26,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.evaluation import classification_metrics, peak_memory_bytes, predict, reset_peak_memory
+from seo_core.evaluation import peak_memory_bytes, predict, reset_peak_memory, task_metrics
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
@@ -78,7 +79,8 @@ class TrainingResult:
     """What `fit` found, and whether it was stopped early.
 
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
-    equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. metrics:
+    equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
+    scores there is no accuracy: development_pearson stands in its place. metrics:
     train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
     peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average."""
 
@@ -108,17 +110,19 @@ class TrainingState:
 
 
 class KeepBest:
-    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy, of
-    equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no development set."""
+    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy (of
+    scores Pearson), of equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no
+    development set."""
 
     def __init__(self):
         self.accuracy, self.epoch, self.weights = -1.0, 0.0, {}
 
     def __call__(self, event: str, state: TrainingState) -> bool:
         if event == "evaluation":
-            if not state.result.series["development_accuracy"]:
+            curve = state.result.series["development_accuracy"] or state.result.series.get("development_pearson")
+            if not curve:
                 raise TrainingError("the best network is chosen on a development set: pass development=")
-            accuracy = state.result.series["development_accuracy"][-1]
+            accuracy = curve[-1]
             if accuracy > self.accuracy:
                 self.accuracy, self.epoch = accuracy, state.epoch
                 self.weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
@@ -139,7 +143,10 @@ class KeepBest:
 
 
 def classification_loss(logits, batch):
-    """Cross-entropy of logits (B, k) against batch["labels"] (B,): the default loss of `fit`."""
+    """Cross-entropy of logits (B, k) against batch["labels"] (B,), of scores (k = 1) the mean squared error: the
+    default loss of `fit`."""
+    if logits.shape[-1] == 1:
+        return F.mse_loss(logits[:, 0], batch["labels"].float())
     return F.cross_entropy(logits, batch["labels"])
 
 
@@ -158,8 +165,8 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     least every CHECKPOINT_SECONDS, and on interruption between steps, and a second call goes on where the first one
     was, to the very same weights. progress: whether it says where it is (`seo_core.progress`).
 
-    Raises TrainingError for an empty training set, a loss that is not finite, or a checkpoint of another run, and
-    ModelError for texts that the network cannot read."""
+    Raises TrainingError for an empty training set, a loss that is not finite, a batch that does not fit into memory
+    (with one to try), or a checkpoint of another run, and ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
@@ -264,7 +271,8 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
                                              group=config.group)
             for rows in batches[position:]:
                 began, whole = time.perf_counter(), False
-                value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
+                with _enough_memory(config.batch_size, train.lengths[rows]):
+                    value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
                 _account(run, train, rows, state.loss, int(hits) * world)
@@ -299,6 +307,22 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
     return state.result
 
 
+@contextlib.contextmanager
+def _enough_memory(batch_size: int, lengths: np.ndarray):
+    """Turns whatever says that memory is at its end into one TrainingError with the batch size to try."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; a CPU has no kind of it
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        longest = int(lengths.max(initial=0))
+        advice = (f"use batch_size={batch_size // 2} (half) or less, or a smaller max_length" if batch_size > 1 else
+                  "use a smaller max_length, or a smaller network")
+        raise TrainingError(f"a batch of {batch_size} texts of up to {longest} tokens does not fit into memory: "
+                            f"{advice}") from error
+
+
 def _how(run: _Run) -> str:
     """In which numbers a training computes, on how many threads."""
     slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
@@ -321,13 +345,16 @@ def _account(run: _Run, train, rows, loss: float, hits: int) -> None:
 
 def _evaluate(run: _Run, development, progress: bool) -> None:
     state, (loss, hits, count, labelled) = run.state, run.sums
-    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count, "train_accuracy": hits / max(labelled, 1)}
+    row = {"epoch": round(state.epoch, 4), "train_loss": loss / count}
+    if state.train.labels.dtype.kind != "f":
+        row["train_accuracy"] = hits / max(labelled, 1)
     if development is not None and len(development):
         logits = predict(run.model, development, precision=run.config.precision, progress=progress)
-        metrics = classification_metrics(logits, development.labels)
-        row.update(development_loss=metrics["cross_entropy"], development_accuracy=metrics["accuracy"])
+        metrics = task_metrics(logits, development.labels)
+        row |= ({"development_loss": metrics["mse"], "development_pearson": metrics["pearson"]} if "mse" in metrics else
+                {"development_loss": metrics["cross_entropy"], "development_accuracy": metrics["accuracy"]})
     for key, value in row.items():
-        state.result.series[key].append(value)
+        state.result.series.setdefault(key, []).append(value)
     run.sums[:] = [0.0] * 4
     run.model.train()
 

@@ -86,3 +86,48 @@ def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     code = "from seo_core.evaluation import peak_memory_bytes; print(peak_memory_bytes())"
     child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert child < 350_000_000 < len(ballast) < evaluation.peak_memory_bytes()
+
+
+# --- GLUE's metrics, and scores -------------------------------------------------------------------------------------
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), n=st.integers(3, 40))
+def test_metrics_of_two_classes_and_of_scores_equal_the_references(seed, n):
+    random = np.random.default_rng(seed)
+    logits, labels = random.normal(size=(n, 2)).astype(np.float32), random.integers(0, 2, n)
+    found, predicted = evaluation.classification_metrics(logits, labels, names=("no", "yes")), logits.argmax(1)
+    assert found["f1"] == found["f1_yes"] == pytest.approx(f1_score(labels, predicted, zero_division=0))
+    table = evaluation.confusion_matrix(logits, labels).astype(float)
+    product = np.prod([*table.sum(0), *table.sum(1)])
+    phi = (table[1, 1] * table[0, 0] - table[1, 0] * table[0, 1]) / np.sqrt(product) if product else 0.0
+    assert found["matthews"] == pytest.approx(phi)
+    scores = random.uniform(0, 5, n).astype(np.float32)
+    of_scores = evaluation.regression_metrics(logits[:, :1], scores)
+    ranks = [np.argsort(np.argsort(x)) for x in (logits[:, 0], scores)]
+    assert of_scores["pearson"] == pytest.approx(np.corrcoef(logits[:, 0], scores)[0, 1], abs=1e-5)
+    assert of_scores["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-6)
+    assert of_scores["mse"] == pytest.approx(np.mean((logits[:, 0] - scores) ** 2), rel=1e-4)
+    assert evaluation.task_metrics(logits[:, :1], scores) == of_scores
+    assert evaluation.metric("matthews", logits, labels) == found["matthews"]
+
+
+def test_a_constant_answer_has_no_correlation_and_stays_finite():
+    truth = np.array([0.5, 2.0, 4.5], np.float32)
+    assert evaluation.regression_metrics(np.ones((3, 1), np.float32), truth)["pearson"] == 0.0
+    assert evaluation.classification_metrics(np.tile([1.0, 0.0], (4, 1)), np.array([0, 1, 0, 1]))["matthews"] == 0.0
+
+
+def test_three_classes_have_no_f1_of_one_class_and_metrics_are_asked_for_by_name():
+    logits, labels = np.eye(3, dtype=np.float32), np.arange(3)
+    assert "f1" not in evaluation.classification_metrics(logits, labels)
+    assert evaluation.metric("accuracy", logits, labels) == 1.0
+    with pytest.raises(ValueError, match="unknown metric 'mathews'.*did you mean 'matthews'"):
+        evaluation.metric("mathews", logits, labels)
+    with pytest.raises(ValueError, match="f1 is not a metric of 3 classes: take accuracy, matthews"):
+        evaluation.metric("f1", logits, labels)
+    with pytest.raises(ValueError, match="accuracy is not a metric of scores: take pearson, spearman"):
+        evaluation.metric("accuracy", logits[:, :1], np.array([0.1, 0.2, 0.3]))
+    with pytest.raises(ValueError, match="scores, which have no accuracy"):
+        evaluation.classification_metrics(logits, np.array([0.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match="the split is empty"):
+        evaluation.regression_metrics(logits[:0, :1], np.zeros(0, np.float32))

@@ -244,6 +244,28 @@ def test_bad_starts_are_said(tiny_bert, toy_pairs):
         TrainingConfig(epochs=0)
 
 
+def _asks_for(kind):
+    def loss(logits, batch):
+        if kind is None:
+            return torch.empty(2**50).sum()  # a petabyte, of this very machine
+        raise kind
+    return loss
+
+
+@pytest.mark.parametrize("kind", [None, MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
+def test_a_batch_too_large_for_memory_names_one_to_try(tiny_bert, toy_pairs, kind):
+    with pytest.raises(TrainingError, match=r"a batch of 8 texts of up to \d+ tokens does not fit into memory: "
+                                            r"use batch_size=4 \(half\) or less"):
+        fit(tiny_bert(), toy_pairs(16), config=CONFIG, loss=_asks_for(kind), progress=False)
+    with pytest.raises(TrainingError, match="memory: use a smaller max_length"):
+        fit(tiny_bert(), toy_pairs(16), config=replace(CONFIG, batch_size=1), loss=_asks_for(kind), progress=False)
+
+
+def test_another_error_of_a_loss_is_its_own(tiny_bert, toy_pairs):
+    with pytest.raises(RuntimeError, match="another"):
+        fit(tiny_bert(), toy_pairs(16), config=CONFIG, loss=_asks_for(RuntimeError("another")), progress=False)
+
+
 @pytest.mark.trains
 def test_a_callback_stops_training(tiny_bert, toy_pairs):
     result = fit(tiny_bert(), toy_pairs(64), config=CONFIG, progress=False,

@@ -26,7 +26,7 @@ class Tuning:
         check(self)
 
 
-BASELINE = Chapter("02_baseline", ground="headline",
+BASELINE = Chapter("02_baseline", ground="headline", scores=True,
                    quick=lambda recipe: recipe and replace(recipe, epochs=min(recipe.epochs, 2)))
 
 

@@ -33,6 +33,10 @@ def premise_key(text: str) -> str:
     return "".join(filter(str.isalnum, folded.casefold())) or text
 
 
+class ScoreError(DataError):
+    """A label that is a score where a class is expected."""
+
+
 class LabelReader:
     """Turns a source's labels into class ids; `names` None accepts any, and `finish()` names the classes."""
 
@@ -60,9 +64,10 @@ class LabelReader:
             return self.ids[text.casefold()]
         number = _whole(value)
         if number is None and self.names is None and _fraction(value):
-            raise DataError(f"{place()}: label {value!r} is not a class but a score. Write a class in its place (as "
-                            "'low' below 2.5, else 'high'), name the right label column, or pass labels=(names of the "
-                            "classes) where such numbers are their names")
+            raise ScoreError(f"{place()}: label {value!r} is not a class but a score. Write a class in its place (as "
+                             "'low' below 2.5, else 'high'), name the right label column, or pass labels=(names of the "
+                             "classes) where such numbers are their names; load_task reads scores with "
+                             "kind='regression'")
         if number is None and text is not None and self.names is None:
             return text
         if number == -1:
@@ -76,6 +81,37 @@ class LabelReader:
         if self.names is None and number >= 1000:
             raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label column? "
                             "If so pass labels=(names of the classes)")
+        return number
+
+
+class ScoreReader:
+    """Turns a source's labels into scores: finite numbers of 0 or more; −1, '-' and nothing are no gold label, as of
+    classes. most: the highest there may be; numbers must then be floats, as in GLUE's stsb."""
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, most: float | None = None):
+        self.most = most
+
+    def read(self, value, place) -> float | None:
+        """The score; None: no gold label. place() for messages. Raises DataError."""
+        text = value.strip() if isinstance(value, str) else None
+        if text in ("-", "") or _missing(value):
+            return None
+        try:
+            if isinstance(value, bool) or self.most is not None and not isinstance(value, (float, np.floating)):
+                raise ValueError
+            number = float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"{place()}: score {str(value)[:60]!r} is no number. A regression has numbers as labels: "
+                            "correct the row, name the right label column, or read classes (kind='classification')"
+                            ) from None
+        if number == -1:
+            return None
+        if not 0 <= number <= (math.inf if self.most is None else self.most) or math.isinf(number):
+            bound = "0 or more" if self.most is None else f"between 0 and {self.most:g}"
+            raise DataError(f"{place()}: score {value!r} is not {bound} (-1: no gold label). Add to all scores what "
+                            "makes the lowest of them 0")
         return number
 
 
@@ -173,7 +209,8 @@ def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
             for start in range(0, len(frame), 50_000):
                 digest.update("\x1e".join(frame[text].iloc[start : start + 50_000]).encode())
                 digest.update(b"\x1e")
-        digest.update(np.ascontiguousarray(frame["label"], dtype="<i8").tobytes())
+        kind = "<f8" if frame["label"].dtype.kind == "f" else "<i8"  # scores, or classes
+        digest.update(np.ascontiguousarray(frame["label"], dtype=kind).tobytes())
     return digest.hexdigest()
 
 

@@ -26,7 +26,7 @@ class Encoded:
     ids: np.ndarray  # int32 (total tokens,)
     offsets: np.ndarray  # int64 (n + 1,)
     first: np.ndarray  # int32 (n,): tokens of the first segment, [CLS] and its [SEP] included
-    labels: np.ndarray  # int64 (n,); -1 where the frame has no label
+    labels: np.ndarray  # int64 (n,); -1 where the frame has no label; of a regression float32, scores
     pad_id: int
 
     def __len__(self) -> int:
@@ -46,8 +46,8 @@ class Encoded:
         return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
 
     def arrays(self, indices) -> dict[str, np.ndarray]:
-        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays. T is the longest of the
-        batch; shorter rows are padded on the right, as tokenizer.pad does."""
+        """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays (scores float32). T is the
+        longest of the batch; shorter rows are padded on the right, as tokenizer.pad does."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices]  # (B,)
         position = np.arange(lengths.max(initial=0))  # (T,)
@@ -55,7 +55,8 @@ class Encoded:
         where = np.minimum(self.offsets[indices][:, None] + position, max(len(self.ids) - 1, 0))
         arrays = {"input_ids": np.where(mask, self.ids[where], self.pad_id), "attention_mask": mask,
                   "token_type_ids": mask & (position >= self.first[indices][:, None]), "labels": self.labels[indices]}
-        return {name: array.astype(np.int64) for name, array in arrays.items()}
+        return {name: array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+                for name, array in arrays.items()}
 
     def batch(self, indices, device=None) -> dict:
         """`arrays` as tensors."""
@@ -93,7 +94,8 @@ def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise",
                              "Pass texts=task.texts")
     encoded = encode_texts([frame[c].array for c in texts], tokenizer, max_length=max_length)
     if "label" in frame:
-        encoded.labels = frame["label"].to_numpy(np.int64).copy()
+        scores = frame["label"].dtype.kind == "f"
+        encoded.labels = frame["label"].to_numpy(np.float32 if scores else np.int64).copy()
     return encoded
 
 

@@ -4,6 +4,7 @@
     task = load_nli("nyu-mll/glue:mnli")                 # a hub id (needs the datasets package)
     task = load_nli("path/to/multinli_1.0")              # a folder: parquet, jsonl, tsv, csv, save_to_disk
     task = load_task("path/to/sst2", text="sentence")    # any classes, one text or two
+    task = load_task("path/to/stsb", text=("sentence1", "sentence2"), kind="regression")   # scores in place of classes
     frame = load_texts("path/to/texts.csv", text="sentence")   # texts alone
 
 The content alone decides the result: the same rows give the same frames and fingerprint from every format.
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seo_core.checks import SettingsError
+from seo_core.checks import SettingsError, check_choice
 from seo_core.data import cleaning, readers
 from seo_core.data.readers import Chunk, DataError, Wanted
 from seo_core.settings import display_source, resolve_path
@@ -29,21 +30,25 @@ _NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis",
                "label": ("label", "gold_label"), "genre": ("genre",), "idx": ("idx",)}, frozenset({"genre", "idx"}))
 CARVED = "moved to validation_matched"  # the reason in the report
 _OTHERS = ("label", "genre", "idx")  # columns beside the texts
+KINDS = ("classification", "regression")
+SCORE = ("score",)  # the labels of a regression: one, which has no class
+_STSB, _STSB_MOST = ("sentence1", "sentence2"), 5.0  # GLUE's layout: these texts, and floats from 0 to 5 in "label"
 _AS_IN_GLUE = {"premise": "sentence1", "hypothesis": "sentence2"}
 
 
 @dataclass(frozen=True)
 class TaskData:
     """A task: its cleaned splits and where they come from. Each frame has a RangeIndex and the columns of `texts`,
-    "label" (int64, index into `labels`), "idx" (int64, the source's own number of the row) and for NLI "genre" (str, ""
-    where unknown)."""
+    "label" (int64, index into `labels`; of a regression float64, a score), "idx" (int64, the source's own number of the
+    row) and for NLI "genre" (str, "" where unknown)."""
 
     name: str  # "embedded", a hub id, or "path/to/<folder>"
     splits: dict[str, pd.DataFrame]
     texts: tuple[str, ...]
-    labels: tuple[str, ...]  # class names in id order
+    labels: tuple[str, ...]  # class names in id order; of a regression ("score",)
     report: pd.DataFrame  # columns split, reason, rows: what was read, dropped (by reason), kept
     fingerprint: str  # 16 hex digits of the content as loaded
+    kind: str = "classification"  # or "regression"
 
     def __getitem__(self, split: str) -> pd.DataFrame:
         """The frame of one split; KeyError names those there are."""
@@ -58,23 +63,33 @@ class TaskData:
 
 
 def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "label",
-              labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None) -> TaskData:
-    """Any classification task: `text` names one or two text columns, `label` the label column.
+              labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None,
+              kind: str | None = None) -> TaskData:
+    """Any task of classes or scores: `text` names one or two text columns, `label` the label column.
 
     Duplicates are dropped from train, and counted and kept in the other splits, which others score on too. source: a
     hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels: the class
     names in id order; labels may then be written as these names or as 0..k-1. If not given, the names and the order
     that the source states (`ClassLabel`); else whole numbers keep their value, and names are numbered in sorted order.
     split_names: {name wanted: name in the source}; by default every split that has labels, under its own name. A single
-    file is the split that its name says (dev.tsv), else train. There may be no train at all, for evaluation. Raises
-    DataError (file, row, column, what to do)."""
+    file is the split that its name says (dev.tsv), else train. There may be no train at all, for evaluation. kind:
+    "classification" or "regression", whose labels are numbers of 0 or more; by default the former, but for GLUE's stsb,
+    known by its columns sentence1, sentence2 and label, with floats from 0 to 5. Raises DataError (file, row, column,
+    what to do)."""
     texts = _columns(text, label)
     wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
-    return _load(source, wanted, texts, tuple(labels) if labels else None, split_names)
+    if kind is not None:
+        check_choice("kind", kind, KINDS, DataError)
+    if kind == "regression":
+        if labels:
+            raise DataError("a regression has no classes: leave labels out, or kind='regression'")
+        return _load(source, wanted, texts, SCORE, split_names, scores=cleaning.ScoreReader())
+    return _load(source, wanted, texts, tuple(labels) if labels else None, split_names,
+                 stsb=kind is None and label == "label")
 
 
 def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: Sequence[str] | None = None,
-              seed: int = 0, rows: int | None = None) -> TaskData:
+              seed: int = 0, rows: int | None = None, scores: bool = False) -> TaskData:
     """What a chapter's `data=` names: NLI pairs, or any classes of one text or two, cleaned and split as NLI is.
 
     text: the columns, default those of `load_nli`. labels: the classes, default NLI's, or with `text` those that the
@@ -82,7 +97,8 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     measure on, and every row has a "genre". A set that is not NLI has that one split under NLI's name: so its records
     have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
     columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
-    of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. DataError."""
+    of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. scores: whether
+    GLUE's stsb is read (`load_task`), which is refused else, as whatever has scores. DataError."""
     nli = labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
     if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and nli:
         return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
@@ -94,7 +110,7 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
         raise DataError(f"text={text!r}: a column named {min(taken)} is read as such, and no text. Rename it")
     roles = {_AS_IN_GLUE.get(name, name): names for name, names in columns.items()}
     wanted = Wanted({**roles, **{name: _NLI.roles[name] for name in _OTHERS}}, _NLI.optional)
-    return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True)
+    return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True, stsb=scores)
 
 
 def _columns(text: str | Sequence[str], label: str = "label") -> tuple[str, ...]:
@@ -164,14 +180,27 @@ def _splits_of(source: str, wanted: Wanted) -> tuple[str, dict, Callable[[str], 
     return name, splits, chunks
 
 
-def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False) -> TaskData:
-    """Find the source's splits, choose among them, and read them."""
+def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False, stsb: bool = False,
+          scores: cleaning.ScoreReader | None = None) -> TaskData:
+    """Find the source's splits, choose among them, and read them. stsb: whether GLUE's layout of scores is known."""
+    try:
+        return _load_as(source, wanted, texts, labels, split_names, nli, scores)
+    except cleaning.ScoreError:
+        if not stsb or texts != _STSB:
+            raise
+        with contextlib.suppress(DataError):
+            return _load_as(source, wanted, texts, SCORE, split_names, nli, cleaning.ScoreReader(_STSB_MOST))
+        raise
+
+
+def _load_as(source, wanted: Wanted, texts, labels, split_names, nli: bool, scores) -> TaskData:
+    """The same, as classes or, with a reader of them, as scores."""
     source = str(source)
     name, splits, chunks = _splits_of(source, wanted)
     chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
     left_out = [] if split_names else [split for split in splits if split not in chosen.values()]
     return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli,
-                     left_out=left_out)
+                     left_out=left_out, scores=scores)
 
 
 def _local(source: str) -> Path | None:
@@ -211,18 +240,20 @@ def _task_splits(splits, split_names, source: str) -> dict[str, str]:
     return dict(sorted(chosen.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
-def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool, left_out=()) -> TaskData:
+def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool, left_out=(),
+              scores: cleaning.ScoreReader | None = None) -> TaskData:
     """Read every split, then what needs them together: class names, duplicates, shared premises.
 
     Duplicates of evaluation splits: `nli` drops them, since the committed records stand on that; else they stay.
     """
-    reader, extras = cleaning.LabelReader(labels), ("genre",) if nli else ()
+    reader, extras = scores or cleaning.LabelReader(labels), ("genre",) if nli else ()
     splits, counts = {}, {}
     for split, chunks in sources.items():
         splits[split], counts[split] = _read_split(chunks, texts, reader, extras, split, name)
     labels = _name_classes(splits, name, reader.classes) if labels is None else labels
     for split, frame in splits.items():
-        unique, repeated = cleaning.drop_duplicates(frame := frame.astype({"label": "int64"}), texts)
+        unique, repeated = cleaning.drop_duplicates(
+            frame := frame.astype({"label": "float64" if scores else "int64"}), texts)
         kept = not nli and split != "train"
         splits[split] = frame if kept else unique
         counts[split] |= {f"{reason}, kept": n for reason, n in repeated.items() if n} if kept else repeated
@@ -245,7 +276,8 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     counts |= {split: {"not read: load_nli has no use for this split": 0} for split in left_out}
     rows = [(split, reason, n) for split, by_reason in counts.items() for reason, n in by_reason.items()]
     report = pd.DataFrame(rows, columns=["split", "reason", "rows"])
-    return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts))
+    return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts),
+                    KINDS[scores is not None])
 
 
 def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[pd.DataFrame, dict[str, int]]:

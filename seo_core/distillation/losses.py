@@ -16,7 +16,8 @@ other one, by queries and keys, or by values and values. Both networks' queries,
 same number of *relation heads* (Wang et al. 2021, MiniLMv2), so the networks may differ in width and in heads. With the
 network's own heads, A^QK is its attention itself.
 
-Rows without a label (label −1) count in everything but CE. Means are over the rows of a batch, the tokens that are no
+Of scores (k = 1) there is no softmax: the hard part is (s − y)², the soft one (s − t)², and τ counts for nothing. Rows
+without a label (label −1) count in everything but CE. Means are over the rows of a batch, the tokens that are no
 padding, and the units or heads.
 """
 
@@ -39,13 +40,19 @@ class DistillationError(ValueError):
 
 
 def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-    """τ² KL(softmax(t/τ) ‖ softmax(s/τ)), mean over the rows; student and teacher logits (B, k) -> scalar."""
+    """τ² KL(softmax(t/τ) ‖ softmax(s/τ)), mean over the rows; student and teacher logits (B, k) -> scalar. k = 1:
+    (s − t)²."""
+    if student.shape[-1] == 1:
+        return F.mse_loss(student.float(), teacher.float())
     s, t = (F.log_softmax(z.float() / temperature, dim=-1) for z in (student, teacher))
     return F.kl_div(s, t, log_target=True, reduction="batchmean") * temperature**2
 
 
 def hard_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the labelled rows (label ≥ 0), summed and divided by *all* B rows; (B, k), (B,) -> scalar."""
+    """Cross-entropy of the labelled rows (label ≥ 0), summed and divided by *all* B rows; (B, k), (B,) -> scalar. Of
+    scores, k = 1, the squared error."""
+    if logits.shape[-1] == 1:
+        return (((logits[:, 0].float() - labels) ** 2) * (labels >= 0)).sum() / max(len(labels), 1)
     return F.cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum") / max(len(labels), 1)
 
 

@@ -110,6 +110,7 @@ class Chapter:
     # labels: pool and budgets, epochs by the number of labels, at most 4 000 pairs of each official set; or headline:
     # all training pairs of the profile, the whole official sets
     ground: str = "labels"
+    scores: bool = False  # whether its arms also learn scores (a regression); else such data is refused
     layers: int | None = None  # of the network under `quick`, where none of the checks rests on what it learned
     recipe_needs: Callable = lambda recipe: ()  # names of the arms that a recipe of this chapter speaks of
     quick: Callable = lambda recipe: recipe  # a recipe -> a shorter one, for `quick`

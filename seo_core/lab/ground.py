@@ -27,7 +27,7 @@ import pandas as pd
 from seo_core import models, results
 from seo_core.data import Encoded, RatioError, TaskData, encode, imbalance, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.evaluation import classification_metrics, predict
+from seo_core.evaluation import HEADLINE, predict, task_metrics
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
@@ -146,8 +146,12 @@ class Lab:
         return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
 
     def of(self, chapter: str | Chapter) -> Lab:
-        """The same ground for another chapter's runs; opened anew where that chapter stands on another one."""
+        """The same ground for another chapter's runs; opened anew where that chapter stands on another one. Raises
+        LabError where that one cannot learn this task's scores."""
         chapter = chapter_of(chapter)
+        if self.task.kind == "regression" and not chapter.scores:
+            raise LabError(f"{self.task.name} has scores, and the arms of {chapter.id} learn classes: take an arm of "
+                           f"{', '.join(sorted(id for id, each in CHAPTERS.items() if each.scores))}")
         if chapter.ground == self.chapter.ground:
             return replace(self, chapter=chapter)
         other = self._once(f"ground {chapter.ground}", lambda: open_lab(chapter, self.asked, say=self.report))
@@ -399,14 +403,14 @@ class Lab:
         return {"size_bytes": (weights / "model.safetensors").stat().st_size}
 
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of the sets that are scored, and the accuracy on the acceptance half. Without suffix some of the
-        first official set; a run that is not scored there has none of these."""
-        scores = {split: classification_metrics(values, self.encoded(split).labels, names=self.task.labels)
+        """Metrics of the sets that are scored, and the accuracy (of scores Pearson) on the acceptance half. Without
+        suffix some of the first official set; a run that is not scored there has none of these."""
+        scores = {split: task_metrics(values, self.encoded(split).labels, names=self.task.labels)
                   for split, values in logits.items()}
-        scored = self.scored
-        headline = ("f1_macro", "cross_entropy", "perplexity", "ece") if scored[0] in self.official else ()
-        return {**{name: scores[scored[0]][name] for name in headline},
-                "accuracy_development": scores["acceptance"]["accuracy"],
+        scored, measure = self.scored, "pearson" if self.task.kind == "regression" else "accuracy"
+        headline = HEADLINE if scored[0] in self.official else ()
+        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]},
+                f"{measure}_development": scores["acceptance"][measure],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 
 
@@ -440,7 +444,8 @@ def open_lab(chapter: str | Chapter, settings: RunSettings, *,
         settings = replace(settings, train_rows=QUICK_ROWS) if settings.is_default("train_rows") else settings
     elif quick:
         settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
-    task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say)
+    task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say,
+                   scores=chapter.scores)
     return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 
 
@@ -468,4 +473,5 @@ def line(run: Run) -> str:
     metrics, (name, accuracy) = run.metrics, next(iter(run.accuracies.items()))
     labels = f"{metrics['labels']:6d} labels" if metrics.get("labels") else ""
     size = f"  {metrics['size_bytes'] / 1e6:.2f} MB" if "size_bytes" in metrics else ""
-    return f"{run.record['configuration']:20s} {labels}  {name} {100 * accuracy:.2f}%{size}"
+    told = f"{100 * accuracy:.2f}%" if run.measure == "accuracy" else f"r = {accuracy:.4f}"
+    return f"{run.record['configuration']:20s} {labels}  {name} {told}{size}"

@@ -42,15 +42,20 @@ class Run:
         return self.record["metrics"]
 
     @property
+    def measure(self) -> str:
+        """What it is told by: accuracy, or of scores their Pearson correlation."""
+        return "pearson" if "pearson_development" in self.metrics else "accuracy"
+
+    @property
     def scored(self) -> tuple[str, ...]:
         """The splits that it was scored on: the official sets, or the acceptance half where those are sealed."""
         return tuple(split for split, score in zip(results.OFFICIAL, results.SCORES, strict=True)
-                     if score in self.metrics) or ("acceptance",)
+                     if score.replace("accuracy", self.measure) in self.metrics) or ("acceptance",)
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """Accuracy by set: matched and mismatched, or development where the official sets are sealed."""
-        return {name: self.metrics[f"accuracy_{name}"] for name in map(set_name, self.scored)}
+        """Accuracy (`measure`) by set: matched and mismatched, or development where the official sets are sealed."""
+        return {name: self.metrics[f"{self.measure}_{name}"] for name in map(set_name, self.scored)}
 
     @property
     def rows(self) -> np.ndarray:

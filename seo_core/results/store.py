@@ -143,8 +143,9 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     started from), parameters. metrics: flat numbers; None entries are left out. predictions: split → (n,) classes or
     (n, k) logits; of logits the argmax is kept, and with `logits=True` the values as float16 under `<split>_logits`.
     labels: split → (n,) true classes; adds `<split>_correct` so that differences can be paired without the data at
-    hand. labels_used: default, the rows of train and of the development slices. source_labels: those of the source task
-    behind the start, a count of its own. started: datetime or time.time().
+    hand. Where they are scores the predicted ones are kept, as `<split>_logits`. labels_used: default, the rows of
+    train and of the development slices. source_labels: those of the source task behind the start, a count of its own.
+    started: datetime or time.time().
     again: the command that makes this record, where it is not that of the chapter. Raises ResultsError for a record
     that breaks the schema and where the folder cannot be written.
     """
@@ -173,6 +174,9 @@ def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.n
     arrays: dict[str, np.ndarray] = {}
     for split, values in (predictions or {}).items():
         values = np.asarray(values)
+        if labels is not None and split in labels and np.asarray(labels[split]).dtype.kind == "f":
+            arrays[f"{split}_logits"] = values.astype(np.float16)  # scores have no class
+            continue
         if values.ndim not in (1, 2):
             raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, not {values.shape}")
         classes = values.argmax(axis=1) if values.ndim == 2 else values

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_error import assert_data_error
 
-from seo_core.data import NLI_LABELS, load_nli, load_task, load_texts
+from seo_core.data import NLI_LABELS, load_data, load_nli, load_task, load_texts
 
 NLI = ("premise", "hypothesis")
 ORDERED = ("contradiction", "entailment", "neutral")  # another order than NLI_LABELS
@@ -290,3 +290,65 @@ def test_texts_are_read_whatever_stands_beside_them(tmp_path):
 def test_texts_that_are_not_there_are_refused(content, text, words, tmp_path):
     (tmp_path / "texts.csv").write_text(content)
     assert_data_error(lambda: load_texts(tmp_path / "texts.csv", text=text), words)
+
+
+# --- scores ----------------------------------------------------------------------------------------------------
+
+STSB = pd.DataFrame({"sentence1": list("abcd"), "sentence2": list("wxyz"), "label": [5.0, 3.8, 0.0, -1.0]})
+
+
+def _task_of(folder, frame, **options):
+    frame.to_parquet(folder / "train.parquet")
+    return load_task(folder, **{"text": ("sentence1", "sentence2"), **options})
+
+
+def test_glues_stsb_is_known_by_its_columns_and_others_are_asked_for(tmp_path):
+    found = _task_of(tmp_path, STSB)
+    assert found.kind == "regression" and found.labels == ("score",)
+    assert found["train"]["label"].tolist() == [5.0, 3.8, 0.0] and str(found["train"]["label"].dtype) == "float64"
+    assert found.report.set_index("reason").loc["no gold label", "rows"] == 1
+    assert _task_of(tmp_path, STSB, kind="regression").fingerprint == found.fingerprint
+    other = STSB.rename(columns={"sentence1": "question", "label": "stars"}).assign(stars=[12.0, 0.5, 3.0, 4.0])
+    asked = _task_of(tmp_path, other, text=("question", "sentence2"), label="stars", kind="regression")
+    assert asked["train"]["label"].tolist() == [12.0, 0.5, 3.0, 4.0]
+    (tmp_path / "train.parquet").unlink()
+    (tmp_path / "train.tsv").write_text(STSB.to_csv(sep="\t", index=False))
+    assert load_task(tmp_path, text=("sentence1", "sentence2"), kind="regression").fingerprint == found.fingerprint
+
+
+@pytest.mark.parametrize("change, options", [
+    ({"label": [5.0, 5.5, 1.0, 2.0]}, {}),  # above 5
+    ({}, {"kind": "classification"}), ({}, {"text": "sentence1"}),
+    ({"label": ["5", "3.8", "1", "2"]}, {})])  # text
+def test_scores_of_another_layout_stay_refused(tmp_path, change, options):
+    assert_data_error(lambda: _task_of(tmp_path, STSB.assign(**change), **options), "is not a class but a score",
+                      "kind='regression'")
+
+
+def test_the_chapters_on_classes_refuse_scores_as_before(tmp_path):
+    STSB.to_parquet(tmp_path / "train.parquet")
+    assert_data_error(lambda: load_data(tmp_path, text=("sentence1", "sentence2")), "is not a class but a score")
+    assert load_data(tmp_path, text=("sentence1", "sentence2"), scores=True).kind == "regression"
+
+
+@pytest.mark.parametrize("wrong, words", [("good", "score 'good' is no number"), ("inf", "is not 0 or more"),
+                                          ("-2", "score '-2' is not 0 or more (-1: no gold label)")])
+def test_a_score_that_is_text_or_out_of_range_is_refused(tmp_path, wrong, words):
+    frame = STSB.assign(label=["5", wrong, "1", "2"])
+    assert_data_error(lambda: _task_of(tmp_path, frame, kind="regression"), "train.parquet", "row 2", words)
+
+
+def test_a_regression_has_no_classes_and_its_kind_has_a_name(tmp_path):
+    assert_data_error(lambda: _task_of(tmp_path, STSB, kind="regression", labels=("a", "b")), "leave labels out")
+    assert_data_error(lambda: _task_of(tmp_path, STSB, kind="regresion"), "did you mean 'regression'")
+
+
+def test_what_is_encoded_of_scores_are_scores(tmp_path):
+    from seo_core.data import encode
+    from seo_core.models import load_tokenizer
+
+    task = _task_of(tmp_path, STSB)
+    encoded = encode(task["train"], load_tokenizer(), texts=task.texts)
+    batch = encoded.arrays([1, 0])
+    assert encoded.labels.dtype == batch["labels"].dtype == "float32" and batch["input_ids"].dtype == "int64"
+    assert batch["labels"].tolist() == pytest.approx([3.8, 5.0])

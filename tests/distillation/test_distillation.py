@@ -70,6 +70,12 @@ def test_unlabelled_rows_have_no_hard_loss():
     assert float(hard_loss(logits, torch.full((4,), -1))) == 0
 
 
+def test_of_scores_both_parts_are_squared_errors_and_no_temperature_counts():
+    student, teacher = torch.tensor([[1.0], [3.0], [0.5]]), torch.tensor([[2.0], [3.0], [0.0]])
+    assert float(soft_loss(student, teacher, 5.0)) == pytest.approx((1 + 0 + 0.25) / 3)
+    assert float(hard_loss(student, torch.tensor([1.0, 1.0, -1.0]))) == pytest.approx((0 + 4) / 3)
+
+
 def test_hidden_loss_leaves_padding_out_and_projects():
     student, teacher = _random(2, 5, 4), _random(2, 5, 6, seed=1)
     mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()

@@ -1,0 +1,86 @@
+"""The paper's one number for GLUE beside ours, task by task.
+
+    Table(glue_table(results.load(reference / "02_baseline", reference / "20_tkd_nlp")))
+
+A record belongs to the task whose folder or hub configuration its data is named after. A cell holds a task's metrics as
+GLUE reports them, times 100, each the mean over seeds: "84.1 / 78.0".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from seo_core.analysis import NOT_RUN, papers
+from seo_core.analysis.contrasts import differences, one_setting
+from seo_core.tkd.glue import TASKS
+
+ROWS = {"base": "fine-tuned MiniLM, the teacher", "tkd-kd": "TKD-NLP here, four stages",
+        "tkd-no-kd": "the same without a teacher", "tkd-distilbert": "student as DistilBERT's",
+        "tkd-tinybert": "student as TinyBERT's"}
+PUBLISHED = ("DistilBERT", "TinyBERT")  # of `papers.HIGHER_REFERENCES`, which has their MNLI alone
+MEAN = "all nine"
+
+
+def task_of(data_name: str) -> str | None:
+    """The task of GLUE that a record's data is named after, or None."""
+    name = data_name.replace("\\", "/").rpartition("/")[2].rpartition(":")[2].lower().replace("-", "")
+    return name if name in TASKS else "mnli" if name == "multi_nli" else None
+
+
+def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[float], int]]:
+    """Task -> (its metrics in percent, each the mean over seeds; how many seeds) of what has records."""
+    frame = frame[frame["configuration"] == configuration] if len(frame) else frame
+    found = {}
+    for name in TASKS:
+        of_task = one_setting(frame[frame["data_name"].map(task_of) == name]) if len(frame) else frame
+        columns = [f"{metric}_matched" for metric in TASKS[name].metrics]
+        if len(of_task) and set(columns) <= set(of_task) and of_task[columns].notna().all(axis=None):
+            found[name] = [100 * float(of_task[column].mean()) for column in columns], of_task["seed"].nunique()
+    return found
+
+
+def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFrame:
+    """A row for the paper, for each configuration of `rows`, for published students and for the majority class; a
+    column for each task, one for GLUE's own mean where all nine have been run, and one for seeds. frame: of
+    `results.load`."""
+    ours = []
+    for configuration, words in rows.items():
+        cells = scores(frame, configuration)
+        seeds = sorted({n for _, n in cells.values()}) or [0]
+        mean = (sum(sum(values) / len(values) for values, _ in cells.values()) / len(TASKS)
+                if len(cells) == len(TASKS) else None)
+        ours.append([f"{words} ({configuration})",
+                     *(_cell(cells[name][0]) if name in cells else NOT_RUN for name in TASKS),
+                     NOT_RUN if mean is None else f"{mean:.1f}",
+                     "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
+    paper = papers.TKD_SETTING
+    said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]
+    theirs = [each for each in papers.HIGHER_REFERENCES if each.system.startswith(PUBLISHED)]
+    others = ["; ".join(each.system for each in theirs) + ", published",
+              *("; ".join(each.mnli for each in theirs) if name == "mnli" else "—" for name in TASKS), "—", "—"]
+    least = ["the majority class", *(_cell(task.majority) for task in TASKS.values()), "—", "—"]
+    titles = [f"{task.title}, {_metrics(task.metrics)}" for task in TASKS.values()]
+    return pd.DataFrame([said, *ours, others, least], columns=["system", *titles, MEAN, "seeds"])
+
+
+def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
+    """Differences arm − control in points of accuracy, a row for each task of classes that has both: of
+    `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
+    tables = []
+    for name, task in TASKS.items():
+        of_task = frame[frame["data_name"].map(task_of) == name] if len(frame) else frame
+        found = differences(of_task, [(arm, control)], ["accuracy_matched"], labels=None)
+        tables.append(found.assign(contrast=f"{task.title} − {control}"))
+    rows = [table for table in tables if len(table)]
+    return pd.concat(rows, ignore_index=True) if rows else tables[0]
+
+
+def _cell(values: Sequence[float]) -> str:
+    return " / ".join(f"{value:.1f}" for value in values)
+
+
+def _metrics(names: Sequence[str]) -> str:
+    short = {"f1": "F1", "accuracy": "acc.", "matthews": "Matthews", "pearson": "Pearson", "spearman": "Spearman"}
+    return " / ".join(short[name] for name in names)

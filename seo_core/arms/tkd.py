@@ -1,0 +1,164 @@
+"""What the chapter on TKD-NLP compares: a 12-layer Transformer by its four stages, with parts left out; and students of
+other kinds by the same hyperparameters.
+
+    run = lab.arm("tkd-kd")                                          # base (the teacher), tkd-pretrained, then this
+    run = lab.arm("tkd-kd", knobs={"temperature": 4.0})
+
+    python -m seo_core.run arm tkd-kd --profile cpu --data ../shared/data/sst2 -p text=sentence
+
+All of a seed start from one pre-trained network, `tkd-pretrained`, and have as many steps. One without a teacher has
+weight 0: the same steps, on the labels alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from seo_core.arms import distillation
+from seo_core.arms.compression import checkpoint, read_by, recipes
+from seo_core.arms.texts import cache_folder
+from seo_core.checks import above, at_least, share
+from seo_core.lab import Chapter, Lab, LabError, Made, Run
+from seo_core.models import count_parameters
+from seo_core.tkd import Injection, Shape, build, fine_tune, inject, pretrain, soft_labels
+from seo_core.training import TrainingConfig
+
+PRETRAINED = "tkd-pretrained"
+STAGES = ("-inject", "-tune")  # suffixes of the checkpoints
+
+
+@dataclass(frozen=True)
+class Pretraining(Shape):
+    """Stage 1: masked words of the task's own training texts."""
+
+    epochs: int = at_least(1, default=10)  # each with fresh masks, as in RoBERTa; not searched for
+    learning_rate: float = above(0, default=5e-4)  # of 12 random layers; BERT's 1e-4 is for 256 texts a step and weeks
+
+
+@dataclass(frozen=True)
+class Recipe(Shape):
+    """Stages 2 to 4. Unknown keys raise."""
+
+    pretrained: bool = True  # whether stage 1 comes before
+    temperature: float = above(0, default=2.0)  # τ, the middle of the paper's 1, 2 and 5
+    weight: float = share(default=0.5)  # w, of the soft labels; 0: no teacher, as many steps
+    injection_epochs: int = at_least(1, default=3)  # of stage 3
+    epochs: int = at_least(1, default=2)  # of stage 4
+    learning_rate: float = above(0, default=2e-4)  # of both
+
+
+_QUICK = {"hidden": 64, "neurons": 256, "epochs": 1, "injection_epochs": 1}  # at most, under `quick`; 12 layers stay
+
+
+def _quick(recipe):
+    if isinstance(recipe, distillation.Recipe):
+        return distillation.DISTILLATION.quick(recipe)
+    return replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in _QUICK.items() if hasattr(recipe, k)})
+
+
+def _needs(recipe) -> tuple[str, ...]:
+    """The teacher where there is one, and the pre-trained network where training starts from it."""
+    if not isinstance(recipe, Recipe):
+        return ()
+    return (*(["base"] if recipe.weight else []), *([PRETRAINED] if recipe.pretrained else []))
+
+
+def _check(recipe, settings) -> None:
+    """Raises ValueError for what a student of another kind cannot have, and for a start that cannot be."""
+    if isinstance(recipe, distillation.Recipe):
+        distillation.DISTILLATION.check(recipe, settings)
+    elif getattr(recipe, "pretrained", False) and not recipe.residual:
+        raise ValueError("a network without residual connections is not pre-trained here: set pretrained=False too")
+
+
+TKD = Chapter("20_tkd_nlp", ground="headline", scores=True, recipe_needs=_needs, quick=_quick, check=_check)
+
+
+def _network(lab: Lab, shape: Shape):
+    return build(shape, vocabulary=len(lab.tokenizer), labels=lab.task.labels, seed=lab.settings.seed)
+
+
+def _config(lab: Lab, recipe, epochs: int) -> TrainingConfig:
+    return TrainingConfig.from_settings(lab.settings, learning_rate=recipe.learning_rate, epochs=epochs,
+                                        freeze_embeddings=False)
+
+
+@TKD.arm(PRETRAINED, Pretraining(), parameters=read_by,
+         checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+def pretrained(lab: Lab, recipe: Pretraining) -> Made:
+    """The encoder after stage 1. Its classifier has learned nothing yet, so its accuracy is that of chance."""
+    model = _network(lab, recipe)
+    result = pretrain(model, lab.encoded("train"), lab.tokenizer, _config(lab, recipe, recipe.epochs),
+                      checkpoint_dir=checkpoint(lab, recipe))
+    losses = result.series["train_loss"]
+    return Made(model, {**result.metrics, "masked_cross_entropy": losses[-1]},
+                {"epoch": result.series["epoch"], "masked_cross_entropy": losses})
+
+
+_FULL = Recipe()
+_SCRATCH = replace(_FULL, pretrained=False, weight=0.0)
+_ARMS = {
+    # all four stages, τ = 2 and w = 0.5; and without a teacher
+    "tkd-kd": _FULL, "tkd-no-kd": replace(_FULL, weight=0.0),
+    # the sweeps, whose middle is tkd-kd
+    **{f"tkd-temperature-{t}": replace(_FULL, temperature=float(t)) for t in (1, 5)},
+    **{f"tkd-weight-{w}": replace(_FULL, weight=w) for w in (0.1, 0.9, 1.0)},
+    # what the other parts bring: no stage 1, and nothing that leads around a layer
+    "tkd-no-pretraining": replace(_FULL, pretrained=False), "tkd-scratch": _SCRATCH,
+    "tkd-no-residual": replace(_SCRATCH, residual=False),
+}
+
+
+def _declared(function):
+    """Declares the arms; the weights of the first two are kept."""
+    for name, recipe in _ARMS.items():
+        TKD.arm(name, recipe, parameters=read_by, keep=name in ("tkd-kd", "tkd-no-kd"),
+                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in STAGES])(function)
+    return function
+
+
+@_declared
+def student(lab: Lab, recipe: Recipe, *runs: Run) -> Made:
+    """Stages 2 to 4 on all training pairs."""
+    needed = dict(zip(_needs(recipe), runs, strict=True))
+    model, train, soft = _start(lab, recipe, needed.get(PRETRAINED)), lab.encoded("train"), None
+    if recipe.weight:
+        soft = soft_labels(model, needed["base"].model(), train, cache_folder(lab.settings))
+    follow = dict(development=lab.encoded("acceptance"))
+    first = inject(model, train, soft, Injection(recipe.temperature, recipe.weight),
+                   _config(lab, recipe, recipe.injection_epochs), checkpoint_dir=checkpoint(lab, recipe, "-inject"),
+                   **follow)
+    last = fine_tune(model, train, _config(lab, recipe, recipe.epochs),
+                     checkpoint_dir=checkpoint(lab, recipe, "-tune"), **follow)
+    metrics = {name: first.metrics[name] + last.metrics[name]
+               for name in ("train_examples", "train_tokens", "train_seconds")}
+    metrics |= {name: max(first.metrics[name], last.metrics[name]) for name in ("peak_memory_bytes", "other_load")}
+    series = {name: [*first.series[name], *([recipe.injection_epochs + epoch for epoch in values]
+                                            if name == "epoch" else values)] for name, values in last.series.items()}
+    start = needed[PRETRAINED].folder() if recipe.pretrained else None
+    return Made(model, {**metrics, "parameters_encoder": count_parameters(model.bert.encoder)}, series, start=start)
+
+
+def _start(lab: Lab, recipe: Recipe, before: Run | None):
+    """The network to train. Raises LabError where the pre-trained one has another shape."""
+    if before is None:
+        return _network(lab, recipe)
+    model = before.model()
+    has = {name: before.record["parameters"]["recipe"][name] for name in ("layers", "heads", "hidden", "neurons")}
+    for name, value in has.items():
+        if getattr(recipe, name) != value:
+            raise LabError(f"{name}={getattr(recipe, name)} was asked for, and {PRETRAINED} has {value}: another shape "
+                           "starts from random weights, with --set pretrained=False")
+    return model
+
+
+# Students of other kinds, by the same temperature, weight, rate and epochs, from the teacher's own layers: DistilBERT's
+# (every second layer, logits; Sanh et al. 2019) and TinyBERT's (a first stage that copies hidden states and relations,
+# then logits; Jiao et al. 2020). Both are read as far as the arms of the chapter on distillation go: no second corpus,
+# no cosine loss, no augmented text.
+_SAME = dict(temperature=_FULL.temperature, weight=_FULL.weight, learning_rate=_FULL.learning_rate)
+_OTHERS = {
+    "tkd-distilbert": distillation.Recipe(**_SAME, epochs=_FULL.injection_epochs + _FULL.epochs),
+    "tkd-tinybert": distillation.Recipe(**_SAME, first_epochs=_FULL.injection_epochs, epochs=_FULL.epochs),
+}
+recipes(TKD, _OTHERS, stages=(distillation.FIRST, distillation.LAST, distillation.JOIN))(distillation.distilled)

@@ -1,0 +1,61 @@
+"""The table of GLUE: the paper's number, ours by task, what was published, what a majority gets."""
+
+import pandas as pd
+import pytest
+
+from seo_core import results
+from seo_core.analysis import glue
+from seo_core.tkd.glue import TASKS
+
+
+def records(configuration="base", tasks=TASKS, seeds=(0, 1)):
+    rows = [{"experiment": "x", "configuration": configuration, "profile": "cpu", "seed": seed, "model_name": "m",
+             "data_name": f"path/to/{task}", "labels_used": 10, "finished": f"2026-01-0{seed + 1}",
+             **{f"{metric}_matched": 0.5 + 0.1 * seed for metric in TASKS[task].metrics}}
+            for task in tasks for seed in seeds]
+    return pd.DataFrame(rows)
+
+
+def row(table, start):
+    return table[table["system"].str.startswith(start)].iloc[0]
+
+
+def test_a_cell_is_the_mean_over_seeds_of_glues_own_metrics():
+    table = glue.glue_table(records())
+    base = row(table, "fine-tuned MiniLM")
+    assert base["CoLA, Matthews"] == "55.0"
+    assert base["MRPC, F1 / acc."] == base["STS-B, Pearson / Spearman"] == "55.0 / 55.0"
+    assert base["all nine"] == "55.0" and base["seeds"] == "2"
+    assert len(table) == 8
+
+
+def test_what_was_not_run_says_so_and_has_no_mean():
+    table = glue.glue_table(records(tasks=("sst2",)))
+    base = row(table, "fine-tuned MiniLM")
+    assert base["SST-2, acc."] == "55.0" and base["CoLA, Matthews"] == base["all nine"] == "not run"
+    assert set(row(table, "TKD-NLP here").drop(["system", "seeds"])) == {"not run"}
+    assert set(row(glue.glue_table(results.load("nowhere")), "fine-tuned").drop(["system", "seeds"])) == {"not run"}
+
+
+def test_the_paper_has_one_number_and_the_published_students_mnli_alone():
+    table = glue.glue_table(records())
+    paper = row(table, "TKD-NLP, the paper")
+    assert paper["all nine"] == "accuracy 98.32, F1 97.14" and paper["CoLA, Matthews"] == "—"
+    published = row(table, "DistilBERT; TinyBERT-6 / -4, published")
+    assert published["MNLI, acc."] == "82.2; 84.6 / 82.8" and published["SST-2, acc."] == published["all nine"] == "—"
+    assert row(table, "the majority")["WNLI, acc."] == "56.3"
+
+
+@pytest.mark.parametrize("name, task", [
+    ("path/to/sst2", "sst2"), ("nyu-mll/glue:stsb", "stsb"), ("path/to/STS-B", "stsb"), ("nyu-mll/multi_nli", "mnli"),
+    ("embedded", None), ("path/to/snli", None)])
+def test_a_record_belongs_to_the_task_that_its_data_is_named_after(name, task):
+    assert glue.task_of(name) == task
+
+
+def test_differences_by_task_are_named_after_the_tasks_and_absent_without_records():
+    both = pd.concat([records("tkd-kd", ("sst2", "rte", "stsb")), records("tkd-no-kd", ("sst2", "stsb"))],
+                     ignore_index=True).assign(path="nowhere")
+    table = glue.by_task(both, "tkd-kd", "tkd-no-kd")
+    assert table["contrast"].tolist() == ["SST-2 − tkd-no-kd"] and table["difference"].tolist() == pytest.approx([0])
+    assert glue.by_task(results.load("nowhere"), "tkd-kd", "tkd-no-kd").empty
