@@ -23,19 +23,19 @@ import importlib.util
 import logging
 import tempfile
 import warnings
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 
-from seo_core.bench import inference, latency
+from seo_core.bench import latency
 from seo_core.bench.latency import Contestant, InferenceConfig, file_contestant
 from seo_core.bench.turns import Outcome, by_round, newest, ranged, spread
 from seo_core.deploy.runners import INPUTS
 
 EXPERIMENT, RECORD = "bench_serving", "engines"
 OPTIONS = {"artifacts": dict(nargs="+", metavar="NAME", help="names or folders (default: reference reference-small)"),
-           "untrained": inference.OPTIONS["untrained"],
+           "untrained": dict(action="store_true", help="of an untrained baseline, which computes as much"),
            **{name: dict(type=int) for name in ("threads", "batches", "rounds")}}
 DYNAMIC, CHANNEL, STATIC, NNCF = STOCK = ("dynamic, per tensor", "dynamic, per channel", "static, QDQ",
                                           "OpenVINO, NNCF")
@@ -43,29 +43,33 @@ SIZES = (32, 1)  # pairs in a batch: what waits in files, and one who asks
 CALIBRATED = 300  # training pairs that the static recipes see, NNCF's own default; under quick a tenth
 
 
-def plan(settings, *, artifacts=None, **given) -> dict:
-    """Which artifacts, and how they are measured: that of `bench.inference`. Raises ArtifactError for none there."""
+def plan(settings, *, artifacts=None, untrained: bool = False, **changed) -> dict:
+    """Which artifacts, and how they are measured (fields of InferenceConfig, by default the profile's). Raises
+    ValueError, and ArtifactError for an artifact that is not there."""
     from seo_core.deploy import artifact
 
     names = tuple(str(name) for name in artifacts or ("reference", "reference-small"))
     for name in names:
         artifact.check(artifact.locate(name))
-    common = inference.plan(settings, **given)
-    return {**{name: common[name] for name in common if name not in ("lab", "files", "batch_size")}, "artifacts": names,
-            "calibrated": CALIBRATED // 10 if settings.profile == "quick" else CALIBRATED}
+    quick = settings.profile == "quick"
+    timing = asdict(replace(latency.QUICK if quick else InferenceConfig(), **changed))
+    del timing["batch_size"]  # SIZES
+    return {**timing, "artifacts": names, "untrained": untrained,
+            "calibrated": CALIBRATED // 10 if quick else CALIBRATED}
 
 
 def contest(settings, plan: dict) -> Outcome:
     """The stock files of the baseline and the artifacts in turn: first in batches of 32, then one at a time."""
     import pandas as pd
 
-    from seo_core.arms import open_lab
+    from seo_core.arms.baseline import BASELINE
     from seo_core.deploy import artifact
+    from seo_core.lab import open_lab
     from seo_core.machine import OtherLoad, cpu_support
     from seo_core.models.backbone import model_info
 
     timing = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig) if each.name in plan})
-    lab, folders = open_lab("02_baseline", settings), {name: artifact.locate(name) for name in plan["artifacts"]}
+    lab, folders = open_lab(BASELINE, settings), {name: artifact.locate(name) for name in plan["artifacts"]}
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
     with tempfile.TemporaryDirectory() as folder:
         contestants = stock(model, calibration(lab.encoded("train"), plan["calibrated"]), Path(folder),
