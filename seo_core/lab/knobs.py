@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 
-from seo_core.checks import is_number, suggest
+from seo_core.checks import SettingsError, is_number, suggest
 from seo_core.lab.run import LabError
 
 
@@ -22,13 +22,13 @@ def knob(text: str) -> tuple[str, object]:
 
 
 def numbers(name: str, text: str) -> tuple:
-    """"16,32" -> (16, 32). Raises LabError for what is no list of numbers."""
+    """"16,32" -> (16, 32), "" -> (). Raises SettingsError for what is no list of numbers."""
     try:
-        values = ast.literal_eval(f"({text},)")
+        values = ast.literal_eval(f"({text},)") if text else ()
     except (ValueError, SyntaxError):
         values = (None,)
     if not all(is_number(value) for value in values):
-        raise LabError(f"{name} takes numbers with commas between them, got {text!r}")
+        raise SettingsError(f"{name} takes numbers with commas between them, got {text!r}")
     return values
 
 

@@ -48,6 +48,7 @@ class _Busy(Exception):
 
 def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", trials: int = 12, pruner: str = "median",
            rows: int | None = None, epochs: int | None = None, storage: str | Path | None = None,
+           measure: Callable[[dict], Sequence[float]] | None = None,
            report: Callable[[str], object] | None = None) -> pd.DataFrame:
     """So many trials of a space, made or found in the journal `storage` (default: one in the results folder, by what it
     is a search of). Returns a row per trial: trial (its number), each setting of the space, accuracy (on the acceptance
@@ -55,8 +56,9 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
 
     space: names among TUNED -> values. rows, epochs: of a trial (default: the whole pool, the settings'). pruner:
     "median" stops what lies below the median of the complete trials at its epoch, "halving" all but the best third at
-    epochs 1, 3, 9, "none" nothing; the first third of the trials is never stopped. report gets a line per trial of this
-    process. Ends when all trials have ended, those of other processes too.
+    epochs 1, 3, 9, "none" nothing; the first third of the trials is never stopped. measure: settings -> accuracy
+    after each epoch, in place of a training, to see a sampler at work. report gets a line per trial of this process.
+    Ends when all trials have ended, those of other processes too.
 
     Raises SettingsError for a space, a sampler or a number that is none, and LabError for a storage of another search,
     or one that cannot be read or written.
@@ -73,14 +75,15 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
     if sampler == "grid" and trials > points:
         report(f"the grid has {points} points: {points} trials, not {trials}")
         trials = points
-    about = _identity(lab, settings, space, sampler=sampler, pruner=pruner, rows=rows)
+    own = {"measure": measure.__name__} if measure else {}
+    about = _identity(lab, settings, space, sampler=sampler, pruner=pruner, rows=rows, **own)
     place = default_storage(lab, about) if storage is None else Path(storage)
-    train = lab.encoded().take(lab.random_rows(min(rows or len(lab.pool), len(lab.pool))))
+    train = measure or lab.encoded().take(lab.random_rows(min(rows or len(lab.pool), len(lab.pool))))
     with _errors_of(place), _worker(place) as worker:
         study = _open(place, worker, about, pruner, fresh=max(2, trials // 3))
         draw = partial(_sampler, sampler, space, settings.seed, max(2, trials // 3))
         while (trial := _next(study, place, worker, draw, space, trials)) is not None:
-            _make(lab, settings, study, trial, train, place)
+            (_measure if measure else _make)(lab, settings, study, trial, train, place)
             report(line(_table(study, space, trials).set_index("trial", drop=False).loc[trial.number], trials))
         return _table(study, space, trials)
 
@@ -316,6 +319,20 @@ def _make(lab: Lab, settings, study, trial, train, place: Path) -> None:
         trial.set_user_attr("diverged", True)
         study.tell(trial, state=TrialState.PRUNED)
     remove(saved)
+
+
+def _measure(lab: Lab, settings, study, trial, measure: Callable, place: Path) -> None:
+    """A trial whose accuracies `measure` gives."""
+    from optuna.trial import TrialState
+
+    curve = list(measure(trial.params))
+    trial.set_user_attr("seconds", 0.0)
+    for epoch, accuracy in enumerate(curve, 1):
+        trial.report(accuracy, epoch)
+        if epoch < len(curve) and trial.should_prune():
+            study.tell(trial, state=TrialState.PRUNED)
+            return
+    study.tell(trial, curve[-1])
 
 
 @dataclass
