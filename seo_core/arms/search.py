@@ -1,4 +1,4 @@
-"""The baseline with searched hyperparameters: learning rate, batch size and number of layers, by a grid or by TPE.
+"""The baseline with searched hyperparameters: learning rate, batch size and number of layers.
 
 `python -m seo_core.run search` makes the trials alone; the arm finds them, or makes them, and trains the winner on all
 pairs. Its record has every trial.
@@ -72,6 +72,7 @@ _COMMON = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True,
 
 
 @SEARCH.arm("search-grid", Search(sampler="grid"), **_COMMON)
+@SEARCH.arm("search-random", Search(sampler="random"), **_COMMON)
 @SEARCH.arm("search-tpe", Search(), **_COMMON)
 def searched(lab: Lab, recipe: Search) -> Made:
     """The best of so many trials, trained on all training pairs. The trials see the development slice alone."""

@@ -7,7 +7,8 @@ Bhat and Dharani (2024) search learning rate, batch size and number of layers by
 give neither space nor number of trials. Here both samplers get the same space and as many trials. The grid takes the
 values as they are listed. TPE (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization") draws from the
 listed whole numbers, and from all between the smallest and the largest of the listed fractions: it proposes what is
-likelier among the good trials than among the others, after a third of them were drawn at random. A trial is judged by
+likelier among the good trials than among the others, after a third of them were drawn at random; "random" draws all of
+them so, and is its control (Bergstra and Bengio 2012). A trial is judged by
 accuracy on the acceptance half of the development slice alone, after each epoch, and one that falls behind is stopped.
 
 Every trial is in a journal (Optuna's), which processes may share, and from which a stopped search goes on: what a dead
@@ -38,7 +39,7 @@ from seo_core.results.store import as_recorded
 from seo_core.settings import resolve_path
 
 TUNED = ("learning_rate", "batch_size", "layers", "warmup_fraction", "weight_decay")  # the settings that are searched
-SAMPLERS, PRUNERS = ("tpe", "grid"), ("median", "halving", "none")
+SAMPLERS, PRUNERS = ("tpe", "grid", "random"), ("median", "halving", "none")
 GRACE = 30.0  # seconds after which a lock without a name is a dead process's: a write takes milliseconds
 
 
@@ -257,13 +258,14 @@ def _open(place: Path, worker: str, about: dict, pruner: str, fresh: int):
 
 def _sampler(kind: str, space: Mapping, seed: int, fresh: int, number: int):
     """The sampler of trial `number`: a search that goes on has no random state to bring along."""
-    from optuna.samplers import GridSampler, TPESampler
+    from optuna.samplers import GridSampler, RandomSampler, TPESampler
 
     if kind == "grid":
         grid = GridSampler(space, seed=seed)
         grid.after_trial = lambda *_: None  # which stops `optimize`; here the number of trials ends it
         return grid
-    return TPESampler(n_startup_trials=fresh, seed=int(np.random.SeedSequence([seed, 83, number]).generate_state(1)[0]))
+    own = int(np.random.SeedSequence([seed, 83, number]).generate_state(1)[0])
+    return RandomSampler(seed=own) if kind == "random" else TPESampler(n_startup_trials=fresh, seed=own)
 
 
 def _next(study, place: Path, worker: str, draw: Callable, space: Mapping, trials: int):

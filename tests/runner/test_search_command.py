@@ -9,8 +9,8 @@ SMALL = ["-p", "train_rows=64", "-p", "development_rows=64", "-p", "epochs=1"]
 
 @pytest.mark.trains
 def test_it_says_each_trial_the_best_and_what_comes_next(capsys, tmp_path):
-    command = ["search", "--trials", "2", "--space", "learning_rate=1e-4,4e-4", "layers=1", "--results-dir", str(tmp_path),
-               *SMALL]
+    command = ["search", "--trials", "2", "--space", "learning_rate=1e-4,4e-4", "layers=1", *SMALL,
+               "--results-dir", str(tmp_path)]
     assert main(command) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line[:14] for line in said[:2]] == ["trial 1 of 2: ", "trial 2 of 2: "]
