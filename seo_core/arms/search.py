@@ -73,7 +73,7 @@ _COMMON = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True,
 
 @SEARCH.arm("search-grid", Search(sampler="grid"), **_COMMON)
 @SEARCH.arm("search-random", Search(sampler="random"), **_COMMON)
-@SEARCH.arm("search-tpe", Search(), **_COMMON)
+@SEARCH.arm("search-tpe", Search(), recorded_as="tuned", **_COMMON)  # as the paper's claim on metrics is judged by
 def searched(lab: Lab, recipe: Search) -> Made:
     """The best of so many trials, trained on all training pairs. The trials see the development slice alone."""
     from seo_core.training import TrainingConfig, fit

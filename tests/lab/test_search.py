@@ -12,6 +12,7 @@ import pytest
 
 from seo_core.arms import open_lab
 from seo_core.checks import SettingsError
+from seo_core.lab import search as module
 from seo_core.lab.run import LabError
 from seo_core.lab.search import GRACE, best, search
 from seo_core.settings import load_settings
@@ -92,6 +93,27 @@ def test_after_a_kill_it_makes_the_trials_that_it_would_have_made(four, lab, tmp
     trials = search(lab, SPACE, trials=4, pruner="none", storage=tmp_path / "shared.journal", report=said.append)
     assert proposed(trials) == proposed(four[1]) and (trials["accuracy"] == four[1]["accuracy"]).all()
     assert [line[:7] for line in said] == ["trial 3", "trial 4"]
+
+
+@pytest.mark.trains
+def test_an_interrupted_trial_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    ground = open_lab("02_baseline", load_settings("cpu", **{**ROWS, "data": "embedded", "batch_size": 8, "epochs": 2,
+                                                             "max_length": 64, "results_dir": str(tmp_path)}))
+    steps, real = [], module._Watch.__call__
+
+    def watched(watch, event, state):
+        steps.extend([state.step] * (event == "step"))
+        if len(steps) == 27 and event == "step":  # the 11th step of the second search
+            raise KeyboardInterrupt
+        return real(watch, event, state)
+
+    monkeypatch.setattr(module._Watch, "__call__", watched)
+    whole = search(ground, {"layers": (1,)}, trials=1, storage=tmp_path / "whole.journal")
+    with pytest.raises(KeyboardInterrupt):
+        search(ground, {"layers": (1,)}, trials=1, storage=tmp_path / "cut.journal")
+    cut = search(ground, {"layers": (1,)}, trials=1, storage=tmp_path / "cut.journal")
+    assert steps[16:] == list(range(1, 17)) and cut.drop(columns="seconds").equals(whole.drop(columns="seconds"))
+    assert not list(tmp_path.glob(".*.trials/*"))
 
 
 @pytest.mark.trains
