@@ -32,7 +32,7 @@ _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn
            "book": ("jupyter_book", "papermill", "jupytext", "matplotlib", "ipykernel")}
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
-_CLEAR = ("arm", "compress", "pack", "serve", "score")  # whose every error says what to do
+_CLEAR = ("arm", "search", "compress", "pack", "serve", "score")  # whose every error says what to do
 _say = partial(print, flush=True)
 _commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
 
@@ -279,6 +279,32 @@ def _side_by_side(given: argparse.Namespace, missing: list, settings, names: lis
     failed = arms.make(missing, settings, jobs=jobs, say=_say, knobs=given.set, wanted=names, name=given.name)
     if failed:
         raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}")
+
+
+def _search(given: argparse.Namespace) -> None:
+    """The trials of `search-tpe` or `search-grid`, and no more: what arms take is what `arm` takes."""
+    from seo_core.arms import known, open_lab
+    from seo_core.arms.search import SAMPLERS, TUNED, best, trials_of
+    from seo_core.lab.ground import arm_command
+    from seo_core.lab.knobs import numbers
+    from seo_core.lab.search import in_words
+
+    options = _options(given, book_root())
+    for key in options.extra:
+        check_choice("parameter", key, KNOBS, UsageError)
+    check_choice("sampler", given.sampler, SAMPLERS, UsageError)
+    space = {check_choice("setting to search", name, TUNED, UsageError): numbers(name, values)
+             for name, values in _pairs(given.space, "--space")}
+    knobs = {name: getattr(given, name) for name in ("trials", "pruner", "rows") if getattr(given, name) is not None}
+    knobs |= {name: space.get(name, ()) for name in TUNED if space}
+    arm = known(f"search-{given.sampler}").suited(options.settings(), knobs)
+    for seed in options.seeds:
+        lab = open_lab(arm.chapter, options.settings(seed), report=_say, say=_say)
+        trials = trials_of(lab, arm.recipe, given.storage)
+        _say(f"best of {len(trials)} trials: {in_words(best(trials))}: {100 * trials['accuracy'].max():.2f}% on the "
+             "development slice")
+        if given.storage is None:
+            _say(f"trained on all pairs, measured and recorded by: {arm_command(arm, None, knobs, None, lab.settings)}")
 
 
 def _compress(given: argparse.Namespace) -> int:

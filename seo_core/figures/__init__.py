@@ -12,7 +12,7 @@ _HOME = {
     "curves": "accuracy_curves arm_weights development label_curves lengths movement rounding share_and_accuracy"
               " sqd_trace thresholds training_curves",
     "intervals": "by_genre forest labels_needed where_rows_went",
-    "bars": "baselines by_class genres latency_bars parts ratio_bars sizes softened",
+    "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened",
     "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",
     "size_speed": "size_vs_speed", "synergy": "rounds",
     "system": "COMPONENTS EDGES Component architecture dependencies structure"}

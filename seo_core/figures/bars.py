@@ -168,3 +168,19 @@ def softened(probabilities: dict[str, np.ndarray], labels: Sequence[str]) -> Fig
     axes.set(xlabel="", ylabel="probability", ylim=(0, 1.12))
     style.legend_above(axes, len(probabilities))
     return figure
+
+
+@style.card
+def metric_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Scores in percent side by side, a panel for each table; "not run" without any.
+    tables: title -> a row for each network, a column for each score, as `analysis.tables.scores` has them."""
+    figure, panels = plt.subplots(1, max(len(tables), 1), figsize=(8.4, 3.4), sharey=True, squeeze=False)
+    for axes, (title, table) in zip(panels[0], (tables or {"": pd.DataFrame()}).items(), strict=True):
+        shown = table.rename_axis("network").reset_index().melt("network", var_name="score", value_name="value")
+        _side_by_side(axes, shown, "score", "value", "network")
+        for bars in axes.containers:
+            axes.bar_label(bars, fmt="%.0f", fontsize=9, padding=2)
+        axes.set(xlabel="", title=title, ylim=(0, 105))
+        axes.set_ylabel("%", visible=True)
+    style.shared_legend(figure, place="outside upper left")
+    return figure

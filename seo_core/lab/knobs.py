@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 
-from seo_core.checks import suggest
+from seo_core.checks import SettingsError, is_number, suggest
 from seo_core.lab.run import LabError
 
 
@@ -19,6 +19,17 @@ def knob(text: str) -> tuple[str, object]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def numbers(name: str, text: str) -> tuple:
+    """"16,32" -> (16, 32), "" -> (). Raises SettingsError for what is no list of numbers."""
+    try:
+        values = ast.literal_eval(f"({text},)") if text else ()
+    except (ValueError, SyntaxError):
+        values = (None,)
+    if not all(is_number(value) for value in values):
+        raise SettingsError(f"{name} takes numbers with commas between them, got {text!r}")
+    return values
 
 
 def with_knobs(recipe, knobs: Mapping | None):

@@ -281,3 +281,17 @@ def test_a_panel_draws_one_setting_and_the_table_says_its_labels():
     assert labels["base"] == "2,000" and labels["tl"] == "—"
     none = frame.iloc[:0]
     assert tables.curves_shown(none, series).empty and set(tables.labels_behind(none, "accuracy_matched")) == {"—"}
+
+
+def test_scores_stand_side_by_side_in_a_panel_for_each_data_set():
+    split = {f"{name}_matched": [0.5, 0.7, 0.6] for name in tables.SCORES}
+    frame = pd.DataFrame({"configuration": ["base", "search-tpe", "base"], "seed": 0, "experiment": "x",
+                          "profile": "cpu", "data_name": ["mrpc", "mrpc", "mnli"], "model_name": "m",
+                          "labels_used": 1, "finished": "2026", **split})
+    scores = tables.scores(frame, {"base": "baseline", "search-tpe": "searched"})
+    assert list(scores) == ["mrpc"] and scores["mrpc"].loc["searched", "F1"] == pytest.approx(70)  # mnli has no search
+    figure = figures.metric_bars(scores)
+    assert [axes.get_title() for axes in figure.axes] == ["mrpc"]
+    assert {text.get_text() for text in figure.axes[0].texts} == {"50", "70"}
+    assert not tables.scores(frame.iloc[:0], {"base": "baseline"}) and not tables.scores(pd.DataFrame(), {"base": "b"})
+    assert "not run" in figures.metric_bars({}).axes[0].texts[0].get_text()

@@ -1,0 +1,86 @@
+"""What Bhat and Dharani do to the text beside the network: n-grams added to it, case and punctuation taken from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seo_core.arms.search import SEARCH
+from seo_core.checks import above, at_least, check, one_of
+from seo_core.lab import Lab, Made
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """The features (`models.hashed`)."""
+
+    buckets: int = at_least(1, default=4096)  # beside MiniLM's 384 dimensions
+    scale: float = above(0, default=10.0)  # at the network's rate the weights of features of length 1 hardly move
+
+    def __post_init__(self):
+        check(self)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a text before it is cut into word pieces."""
+
+    case: str = one_of(("as the tokenizer", "lower", "keep"), default="as the tokenizer")
+    punctuation: str = one_of(("keep", "remove"), default="keep")  # removed: a space stands in its place
+
+    def __post_init__(self):
+        check(self)
+
+
+def _checkpoint(lab: Lab, recipe):
+    from seo_core.training import checkpoint_folder
+
+    return checkpoint_folder(lab.settings, f"18-{lab.current.name}")
+
+
+_COMMON = dict(start="pretrained", logits=True, parameters=lambda lab, recipe: {"recipe": recipe},
+               checkpoints=lambda lab, recipe: [_checkpoint(lab, recipe)])
+
+
+@SEARCH.arm("ngrams", Ngrams(), keep=False, **_COMMON)
+def with_ngrams(lab: Lab, recipe: Ngrams) -> Made:
+    """The baseline with hashed n-grams beside its pooled vector."""
+    from seo_core.evaluation import predict
+    from seo_core.models.hashed import NgramHead
+    from seo_core.training import fit
+
+    model, train = lab.network(), lab.encoded("train")
+    head = NgramHead(train, len(lab.task.labels), buckets=recipe.buckets, scale=recipe.scale)
+    trained = fit(model, train, config=lab.config(), loss=head,
+                  checkpoint_dir=None if lab.quick else _checkpoint(lab, recipe))
+    added = head.added(lab.encoded("acceptance"))
+    return Made(model, {**trained.metrics, "ngram_weights": head.weight.numel(), "ngram_logits": abs(added).mean()},
+                trained.series, predict=lambda encoded: predict(model, encoded, precision="auto") + head.added(encoded))
+
+
+def preprocessing(tokenizer, recipe: Preprocessing):
+    """A tokenizer that does this to every text: it is saved with its network, so no server can forget it."""
+    from tokenizers import Regex, Tokenizer, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    own = words.normalizer
+    if recipe.case == "keep" and hasattr(own, "lowercase"):
+        own.lowercase, own.strip_accents = False, False
+    first = [normalizers.Lowercase()] * (recipe.case == "lower")
+    first += [normalizers.Replace(Regex(r"\p{P}"), " ")] * (recipe.punctuation == "remove")
+    words.normalizer = normalizers.Sequence([*first, *([own] if own is not None else [])])
+    special = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    return PreTrainedTokenizerFast(tokenizer_object=words, **special)
+
+
+@SEARCH.arm("text-cased", Preprocessing(case="keep"), **_COMMON)
+@SEARCH.arm("text-no-punctuation", Preprocessing(punctuation="remove"), **_COMMON)
+def preprocessed(lab: Lab, recipe: Preprocessing) -> Made:
+    """The baseline on texts that are preprocessed in another way, in training and in evaluation."""
+    from seo_core.training import fit
+
+    tokenizer = preprocessing(lab.tokenizer, recipe)
+    reader, model = lab.reading_with(tokenizer), lab.network()
+    trained = fit(model, reader.encoded("train"), config=lab.config(), development=reader.encoded("acceptance"),
+                  checkpoint_dir=None if lab.quick else _checkpoint(lab, recipe))
+    return Made(model, trained.metrics, trained.series, tokenizer=tokenizer)
