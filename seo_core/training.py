@@ -32,8 +32,10 @@ from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
 from seo_core.progress import Progress
 
-LATER = ("accumulation", "checkpointing")  # fields that a TrainingConfig did not always have
+OPTIMIZERS = ("adamw", "sgd", "lamb")
+LATER = ("accumulation", "checkpointing", "optimizer")  # fields that a TrainingConfig did not always have
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+MOMENTUM = 0.9
 CHECKPOINT_SECONDS = 60  # what a kill may cost at most, whatever the speed
 
 
@@ -67,6 +69,7 @@ class TrainingConfig:
     seed: int = 0
     accumulation: int = at_least(1, default=1)  # parts of a batch, one after the other: less memory, the same step
     checkpointing: bool = False  # layers are computed again in the backward pass: less memory, more time
+    optimizer: str = one_of(OPTIMIZERS, default="adamw")  # each wants a learning rate of its own
 
     def __post_init__(self):
         check(self)
@@ -440,13 +443,18 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
     return lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
 
 
-def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
+def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.Optimizer:
+    """The optimiser over what is trainable; no decay on vectors (biases, LayerNorm).
+
+    "adamw": fused AdamW (Loshchilov & Hutter 2019). "sgd": SGD with MOMENTUM, decay in the gradient. "lamb": LAMB (You
+    et al. 2020, algorithm 2): AdamW's update, decay included, of each tensor is stretched to the length of the tensor,
+    w ← w − η ‖w‖ / ‖u‖ u; without bias correction, as in the paper's last version.
 
     With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by 2.6
     per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings at η γ^(layers
     + 1). Two groups per depth, top first; γ = 1 gives those of ordinary AdamW. `extra`: a module (a loss) whose
-    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers."""
+    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers, and
+    TrainingError where LAMB is not installed."""
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
     added, groups = [p for p in extra.parameters() if p.requires_grad] if extra else [], []
@@ -455,6 +463,15 @@ def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.o
         rate = config.learning_rate * config.layer_decay**depth
         groups += [{"params": [p for p in members if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
                    {"params": [p for p in members if p.ndim <= 1], "weight_decay": 0.0, "lr": rate}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM)
+    if config.optimizer == "lamb":
+        try:
+            from pytorch_optimizer import Lamb
+        except ImportError as error:
+            raise TrainingError("LAMB needs the package pytorch-optimizer: pip install -c constraints.txt -e "
+                                "\".[train]\", or use optimizer='adamw'") from error
+        return Lamb([group for group in groups if group["params"]], lr=config.learning_rate, weight_decouple=False)
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
 
 
@@ -510,7 +527,8 @@ class Checkpoint:
                    for part, module in (("model", run.model), ("loss", run.module))
                    for k, v in module.state_dict().items()}
         for i, slots in _raw(run.optimizer).state_dict()["state"].items():
-            tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})
+            tensors.update({f"optimizer.{i}.{k}": torch.as_tensor(v).contiguous().clone() for k, v in slots.items()
+                            if v is not None})
         for i, callback in enumerate(run.callbacks):
             if hasattr(callback, "load_state_dict"):
                 tensors.update({f"callback.{i}.{k}": torch.as_tensor(v) for k, v in callback.state_dict().items()})
@@ -518,6 +536,8 @@ class Checkpoint:
         meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
                 "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
                 "stopped": state.result.stopped, "dropout": run.stream.state_dict() if run.stream else None}
+        if steps := [group["step"] for group in _raw(run.optimizer).param_groups if "step" in group]:
+            meta["optimizer_steps"] = steps  # LAMB counts them there
         if run.scaler.is_enabled():
             meta |= {"skipped": run.skipped, "scaler": run.scaler.state_dict()}
         with (writing(f"the checkpoint to {self.folder}", TrainingError,
@@ -551,6 +571,8 @@ class Checkpoint:
                 _, number, name = key.split(".")
                 slots.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        for group, done in zip(optimizer.param_groups, meta.get("optimizer_steps", []), strict=False):
+            group["step"] = done
         for i, callback in enumerate(run.callbacks):
             start = f"callback.{i}."
             if kept := {k.removeprefix(start): v.numpy() for k, v in tensors.items() if k.startswith(start)}:

@@ -74,11 +74,11 @@ def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs)
     assert not torch.equal(found[0]["classifier.weight"], found[2]["classifier.weight"])
 
 
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("stop_at", [3, 12, 17])
+@pytest.mark.parametrize(("fast", "stop_at", "optimizer"), [
+    *((fast, stop, "adamw") for fast in (True, False) for stop in (3, 12, 17)), (True, 12, "sgd"), (True, 12, "lamb")])
 @pytest.mark.trains
-def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at):
-    pairs, config = toy_pairs(76), replace(CONFIG, fast=fast)
+def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at, optimizer):
+    pairs, config = toy_pairs(76), replace(CONFIG, fast=fast, optimizer=optimizer)
     whole = tiny_bert()
     expected = fit(whole, pairs, development=pairs, config=config, progress=False)
 
@@ -240,6 +240,8 @@ def test_bad_starts_are_said(tiny_bert, toy_pairs):
         TrainingConfig(learning_rat=1)
     with pytest.raises(ValueError, match="unknown precision 'fp61': .* did you mean 'fp16'"):
         TrainingConfig(precision="fp61")
+    with pytest.raises(ValueError, match="unknown optimizer 'adam': .* did you mean 'adamw'"):
+        TrainingConfig(optimizer="adam")
     with pytest.raises(ValueError, match="accumulation must divide the batch, got 3 parts of 32 examples"):
         TrainingConfig(batch_size=32, accumulation=3)
     with pytest.raises(ValueError, match="epochs"):
@@ -489,3 +491,34 @@ def test_what_a_configuration_got_later_leaves_old_checkpoints_theirs(toy_pairs)
     known = training.digest(before, pairs.ids, pairs.offsets, pairs.labels, length=16)
     assert training.identity(config, pairs) == known
     assert training.identity(replace(config, accumulation=2), pairs) != known
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.3), ("lamb", 0.03)])
+@pytest.mark.trains
+def test_other_optimisers_learn_too(tiny_bert, toy_pairs, optimizer, rate):
+    pairs = toy_pairs(192)
+    config = replace(CONFIG, epochs=12, seed=1, optimizer=optimizer, learning_rate=rate)
+    result = fit(tiny_bert(dropout=0.0, seed=1), pairs, development=pairs, config=config, progress=False)
+    assert result.series["development_accuracy"][-1] > 0.8
+
+
+@pytest.mark.trains
+def test_one_step_of_lamb_is_the_equation(tiny_bert):
+    model = tiny_bert()
+    config = TrainingConfig(optimizer="lamb", learning_rate=0.01, weight_decay=0.1)
+    optimizer = training.make_optimizer(model, config, torch.device("cpu"))
+    weight = model.bert.encoder.layer[0].intermediate.dense.weight
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    before, gradient = weight.detach().clone(), weight.grad.clone()
+    optimizer.step()
+    first, second = 0.1 * gradient, 0.001 * gradient.square()
+    update = first / (second.sqrt() + 1e-6) + 0.1 * before
+    expected = before - 0.01 * before.norm().clamp(max=10) / update.norm() * update
+    torch.testing.assert_close(weight.detach(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_without_its_package_lamb_says_what_to_install(tiny_bert, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    with pytest.raises(TrainingError, match="LAMB needs the package pytorch-optimizer: pip install"):
+        training.make_optimizer(tiny_bert(), TrainingConfig(optimizer="lamb"), torch.device("cpu"))

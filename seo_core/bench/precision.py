@@ -24,8 +24,8 @@ from seo_core.bench.turns import Outcome, by_round, interleave, spread
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_precision", "precision"
-OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)"),
-           "pairs": dict(type=int, help="training pairs of a turn (0: as the profile says)")}
+OPTIONS = {"pairs": dict(type=int, help="training pairs of a turn (0: as the profile says)"),
+           "rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 FULL, BF16, FP16 = "fp32", "bf16", "fp16, loss scaled"
 PARTS, AGAIN, BOTH = "fp32, batch in 4 parts", "fp32, layers computed again", "bf16, parts and layers again"
 ZEROS, REMOVED = "fp32, half of the weights zero", "fp32, half of the encoder removed"

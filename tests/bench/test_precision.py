@@ -39,7 +39,7 @@ def test_one_command_trains_each_in_its_process_and_writes_the_records(small_mod
     assert all(values["peak_memory_bytes"] > values["above_start_bytes"]
                for name, values in contestants.items() if name != precision.FP16)
     assert {"peak_memory_bytes", "train_examples"} <= set(records["mixed-precision"]["metrics"])
-    assert records["precision"]["provenance"]["command"].endswith("--rounds 1 --pairs 32")
+    assert records["precision"]["provenance"]["command"].endswith("--pairs 32 --rounds 1")
     assert len(precision.page(precision.recorded(records["precision"]))) == len(precision.CONTESTANTS)
 
 
