@@ -471,7 +471,8 @@ def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.o
         except ImportError as error:
             raise TrainingError("LAMB needs the package pytorch-optimizer: pip install -c constraints.txt -e "
                                 "\".[train]\", or use optimizer='adamw'") from error
-        return Lamb([group for group in groups if group["params"]], lr=config.learning_rate, weight_decouple=False)
+        return Lamb([group for group in groups if group["params"]], lr=config.learning_rate, weight_decouple=False,
+                    adam_debias=True)  # else it divides the stretched step by 1 − β₁ᵗ: the first ten times too long
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
 
 
