@@ -38,13 +38,13 @@ CONTESTANTS: dict[str, dict] = {  # fields of TrainingConfig
 
 
 def plan(settings, *, rounds: int = 0, pairs: int = 0) -> dict[str, int]:
-    """Rounds and pairs of a turn. `quick` shows that it works, with the first two layers. fp16 has so few pairs on a
-    CPU, where no instructions for it make it dozens of times slower than fp32; there its memory and accuracy are not
-    compared."""
+    """Rounds and pairs of a turn. `quick` shows that it works, with the first two layers. fp16 has a batch at
+    most on a CPU, where without instructions for it it is dozens of times slower than fp32; there its memory and
+    accuracy are not compared."""
     quick = settings.profile == "quick"
     pairs = whole_number("pairs", pairs, 0) or (8 * settings.batch_size if quick else 4000)
     return {"rounds": whole_number("rounds", rounds, 0) or (1 if quick else 3), "pairs": pairs,
-            "fp16_pairs": min(pairs, (2 if quick else 4) * settings.batch_size), **({"layers": 2} if quick else {})}
+            "fp16_pairs": min(pairs, max(1, settings.batch_size // (2 if quick else 1))), **({"layers": 2} if quick else {})}
 
 
 def contest(settings, plan: dict) -> Outcome:
