@@ -43,8 +43,9 @@ def plan(settings, *, rounds: int = 0, pairs: int = 0) -> dict[str, int]:
     accuracy are not compared."""
     quick = settings.profile == "quick"
     pairs = whole_number("pairs", pairs, 0) or (8 * settings.batch_size if quick else 4000)
-    return {"rounds": whole_number("rounds", rounds, 0) or (1 if quick else 3), "pairs": pairs,
-            "fp16_pairs": min(pairs, max(1, settings.batch_size // (2 if quick else 1))), **({"layers": 2} if quick else {})}
+    few = min(pairs, max(1, settings.batch_size // (2 if quick else 1)))
+    return {"rounds": whole_number("rounds", rounds, 0) or (1 if quick else 3), "pairs": pairs, "fp16_pairs": few,
+            **({"layers": 2} if quick else {})}
 
 
 def contest(settings, plan: dict) -> Outcome:
