@@ -73,7 +73,7 @@ Table(pd.DataFrame(rows, columns=["kind", "bits", "step next to 1", "largest", "
 #
 # $$ g = \tfrac{1}{S} \, \nabla_\theta (S L). $$
 #
-# *Dynamic* means that $S$ finds its own size. It starts at 65 536. If a gradient overflows, the step is skipped and $S$ halved; after 2 000 good steps it doubles. The weights themselves stay in fp32 all along: that is what is *mixed*.
+# *Dynamic* means that $S$ finds its own size. It starts at 65 536. If a gradient overflows, the step is skipped and $S$ halved; after 2 000 good steps it doubles. The weights themselves stay in fp32 all along: that is what is *mixed*.
 #
 # The paper's tool for this, Apex, went into PyTorch as `torch.amp`, which is used here; for Horovod stands PyTorch's DDP, for TensorFlow Lite ONNX Runtime. Here is a gradient that fp16 cannot hold, and what scaling makes of it:
 
@@ -156,7 +156,7 @@ assert outcome.table["saved_bytes"].idxmin() == precision.BOTH
 print("the same pairs in every turn:", len(work), "contestants")
 
 # %% [markdown]
-# The reference run has six layers and 4 000 MultiNLI pairs a turn. It is the evidence behind the figures above:
+# The reference run has six layers and 4 000 MultiNLI pairs a turn. It is the evidence behind the figures above:
 
 # %%
 Table(precision.page(reference), folded="time, memory and accuracy of every contestant (reference run)")
@@ -201,7 +201,7 @@ Table(verdicts.audit(results.load(), claims)[["claim", "statement", "ours", "n",
 #
 # <details><summary>Answers</summary>
 #
-# 1. The scale is 64, which is 65 536 halved ten times, and the weights are where they were. `fit(...).metrics["skipped_steps"]` is 10.
+# 1. The scale is 64, which is 65 536 halved ten times, and the weights are where they were. `fit(...).metrics["skipped_steps"]` is 10.
 # 2. It is 0.07. What does not depend on the batch stays: the joined weights of query, key and value are copies, and are kept as such.
 # 3. Nearly: 0.28 and 0.07 would make 0.019, and 0.017 is what is counted. The joined weights are computed again too, so nothing is left that parts could not divide.
 #

@@ -46,6 +46,7 @@ from seo_core.training import TrainingConfig, make_optimizer
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source, labels=labels,
                          text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 NAMES = {"adamw": "AdamW", "sgd-momentum": "SGD with momentum", "lamb": "LAMB"}
+TITLES = {"adamw": "AdamW", "sgd": "SGD", "lamb": "LAMB"}  # where there is little room
 folder = results.reference_dir() / "cpu" / "17_optimizers"
 records = results.load_records(folder)
 print(tables.standing(results.load(folder)) if records else "reference runs: not run")
@@ -111,7 +112,7 @@ print("sixteen times the batch: sixteen times the rate, or four times")
 # %% [markdown]
 # ## On pairs
 #
-# The arms are `adamw`, `sgd-momentum` and `lamb`, and each of them in batches of 128 and 512 by either rule (`lamb-512-root` and so on). All have 8 000 labels, the same ones, and the same number of pairs to see. Under `quick` three run, with 128 labels and batches of 8: a **toy**, in which nothing is settled.
+# The arms are `adamw`, `sgd-momentum` and `lamb`, and each of them in batches of 128 and 512 by either rule (`lamb-512-root` and so on). All have 8 000 labels, the same ones, and the same number of pairs to see. Under `quick` three run, with 128 labels and batches of 8: a **toy**, in which nothing is settled.
 
 # %% tags=["nbval-ignore-output"]
 lab = open_lab("17_optimizers", settings)
@@ -128,19 +129,19 @@ print("equal labels, equal pairs:", ", ".join(NAMES.values()))
 # %% [markdown]
 # ## How many pairs until an equal loss
 #
-# The reference runs, with 8 000 MultiNLI labels: the pairs that each optimiser had seen when its loss was, for good, at or below the one that SGD with momentum ended with.
+# The reference runs, with 8 000 MultiNLI labels: the pairs that each optimiser had seen when its loss was, for good, at or below the one that SGD with momentum ended with.
 
 # %%
 Table(efficiency.pairs_needed(curves, "sgd-momentum", NAMES))
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the batch size, by optimiser and rule, at equal pairs (reference runs).", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimisers, with the learning rate scaled linearly or by the square root. Without records it says not run."}}
-_ = figures.over_batches(optimizers.by_batch(records))
+_ = figures.over_batches(efficiency.by_batch(records, TITLES))
 
 # %% [markdown]
 # A rate is not a detail. Each optimiser was tried at as many rates, under names of their own; the best development accuracy says which is its rate in the arms:
 
 # %%
-Table(optimizers.trials(records), folded="trials of the rate")
+Table(efficiency.rate_trials(records, TITLES), folded="trials of the rate")
 
 # %% [markdown]
 # ## What the papers report
@@ -154,7 +155,7 @@ Table(verdicts.audit(results.load(), claim)[["claim", "statement", "ours", "n", 
 # %% [markdown]
 # ## What changes with scale
 #
-# With 8 000 pairs a batch of 512 leaves 32 steps, of which two are warm-up. Large batches are for many machines and many pairs; then LAMB is what keeps its authors' BERT in step at 65 536 pairs a batch. On one machine the smaller batch learns more from as many pairs, and takes as long.
+# With 8 000 pairs a batch of 512 leaves 32 steps, of which two are warm-up. Large batches are for many machines and many pairs; then LAMB is what keeps its authors' BERT in step at 65 536 pairs a batch. On one machine the smaller batch learns more from as many pairs, and takes as long.
 #
 # **To remember**
 #
@@ -165,7 +166,7 @@ Table(verdicts.audit(results.load(), claim)[["claim", "statement", "ours", "n", 
 # ## Exercises
 #
 # 1. Give `moved` a weight decay of 0.1. Which optimiser's quiet tensor notices?
-# 2. Which rate does the linear rule give AdamW at a batch of 4 096, and the square-root rule? Which would you try?
+# 2. Which rate does the linear rule give AdamW at a batch of 4 096, and the square-root rule? Which would you try?
 # 3. Pass `TrainingConfig(optimizer="adam")`. What do you get?
 #
 # <details><summary>Answers</summary>

@@ -112,6 +112,29 @@ def pairs_needed(curves: pd.DataFrame, target: str, names: Mapping[str, str] | N
     return rows_or(rows, columns if rows else columns[:1])
 
 
+def by_batch(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
+    """Accuracy on the matched set over the batch, of the records of the chapter on optimisers but the trials of a rate:
+    name (optimiser, rule), batch, value in percent. The run in the batch that the rate is of is where both rules begin.
+    names: optimiser -> its title."""
+    rows = [(f"{names[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy)
+            for record in records if "-rate-" not in record["configuration"]
+            for accuracy in [record["metrics"].get("accuracy_matched")] if accuracy is not None
+            for recipe in [record["parameters"]["recipe"]]
+            for rule in (("root", "linear") if recipe["batch_size"] == recipe["base"] else (recipe["rule"],))]
+    return pd.DataFrame(rows, columns=["name", "batch", "value"]).sort_values(["name", "batch"], ignore_index=True)
+
+
+def rate_trials(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
+    """The trials of a rate ("…-rate-…" in their names): optimiser, rate, development accuracy at the end, seed; one row
+    "not run" without any."""
+    rows = sorted((names[recipe["optimizer"]], recipe["learning_rate"],
+                   f"{100 * record['series']['development_accuracy'][-1]:.2f}", record["seed"])
+                  for record in records if "-rate-" in record["configuration"]
+                  for recipe in [record["parameters"]["recipe"]])
+    columns = ["optimiser", "rate at a batch of 32", "development accuracy, %", "seed"]
+    return rows_or(rows, columns if rows else columns[:1])
+
+
 def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000) -> dict[str, Match]:
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 

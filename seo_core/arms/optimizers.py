@@ -7,7 +7,6 @@ one of the RULES makes of that at 32. Rates are tuned by trials with other names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from seo_core.checks import above, at_least, check, one_of
@@ -55,32 +54,6 @@ def _training(lab: Lab) -> dict:
 def optimised(lab: Lab, recipe: Optimizing) -> Made:
     """Random labels, from the pre-trained start; with a development curve, whatever their number."""
     return lab.fit(lab.random_rows(), curve=True)
-
-
-def by_batch(records: Iterable[Mapping]):
-    """Accuracy on the matched set over the batch, of the records of the arms: name (optimiser, rule), batch, value (in
-    percent). The run in batches of BASE is where both rules begin. For `figures.over_batches`."""
-    import pandas as pd
-
-    rows = [(f"{NAMES[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy)
-            for record in records if record["configuration"] in OPTIMIZERS.arms
-            for accuracy in [record["metrics"].get("accuracy_matched")] if accuracy is not None
-            for recipe in [record["parameters"]["recipe"]]
-            for rule in (("root", "linear") if recipe["batch_size"] == recipe["base"] else (recipe["rule"],))]
-    return pd.DataFrame(rows, columns=["name", "batch", "value"]).sort_values(["name", "batch"], ignore_index=True)
-
-
-def trials(records: Iterable[Mapping]):
-    """The trials of a rate ("…-rate-…" in their names): optimiser, rate, development accuracy at the end, seed; one row
-    "not run" without any."""
-    from seo_core.analysis.tables import rows_or
-
-    rows = sorted((NAMES[recipe["optimizer"]], recipe["learning_rate"],
-                   f"{100 * record['series']['development_accuracy'][-1]:.2f}", record["seed"])
-                  for record in records if "-rate-" in record["configuration"]
-                  for recipe in [record["parameters"]["recipe"]])
-    columns = ["optimiser", "rate at a batch of 32", "development accuracy, %", "seed"]
-    return rows_or(rows, columns if rows else columns[:1])
 
 
 for _optimizer, _rate in RATES.items():

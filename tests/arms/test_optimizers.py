@@ -32,6 +32,10 @@ def test_each_optimiser_trains_on_the_same_pairs_at_its_rate(lab):
     assert (wide["batch_size"], wide["learning_rate"]) == (128, 16 * known("sgd-momentum").recipe.learning_rate)
     trial = lab.arm("lamb", 32, {"learning_rate": 1e-3}, recorded_as="lamb-rate-1e-3")
     assert trial.record["configuration"] == "lamb-rate-1e-3" and trial.path != runs["lamb"].path
+    tried = efficiency.rate_trials([trial.record, runs["lamb"].record], NAMES)
+    assert tried.iloc[:, :2].to_numpy().tolist() == [["lamb", 1e-3]]
+    points = efficiency.by_batch([trial.record, runs["adamw"].record], NAMES)
+    assert points["name"].tolist() == ["adamw, linear", "adamw, root"] and points["batch"].tolist() == [8, 8]
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("none", 1e-4), ("root", 4e-4), ("linear", 16e-4)])
