@@ -81,7 +81,7 @@ def moved(optimizer):
     step.step()
     return {name: float((module.weight.detach() - before[name]).norm() / before[name].norm()) for name, module in net.items()}
 
-
+# %%
 steps = pd.DataFrame({name: moved(name) for name in ("sgd", "adamw", "lamb")}).T
 print(steps.map("{:.1e}".format).to_string())
 
