@@ -279,7 +279,9 @@ class _Run:
         """One optimiser step on the examples `rows`; returns (loss, hits) as tensors."""
         parts = [part for part in np.array_split(rows, self.config.accumulation) if len(part)]
         done = [self._backward(train, part, len(part) / len(rows)) for part in parts]
-        optimizer, scale = _raw(self.optimizer), self.scaler.get_scale()
+        optimizer, scale = self.optimizer, self.scaler.get_scale()
+        if self.scaler.is_enabled():  # which knows torch's own optimisers alone
+            optimizer = _raw(optimizer)
         self.scaler.unscale_(optimizer)
         self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
                                          self.config.max_grad_norm)
