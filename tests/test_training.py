@@ -493,13 +493,25 @@ def test_what_a_configuration_got_later_leaves_old_checkpoints_theirs(toy_pairs)
     assert training.identity(replace(config, accumulation=2), pairs) != known
 
 
-@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.3), ("lamb", 0.03)])
 @pytest.mark.trains
-def test_other_optimisers_learn_too(tiny_bert, toy_pairs, optimizer, rate):
+def test_lamb_learns_too(tiny_bert, toy_pairs):
     pairs = toy_pairs(192)
-    config = replace(CONFIG, epochs=12, seed=1, optimizer=optimizer, learning_rate=rate)
+    config = replace(CONFIG, epochs=12, seed=1, optimizer="lamb", learning_rate=0.03)
     result = fit(tiny_bert(dropout=0.0, seed=1), pairs, development=pairs, config=config, progress=False)
     assert result.series["development_accuracy"][-1] > 0.8
+
+
+@pytest.mark.trains
+def test_two_steps_of_sgd_are_the_equation(tiny_bert):
+    model = tiny_bert()
+    config = TrainingConfig(optimizer="sgd", learning_rate=0.01, weight_decay=0.0)
+    optimizer = training.make_optimizer(model, config, torch.device("cpu"))
+    weight = model.classifier.weight
+    before = weight.detach().clone()
+    for _ in range(2):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), before - 0.01 * (1 + 1.9))
 
 
 @pytest.mark.trains
