@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Optimisers and batch sizes
 #
-# **What came out.** The curves below say how the loss falls with the pairs seen, at three optimisers with the same labels and the same start. A lower curve has learned more from as many pairs. TKD-NLP's claim is that AdamW converges faster {cite}`tkdnlp2024`. Faster than what, it does not say; the usual contrast is SGD with momentum.
+# **What came out.** One rate does not suit all tensors of a Transformer. Where their gradients differ by a factor of a thousand, the steps of SGD differ by as much, and those of AdamW and LAMB hardly at all. What that saves in training pairs stands in the curves below: a lower curve has learned more from as many. TKD-NLP's claim is that AdamW converges faster {cite}`tkdnlp2024`. Faster than what, it does not say; the usual contrast is SGD with momentum.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper
