@@ -67,6 +67,7 @@ _ = figures.ratio_bars(peaks, "peak memory, of fp32", claimed=0.75)
 kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 about = {name: torch.finfo(kind) for name, kind in kinds.items()}
 rows = [(name, i.bits, f"{i.eps:.1e}", f"{i.max:.1e}", f"{i.smallest_normal:.1e}") for name, i in about.items()]
+assert about["bf16"].max > 1e38 > about["fp16"].max
 Table(pd.DataFrame(rows, columns=["kind", "bits", "step next to 1", "largest", "smallest normal"]))
 
 # %% [markdown]
@@ -83,6 +84,7 @@ for scale in (1, 65536):
     weight = torch.ones(1, requires_grad=True)  # fp32
     (scale * 1e-8 * weight.half().float()).sum().backward()
     print(f"scale {scale:5d}: gradient {weight.grad.item() / scale:.1e}")
+assert weight.grad.item() > 0, "scaled, it is there"
 
 # %% [markdown]
 # A CPU without fp16 instructions computes this slowly, but right. So you can see a whole training overflow: the loss below gets a monstrous gradient in its third step.
@@ -129,6 +131,7 @@ kept = {name: precision.saved_bytes(precision.pruned(network, name)[0], pairs, r
         for name, changes in precision.CONTESTANTS.items()}
 for name, size in kept.items():
     print(f"{name:34s} {size / kept['fp32']:.2f} of fp32")
+assert max(kept.values()) == kept[precision.FULL]
 
 # %% [markdown]
 # **Check.** Zeros are numbers like any other: nothing is saved. Units that are gone do save. Parts and computing again save most.

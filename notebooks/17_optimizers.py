@@ -83,6 +83,7 @@ def moved(optimizer):
 
 # %%
 steps = pd.DataFrame({name: moved(name) for name in ("sgd", "adamw", "lamb")}).T
+assert (steps > 0).all(axis=None)
 print(steps.map("{:.1e}".format).to_string())
 
 # %% [markdown]
