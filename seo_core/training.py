@@ -18,7 +18,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,10 @@ from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
 from seo_core.progress import Progress
 
+OPTIMIZERS = ("adamw", "sgd", "lamb")
+LATER = ("accumulation", "checkpointing", "optimizer")  # fields that a TrainingConfig did not always have
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+MOMENTUM = 0.9
 CHECKPOINT_SECONDS = 60  # what a kill may cost at most, whatever the speed
 
 
@@ -55,7 +59,7 @@ class TrainingConfig:
     warmup_fraction: float = 0.06  # of all steps; then linear decay to 0
     max_grad_norm: float = 1.0  # BERT's clipping
     freeze_embeddings: bool = True  # the word table: half of MiniLM's weights; for speed, accuracy not compared
-    precision: str = one_of(("auto", "bf16", "fp32"), default="auto")
+    precision: str = one_of(PRECISIONS, default="auto")  # fp16 scales its loss
     fast: bool = True  # the fast forward pass where the architecture is known to it; and two of its parts:
     first_token_only: bool = True  # the last layer computes what the classifier reads
     byte_dropout: bool = True  # masks from cheap random integers
@@ -63,9 +67,15 @@ class TrainingConfig:
     evaluations_per_epoch: int = at_least(1, default=1)  # on the development slice
     checkpoint_every: int = at_least(1, default=200)  # steps; about half a minute on two cores
     seed: int = 0
+    accumulation: int = at_least(1, default=1)  # parts of a batch, one after the other: less memory, the same step
+    checkpointing: bool = False  # layers are computed again in the backward pass: less memory, more time
+    optimizer: str = one_of(OPTIMIZERS, default="adamw")  # each wants a learning rate of its own
 
     def __post_init__(self):
         check(self)
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"accumulation must divide the batch, got {self.accumulation} parts of {self.batch_size} "
+                             "examples")
 
     @classmethod
     def from_settings(cls, settings, **overrides) -> TrainingConfig:
@@ -82,13 +92,15 @@ class TrainingResult:
     equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
     scores there is no accuracy: development_pearson stands in its place. metrics:
     train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average."""
+    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average; in fp16 also
+    skipped_steps (their gradients overflowed) and loss_scale, the last one."""
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
     metrics: dict[str, float] = field(default_factory=dict)
     stopped: bool = False
 
 
+NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 SERIES = ("epoch", "train_loss", "train_accuracy", "development_loss", "development_accuracy")
 
 
@@ -165,8 +177,14 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     least every CHECKPOINT_SECONDS, and on interruption between steps, and a second call goes on where the first one
     was, to the very same weights. progress: whether it says where it is (`seo_core.progress`).
 
-    Raises TrainingError for an empty training set, a loss that is not finite, a batch that does not fit into memory
-    (with one to try), or a checkpoint of another run, and ModelError for texts that the network cannot read."""
+    `config.accumulation` computes a batch in so many parts and sums their gradients, each weighted by its examples: the
+    step of the whole batch, where the loss is a mean over examples. In fp16 the loss is scaled dynamically
+    (Micikevicius et al. 2018, section 3.2): a step whose gradients overflow is skipped, moves no schedule, and halves
+    the scale.
+
+    Raises TrainingError for an empty training set, a loss that is not finite, a network that cannot checkpoint, a batch
+    that does not fit into memory (with one to try), or a checkpoint of another run, and ModelError for texts that the
+    network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate import Accelerator
@@ -189,10 +207,12 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     module.to(accelerator.device).train()
     dtype = compute_dtype(config.precision, accelerator.device)
     network = forward_module(model, dtype, fast=config.fast, seed=config.seed, byte_dropout=config.byte_dropout,
-                             first_token_only=config.first_token_only)
+                             first_token_only=config.first_token_only, checkpointing=config.checkpointing)
     if network is model and getattr(module, "collect", None):
         raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
                             "use a loss on logits alone, or a BERT classifier with fast=True")
+    if config.checkpointing:
+        _check_checkpointing(model, network)
     optimizer = make_optimizer(model, config, accelerator.device, extra=module)
     per_epoch = math.ceil(len(train) / (config.batch_size * accelerator.num_processes))
     steps = per_epoch * config.epochs
@@ -201,13 +221,35 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
-    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, loss, module,
+    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=dtype == torch.float16)
+    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, scaler, loss, module,
                config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
         checkpoint = Checkpoint(checkpoint_dir, identity(config, train))
         checkpoint.restore(run)
-    return _loop(run, development, checkpoint, progress)
+    with _recomputing(model) if run.stock and config.checkpointing else contextlib.nullcontext():
+        return _loop(run, development, checkpoint, progress)
+
+
+@contextlib.contextmanager
+def _recomputing(model):
+    """Meanwhile the layers of a stock network are computed again in the backward pass."""
+    name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"  # from transformers 5.23
+    getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        getattr(model, f"{name}_checkpointing_disable")()
+
+
+def _check_checkpointing(model, network) -> None:
+    """Raises TrainingError where layers cannot be computed again in the backward pass."""
+    name, instead = type(model).__name__, "train it with checkpointing=False"
+    if getattr(model, "quantizer", None) is not None:
+        raise TrainingError(f"{name} with step sizes was not made for gradient checkpointing: {instead}")
+    if network is model and not getattr(model, "supports_gradient_checkpointing", False):
+        raise TrainingError(f"{name} cannot do gradient checkpointing: {instead}, or use accumulation")
 
 
 @dataclass
@@ -222,6 +264,7 @@ class _Run:
     stream: object  # the dropout generator of the fast path, or None
     optimizer: object
     scheduler: object
+    scaler: object  # of the loss, in fp16; else it does nothing
     loss: Callable
     module: torch.nn.Module  # the loss where it is a Module, else an empty one
     config: TrainingConfig
@@ -230,8 +273,30 @@ class _Run:
     callbacks: list[Callable]
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # since the last evaluation: loss, hits, n, labelled
 
+    skipped: int = 0  # steps whose gradients overflowed in fp16
+
     def train_step(self, train, rows):
         """One optimiser step on the examples `rows`; returns (loss, hits) as tensors."""
+        parts = [part for part in np.array_split(rows, self.config.accumulation) if len(part)]
+        done = [self._backward(train, part, len(part) / len(rows)) for part in parts]
+        optimizer, scale = self.optimizer, self.scaler.get_scale()
+        if self.scaler.is_enabled():  # which knows torch's own optimisers alone
+            optimizer = _raw(optimizer)
+        self.scaler.unscale_(optimizer)
+        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
+                                         self.config.max_grad_norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        if self.scaler.get_scale() < scale:
+            self.skipped += 1
+        else:
+            self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses, hits = zip(*done, strict=True)
+        return sum(losses), sum(hits)
+
+    def _backward(self, train, rows, weight: float):
+        """Adds the gradients of a part of a batch, that share of it, to those there; -> its share of the loss, hits."""
         batch = train.batch(rows, self.accelerator.device)
         inputs = {k: v for k, v in batch.items() if k != "labels"}
         batch["rows"] = torch.from_numpy(np.asarray(rows))
@@ -243,12 +308,8 @@ class _Run:
         if collect:
             logits, batch["states"] = logits
         loss = self.loss(logits, batch)
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
-                                         self.config.max_grad_norm)
-        self.optimizer.step()
-        self.scheduler.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        loss = loss if weight == 1 else loss * weight
+        self.accelerator.backward(self.scaler.scale(loss))
         return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum()
 
 
@@ -301,6 +362,8 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
         examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
         other_load=elsewhere.cores())
+    if run.scaler.is_enabled():
+        state.result.metrics.update(skipped_steps=run.skipped, loss_scale=run.scaler.get_scale())
     _call(callbacks, "end", state)
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
@@ -326,7 +389,7 @@ def _enough_memory(batch_size: int, lengths: np.ndarray):
 def _how(run: _Run) -> str:
     """In which numbers a training computes, on how many threads."""
     slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
-    return (f"{'bf16' if run.dtype == torch.bfloat16 else 'fp32'} on {torch.get_num_threads()} threads"
+    return (f"{NAMES[run.dtype]} on {torch.get_num_threads()} threads"
             + (": no bf16 here, about five times slower" if slow else ""))
 
 
@@ -382,13 +445,18 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
     return lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
 
 
-def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter 2019) over what is trainable; no decay on vectors (biases, LayerNorm).
+def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.Optimizer:
+    """The optimiser over what is trainable; no decay on vectors (biases, LayerNorm).
+
+    "adamw": fused AdamW (Loshchilov & Hutter 2019). "sgd": SGD with MOMENTUM, decay in the gradient. "lamb": LAMB (You
+    et al. 2020, algorithm 2): AdamW's update, decay included, of each tensor is stretched to the length of the tensor,
+    w ← w − η ‖w‖ / ‖u‖ u; without bias correction, as in the paper's last version.
 
     With `config.layer_decay` γ < 1 the rates are discriminative (Howard & Ruder 2018, section 3.2, which divides by 2.6
     per layer): head and pooler learn at the full rate η, the layer d below them at η γ^d, the embeddings at η γ^(layers
     + 1). Two groups per depth, top first; γ = 1 gives those of ordinary AdamW. `extra`: a module (a loss) whose
-    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers."""
+    parameters learn beside the head's. Raises ValueError where γ < 1 and the parameters' names show no layers, and
+    TrainingError where LAMB is not installed."""
     trainable = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     depths = layer_depths(model) if config.layer_decay < 1 else dict.fromkeys((n for n, _ in trainable), 0)
     added, groups = [p for p in extra.parameters() if p.requires_grad] if extra else [], []
@@ -397,6 +465,16 @@ def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.o
         rate = config.learning_rate * config.layer_decay**depth
         groups += [{"params": [p for p in members if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
                    {"params": [p for p in members if p.ndim <= 1], "weight_decay": 0.0, "lr": rate}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM)
+    if config.optimizer == "lamb":
+        try:
+            from pytorch_optimizer import Lamb
+        except ImportError as error:
+            raise TrainingError("LAMB needs the package pytorch-optimizer: pip install -c constraints.txt -e "
+                                "\".[train]\", or use optimizer='adamw'") from error
+        return Lamb([group for group in groups if group["params"]], lr=config.learning_rate, weight_decouple=False,
+                    adam_debias=True)  # else it divides the stretched step by 1 − β₁ᵗ: the first ten times too long
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
 
 
@@ -414,8 +492,11 @@ def layer_depths(model) -> dict[str, int]:
 
 
 def identity(config: TrainingConfig, train) -> str:
-    """16 hex digits over what a training is of: its configuration and its examples, an Encoded."""
-    return digest(asdict(config), train.ids, train.offsets, train.labels, length=16)
+    """16 hex digits over what a training is of: its configuration and its examples, an Encoded. What the configuration
+    got later is left out where it is not changed: a checkpoint from before goes on."""
+    about = {each.name: getattr(config, each.name) for each in fields(config)
+             if each.name not in LATER or getattr(config, each.name) != each.default}
+    return digest(about, train.ids, train.offsets, train.labels, length=16)
 
 
 def checkpoint_folder(settings, experiment: str) -> Path:
@@ -449,7 +530,8 @@ class Checkpoint:
                    for part, module in (("model", run.model), ("loss", run.module))
                    for k, v in module.state_dict().items()}
         for i, slots in _raw(run.optimizer).state_dict()["state"].items():
-            tensors.update({f"optimizer.{i}.{k}": v.contiguous() for k, v in slots.items()})
+            tensors.update({f"optimizer.{i}.{k}": torch.as_tensor(v).contiguous().clone() for k, v in slots.items()
+                            if v is not None})
         for i, callback in enumerate(run.callbacks):
             if hasattr(callback, "load_state_dict"):
                 tensors.update({f"callback.{i}.{k}": torch.as_tensor(v) for k, v in callback.state_dict().items()})
@@ -457,6 +539,10 @@ class Checkpoint:
         meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
                 "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
                 "stopped": state.result.stopped, "dropout": run.stream.state_dict() if run.stream else None}
+        if steps := [group["step"] for group in _raw(run.optimizer).param_groups if "step" in group]:
+            meta["optimizer_steps"] = steps  # LAMB counts them there
+        if run.scaler.is_enabled():
+            meta |= {"skipped": run.skipped, "scaler": run.scaler.state_dict()}
         with (writing(f"the checkpoint to {self.folder}", TrainingError,
                       "or pass another checkpoint_dir; the checkpoint before this one is untouched"),
               atomic_folder(self.folder / "last") as partial):
@@ -488,6 +574,8 @@ class Checkpoint:
                 _, number, name = key.split(".")
                 slots.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        for group, done in zip(optimizer.param_groups, meta.get("optimizer_steps", []), strict=False):
+            group["step"] = done
         for i, callback in enumerate(run.callbacks):
             start = f"callback.{i}."
             if kept := {k.removeprefix(start): v.numpy() for k, v in tensors.items() if k.startswith(start)}:
@@ -497,10 +585,13 @@ class Checkpoint:
             setattr(state, name, meta[name])
         state.epoch = state.step / run.per_epoch
         state.result.series, state.result.stopped, run.sums = meta["series"], meta["stopped"], meta["sums"]
-        run.scheduler.last_epoch = state.step
+        if run.scaler.is_enabled():
+            run.skipped = meta["skipped"]
+            run.scaler.load_state_dict(meta["scaler"])
+        run.scheduler.last_epoch = state.step - run.skipped
         for group, base, factor in zip(optimizer.param_groups, run.scheduler.base_lrs, run.scheduler.lr_lambdas,
                                        strict=True):
-            group["lr"] = base * factor(state.step)
+            group["lr"] = base * factor(state.step - run.skipped)
         torch.set_rng_state(tensors["torch_rng"])
         if run.stream:
             run.stream.load_state_dict(meta["dropout"])

@@ -16,8 +16,9 @@ PRINTING = {  # chapter → how many of its cells print something of the committ
     "02_baseline": 2, "03_augmentation": 5, "04_adaptive_augmentation": 10, "05_transfer_learning": 4,
     "06_active_learning": 11, "07_transfer_active_learning": 11, "08_semi_supervised": 5, "09_pruning": 3,
     "10_adaptive_iterative_pruning": 3, "11_quantization": 2, "12_distillation": 6, "13_quantization_distillation": 3,
-    "14_synergy_controller": 2, "15_seo_llm": 1, "18_hyperparameter_search": 2, "20_tkd_nlp": 3, "bench_training": 2,
-    "bench_augmentation": 3, "bench_serving": 4, "tab1_training_time": 7, "tab2_model_size": 8,
+    "14_synergy_controller": 2, "15_seo_llm": 1, "16_mixed_precision": 3, "17_optimizers": 4,
+    "18_hyperparameter_search": 2, "20_tkd_nlp": 3, "bench_training": 2, "bench_augmentation": 3, "bench_serving": 4,
+    "tab1_training_time": 7, "tab2_model_size": 8,
     "tab3_inference_speed": 9, "tab4_accuracy_perplexity": 11, "fig2_accuracy_curves": 6, "fig3_size_vs_speed": 4,
     "fig4_weight_distributions": 6, "claims_audit": 15,
 }

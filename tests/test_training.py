@@ -39,7 +39,7 @@ def _assert_same(a, b):
 
 
 @pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.trains
 def test_it_learns_and_reports_its_costs(tiny_bert, toy_pairs, fast, precision):
     pairs, events = toy_pairs(192), []
@@ -74,11 +74,11 @@ def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs)
     assert not torch.equal(found[0]["classifier.weight"], found[2]["classifier.weight"])
 
 
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("stop_at", [3, 12, 17])
+@pytest.mark.parametrize(("fast", "stop_at", "optimizer"), [
+    *((fast, stop, "adamw") for fast in (True, False) for stop in (3, 12, 17)), (True, 12, "sgd"), (True, 12, "lamb")])
 @pytest.mark.trains
-def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at):
-    pairs, config = toy_pairs(76), replace(CONFIG, fast=fast)
+def test_resumed_run_ends_at_the_same_weights(tiny_bert, toy_pairs, tmp_path, fast, stop_at, optimizer):
+    pairs, config = toy_pairs(76), replace(CONFIG, fast=fast, optimizer=optimizer)
     whole = tiny_bert()
     expected = fit(whole, pairs, development=pairs, config=config, progress=False)
 
@@ -238,8 +238,12 @@ def test_bad_starts_are_said(tiny_bert, toy_pairs):
         fit(tiny_bert(), toy_pairs(10), config=CONFIG, progress=False, loss=lambda logits, batch: logits.sum() * np.nan)
     with pytest.raises(TypeError, match="learning_rat"):
         TrainingConfig(learning_rat=1)
-    with pytest.raises(ValueError, match="precision"):
-        TrainingConfig(precision="int3")
+    with pytest.raises(ValueError, match="unknown precision 'fp61': .* did you mean 'fp16'"):
+        TrainingConfig(precision="fp61")
+    with pytest.raises(ValueError, match="unknown optimizer 'adam': .* did you mean 'adamw'"):
+        TrainingConfig(optimizer="adam")
+    with pytest.raises(ValueError, match="accumulation must divide the batch, got 3 parts of 32 examples"):
+        TrainingConfig(batch_size=32, accumulation=3)
     with pytest.raises(ValueError, match="epochs"):
         TrainingConfig(epochs=0)
 
@@ -388,3 +392,145 @@ def test_both_grounds_know_the_backbones_positions():
     for chapter in ("06_active_learning", "09_pruning"):
         with pytest.raises(ModelError, match="max_length is 5000 and model 'bundled' has 512 positions"):
             open_lab(chapter, load_settings("quick", max_length=5000))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.trains
+def test_parts_of_a_batch_make_the_step_of_the_whole(tiny_bert, toy_pairs, fast):
+    found = []
+    for parts in (1, 4):
+        model = tiny_bert(dropout=0.0)
+        result = fit(model, toy_pairs(76), config=replace(CONFIG, fast=fast, accumulation=parts), progress=False)
+        found.append((_weights(model), result))
+    for name, value in found[0][0].items():
+        torch.testing.assert_close(found[1][0][name], value, atol=2e-4, rtol=1e-3, msg=name)
+    assert found[0][1].metrics["train_examples"] == found[1][1].metrics["train_examples"] == 152
+    np.testing.assert_allclose(found[0][1].series["train_loss"], found[1][1].series["train_loss"], atol=1e-4)
+
+
+@pytest.mark.parametrize("how", [dict(fast=True), dict(fast=True, byte_dropout=False), dict(fast=False)])
+@pytest.mark.trains
+def test_a_layer_that_is_computed_again_has_the_same_dropout(tiny_bert, toy_pairs, how):
+    found = []
+    for checkpointing in (False, True):
+        model = tiny_bert(dropout=0.3)
+        fit(model, toy_pairs(24), config=replace(CONFIG, checkpointing=checkpointing, **how), progress=False)
+        found.append(_weights(model))
+        assert not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    _assert_same(*found)
+
+
+@pytest.mark.trains
+def test_a_network_that_cannot_checkpoint_is_refused(tiny_bert, toy_pairs):
+    class Bag(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.EmbeddingBag(100, 3)
+
+        def forward(self, input_ids, **_):
+            return self.table(input_ids)
+
+    config = replace(CONFIG, checkpointing=True)
+    with pytest.raises(TrainingError, match="Bag cannot do gradient checkpointing: train it with checkpointing=False"):
+        fit(Bag(), toy_pairs(8), config=config, progress=False)
+    model = tiny_bert()
+    model.quantizer = torch.nn.Module()
+    model.quantizer.forward_module = lambda *a, **k: torch.nn.Module()
+    with pytest.raises(TrainingError, match="with step sizes was not made for gradient checkpointing"):
+        fit(model, toy_pairs(8), config=config, progress=False)
+
+
+def _overflowing(at):
+    """A loss whose gradient is beyond fp16 at some steps."""
+    seen = []
+
+    def loss(logits, batch):
+        seen.append(1)
+        value = training.classification_loss(logits, batch)
+        return value + (logits - logits.detach()).sum() * 1e30 if len(seen) in at else value
+
+    return loss
+
+
+@pytest.mark.trains
+def test_a_step_that_overflows_is_skipped_and_halves_the_scale(tiny_bert, toy_pairs):
+    seen = []
+    config = replace(CONFIG, epochs=1, precision="fp16")
+
+    def watch(event, state):
+        if event == "step":
+            seen.append(_weights(state.model))
+
+    result = fit(tiny_bert(), toy_pairs(64), config=config, loss=_overflowing({3}), callbacks=[watch], progress=False)
+    assert result.metrics["skipped_steps"] == 1 and result.metrics["loss_scale"] == 2.0**15
+    _assert_same(seen[1], seen[2])
+    assert not torch.equal(seen[2]["classifier.weight"], seen[3]["classifier.weight"])
+    assert all(torch.isfinite(value).all() for value in seen[-1].values())
+    plain = fit(tiny_bert(), toy_pairs(64), config=replace(config, precision="bf16"), progress=False)
+    assert "skipped_steps" not in plain.metrics
+
+
+@pytest.mark.trains
+def test_a_resumed_fp16_run_goes_on_with_its_scale(tiny_bert, toy_pairs, tmp_path):
+    config = replace(CONFIG, precision="fp16")
+    whole = tiny_bert()
+    expected = fit(whole, toy_pairs(64), config=config, loss=_overflowing({2}), progress=False)
+    fit(tiny_bert(), toy_pairs(64), config=config, loss=_overflowing({2}), progress=False, checkpoint_dir=tmp_path,
+        callbacks=[lambda event, state: event == "step" and state.step == 5])
+    place = tmp_path / "last" / "state.json"
+    place.write_text(place.read_text().replace('"stopped": true', '"stopped": false'))
+    resumed = tiny_bert()
+    result = fit(resumed, toy_pairs(64), config=config, progress=False, checkpoint_dir=tmp_path)
+    assert result.metrics["skipped_steps"] == expected.metrics["skipped_steps"] == 1
+    _assert_same(_weights(whole), _weights(resumed))
+
+
+def test_what_a_configuration_got_later_leaves_old_checkpoints_theirs(toy_pairs):
+    config, pairs = TrainingConfig(), toy_pairs(8)
+    before = {name: value for name, value in vars(config).items() if name not in training.LATER}
+    known = training.digest(before, pairs.ids, pairs.offsets, pairs.labels, length=16)
+    assert training.identity(config, pairs) == known
+    assert training.identity(replace(config, accumulation=2), pairs) != known
+
+
+@pytest.mark.trains
+def test_lamb_learns_too(tiny_bert, toy_pairs):
+    pairs = toy_pairs(192)
+    config = replace(CONFIG, epochs=12, seed=1, optimizer="lamb", learning_rate=0.03)
+    result = fit(tiny_bert(dropout=0.0, seed=1), pairs, development=pairs, config=config, progress=False)
+    assert result.series["development_accuracy"][-1] > 0.8
+
+
+@pytest.mark.trains
+def test_two_steps_of_sgd_are_the_equation(tiny_bert):
+    model = tiny_bert()
+    config = TrainingConfig(optimizer="sgd", learning_rate=0.01, weight_decay=0.0)
+    optimizer = training.make_optimizer(model, config, torch.device("cpu"))
+    weight = model.classifier.weight
+    before = weight.detach().clone()
+    for _ in range(2):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), before - 0.01 * (1 + 1.9))
+
+
+@pytest.mark.trains
+def test_one_step_of_lamb_is_the_equation(tiny_bert):
+    model = tiny_bert()
+    config = TrainingConfig(optimizer="lamb", learning_rate=0.01, weight_decay=0.1)
+    optimizer = training.make_optimizer(model, config, torch.device("cpu"))
+    weight = model.bert.encoder.layer[0].intermediate.dense.weight
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    before, gradient = weight.detach().clone(), weight.grad.clone()
+    optimizer.step()
+    first, second = 0.1 * gradient, 0.001 * gradient.square()
+    update = first / (second.sqrt() + 1e-6) + 0.1 * before
+    expected = before - 0.01 * before.norm().clamp(max=10) / update.norm() * update
+    torch.testing.assert_close(weight.detach(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_without_its_package_lamb_says_what_to_install(tiny_bert, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    with pytest.raises(TrainingError, match="LAMB needs the package pytorch-optimizer: pip install"):
+        training.make_optimizer(tiny_bert(), TrainingConfig(optimizer="lamb"), torch.device("cpu"))

@@ -14,7 +14,7 @@ has at most the mixture of their standard errors.
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +79,60 @@ def crossing(labels: Sequence[float], accuracies: Sequence[float], goal: float) 
         return float(known[0][0])
     (x0, y0), (x1, y1) = known[below[-1]], known[below[-1] + 1]
     return float(x0 * (x1 / x0) ** ((goal - y0) / (y1 - y0)))
+
+
+def loss_curves(records: Iterable[Mapping]) -> pd.DataFrame:
+    """Development loss over the pairs seen: configuration, seed, pairs, loss; of records (`results.load_records`), a
+    row for each evaluation. Pairs are counted with their repeats."""
+    rows = [(record["configuration"], record["seed"], round(epoch * record["metrics"]["train_examples"] / last), loss)
+            for record in records if (series := record["series"]).get("development_loss")
+            for last in [series["epoch"][-1]]
+            for epoch, loss in zip(series["epoch"], series["development_loss"], strict=True)]
+    return pd.DataFrame(rows, columns=["configuration", "seed", "pairs", "loss"])
+
+
+def pairs_needed(curves: pd.DataFrame, target: str, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Pairs that each configuration of `loss_curves` saw until its loss was for good at or below the target's last one
+    of the same seed (`crossing`), as mean over seeds, and as a share of what the target itself needed. names:
+    configuration -> title of a row, in that order. One row "not run" without the target's curve."""
+    columns = ["configuration", "loss at the end", "pairs until the target's loss", "of the target's", "seeds"]
+    runs = {key: run for key, run in curves.groupby(["configuration", "seed"], sort=False)}
+    rows = []
+    for name in names or curves["configuration"].unique():
+        seeds = [seed for other, seed in runs if other == name and (target, seed) in runs]
+        goals = {seed: runs[target, seed]["loss"].iloc[-1] for seed in seeds}
+        needed, control = (np.array([crossing(runs[who, seed]["pairs"], -runs[who, seed]["loss"], -goals[seed])
+                                     for seed in seeds]) for who in (name, target))
+        if seeds:
+            reached = np.isfinite(needed).all()
+            last = np.mean([runs[name, seed]["loss"].iloc[-1] for seed in seeds])
+            rows.append(((names or {}).get(name, name), f"{last:.3f}",
+                         f"{needed.mean():,.0f}".replace(",", "\u00a0") if reached else "not reached",
+                         f"{(needed / control).mean():.2f}" if reached else "—", len(seeds)))
+    return rows_or(rows, columns if rows else columns[:1])
+
+
+def by_batch(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
+    """Accuracy on the matched set over the batch, of the records of the chapter on optimisers but the trials of a rate:
+    name (optimiser, rule), batch, value in percent. The run in the batch that the rate is of is where both rules begin.
+    names: optimiser -> its title."""
+    rows = [(f"{names[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy)
+            for record in records if "-rate-" not in record["configuration"]
+            for accuracy in [record["metrics"].get("accuracy_matched")] if accuracy is not None
+            for recipe in [record["parameters"]["recipe"]]
+            for rule in (("root", "linear") if recipe["batch_size"] == recipe["base"] else (recipe["rule"],))]
+    return pd.DataFrame(rows, columns=["name", "batch", "value"]).sort_values(["name", "batch"], ignore_index=True)
+
+
+def rate_trials(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
+    """The trials of a rate ("…-rate-…" in their names): optimiser, rate, development accuracy at the end, seed; one row
+    "not run" without any."""
+    rows = sorted((names[recipe["optimizer"]], recipe["learning_rate"],
+                   f"{100 * record['series']['development_accuracy'][-1]:.2f}", record["seed"])
+                  for record in records if "-rate-" in record["configuration"]
+                  for recipe in [record["parameters"]["recipe"]])
+    columns = ["optimiser", "rate at a batch of 32", "development accuracy, %", "seed"]
+    return rows_or(rows, columns if rows else columns[:1])
 
 
 def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000) -> dict[str, Match]:

@@ -25,15 +25,25 @@ def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.nd
 
 
 @style.card
-def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False) -> Figure:
-    """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names.
-    A line stands at 1, the contestant that the others are compared with. log: a logarithmic axis, with bars from that
-    line, where ratios lie orders of magnitude apart."""
+def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False, claimed: float | None = None) -> Figure:
+    """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names; or
+    without rows "not run". A line stands at 1, the contestant that the others are compared with, and a dotted one at
+    what the papers report. log: a logarithmic axis, with bars from the line at 1, where ratios lie orders of magnitude
+    apart."""
+    if not len(table):
+        figure, axes = style.rows_of(())
+        style.not_run(axes)
+        axes.set_xlabel(label)
+        return figure
     ratio, low, high = (table.get(column, table["ratio"]).to_numpy(float)
                         for column in ("ratio", "ratio_low", "ratio_high"))
     figure, axes = _bars(table.index, ratio, low, high, start=float(log), words="{:.3g}" if log else "{:.2f}")
     axes.axvline(1, color=style.BLACK, linewidth=1.1, linestyle="--")
     axes.set_xlabel(label)
+    if claimed is not None:
+        axes.axvline(claimed, color=style.BLACK, linewidth=1.6, linestyle=":")
+        axes.annotate(f"the paper, {claimed:.2f}", (claimed, 1), (0, 3), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", ha="center", fontsize="small")
     if log:
         axes.set(xscale="log", xlim=(0.5 * min(1, ratio.min()), 4 * max(1, np.nanmax([ratio, high]))))
         axes.xaxis.set_major_formatter("{x:g}")

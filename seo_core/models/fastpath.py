@@ -19,12 +19,14 @@ in fp32, to 1e-5). What each brings is measured in the chapter `bench_training`:
 6. *Frozen word table* (chosen in the configuration, not here): no dense 11.9 M-parameter gradient.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from seo_core.machine import onednn_capped
 
@@ -45,6 +47,16 @@ class ByteDropout:
         draws = torch.from_numpy(words).view(torch.int16)[: x.numel()].view(x.shape)
         kept = draws >= threshold - 32768  # int16 is uniform on [-32768, 32767]
         return x * kept.to(x.dtype).mul_(65536 / (65536 - threshold)).to(x.device)
+
+    @contextlib.contextmanager
+    def again(self, state: dict):
+        """Draws what was drawn from `state` on, and then goes on as if nothing had been: for a recomputed layer."""
+        now = self.generator.bit_generator.state
+        self.generator.bit_generator.state = state
+        try:
+            yield
+        finally:
+            self.generator.bit_generator.state = now
 
     def state_dict(self) -> dict:
         """The generator's state as plain integers and lists (JSON can hold it)."""
@@ -81,17 +93,20 @@ class States:
 
 class FastBertClassifier(nn.Module):
     """The forward pass of a `BertForSequenceClassification` (stock or compact), sharing its parameters. `dtype` is the
-    compute type (torch.float32 or torch.bfloat16); parameters and their gradients stay in the model's own type. Raises
-    ValueError for an architecture it does not know: use the model itself then."""
+    compute type (torch.float32, bfloat16 or float16); parameters and their gradients stay in the model's own type.
+    checkpointing: a layer keeps its input alone for the backward pass, which computes the layer again, with the same
+    dropout (Chen et al. 2016); layers whose inner states are collected stay as they are. Raises ValueError for an
+    architecture it does not know: use the model itself then."""
 
     def __init__(self, model, *, dtype: torch.dtype = torch.float32, seed: int = 0, first_token_only: bool = True,
-                 byte_dropout: bool = True, multiple: int = 8):
+                 byte_dropout: bool = True, multiple: int = 8, checkpointing: bool = False):
         super().__init__()
         if not supports(model):
             raise ValueError(f"the fast path knows BertForSequenceClassification with absolute positions and GELU, "
                              f"not {type(model).__name__}: train the model itself (fast=False)")
         self.model, self.dtype, self.multiple = model, dtype, multiple
         self.first_token_only, self.byte_dropout, self.random = first_token_only, byte_dropout, ByteDropout(seed)
+        self.checkpointing = checkpointing
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None, *, collect: Collect | None = None, **_):
         """Token ids, mask and segment ids, each (B, T) -> logits (B, k) in fp32; with `collect`: (logits, States)."""
@@ -131,7 +146,9 @@ class FastBertClassifier(nn.Module):
             bias = bias.masked_fill_(attention_mask == 0, float("-inf"))[:, None, None, :]
         for number, layer in enumerate(layers[:upto], start=1):
             first = self.first_token_only and number == len(layers) and number not in collect.hidden
-            x = self._layer(layer, x, bias, first, states.relations if number in collect.relations else None, number)
+            relations = states.relations if number in collect.relations else None
+            forward = self._again if self.checkpointing and relations is None else self._layer
+            x = forward(layer, x, bias, first, relations, number)
             if number in collect.hidden:
                 states.hidden[number] = x
         return x, states
@@ -146,6 +163,12 @@ class FastBertClassifier(nn.Module):
 
     def _words(self, embeddings, input_ids):
         return embeddings.word_embeddings(input_ids)  # (B, T, d)
+
+    def _again(self, *given):
+        """As `_layer`, which the backward pass calls again in place of what it would have kept."""
+        state = self.random.generator.bit_generator.state
+        return checkpoint(self._layer, *given, use_reentrant=False, determinism_check="none",
+                          context_fn=lambda: (contextlib.nullcontext(), self.random.again(state)))
 
     def _layer(self, layer, x, bias, first: bool, relations: dict | None, number: int):
         """x (B, T, d) -> (B, T, d), or (B, 1, d) if `first`; q, k and v go into `relations` where there is one."""
@@ -207,7 +230,9 @@ def supports(model) -> bool:
 
 
 def compute_dtype(precision: str, device) -> torch.dtype:
-    """torch.bfloat16 or torch.float32 for "auto", "bf16" or "fp32" on this device."""
+    """torch.bfloat16, float16 or float32 for "auto", "bf16", "fp16" or "fp32" on this device."""
+    if precision == "fp16":
+        return torch.float16
     return torch.bfloat16 if precision == "bf16" or precision == "auto" and has_bf16(device) else torch.float32
 
 

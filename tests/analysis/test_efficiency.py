@@ -264,3 +264,23 @@ def test_the_stopping_rule_on_curves():
     table = efficiency.plateau_table(curves).set_index("configuration")["stops at"]
     assert table.to_dict() == {"flat": "4,000", "random": "does not stop"}
     assert efficiency.plateau_table(curves.iloc[:0])["configuration"].tolist() == [NOT_RUN_YET]
+
+
+def _loss_record(name, losses, seed=0, rows=100):
+    return {"configuration": name, "seed": seed, "metrics": {"train_examples": 2 * rows},
+            "series": {"epoch": [0.5, 1.0, 1.5, 2.0], "development_loss": losses}}
+
+
+def test_pairs_until_an_equal_loss():
+    from seo_core.analysis import efficiency
+
+    curves = efficiency.loss_curves([
+        _loss_record("slow", [1.1, 1.0, 0.95, 0.9]), _loss_record("fast", [0.9, 0.8, 0.7, 0.7]),
+        _loss_record("never", [1.1, 1.1, 1.1, 1.1]), _loss_record("fast", [1.0] * 4, 7),
+        {"configuration": "none", "seed": 0, "metrics": {}, "series": {}}])
+    assert curves.loc[curves["configuration"] == "slow", "pairs"].tolist() == [50, 100, 150, 200]
+    table = efficiency.pairs_needed(curves, "slow", {"fast": "AdamW", "slow": "SGD", "never": "LAMB", "absent": "—"})
+    needed = table.set_index("configuration")["pairs until the target's loss"]
+    assert needed.to_dict() == {"AdamW": "50", "SGD": "200", "LAMB": "not reached"}
+    assert table["of the target's"].tolist() == ["0.25", "1.00", "—"] and table["seeds"].tolist() == [1, 1, 1]
+    assert efficiency.pairs_needed(efficiency.loss_curves([]), "slow").to_numpy().tolist() == [["not run"]]

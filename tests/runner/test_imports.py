@@ -78,7 +78,8 @@ def test_structured_pruning_concerns_the_chapters_that_prune():
     due = {c.id for c in manifest.chapters if PACKAGE / "pruning" / "structured.py" in sources(manifest.notebook(c.id))}
     assert {"09_pruning", "10_adaptive_iterative_pruning"} <= due
     assert due <= {"09_pruning", "10_adaptive_iterative_pruning", "12_distillation", "13_quantization_distillation",
-                   "14_synergy_controller", "15_seo_llm", "20_tkd_nlp", "fig1_architecture"}
+                   "14_synergy_controller", "15_seo_llm", "16_mixed_precision", "20_tkd_nlp",
+                   "fig1_architecture"}
     for chapter in manifest.chapters:
         names = {path.relative_to(PACKAGE).as_posix() for path in sources(manifest.notebook(chapter.id))}
         assert "settings.py" in names and not any(name.startswith("run") for name in names)
