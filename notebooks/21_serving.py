@@ -111,7 +111,7 @@ assert table["errors"].sum() == 0 and (table["p95"] >= table["p50"]).all()
 print("no request was lost")
 
 # %% [markdown]
-# How it stands beside the same file answering one request at a time, and beside a transformers `pipeline` with the whole network, is measured in [](bench_serving).
+# How it stands beside the same file answering one request at a time, and beside a transformers `pipeline` with the whole network, is measured in [](bench_serving). For one reader no server is needed: [the same file answers in the browser](../book/in_the_browser.md), with nothing behind it.
 #
 # ## Its meters
 #
