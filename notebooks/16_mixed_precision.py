@@ -40,7 +40,7 @@ from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import verdicts
 from seo_core.analysis.tables import Table
 from seo_core.bench import latency, precision
-from seo_core.models import load_backbone
+from seo_core.models import load_backbone, load_tokenizer
 from seo_core.training import TrainingConfig, classification_loss, fit
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text)
@@ -92,8 +92,9 @@ assert weight.grad.item() > 0, "scaled, it is there"
 # **Check.** That step is skipped, the scale is halved, and no weight moves.
 
 # %%
-network, tokenizer = load_backbone("bundled", num_labels=3, layers=1)
-pairs = precision.sample(settings, tokenizer, 64)
+pairs = precision.sample(settings, load_tokenizer("bundled"), 64)
+classes = int(pairs.labels.max()) + 1
+network, _ = load_backbone("bundled", num_labels=classes, layers=1)
 seen, weights = [], []
 
 
@@ -125,7 +126,7 @@ print(f"{len(weights)} steps, 1 skipped, scale {scaled.metrics['loss_scale']:.0f
 # Bhat and Dharani name another means, magnitude pruning. You can count what each of them keeps for one batch of 32, without a clock, the same on every machine:
 
 # %%
-network, _ = load_backbone("bundled", num_labels=3)
+network, _ = load_backbone("bundled", num_labels=classes)
 config = TrainingConfig(batch_size=32)
 kept = {name: precision.saved_bytes(precision.pruned(network, name)[0], pairs, replace(config, **changes))
         for name, changes in precision.CONTESTANTS.items()}
