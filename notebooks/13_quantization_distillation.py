@@ -193,7 +193,8 @@ rows = [{"arm": name, **run.accuracies, **{n: run.metrics.get(n) for n in names}
 Table(pd.DataFrame(rows).round(4))
 
 # %%
-assert all(run.metrics.get("agreement", 1.0) >= 0.995 for run in runs.values())
+exported = [run.metrics for run in runs.values() if "agreement" in run.metrics]
+assert all(m["agreement"] >= 0.995 or m["max_logit_difference"] < 0.02 for m in exported)  # undecided texts tip at less
 print("each exported file says what the trained network says")
 
 # %% [markdown]
