@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Mixed precision, and memory
 #
-# **What came out.** Numbers of 16 bits save time where the processor has instructions for them. Memory is saved by computing a batch in parts and layers twice, and by taking whole units out; a weight that is only set to zero saves none. Bhat and Dharani report training time −30% by {term}`mixed precision` and memory −25% by pruning {cite}`bhat2024`: the dotted lines below.
+# **What came out.** Memory is saved by computing a batch in parts and layers twice, by 16 bits, and by taking whole units out; a weight that is only set to zero saves none. That is counted below, the same on every machine. What 16 bits save in time depends on the processor's instructions, and is for the reference run to say. Bhat and Dharani report training time −30% by {term}`mixed precision` and memory −25% by pruning {cite}`bhat2024`: the dotted lines below.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick | cpu | gpu | paper

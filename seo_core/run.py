@@ -282,7 +282,7 @@ def _side_by_side(given: argparse.Namespace, missing: list, settings, names: lis
 
 
 def _search(given: argparse.Namespace) -> None:
-    """The trials of `search-tpe` or `search-grid`, and no more: what arms take is what `arm` takes."""
+    """The trials of a `search-…` arm, and no more: what arms take is what `arm` takes."""
     from seo_core.arms import known, open_lab
     from seo_core.arms.search import SAMPLERS, TUNED, best, trials_of
     from seo_core.lab.ground import arm_command

@@ -272,7 +272,6 @@ class _Run:
     state: TrainingState
     callbacks: list[Callable]
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # since the last evaluation: loss, hits, n, labelled
-
     skipped: int = 0  # steps whose gradients overflowed in fp16
 
     def train_step(self, train, rows):

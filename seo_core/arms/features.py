@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seo_core.arms.compression import checkpoint, read_by
 from seo_core.arms.search import SEARCH
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.lab import Lab, Made
@@ -31,14 +32,8 @@ class Preprocessing:
         check(self)
 
 
-def _checkpoint(lab: Lab, recipe):
-    from seo_core.training import checkpoint_folder
-
-    return checkpoint_folder(lab.settings, f"18-{lab.current.name}")
-
-
-_COMMON = dict(start="pretrained", logits=True, parameters=lambda lab, recipe: {"recipe": recipe},
-               checkpoints=lambda lab, recipe: [_checkpoint(lab, recipe)])
+_COMMON = dict(start="pretrained", logits=True, parameters=read_by,
+               checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
 
 
 @SEARCH.arm("ngrams", Ngrams(), keep=False, **_COMMON)
@@ -51,7 +46,7 @@ def with_ngrams(lab: Lab, recipe: Ngrams) -> Made:
     model, train = lab.network(), lab.encoded("train")
     head = NgramHead(train, len(lab.task.labels), buckets=recipe.buckets, scale=recipe.scale)
     trained = fit(model, train, config=lab.config(), loss=head,
-                  checkpoint_dir=None if lab.quick else _checkpoint(lab, recipe))
+                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
     added = head.added(lab.encoded("acceptance"))
     return Made(model, {**trained.metrics, "ngram_weights": head.weight.numel(), "ngram_logits": abs(added).mean()},
                 trained.series, predict=lambda encoded: predict(model, encoded, precision="auto") + head.added(encoded))
@@ -82,5 +77,5 @@ def preprocessed(lab: Lab, recipe: Preprocessing) -> Made:
     tokenizer = preprocessing(lab.tokenizer, recipe)
     reader, model = lab.reading_with(tokenizer), lab.network()
     trained = fit(model, reader.encoded("train"), config=lab.config(), development=reader.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else _checkpoint(lab, recipe))
+                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
     return Made(model, trained.metrics, trained.series, tokenizer=tokenizer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from seo_core.arms.compression import read_by
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.lab import Chapter, Lab, Made
 
@@ -67,4 +68,4 @@ for _optimizer, _rate in RATES.items():
         for _rule in ("root", "linear") if _batch != BASE else ("root",):
             _name = NAMES[_optimizer] + (f"-{_batch}-{_rule}" if _batch != BASE else "")
             OPTIMIZERS.arm(_name, Optimizing(_optimizer, _rate, _batch, _rule), start="pretrained", training=_training,
-                           parameters=lambda lab, recipe: {"recipe": recipe}, keep=False)(optimised)
+                           parameters=read_by, keep=False)(optimised)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from seo_core.arms.compression import checkpoint, read_by
 from seo_core.checks import SettingsError, at_least, check, one_of
-from seo_core.files import digest
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.search import PRUNERS, SAMPLERS, TUNED, best, search
 
@@ -60,15 +60,7 @@ def trials_of(lab: Lab, recipe: Search, storage: str | Path | None = None,
                   rows=recipe.rows, epochs=recipe.epochs, storage=storage, report=report)
 
 
-def _checkpoint(lab: Lab, recipe: Search) -> Path:
-    """Where the winner's training saves itself until its record is written."""
-    from seo_core.training import checkpoint_folder
-
-    return checkpoint_folder(lab.settings, f"{lab.current.name}-{digest(recipe.__dict__, length=8)}")
-
-
-_COMMON = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True,
-               checkpoints=lambda lab, recipe: [_checkpoint(lab, recipe)])
+_COMMON = dict(parameters=read_by, logits=True, checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
 
 
 @SEARCH.arm("search-grid", Search(sampler="grid"), **_COMMON)
@@ -84,7 +76,7 @@ def searched(lab: Lab, recipe: Search) -> Made:
     model = tuned.network()
     trained = fit(model, lab.encoded("train"), config=TrainingConfig.from_settings(tuned.settings),
                   development=lab.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else _checkpoint(lab, recipe))
+                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
     metrics = {**trained.metrics, **{f"best_{name}": value for name, value in values.items()}, "trials": len(trials),
                "trials_pruned": int((trials["state"] == "pruned").sum()),
                "search_seconds": trials["seconds"].sum(), "search_best": trials["accuracy"].max()}

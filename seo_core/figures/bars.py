@@ -31,10 +31,7 @@ def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False, claimed: f
     what the papers report. log: a logarithmic axis, with bars from the line at 1, where ratios lie orders of magnitude
     apart."""
     if not len(table):
-        figure, axes = style.rows_of(())
-        style.not_run(axes)
-        axes.set_xlabel(label)
-        return figure
+        return style.nothing_run()
     ratio, low, high = (table.get(column, table["ratio"]).to_numpy(float)
                         for column in ("ratio", "ratio_low", "ratio_high"))
     figure, axes = _bars(table.index, ratio, low, high, start=float(log), words="{:.3g}" if log else "{:.2f}")
@@ -184,8 +181,10 @@ def softened(probabilities: dict[str, np.ndarray], labels: Sequence[str]) -> Fig
 def metric_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Scores in percent side by side, a panel for each table; "not run" without any.
     tables: title -> a row for each network, a column for each score, as `analysis.tables.scores` has them."""
-    figure, panels = plt.subplots(1, max(len(tables), 1), figsize=(8.4, 3.4), sharey=True, squeeze=False)
-    for axes, (title, table) in zip(panels[0], (tables or {"": pd.DataFrame()}).items(), strict=True):
+    if not tables:
+        return style.nothing_run()
+    figure, panels = plt.subplots(1, len(tables), figsize=(8.4, 3.4), sharey=True, squeeze=False)
+    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
         shown = table.rename_axis("network").reset_index().melt("network", var_name="score", value_name="value")
         _side_by_side(axes, shown, "score", "value", "network")
         for bars in axes.containers:

@@ -134,12 +134,13 @@ def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
 def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Development loss over the pairs seen, mean over seeds and the range between them; "not run" without
     curves. curves: of `efficiency.loss_curves`; names: configuration -> its label in the legend."""
+    if curves.empty:
+        return style.nothing_run()
     figure, axes = plt.subplots(figsize=(8, 3.8))
     by_name = {name: (rows["pairs"], rows["loss"]) for name, rows in curves.groupby("configuration")}
     curves_by_name(axes, {label: by_name[name] for name, label in names.items() if name in by_name},
                    xlabel="pairs seen, repeats counted", ylabel="development loss, nats")
-    if axes.lines:
-        style.legend_above(axes, 3)
+    style.legend_above(axes, 3)
     return figure
 
 
@@ -147,13 +148,14 @@ def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 def over_batches(points: pd.DataFrame) -> Figure:
     """A value over the batch size: a curve for each `name`, mean over seeds and the range between them; "not run"
     without rows. points: name, batch, value."""
+    if points.empty:
+        return style.nothing_run()
     figure, axes = plt.subplots(figsize=(8, 3.8))
     curves_by_name(axes, {name: (rows["batch"], rows["value"]) for name, rows in points.groupby("name", sort=False)},
                    xlabel="batch", ylabel="accuracy, matched set, %")
-    if axes.lines:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        style.legend_above(axes, 3)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    style.legend_above(axes, 3)
     return figure
 
 

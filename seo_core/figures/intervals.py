@@ -20,10 +20,7 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "
     contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
     hollow point has one. unit: of x."""
     if differences.empty:
-        figure, axes = plt.subplots(figsize=(8.4, 1))
-        style.not_run(axes)
-        axes.axis("off")
-        return figure
+        return style.nothing_run()
     metrics, controls = list(differences["metric"].unique()), set(differences["contrast"].str.partition(" − ")[2])
     control = controls.pop() if len(controls) == 1 and "(" not in min(controls) else ""
     names = differences["contrast"].str.removesuffix(f" − {control}" if control else "").str.replace(") − (", ")\n− (")

@@ -121,6 +121,14 @@ def not_run(axes, words: str = NOT_RUN, *, height: float = 0.5) -> None:
     axes.text(0.5, height, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
 
 
+def nothing_run():
+    """A figure that says that there are no records, and no more: an empty frame with an axis looks like a result."""
+    figure, axes = plt.subplots(figsize=(8.4, 1))
+    not_run(axes)
+    axes.axis("off")
+    return figure
+
+
 def seeds_text(counts: Sequence[int]) -> str:
     """"3 seeds", "1 to 3 seeds"."""
     low, high = min(counts), max(counts)

@@ -17,10 +17,7 @@ def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
     rolled back; the bytes of the file; λ₁ and λ₂ as steps. table: `tables.controller_rounds`. floor: accuracy in
     percent, a dotted line. "not run" if empty."""
     if table.empty:
-        figure, axes = plt.subplots(figsize=(8, 1.2))
-        style.not_run(axes)
-        axes.axis("off")
-        return figure
+        return style.nothing_run()
     figure, (above, middle, below) = plt.subplots(3, 1, figsize=(8, 6.2), sharex=True, height_ratios=(3, 2, 2))
     below.set_xlabel("round")
     style.whole_numbers(below)
