@@ -34,7 +34,7 @@
 # lexicon, so that every label is right by construction. Point `data` at MultiNLI, SNLI {cite}`bowman2015`
 # or a file of your own and the same cells run on that.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # which training pairs are drawn
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -44,7 +44,7 @@ labels: str = "default"  # of data that is not NLI: the names of its classes, wi
 text: str = "default"  # and of its one or two columns of text
 development_rows: object = "default"  # a whole number; default: the profile's own
 
-# %%
+# %% tags=["hide-input", "live"]
 from dataclasses import replace
 
 import pandas as pd
@@ -65,7 +65,7 @@ print(task.name, task.fingerprint)
 #
 # One pair of each class:
 
-# %%
+# %% tags=["live"]
 pairs = task["train"].groupby("label").head(1).sort_values("label")
 for row in pairs.to_dict("records"):
     print(task.labels[row["label"]], *(f"{name + ':':12s}{row[name]}" for name in task.texts), sep="\n   ")
@@ -80,7 +80,7 @@ for row in pairs.to_dict("records"):
 # with care, on the processor that is named. The second has the answers, with their probabilities.
 # Are all three right?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from IPython.display import display
 
 from seo_core.analysis.tables import Table
@@ -99,7 +99,7 @@ display(*map(Table, live.here_and_now(control=False)))
 # and folds each run of white space into one blank. Case and punctuation stay: the tokenizer decides about
 # them. Then rows are dropped, each for a stated reason. What the loader found in this data set:
 
-# %%
+# %% tags=["live"]
 report = task.report.pivot_table(index="reason", columns="split", values="rows", sort=False).fillna(0)
 report.astype(int)
 
@@ -115,7 +115,7 @@ report.astype(int)
 #
 # Generated pairs have nothing wrong with them, so here are six rows that do:
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.data import clean
 
 messy = pd.DataFrame({
@@ -133,17 +133,17 @@ print(kept["premise"].tolist(), [len(p) for p in kept["premise"]])
 # for a part of their rows. Dropping these would waste good pairs, and guessing would invent data, so an
 # unknown genre stays an empty string, and steps that look at genres treat it as one more genre.
 
-# %%
+# %% tags=["live"]
 pd.DataFrame({"pairs": {split: len(frame) for split, frame in task.splits.items()},
               "genre unknown, %": {split: round(100 * (frame["genre"] == "").mean(), 1)
                                    for split, frame in task.splits.items()}})
 
-# %% mystnb={"figure": {"caption": "Training pairs by genre and label.", "name": "fig-data-genres"}, "image": {"alt": "Horizontal bars, one for each genre of the training pairs, each divided into the three labels in nearly equal parts."}}
+# %% mystnb={"figure": {"caption": "Training pairs by genre and label.", "name": "fig-data-genres"}, "image": {"alt": "Horizontal bars, one for each genre of the training pairs, each divided into the three labels in nearly equal parts."}} tags=["live"]
 named = task["train"]["genre"].replace("", "(unknown)")
 by_genre = pd.crosstab(named, task["train"]["label"])
 _ = figures.genres(by_genre, task.labels)
 
-# %%
+# %% tags=["live"]
 unseen = {split: sorted(set(task[split]["genre"]) - set(task["train"]["genre"])) for split in task.evaluation}
 unseen
 
@@ -157,7 +157,7 @@ unseen
 # entries in BERT's case {cite}`devlin2019`. A frequent word is one entry. A rare word is cut into pieces,
 # of which all but the first are marked with `##`. So hardly any word is unknown.
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.models.backbone import load_tokenizer
 
 tokenizer = load_tokenizer(settings.model)
@@ -168,7 +168,7 @@ for words in ("An animal sleeps.", "The photographer overslept.", "Untranslatabi
 # A pair becomes one sequence, `[CLS] premise [SEP] hypothesis [SEP]`. A second row of numbers, the *token
 # types*, says which of the two texts a token belongs to.
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.data import encode
 
 first = encode(pairs.head(1), tokenizer, texts=task.texts, max_length=settings.max_length)
@@ -182,13 +182,13 @@ for word, number, kind in zip(words, batch["input_ids"][0], batch["token_type_id
 #
 # All texts of a split are tokenised at once and kept end to end in one flat array, without padding.
 
-# %% mystnb={"figure": {"caption": "How many pairs have at most so many tokens, by split.", "name": "fig-data-lengths"}, "image": {"alt": "Rising curves, one per split: share of pairs against number of tokens. The curves lie close together and reach 100 percent well before the cut."}}
+# %% mystnb={"figure": {"caption": "How many pairs have at most so many tokens, by split.", "name": "fig-data-lengths"}, "image": {"alt": "Rising curves, one per split: share of pairs against number of tokens. The curves lie close together and reach 100 percent well before the cut."}} tags=["live"]
 encoded = {split: encode(task[split], tokenizer, texts=task.texts, max_length=512)
            for split in ("train", *task.evaluation)}
 tokens = {split: code.lengths for split, code in encoded.items()}
 _ = figures.lengths(tokens, settings.max_length)
 
-# %%
+# %% tags=["live"]
 pd.DataFrame({split: {"mean": n.mean(), "median": float(pd.Series(n).median()), "longest": n.max(),
                       "cut, %": 100 * (n > settings.max_length).mean()} for split, n in tokens.items()}).T.round(1)
 
@@ -196,7 +196,7 @@ pd.DataFrame({split: {"mean": n.mean(), "median": float(pd.Series(n).median()), 
 # A batch is a rectangle: short texts are filled up with padding, which costs time and teaches nothing. How
 # much padding there is depends on how batches are made. This share of all positions is wasted:
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.data import padding_share
 
 n, size = tokens["train"].clip(max=settings.max_length), settings.batch_size
@@ -222,7 +222,7 @@ if saved < 0.01:
 #
 # First the negation words: how the labels are spread over hypotheses with and without one.
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.data import cue_words
 
 negations = ("not", "no", "nobody", "nothing", "never", "none")
@@ -235,7 +235,7 @@ spread.round(1)
 # first row. The generator can be told to make that mistake too. With `cue=0.5` it negates hypotheses of
 # contradictions far more often than others:
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.data import generate
 
 planted = generate(8_000, seed=settings.seed, cue=0.5)
@@ -255,20 +255,20 @@ planted_spread.round(1)
 # It sees premise and hypothesis as two separate bags of terms. It is trained twice, once on the hypothesis
 # alone:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from seo_core.data import baselines
 
 table = baselines(task)
 table.round(1)
 
-# %% mystnb={"figure": {"caption": "What word counts alone can do. The line is the share of the most frequent class.", "name": "fig-data-baselines"}, "image": {"alt": "Accuracy of three baselines on the validation sets: majority class and hypothesis only near one third on generated data, TF-IDF n-grams of both texts well above."}}
+# %% mystnb={"figure": {"caption": "What word counts alone can do. The line is the share of the most frequent class.", "name": "fig-data-baselines"}, "image": {"alt": "Accuracy of three baselines on the validation sets: majority class and hypothesis only near one third on generated data, TF-IDF n-grams of both texts well above."}} tags=["live"]
 _ = figures.baselines(table)
 
 # %% [markdown]
 # These accuracies go into the results store, one record each, where the networks of later chapters can be compared
 # with them.
 
-# %%
+# %% tags=["hide-input"]
 from seo_core import results
 
 for name, row in table.set_index("baseline").iterrows():
@@ -280,7 +280,7 @@ for name, row in table.set_index("baseline").iterrows():
 # %% [markdown]
 # What does the classifier of both texts look at? The terms that speak most for each class:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from seo_core.data import fit_ngrams, top_ngrams
 
 ngrams = fit_ngrams(task["train"], task.texts)
@@ -294,7 +294,7 @@ top_ngrams(ngrams, task.labels)
 #
 # And the planted artefact? A hypothesis-only classifier finds it at once:
 
-# %%
+# %% tags=["live"]
 model = fit_ngrams(planted.iloc[:6_000], "hypothesis")
 found = model.score(planted.iloc[6_000:], planted["label"].iloc[6_000:])
 print("hypothesis-only accuracy with a planted cue is above 42%:", found > 0.42)
@@ -311,7 +311,7 @@ print("hypothesis-only accuracy with a planted cue is above 42%:", found > 0.42)
 #
 # Every other chapter gets its data from one call, which keeps the first two:
 
-# %%
+# %% tags=["live"]
 ready = prepare(settings, say=lambda line: None)  # what it says was said above
 premises = {split: set(frame[task.texts[0]]) for split, frame in ready.splits.items()}
 shared = sum(len(premises[a] & premises[b]) for a in premises for b in premises if a < b)
@@ -323,7 +323,7 @@ print({split: len(frame) for split, frame in ready.splits.items()}, "premises in
 #
 # The claims of this chapter as assertions; if one fails, so does the book's test:
 
-# %%
+# %% tags=["live"]
 scores = table.set_index("baseline").drop(columns="features").max(axis=1)
 assert shared == 0 and len(kept) == 2 and sum(dropped.values()) == 4
 assert waste["to the longest of the batch"] <= waste["every text padded to the limit"]

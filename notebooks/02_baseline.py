@@ -29,7 +29,7 @@
 # We use the same loss and optimiser {cite}`loshchilov2019adamw`. The encoder and the number of epochs come from the
 # profile: `paper` has the paper's own values, `quick` takes a small encoder and few pairs, and runs in seconds.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # weights of the new layer, order of the examples, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -41,7 +41,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 
 import numpy as np
@@ -64,7 +64,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # and cuts everything to the size that the profile asks for. The development slice has two halves, and no premise stands in two splits.
 # The official validation sets, matched and mismatched, are read once, at the end of a run.
 
-# %%
+# %% tags=["live"]
 lab = open_lab("02_baseline", settings)
 {split: len(frame) for split, frame in lab.task.splits.items()}
 
@@ -73,7 +73,7 @@ lab = open_lab("02_baseline", settings)
 # All of them lie in one flat array. Padding is added when a batch is made, and only up to the longest pair
 # in that batch.
 
-# %%
+# %% tags=["live"]
 train = lab.encoded("train")
 print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on average")
 
@@ -82,7 +82,7 @@ print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on a
 #
 # What is compared is an *arm*: a name, a recipe and a function. This is the function of the arm `base`:
 
-# %%
+# %% tags=["live"]
 print(inspect.getsource(baseline.fine_tuned))
 
 # %% [markdown]
@@ -94,12 +94,12 @@ print(inspect.getsource(baseline.fine_tuned))
 # `lab.arm` looks for a record of this run, and trains where there is none. A stopped run goes on from its checkpoint. Every chapter on compression starts from these
 # very weights.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = lab.arm("base")
 metrics, curves = run.metrics, run.record["series"]
 print(f"{metrics['train_examples']} examples, development accuracy {100 * curves['development_accuracy'][-1]:.1f}%")
 
-# %% mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}}
+# %% mystnb={"figure": {"caption": "Training and development curves of this run. The training values are running means with dropout on, which is why they can lie below the development values early on.", "name": "fig-baseline-curves"}, "image": {"alt": "Two panels over epochs: loss falls and accuracy rises, for training and for development pairs."}} tags=["live"]
 _ = figures.training_curves(curves)
 
 # %% [markdown]
@@ -110,17 +110,17 @@ _ = figures.training_curves(curves)
 # Perplexity is exp of the mean cross-entropy: 1 is perfect, 3 is guessing among three classes.
 # The expected calibration error says how far the stated confidence is from the accuracy {cite}`guo2017calibration`.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 for name in ("accuracy", "f1_macro", "cross_entropy", "perplexity", "ece"):
     print(f"{name:14s}", "   ".join(f"{which} {metrics[f'{name}_{which}']:.3f}" for which in run.accuracies))
 
-# %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}}
+# %% mystnb={"figure": {"caption": "Confusion matrix on the matched set of this run: rows are the gold labels, columns the predictions.", "name": "fig-baseline-confusion"}, "image": {"alt": "Three by three matrix of counts with most of the pairs on the diagonal."}} tags=["live"]
 kept, splits = results.predictions(run.path), run.scored
 votes = {split: np.eye(len(lab.task.labels))[kept[split]] for split in splits}  # (n, k), 1 for the class that was said
 confusion = {split: confusion_matrix(votes[split], lab.encoded(split).labels) for split in splits}
 _ = figures.confusion(confusion[splits[0]], lab.task.labels)
 
-# %% mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}}
+# %% mystnb={"figure": {"caption": "Accuracy of this run by genre on both official sets; the number of pairs stands beside each genre.", "name": "fig-baseline-genres"}, "image": {"alt": "Horizontal bars of accuracy for each genre, matched and mismatched."}} tags=["live"]
 _ = figures.by_genre({split: accuracy_by_genre(votes[split], lab.encoded(split).labels, lab.task[split]["genre"])
                       for split in splits})
 
@@ -131,7 +131,7 @@ _ = figures.by_genre({split: accuracy_by_genre(votes[split], lab.encoded(split).
 # the share of the most frequent label, by more than chance allows, and perplexity below 3, the value of a uniform guess.
 # What a few hundred pairs teach, or how hard classes of your own are, is not known beforehand: there the answer is printed.
 
-# %%
+# %% tags=["live"]
 k, learned = len(lab.task.labels), all(metrics[f"perplexity_{which}"] < len(lab.task.labels) for which in run.accuracies)
 for split, counts in confusion.items():
     n, majority, right = counts.sum(), counts.sum(axis=1).max(), counts.trace()
@@ -155,12 +155,12 @@ print(f"above the majority class on {'both sets' if len(splits) == 2 else 'the s
 # A dash for the minutes means that other work ran on the machine meanwhile: such a time is no cost. The store leaves it
 # out; from these three records, made before it did, the two clock values were removed afterwards. The chapter [](bench_training) measures speed on its own.
 
-# %%
+# %% tags=["record", "hide-input"]
 reference = results.load(results.reference_dir() / "cpu" / "02_baseline")
 base = reference[reference["configuration"] == "base"]
 Table(tables.record_table(base))
 
-# %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}}
+# %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them.", "name": "fig-baseline-reference"}, "image": {"alt": "Loss and accuracy over three epochs for the reference runs: development accuracy is still rising slowly in the third epoch."}} tags=["record", "hide-input"]
 _ = figures.training_curves([results.record_at(path) for path in base["path"]])
 
 # %% [markdown]
@@ -171,7 +171,7 @@ _ = figures.training_curves([results.record_at(path) for path in base["path"]])
 # sets were not read. Each trial is a run of `base-tuned` under a name of its own, whose record has its command. Two more,
 # with a rate of 0.0004 and with the word table at 0.0002, were stopped in their first epoch, since 0.0002 had turned out worse than 0.0001; no accuracy was read off them.
 
-# %%
+# %% tags=["record", "hide-input"]
 trials = [(r["parameters"]["training"], r["series"]["development_accuracy"][-1], r["configuration"])
           for r in results.load_records(results.reference_dir() / "cpu" / "02_baseline") if r["seed"] == 0]
 rows = [(name, t["learning_rate"], t["epochs"], "no" if t["freeze_embeddings"] else "yes", 100 * accuracy)

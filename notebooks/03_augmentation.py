@@ -31,7 +31,7 @@
 # and whether it does depends on the side and on the label. This chapter is about *static* augmentation: the same edits
 # for any model. The adaptive kind, the paper's ADA, comes after it.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the edits, the labelled pairs, and the training
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -44,7 +44,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 from seo_core import figures, load_settings, results
@@ -74,13 +74,13 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # - A *deletion* says less. What says less is entailed by more: a word may go from the hypothesis of an entailment,
 #   and from the premise of a neutral pair. Below "no" or "all" the direction turns round, so a text with such a word loses none.
 
-# %%
+# %% tags=["live"]
 Table(survivors())
 
 # %% [markdown]
 # Negation, opposites, numbers, quantifiers, modals, words of time, and names are never edited, inserted or deleted:
 
-# %%
+# %% tags=["live"]
 sentence = "Every guest but Anna had left the old house before nine, and nobody quickly bought the cheap car."
 print(" ".join(word.upper() if protected(word) else word for word in split([sentence]).parts[0][1::2]))
 
@@ -91,7 +91,7 @@ print(" ".join(word.upper() if protected(word) else word for word in split([sent
 # An operator whose resource is missing is reported as absent, with what brings it. WordNet comes with
 # `python -m seo_core.run setup` where there is a network, Apertium with a Debian package, a masked language model with its hub id.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 for name, operator in OPERATORS.items():
     print(f"{name:17s} {operator.available() or 'ready'}")
 
@@ -104,7 +104,7 @@ for name, operator in OPERATORS.items():
 # Back-translation rewords a text as a whole and takes no notice of it. The random numbers are a function of the seed and the
 # row's texts, so a copy is the same whatever rows stand beside it.
 
-# %%
+# %% tags=["live"]
 pairs = generate(400, seed=1)
 copies = augment(pairs, "neighbour", strength=0.1, seed=settings.seed)
 Table(changes(pairs, copies).head(6))
@@ -114,7 +114,7 @@ Table(changes(pairs, copies).head(6))
 # reading of a word, so that no tagger is needed; a word without a prevailing reading stays. Back-translation is
 # dropped where a negation, a number or a quantifier got lost on the way.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 ready = [name for name in ("synonym", "back_translation", "eda", "aeda") if OPERATORS[name].available() is None]
 shown = [changes(pairs, augment(pairs.head(60), name, seed=settings.seed)).iloc[[3, 11]] for name in ready]
 Table(pd.concat(shown))
@@ -123,7 +123,7 @@ Table(pd.concat(shown))
 # **Check.** With `neighbour`, words that stand on both sides stay, nothing is put in that stands on the other side, the hypothesis
 # of an entailment is not touched, protected words are neither lost nor added, and the same seed gives the same copies.
 
-# %%
+# %% tags=["live"]
 for row in changes(pairs, augment(pairs, "neighbour", strength=1.0, seed=settings.seed)).itertuples():
     before, after, other = (set(split([text]).vocabulary) - {"a", "an"} for text in row[4:])
     assert not (before ^ after) & other, row
@@ -140,7 +140,7 @@ print("shared words, protected words and entailed hypotheses are as they were")
 # stays only if that teacher gives its label at least the probability of a guess, 1/k. The teacher here is the
 # supervised model that the study below compares with.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 lab = open_lab("03_augmentation", settings)
 labels = lab.budgets[0] if profile == "quick" else lab.affordable(2000)
 base = lab.arm("supervised", labels)
@@ -152,7 +152,7 @@ Table(edited.assign(kept=kept).groupby(["side", "label"]).kept.agg(["size", "mea
 # %% [markdown]
 # Some that were dropped. A weak teacher also drops what was right:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(changes(labelled, edited[~kept]).head(4))
 
 # %% [markdown]
@@ -162,7 +162,7 @@ Table(changes(labelled, edited[~kept]).head(4))
 # shares of the operators that are ready, at strength 0.1 and unfiltered. *Robust accuracy* is that on perturbed copies of the matched set:
 # typing errors, and synonyms where WordNet is there. Under `quick` there is one run of each, too small to tell anything; the reference runs below are the result.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quick = dict(arms=["da-static"], labels=[labels]) if profile == "quick" else {}
 runs = [base, *lab.run(**quick)]
 names = ["labels", "added", "robust_accuracy"]
@@ -184,7 +184,7 @@ Table(pd.DataFrame(rows).round(3))
 # Differences to `base` are in points, paired by seed and example, with 95% intervals; the robust accuracy, of which no
 # predictions are kept, is paired by seed.
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / name
            for name in ("05_transfer_learning", "04_adaptive_augmentation", "03_augmentation")]
 metrics = {"matched": "accuracy_matched", "mismatched": "accuracy_mismatched", "robust": "robust_accuracy"}
@@ -195,7 +195,7 @@ means["seeds"] = static["matched"].groupby(["labels", "configuration"]).size()
 means = pd.DataFrame(means).round(2).reset_index()
 Table(means if len(means) else pd.DataFrame([{"configuration": "not run yet"}]))
 
-# %%
+# %% tags=["record", "hide-input"]
 gains = {title: efficiency.gains(c, target="base") for title, c in static.items()}
 for title, table in gains.items():
     print(f"{title}, minus base, in points:", "not run yet" * table.empty)
@@ -203,7 +203,7 @@ for title, table in gains.items():
         interval = "(one seed: no interval)" if pd.isna(r.low) else f"[{r.low:+.2f}, {r.high:+.2f}] seeds {r.seeds}"
         print(f"  {r.configuration:20s} {r.labels:5d} labels {r.difference:+6.2f} {interval}")
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set minus that of the same labels without augmentation, in points, with 95% intervals (reference runs). Left of the line accuracy is lower than without augmentation. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-augmentation-gains"}, "image": {"alt": "Points with horizontal intervals for each augmentation arm and number of labels around a line at zero."}} tags=["record", "hide-input"]
 _ = figures.forest(gains["matched"])
 
 # %% [markdown]
@@ -214,14 +214,14 @@ _ = figures.forest(gains["matched"])
 # Every arm but `base` trains on half as many pairs again, so it also takes half as many steps again. `da-copies` shows what these steps
 # are worth without any edit. What the *edits* are worth is the difference to `da-copies`:
 
-# %%
+# %% tags=["record", "hide-input"]
 seen = results.load(*folders)
 if len(seen):
     seen = seen.pivot_table(index="labels", columns="configuration", values="train_examples")
     for n, row in seen[["base", "da-copies"]].dropna().iterrows():
         print(f"{n:.0f} labels: base sees {row['base']:.0f} pairs in training, repeats included, da-copies {row['da-copies']:.0f}")
 
-# %%
+# %% tags=["record", "hide-input"]
 edits = pd.concat([efficiency.gains(c, target="da-copies").assign(metric=title) for title, c in static.items()])
 edits = edits[(edits["configuration"] != "base") & edits["low"].notna()]
 for r in edits.itertuples():
@@ -236,7 +236,7 @@ print("better than unchanged copies, interval included:", ", ".join(best) or "no
 # With one seed an interval holds the spread of examples only, and a second seed may turn the verdict. So may another run of the control: the single
 # operators have one seed, and are compared with the copies of that seed alone. How far the copies of different seeds lie apart:
 
-# %%
+# %% tags=["record", "hide-input"]
 for title, c in static.items():
     for n, runs in c[c["configuration"] == "da-copies"].groupby("labels"):
         print(f"da-copies, {n} labels, {title:10s} " + ", ".join(f"seed {r.seed}: {100 * r.accuracy:.2f}" for r in runs.itertuples()))

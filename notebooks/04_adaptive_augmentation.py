@@ -32,7 +32,7 @@
 # words that have one and may be edited". Each round every arm edits some pairs; what it made is filtered and rewarded; and the next round is shared out by what
 # the arms have earned, and among the classes and genres by what the model gets wrong.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # labelled pairs, edits, order of the examples, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -45,7 +45,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -69,7 +69,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # just these pairs. $P$ is measured on the *reward* half of the {term}`development slice`, which is never trained on. Its labels
 # count in the label budget of every record, though most arms make no use of them (more on that at the reference runs).
 
-# %%
+# %% tags=["live"]
 lab = open_lab("04_adaptive_augmentation", settings)
 labels = lab.budgets[1]
 frame = lab.pool.iloc[lab.random_rows(labels)].reset_index(drop=True)
@@ -100,7 +100,7 @@ print(f"{len(frame)} labelled pairs, {len(reward)} pairs of the reward half")
 #
 # **Check.** The product of two small arrays is the gradient that torch finds by going backward.
 
-# %%
+# %% tags=["live"]
 few = lab.encode(reward[:16])
 logits, inputs = features(network, few, precision="fp32")
 batch = few.batch(np.arange(len(few)))
@@ -120,14 +120,14 @@ print("the factorised gradient is torch's:", backward.shape)
 #
 # ADA reads the model and does not train it. Its cost is forward passes, and it says how many.
 
-# %%
+# %% tags=["live"]
 config = AdaptiveConfig()
 ada = AdaptiveDataAugmentation(config, seed=settings.seed)
 found = ada(frame, network, lab.tokenizer, reward, budget=labels // 2, texts=lab.task.texts,
             max_length=settings.max_length)
 print(f"{labels // 2} rows were asked for and came back: {found.complete}")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 print(found.statement)
 print(found.cost)
 before = frame.iloc[found.frame["source"]].reset_index(drop=True)
@@ -139,25 +139,25 @@ for i in found.frame.groupby("operator").head(1).index:
 # The log has a row for each round and arm: what it was given to spend, what it drew, how much passed the filter, its reward, and
 # the weight that follows. Here is the last round.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 last = found.log[found.log["round"] == found.log["round"].max()]
 Table(last.drop(columns="round").round(3))
 
-# %% mystnb={"figure": {"caption": "Weight of each arm by round in this run. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "Lines of arm weights over four rounds, starting from one point and drifting apart a little."}}
+# %% mystnb={"figure": {"caption": "Weight of each arm by round in this run. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "Lines of arm weights over four rounds, starting from one point and drifting apart a little."}} tags=["live"]
 _ = figures.arm_weights(found.log)
 
 # %% [markdown]
 # The other half of the budget's choice is *where*. Half of the rows go to the classes as they stand in $D$, the other half by the model's
 # error rate on the reward half; within a class, rows of a genre with more errors are more likely to be drawn.
 
-# %% mystnb={"figure": {"caption": "Where the added rows went in this run: share of the data and of the added rows, by class and genre. Beside each name the accuracy on the reward half; the worst stands on top.", "name": "fig-ada-where"}, "image": {"alt": "Two panels of paired markers, one for classes and one for genres: the share of each in the data and in the added rows."}}
+# %% mystnb={"figure": {"caption": "Where the added rows went in this run: share of the data and of the added rows, by class and genre. Beside each name the accuracy on the reward half; the worst stands on top.", "name": "fig-ada-where"}, "image": {"alt": "Two panels of paired markers, one for classes and one for genres: the share of each in the data and in the added rows."}} tags=["live"]
 _ = figures.where_rows_went(found.groups)
 
 # %% [markdown]
 # **Check.** The weights are what the rewards and the filter say, they are not all equal, the rows are as many as were asked
 # for, none of them is a copy, and the labels are those of their sources. The same seed gives the same rows.
 
-# %%
+# %% tags=["live"]
 score = last["passing"] * np.exp(last["smoothed"] / config.temperature)
 expected = (1 - config.exploration) * score / score.sum() + config.exploration / len(last)
 assert np.allclose(last["updated"], expected) and len(found.frame) == found.log["taken"].sum() <= labels // 2
@@ -178,12 +178,12 @@ print(f"weights follow rewards, {met}, every row is new and keeps its label")
 # with synonyms. `robust_accuracy` is the mean of the two. Typing errors are the fairer test, since no operator makes any; synonyms are
 # what one of the operators trains for. Negations and numbers are never touched.
 
-# %%
+# %% tags=["live"]
 sample, first = lab.task["validation_matched"].head(2), lab.task.texts[0]
 for old, new in zip(sample[first], typos(sample, seed=0, rate=0.3, texts=lab.task.texts)[first], strict=True):
     print(old, "\n  ", new)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quick = profile == "quick"
 runs = lab.run(["da"] if quick else "all", labels=[labels] if quick else None, report=print)
 
@@ -191,7 +191,7 @@ runs = lab.run(["da"] if quick else "all", labels=[labels] if quick else None, r
 # Under `quick` these are models of a hundred pairs, and their accuracies say nothing about the method: the cell shows that it runs. Under
 # `cpu` it is the whole study below.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.arm_table(results.load(*(run.path for run in (base, *runs)))))
 
 # %% [markdown]
@@ -228,7 +228,7 @@ Table(tables.arm_table(results.load(*(run.path for run in (base, *runs)))))
 # `da-static` and `da-copies` at 2 000. Trained on instead, these labels are worth no less: `base` with 4 000 labels is at 60.31% in the table of
 # [](05_transfer_learning), above `da` with 2 000 in the one that follows.
 
-# %%
+# %% tags=["record", "hide-input"]
 everything = results.load(results.reference_dir() / "cpu")
 source = everything["configuration"].isin(["random", "random-limited"]) & (everything.get("labels") == 2000)
 mine = everything[everything["experiment"].isin(["04_adaptive_augmentation", "03_augmentation"]) | source]
@@ -242,12 +242,12 @@ Table(tables.arm_table(reference))
 # Differences are paired: the same seed and the same evaluation pairs on both sides, so that what both sides share drops out. (The ± above
 # holds the spread of seeds only; the intervals of the two accuracies here hold that of seeds and examples.) First the balanced labels:
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("da-copies", "base"), ("da-static", "da-copies"), ("da", "base"), ("da", "da-copies"), ("da", "da-static")]
 balanced = contrasts.differences(reference, pairs)
 Table(tables.difference_table(balanced))
 
-# %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}}
+# %% mystnb={"figure": {"caption": "Differences between arms in points, with 95% intervals paired by seed and, for the accuracies on the official sets, by example. Intervals that cross the line do not exclude that there is no effect. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-ada-differences"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each metric."}} tags=["record", "hide-input"]
 _ = figures.forest(balanced)
 
 # %% [markdown]
@@ -255,7 +255,7 @@ _ = figures.forest(balanced)
 # no mean over examples, and `perturbed`, of which no predictions are kept, the interval holds the spread of three seeds only and not that of the examples: it may be far too narrow by
 # chance, and one such row of many that excludes zero says little.
 
-# %%
+# %% tags=["record", "hide-input"]
 kinds = contrasts.differences(reference, [("da", "base"), ("da", "da-copies"), ("da-static", "da-copies")],
                                      metrics=tuple(contrasts.KINDS))
 Table(tables.difference_table(kinds))
@@ -265,7 +265,7 @@ Table(tables.difference_table(kinds))
 # ones? Where `adatal` stands beside `base`, the source task is part of the gain, since the `base` arms have none. How much random labels after
 # that task gain, the same row with `random` in its place shows, and what ADA and TAL add to that, the rows of `adatal` against `random`.
 
-# %%
+# %% tags=["record", "hide-input"]
 whose = {"by ADA": ("da-limited", "base-limited", "da", "base"),
          "by ADA, TAL and the source task": ("adatal-limited", "base-limited", "adatal", "base"),
          "by random labels after that task": ("random-limited", "base-limited", "random", "base"),
@@ -276,14 +276,14 @@ accuracies = ("accuracy_matched", "accuracy_mismatched")
 imbalanced = contrasts.differences(reference, rare, accuracies)
 Table(tables.difference_table(imbalanced))
 
-# %% mystnb={"figure": {"caption": "The same for the imbalanced setting, 8:1:1, and for ADA with TAL: accuracies only, intervals paired by seed and example.", "name": "fig-ada-imbalanced"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each official set."}}
+# %% mystnb={"figure": {"caption": "The same for the imbalanced setting, 8:1:1, and for ADA with TAL: accuracies only, intervals paired by seed and example.", "name": "fig-ada-imbalanced"}, "image": {"alt": "Points with horizontal intervals around a line at zero, a row for each contrast, a panel for each official set."}} tags=["record", "hide-input"]
 _ = figures.forest(imbalanced)
 
 # %% [markdown]
 # What the intervals of the two accuracies say, in words. `da` and `da-static` are worth their edits only where they are better than
 # `da-copies`, which has as many steps and no edits; the same holds for the imbalanced arms and `da-copies-limited`.
 
-# %%
+# %% tags=["record", "hide-input"]
 differences = pd.concat([balanced, imbalanced], ignore_index=True)
 rows = differences[differences["metric"].isin(accuracies)]
 signs = {"above zero": rows["low"] > 0, "below zero": rows["high"] < 0,
@@ -302,12 +302,12 @@ for words, mine in signs.items():
 #
 # Which arms earned the weight, and which classes got the rows:
 
-# %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}}
+# %% mystnb={"figure": {"caption": "Arm weights by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of arm weights over the rounds, with bands, a panel for each number of labels."}} tags=["record", "hide-input"]
 records = [r for r in results.load_records(results.reference_dir() / "cpu" / "04_adaptive_augmentation")
            if r["configuration"] == "da"]
 _ = figures.arm_weights(tables.weights_by_round(records))
 
-# %%
+# %% tags=["record", "hide-input"]
 served = tables.classes_served(reference)
 Table(served)
 
@@ -322,7 +322,7 @@ Table(served)
 # the labels. So on imbalanced pairs ADA can starve the class that needs it most. The classes that got less than half of
 # their share, and where the rows of each imbalanced run went:
 
-# %%
+# %% tags=["record", "hide-input"]
 known = served[served["class"] != "—"]
 starved = known[known["of the added rows, %"].astype(float) < known["of the labels, %"].astype(float) / 2]
 for _, r in starved.iterrows():
@@ -338,11 +338,11 @@ for _, run in reference[reference["configuration"] == "da-limited"].iterrows():
 # The verdicts on the claims about ADA, by the rule of 2026-11-29 ([](claims_audit)). `h-imbalance` asks for ADA and TAL together, so its
 # runs are `adatal` and `adatal-limited`. Where the arms differ from their baseline in more than their name, a control decides; `uncontrolled` is the claim as worded. The claim on accuracy (+1.8 points) is judged in [](tab4_accuracy_perplexity).
 
-# %%
+# %% tags=["record", "hide-input"]
 judged = verdicts.audit(everything, tuple(c for c in verdicts.CLAIMS if c.id in ("h-ada", "h-robust", "h-imbalance")))
 Table(judged[["claim", "ours", "verdict", "n", "uncontrolled", "before"]])
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged[["claim", "statement", "measured by", "records", "each", "note"]], folded="What is claimed, and how it is measured")
 
 # %% [markdown]
@@ -352,7 +352,7 @@ Table(judged[["claim", "statement", "measured by", "records", "each", "note"]], 
 # `h-imbalance` compares with baselines that have no source task. Whose gain it is, only a control can say. How
 # much more is gained on imbalanced pairs than on balanced ones:
 
-# %%
+# %% tags=["record", "hide-input"]
 matched = differences[differences["metric"] == "accuracy_matched"].set_index("contrast")
 for words, (a, b, c, d) in whose.items():
     for _, r in matched[matched.index == f"({a} − {b}) − ({c} − {d})"].iterrows():

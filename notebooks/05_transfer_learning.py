@@ -33,7 +33,7 @@
 # {cite}`li2018l2sp`. Its sum runs over the weights of the *encoder*: the classifier on top keeps the source's weights too, but may move freely. Another way to protect what was learned is to let lower layers learn more slowly {cite}`howard2018ulmfit`.
 # The second term, $L_\text{AL}$, is the subject of [](07_transfer_active_learning).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the labelled pairs, the new weights, and the order of training
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -46,7 +46,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input", "live"]
 import pandas as pd
 
 from seo_core import figures, load_settings, results
@@ -72,7 +72,7 @@ print(f"pool of {len(lab.pool)} pairs; source task: {settings.source.rstrip('/')
 # **Labels of the source task are labels too.** They save labels of the target, not labels as such, and the table
 # counts them. Under `quick` both tasks come from the embedded generator, with other sentences, and the numbers mean nothing.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quick = dict(arms=["supervised", "source", "tl"], labels=[64]) if profile == "quick" else {}
 runs = lab.run(**quick)
 bought = next(run.metrics["source_labels"] for run in runs if run.record["configuration"] == "source")
@@ -89,7 +89,7 @@ Table(table)
 # fall by half with every layer below the head, and with the L2-SP pull. A high weight of the pull is taken so that
 # eight steps show it. Each starts from the source weights.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 source, pairs, moved, networks = source_model(lab.settings), lab.encoded().take(lab.random_rows(64)), {}, {}
 reference, _ = load_source(source, labels=lab.task.labels)  # of other classes: with a new head
 for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), ("L2-SP", 1.0, 3.0)):
@@ -99,14 +99,14 @@ for name, decay, beta in (("one rate", 1.0, 0.0), ("rates by layer", 0.5, 0.0), 
     moved[name], networks[name] = movement(network, reference), network
 Table(pd.DataFrame(moved).T.round(3).reset_index(names="run"))
 
-# %% mystnb={"figure": {"caption": "How far each layer has moved from the source weights (Euclidean distance) after the same steps on the target, by the three ways of training.", "name": "fig-transfer-movement"}, "image": {"alt": "Three lines over the layers from embeddings to pooler: with one rate every layer moves, with falling rates the lower layers move little, with the pull all layers move less."}}
+# %% mystnb={"figure": {"caption": "How far each layer has moved from the source weights (Euclidean distance) after the same steps on the target, by the three ways of training.", "name": "fig-transfer-movement"}, "image": {"alt": "Three lines over the layers from embeddings to pooler: with one rate every layer moves, with falling rates the lower layers move little, with the pull all layers move less."}} tags=["live"]
 _ = figures.movement(moved)
 
 # %% [markdown]
 # **Check.** The pull is its formula; it is nothing at the source weights, so it can only act once training has moved; and it
 # keeps the network closer to them. With rates by layer the lowest layer moves less, and less compared with the top one.
 
-# %%
+# %% tags=["live"]
 plain, slow, pulled = (networks[name] for name in ("one rate", "rates by layer", "L2-SP"))
 assert l2_sp(reference, 2.0, reference)().item() == 0
 assert abs(l2_sp(plain, 2.0, reference)().item() / distance(plain, reference) ** 2 - 1) < 1e-3
@@ -131,7 +131,7 @@ print("the pull is its formula and holds the weights; lower layers move less whe
 # above it, a milder fall than in the demonstration above. All arms of a seed have the same labelled
 # pairs and see them equally often.
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / name for name in ("05_transfer_learning", "06_active_learning")]
 curves = efficiency.label_curves(*folders).replace({"configuration": {"random": "tl-l2sp"}})
 curves = curves[curves["configuration"].isin(["scratch", "base", "source", "tl", "tl-decay", "tl-l2sp"])]
@@ -140,13 +140,13 @@ means[["mean", "min", "max"]] = (100 * means[["mean", "min", "max"]]).round(2)
 none = pd.DataFrame([{"configuration": NOT_RUN_YET}])
 Table(means.rename(columns={"size": "seeds"}).reset_index() if len(means) else none)
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds). The point of `tl` lies under that of `tl-l2sp`.", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels for the arms of this chapter; arms that were run at one number of labels are single points."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds). The point of `tl` lies under that of `tl-l2sp`.", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels for the arms of this chapter; arms that were run at one number of labels are single points."}} tags=["record", "hide-input"]
 _ = figures.label_curves(curves[curves["labels"] > 0], target="base", metric="matched accuracy", shared=False)
 
 # %% [markdown]
 # Differences to `base` at equal target labels, in points, paired by seed and example, with 95% intervals:
 
-# %%
+# %% tags=["record", "hide-input"]
 gains = efficiency.gains(curves, target="base")
 sources = [r["metrics"]["source_labels"] for r in results.load_records(folders[0]) if r["configuration"] == "source"]
 print("labels of the source task:", *(sources or ["not run yet"]))
@@ -161,14 +161,14 @@ for name in {"tl-l2sp"} & set(matches):
 # At 8 000 labels, the only number that `tl` was run with, nearly all of that comes with the source task. What the two protections add to it shows
 # against `tl`, the plain network of the same start:
 
-# %%
+# %% tags=["record", "hide-input"]
 protected = efficiency.gains(curves[curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])], target="tl")
 Table(efficiency.shown(protected))
 
-# %%
+# %% tags=["record", "hide-input"]
 print(efficiency.in_words(protected))
 
-# %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}}
+# %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}} tags=["record", "hide-input"]
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task", "tl-decay": "source task, rates by layer"}
 _ = figures.development(results.load_series(folders[0]), names)
 

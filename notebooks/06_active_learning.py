@@ -36,7 +36,7 @@
 # and it says nothing about the choice. Here the control is **random labels, as many of them**, with the same
 # start, loss and epochs.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # first labels, ties and draws of the acquisition functions, order of the examples, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -49,7 +49,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import scipy.special
 import scipy.stats
@@ -75,7 +75,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 #
 # What the acquisition functions get is *sealed*: every label is −1. A label becomes visible when it is bought.
 
-# %%
+# %% tags=["live"]
 lab = open_lab("06_active_learning", settings)
 first = lab.arm("random", lab.budgets[0])
 candidates = lab.candidates(first.rows, 1, 96 if profile == "quick" else acquisition.CANDIDATES)
@@ -111,7 +111,7 @@ print(f"{len(lab.pool)} pairs in the pool, budgets {lab.budgets}; labels that ca
 # and the two factors may cancel. `hybrid_text` measures density on weighted means of word embeddings {cite}`arora2017`, which know
 # nothing of the class. None of these choices was tuned.
 
-# %%
+# %% tags=["live"]
 network = first.model()
 logits, embeddings = features(network, sealed)
 density = density_scores(embeddings, np.random.default_rng(seed))
@@ -120,7 +120,7 @@ n = min(lab.budgets[1] - lab.budgets[0], len(sealed) // 5)
 bought = {name: select(name, network, sealed, n, np.random.default_rng(seed)) for name in names}
 print({name: len(set(positions)) for name, positions in bought.items()})
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(describe(logits, density, bought).round(5), index=True)
 
 # %% [markdown]
@@ -131,20 +131,20 @@ Table(describe(logits, density, bought).round(5), index=True)
 #
 # Do uncertainty and density go together? The rank correlation, in both spaces:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 entropies = scipy.stats.entropy(scipy.special.softmax(logits, axis=1), axis=1)
 words = density_scores(text_vectors(network, sealed), np.random.default_rng(seed))
 for space, values in (("what the classifier reads", density), ("words", words)):
     print(f"{space:26s} {scipy.stats.spearmanr(entropies, values).statistic:+.2f}")
 
-# %% mystnb={"figure": {"caption": "The scored pairs by density and entropy, and what each function bought in this run. Density is that of the vector which the classifier reads.", "name": "fig-al-bought"}, "image": {"alt": "Eight small scatter plots of the same grey cloud of pairs. Entropy buys along the upper edge, random and hybrid all over the cloud, hybrid not at its sparse left end."}}
+# %% mystnb={"figure": {"caption": "The scored pairs by density and entropy, and what each function bought in this run. Density is that of the vector which the classifier reads.", "name": "fig-al-bought"}, "image": {"alt": "Eight small scatter plots of the same grey cloud of pairs. Entropy buys along the upper edge, random and hybrid all over the cloud, hybrid not at its sparse left end."}} tags=["live"]
 _ = figures.bought_map(entropies, density, bought)
 
 # %% [markdown]
 # **Check.** `entropy` buys exactly the pairs of highest entropy, here computed by SciPy; `hybrid` buys nothing in
 # the outlying tenth; every function gives distinct pairs, none of them bought before, and has seen no label.
 
-# %%
+# %% tags=["live"]
 threshold = np.sort(entropies)[-n]
 assert (entropies[bought["entropy"]] >= threshold - 1e-3).all()
 assert entropies[bought["entropy"]].mean() > entropies[bought["hybrid"]].mean() > 0
@@ -163,7 +163,7 @@ print("the most uncertain are bought, outliers are not, and no label was seen")
 # nothing about the method.
 # Under `cpu` it is the whole lab.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quick = profile == "quick"
 runs = lab.run(["entropy", "hybrid"] if quick else "all", labels=[lab.budgets[1]] if quick else None, report=print)
 
@@ -171,7 +171,7 @@ runs = lab.run(["entropy", "hybrid"] if quick else "all", labels=[lab.budgets[1]
 # The ledger of a run is part of its record: which pairs were bought, in which order. All arms of a seed share
 # the first ones.
 
-# %%
+# %% tags=["live"]
 ledgers = {run.record["configuration"]: run.rows for run in runs if run.record["configuration"] in ("random", "entropy")}
 assert all((rows[:lab.budgets[0]] == first.rows).all() for rows in ledgers.values())
 {name: len(rows) for name, rows in ledgers.items()} if quick else len(ledgers)
@@ -191,7 +191,7 @@ assert all((rows[:lab.budgets[0]] == first.rows).all() for rows in ledgers.value
 # the wrong labels. Our borders are the same for every purchase: ambiguous is a $\sigma$ in the highest third of a *random*
 # purchase; of the rest, easy is $\mu \ge 1/2$. Three pairs and three epochs:
 
-# %%
+# %% tags=["live"]
 gold = np.array([[0.90, 0.20, 0.10], [0.95, 0.80, 0.05], [0.97, 0.30, 0.10]])  # (epochs, pairs)
 example = maps.data_map(gold, right=gold > 0.5)
 where = maps.regions(example, cut=0.2)
@@ -211,7 +211,7 @@ print(dict(zip(where.tolist(), example.confidence.round(2).tolist(), strict=True
 # and what counts as one. `plateau(curve, window, tolerance)` is true where the best of the last `window` values is not above
 # the best before by more than `tolerance`. It looks at the development slice only.
 
-# %%
+# %% tags=["live"]
 for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
     print(curve, plateau(curve, window=1, tolerance=0.01))
 
@@ -236,7 +236,7 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 # Lines are means over the seeds; where arms have different numbers of seeds, the legend says so. A line of fewer seeds than random's is not to be held
 # against the black one, whose mean stands on other seeds too: the differences below it are paired by seed.
 
-# %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels, for each acquisition function; bands run from the lowest to the highest seed.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels, one for each acquisition function, with random labels as a black dashed line."}}
+# %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels, for each acquisition function; bands run from the lowest to the highest seed.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels, one for each acquisition function, with random labels as a black dashed line."}} tags=["record", "hide-input"]
 folder = results.reference_dir() / "cpu" / "06_active_learning"
 curves = efficiency.label_curves(folder)
 curves = curves[curves["configuration"].isin(names) & curves["labels"].isin(BUDGETS)]  # other chapters bought more
@@ -247,16 +247,16 @@ _ = figures.label_curves(curves, metric="matched accuracy")
 # The same at equal labels, as differences to random, paired by seed and example, on both official sets together. An interval that
 # holds zero means: no difference could be shown.
 
-# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, in points, with 95% intervals. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a line at zero, one for each acquisition function and number of labels."}}
+# %% mystnb={"figure": {"caption": "Accuracy minus that of random labels at the same number of labels, both official sets together, in points, with 95% intervals. Hollow points have one seed: their interval holds the spread of examples only.", "name": "fig-al-gains"}, "image": {"alt": "Points with horizontal intervals around a line at zero, one for each acquisition function and number of labels."}} tags=["record", "hide-input"]
 both = efficiency.label_curves(folder, metrics=("accuracy_matched", "accuracy_mismatched"))
 both = both[both["configuration"].isin(names) & both["labels"].isin(BUDGETS)]
 gained = efficiency.gains(both)
 _ = figures.forest(gained.sort_values(["labels", "configuration"]))
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(efficiency.shown(gained))
 
-# %%
+# %% tags=["record", "hide-input"]
 print(efficiency.in_words(gained))
 
 # %% [markdown]
@@ -270,12 +270,12 @@ print(efficiency.in_words(gained))
 # random, and the other half in one round by `hybrid`, with the model of the first half. Its control is `base` of
 # [](05_transfer_learning): as many random labels, the same start. Its round takes half of what it scored, like the last one above. Points on both official sets together:
 
-# %%
+# %% tags=["record", "hide-input"]
 alone = efficiency.label_curves(folder, folder.parent / "05_transfer_learning", metrics=("accuracy_matched", "accuracy_mismatched"))
 alone = efficiency.gains(alone[alone["configuration"].isin(("al", "base"))], target="base")
 Table(efficiency.shown(alone))
 
-# %%
+# %% tags=["record", "hide-input"]
 print(efficiency.in_words(alone))
 
 # %% [markdown]
@@ -286,14 +286,14 @@ print(efficiency.in_words(alone))
 # labels at which the curve is not told apart from that goal, by the same paired intervals as above. Only seeds that have a run at every
 # budget of an arm count for it.
 
-# %%
+# %% tags=["record", "hide-input"]
 matches = efficiency.labels_to_match(both) if ((both["configuration"] == "random") & (both["labels"] == 8000)).any() else {}
 Table(efficiency.match_table(both, matches=matches))
 
-# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it. An arrow: the interval has no upper end within the labels that were bought.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}}
+# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels, with 95% intervals; hatched where the arm ends below it. An arrow: the interval has no upper end within the labels that were bought.", "name": "fig-al-needed"}, "image": {"alt": "Horizontal bars, one for each acquisition function, beside a dashed line at 8\u00a0000 labels."}} tags=["record", "hide-input"]
 _ = figures.labels_needed(matches, 8000)
 
-# %%
+# %% tags=["record", "hide-input"]
 for match in matches.values():
     print(match.statement)
 better = [name for name, match in matches.items() if match.high < 8000]
@@ -308,15 +308,15 @@ print("needs fewer labels than random, interval included:", ", ".join(better) or
 # The data map of what each arm on it chose, up to 8 000 labels. *Never right* is the share of pairs whose label was the most probable one
 # after no epoch, although the network was trained on it. The interval of the last column is over pairs.
 
-# %%
+# %% tags=["record", "hide-input"]
 records = results.load_records(folder)
 table = efficiency.map_table(records)
 Table(efficiency.map_page(table))
 
-# %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}}
+# %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}} tags=["record", "hide-input"]
 _ = figures.data_maps(*efficiency.map_histograms(records))
 
-# %%
+# %% tags=["record", "hide-input"]
 print("\n".join(efficiency.map_statements(table)))
 mapped = {arm for record in efficiency.latest_maps(records) for arm in record["parameters"]["arms"]}
 run_arms = set(curves.loc[curves["labels"] == 8000, "configuration"])
@@ -337,7 +337,7 @@ print("run, but not on the map:", ", ".join(sorted(run_arms - mapped)) or "none"
 # development slice of 2 000 pairs, so each has a standard error of about a point for a single run: as large as the gain that the rule asks for. Where it stops,
 # the values after the stop show what stopping would have given away:
 
-# %%
+# %% tags=["record", "hide-input"]
 development = efficiency.label_curves(folder, metrics=("accuracy_development",))
 shared = development["configuration"].isin(names) & development["labels"].isin(BUDGETS)
 Table(efficiency.plateau_table(development[shared]))
@@ -353,7 +353,7 @@ Table(efficiency.plateau_table(development[shared]))
 # rank-one matrices factorise, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$. An exponent of 1 means that cost grows in proportion to the pool, 2 that it grows with its square. A pool larger than the
 # set repeats its pairs. Choosing is the call minus `features`, each timed once, so a few seconds of it are within the noise.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(selection.cost_table(results.load_records(results.reference_dir() / "cpu" / "bench_selection")))
 
 # %% [markdown]

@@ -39,7 +39,7 @@
 # is the rank of a pair's density, so that outliers hardly count. And the pool is ranked with *detached* scores of
 # models that were trained with $L_\text{TL}$ alone; the second term acts only in the training of the final model.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # first labels, draws of the acquisition function, unlabelled batches, dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -52,7 +52,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
 # `TransferActiveLearning(config).loss(model, unlabelled)` is a loss for `fit`. The pull's target and the weights $w$ are fixed when it is made.
 # Each step then takes a labelled batch and eight unlabelled pairs of like length.
 
-# %%
+# %% tags=["live"]
 lab = open_lab("07_transfer_active_learning", settings)
 start = lab.network("source")  # θ_s: learned on the source task
 unlabelled = lab.sealed.take(slice(100))
@@ -92,7 +92,7 @@ config
 # cross-entropy, to the last digit. It grows in proportion to $\lambda$. Its second term is
 # an entropy, so it lies between 0 and log 3, and its gradient reaches the encoder. What ranks the pool has no gradient, and sees no label.
 
-# %%
+# %% tags=["live"]
 term = value[1.0] - value[0.0]
 assert value[0.0] == float(torch.nn.functional.cross_entropy(logits, batch["labels"]))
 assert abs(value[0.5] - value[0.0] - term / 2) < 1e-5 and 0.01 < term <= np.log(logits.shape[1]) + 1e-5
@@ -110,13 +110,13 @@ print("without the pull λ = 0 is the cross-entropy; the term is an entropy and 
 # The arm `hybrid` of [](06_active_learning) is equation (2) with $\lambda = 0$. The arm `tal` has the same labels, and trains on them once more
 # with the term. So the two differ in nothing else.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 labels = lab.budgets[1]
 without, with_term = lab.arm("hybrid", labels), lab.arm("tal", labels)
 for name, run in (("λ = 0", without), ("with the term", with_term)):
     print(f"{name:14s} {labels} labels,", ", ".join(f"{which} {100 * a:.1f}%" for which, a in run.accuracies.items()))
 
-# %%
+# %% tags=["live"]
 assert (without.rows == with_term.rows).all() and len(set(without.rows)) == labels
 print("the same labels were bought, each of them once")
 
@@ -125,7 +125,7 @@ print("the same labels were bought, each of them once")
 # the two models agree on which pairs are the most uncertain. After the few steps of `quick` the two hardly differ, so this output shows how to
 # look and proves nothing; the reason is the argument at the head of the page.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 left = lab.sealed.take(np.setdiff1d(np.arange(len(lab.pool)), without.rows)[:300])
 scores = {name: scipy.stats.entropy(scipy.special.softmax(features(run.model(), left)[0], axis=1), axis=1)
           for name, run in (("λ = 0", without), ("with the term", with_term))}
@@ -138,13 +138,13 @@ print({name: round(float(s.mean()), 3) for name, s in scores.items()}, f"{len(ag
 # The loop that made both runs is short: the rounds of an arm, one after the other, until the development accuracy has reached its plateau, which is
 # the papers' rule. `lab.arm` finds the record of a round, or buys, trains and writes it. The ledger of what was bought is in each run's `rows`.
 
-# %%
+# %% tags=["live"]
 print(inspect.getsource(acquisition.bought_by), inspect.getsource(acquisition.until_plateau), sep="\n")
 
 # %% [markdown]
 # Here it is on the rounds above. For pairs of your own, give `load_settings` your file as `data=`, and your own numbers of labels:
 
-# %%
+# %% tags=["live"]
 rounds = acquisition.until_plateau(lab, "hybrid", lab.budgets[:2])
 assert rounds[-1].path == without.path and (rounds[-1].rows[:lab.budgets[0]] == rounds[0].rows).all()
 print("labels bought:", [len(run.rows) for run in rounds], "the last round is the run above")
@@ -179,7 +179,7 @@ if profile != "quick":
 # labelled pairs are an arm of their own. So a gain of the module is that of the whole recipe, steps included, and not of its
 # pseudo-labels and edits alone. Pairs seen in training, repeats included (without the unlabelled pairs in the second term of `tal`):
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / name for name in
            ("05_transfer_learning", "06_active_learning", "07_transfer_active_learning")]
 MODULES = ("data-module", "data-module-wide")
@@ -190,7 +190,7 @@ if len(seen):
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
 Table(seen, index=True) if len(seen) else print("not run yet")
 
-# %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here; they stand below.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of random labels, the hybrid purchase, TAL with its second term, the data module and the supervised baseline over the number of labels."}}
+# %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here; they stand below.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of random labels, the hybrid purchase, TAL with its second term, the data module and the supervised baseline over the number of labels."}} tags=["record", "hide-input"]
 curves = efficiency.label_curves(*folders)
 _ = figures.label_curves(curves[curves["configuration"].isin(arms)], metric="matched accuracy", shared=False)
 
@@ -200,12 +200,12 @@ _ = figures.label_curves(curves[curves["configuration"].isin(arms)], metric="mat
 # TAL against the same labels without the term, paired by seed and example, both official sets together. The value of $\lambda$ was chosen
 # before any run and not tuned.
 
-# %%
+# %% tags=["record", "hide-input"]
 both = efficiency.label_curves(*folders, metrics=("accuracy_matched", "accuracy_mismatched"))
 term = efficiency.gains(both[both["configuration"].isin(("hybrid", "tal"))], target="hybrid")
 Table(efficiency.shown(term))
 
-# %%
+# %% tags=["record", "hide-input"]
 print(efficiency.in_words(term))
 
 # %% [markdown]
@@ -218,13 +218,13 @@ print(efficiency.in_words(term))
 # Against random labels with the same source task, as in the chapter before. Only seeds that have a run at every budget of an arm count. Here the curves also have the runs
 # with 5 600 labels, which that chapter leaves out, so the interval of `hybrid` is not the same:
 
-# %%
+# %% tags=["record", "hide-input"]
 chosen = both[both["configuration"].isin(("random", "hybrid", "tal", *MODULES))]
 there = ((chosen["configuration"] == "random") & (chosen["labels"] == 8000)).any()
 matches = efficiency.labels_to_match(chosen) if there else {}
 Table(efficiency.match_table(chosen, matches=matches))
 
-# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it, at the most labels that it was run with. An arrow: the interval has no upper end within these labels.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the two data modules beside a dashed line at 8\u00a0000 labels; the modules' bars end at the labels they were run with."}}
+# %% mystnb={"figure": {"caption": "Labels needed for the accuracy of 8\u00a0000 random labels with the same source task, with 95% intervals; hatched where the arm ends below it, at the most labels that it was run with. An arrow: the interval has no upper end within these labels.", "name": "fig-tal-needed"}, "image": {"alt": "Horizontal bars for hybrid, TAL and the two data modules beside a dashed line at 8\u00a0000 labels; the modules' bars end at the labels they were run with."}} tags=["record", "hide-input"]
 _ = figures.labels_needed(matches, 8000)
 
 # %% [markdown]
@@ -232,7 +232,7 @@ _ = figures.labels_needed(matches, 8000)
 # 4 000 are half. The data module has a source task behind it, so the first lines are not a fair contest for the acquisition
 # function, only for the module as a whole; the lines with `random` are. The last lines have the same number of labels on both sides.
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [((arm, few), (control, 8000)) for control in ("base", "random") for arm in MODULES + ("random", "tal")
          for few in (4000, 5600) if arm != control]
 pairs += [((arm, few), ("random", few)) for arm in (*MODULES, "tal") for few in (4000, 5600)]
@@ -240,7 +240,7 @@ pairs += [((arm, few), ("tal", few)) for arm in MODULES for few in (4000, 5600)]
 table = efficiency.compare(both, pairs)
 Table(efficiency.shown(table))
 
-# %%
+# %% tags=["record", "hide-input"]
 for row in table.itertuples():
     side = "better" if row.low > 0 else "worse" if row.high < 0 else "not told apart"
     far = "more than" if row.high < -1 else "less than" if row.low > -1 else "perhaps more than"
@@ -258,7 +258,7 @@ if table.empty:
 # the gains of the three seeds with 4 000 labels, printed below, lie far apart, and their t interval holds zero. And the 30% are of the *bought* labels. With those of the
 # development slice, which both sides looked at, they are 20%; with those of the source task the module has seen more labels than the baseline:
 
-# %%
+# %% tags=["record", "hide-input"]
 few = both[both["labels"].isin((4000, 5600)) & (both["configuration"] == "data-module")].set_index(["labels", "seed"])["accuracy"]
 many = both[(both["labels"] == 8000) & (both["configuration"] == "base")].set_index("seed")["accuracy"]
 for count in few.index.unique("labels"):
@@ -266,7 +266,7 @@ for count in few.index.unique("labels"):
     over = statistics.mean_interval(gain)
     print(f"{count} labels − base with 8000, by seed: {', '.join(f'{x:+.2f}' for x in gain)}; t interval over {over.n} seeds [{over.low:+.2f}, {over.high:+.2f}]")
 
-# %%
+# %% tags=["record", "hide-input"]
 counted = results.load(*folders)
 looked = [counted[(counted["configuration"] == arm) & (counted["labels"] == n)]["labels_used"].max()
           for arm, n in (("data-module", 5600), ("base", 8000))] if len(few) else []
@@ -285,7 +285,7 @@ if looked:
 #
 # Transfer is no free lunch: the source network has seen labels too, only not the target's.
 
-# %%
+# %% tags=["record", "hide-input"]
 source = results.load(folders[0])
 source = source[source["configuration"] == "source"]
 if "source_labels" in source:
@@ -302,14 +302,14 @@ else:
 # on the same labels with the second term (there is no pull, since there is nothing to pull back to), and `random-scratch` has random labels.
 # A guess is right on about a third of the pairs.
 
-# %%
+# %% tags=["record", "hide-input"]
 scratch = both[both["configuration"].str.endswith("-scratch")]
 levels = scratch[scratch["labels"] == scratch["labels"].max()].groupby("configuration")["accuracy"].mean()
 print("\n".join(f"{name}: {100 * level:.1f}% on both official sets" for name, level in levels.items()) or "not run yet")
 choosing = efficiency.gains(scratch, target="random-scratch")
 Table(efficiency.shown(choosing))
 
-# %%
+# %% tags=["record", "hide-input"]
 print(efficiency.in_words(choosing))
 
 # %% [markdown]

@@ -31,7 +31,7 @@
 # $\hat c$ is the teacher's class and $\tilde q$ the target: the class alone, or the whole of $q$. $\mathcal{A}$ is an edit: the teacher
 # labels a pair as it is, the student reads a changed one, and has to be *consistent* {cite}`xie2020uda,sohn2020fixmatch`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the labelled pairs, the unlabelled ones, the edits, and training
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -44,7 +44,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 
@@ -76,7 +76,7 @@ lab = open_lab("08_semi_supervised", settings)
 # puts the bar at the teacher's own mean confidence, and scales it by how much of each class the teacher expects
 # {cite}`wang2023freematch`.
 
-# %%
+# %% tags=["live"]
 rng, truth = np.random.default_rng(0), np.repeat([0, 1, 2], 300)
 logits = rng.normal(size=(900, 3)) * 0.8
 logits[np.arange(900), truth] += np.array([5.0, 2.5, 1.0])[truth]
@@ -92,7 +92,7 @@ Table(pd.DataFrame(rows, columns=columns).round(2))
 # not use that: their teacher sees one view. Targets that keep all of $q$ need no bar, and
 # aligned to class shares they have these shares.
 
-# %%
+# %% tags=["live"]
 for rule in ("freematch", "flexmatch"):
     easy, middle, hard = class_thresholds(softmax(logits), rule=rule)
     assert easy > middle and easy > hard + 0.1, (rule, easy, middle, hard)
@@ -110,7 +110,7 @@ print("the bar is highest for the easy class, and the hard class is learned too"
 # would be right? The true labels are looked at here and for the records only. What training gets is `lab.sealed`, in which
 # every label is −1.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 labels, size = (64, arms.QUICK_UNLABELLED) if profile == "quick" else (2000, arms.UNLABELLED)
 labels = lab.affordable(labels)
 teacher = lab.arm("supervised", labels)
@@ -120,7 +120,7 @@ weak = teacher_logits(teacher.model(), pool)  # (1, n, k)
 metrics, series = quality(weak, adaptive_pseudo_label(weak[0]), lab.encoded().labels[chosen], lab.task.labels)
 Table(pd.DataFrame(series).round(3))
 
-# %% mystnb={"figure": {"caption": "This run's teacher on the unlabelled pairs: what a fixed threshold keeps, and how much of it is right.", "name": "fig-ssl-teacher"}, "image": {"alt": "Two panels over the threshold: the share of the pool that is kept falls, and the share of right labels among the kept changes."}}
+# %% mystnb={"figure": {"caption": "This run's teacher on the unlabelled pairs: what a fixed threshold keeps, and how much of it is right.", "name": "fig-ssl-teacher"}, "image": {"alt": "Two panels over the threshold: the share of the pool that is kept falls, and the share of right labels among the kept changes."}} tags=["live"]
 _ = figures.thresholds({f"{labels} labels": series})
 
 # %% [markdown]
@@ -129,7 +129,7 @@ _ = figures.thresholds({f"{labels} labels": series})
 # `self_training` makes the training set and the loss that goes with it. `strong` is the edited view, here by the operators of
 # [](03_augmentation).
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from seo_core.selection.pseudo import self_training
 
 view = lab.encode(arms.strong_view(lab, chosen, weak[0].argmax(axis=1)))
@@ -141,7 +141,7 @@ print("thresholds", dict(zip(lab.task.labels, step.pseudo.thresholds.round(2).to
 # **Check.** No label of an unlabelled pair is read: with the true labels put back, or with nonsense, the training set and its
 # targets are the same. Labelled pairs keep their labels.
 
-# %%
+# %% tags=["live"]
 for other in (lab.encoded().labels[chosen], np.full(len(pool), 7)):
     pool.labels[:] = view.labels[:] = other
     again = self_training(weak, labelled, pool, strong=view)
@@ -153,7 +153,7 @@ print("no label of an unlabelled pair is read")
 # %% [markdown]
 # The arm of the study does the same and trains the student. Under `quick` it is one short run.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quick = dict(arms=["ssl"], labels=[labels]) if profile == "quick" else {}
 runs = [teacher, *lab.run(**quick)]
 names = ["labels", "teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
@@ -185,7 +185,7 @@ Table(pd.DataFrame(rows).round(3))
 # **`base` and `tl-l2sp` do not control for the number of steps.** A student that keeps many pairs takes more steps than its controls, and with 2 000 labels more steps helped by themselves: see the unchanged copies in [](03_augmentation). So a gain here is that of pseudo-labels *and* steps. Pairs seen in
 # training, repeats included (mean over the seeds; the teacher's own training comes on top):
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / n for n in ("05_transfer_learning", "06_active_learning", "08_semi_supervised")]
 controls = {"ssl-fixed": "base", "ssl": "base", "ssl-source": "tl-l2sp"}
 curves = efficiency.label_curves(*folders).replace({"configuration": {"random": "tl-l2sp"}})
@@ -197,7 +197,7 @@ if len(seen):
     seen = seen.map(lambda pairs: "—" if np.isnan(pairs) else f"{pairs:.0f}").rename(columns=lambda n: f"{n:.0f} labels")
 Table(seen, index=True) if len(seen) else print("not run yet")
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [((arm, n), (control, more)) for arm, control in controls.items() for n in (500, 2000) for more in (n, 2 * n)]
 pairs.append((("ssl", 8000), ("base", 8000)))
 table = efficiency.compare(curves, pairs)
@@ -209,7 +209,7 @@ Table(efficiency.shown(table))
 # only as much as the control gains by its second half: where the curve below is flat, as good as twice the labels is no achievement. Three seeds leave wide intervals: against twice the labels nothing is told apart,
 # and none of the gains at equal labels stands after {term}`Holm's correction <Holm correction>` for the whole table.
 
-# %%
+# %% tags=["record", "hide-input"]
 for few, words in ((True, "the same number of labels"), (False, "twice the labels")):
     print(f"Against {words}:", efficiency.in_words(table[(table["labels saved, %"] == 0) == few]), sep="\n")
 
@@ -217,11 +217,11 @@ for few, words in ((True, "the same number of labels"), (False, "twice the label
 # The nearest to a control of the steps is `da-copies` of [](03_augmentation): the start and the labelled pairs of `base`, half of them twice, so half as many
 # steps again (with 2 000 labels fewer than `ssl` takes). If `ssl` is not told apart from it, its gain on `base` may be that of the steps alone:
 
-# %%
+# %% tags=["record", "hide-input"]
 copies = efficiency.label_curves(*folders, results.reference_dir() / "cpu" / "03_augmentation")
 Table(efficiency.shown(efficiency.compare(copies, [(("ssl", n), ("da-copies", n)) for n in (2000, 8000)])))
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of labels (reference runs, mean and range over the seeds). The semi-supervised arms see 8\u00a0000 unlabelled pairs besides.", "name": "fig-ssl-labels"}, "image": {"alt": "Accuracy over labels: curves of the two supervised controls, and points of the semi-supervised arms."}} tags=["record", "hide-input"]
 _ = figures.label_curves(curves, target="base", metric="matched accuracy", shared=False)
 
 # %% [markdown]
@@ -234,18 +234,18 @@ _ = figures.label_curves(curves, target="base", metric="matched accuracy", share
 # Without a source task, the teacher of 500 labels is of the first kind: 0.95 keeps about 60% of the pool, and about half of that is wrong. The teacher of
 # 2 000 is of the second: 0.95 keeps nothing, so `ssl-fixed` *is* `base` there, and only a lower bar, as in `ssl`, can help.
 
-# %% mystnb={"figure": {"caption": "Teachers of the reference runs on the unlabelled pairs, one seed each, over a fixed threshold: share kept, and how much of it is right.", "name": "fig-ssl-thresholds"}, "image": {"alt": "Two panels over the threshold with one line for each arm and number of labels: share of the pool that is kept, and share of it that is labelled right."}}
+# %% mystnb={"figure": {"caption": "Teachers of the reference runs on the unlabelled pairs, one seed each, over a fixed threshold: share kept, and how much of it is right.", "name": "fig-ssl-thresholds"}, "image": {"alt": "Two panels over the threshold with one line for each arm and number of labels: share of the pool that is kept, and share of it that is labelled right."}} tags=["record", "hide-input"]
 records = [r for r in results.load_records(folders[2]) if "kept_at_threshold" in r["series"]]
 named = {(f"{r['configuration']}, {r['metrics']['labels']} labels", r["seed"]): r["series"] for r in records
          if r["configuration"] != "ssl-fixed"}  # which has the teacher of ssl
 _ = figures.thresholds({name: named[name, seed] for name, seed in sorted(named, reverse=True)})
 
-# %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are the seeds that kept these numbers: three of `ssl`, two of `ssl-source`; `ssl-fixed` kept no pair.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}}
+# %% mystnb={"figure": {"caption": "Pseudo-labels of the reference runs with 2\u00a0000 labels, by the class that the teacher gives: share kept, and how much of it is right. Points are the seeds that kept these numbers: three of `ssl`, two of `ssl-source`; `ssl-fixed` kept no pair.", "name": "fig-ssl-classes"}, "image": {"alt": "Bars for entailment, neutral and contradiction and each arm: share of the pool kept on the left, accuracy of the kept pseudo-labels on the right."}} tags=["record", "hide-input"]
 rows = [(r["configuration"], name, r["metrics"].get(f"pseudo_kept_{name}"), r["metrics"].get(f"pseudo_accuracy_{name}"))
         for r in records if r["metrics"]["labels"] == 2000 for name in NLI_LABELS]
 _ = figures.by_class(pd.DataFrame(rows, columns=["arm", "class", "kept", "accuracy"]).astype({"kept": float, "accuracy": float}))
 
-# %%
+# %% tags=["record", "hide-input"]
 names = ["teacher_accuracy", "pseudo_kept", "pseudo_accuracy", "train_examples"]
 rows = [{"configuration": r["configuration"], "labels": r["metrics"]["labels"], "seed": r["seed"],
          **{n: r["metrics"].get(n) for n in names}} for r in results.load_records(folders[2])]

@@ -37,7 +37,7 @@
 # the official sets are read once, at the end. $T$ is compared with where the run *started*, so that small losses cannot add up. And a step works on a copy: what was
 # accepted last is never touched by what is tried next.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the baseline, the order of training, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -51,7 +51,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 
 import numpy as np
@@ -73,7 +73,7 @@ lab = open_lab("10_adaptive_iterative_pruning", settings)
 # To see the loop itself, let $P$ be something that can be foreseen and costs nothing: full marks while at least 70% of the encoder is there, and less
 # below. No training is needed for that (`recovery=0`), and the untrained backbone will do.
 
-# %%
+# %% tags=["live"]
 def marks(network):
     return 0.9 if encoder_weights(network) >= 0.7 * encoder_weights(start) else 0.8
 
@@ -84,7 +84,7 @@ found = AdaptiveIterativePruning(config)(start, train, reward, measure=marks)
 columns = ["round", "step", "removed", "points", "accepted"]
 Table(found.trace_table[columns].round(3))
 
-# %% mystnb={"figure": {"caption": "The loop on a made-up measure that drops when more than 30% of the encoder is gone: it goes forward in large steps, back, and forward in smaller ones.", "name": "fig-aip-made-up"}, "image": {"alt": "Share of the encoder removed over the rounds: accepted steps rise towards 30 percent, steps beyond it are marked as rolled back; below, the points lost at each round and the threshold."}}
+# %% mystnb={"figure": {"caption": "The loop on a made-up measure that drops when more than 30% of the encoder is gone: it goes forward in large steps, back, and forward in smaller ones.", "name": "fig-aip-made-up"}, "image": {"alt": "Share of the encoder removed over the rounds: accepted steps rise towards 30 percent, steps beyond it are marked as rolled back; below, the points lost at each round and the threshold."}} tags=["live"]
 _ = figures.trace(found.trace_table, config.threshold)
 print(found.statement)
 
@@ -92,7 +92,7 @@ print(found.statement)
 # **Check.** The result holds the threshold and uses what it allows: at most 30% is gone, and what is missing is less than the last step. The network that
 # came in has not changed. And a $T$ that the first step already breaks is answered with the original network, and with words that say so.
 
-# %%
+# %% tags=["live"]
 assert found.removed <= 0.3 < found.removed + found.trace[-1]["step"] and found.accuracy == 0.9
 assert all(row["accepted"] == (row["points"] >= -1) for row in found.trace) and not all(row["accepted"] for row in found.trace)
 assert encoder_weights(found.model) < encoder_weights(start) == sum(p.numel() for p in start.bert.encoder.parameters())
@@ -107,20 +107,20 @@ print(fewer.statement)
 # Now with the accuracy on the acceptance half as $P$ and with recovery: a short training after each step on other pairs each time, with the unpruned network's soft
 # labels beside the labels. The run saves itself after every round. If it is killed, the same call goes on where it was.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = lab.arm("aip")
 m = run.metrics
 print(f"{m['steps_accepted']} of {m['steps_tried']} steps accepted, {m['removed']:.1%} of the encoder removed, {m['passes']:.2f} passes")
 rounds = tables.rounds(run.record)
 Table(rounds.round(3))
 
-# %% mystnb={"figure": {"caption": "The rounds of this run. With the profile quick the acceptance half has 192 pairs, so that one point is two answers: the figure shows the loop at work, not what it can reach.", "name": "fig-aip-trace"}, "image": {"alt": "Share removed and points to the start over the rounds of this run; accepted steps are filled, rejected ones hollow, the final training is a square."}}
+# %% mystnb={"figure": {"caption": "The rounds of this run. With the profile quick the acceptance half has 192 pairs, so that one point is two answers: the figure shows the loop at work, not what it can reach.", "name": "fig-aip-trace"}, "image": {"alt": "Share removed and points to the start over the rounds of this run; accepted steps are filled, rejected ones hollow, the final training is a square."}} tags=["live"]
 _ = figures.trace(rounds, run.record["parameters"]["recipe"]["threshold"])
 
 # %% [markdown]
 # **Check.** Every decision follows from the rule, and what is reported as removed is gone from the network that was kept.
 
-# %%
+# %% tags=["live"]
 held = rounds["points"] >= -run.record["parameters"]["recipe"]["threshold"] - 1e-6
 assert (rounds["accepted"].astype(bool) == held).all()
 kept = run.model()
@@ -151,7 +151,7 @@ print("every round was judged by P ≥ P₀ − T, and the kept network is the o
 # ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
 # that it was made from, as in the last column.
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "10_adaptive_iterative_pruning")]
 frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
@@ -160,10 +160,10 @@ print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, ["base", *arms], against, compressed))
 
-# %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "AIP and its controls against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for each arm on the matched and the mismatched set, beside the line at zero where the baseline is; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.forest(against, goals=(-1, -2))
 
-# %%
+# %% tags=["record", "hide-input"]
 cut = frame[frame["configuration"].isin(arms)] if len(frame) else frame
 kept = cut.groupby("configuration")[["removed", "passes", "size_bytes", "accuracy_development"]].mean() if len(cut) else None
 none = pd.DataFrame([{"configuration": "not run"}])
@@ -174,7 +174,7 @@ Table(none if kept is None else kept.assign(removed=100 * kept["removed"], size_
 # `aip` ends *above* the baseline with half of the encoder gone, in one seed; on the mismatched set the interval reaches zero, and the gain on the matched one does not pass {term}`Holm's correction <Holm correction>`. What is gained is not the pruning: it was trained on where the baseline stopped, for longer than that one, and with soft labels.
 # `distilled`, with the same training and nothing removed, gains more than a point. Is the loop worth its trouble? The arms with their controls, pair by pair:
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"), ("aip-patient", "aip"), ("aip", "taylor-60"),
          ("aip-T2", "aip"), ("aip-T2", "taylor-65")]
 Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
@@ -190,7 +190,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 # With a threshold of two points and one more pass, `aip-T2` gets to 64% of the encoder, where its budget ends, and neither interval shows a loss against the baseline. A single cut
 # gets there too: `taylor-65` of [](09_pruning) has a little more removed, and was trained for two fifths of the pairs.
 
-# %% mystnb={"figure": {"caption": "The rounds of `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "The rounds of `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}} tags=["record", "hide-input"]
 records = {r["configuration"]: r for r in reversed(results.load_records(folders[1]))}
 _ = figures.trace(tables.rounds(records.get("aip")), pruning.AIP.threshold)
 
@@ -199,13 +199,13 @@ _ = figures.trace(tables.rounds(records.get("aip")), pruning.AIP.threshold)
 # some of the rejected steps were judged too early. `aip-T2` shows it. Its first rounds are those of `aip`. The step that `aip` rejected last, at 1.9 points below the start, it accepted, went on to 64%, and its
 # final training of three passes brought it back to the start. `aip-patient` would give each step a whole pass before it is judged.
 
-# %% mystnb={"figure": {"caption": "The rounds of `aip-T2` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-two-points"}, "image": {"alt": "Share removed and points to the start over the rounds of the run with a threshold of two points; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "The rounds of `aip-T2` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-two-points"}, "image": {"alt": "Share removed and points to the start over the rounds of the run with a threshold of two points; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.trace(tables.rounds(records.get("aip-T2")), known("aip-T2").recipe.threshold)
 
 # %% [markdown]
 # With either threshold a later layer keeps fewer neurons: of 1 536, the first keeps 1 152 (`aip`) and 960 (`aip-T2`), the last 48 and 16.
 
-# %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with other thresholds and scores; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "What AIP left of each layer (reference runs, the first seed of each).", "name": "fig-aip-shapes"}, "image": {"alt": "Bars of heads and feed-forward neurons for each layer after AIP with other thresholds and scores; without records it says not run."}} tags=["record", "hide-input"]
 left = {name: {kind: records[name]["series"][f"layer_{kind}"] for kind in ("heads", "neurons")}
         for name in ("aip", "aip-T2", "aip-patient", "aip-magnitude", "aip-activation") if name in records}
 _ = figures.sizes(left)

@@ -35,7 +35,7 @@
 # [](13_quantization_distillation). Two complaints are common and are tested here: that the file shrinks less than it should, since
 # the word table stayed as it was, and that int8 is not faster, or even slower ([](tab3_inference_speed)).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the baseline
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -48,7 +48,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +84,7 @@ texts, held = lab.encoded("train").take(slice(64)), lab.encoded("acceptance").ta
 # $s_{w,j} = \max_i |w_{ji}| / 127$. One step for the whole matrix would be set by the largest weight of all rows. Two matrices of the network as it was before
 # fine-tuning:
 
-# %%
+# %% tags=["live"]
 rows, pretrained = [], lab.network()
 for name in ("bert.encoder.layer.0.attention.self.query", f"bert.encoder.layer.{base.config.num_hidden_layers - 1}.output.dense"):
     w = pretrained.get_submodule(name).weight.detach().numpy()
@@ -98,7 +98,7 @@ Table(pd.DataFrame(rows, columns=["linear map", "steps", "smallest", "largest", 
 # The error is that of the whole matrix, relative to its size. The word table is rounded row by row in the same way. With 4 bits
 # a row would be too coarse; there each block of 32 values has its own step, so a value takes 4 bits and a thirty-second part of a step's 32.
 
-# %%
+# %% tags=["live"]
 table = base.get_input_embeddings().weight.detach().numpy()[:2000]
 errors = {bits: 100 * float(np.linalg.norm(scheme.quantized_table(table, bits) - table) / np.linalg.norm(table))
           for bits in (32, 8, 4)}
@@ -112,7 +112,7 @@ print("\n".join(f"word table in {bits:2d} bits: error {error:5.2f}%" for bits, e
 # from a few hundred training texts: *calibration*. What the output map of a feed-forward part reads has a long tail, and a few values that lie far
 # beyond it. A range that holds them all has coarse steps; a narrower one clips them:
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.quantization import CalibrationConfig, calibrate, emulate, values_read
 
 name, scales = "bert.encoder.layer.3.output.dense", {}
@@ -124,7 +124,7 @@ widths = {method: 255 * scale for method, (scale, zero) in chosen.items()}
 assert np.isclose(widths["minmax"], np.ptp(values)) and max(widths["percentile"], widths["mse"]) < widths["minmax"]
 print("minmax takes the whole range and no more; percentile and mse take a part of it")
 
-# %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 64 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}}
+# %% mystnb={"figure": {"caption": "What the output map of the fourth layer's FFN reads on 64 training pairs (logarithmic counts), and the range that each method of calibration takes. Values outside are clipped.", "name": "fig-quantization-ranges"}, "image": {"alt": "Histogram with a high peak just below zero and a long tail to the right. Three horizontal bars above it show the chosen ranges: the whole for minmax, shorter ones for percentile and mean squared error."}} tags=["live"]
 _ = figures.ranges(values, chosen)
 
 # %% [markdown]
@@ -132,7 +132,7 @@ _ = figures.ranges(values, chosen)
 # {cite}`banner2019`. Whether a rare large value may be clipped is not to be seen from its rarity: it may carry something. `emulate` computes in fp32 what
 # the integer network will say, so the ranges can be compared by their effect before anything is exported:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 reference = predict(base, held)
 found = {method: predict(emulate(base, s), held) for method, s in scales.items()}
 gaps = [(m, 100 * float((z.argmax(1) == reference.argmax(1)).mean()), float(np.abs(z - reference).mean())) for m, z in found.items()]
@@ -144,7 +144,7 @@ Table(pd.DataFrame(gaps, columns=["method", "same class as fp32, %", "mean dista
 # `export_onnx` writes the graph for ONNX Runtime; `OnnxRunner` runs it, without torch. `parity` compares it with any network: here the fp32
 # one, and the emulation of the same integers.
 
-# %%
+# %% tags=["hide-input"]
 from seo_core.deploy.runners import OnnxRunner
 from seo_core.quantization import ExportConfig, bytes_by_part, export_onnx, parity
 
@@ -159,7 +159,7 @@ exported = OnnxRunner(files["int8"])
 reports = {"fp32 network": parity(reference, exported, held),
            "emulated integers": parity(emulate(base, found), exported, lab.comparison())}
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_difference"]].round(4).reset_index(names="int8 file against"))
 
 # %% [markdown]
@@ -167,7 +167,7 @@ Table(pd.DataFrame(reports).T[["agreement", "max_logit_difference", "mean_logit_
 # any one task needs. Trimming keeps the pieces that training text uses, all single characters and the special tokens; a word whose piece is
 # gone is spelled with shorter ones, so nothing becomes unknown that was not before.
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core.quantization import token_counts, trim, unknown_rate
 
 small = trim(base, lab.tokenizer, token_counts(lab.encoded("train")), size=12_000)
@@ -180,7 +180,7 @@ for title, tokenizer in (("all", lab.tokenizer), ("kept", small.tokenizer)):
     print(f"{title:5s} {len(tokenizer):6d} pieces: {unknown_rate(tokenizer, words)['unknown_rate']:.3%} of the tokens of the matched set unknown, "
           f"{unknown_rate(tokenizer, words)['tokens_per_text']:.2f} tokens a text")
 
-# %% mystnb={"figure": {"caption": "Bytes of the exported file by what they are for (profile of this run: the generator's sentences need few words, so the last bar is shorter than on real text).", "name": "fig-quantization-bytes"}, "image": {"alt": "Stacked bars in megabytes for five files: fp32, int8 with words in fp32, int8, int8 with words in 4 bits, and the same with fewer words. In the second bar most of the bytes are the word table."}}
+# %% mystnb={"figure": {"caption": "Bytes of the exported file by what they are for (profile of this run: the generator's sentences need few words, so the last bar is shorter than on real text).", "name": "fig-quantization-bytes"}, "image": {"alt": "Stacked bars in megabytes for five files: fp32, int8 with words in fp32, int8, int8 with words in 4 bits, and the same with fewer words. In the second bar most of the bytes are the word table."}} tags=["live"]
 _ = figures.parts({title: bytes_by_part(path) for title, path in files.items()})
 
 # %% [markdown]
@@ -188,7 +188,7 @@ _ = figures.parts({title: bytes_by_part(path) for title, path in files.items()})
 # neighbouring integer, so logits differ by a little, and a pair between two classes may change sides: not more than one in two hundred. One byte for each weight means a quarter of the
 # file, and only where the word table is included. Padding changes nothing. The rate of unknown tokens on the official sets is reported; nothing was chosen by it.
 
-# %%
+# %% tags=["live"]
 size = {title: path.stat().st_size for title, path in files.items()}
 assert reports["emulated integers"]["mean_logit_difference"] < 0.02 * np.abs(reference).mean()
 assert reports["emulated integers"]["agreement"] >= 0.995
@@ -207,7 +207,7 @@ print("the file computes the scheme; a quarter of the bytes, word table included
 #
 # An *artifact* is a folder with the file, its tokenizer, labels, checksums and a model card. It is loaded in one call, without torch:
 
-# %%
+# %% tags=["live"]
 path = artifact.save(Path(folder.name) / "artifact", files["int8"], lab.tokenizer, labels=lab.task.labels, texts=lab.task.texts,
                      card=artifact.Card(data=(f"sentences of {'the generator in this book' if lab.task.name == 'embedded' else lab.task.name}",),
                                         made=("a chapter's demonstration",)))
@@ -217,7 +217,7 @@ print(sorted(p.name for p in path.iterdir()), len(classifier.predict(frame[list(
 # %% [markdown]
 # Whoever wants none of this package needs ten lines, which stand in the model card too:
 
-# %%
+# %% tags=["live"]
 print(artifact.RECIPE)
 
 # %% [markdown]
@@ -232,7 +232,7 @@ print(artifact.RECIPE)
 #
 # **Check.** Of the neighbouring weights of this network, rounded to 8 bits, some can overflow together; rounded to 7 bits, or to 8 by pairs, none can.
 
-# %%
+# %% tags=["live"]
 matrices = [module.weight.detach().numpy() for module in scheme.linear_maps(base).values()]
 kinds = {"8 bits": (scheme.weight_scales, 8), "7 bits": (lambda w: scheme.weight_scales(w, 7), 7), "8 bits, by pairs": (scheme.pair_scales, 8)}
 rounded = {name: [(scheme.quantize_weight(w, scale(w), bits), scale(w)) for w in matrices] for name, (scale, bits) in kinds.items()}
@@ -250,7 +250,7 @@ print("squared rounding error, times that of 8 bits:", {name: round(float(error 
 # *On AVX2 only* is the share of pairs with the class that the same file's exact product gives them, where the plain session runs on an emulated processor
 # that has no VNNI; the difference in accuracy is to the first row, in points.
 
-# %%
+# %% tags=["hide-input", "record"]
 from seo_core.bench import saturation
 
 Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
@@ -266,7 +266,7 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 # `quant` is the papers' row: int8 after training, dynamic, nothing tuned, word table included. `static` has calibrated ranges. Both have 8 bits by rows, as the library's file has. The reference
 # runs add the control, `quantize_dynamic` of ONNX Runtime's own tools. All are evaluated as files. The size of `base` is that of its checkpoint (safetensors).
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 names = ["quant", "static"] if profile == "quick" else list(quantization.QUANTIZATION.arms)
 runs = {name: lab.arm(name) for name in names}
 rows = [{"arm": name, "file, MB": run.metrics["size_bytes"] / 1e6,
@@ -298,7 +298,7 @@ Table(pd.DataFrame(rows).round(2))
 # - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
 # - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
 
-# %%
+# %% tags=["record", "hide-input"]
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("09_pruning", "11_quantization")))
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
 arms = [*quantization.QUANTIZATION.arms] if "quant" in set(frame["configuration"]) else []

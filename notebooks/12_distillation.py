@@ -31,7 +31,7 @@
 # much each token attends to each other one {cite}`wang2020minilm,wang2021minilmv2`. And since the teacher answers any pair of sentences, a
 # student can learn from text that nobody has labelled.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the teacher, the order of the pairs, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -45,7 +45,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -72,7 +72,7 @@ lab = open_lab("12_distillation", settings)
 # A label says which class is right. A teacher's probabilities also say which of the wrong ones is nearly right. At $\tau = 1$ little of
 # that is to be seen; a higher temperature brings it out. Here for the made-up logits 4, 1.5 and −1.
 
-# %% mystnb={"figure": {"caption": "One teacher's answer at three temperatures.", "name": "fig-soft-labels"}, "image": {"alt": "Bars of the probabilities of three classes at temperatures 1, 2 and 5: the higher the temperature, the more even the bars, their order stays."}}
+# %% mystnb={"figure": {"caption": "One teacher's answer at three temperatures.", "name": "fig-soft-labels"}, "image": {"alt": "Bars of the probabilities of three classes at temperatures 1, 2 and 5: the higher the temperature, the more even the bars, their order stays."}} tags=["live"]
 teacher_logits, labels = torch.tensor([[4.0, 1.5, -1.0]]), NLI_LABELS
 soft = {f"τ = {t}": torch.softmax(teacher_logits / t, -1)[0].numpy() for t in (1, 2, 5)}
 _ = figures.softened(soft, labels)
@@ -84,7 +84,7 @@ for name, values in soft.items():
 # logits towards the teacher's. $\tau^2$ keeps that push at one size: without it, $\tau = 20$ would be 16 times weaker than $\tau = 5$.
 # Relations compare tokens with tokens, so that turning the axes of a head changes nothing.
 
-# %%
+# %% tags=["live"]
 generator = torch.Generator().manual_seed(0)
 s, t = (torch.randn(8, 3, generator=generator) for _ in range(2))
 assert abs(float(soft_loss(t, t, 2.0))) < 1e-6 < float(soft_loss(s, t, 2.0))
@@ -108,7 +108,7 @@ print("soft labels pull as they should at every temperature; relations do not se
 # three of six, every second one, as in DistilBERT {cite}`sanh2019`. That leaves fewer weights to compute with. It does not leave much
 # fewer to store, for half of the weights of a small BERT are its word table.
 
-# %%
+# %% tags=["live"]
 teacher = lab.arm("base").model()
 shapes = {"teacher": teacher, **{f"layers {chosen}": select_layers(teacher, chosen)
                                  for chosen in ((0, 2, 4), (0, 3), (0,)) if len(chosen) <= teacher.config.num_hidden_layers // 2}}
@@ -122,7 +122,7 @@ Table(pd.DataFrame(rows, columns=["network", "layers", "weights, M", "of these i
 # `cached_logits` runs the teacher once over the training pairs and keeps its logits in a file. `Distillation` is the loss, `fit` is the
 # loop of every other chapter.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 pairs, student = lab.encoded("train").take(slice(160)), select_layers(teacher, [0, 2, 4])
 targets = cached_logits(teacher, pairs, cache_folder(settings))  # (n, k)
 loss = Distillation(student, pairs, targets=targets, config=DistillationConfig(temperature=2.0, weight=1.0))
@@ -136,7 +136,7 @@ print(f"KL to the teacher on these pairs: {divergence[0]:.3f} before, {divergenc
 # **Check.** The second call finds the file and returns the same numbers. The student came closer to its teacher without
 # having seen a label. The teacher's weights are what they were.
 
-# %%
+# %% tags=["live"]
 again = cached_logits(teacher, pairs, cache_folder(settings))
 assert np.array_equal(again, targets) and targets.shape == (len(pairs), len(lab.task.labels))
 assert divergence[1] < divergence[0]
@@ -151,7 +151,7 @@ print("closer to the teacher, without labels")
 # ($\tau = 2$, $w = 0.7$). Under `quick` these two run, for one epoch, on generated sentences: enough to show that all works, not
 # to compare.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 names = ["student", "kd-logits"] if profile == "quick" else list(distillation.DISTILLATION.arms)
 runs = {name: lab.arm(name) for name in ["base", *names]}
 rows = [{"arm": name, "weights, M": run.record["model"]["parameters"] / 1e6,
@@ -187,7 +187,7 @@ Table(pd.DataFrame(rows).round(2))
 # (as `kd`, nothing removed, for five epochs). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
 # that it was made from, as in the last column.
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / name for name in ("09_pruning", "12_distillation")]
 frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
@@ -196,14 +196,14 @@ print(tables.absent(frame, distillation.DISTILLATION.arms), tables.standing(fram
 methods = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, arms, methods, compressed))
 
-# %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}}
+# %% mystnb={"figure": {"caption": "Three-layer students against their teacher (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for each way of training a three-layer student, on the matched and the mismatched set, left of the line at zero where the teacher is."}} tags=["record", "hide-input"]
 _ = figures.forest(methods, goals=(-1, -2))
 
 # %% [markdown]
 # An interval that reaches a dotted line means that a loss of so many points cannot be excluded. Which of two arms is better cannot be read from whether their intervals
 # overlap: both answer the same pairs of sentences, and what is hard for one is hard for the other. It takes their difference, pair by pair:
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("kd-logits", "student"), ("kd-logits-no-dropout", "kd-logits"), ("kd-relations", "kd-logits"), ("kd-hidden-first", "kd-logits"),
              ("kd-text", "kd-logits"), ("kd", "kd-logits")]
 Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
@@ -217,20 +217,20 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 #
 # ### How deep, how wide, which layers
 
-# %%
+# %% tags=["record", "hide-input"]
 shapes = ["base", "kd-depth-4", "kd-logits", "kd-first-layers", "kd-first-and-last", "kd-depth-2", "kd-depth-1", "kd-width-512",
           "kd-width-6-heads"]
 shaped = contrasts.official_differences(frame, dict.fromkeys(shapes, "base"))
 Table(tables.against_table(frame, shapes, shaped, compressed))
 
-# %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}}
+# %% mystnb={"figure": {"caption": "Students of other shapes, distilled as `kd-logits` (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-shapes"}, "image": {"alt": "Points with intervals for students of four, three, two and one layers and of other shapes, on the matched and the mismatched set, beside the line at zero where the teacher is."}} tags=["record", "hide-input"]
 _ = figures.forest(shaped, goals=(-1, -2))
 
 # %% [markdown]
 # Half of the layers cost two and a half points, a third of them less than a point, two thirds nine; with one layer of six left it is twenty. Layers are a coarse thing to take away. The same teacher, the same pairs and as many
 # passes, but heads and neurons removed by their importance, with least squares before the training, as `taylor-65` (which also gave up one whole layer) and `taylor-80` of [](09_pruning):
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("kd-depth-4", "kd-logits"), ("kd-depth-2", "kd-logits"), ("taylor-65", "kd-logits"), ("taylor-80", "kd-logits"), ("taylor-80", "kd-depth-2")]
 Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 
@@ -244,12 +244,12 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 #
 # Two epochs each, one seed: a screening.
 
-# %%
+# %% tags=["record", "hide-input"]
 sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)), *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
 swept = contrasts.official_differences(frame, dict.fromkeys(sweeps, "base"))
 Table(tables.against_table(frame, sweeps, swept, compressed))
 
-# %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}}
+# %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels."}} tags=["record", "hide-input"]
 command = f"python -m seo_core.run arm {' '.join(sweeps)} --profile cpu"
 _ = figures.forest(swept, goals=(-1, -2)) if len(swept) else print(f"not run yet: `{command}`")
 

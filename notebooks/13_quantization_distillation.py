@@ -38,7 +38,7 @@
 # The gap $g$ is how far the student's cross-entropy is behind its teacher's, as a running mean over the batches; $g_0$ is what it is for a
 # student that knows nothing. So a beginner listens to its teacher, and one that has caught up more to the labels.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the teacher, the order of the pairs, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -52,7 +52,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -85,7 +85,7 @@ lab = open_lab("13_quantization_distillation", settings)
 # with a small one large values are cut off, with a large one small values are rounded away. Here are both, with so few steps that they can be
 # seen.
 
-# %% mystnb={"figure": {"caption": "The same values with two step sizes, 16 integers each.", "name": "fig-two-steps"}, "image": {"alt": "Two staircases along the diagonal: the fine one follows it closely and is cut off at both ends, the coarse one reaches the ends in large steps."}}
+# %% mystnb={"figure": {"caption": "The same values with two step sizes, 16 integers each.", "name": "fig-two-steps"}, "image": {"alt": "Two staircases along the diagonal: the fine one follows it closely and is cut off at both ends, the coarse one reaches the ends in large steps."}} tags=["live"]
 x = np.linspace(-3, 3, 601, dtype=np.float32)
 curves = {f"step {s}": s * (np.clip(np.rint(x / s) + 8, 0, 15) - 8) for s in (0.15, 0.4)}
 _ = figures.rounding(x, curves)
@@ -99,7 +99,7 @@ print({name: f"mean squared error {np.mean((y - x) ** 2):.3f}" for name, y in cu
 # **Check.** One linear map of the training path gives what the integer scheme of [](11_quantization) gives in numpy. The gradient makes a
 # step that is too large smaller, and one that is too small larger.
 
-# %%
+# %% tags=["live"]
 values, weight = (np.random.default_rng(n).normal(size=(n, 16)).astype(np.float32) for n in (200, 8))
 scale, zero, per_channel = np.float32(0.025), 128, scheme.weight_scales(weight)
 integers = scheme.quantize_activation(values, scale, zero).astype(np.int64) - zero
@@ -123,7 +123,7 @@ print("training computes what the integers compute; steps move to where less is 
 # on its forward pass is in integers, in training and in evaluation, and its steps are parameters. Weights that will be trained take seven bits, which cannot overflow
 # wherever training moves them. `scales` reads the steps out for the export.
 
-# %%
+# %% tags=["live"]
 teacher = lab.arm("base").model()
 student, pairs = select_layers(teacher, [0, 3]), lab.encoded("train").take(slice(256))
 plain = predict(student, pairs)
@@ -135,7 +135,7 @@ print(f"{len(steps.activation)} activation ranges, {sum(len(s) for s in steps.we
 # %% [markdown]
 # **Check.** Rounding changes the logits, but not by much. What was read out and attached again computes the same.
 
-# %%
+# %% tags=["live"]
 assert 0 < np.abs(rounded - plain).max() < max(0.5 * np.abs(plain).max(), 0.05)  # a cut network may say next to nothing
 again = predict(qat.attach(qat.detach(student), steps), pairs)
 assert np.mean(again.argmax(1) == rounded.argmax(1)) >= 0.995
@@ -147,7 +147,7 @@ print("the steps are all that lies between the two networks")
 #
 # **Check.** $\alpha$ stays between its two ends, and follows the gap.
 
-# %%
+# %% tags=["live"]
 config = SQDConfig(alpha_low=1.0, alpha_high=4.0)
 gaps = np.linspace(-0.5, 1.5, 9)
 alphas = [sqd.alpha_of(gap, 0.6, config) for gap in gaps]
@@ -157,20 +157,20 @@ Table(pd.DataFrame({"gap, nats": gaps, "α": alphas}).round(2))
 # %% [markdown]
 # ## SQD
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 targets = cached_logits(teacher, pairs, cache_folder(settings))
 training = TrainingConfig.from_settings(settings, epochs=3)
 joint = SynergisticQuantizationDistillation(config)(student, pairs, targets, training=training)
 ends = {name: (round(series[0], 3), round(series[-1], 3)) for name, series in joint.trace.items()}
 print("first and last of the run:", ends)
 
-# %% mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "\u03b1, the gap to the teacher and the two losses over this run.", "name": "fig-sqd-run"}, "image": {"alt": "Four curves over the epochs: \u03b1 and the gap, which have the same shape, and the losses L_Q and L_KD."}} tags=["nbval-ignore-output", "live"]
 _ = figures.sqd_trace({"this run": joint.trace})
 
 # %% [markdown]
 # **Check.** The student came closer to its teacher, in integers. The steps it was trained with are those that are handed to the export.
 
-# %%
+# %% tags=["live"]
 closer = [np.abs(z - targets).mean() for z in (rounded, predict(joint.model, pairs))]
 assert closer[1] < closer[0]
 handed = qat.scales(joint.model)
@@ -185,14 +185,14 @@ print("trained in integers, and closer to the teacher than rounding alone")
 # often. Their predictions and sizes are those of the exported ONNX file; `agreement` is the share of 2 000 pairs, or as many as
 # there are (development pairs first, then training pairs), on which it gives the class that the trained network gives in PyTorch. Under `quick` the latter runs, for one epoch.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 names = ["sqd-pairs"] if profile == "quick" else list(distillation.JOINT.arms)
 runs = {name: lab.arm(name) for name in names}
 names = ["size_bytes", "agreement", "train_examples"]
 rows = [{"arm": name, **run.accuracies, **{n: run.metrics.get(n) for n in names}} for name, run in runs.items()]
 Table(pd.DataFrame(rows).round(4))
 
-# %%
+# %% tags=["live"]
 exported = [run.metrics for run in runs.values() if "agreement" in run.metrics]
 assert all(m["agreement"] >= 0.995 or m["max_logit_difference"] < 0.02 for m in exported)  # undecided texts tip at less
 print("each exported file says what the trained network says")
@@ -225,7 +225,7 @@ print("each exported file says what the trained network says")
 # ([](12_distillation)). Behind it stand the seeds that both have, and what Holm's correction leaves. *No equal control* says that these saw fewer pairs than the arm, counted with all
 # that it was made from, as in the last column.
 
-# %%
+# %% tags=["record", "hide-input"]
 folders = [results.reference_dir() / "cpu" / n for n in ("09_pruning", "12_distillation", "13_quantization_distillation")]
 frame = results.load(*folders)
 compressed = results.load(*(results.reference_dir() / "cpu" / name for name in tradeoff.CHAPTERS))  # with controls and ancestors
@@ -235,7 +235,7 @@ print(tables.absent(frame, [name for name, arm in distillation.JOINT.arms.items(
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 Table(tables.against_table(frame, arms, against, compressed))
 
-# %% mystnb={"figure": {"caption": "Small students against the uncompressed baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-sqd-methods"}, "image": {"alt": "Points with intervals for each way of making the small integer student, on the matched and the mismatched set, left of the line at zero where the baseline is."}}
+# %% mystnb={"figure": {"caption": "Small students against the uncompressed baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-sqd-methods"}, "image": {"alt": "Points with intervals for each way of making the small integer student, on the matched and the mismatched set, left of the line at zero where the baseline is."}} tags=["record", "hide-input"]
 _ = figures.forest(against, goals=(-1, -2))
 
 # %% [markdown]
@@ -255,7 +255,7 @@ _ = figures.forest(against, goals=(-1, -2))
 #
 # What each ingredient is worth: differences between two arms, in points.
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("kd-ptq", "kd-small"), ("sqd-fixed", "kd-ptq"), ("sqd-pairs", "sqd-fixed"), ("sqd-pairs", "kd-ptq"), ("sqd-pairs", "kd-small"),
              ("sqd-pairs", "qat"), ("sqd", "sqd-pairs"), ("sqd-aip", "sqd"), ("sqd-taylor-60", "sqd"), ("sqd-taylor-65", "sqd"),
              ("sqd-taylor-80", "sqd-taylor-65"), ("sqd-taylor-80", "sqd-tiny"),
@@ -276,7 +276,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)))
 # - Nor is `sqd-taylor-65` − `sqd`, more than half a point (on the mismatched set the interval reaches zero, on the matched it falls after Holm). Four things differ: the start, which was thinned by importance and trained
 #   before; the shape, five layers for four; the words, 14 000 for 12 000; and the training, three epochs of the last stage for two stages.
 
-# %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}}
+# %% mystnb={"figure": {"caption": "\u03b1, the gap and both losses over the last stage of the reference runs (first seed).", "name": "fig-sqd-reference"}, "image": {"alt": "Four curves over the epochs of the reference run: \u03b1, the gap to the teacher, L_Q and L_KD."}} tags=["record", "hide-input"]
 records = [r for r in results.load_records(folders[-1]) if r["configuration"] == "sqd"]
 first = [r for r in records if r["seed"] == min(s["seed"] for s in records)][:1]
 _ = figures.sqd_trace({f"sqd, seed {r['seed']}": {k.removeprefix("sqd_"): v for k, v in r["series"].items()
@@ -289,7 +289,7 @@ _ = figures.sqd_trace({f"sqd, seed {r['seed']}": {k.removeprefix("sqd_"): v for 
 # Two tasks that this recipe was not chosen on, paraphrases {cite}`dolan2005mrpc` and film reviews {cite}`socher2013`, with the goals that were asked for. *Lost* is in points against the baseline that was trained on the same rows, on
 # held-out rows, with its interval; both have one seed.
 
-# %%
+# %% tags=["hide-input", "record"]
 from seo_core.compress import report
 
 Table(report(results.reference_dir() / "cpu" / "compress"))

@@ -26,7 +26,7 @@
 # with $\lambda_1 = \lambda_2 = 0.5$. That is all they say. No rule for the choice, none for $\lambda$, no code, no ablation. Below is a reading that runs, what it does on a problem whose best answer is known, and
 # what it does on real pairs beside schedules that were fixed beforehand.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the draws of the controller
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -39,7 +39,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import itertools
 
 import numpy as np
@@ -90,7 +90,7 @@ def measure(done, exact):
     return Measured(loss(done), np.exp(-loss(done)), labels=400 * done["buy"], seconds=seconds, size=0.85 ** done["prune"])
 
 
-# %%
+# %% tags=["live"]
 def action(name):
     uses = ("labels", "seconds") if name == "buy" else ("seconds",)
     return Action(name, lambda done, step, prices: {**done, name: done[name] + step}, uses=uses)
@@ -108,7 +108,7 @@ print(f"{len(grid)} allocations, the best of those within the budgets has a loss
 # %% [markdown]
 # Now the controller, and what picks without its scores: every action in turn, at random, and by scores that were handed out to the wrong actions.
 
-# %%
+# %% tags=["live"]
 def play(**config):
     controller = SynergyController([*map(action, COST)], measure, LIMITS, config=ControllerConfig(seed=seed, **config))
     return controller.run(dict.fromkeys(COST, 0.0), 60), controller
@@ -120,7 +120,7 @@ played = {name: play(**config) for name, config in WAYS.items()}
 rows = [(name, loss(done) - best, *(done[a] for a in COST), len(run.log)) for name, (done, run) in played.items()]
 Table(pd.DataFrame(rows, columns=["who picks", "loss above the best", *COST, "rounds"]).round(3))
 
-# %% mystnb={"figure": {"caption": "Steps done by each way to pick, on the made-up problem.", "name": "fig-controller-made-up"}, "image": {"alt": "Bars for each way to pick: how many steps of buying, training, pruning and augmenting were done. Only the controller leaves the useless edits after one try."}}
+# %% mystnb={"figure": {"caption": "Steps done by each way to pick, on the made-up problem.", "name": "fig-controller-made-up"}, "image": {"alt": "Bars for each way to pick: how many steps of buying, training, pruning and augmenting were done. Only the controller leaves the useless edits after one try."}} tags=["live"]
 steps = pd.DataFrame(rows, columns=["way", "gap", *COST, "rounds"]).set_index("way")[list(COST)]
 axes = steps.plot.barh(stacked=True, figsize=(8, 3), color=["#009E73", "#5A5A56", "#CC79A7", "#E69F00"])
 _ = axes.set(xlabel="steps", ylabel=""), axes.invert_yaxis(), axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
@@ -131,7 +131,7 @@ _ = axes.set(xlabel="steps", ylabel=""), axes.invert_yaxis(), axes.legend(ncols=
 #
 # **Check.** The controller comes within 0.03 of the best there is, stays within every budget, and spends at most a tenth of its rounds on the useless edits. Without its scores nothing does.
 
-# %%
+# %% tags=["live"]
 done, run = played["the controller"]
 assert loss(done) < best + 0.03 and allowed(done) and done["augment"] <= 0.1 * len(run.log)
 assert all(loss(played[name][0]) > loss(done) + 0.01 or not allowed(played[name][0]) for name in ("in turn", "at random", "shuffled scores"))
@@ -141,7 +141,7 @@ print("within the budgets, and near the best that all allocations hold")
 # %% [markdown]
 # The log says why each round went as it did: scores, the action, what it changed, λ. This is the run above, its first rounds:
 
-# %%
+# %% tags=["live"]
 log = pd.DataFrame([{**{k: entry[k] for k in ("round", "action", "step", "loss", "lambda_data", "lambda_model", "accepted")},
                      **{f"score {name}": score for name, score in entry["scores"].items()}} for entry in run.log])
 Table(log.head(8).round(4))
@@ -161,14 +161,14 @@ def prune(done, step, prices):
     return {**done, "prune": done["prune"] + step, "last": step}
 
 
-# %%
+# %% tags=["live"]
 others = [action(name) for name in ("buy", "train")]
 guarded = SynergyController([*others, Action("prune", prune, uses=("seconds",))], steep, LIMITS, floor=0.25)
 end = guarded.run({**dict.fromkeys(COST, 0.0), "last": 0.0}, 40)
 back = [entry for entry in guarded.log if not entry["accepted"]]
 Table(pd.DataFrame([{k: e[k] for k in ("round", "action", "step", "accuracy", "why")} for e in back]).round(3))
 
-# %%
+# %% tags=["live"]
 assert back and all(entry["action"] == "prune" and "below the floor" in entry["why"] for entry in back)
 assert steep(end, True).accuracy >= 0.25 and measure(end, True).size <= 0.3
 print(f"{len(back)} rounds taken back, and the file still came to {measure(end, True).size:.0%} of the bytes")
@@ -184,13 +184,13 @@ print(f"{len(back)} rounds taken back, and the file still came to {measure(end, 
 # - `controller-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `controller-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle.
 # - `controller-data-only`, `controller-compression-only`, `controller-neither`: with `controller`, the 2 × 2 that asks whether better data makes up for what compression loses.
 
-# %%
+# %% tags=["live"]
 seo = known("controller").recipe
 differs = {name: {key: value for key, value in vars(arm.recipe).items() if value != getattr(seo, key)} for name, arm in lab.chapter.arms.items()}
 Table(pd.DataFrame([(name, ", ".join(f"{k} = {v}" for k, v in changes.items()) or "the controller") for name, changes in differs.items()],
                    columns=["arm", "differs from seo in"]), folded="every arm, and what it changes")
 
-# %%
+# %% tags=["record", "hide-input"]
 frame = results.load(results.reference_dir() / "cpu" / lab.chapter.id)
 arms = ["controller", *(name for name in frame["configuration"].unique() if name != "controller")] if len(frame) else []
 shown = ["accuracy_development", "size_bytes", "labels", "rounds", "rounds_back", "removed", "work_seconds"]
@@ -198,17 +198,17 @@ print(tables.standing(frame) if len(frame) else "not run")
 table = frame.groupby("configuration")[shown].mean().loc[[a for a in arms if a in set(frame["configuration"])]] if arms else None
 Table(pd.DataFrame([{"configuration": "not run"}]) if table is None else table.round(4).reset_index())
 
-# %% mystnb={"figure": {"caption": "The controller against what was fixed beforehand, at equal labels, work and bytes, on the development slice (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-controller-static"}, "image": {"alt": "Points with intervals: the accuracy of the controller minus that of each other way to spend the same budget; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "The controller against what was fixed beforehand, at equal labels, work and bytes, on the development slice (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-controller-static"}, "image": {"alt": "Points with intervals: the accuracy of the controller minus that of each other way to spend the same budget; without records it says not run."}} tags=["record", "hide-input"]
 against = contrasts.differences(frame, [("controller", name) for name in arms[1:]], ["accuracy_development"], labels=None)
 _ = figures.forest(against)
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.pair_table(against))
 
-# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}}
+# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}} tags=["live"]
 _ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "controller"))
 
-# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the first figure for the schedule that was fixed beforehand; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the first figure for the schedule that was fixed beforehand; without records it says not run."}} tags=["live"]
 _ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
 
 # %% [markdown]

@@ -21,7 +21,7 @@
 # Give it pairs, labels, bytes and a time, and get a small network: this is the whole system of the papers {cite}`seollm2024,sec2025` on one page. Each box of [their Figure 1](fig1_architecture) is one call here, and the
 # [controller](14_synergy_controller) decides which of them works next.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the baseline, the draws and the order of training
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -33,7 +33,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 from seo_core import figures, load_settings, results
@@ -51,20 +51,20 @@ lab = open_lab("15_seo_llm", settings)
 # `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then rounds: ADA's [edits](04_adaptive_augmentation), the teacher's [soft labels](08_semi_supervised), a [pruning](10_adaptive_iterative_pruning) step,
 # [integers](13_quantization_distillation), or more training; where labels are still to be bought, [the purchase](07_transfer_active_learning) too. The floor is as far below the baseline as you allow.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = lab.arm("seo")
 recipe, m = known("seo").suited(settings).recipe, run.metrics
 print(f"{m['rounds']} rounds, {m['rounds_back']} taken back; {m['removed']:.0%} of the encoder gone, {m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
 Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB", "λ data", "λ model", "kept"]])
 
-# %% mystnb={"figure": {"caption": "The rounds of this run. A toy: the development slice has so few pairs under the profile quick that one answer is half a point.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}}
+# %% mystnb={"figure": {"caption": "The rounds of this run. A toy: the development slice has so few pairs under the profile quick that one answer is half a point.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}} tags=["live"]
 _ = figures.rounds(rounds, floor=100 * m["floor"])
 
 # %% [markdown]
 # **Check.** What was deployed is what the rounds made: the file has the bytes that the last round foresaw, the network the share that pruning left, and no accepted round is below the floor or over a budget.
 
-# %%
+# %% tags=["live"]
 kept = rounds[rounds["kept"] == "yes"]
 assert (kept["accuracy, %"] >= 100 * m["floor"] - 0.01).all()
 assert m["labels"] == len(run.rows) == len(set(run.rows)) <= len(lab.pool)
@@ -77,7 +77,7 @@ print("every accepted round held the floor, and the file is what the last of the
 #
 # The same evaluation rows, paired one by one. Under `quick` this says that the parts fit together, and nothing about how good they are.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 base = lab.arm("base")
 rows = [(name, *(100 * value for value in each.accuracies.values()), each.metrics["size_bytes"] / 1e6) for name, each in (("baseline", base), ("SEO-LLM", run))]
 Table(pd.DataFrame(rows, columns=["", *(f"{name}, %" for name in base.accuracies), "file, MB"]).round(2))
@@ -102,7 +102,7 @@ Table(pd.DataFrame(rows, columns=["", *(f"{name}, %" for name in base.accuracies
 #
 # Records of the profile `cpu` with all labels: `seo` against the baseline that it begins with, on the rows of the development slice.
 
-# %%
+# %% tags=["record", "hide-input"]
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("02_baseline", "15_seo_llm")))
 print(tables.absent(frame, ["seo"]))
 against = contrasts.differences(frame, {"seo": "base"}, ["accuracy_development"], labels=None)

@@ -20,7 +20,7 @@
 #
 # **What came out.** Memory is saved by computing a batch in parts and layers twice, by 16 bits, and by taking whole units out; a weight that is only set to zero saves none. That is counted below, the same on every machine. What 16 bits save in time depends on the processor's instructions, and is for the reference run to say. Bhat and Dharani report training time −30% by {term}`mixed precision` and memory −25% by pruning {cite}`bhat2024`: the dotted lines below.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -30,7 +30,7 @@ labels: str = "default"  # of data that is not NLI: the names of its classes, wi
 text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
-# %%
+# %% tags=["hide-input", "record"]
 from dataclasses import replace
 
 import pandas as pd
@@ -51,10 +51,10 @@ compared = reference.dropna(subset=["memory_ratio"]) if record else reference  #
 cpu = record["provenance"]["machine"]["cpu"] if record else "not run: python -m seo_core.run bench precision --profile cpu --data path/to/mnli"
 print("reference run:", cpu)
 
-# %% mystnb={"figure": {"caption": "Training time for a pair, as a share of fp32's (reference run; whiskers span the rounds). The dotted line is the paper's \u221230%.", "name": "fig-precision-time"}, "image": {"alt": "Horizontal bars: time for a pair in bf16, in parts, with layers computed again, with zeros and with units removed, relative to fp32. Without a record it says not run."}}
+# %% mystnb={"figure": {"caption": "Training time for a pair, as a share of fp32's (reference run; whiskers span the rounds). The dotted line is the paper's \u221230%.", "name": "fig-precision-time"}, "image": {"alt": "Horizontal bars: time for a pair in bf16, in parts, with layers computed again, with zeros and with units removed, relative to fp32. Without a record it says not run."}} tags=["record", "hide-input"]
 _ = figures.ratio_bars(compared, "time for a pair, of fp32", claimed=0.70)
 
-# %% mystnb={"figure": {"caption": "Peak memory of the training process, libraries included, as a share of fp32's (reference run). The dotted line is the paper's \u221225%.", "name": "fig-precision-memory"}, "image": {"alt": "Horizontal bars: the peak of the resident set of each contestant relative to fp32. Without a record it says not run."}}
+# %% mystnb={"figure": {"caption": "Peak memory of the training process, libraries included, as a share of fp32's (reference run). The dotted line is the paper's \u221225%.", "name": "fig-precision-memory"}, "image": {"alt": "Horizontal bars: the peak of the resident set of each contestant relative to fp32. Without a record it says not run."}} tags=["record", "hide-input"]
 peaks = compared.filter(like="memory_ratio").rename(columns=lambda name: name.removeprefix("memory_"))
 _ = figures.ratio_bars(peaks, "peak memory, of fp32", claimed=0.75)
 
@@ -63,7 +63,7 @@ _ = figures.ratio_bars(peaks, "peak memory, of fp32", claimed=0.75)
 #
 # A number in 16 bits takes half the room, and a processor that has instructions for it multiplies two to four times as many in a second. There are two ways to spend the 16 bits:
 
-# %%
+# %% tags=["live"]
 kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 about = {name: torch.finfo(kind) for name, kind in kinds.items()}
 rows = [(name, i.bits, f"{i.eps:.1e}", f"{i.max:.1e}", f"{i.smallest_normal:.1e}") for name, i in about.items()]
@@ -79,7 +79,7 @@ Table(pd.DataFrame(rows, columns=["kind", "bits", "step next to 1", "largest", "
 #
 # The paper's tool for this, Apex, went into PyTorch as `torch.amp`, which is used here; for Horovod stands PyTorch's DDP, for TensorFlow Lite ONNX Runtime. Here is a gradient that fp16 cannot hold, and what scaling makes of it:
 
-# %%
+# %% tags=["live"]
 for scale in (1, 65536):
     weight = torch.ones(1, requires_grad=True)  # fp32
     (scale * 1e-8 * weight.half().float()).sum().backward()
@@ -108,7 +108,7 @@ def watch(event, state):
         weights.append(state.model.classifier.weight.detach().clone())
 
 
-# %%
+# %% tags=["live"]
 config = TrainingConfig(batch_size=4, epochs=1, precision="fp16")
 scaled = fit(network, pairs.take(slice(20)), config=config, loss=overflowing, callbacks=[watch], progress=False)
 assert scaled.metrics["skipped_steps"] == 1 and scaled.metrics["loss_scale"] == 2**15
@@ -125,7 +125,7 @@ print(f"{len(weights)} steps, 1 skipped, scale {scaled.metrics['loss_scale']:.0f
 #
 # Bhat and Dharani name another means, magnitude pruning. You can count what each of them keeps for one batch of 32, without a clock, the same on every machine:
 
-# %%
+# %% tags=["live"]
 network, _ = load_backbone("bundled", num_labels=classes)
 config = TrainingConfig(batch_size=32)
 kept = {name: precision.saved_bytes(precision.pruned(network, name)[0], pairs, replace(config, **changes))
@@ -137,7 +137,7 @@ assert max(kept.values()) == kept[precision.FULL]
 # %% [markdown]
 # **Check.** Zeros are numbers like any other: nothing is saved. Units that are gone do save. Parts and computing again save most.
 
-# %%
+# %% tags=["live"]
 assert kept[precision.ZEROS] == kept[precision.FULL] > kept[precision.REMOVED]
 assert kept[precision.AGAIN] < 0.2 * kept[precision.FULL] and kept[precision.PARTS] < 0.4 * kept[precision.FULL]
 assert 0.5 < kept[precision.BF16] / kept[precision.FULL] < 0.7
@@ -150,11 +150,11 @@ print("zeros keep everything, fewer units keep less, a layer that is computed ag
 #
 # Now each of them trains, in turn, and each in a process of its own. The peak is that process's resident set, libraries included, as a monitor of the machine would see it; on a GPU it is what PyTorch allocated. Here a **toy**: a hundred pairs, two layers. Most of its memory is PyTorch itself, and fp16 has half a batch.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 outcome = bench.measure("precision", settings, rounds=rounds)
 Table(precision.page(outcome.table))
 
-# %%
+# %% tags=["live"]
 work = outcome.turns.groupby("contestant")["examples"].nunique()
 assert (work == 1).all() and outcome.table.loc[precision.ZEROS, "zeros"] > 0
 assert outcome.table["saved_bytes"].idxmin() == precision.BOTH
@@ -163,7 +163,7 @@ print("the same pairs in every turn:", len(work), "contestants")
 # %% [markdown]
 # The reference run has six layers and 4 000 MultiNLI pairs a turn. It is the evidence behind the figures above:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(precision.page(reference), folded="time, memory and accuracy of every contestant (reference run)")
 
 # %% [markdown]
@@ -171,7 +171,7 @@ Table(precision.page(reference), folded="time, memory and accuracy of every cont
 #
 # For use, the paper rounds the trained network to int8 after training. Chapter [](11_quantization) does so, and [](tab3_inference_speed) times the files. Three of them, fp32, the library's int8 and ours, on the reference machine:
 
-# %% mystnb={"figure": {"caption": "Inference in fp32 and after int8 post-training quantisation, ONNX Runtime, batches of 32 (reference run of the inference benchmark).", "name": "fig-precision-inference"}, "image": {"alt": "Three horizontal bars of milliseconds per batch: the fp32 file is the slowest, the two int8 files are faster. Without a record it says not run."}}
+# %% mystnb={"figure": {"caption": "Inference in fp32 and after int8 post-training quantisation, ONNX Runtime, batches of 32 (reference run of the inference benchmark).", "name": "fig-precision-inference"}, "image": {"alt": "Three horizontal bars of milliseconds per batch: the fp32 file is the slowest, the two int8 files are faster. Without a record it says not run."}} tags=["record", "hide-input"]
 speeds, _ = latency.latest(results.reference_dir() / "cpu" / latency.EXPERIMENT)
 names = {"ONNX Runtime fp32": "fp32", latency.PLAIN: "int8, the library's", "quant": "int8, ours (quant)"}
 _ = figures.latency_bars(speeds.rename(index=names).loc[lambda table: table.index.isin(names.values())])
@@ -181,7 +181,7 @@ _ = figures.latency_bars(speeds.rename(index=names).loc[lambda table: table.inde
 #
 # Two numbers, −30% and −25%, and figures without any. Nothing is said of the GPU, of the batch, or of how memory was read. Our verdicts, by rules that were fixed beforehand:
 
-# %%
+# %% tags=["record", "hide-input"]
 claims = [claim for claim in verdicts.CLAIMS if claim.id in ("tkd-amp", "bd-time", "bd-memory", "bd-infer")]
 Table(verdicts.audit(results.load(), claims)[["claim", "statement", "ours", "n", "verdict"]])
 

@@ -20,7 +20,7 @@
 #
 # **What came out.** One rate does not suit all tensors of a Transformer. Where their gradients differ by a factor of a thousand, the steps of SGD differ by as much, and those of AdamW and LAMB hardly at all. What that saves in training pairs stands in the curves below: a lower curve has learned more from as many. TKD-NLP's claim is that AdamW converges faster {cite}`tkdnlp2024`. Faster than what, it does not say; the usual contrast is SGD with momentum.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # weights, order, dropout, subsampling
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -33,7 +33,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input", "record"]
 import pandas as pd
 import torch
 
@@ -51,7 +51,7 @@ folder = results.reference_dir() / "cpu" / "17_optimizers"
 records = results.load_records(folder)
 print(tables.standing(results.load(folder)) if records else "reference runs: not run")
 
-# %% mystnb={"figure": {"caption": "Development loss over the pairs seen, in batches of 32 (reference runs; bands span the seeds).", "name": "fig-optimizers-loss"}, "image": {"alt": "Three falling curves, for AdamW, SGD with momentum and LAMB: development loss against the number of training pairs seen. Without records it says not run."}}
+# %% mystnb={"figure": {"caption": "Development loss over the pairs seen, in batches of 32 (reference runs; bands span the seeds).", "name": "fig-optimizers-loss"}, "image": {"alt": "Three falling curves, for AdamW, SGD with momentum and LAMB: development loss against the number of training pairs seen. Without records it says not run."}} tags=["record", "hide-input"]
 curves = efficiency.loss_curves(records)
 _ = figures.loss_by_pairs(curves, NAMES)
 
@@ -81,7 +81,7 @@ def moved(optimizer):
     step.step()
     return {name: float((module.weight.detach() - before[name]).norm() / before[name].norm()) for name, module in net.items()}
 
-# %%
+# %% tags=["live"]
 steps = pd.DataFrame({name: moved(name) for name in ("sgd", "adamw", "lamb")}).T
 assert (steps > 0).all(axis=None)
 print(steps.map("{:.1e}".format).to_string())
@@ -89,7 +89,7 @@ print(steps.map("{:.1e}".format).to_string())
 # %% [markdown]
 # **Check.** SGD moves the quiet tensor a thousand times less than the loud one. AdamW moves both about as far. LAMB moves each by a hundredth of its length, which is the rate.
 
-# %%
+# %% tags=["live"]
 ratio = steps["loud"] / steps["quiet"]
 assert ratio["sgd"] > 500 and 0.5 < ratio["adamw"] < 2 and abs(ratio["lamb"] - 1) < 0.01
 assert abs(steps.loc["lamb", "loud"] - 0.01) < 1e-4
@@ -104,7 +104,7 @@ print("one rate for all tensors, a rate for each weight, a length for each tenso
 #
 # The *linear* rule takes one large step for sixteen small ones in the same direction {cite}`goyal2017`. The *square-root* rule keeps the noise of a step as it was {cite}`krizhevsky2014`; LAMB's authors use it.
 
-# %%
+# %% tags=["live"]
 rates = {(batch, rule): optimizers.Optimizing(batch_size=batch, rule=rule).rate for batch in (32, 128, 512) for rule in ("root", "linear")}
 print(pd.Series(rates).unstack().map("{:.1e}".format).to_string())
 assert abs(rates[512, "linear"] / rates[32, "linear"] - 16) < 1e-9 and abs(rates[512, "root"] / rates[32, "root"] - 4) < 1e-9
@@ -115,13 +115,13 @@ print("sixteen times the batch: sixteen times the rate, or four times")
 #
 # The arms are `adamw`, `sgd-momentum` and `lamb`, and each of them in batches of 128 and 512 by either rule (`lamb-512-root` and so on). All have 8 000 labels, the same ones, and the same number of pairs to see. Under `quick` three run, with 128 labels and batches of 8: a **toy**, in which nothing is settled.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 lab = open_lab("17_optimizers", settings)
 runs = lab.run(list(NAMES) if lab.quick else "all", report=print)
 live = efficiency.loss_curves([run.record for run in runs])
 Table(efficiency.pairs_needed(live, "sgd-momentum", NAMES))
 
-# %%
+# %% tags=["live"]
 mine = {run.record["configuration"]: run for run in runs}
 assert len({tuple(mine[name].rows) for name in NAMES}) == 1, "the same labels for all"
 assert live.groupby("configuration")["pairs"].max().nunique() == 1, "the same number of pairs seen"
@@ -132,16 +132,16 @@ print("equal labels, equal pairs:", ", ".join(NAMES.values()))
 #
 # The reference runs, with 8 000 MultiNLI labels: the pairs that each optimiser had seen when its loss was, for good, at or below the one that SGD with momentum ended with.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(efficiency.pairs_needed(curves, "sgd-momentum", NAMES))
 
-# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the batch size, by optimiser and rule, at equal pairs (reference runs).", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimisers, with the learning rate scaled linearly or by the square root. Without records it says not run."}}
+# %% mystnb={"figure": {"caption": "Accuracy on the matched set over the batch size, by optimiser and rule, at equal pairs (reference runs).", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimisers, with the learning rate scaled linearly or by the square root. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.over_batches(efficiency.by_batch(records, TITLES))
 
 # %% [markdown]
 # A rate is not a detail. Each optimiser was tried at as many rates, under names of their own; the best development accuracy says which is its rate in the arms:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(efficiency.rate_trials(records, TITLES), folded="trials of the rate")
 
 # %% [markdown]
@@ -149,7 +149,7 @@ Table(efficiency.rate_trials(records, TITLES), folded="trials of the rate")
 #
 # TKD-NLP names AdamW and shows no other optimiser. Bhat and Dharani mention LAMB in their related work. The verdict is taken from the accuracy at the first evaluation, after a quarter of an epoch:
 
-# %%
+# %% tags=["record", "hide-input"]
 claim = [claim for claim in verdicts.CLAIMS if claim.id == "tkd-adamw"]
 Table(verdicts.audit(results.load(), claim)[["claim", "statement", "ours", "n", "verdict"]])
 

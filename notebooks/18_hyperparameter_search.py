@@ -21,7 +21,7 @@
 # You have twelve trainings to spend before the real one. A grid, or a model of what the trials so far have shown? The model comes nearer to the best point, unless your grid happens to hold it: that is what comes out below, on a landscape whose best point is known. Bhat and Dharani do both, over learning rate, batch size and number of layers, and report that
 # accuracy, precision, recall and F1 improve {cite}`bhat2024`. They print no numbers. Here is the figure that they draw, from this book's reference runs:
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the proposals, the order of training, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -33,7 +33,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ settings = load_settings(profile, seed=seed, data=data, model=model, results_dir
                          train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("18_hyperparameter_search", settings)
 
-# %% mystnb={"figure": {"caption": "Baseline and searched settings on the official sets (reference runs, mean over seeds; a panel for each data set).", "name": "fig-metrics"}, "image": {"alt": "Bars of accuracy, precision, recall and F1 for the baseline and the two searches, side by side."}}
+# %% mystnb={"figure": {"caption": "Baseline and searched settings on the official sets (reference runs, mean over seeds; a panel for each data set).", "name": "fig-metrics"}, "image": {"alt": "Bars of accuracy, precision, recall and F1 for the baseline and the two searches, side by side."}} tags=["record", "hide-input"]
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("02_baseline", "18_hyperparameter_search")))
 words = {"base": "baseline", "search-grid": "grid", "tuned": "Bayesian (TPE)"}
 scores, command = tables.scores(frame, words), "python -m seo_core.run arm base search-grid search-tpe --profile cpu"
@@ -88,7 +88,7 @@ def played(sampler, number):
     return search(ground, SPACE, sampler=sampler, trials=12, storage=folder / f"{sampler}-{number}.journal", measure=landscape)
 
 
-# %%
+# %% tags=["live"]
 folder = Path(tempfile.mkdtemp())
 games = {name: [played(name, number) for number in range(1 if name == "grid" else 4)] for name in ("grid", "random", "tpe")}
 lost = {name: [100 * (0.8 - g["accuracy"][g["state"] == "complete"].max()) for g in games[name]] for name in games}
@@ -100,7 +100,7 @@ Table(pd.DataFrame(rows, columns=["sampler", "points below the peak", "at worst"
 # %% [markdown]
 # **Check.** Every sampler makes its 12 trials. The grid sees three learning rates and TPE a new one in each; so TPE comes nearer to the peak. No trial is complete that was pruned.
 
-# %%
+# %% tags=["live"]
 assert games["grid"][0]["learning_rate"].nunique() == 3 and all(g["learning_rate"].nunique() == 12 for g in games["tpe"])
 assert np.mean(lost["tpe"]) < np.mean(lost["grid"])
 assert all(g["epochs"][g["state"] == "pruned"].max() < 3 for each in games.values() for g in each)
@@ -113,12 +113,12 @@ print("nearer to the peak with as many trials: TPE")
 #
 # Every trial is in a journal. Kill the search, and the same command goes on with the trial that it was at; start it in two shells, and they share the trials.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 tuned = lab.arm("search-tpe")
 trials = recorded_trials(tuned.record)
 Table(trials.assign(accuracy=100 * trials["accuracy"])[[*best(trials), "accuracy", "epochs", "state"]].round(5))
 
-# %%
+# %% tags=["live"]
 assert tuned.metrics["search_best"] == trials["accuracy"].max() and len(trials) == tuned.metrics["trials"]
 assert all(tuned.metrics[f"best_{name}"] == value for name, value in best(trials).items())
 print("the winner was trained with what the best trial had")
@@ -136,7 +136,7 @@ try:
 except RatioError as error:  # of so few rows of one's own
     print("no rare class here:", error)
 
-# %% mystnb={"figure": {"caption": "Baseline and winner of this run on the acceptance half as it is, and with the first class made rare. A toy.", "name": "fig-metrics-rare"}, "image": {"alt": "Bars of accuracy, precision, recall and F1 in two panels for the baseline and the searched network."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Baseline and winner of this run on the acceptance half as it is, and with the first class made rare. A toy.", "name": "fig-metrics-rare"}, "image": {"alt": "Bars of accuracy, precision, recall and F1 in two panels for the baseline and the searched network."}} tags=["nbval-ignore-output", "live"]
 networks = {"baseline": lab.arm("base").model(), "searched": tuned.model()}
 
 
@@ -161,7 +161,7 @@ _ = figures.metric_bars(shown)
 #
 # The bundled tokenizer has no capital letters. Text that is not lower-cased is not read:
 
-# %%
+# %% tags=["live"]
 sentence = "Don't PANIC, Mr. Smith!"
 for name, recipe in {"as it is": {}, "capitals kept": {"case": "keep"}, "no punctuation": {"punctuation": "remove"}}.items():
     print(f"{name:16s}", *preprocessing(lab.tokenizer, Preprocessing(**recipe)).tokenize(sentence))
@@ -170,14 +170,14 @@ assert lab.settings.model != "bundled" or "[UNK]" in preprocessing(lab.tokenizer
 # %% [markdown]
 # What is done to a text belongs to the {term}`tokenizer`: it is saved with the network, so no server can forget it. Each is an arm, trained and scored on texts that went through it. Here with the settings that the search found, so that the winner is the control:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 ground = replace(lab, settings=replace(lab.settings, **best(trials)))
 names = {"ngrams": "with n-grams", "text-cased": "capitals kept", "text-no-punctuation": "no punctuation"}
 runs = {"the winner": tuned, **{word: ground.arm(name) for name, word in names.items()}}
 Table(pd.DataFrame([(word, *(round(100 * a, 1) for a in run.accuracies.values())) for word, run in runs.items()],
                    columns=["toy", *(f"{name}, %" for name in tuned.accuracies)]))
 
-# %%
+# %% tags=["live"]
 assert runs["with n-grams"].metrics["ngram_logits"] > 0
 print("the n-grams reach the logits")
 
@@ -186,7 +186,7 @@ print("the n-grams reach the logits")
 #
 # Differences to the baseline, pair by pair on the official sets; `tuned` is what TPE found (`search-tpe`). `python -m seo_core.run arm 18_hyperparameter_search --profile cpu --seeds 0 1 2` makes them.
 
-# %%
+# %% tags=["record", "hide-input"]
 arms = ["tuned", "search-grid", "search-random", "ngrams", "text-cased", "text-no-punctuation"]
 found = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
 print(tables.absent(frame, arms))

@@ -21,7 +21,7 @@
 # One number cannot be a result on GLUE. TKD-NLP is reported with 98.32% accuracy and 97.14% F1 on it {cite}`tkdnlp2024`, but GLUE is nine tasks, of which two are measured by correlations and have no accuracy of their own {cite}`wang2019glue`. So this page puts the same design
 # to each task by the task's own metric. We know the paper through a third party's summary only: whatever this page says of it, the summary says.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the weights, the masks, the order of the pairs, and dropout
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -35,7 +35,7 @@ epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -59,14 +59,14 @@ lab = open_lab("20_tkd_nlp", settings)
 #
 # Each of our cells is a mean over seeds, on the validation sets at hand; MNLI, QNLI and QQP are trained on subsets. The published students appear where we have a number of theirs. On WNLI the bar is the majority's 56.3, since its validation set contradicts its training set.
 
-# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network, stages and steps without, by task (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE: accuracy with a teacher minus accuracy without one; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network, stages and steps without, by task (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE: accuracy with a teacher minus accuracy without one; without records it says not run."}} tags=["record", "hide-input"]
 frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("02_baseline", "20_tkd_nlp")))
 _ = figures.forest(glue.by_task(frame, "tkd-kd", "tkd-no-kd"))
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(glue.glue_table(frame))
 
-# %%
+# %% tags=["record", "hide-input"]
 done = glue.scores(frame, "tkd-kd")  # task -> metrics, seeds
 commands = [(task.title, ", ".join(task.metrics), done[name][1] if name in done else 0, command("tkd-kd", name)) for name, task in TASKS.items()]
 Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds run", "its run"]), folded="the command of each task")
@@ -80,7 +80,7 @@ Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds run", "its run"]
 #
 # All else is a BERT {cite}`devlin2019`, and we build it as one: what prunes, quantises and exports a BERT in this book works on it. The width is not stated. We take 256, which makes heads of 32 units as the teacher has, and a network of three quarters of the teacher's weights.
 
-# %%
+# %% tags=["live"]
 full = build(Shape(), vocabulary=len(lab.tokenizer), labels=lab.task.labels)
 parts = {"all": full, "layers": full.bert.encoder, "word table": full.get_input_embeddings()}
 weights = {name: count_parameters(part) for name, part in parts.items()}
@@ -90,7 +90,7 @@ print({name: f"{number / 1e6:.1f} M" for name, number in weights.items()})
 # %% [markdown]
 # **Check.** How alike two positions are depends on how far apart they are, and on nothing else. (That the layers are those of `torch.nn.TransformerEncoder`, weight by weight, is a test of the package.)
 
-# %%
+# %% tags=["live"]
 table = sinusoids(128, 256)
 likeness = table @ table.T
 assert all(float(likeness.diagonal(k).std()) < 1e-3 for k in (0, 1, 7, 40))
@@ -108,7 +108,7 @@ print("alike by distance alone, and not trained")
 #
 # Here they run, each a call. *A toy under `quick`*: 256 generated pairs and layers of 64 units, so look at the calls and not at the numbers.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 shape = Shape(hidden=64, neurons=256) if profile == "quick" else Shape()
 train, teacher = lab.encoded("train").take(slice(256)), lab.arm("base").model()
 config = TrainingConfig.from_settings(lab.settings, learning_rate=1e-3, epochs=2, freeze_embeddings=False)
@@ -138,7 +138,7 @@ def taught(weight, labels, logits):
     return student.classifier.weight.detach()
 
 
-# %%
+# %% tags=["live"]
 for weight, teacher_counts, labels_count in ((0.0, False, True), (0.5, True, True), (1.0, True, False)):
     given = taught(weight, small.labels, soft[:32])
     assert torch.equal(given, taught(weight, small.labels, -soft[:32])) != teacher_counts
@@ -148,7 +148,7 @@ for weight, teacher_counts, labels_count in ((0.0, False, True), (0.5, True, Tru
 # %% [markdown]
 # A student at $w = 0$ is our control, `tkd-no-kd`: the same stages, as many steps, no teacher. Between the ends:
 
-# %%
+# %% tags=["record", "hide-input"]
 SWEEP = {"tkd-temperature-1": "τ = 1", "tkd-kd": "τ = 2, w = 0.5", "tkd-temperature-5": "τ = 5", "tkd-weight-0.1": "w = 0.1",
          "tkd-weight-0.9": "w = 0.9", "tkd-weight-1.0": "w = 1"}
 swept = glue.glue_table(frame, SWEEP)
@@ -160,7 +160,7 @@ Table(swept[swept["system"].str.contains("τ|w =")])
 # "Vanishing gradients", says the summary, come of "too many layers without residual connections". Take them away (`Shape(residual=False)`) and look at what vanishes. Attention averages the tokens of a text. Nothing leads around it, so after two layers all tokens are one
 # {cite}`dong2021rank`. A query then has nothing to choose from, and its gradient is gone.
 
-# %% mystnb={"figure": {"caption": "How far the tokens of a text are from one another after each of twelve layers, before any training.", "name": "fig-tkd-residual"}, "image": {"alt": "Two lines over the layers. With residual connections the spread of the tokens stays level; without them it falls to zero within the first two layers."}}
+# %% mystnb={"figure": {"caption": "How far the tokens of a text are from one another after each of twelve layers, before any training.", "name": "fig-tkd-residual"}, "image": {"alt": "Two lines over the layers. With residual connections the spread of the tokens stays level; without them it falls to zero within the first two layers."}} tags=["live"]
 inputs, apart, slope = train.inputs(range(32)), {}, {}
 for name, residual in (("with residual connections", True), ("without", False)):
     network = build(Shape(hidden=64, neurons=256, residual=residual), vocabulary=len(lab.tokenizer), labels=lab.task.labels)
@@ -170,7 +170,7 @@ for name, residual in (("with residual connections", True), ("without", False)):
     slope[name] = float(inner.query.weight.grad.norm() / inner.value.weight.grad.norm())
 _ = pd.DataFrame(apart).plot(figsize=(8, 3), xlabel="layer", ylabel="spread of the tokens", ylim=0, color=["#0072B2", "#D55E00"])
 
-# %%
+# %% tags=["live"]
 kept, lost = apart.values()
 assert kept[-1] > 0.8 * kept[0] and lost[6] < 1e-4
 assert slope["without"] < 1e-3 * slope["with residual connections"]
@@ -183,7 +183,7 @@ print("one token is left of each text, and queries get no gradient")
 #
 # The third signature of the summary is memory. `fit` answers with a number to try, on a GPU and without. Here a loss asks for a petabyte:
 
-# %%
+# %% tags=["live"]
 try:
     fit(build(Shape(layers=1, hidden=32, neurons=64), vocabulary=len(lab.tokenizer), labels=lab.task.labels), small, progress=False,
         config=TrainingConfig(batch_size=32, freeze_embeddings=False), loss=lambda logits, batch: torch.empty(2**50).sum())

@@ -23,14 +23,14 @@
 #
 # In a shell it is one line, `python -m seo_core.run serve --artifact reference --port 8000`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the pairs that are asked
 data: str = "default"  # embedded | hub id | local path; the model served here is for NLI, so its pairs are the generator's
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import contextlib
 
 import httpx
@@ -53,7 +53,7 @@ pairs = load_nli("embedded", rows=512, seed=seed)["validation_matched"][["premis
 #
 # One worker for each core, each with the file in its own memory and one thread of ONNX Runtime. PyTorch is not loaded, nor is pandas. The folder's checksums are compared before anything listens: a damaged file is refused by its name.
 
-# %%
+# %% tags=["live"]
 stack = contextlib.ExitStack()
 server = stack.enter_context(serving.running("reference"))
 asked = {"premise": "A man is sleeping on a bench.", "hypothesis": "A person is resting."}
@@ -68,7 +68,7 @@ print(httpx.get(f"{server.url}/readyz").json(), answer["label"])
 #
 # **Check.** A list comes back in its order, whatever the sorting did inside, and with the numbers that the network gives without a server.
 
-# %%
+# %% tags=["live"]
 with TestClient(serving.make_app("reference")) as client:
     answers = client.post("/predict", json=pairs).json()
 labels = list(answers[0]["probabilities"])
@@ -82,7 +82,7 @@ print(f"{len(answers)} answers in their order, as without a server")
 #
 # A server on a network is asked everything. Each limit has its reason beside it in `seo_core.deploy.serving.limits`; a refusal is problem JSON (RFC 9457) that says where the request is wrong, and repeats nothing of it.
 
-# %%
+# %% tags=["live"]
 bad = {"not JSON": b"{", "a number for a text": b'{"premise": 1, "hypothesis": "b"}', "an empty list": b"[]",
        "a text too long": b'{"premise": "' + b"a" * 20_000 + b'", "hypothesis": "b"}', "a body too large": b" " * 1_000_001}
 rows = []
@@ -91,7 +91,7 @@ for what, body in bad.items():
     rows.append((what, problem["status"], problem["title"], (problem.get("errors") or [problem])[0]["detail"]))
 Table(pd.DataFrame(rows, columns=["asked", "status", "title", "detail"]))
 
-# %%
+# %% tags=["live"]
 assert [row[1] for row in rows] == [400, 422, 422, 422, 413]
 assert httpx.get(f"{server.url}/readyz").status_code == 200
 print("refused, each for its reason, and ready as before")
@@ -101,12 +101,12 @@ print("refused, each for its reason, and ready as before")
 #
 # Clients that ask again as soon as they are answered, one pair a request, from a process of their own. More clients mean more answers a second until both cores are busy; from there on they only wait longer. The number to promise somebody is the 95th percentile.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 measured = [{"clients": n, **under_load(server.url, pairs, clients=n, seconds=0.6)} for n in (1, 4, 16)]
 table = pd.DataFrame(measured)[["clients", "rate", "p50", "p95", "errors"]].round(1)
 Table(table.rename(columns={"rate": "pairs a second", "p50": "median, ms", "p95": "95th percentile, ms"}))
 
-# %%
+# %% tags=["live"]
 assert table["errors"].sum() == 0 and (table["p95"] >= table["p50"]).all()
 print("no request was lost")
 
@@ -118,7 +118,7 @@ print("no request was lost")
 # `/metrics` speaks to Prometheus: requests, errors, a histogram of times, batch sizes, the queue, and *drift*. A server sees no labels, so it cannot know its accuracy. It can see that it suddenly answers one class much more often than before, or with less confidence than it had on the
 # evaluation set: the card has what was expected, the meter what comes.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 lines = httpx.get(f"{server.url}/metrics").text.splitlines()
 wanted = ("seo_predictions_total", "seo_expected", "seo_drift", "seo_queue_texts", "seo_requests_total{")
 Table(pd.DataFrame([line.rsplit(" ", 1) for line in lines if line.startswith(wanted)], columns=["meter", "value"]))
@@ -128,7 +128,7 @@ Table(pd.DataFrame([line.rsplit(" ", 1) for line in lines if line.startswith(wan
 #
 # SIGTERM ends it: nothing new is taken, what was accepted is answered, and only then the processes go. A worker that dies on the way is started again.
 
-# %%
+# %% tags=["live"]
 stack.close()
 said = server.process.returncode
 print("ended with", said)

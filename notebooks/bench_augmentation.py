@@ -39,7 +39,7 @@
 # python -m seo_core.run chapter bench_augmentation --profile cpu --data path/to/mnli
 # ```
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -49,7 +49,7 @@ labels: str = "default"  # of data that is not NLI: the names of its classes, wi
 text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
 from seo_core.analysis.tables import Table
@@ -65,7 +65,7 @@ augmentation.plan(settings, rounds=rounds)
 # The premises and the hypotheses of some training pairs. Others train the teacher that judges labels. All contestants take their turns, the teacher
 # judges, and the record is written. On the command line this is `python -m seo_core.run bench augmentation`.
 
-# %%
+# %% tags=["live"]
 outcome = bench.measure("augmentation", settings, rounds=rounds)
 contestants, turns = outcome.inputs["contestants"], outcome.turns
 print(f"{len(contestants.texts)} texts, {len(outcome.inputs['teacher_pairs'])} {'pairs' if contestants.columns == 2 else 'texts'} for the teacher")
@@ -77,7 +77,7 @@ print(f"{len(contestants.texts)} texts, {len(outcome.inputs['teacher_pairs'])} {
 # Importing TextAttack 0.3 fails beside transformers 5, because of a part-of-speech tagger that its WordNet swap does not use;
 # the script that runs it puts an empty stand-in there.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 for name, why in outcome.inputs["absent"].items():
     print(f"{augmentation.TITLES[name]:28s} {'absent: ' + why if why else 'ready'}")
 
@@ -87,13 +87,13 @@ for name, why in outcome.inputs["absent"].items():
 # TextAttack edits one text at a time and gets the premises and hypotheses of the first pairs only, and Apertium with a process for each text
 # only a few premises: rates are per text, so theirs are extrapolated from a smaller number, which `texts` tells.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 speed = outcome.table.assign(texts=turns.groupby("contestant").examples.max())
 titles = {"examples_per_second_total": "texts/s, cold", "examples_per_second": "texts/s, warm", "ratio_total": "ratio, cold",
           "ratio": "ratio, warm", "baseline": "compared with"}
 Table(speed[[*titles, "texts"]].rename(columns=titles).round(2), index=True)
 
-# %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}}
+# %% mystnb={"figure": {"caption": "Speed of the second pass relative to the first contestant of each group that is there. The whiskers span the rounds.", "name": "fig-bench-augmentation"}, "image": {"alt": "Horizontal bars: the speed of each contestant relative to the baseline of its group."}} tags=["live"]
 _ = figures.ratio_bars(speed, "speed of the second pass, relative to its baseline")
 
 # %% [markdown]
@@ -104,7 +104,7 @@ _ = figures.ratio_bars(speed, "speed of the second pass, relative to its baselin
 # stability together, so it is for comparing contestants, not a rate of wrong labels. The texts are edited one by one, so our
 # rules for pairs do not come in here; the protected words do.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 quality = outcome.table.loc[list(contestants.edited), ["strength", "words_replaced", "labels_kept"]]
 Table(quality.round(3), index=True)
 
@@ -112,7 +112,7 @@ Table(quality.round(3), index=True)
 # **Check.** Speed is reported and not tested. What must hold: all contestants of a comparison had the same texts, and our
 # operators made in their own process what they make in this one.
 
-# %%
+# %% tags=["live"]
 counts = turns.set_index("contestant").examples
 same = [title for title in contestants.table if "TextAttack" not in title]
 assert same and (counts[same] == len(contestants.texts)).all(), counts
@@ -128,12 +128,12 @@ print("the same texts for all; the same copies in every process")
 # The committed record of the profile `cpu`: 2 000 pairs of real MultiNLI, so 4 000 texts. "Cold" is the first pass, with the time to fill
 # the caches in it; "warm" the second. The ratios are to nlpaug's way for our word operators, and to a process for each sentence for Apertium.
 
-# %%
+# %% tags=["record", "hide-input"]
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_augmentation")
 shown = tables.contestant_table(reference)
 Table(shown.rename(columns={**titles, "ratio_low": "warm, lowest round", "ratio_high": "warm, highest round"}))
 
-# %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}}
+# %% mystnb={"figure": {"caption": "The reference run: speed of the second pass relative to the baseline of each group, on a logarithmic axis. The whiskers span the rounds.", "name": "fig-bench-augmentation-reference"}, "image": {"alt": "Horizontal bars on a logarithmic axis, from a dashed line at one: to the right what is faster than its baseline, to the left what is slower."}} tags=["record", "hide-input"]
 if "ratio" in shown:
     _ = figures.ratio_bars(shown.set_index("contestant"), "speed of the second pass, relative to its baseline", log=True)
 
@@ -141,7 +141,7 @@ if "ratio" in shown:
 # Which of these comparisons are at equal work? A row is named where its share of replaced words, or of kept labels, differs from that of
 # nlpaug's row in its group by more than one point in a hundred. Read its speed ratio with that in mind.
 
-# %%
+# %% tags=["record", "hide-input"]
 for names in [group for group in augmentation.GROUPS.values() if "words_replaced" in shown and group[0] in set(shown["contestant"])]:
     compared = shown[shown["contestant"].isin(names)].drop_duplicates("contestant", keep="last").set_index("contestant")
     for name in [n for n in names[1:] if n in compared.index]:
@@ -152,7 +152,7 @@ for names in [group for group in augmentation.GROUPS.values() if "words_replaced
 # %% [markdown]
 # TextAttack also has fewer texts, premises and hypotheses alike:
 
-# %%
+# %% tags=["record", "hide-input"]
 for given in (record["parameters"]["plan"] for record in reference):
     print(f"TextAttack: the texts of {given['slow_pairs']} pairs; the others: of {given['pairs']} pairs")
 

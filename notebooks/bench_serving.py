@@ -25,14 +25,14 @@
 #
 # A ratio is worth as much as the rival in its denominator. So the baseline is rounded to int8 by four stock recipes, and an artifact is compared with the *fastest* of them, at 32 pairs and at one.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0
 data: str = "default"  # embedded | hub id | local path; what is served here is for NLI, so the live pairs are the generator's
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 
-# %%
+# %% tags=["hide-input"]
 from seo_core import bench, figures, load_settings, results
 from seo_core.analysis.tables import Table
 from seo_core.bench import engines, scoring, serving
@@ -45,7 +45,7 @@ recorded = results.reference_dir() / "cpu" / "bench_serving"
 #
 # `python -m seo_core.run bench engines`. The recipes are those of the libraries' own documentation: ONNX Runtime's `quantize_dynamic`, one scale per tensor or one per channel, after its fusion for BERT; its `quantize_static`; and NNCF's `quantize`, which OpenVINO compiles for latency. Accuracy stands beside the times, since a file that is fast and wrong is no rival. The brackets span the rounds.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(engines.report(recorded))
 
 # %% [markdown]
@@ -55,13 +55,13 @@ Table(engines.report(recorded))
 #
 # `python -m seo_core.run bench serving`. All three sit behind FastAPI and uvicorn and are asked one pair a request, by more and more clients from another process. What counts is the most pairs a second at which 95 of 100 answers take at most 100 ms.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(serving.report(recorded))
 
 # %% [markdown]
 # "A worker" is the largest process of the server: PyTorch is not in ours. A server that is asked 100 000 times must not grow:
 
-# %%
+# %% tags=["record", "hide-input"]
 soaked = bench.turns.newest(serving.RECORD, recorded)["metrics"]
 print("{soak_requests:.0f} requests, {soak_errors:.0f} errors, memory {soak_drift:+.1%}".format(**soaked) if "soak_drift" in soaked else "not run yet")
 
@@ -70,7 +70,7 @@ print("{soak_requests:.0f} requests, {soak_errors:.0f} errors, memory {soak_drif
 #
 # `python -m seo_core.run bench scoring`. `score` reads, cuts words into tokens, sorts by length, and writes whole parts. The first row has none of this to do, so what is missing to one is what a file costs beside its network.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(scoring.report(recorded))
 
 # %% [markdown]
@@ -78,22 +78,22 @@ Table(scoring.report(recorded))
 #
 # The same, with an untrained baseline, which computes as much, and a second of load. Small runs on a busy machine say little; look at the order, and rerun with `profile="cpu"` for numbers.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 live = bench.measure("engines", settings, untrained=True, rounds=2, batches=2)
 Table(live.table[["ms_32", "ratio_32", "ms_1", "ratio_1"]].round(2), index=True)
 
-# %% mystnb={"figure": {"caption": "How many times as fast each file is as the fastest stock int8 of the baseline, here and now, in batches of 32. The whiskers span the rounds.", "name": "fig-bench-engines"}, "image": {"alt": "Horizontal bars: the stock recipes at one or below, the two artifacts of the book to the right of them."}}
+# %% mystnb={"figure": {"caption": "How many times as fast each file is as the fastest stock int8 of the baseline, here and now, in batches of 32. The whiskers span the rounds.", "name": "fig-bench-engines"}, "image": {"alt": "Horizontal bars: the stock recipes at one or below, the two artifacts of the book to the right of them."}} tags=["live"]
 bars = live.table.rename(columns=lambda name: name.replace("_32", ""))
 _ = figures.ratio_bars(bars, "speed relative to the fastest stock int8")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 servers = bench.measure("serving", settings, seconds=0.4, clients=(1, 8), rounds=1)
 Table(servers.table[["pairs_per_second", "latency_ms_p95", "seconds_to_ready", "megabytes_worker", "errors"]].round(1), index=True)
 
 # %% [markdown]
 # **Check.** Times are reported and not tested. What must hold is that every contestant had the same work, and did it: all files answer the same pairs in every round, and no server answered with an error.
 
-# %%
+# %% tags=["live"]
 work = live.turns.groupby(["contestant", "size"])["batch"].count().unstack()
 assert (work.nunique() == 1).all() and servers.table["errors"].sum() == 0
 print("equal batches, and no request was refused:", *servers.table.index, sep="\n")

@@ -26,7 +26,7 @@
 # All contestants train the same encoder on the same token ids with the same hyperparameters, in one process, in turn:
 # A B C A B C. A ratio within a round therefore holds even on a busy machine. Seconds hold only for the machine in the record.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -36,7 +36,7 @@ labels: str = "default"  # of data that is not NLI: the names of its classes, wi
 text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
-# %%
+# %% tags=["hide-input", "live"]
 from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
 from seo_core.analysis.tables import Table
@@ -52,7 +52,7 @@ training.plan(settings, rounds=rounds)
 # for the accuracy comparison to mean something. The token ids are computed once, outside the clock, for all alike. Then the contestants
 # take their turns, and the record is written. On the command line this is `python -m seo_core.run bench training`.
 
-# %%
+# %% tags=["live"]
 outcome = bench.measure("training", settings, rounds=rounds)
 train, development = outcome.inputs["train"], outcome.inputs["development"]
 print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on average; {len(development)} for accuracy")
@@ -71,12 +71,12 @@ print(f"{len(train)} training pairs, {train.lengths.mean():.1f} tokens each on a
 # | length grouping | pairs of like length in a batch, so that little is padding |
 # | bf16 | computing in fp32 |
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 one_less = [name for name in outcome.table.index if name == "all" or name.startswith("without ")]
 parts = outcome.table.loc[one_less].dropna(axis="columns")
 Table(parts.round(2), index=True)
 
-# %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}}
+# %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them. The whiskers span the rounds.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}} tags=["live"]
 _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 
 # %% [markdown]
@@ -85,18 +85,18 @@ _ = figures.ratio_bars(parts, "speed without it, relative to all tricks")
 # *Steady* speed leaves out the first five steps of a turn. *Total* counts everything between the call and its return,
 # but for the evaluation. The accuracy is that of the development slice after the turn, at equal examples.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 versus = outcome.table.drop(one_less)
 Table(versus.round(3), index=True)
 
-# %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}}
+# %% mystnb={"figure": {"caption": "Steady training speed relative to the tuned Trainer. The whiskers span the rounds.", "name": "fig-bench-trainer"}, "image": {"alt": "Horizontal bars: our loop, the tuned Trainer at one, and the stock Trainer."}} tags=["live"]
 _ = figures.ratio_bars(versus, "speed relative to the tuned Trainer")
 
 # %% [markdown]
 # **Check.** Speed is reported and not tested: a slow machine is no error. What must hold is that the contestants did the
 # same work: the same number of examples in every turn.
 
-# %%
+# %% tags=["live"]
 examples = outcome.turns.groupby("contestant").examples.agg(["min", "max"])
 assert (examples.loc["seo_core"] == examples.loc["Trainer, tuned"]).all()
 assert (examples.loc["seo_core"] == len(train)).all()
@@ -107,7 +107,7 @@ print("equal examples:", sorted(set(versus.index)))
 #
 # The committed record of the profile `cpu`, with the six-layer encoder on real MultiNLI pairs:
 
-# %%
+# %% tags=["record", "hide-input"]
 reference = results.load_records(results.reference_dir() / "cpu" / "bench_training")
 Table(tables.contestant_table(reference))
 
@@ -120,7 +120,7 @@ Table(tables.contestant_table(reference))
 # training alone, and what it saves one beside a busy core, or two at once (their speeds added). "Spinning" is without it, "asleep"
 # is at once everywhere, "spinning briefly" is after some turns everywhere. The committed record:
 
-# %%
+# %% tags=["record", "hide-input"]
 beside = results.load_records(results.reference_dir() / "cpu" / "bench_neighbours")
 Table(neighbours.shares(beside))
 

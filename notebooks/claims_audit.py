@@ -41,14 +41,14 @@
 # Where a paper names a direction and no value, *reproduced* means that the interval excludes no effect on that side. A claim has to hold at
 # each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 from seo_core import figures, load_settings, results
@@ -64,7 +64,7 @@ reference = results.load()
 # From the committed reference records. Those of the profile `quick` are no evidence: they only show that
 # the code runs.
 
-# %%
+# %% tags=["record", "hide-input"]
 judged = verdicts.audit(reference)
 counts = pd.DataFrame({"claims": judged["verdict"].value_counts(), "before": judged["before"].value_counts()})
 Table(counts.reindex([*verdicts.VERDICTS, "—"]).fillna(0).astype(int), index=True)
@@ -72,22 +72,22 @@ Table(counts.reindex([*verdicts.VERDICTS, "—"]).fillna(0).astype(int), index=T
 # %% [markdown]
 # "—": claims that were found later, when the papers were read again. SEO-LLM and SEC:
 
-# %%
+# %% tags=["record", "hide-input"]
 columns = ["claim", "ours", "verdict"]
 folded = ["claim", "statement", "source", "claimed", "n", "tier", "uncontrolled"]
 seo = judged["claim"].str.startswith("h-")
 Table(judged.loc[seo, columns])
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged.loc[seo, folded], folded="What is claimed, and where; seeds (n); the value without its control")
 
 # %% [markdown]
 # TKD-NLP and Optimized BERT:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged.loc[~seo, columns])
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged.loc[~seo, folded], folded="What is claimed, and where; seeds (n)")
 
 # %% [markdown]
@@ -97,7 +97,7 @@ Table(judged.loc[~seo, folded], folded="What is claimed, and where; seeds (n)")
 #
 # Which verdicts the new rule changed, here and in the papers' tables:
 
-# %%
+# %% tags=["record", "hide-input"]
 cells = verdicts.audit(reference, verdicts.TABLE_CLAIMS)
 both = pd.concat([judged, cells])
 changed = both[(both["before"] != "—") & (both["before"] != both["verdict"])]
@@ -106,14 +106,14 @@ Table(changed[["claim", "before", "verdict", "ours", "uncontrolled"]])
 # %% [markdown]
 # Each contrast at each number of labels, where there is more than one:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(both.loc[(both["each"] != "—") & (both["ours"] != NOT_RUN), ["claim", "each"]], folded="Contrast by contrast")
 
 # %% [markdown]
 # How each is measured (the metric, and the configurations that are compared), with the reason where a claim
 # cannot be tested as it is stated, and in what else the arms differ where it is confounded:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged[["claim", "measured by", "records", "note"]], folded="How each claim is measured")
 
 # %% [markdown]
@@ -121,17 +121,17 @@ Table(judged[["claim", "measured by", "records", "note"]], folded="How each clai
 #
 # Where a value is claimed, you read our effect as a share of it. At 0 there is no effect, at 1 (dotted) it is the claimed one. The intervals are those that decide.
 
-# %% mystnb={"figure": {"caption": "Our effect as a share of the claimed one, with 95% intervals, for each claim and each cell of the papers' tables that has a value and records; beside the name its verdict. Ratios in logarithms; for a claimed loss, 1 is the loss as claimed. Hollow points have one seed.", "name": "fig-claims-valued"}, "image": {"alt": "A row for each claim with its verdict; points with intervals between the lines at zero, no effect, and at one, the claimed effect."}}
+# %% mystnb={"figure": {"caption": "Our effect as a share of the claimed one, with 95% intervals, for each claim and each cell of the papers' tables that has a value and records; beside the name its verdict. Ratios in logarithms; for a claimed loss, 1 is the loss as claimed. Hollow points have one seed.", "name": "fig-claims-valued"}, "image": {"alt": "A row for each claim with its verdict; points with intervals between the lines at zero, no effect, and at one, the claimed effect."}} tags=["record", "hide-input"]
 valued, directed = verdicts.shares(reference)
 _ = figures.forest(valued, goals=(1,), unit="share of the claimed effect")
 
 # %% [markdown]
 # Where only a direction is claimed, in points, positive as claimed:
 
-# %% mystnb={"figure": {"caption": "Our effect in points with 95% intervals for claims of a direction; beside the name the verdict. Hollow points have one seed. h-weights, h-correlate and bd-infer have units of their own and stand in the tables above.", "name": "fig-claims-directed"}, "image": {"alt": "A row for each claim with its verdict; points with intervals around the line at zero, no effect."}}
+# %% mystnb={"figure": {"caption": "Our effect in points with 95% intervals for claims of a direction; beside the name the verdict. Hollow points have one seed. h-weights, h-correlate and bd-infer have units of their own and stand in the tables above.", "name": "fig-claims-directed"}, "image": {"alt": "A row for each claim with its verdict; points with intervals around the line at zero, no effect."}} tags=["record", "hide-input"]
 _ = figures.forest(directed)
 
-# %%
+# %% tags=["record", "hide-input"]
 for row in valued.itertuples():
     print(f"{row.contrast}, {f'{row.difference:+.2f}'.replace('-', '−')} of the claimed effect")
 
@@ -141,12 +141,12 @@ for row in valued.itertuples():
 # Tables 1 to 4 of SEO-LLM and SEC, each cell as a ratio or difference to its baseline.
 # The rows are called as in the papers, whose network is BERT-base; ours is MiniLM of six layers. A ratio or difference is to the baseline of the same network.
 
-# %%
+# %% tags=["record", "hide-input"]
 cells["cell"] = cells["claim"].str.removeprefix("table-")
 there = cells["ours"] != NOT_RUN
 Table(cells.loc[there, ["cell", "ours", "verdict"]])
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(cells[["cell", "statement", "claimed", "n", "verdict", "note"]], folded="All cells, those without records too: claimed value, seeds, notes")
 
 # %% [markdown]
@@ -163,7 +163,7 @@ Table(cells[["cell", "statement", "claimed", "n", "verdict", "note"]], folded="A
 # The claims for which the run that made these pages has records. With the profile `quick`, read the columns
 # and not the verdicts.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = results.matching(results.load(settings.results_dir), settings)
 tables.remark(run)
 this_run = verdicts.audit(run, verdicts.CLAIMS + verdicts.TABLE_CLAIMS, profiles=(settings.profile,))
@@ -177,7 +177,7 @@ Table(this_run[["claim", "statement", *columns[1:]]])
 # Places where the papers disagree with themselves, or with arithmetic. Each line is computed from the
 # papers' numbers as they stand in `papers.PAPER_TABLE`.
 
-# %%
+# %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
 listed = contradictions.listed()
@@ -196,7 +196,7 @@ for c in listed:
 # {cite}`zhang2020ternarybert`, ZeroQuant {cite}`yao2022zeroquant`. They distil {cite}`hinton2015`, prune or
 # quantize; none of them adds data optimization.
 
-# %%
+# %% tags=["live"]
 Table(papers.higher_references().drop(columns="cite"))
 
 # %% [markdown]
@@ -260,7 +260,7 @@ Table(papers.higher_references().drop(columns="cite"))
 # reason where it is not testable; what has no record is not judged; what has one is never *not run*; and the rule itself gives the verdicts
 # that it must on five made-up effects.
 
-# %%
+# %% tags=["live"]
 assert [c.number for c in listed] == list(range(1, 13)) and all(c.holds for c in listed)
 assert set(judged["verdict"]) <= set(verdicts.VERDICTS) and len(judged) == 40
 assert judged.loc[judged["verdict"] == verdicts.NOT_TESTABLE, "note"].str.len().min() > 20
@@ -275,10 +275,10 @@ print("12 contradictions hold; 40 claims, each with a verdict; the rule gives", 
 # %% [markdown]
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.standing_on(reference))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.standing_on(run))
 
 # %% [markdown]

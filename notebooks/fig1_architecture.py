@@ -27,21 +27,21 @@
 # of the papers and the module that stands for it. A box is dashed and says "not implemented yet" as long as
 # the package does not have the component.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 from seo_core import figures, load_settings
 from seo_core.analysis import papers
 from seo_core.analysis.tables import Table
 
 settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir)
 
-# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimised. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}}
+# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimised. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["live"]
 _ = figures.architecture()
 
 # %% [markdown]
@@ -59,7 +59,7 @@ _ = figures.architecture()
 #
 # The papers give one equation for each part:
 
-# %%
+# %% tags=["hide-input"]
 from IPython.display import Math, display
 
 for equation in papers.EQUATIONS:
@@ -76,7 +76,7 @@ for equation in papers.EQUATIONS:
 #
 # The table is made by reading the sources, without importing them.
 
-# %%
+# %% tags=["live"]
 structure = figures.structure()
 Table(structure[["component", "module", "symbol", "state"]])
 
@@ -84,7 +84,7 @@ Table(structure[["component", "module", "symbol", "state"]])
 # Notebooks use the techniques, these use training and evaluation, and those the data and the models;
 # nothing below `figures` draws. What a module imports from the rest of the package:
 
-# %%
+# %% tags=["live"]
 imports = figures.dependencies()
 Table(imports)
 
@@ -92,7 +92,7 @@ Table(imports)
 # **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not
 # be. The core of the system, and the control loop of the papers' diagram, must be there.
 
-# %%
+# %% tags=["hide-input"]
 import importlib
 
 

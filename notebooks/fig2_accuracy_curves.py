@@ -28,14 +28,14 @@
 # This page puts our curves beside those levels. It shows two kinds of records: those of *this run*, made on
 # the machine that built these pages, and the *reference* records that are committed with the book.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 from seo_core import figures, load_settings, results
 from seo_core.analysis import NOT_RUN, contrasts, papers, tables, verdicts
 from seo_core.analysis.tables import Table
@@ -45,7 +45,7 @@ reference_folder = results.reference_dir() / "cpu"
 reference = results.load(reference_folder)
 reference_curves = tables.curves_shown(reference, results.load_series(reference_folder))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = results.matching(results.load(settings.results_dir), settings)
 tables.remark(run)
 run_curves = tables.curves_shown(run, results.matching(results.load_series(settings.results_dir), settings))
@@ -58,7 +58,7 @@ print(f"this run: {len(run)} records of the profile {settings.profile}")
 # same model. The table's value lies above the figure's, even above its *training* accuracy (see
 # [](claims_audit), contradiction 2).
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 printed = pd.DataFrame([
@@ -77,11 +77,11 @@ Table(printed)
 # one with most labels; the number of labels differs between panels and stands in the table below. Development accuracy is measured on a slice of the training
 # data, never on the official validation sets.
 
-# %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Small panels, one per configuration with a curve, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent."}}
+# %% mystnb={"figure": {"caption": "Accuracy over training on the reference records (profile cpu), mean over seeds with the range between them, beside the levels that the papers' Figure 2 and table give. The records are listed at the end of the page.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Small panels, one per configuration with a curve, with accuracy in percent over epochs. Horizontal lines mark the papers' levels between 81 and 87 percent."}} tags=["record", "hide-input"]
 drawn = tuple(name for name in papers.PAPER_TABLE if name in set(reference_curves["configuration"]))
 _ = figures.accuracy_curves({"reference (cpu)": reference_curves}, drawn or None)
 
-# %% mystnb={"figure": {"caption": "The same for the records of this run. With the profile quick these are a few hundred steps on generated sentences: the curves show that the code works, not what the methods are worth.", "name": "fig-accuracy-curves-run"}, "image": {"alt": "Small panels as in the figure above, with the curves of the run that made this page."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The same for the records of this run. With the profile quick these are a few hundred steps on generated sentences: the curves show that the code works, not what the methods are worth.", "name": "fig-accuracy-curves-run"}, "image": {"alt": "Small panels as in the figure above, with the curves of the run that made this page."}} tags=["nbval-ignore-output", "live"]
 here = tuple(name for name in papers.PAPER_TABLE if name in set(run_curves["configuration"]))
 _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves}, here or None)
 
@@ -89,7 +89,7 @@ _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves}, here
 # Configurations with reference records but without a curve, and their numbers of labels. A network that was only quantised after
 # training has no curve either:
 
-# %%
+# %% tags=["record", "hide-input"]
 known = reference[reference["configuration"].isin(papers.PAPER_TABLE)]
 for name, rows in known[~known["configuration"].isin(reference_curves["configuration"])].groupby("configuration"):
     labels = ", ".join(f"{n:.0f}" for n in sorted(rows["labels"].dropna().unique())) if "labels" in rows else ""
@@ -103,12 +103,12 @@ for name, rows in known[~known["configuration"].isin(reference_curves["configura
 # Gaps of different rows do not compare: the rows differ in labels and epochs, pruning and distillation go on from a network that was trained already, and
 # augmentation counts near-copies of its labels as training pairs.
 
-# %%
+# %% tags=["record", "hide-input"]
 reference_ends = tables.curve_ends(reference)
 reference_ends["labels"] = tables.labels_behind(reference, "final_development_accuracy")
 Table(reference_ends)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.curve_ends(run))
 
 # %% [markdown]
@@ -117,7 +117,7 @@ Table(tables.curve_ends(run))
 # A verdict needs records of the combined system and of the baseline, on the same data, with the same number
 # of epochs.
 
-# %%
+# %% tags=["record", "hide-input"]
 curve_claims = tuple(c for c in verdicts.CLAIMS if c.id in ("h-conv", "h-gap"))
 judged = verdicts.audit(reference, curve_claims)
 Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
@@ -126,7 +126,7 @@ Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 # **Check.** Every configuration has its row, with a number or "not run", never with neither; where there
 # are reference curves of the baseline they rise; and the papers' own gaps are what the claim `h-gap` says.
 
-# %%
+# %% tags=["live"]
 assert list(reference_ends.index) == list(papers.PAPER_TABLE)
 for name, row in reference_ends.iterrows():
     has_curve = (reference_curves.query("name == 'development_accuracy'")["configuration"] == name).any()
@@ -148,13 +148,13 @@ print("every configuration has a value or 'not run'; the papers' gaps are 2.0, 2
 #
 # The reference records:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
 
 # %% [markdown]
 # The records of this run:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.standing_on(run))
 
 # %% [markdown]

@@ -23,14 +23,14 @@
 #
 # A network is on the **Pareto front** if no other is as small (or as fast) and at least as accurate. Everything below the front is a bad bargain, however it was made.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 
@@ -49,7 +49,7 @@ run = tradeoff.points(run)
 #
 # From their tables 2 to 4. Rows without a size are those that do not change the model.
 
-# %%
+# %% tags=["live"]
 printed = pd.DataFrame([(name, row.accuracy, row.size_mb, row.latency_ms) for name, row in papers.PAPER_TABLE.items() if row.size_mb],
                       columns=["configuration", "accuracy", "megabytes", "ms"])
 fronts = {cost: list(tradeoff.pareto(printed, cost=cost)["configuration"]) for cost in ("megabytes", "ms")}
@@ -65,10 +65,10 @@ Table(printed.assign(**{f"on the front, {cost}": printed["configuration"].isin(f
 # both compared with the baseline's fp32 file as the library exports it, under ONNX Runtime (`static-openvino`: under OpenVINO). Part of an integer file's factor is our exporter, which makes
 # the unpruned fp32 network faster too: that is the diamond nearest to the baseline, `onnx-fp32`. The dotted lines are the papers' factors.
 
-# %% mystnb={"figure": {"caption": "Accuracy of the compressed networks over how many times smaller (left) and faster (right) they are than the baseline (reference runs, means over the seeds, logarithmic axes). Thin lines: the curve of each method, from the baseline along the best that it gives at each size or speed; none for the integer students without SQD. Wide and grey: what no network of any method beats. Dotted: the papers' combined system. Networks that lose more than ten points are named below the axis.", "name": "fig-size-speed"}, "image": {"alt": "Two plots of accuracy over size and speed factors: marks for the networks, a thin line for each method, a wide grey line along the best of all, and a dotted vertical line at the papers' factor of 3.1 and 1.9; without records both say not run."}}
+# %% mystnb={"figure": {"caption": "Accuracy of the compressed networks over how many times smaller (left) and faster (right) they are than the baseline (reference runs, means over the seeds, logarithmic axes). Thin lines: the curve of each method, from the baseline along the best that it gives at each size or speed; none for the integer students without SQD. Wide and grey: what no network of any method beats. Dotted: the papers' combined system. Networks that lose more than ten points are named below the axis.", "name": "fig-size-speed"}, "image": {"alt": "Two plots of accuracy over size and speed factors: marks for the networks, a thin line for each method, a wide grey line along the best of all, and a dotted vertical line at the papers' factor of 3.1 and 1.9; without records both say not run."}} tags=["record", "hide-input"]
 _ = figures.size_vs_speed(points)
 
-# %%
+# %% tags=["record", "hide-input"]
 columns = ["configuration", "accuracy", "megabytes", "smaller", "ms", "faster", "seeds"]
 front = {title: tradeoff.pareto(points, cost=cost)[columns].round(2) for title, cost in (("size", "megabytes"), ("speed", "ms"))}
 best = pd.concat([part.assign(front=title) for title, part in front.items()])
@@ -97,13 +97,13 @@ Table(best if len(best) else pd.DataFrame([{"configuration": NOT_RUN}]))
 #
 # The same with the records of this run. Under `quick` the accuracies are those of a minute's training.
 
-# %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-size-speed-run"}, "image": {"alt": "Two scatter plots of accuracy over size and speed factors for the records of this run, or the words not run."}} tags=["nbval-ignore-output", "live"]
 _ = figures.size_vs_speed(run) if len(run) else print(f"not run yet: `python -m seo_core.run book --profile {profile}`")
 
 # %% [markdown]
 # **Check.** The front is what its definition says, tested on random points against the definition itself; and the papers' own table has one point on it.
 
-# %%
+# %% tags=["live"]
 rng = np.random.default_rng(0)
 random_points = pd.DataFrame({"configuration": [str(i) for i in range(60)], "megabytes": rng.integers(1, 30, 60).astype(float),
                      "accuracy": rng.integers(60, 80, 60).astype(float)})
@@ -123,7 +123,7 @@ print("the front is its definition; by the papers' numbers their combination bea
 # The book comes with classifiers made this way, in `book/artifacts`. *Here, now* is what they take on the machine that built this page, beside the *control* of [](tab3_inference_speed),
 # which is in int8 as well, with nothing removed. *Recorded* is what their cards say, on the processor that is named. The second table has their answers to three pairs.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from IPython.display import display
 
 from seo_core.bench import live
@@ -138,7 +138,7 @@ display(*map(Table, live.here_and_now()))
 #
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 reference = results.load(results.reference_dir() / "cpu")
 Table(tables.standing_on(reference[reference["experiment"].isin([*tradeoff.CHAPTERS, tradeoff.SPEED])]))
 

@@ -31,14 +31,14 @@
 # The **mass** of some weights is the sum of their squares: a small weight has next to none. So a bell curve has most of its *weights* in the middle and most of its *mass*
 # further out. An overlap of 1 is the same shape. The claim `h-weights` is that it is at least 0.9.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 
@@ -59,7 +59,7 @@ folders = ["09_pruning", "10_adaptive_iterative_pruning"]
 # No network is needed to see the point: a million numbers from a normal distribution, the smallest of which are set to zero. And, for contrast, the same share removed
 # without regard to size, which is what cutting out whole units comes close to.
 
-# %%
+# %% tags=["live"]
 bell = np.random.default_rng(0).normal(size=1_000_000)
 shares = [0.1, 0.3, 0.5, 0.7, 0.9]
 cuts = {s: np.quantile(np.abs(bell), s) for s in shares}
@@ -74,7 +74,7 @@ Table(pd.DataFrame(rows, columns=["removed", "overlap, smallest removed", "overl
 # **Check.** The smallest half of the weights of a bell curve has 7% of its mass. Removing it leaves a shape that overlaps with a bell curve by much less than 0.9. Removing
 # at random leaves the shape.
 
-# %%
+# %% tags=["live"]
 assert mass[0.5] < 0.08 and by_size[0.5] < 0.8 < 0.99 < at_random[0.5]
 assert all(by_size[a] > by_size[b] for a, b in zip(shares, shares[1:], strict=False))
 print("small weights carry little mass, and taking them out of a bell curve does not keep its shape")
@@ -84,18 +84,18 @@ print("small weights carry little mass, and taking them out of a bell curve does
 #
 # Line: before. Area: after pruning and fine-tuning. In each panel the overlap of the shapes, and the mass that is gone.
 
-# %% mystnb={"figure": {"caption": "Weights of each layer before (line) and after pruning (area), in standard deviations before, on the reference records (profile cpu, the first seed of each). Numbers: overlap of the shapes, and change of mass. The records are listed at the end of the page.", "name": "fig-weights-reference"}, "image": {"alt": "A row of small histograms for each way of pruning, a panel for each layer. Zeros leave a gap in the middle of the bell. Removed units leave a lower bell, in most layers of the same shape; in the last layer hardly anything is left to see. Without records the panel says not run."}}
+# %% mystnb={"figure": {"caption": "Weights of each layer before (line) and after pruning (area), in standard deviations before, on the reference records (profile cpu, the first seed of each). Numbers: overlap of the shapes, and change of mass. The records are listed at the end of the page.", "name": "fig-weights-reference"}, "image": {"alt": "A row of small histograms for each way of pruning, a panel for each layer. Zeros leave a gap in the middle of the bell. Removed units leave a lower bell, in most layers of the same shape; in the last layer hardly anything is left to see. Without records the panel says not run."}} tags=["record", "hide-input"]
 reference = results.load_records(*[results.reference_dir() / "cpu" / name for name in folders])
 first = {r["configuration"]: r for r in sorted(reference, key=lambda r: -r["seed"])}
 _ = figures.weight_distributions({words: first[name] for name, words in NAMES.items() if name in first})
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.shape_table({name: first[name] for name in NAMES if name in first}))
 
 # %% [markdown]
 # Removing units keeps the shape, but not everywhere. The layer of each network that keeps it least:
 
-# %%
+# %% tags=["record", "hide-input"]
 rows = []
 for name in (n for n in NAMES if n in first and first[n]["series"].get("layer_overlap")):
     series = first[name]["series"]
@@ -111,7 +111,7 @@ Table(table.round(2))
 #
 # Mass can also grow, where least squares or training makes the weights that stay larger than they were: in the first layer of `taylor-80`, which is not drawn here, it does. The verdict, on the mean overlap over the layers of `prune`:
 
-# %%
+# %% tags=["record", "hide-input"]
 frame = results.load(*[results.reference_dir() / "cpu" / name for name in folders])
 judged = verdicts.audit(frame, tuple(c for c in verdicts.CLAIMS if c.id == "h-weights"))
 Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
@@ -121,7 +121,7 @@ Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 #
 # The same for the records that were made with these pages.
 
-# %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-weights-run"}, "image": {"alt": "Histograms of each layer's weights before and after pruning, as in the figure above, for the records of this run."}}
+# %% mystnb={"figure": {"caption": "The same for the records of this run.", "name": "fig-weights-run"}, "image": {"alt": "Histograms of each layer's weights before and after pruning, as in the figure above, for the records of this run."}} tags=["live"]
 this_run = results.load_records(*[resolve_path(settings.results_dir) / settings.profile / name for name in folders])
 here = {r["configuration"]: r for r in this_run if r["seed"] == seed and r["data"]["name"] == display_source(settings.data)}
 _ = figures.weight_distributions({words: here[name] for name, words in NAMES.items() if name in here})
@@ -134,7 +134,7 @@ _ = figures.weight_distributions({words: here[name] for name, words in NAMES.ite
 #
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 shown = frame[frame["configuration"].isin(list(NAMES))] if len(frame) else frame
 Table(tables.standing_on(shown))
 

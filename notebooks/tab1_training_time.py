@@ -29,14 +29,14 @@
 # pairs that were only scored. Two things are left out: making edits, and choosing pairs once they are scored. What they cost is measured in
 # [](bench_augmentation) and in the last table of [](06_active_learning).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 from seo_core import figures, load_settings, results
 from seo_core.analysis import papers, tables, verdicts
 from seo_core.analysis.tables import Table
@@ -50,7 +50,7 @@ reference = results.load(results.reference_dir() / "cpu")
 # %% [markdown]
 # ## What the papers report
 
-# %%
+# %% tags=["live"]
 printed = papers.paper_table()[["label", "training_hours"]].dropna()
 printed["of the baseline's"] = (printed["training_hours"] / printed.loc["base", "training_hours"]).round(2)
 Table(printed.rename(columns={"label": "configuration", "training_hours": "hours"}))
@@ -63,7 +63,7 @@ Table(printed.rename(columns={"label": "configuration", "training_hours": "hours
 # (see the table in [](06_active_learning)). A pair of the source task is shorter than one of the target, so
 # training is counted by its tokens: a pair of the benchmark's length is the unit.
 
-# %%
+# %% tags=["record", "hide-input"]
 speed = costs.quiet_speed(results.load_contestants(results.reference_dir() / "cpu"))
 print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs/s")
 
@@ -78,14 +78,14 @@ print(f"training {speed.training:.0f} pairs/s, scoring {speed.scoring:.0f} pairs
 # "+ active learning" is the arm `al`: no source task, half of the labels bought at random and the other half in one round by `hybrid`
 # ([](06_active_learning)). `tal` trains once on the labels that `hybrid` bought, so `hybrid`'s own last training is not counted for it.
 
-# %%
+# %% tags=["record", "hide-input"]
 techniques = {"base": "baseline", "da": "+ data augmentation (ADA)", "tl": "+ transfer learning",
               "al": "+ active learning", "ssl": "+ semi-supervised", "ssl-source": "transfer + semi-supervised", "random": "transfer, random labels",
               "hybrid": "transfer + active learning", "tal": "TAL, both terms", "data-module": "TAL + pseudo-labels + ADA"}
 table = costs.to_reach(reference, techniques, labels=8000, speed=speed)
 Table(table)
 
-# %%
+# %% tags=["record", "hide-input"]
 others = table[table.index != "base"]
 reached, missed = (others[(others["minutes, quiet"] != "—") == side] for side in (True, False))
 costs_less = reached["of the baseline's"].astype(float) < 1
@@ -95,7 +95,7 @@ for _, row in reached[~costs_less].iterrows():
     print(f"as good, at a higher cost: {row['configuration']}, {row['labels']} labels, {times} times the minutes")
 print("not as good, or not run:", ", ".join(missed["configuration"]) or "none")
 
-# %% mystnb={"figure": {"caption": "Minutes that a technique needs to be as good as the baseline, relative to the baseline's. Techniques that did not get there are not shown.", "name": "fig-cost-to-reach"}, "image": {"alt": "Horizontal bars of relative cost, one for each technique that reached the baseline's accuracy, beside a dashed line at one."}}
+# %% mystnb={"figure": {"caption": "Minutes that a technique needs to be as good as the baseline, relative to the baseline's. Techniques that did not get there are not shown.", "name": "fig-cost-to-reach"}, "image": {"alt": "Horizontal bars of relative cost, one for each technique that reached the baseline's accuracy, beside a dashed line at one."}} tags=["record", "hide-input"]
 there = table[table["minutes, quiet"] != "—"].set_index("configuration")
 _ = figures.ratio_bars(there[["of the baseline's"]].astype(float).set_axis(["ratio"], axis=1), "quiet minutes, relative to the baseline's")
 
@@ -110,7 +110,7 @@ _ = figures.ratio_bars(there[["of the baseline's"]].astype(float).set_axis(["rat
 # The same with the records of this run. Under `quick` the counts are those of a short demonstration, and the minutes, which
 # assume pairs of the benchmark's length, say nothing.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "record", "hide-input"]
 quick_labels = int(run["labels"].max()) if "labels" in run and run["labels"].notna().any() else 0
 Table(costs.to_reach(run, techniques, labels=quick_labels, speed=speed))
 
@@ -121,7 +121,7 @@ Table(costs.to_reach(run, techniques, labels=quick_labels, speed=speed))
 # the baseline. They need wall clocks of whole quiet runs, which the studies do not have; where a row says so, the
 # table above is our answer.
 
-# %%
+# %% tags=["record", "hide-input"]
 cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-training_hours"))
 judged = verdicts.audit(reference, cells)
 Table(judged[["claim", "statement", "ours", "n", "verdict"]])
@@ -130,7 +130,7 @@ Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 # **Check.** A technique that trains on more tokens than the baseline cannot be cheaper than it; every row that reached
 # the baseline's accuracy has a cost; the baseline costs exactly itself; and nothing is counted twice.
 
-# %%
+# %% tags=["live"]
 base = costs.total(reference, "base", 8000)
 reached = table[table["minutes, quiet"] != "—"]
 assert reached.loc["base", "of the baseline's"] == "1.00"
@@ -148,7 +148,7 @@ print("every cost is complete; fewer minutes only with fewer tokens trained on")
 #
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.standing_on(reference[reference["configuration"].isin(techniques)]))
 
 # %% [markdown]

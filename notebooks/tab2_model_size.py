@@ -24,14 +24,14 @@
 #
 # Here a size is **the bytes of the file that is actually loaded**. A zero that is stored takes as much as any other number.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 from seo_core import load_settings, results
@@ -49,7 +49,7 @@ reference = results.load(results.reference_dir() / "cpu")
 # The weights of a BERT can be counted from its shape: with $d$ hidden units, $f$ neurons and $L$ layers, the encoder has
 # $L\,(4 d^2 + 2 d f)$ and some biases; the word table has $30\,522\, d$.
 
-# %%
+# %% tags=["live"]
 shapes = {"BERT-base": (768, 12, 3072), "MiniLM-L6 (our baseline)": (384, 6, 1536)}
 weights = {name: tradeoff.bert_weights(*shape, 30_522) for name, shape in shapes.items()}
 counted = pd.DataFrame(weights) / 1e6
@@ -59,7 +59,7 @@ Table(counted.round(2).reset_index(names="weights, millions"))
 # %% [markdown]
 # From that, what a file should weigh. "int8, linear maps" is what most tools do by default: the embeddings stay as they are.
 
-# %%
+# %% tags=["live"]
 rows = {}
 for name, parts in weights.items():
     total = sum(parts.values())
@@ -78,13 +78,13 @@ Table(expected.round(1).reset_index(names="megabytes"))
 # As factors of the baseline in the same column, since the networks differ in size. Ours are the bytes of the file that was timed for
 # [](tab3_inference_speed), if one was. That file is ONNX, for `base` too: fp32, as the library exports it.
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.size_table(reference, "size_mb", "size_bytes", 1e-6, "MB"))
 
 # %% [markdown]
 # The same with the records of this run. Under `quick` the networks are those of the book, only their training is short, so that their sizes mean something.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.size_table(run, "size_mb", "size_bytes", 1e-6, "MB"))
 
 # %% [markdown]
@@ -92,7 +92,7 @@ Table(tables.size_table(run, "size_mb", "size_bytes", 1e-6, "MB"))
 #
 # The papers' ratios were fixed as claims before anything was compressed. Sizes have no spread between equal runs.
 
-# %%
+# %% tags=["record", "hide-input"]
 cells = tuple(c for c in (*verdicts.HEADLINE_CLAIMS, *verdicts.TABLE_CLAIMS) if c.id == "h-size" or c.id.endswith("-size_mb"))
 judged = verdicts.audit(reference, cells)
 Table(judged[["claim", "statement", "ours", "n", "verdict"]])
@@ -104,7 +104,7 @@ Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 # the ONNX file that was timed. Any other has those of the file that its chapter kept: ONNX for integers, safetensors for fp32. *To equal control* is the difference in accuracy
 # to the same network, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)); *no equal control*: the arm saw more pairs than that.
 
-# %%
+# %% tags=["record", "hide-input"]
 points = tradeoff.points(reference)
 files = points[points["megabytes"].notna()].sort_values("megabytes")
 compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
@@ -115,7 +115,7 @@ Table(shown if len(shown) else pd.DataFrame([{"configuration": NOT_RUN}]))
 # %% [markdown]
 # The same weights take a little more as ONNX, which holds the graph too. Networks in fp32 of which there are both files:
 
-# %%
+# %% tags=["record", "hide-input"]
 known = reference[~reference["configuration"].str.startswith("base-trial")]  # trials of the baseline's search are no rows here
 known = known[known["size_bytes"].notna()] if "size_bytes" in known else known.assign(size_bytes=0.0)[:0]
 places = {"safetensors, MB": ["09_pruning", "10_adaptive_iterative_pruning", "12_distillation"], "ONNX, MB": [tradeoff.SPEED]}
@@ -128,7 +128,7 @@ Table(both.round(2).reset_index() if len(both) else pd.DataFrame([{"configuratio
 # **Check.** The counts are those of the real networks; a quarter of the bytes needs the word table in int8; no row of ours is larger than the baseline; and
 # the papers' int8 is neither of the two files that int8 can mean.
 
-# %%
+# %% tags=["live"]
 total = {name: sum(parts.values()) for name, parts in weights.items()}
 assert total["BERT-base"] == 109_484_547 and total["MiniLM-L6 (our baseline)"] == 22_714_371
 base, mini = expected["BERT-base"], expected["MiniLM-L6 (our baseline)"]
@@ -146,7 +146,7 @@ print("22.7 and 109.5 million weights; a quarter of the bytes only with the word
 #
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.standing_on(known))
 
 # %% [markdown]

@@ -27,7 +27,7 @@
 # but the **control**: what the libraries alone make of the unpruned network. Two calls, `torch.onnx.export` and ONNX Runtime's `quantize_dynamic`, make
 # *control, not fused*. With a third between them, ONNX Runtime's fusion pass for BERT, it is *control*. Ratios are to the faster of the two.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the network
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -36,7 +36,7 @@ results_dir: str = "default"  # where the records are
 labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
 text: str = "default"  # and of its one or two columns of text
 
-# %%
+# %% tags=["hide-input"]
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -75,13 +75,13 @@ paths = {name: export_onnx(network, Path(folder.name) / f"{name}.onnx", config, 
 chosen = {"files": paths, "untrained": True} if profile == "quick" else {}  # else the baseline, and all files that were kept
 table = measure("inference", small, lab=lab, **chosen).table
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 cpu = cpu_support()
 print("this CPU:", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in cpu.items()))
 control = latency.stronger_control(table)
 Table(tables.speed_table(table, control))
 
-# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick: two untrained layers, a few small batches, on whatever machine made this page.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick: two untrained layers, a few small batches, on whatever machine made this page.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
 _ = figures.latency_bars(table)
 
 # %% [markdown]
@@ -96,7 +96,7 @@ _ = figures.latency_bars(table)
 # **Check.** All contestants get the same pairs in the same batches, every pair once a turn, texts of like length together. Those that compute the same function say the
 # same. The control's file is a quarter of the fp32 file. Times are not checked: they differ from machine to machine.
 
-# %%
+# %% tags=["live"]
 config, encoded = QUICK if profile == "quick" else InferenceConfig(), lab.encoded("validation_matched")
 timed = batches(encoded, config)
 n = config.batches * config.batch_size
@@ -120,7 +120,7 @@ print("same pairs, same batches; equal functions say the same; the control is a 
 # pairs. The milliseconds of two machines do not compare. What does is how many times as fast as the *control* a file is: that one is exported here, from the bundled network as it
 # is, since an untrained network takes as long. The second table has their answers.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input", "live"]
 from IPython.display import display
 
 from seo_core.bench import live
@@ -134,20 +134,20 @@ display(*map(Table, live.here_and_now()))
 # pairs by its own tokenizer, so its texts may be longer. The pruned and distilled networks in fp32 (`prune`, `taylor-…`, `aip`, `aip-T2`, `kd`, `kd-depth-…`) are exported on the spot, by the library
 # as *ONNX Runtime fp32* is. The integer files are written by `seo_core.quantization.export`, which already makes a faster file of the unpruned network in fp32: `onnx-fp32`.
 
-# %%
+# %% tags=["record", "hide-input"]
 folder = results.reference_dir() / "cpu" / "tab3_inference_speed"
 latest, record = latency.latest(folder)
 judged = latency.stronger_control(latest)
 Table(tables.speed_table(latest, judged))
 
-# %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "Milliseconds per batch of 32 pairs, two threads (reference run).", "name": "fig-inference-reference"}, "image": {"alt": "Horizontal bars of median milliseconds per batch for each contestant of the reference run with whiskers to the 95th percentile; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.latency_bars(latest)
 
 # %% [markdown]
 # What a smaller network is worth in time is the factor within one export: the library's file of the small network against the library's file of the baseline, and
 # ours against ours. Ours computes the last layer for the first token alone: the fewer layers there are, the larger the part that is spared, up to nearly all of it in `kd-depth-1`. In the tables and figures that compare everything with *ONNX Runtime fp32*, the factor of an integer file contains that of our exporter.
 
-# %%
+# %% tags=["record", "hide-input"]
 table = bench_inference.by_export(latest).round(2)
 Table(table if len(table) else pd.DataFrame([{"network": NOT_RUN}]))
 
@@ -155,7 +155,7 @@ Table(table if len(table) else pd.DataFrame([{"network": NOT_RUN}]))
 # Where and how it was measured. `other_load` is how many cores other processes used meanwhile; the shares of padding are those of the batches as they were
 # timed, sorted by length, and of the same pairs unsorted: what sorting saves, it saves for every contestant alike.
 
-# %%
+# %% tags=["record", "hide-input"]
 notes = ["batch_size", "threads", "has_vnni", "has_bf16", "other_load", "padding_share", "padding_share_unsorted"]
 where = {"cpu": record["provenance"]["machine"]["cpu"], **{n: round(record["metrics"].get(n, float("nan")), 2) for n in notes}} if record else {"cpu": NOT_RUN}
 Table(pd.DataFrame([where]))
@@ -163,7 +163,7 @@ Table(pd.DataFrame([where]))
 # %% [markdown]
 # The same under `ONEDNN_MAX_CPU_ISA=AVX2`, in a run of its own at another time:
 
-# %%
+# %% tags=["record", "hide-input"]
 capped, record = latency.latest(folder, capped=True)
 Table(tables.speed_table(capped, latency.stronger_control(capped)))
 
@@ -171,7 +171,7 @@ Table(tables.speed_table(capped, latency.stronger_control(capped)))
 # The milliseconds of two runs do not compare. ONNX Runtime does not obey the variable; where its time in fp32 differs all the same, the machine was faster or slower
 # that time. The runs may also differ in rounds and in contestants:
 
-# %%
+# %% tags=["record", "hide-input"]
 fp32, runs = "ONNX Runtime fp32", {"all instructions": latency.latest(folder), "AVX2": latency.latest(folder, capped=True)}
 runs = {name: found for name, found in runs.items() if found[1]}
 rows = [(name, r["parameters"]["inference"]["rounds"], len(t), t.loc[fp32, "latency_ms_p50"]) for name, (t, r) in runs.items()]
@@ -181,7 +181,7 @@ Table(pd.DataFrame(rows or [(NOT_RUN, "—", "—", "—")], columns=columns).ro
 # %% [markdown]
 # What compares is the ratio to a contestant that both runs have. Here it is to ONNX Runtime in fp32, for those that took part in both:
 
-# %%
+# %% tags=["record", "hide-input"]
 times = pd.DataFrame({name: t.loc[fp32, "latency_ms_p50"] / t["latency_ms_p50"] for name, (t, _) in runs.items()}).dropna()
 shown = times.round(2).reset_index(names=f"times as fast as {fp32}")
 Table(shown if len(runs) == 2 else pd.DataFrame([{"run": NOT_RUN}]))
@@ -192,7 +192,7 @@ Table(shown if len(runs) == 2 else pd.DataFrame([{"run": NOT_RUN}]))
 # What a processor without VNNI changes is not only the time. It keeps sums of two products of bytes in 16 bits, where they may not fit ([](11_quantization)). *On AVX2 only*
 # is the share of pairs on which a file opened there says what its exact product says; *library* is the int8 file of ONNX Runtime's own tools.
 
-# %%
+# %% tags=["hide-input", "record"]
 from seo_core.bench import saturation
 
 Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
@@ -204,12 +204,12 @@ Table(saturation.report(results.reference_dir() / "cpu" / "bench_saturation"))
 #
 # As factors of the baseline. Ours is the same network in fp32 under the same runtime (ONNX Runtime), not PyTorch: a change of runtime is no compression.
 
-# %%
+# %% tags=["record", "hide-input"]
 reference = results.load(results.reference_dir() / "cpu")
 print(tables.standing(reference[reference["experiment"] == folder.name]))
 Table(tables.size_table(reference, "latency_ms", "latency_ms_p50", 1, "ms"))
 
-# %%
+# %% tags=["record", "hide-input"]
 cells = tuple(c for c in (*verdicts.HEADLINE_CLAIMS, *verdicts.BHAT_CLAIMS, *verdicts.TABLE_CLAIMS)
               if c.id in ("h-speed", "h-quant2x", "bd-infer") or c.id.endswith("-latency_ms"))
 Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n", "verdict"]])

@@ -25,14 +25,14 @@
 # The page shows the papers' value beside ours for every configuration, and "not run" where there is no
 # record. It then looks at what a perplexity of 9 or 10 would mean.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the runs whose records are shown
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records are
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import pandas as pd
@@ -57,7 +57,7 @@ sets = {"reference (cpu)": reference}
 # labels at random, half bought in one round ([](06_active_learning)). What a technique adds is in the table of differences
 # below, where both sides have the same labels.
 
-# %%
+# %% tags=["record", "hide-input"]
 accuracy = tables.comparison_table(sets, "accuracy_matched", "accuracy")
 accuracy["baseline of equal labels"] = tables.equal_baseline(reference, "accuracy_matched")
 accuracy["mismatched, " + "reference (cpu)"] = tables.comparison_table(
@@ -72,7 +72,7 @@ Table(accuracy)
 # The same for the records of this run. With the profile `quick` they are a short run on generated sentences,
 # and show no more than that the code runs from end to end.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 run = results.matching(results.load(settings.results_dir), settings)
 tables.remark(run)
 title = f"this run ({settings.profile})"
@@ -89,12 +89,12 @@ Table(tables.comparison_table({title: run}, "accuracy_matched", "accuracy"))
 # can be above $k$ only for a model that is confidently wrong. So for three classes, anything above 3 is
 # worse than guessing. Here too each of our rows is to be read against the baseline of equal labels:
 
-# %%
+# %% tags=["record", "hide-input"]
 sets_perplexity = tables.comparison_table(sets, "perplexity", "perplexity", scale=1, digits=3)
 sets_perplexity["baseline of equal labels"] = tables.equal_baseline(reference, "perplexity", scale=1, digits=3)
 Table(sets_perplexity)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1, digits=3))
 
 # %% [markdown]
@@ -106,7 +106,7 @@ Table(tables.comparison_table({title: run}, "perplexity", "perplexity", scale=1,
 # share of $1 - a$ at accuracy $a$, and each of them must give the true class the probability
 # $\exp\bigl(-(\ln(\text{perplexity}) - a \ln 3) / (1 - a)\bigr)$. If the right answers cost less, the wrong ones have to be surer still.
 
-# %%
+# %% tags=["live"]
 rows = []
 for row in papers.PAPER_TABLE.values():
     entropy, _, _, loss = papers.perplexity_bound(row)
@@ -126,7 +126,7 @@ Table(needed)
 # is always as sure as it is right, with probability $a$ for its answer and the rest evenly on the other
 # two,
 
-# %%
+# %% tags=["live"]
 a = papers.PAPER_TABLE["base"].accuracy / 100
 calibrated = math.exp(-(a * math.log(a) + (1 - a) * math.log((1 - a) / 2)))
 print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f}; guessing: 3.00; the papers: "
@@ -138,7 +138,7 @@ print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f}; guessing: 3.00; the 
 # The text calls the combined system's accuracy the highest and its perplexity the lowest. Sorted by the
 # table's own values:
 
-# %%
+# %% tags=["live"]
 order = papers.paper_table().sort_values("accuracy", ascending=False)[["label", "accuracy", "perplexity"]]
 Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10)), index=True)
 
@@ -151,7 +151,7 @@ Table(order.rename(columns={"label": "configuration"}).assign(rank=range(1, 10))
 # as it is worded, where a control decides ([](claims_audit)). Both sides of a row have equal labels. *To equal control*: compressed networks beside the
 # same one, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)).
 
-# %%
+# %% tags=["record", "hide-input"]
 cells = tuple(c for c in verdicts.TABLE_CLAIMS if c.id.endswith("-accuracy"))
 judged = verdicts.audit(reference, cells)
 compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
@@ -160,7 +160,7 @@ control = tables.to_control(compressed, names)[equal := "to equal control, point
 judged[equal] = control.reindex(names).to_numpy()
 Table(judged.loc[judged["ours"] != NOT_RUN, ["claim", "ours", "verdict", "n", "uncontrolled", equal]])
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(judged[["claim", "statement", "before", "note"]], folded="What is claimed; the verdict before 2026-11-29; notes")
 
 # %% [markdown]
@@ -169,12 +169,12 @@ Table(judged[["claim", "statement", "before", "note"]], folded="What is claimed;
 # the steps. The semi-supervised arm takes more steps too, and the copies come within 5 to 8% of them at 8 000 labels only; those with a source task, which is trained on before, have no such control
 # ([](08_semi_supervised), [](05_transfer_learning)).
 
-# %%
+# %% tags=["record", "hide-input"]
 pairs = [("da", "base"), ("da-copies", "base"), ("da", "da-copies")]
 steps = contrasts.differences(reference, pairs, metrics=("accuracy_matched",))
 Table(tables.difference_table(steps))
 
-# %%
+# %% tags=["record", "hide-input"]
 for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
     verdict = "better than" if r.low > 0 else "worse than" if r.high < 0 else "not told apart from"
     print(f"{r.labels} labels, seeds {r.seeds}: ADA's edits are {verdict} unchanged copies")
@@ -184,7 +184,7 @@ for r in steps[steps["contrast"] == "da − da-copies"].itertuples():
 # of the papers is above 3, which guessing has, and would need wrong answers that give the truth less than 5 in 10 000; and the
 # combined system is not first.
 
-# %%
+# %% tags=["live"]
 assert list(accuracy.index) == list(papers.PAPER_TABLE)
 known = reference.dropna(subset="accuracy_matched") if "accuracy_matched" in reference else reference[:0]
 recorded = set(known["configuration"]) & set(papers.PAPER_TABLE)
@@ -208,10 +208,10 @@ print("nine rows; the papers' perplexity is worse than guessing; the combination
 #
 # ## The records behind this page
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(tables.standing_on(reference[reference["configuration"].isin(papers.PAPER_TABLE)]))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 Table(tables.standing_on(run))
 
 # %% [markdown]

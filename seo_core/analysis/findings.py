@@ -1,0 +1,95 @@
+"""Sentences whose numbers come from the records, so that a chapter cannot say what its records do not.
+
+    ours = Evidence("09_pruning")                                   # the committed records of a chapter
+    Finding(f"Cut to 35%, it {ours.told('taylor-65', 'base')}: {ours.gap('taylor-65', 'base')}.")
+
+A number whose record is absent reads "not run"; a word that a number decides (`told`) changes with it.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from seo_core import results
+from seo_core.analysis import NOT_RUN, statistics
+from seo_core.analysis.contrasts import EVIDENCE, METRICS, OFFICIAL, Measurement, contrast_in, known, measure
+
+MATCHED = OFFICIAL[0]  # where one number must do
+
+
+class Finding:
+    """A sentence or a few, as a notebook shows them: Markdown, with links to chapters as in any other text."""
+
+    def __init__(self, text: str):
+        self.text = " ".join(text.split())
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    __repr__ = _repr_markdown_
+
+
+class Evidence:
+    """The records that sentences speak of.
+
+    chapters: names below book/reference/cpu, whose records are compared with one another; without any, all of them.
+    labels: only runs with as many labels; default: the contrasts choose, most labels first (`contrasts.measure`).
+    """
+
+    def __init__(self, *chapters: str, labels: int | None = None, frame: pd.DataFrame | None = None):
+        if frame is None:
+            folder = results.reference_dir() / "cpu"
+            frame = results.load(*(folder / name for name in chapters) if chapters else [folder])
+        self.frame = frame if labels is None or "labels" not in frame else frame[frame["labels"] == labels]
+
+    def mean(self, configuration: str, metric: str = MATCHED, *, scale: float = 100, unit: str = "%",
+             digits: int = 1) -> str:
+        """Mean over seeds of a column of `results.load`, "72.5%"; scale: what the column is multiplied with."""
+        values = known(self.frame, configuration, metric)
+        return f"{scale * values[metric].mean():.{digits}f}{unit}".replace("-", "−") if len(values) else NOT_RUN
+
+    def seeds(self, configuration: str, metric: str = MATCHED) -> str:
+        """How many seeds are behind it: "1 seed", "3 seeds"."""
+        values = known(self.frame, configuration, metric)
+        return _seeds(values["seed"].nunique()) if len(values) else NOT_RUN
+
+    def gap(self, a: str, b: str, metrics: str | Sequence[str] = OFFICIAL, *, digits: int = 2) -> str:
+        """a − b in points, paired by seed and example, with 95% intervals (`contrasts.measure`):
+        "−0.12 points [−1.11, +0.88] matched and +0.11 [−0.46, +0.67] mismatched (3 seeds)"."""
+        metrics = (metrics,) if isinstance(metrics, str) else metrics
+        measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
+        if None in measured.values():
+            return NOT_RUN
+        named = [_interval(m, "+", digits, "" if i else " points") + f" {METRICS[metric]}" * (len(metrics) > 1)
+                 for i, (metric, m) in enumerate(measured.items())]
+        return f"{' and '.join(named)} ({_seeds(min(m.n for m in measured.values()))})"
+
+    def ratio(self, a: str, b: str, metric: str, *, digits: int = 1) -> str:
+        """a / b of a column, "3.4 times", with its 95% interval where several seeds or rounds give one."""
+        measured = self._measured("ratio", metric, a, b)
+        return _interval(measured, "", digits, " times") if measured else NOT_RUN
+
+    def told(self, a: str, b: str, metrics: str | Sequence[str] = OFFICIAL, *, better: str = "is better",
+             worse: str = "is worse", same: str = "is not told apart from it") -> str:
+        """`better` or `worse` where the intervals of a − b lie on that side of 0 on all metrics, else `same`."""
+        metrics = (metrics,) if isinstance(metrics, str) else metrics
+        measured = [self._measured("points", metric, a, b) for metric in metrics]
+        if None in measured:
+            return NOT_RUN
+        words = {statistics.side(m.low, m.high, better, worse, same, same) for m in measured}
+        return words.pop() if len(words) == 1 else same
+
+    def _measured(self, form: str, metric: str, a: str, b: str) -> Measurement | None:
+        return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick")) if len(self.frame) else None
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def _interval(measured: Measurement, sign: str, digits: int, unit: str) -> str:
+    """The estimate, its unit and, where there is one, its interval: "+0.40 points [−0.30, +1.10]"."""
+    estimate, low, high = (format(x, f"{sign}.{digits}f") for x in measured[:3])
+    interval = "" if math.isnan(measured.low) or low == high else f" [{low}, {high}]"
+    return f"{estimate}{unit}{interval}".replace("-", "−")

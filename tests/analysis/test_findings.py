@@ -1,0 +1,87 @@
+"""Sentences from records: they change with a record, and say "not run" without it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seo_core import results
+from seo_core.analysis.contrasts import differences
+from seo_core.analysis.findings import Evidence, Finding
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book whose records are copies of one committed chapter's, to be changed."""
+    folder = tmp_path / "book" / "reference" / "cpu" / "09_pruning"
+    shutil.copytree(results.reference_dir() / "cpu" / "09_pruning", folder)
+    monkeypatch.setattr(results, "reference_dir", lambda: tmp_path / "book" / "reference")
+    return folder
+
+
+def the_record(folder, name):
+    paths = folder.glob(f"{name}-*-seed0.json")
+    return next(path for path in paths if json.loads(path.read_text())["configuration"] == name)
+
+
+def test_a_sentence_says_what_the_table_of_contrasts_says():
+    ours = Evidence("09_pruning")
+    table = differences(ours.frame, {"taylor-65": "base"}, labels=None).set_index("metric")
+    for metric in ("accuracy_matched", "accuracy_mismatched"):
+        row = table.loc[metric]
+        words = f"{row.difference:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] (3 seeds)".replace("-", "−")
+        assert ours.gap("taylor-65", "base", metric) == words
+    assert ours.gap("taylor-65", "base").count("[") == 2
+
+
+def test_a_record_that_changes_changes_the_sentence_and_its_words(book):
+    ours = Evidence("09_pruning")
+    before = ours.mean("prune"), ours.gap("prune", "base"), ours.told("prune", "base")
+    assert before[2] == "is worse"
+    path = the_record(book, "prune")
+    kept = path.with_name(path.stem + "-predictions.npz")
+    with np.load(kept) as arrays:
+        right = {name: np.ones_like(value) if name.endswith("_correct") else value for name, value in arrays.items()}
+    np.savez(kept, **right)
+    record = json.loads(path.read_text())
+    record["metrics"] |= {"accuracy_matched": 1.0, "accuracy_mismatched": 1.0}
+    path.write_text(json.dumps(record))
+    ours = Evidence("09_pruning")
+    after = ours.mean("prune"), ours.gap("prune", "base"), ours.told("prune", "base")
+    assert (after[0], after[2]) == ("100.0%", "is better") and after[1] != before[1]
+
+
+def test_a_record_that_is_gone_is_not_run(book):
+    the_record(book, "prune").unlink()
+    ours = Evidence("09_pruning")
+    sentence = Finding(f"{ours.mean('prune')}, {ours.gap('prune', 'base')}, {ours.told('prune', 'base')}, "
+                       f"{ours.seeds('prune')}, {ours.ratio('base', 'prune', 'model_parameters')}")
+    assert sentence.text == ", ".join(["not run"] * 5)
+
+
+def test_without_any_record_nothing_is_said():
+    ours = Evidence(frame=pd.DataFrame())
+    said = {ours.mean("a"), ours.gap("a", "b"), ours.told("a", "b"), ours.seeds("a"), ours.ratio("a", "b", "x")}
+    assert said == {"not run"}
+
+
+def test_of_two_sets_that_disagree_neither_word_is_said():
+    ours = Evidence("09_pruning")
+    assert ours.told("taylor-60-labels", "base", "accuracy_mismatched") == "is worse"
+    assert ours.told("taylor-60-labels", "base") == "is not told apart from it"
+
+
+def test_labels_choose_the_runs():
+    everything = Evidence("05_transfer_learning")
+    budgets = sorted(everything.frame.loc[everything.frame["configuration"] == "tl", "labels"].dropna().unique())
+    assert len(budgets) == 1
+    few = Evidence("05_transfer_learning", labels=int(budgets[0]))
+    assert set(few.frame["labels"]) == {budgets[0]} and few.gap("tl", "base") != "not run"
+
+
+def test_a_finding_is_markdown_on_one_line():
+    assert Finding(" a\n  b ")._repr_markdown_() == repr(Finding("a b")) == "a b"
