@@ -290,7 +290,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)),
       folded="scores and teacher, pair by pair")
 
 # %% [markdown]
-# BERT-base has twelve layers of twelve heads and 3 072 neurons, and was not distilled from a larger network as this one was: it has more to spare. Runtimes that skip zeros exist for CPUs; with 90% of zeros, {cite:t}`kurtic2022` report real gains.
+# BERT-base has twelve layers of twelve heads and 3 072 neurons, and was not distilled from a larger network as this one was: it has more to spare. Runtimes that skip zeros exist for CPUs; with 90% of zeros, {cite:t}`kurtic2022` report real gains.
 #
 # ## To remember
 #

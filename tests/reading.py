@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORDS, SENTENCE, TABLES, ROWS, LINE = 1200, 22, 3, 8, 79  # at most; SENTENCE: words on average
 FOLDED = {"hide-cell", "hide-output", "remove-output", "remove-cell"}
 MARKS = {"record", "live"}
+FRONT = "what_we_found"
 
 
 @dataclass
@@ -147,6 +148,8 @@ def faults(name: str) -> list[str]:
         fault(not folded and any(len(line) > LINE for line in cell.source.splitlines()),
               f"a line of code over {LINE} characters: {first}")
         fault(folded and not tags(cell) & {"hide-input", "hide-cell", "remove-input"}, f"code in sight: {first}")
+    if name == FRONT:  # no chapter, with neither summary nor exercises
+        return found + [f"a number typed: {sentence[:100]}" for sentence in typed_numbers(chapter)]
     headings = [h for text in chapter.texts for h in re.findall(r"^## (.*)$", text, re.MULTILINE)]
     fault(headings[-2:] != ["To remember", "Exercises"], f"ends with {headings[-2:]}, not To remember and Exercises")
     whole = "\n\n".join(chapter.texts)

@@ -19,10 +19,11 @@ MATCHED = OFFICIAL[0]  # where one number must do
 
 
 class Finding:
-    """A sentence or a few, as a notebook shows them: Markdown, with links to chapters as in any other text."""
+    """A sentence or a few, as a notebook shows them: Markdown, with links to chapters as in any other text. An empty
+    line ends a paragraph; other ends of lines are spaces."""
 
     def __init__(self, text: str):
-        self.text = " ".join(text.split())
+        self.text = "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
 
     def _repr_markdown_(self) -> str:
         return self.text

@@ -71,3 +71,29 @@ def _names_above(axes, names, places: np.ndarray, gap: float = 0.075) -> None:
         axes.annotate(name, place, xytext=(x, 1.02), textcoords="axes fraction", rotation=40, rotation_mode="anchor",
                       fontsize=9, color=style.BLACK, va="center",
                       arrowprops={"arrowstyle": "-", "color": style.SOFT, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 3})
+
+
+@style.card
+def smaller(table: pd.DataFrame, named: dict[str, str]) -> Figure:
+    """What a smaller file costs, in one panel: accuracy over megabytes, all configurations in grey, the front as a
+    line, the `named` ones (configuration → words) in colour. table: of `tradeoff.points`; "not run" without it."""
+    measured = table[table["megabytes"].notna() & table["accuracy"].notna()] if len(table) else table
+    if measured.empty:
+        return style.nothing_run()
+    figure, axes = plt.subplots(figsize=(7, 3.6))
+    best = measured["accuracy"].max()
+    shown = measured[measured["accuracy"] > best - style.DEEPEST]
+    front = tradeoff.pareto(shown, cost="megabytes")
+    axes.plot(shown["megabytes"], shown["accuracy"], "o", color=style.GRID, markersize=5)
+    axes.plot(front["megabytes"], front["accuracy"], "-", color=style.SKY, linewidth=2)
+    for number, row in enumerate(shown[shown["configuration"].isin(named)].sort_values("megabytes").itertuples()):
+        axes.plot(row.megabytes, row.accuracy, **style.look(number) | {"linestyle": "none", "markersize": 9})
+        axes.annotate(f"{named[row.configuration]}\n{row.megabytes:.1f} MB", (row.megabytes, row.accuracy),
+                      xytext=(0, -12), textcoords="offset points", ha="center", va="top", fontsize=9)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    low, high = axes.get_ylim()
+    axes.set(xlabel="file, MB (each step is a factor of 2)", ylabel="accuracy, %",
+             ylim=(low - 0.12 * (high - low), high))
+    axes.margins(x=0.15)
+    return figure

@@ -106,7 +106,7 @@ class Manifest:
         parts = []
         for part in self.parts:
             chapters = [page for c in self.chapters if c.part == part["caption"]
-                        for page in (f"notebooks/{c.id}", *c.pages)]
+                        for page in (f"notebooks/{c.id}", *c.pages) if page != self.root]
             if files := [*part["pages"], *chapters]:
                 parts.append({"caption": part["caption"], "chapters": [_entry(f) for f in files]})
         return {"format": "jb-book", "root": self.root, "parts": parts}

@@ -83,5 +83,6 @@ def test_labels_choose_the_runs():
     assert set(few.frame["labels"]) == {budgets[0]} and few.gap("tl", "base") != "not run"
 
 
-def test_a_finding_is_markdown_on_one_line():
+def test_a_finding_is_markdown_of_whole_paragraphs():
+    assert Finding("\na\nb\n\nc\n").text == "a b\n\nc"
     assert Finding(" a\n  b ")._repr_markdown_() == repr(Finding("a b")) == "a b"

@@ -49,8 +49,8 @@ def test_links_between_pages_lead_to_files():
             assert path.exists(), f"{page.name}: {target}"
 
 
-def test_arithmetic_of_the_introduction():
-    text = (BOOK / "intro.md").read_text()
+def test_arithmetic_of_the_contradictions():
+    text = (BOOK / "papers.md").read_text()
     for value, words in [
         (420 * 364 / 420 * 150 / 420 * 201 / 420, "= 62\\ \\text{MB}"),
         (150 * 130 / 150 * 90 / 150 * 110 / 150, "= 57\\ \\text{ms}"),
