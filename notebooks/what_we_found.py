@@ -103,7 +103,7 @@ _ = figures.smaller(table, {
 #
 # The model of finding 1 comes with the book. Change the sentences and run the cell again, or use it [in your browser](../book/in_the_browser.md):
 
-# %% tags=["live", "nbval-ignore-output"]
+# %% tags=["here", "nbval-ignore-output"]
 said = "A man is playing a guitar on stage."
 claims = ["A person is making music.", "A man is playing his favourite song.",
           "Nobody is on the stage."]
@@ -113,7 +113,7 @@ answers = classifier.predict([(said, claim) for claim in claims])
 print(f"{1000 * (time.perf_counter() - start):.0f} ms for three answers,",
       f"from a file of {classifier.size_bytes / 1e6:.1f} MB")
 
-# %% tags=["live"]
+# %% tags=["here"]
 expected = ["entailment", "neutral", "contradiction"]
 assert answers == expected
 Table(pd.DataFrame({"hypothesis": claims, "answer": answers}))

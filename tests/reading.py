@@ -19,7 +19,7 @@ from reference_cells import kinds
 ROOT = Path(__file__).resolve().parent.parent
 WORDS, SENTENCE, TABLES, ROWS, LINE = 1200, 22, 3, 8, 79  # at most; SENTENCE: words on average
 FOLDED = {"hide-cell", "hide-output", "remove-output", "remove-cell"}
-MARKS = {"record", "live"}
+MARKS = {"record", "live", "here"}
 FRONT = "what_we_found"
 
 
