@@ -91,6 +91,7 @@ def launch(function: Callable, *arguments, processes: int = 2, threads: int = 1)
 
 
 def _worker(function, arguments, threads):
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for Accelerate, which else takes what it thinks best
     torch.set_num_threads(threads)
     try:
         return function(*arguments)
@@ -100,8 +101,8 @@ def _worker(function, arguments, threads):
 
 
 class ResourceMonitor:
-    """A callback of `fit` that looks at this process and its machine every `every` seconds, after a step: a dict each in
-    `samples`, with
+    """A callback of `fit` that looks at this process and its machine every `every` seconds, after a step: a dict each
+    in `samples`, with
 
     seconds (of training), step, cpu_percent (of all cores, by all processes), cores (that this process kept busy),
     memory_bytes (resident set), free_memory_bytes (of the machine); for GPU i gpu{i}_percent and gpu{i}_memory_bytes.

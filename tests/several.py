@@ -23,7 +23,7 @@ def train(model, pairs, config, checkpoint=None, dies=None, development=None, ke
         if dies and event == "step" and (rank, state.step) == dies[:2]:
             if dies[2] == "killed":
                 os.kill(os.getpid(), 9)
-            raise ValueError("the disk of this process is gone")
+            raise ValueError("the disk is gone")
 
     result = fit(model, pairs, config=config, checkpoint_dir=checkpoint, development=development, progress=False,
                  callbacks=[accident, *([keep] if keep else [])])
@@ -34,6 +34,11 @@ def scores(model, pairs):
     """Logits of all rows, shared among the processes, and how many rows this one computed."""
     accelerator = distributed.accelerator()
     return distributed.predict(accelerator, model, pairs, progress=False), accelerator.process_index
+
+
+def each(*calls):
+    """What each (function, arguments) returns, one after the other."""
+    return [function(*arguments) for function, arguments in calls]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several processes train what one trains: the same curve, a clear end where one dies, and the same weights after it."""
+"""Several processes train what one trains: the same curve, a clear end where one dies, the same weights after it."""
 
 import os
 import pickle
@@ -20,10 +20,9 @@ from seo_core.training import KeepBest, TrainingConfig, TrainingError, fit
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = TrainingConfig(learning_rate=3e-3, epochs=2, batch_size=8, freeze_embeddings=False, precision="fp32",
                         checkpoint_every=5)
-# Sums of two shares are rounded otherwise than sums of a whole batch: some 1e-7 of a gradient in fp32. AdamW divides by
-# the gradient's own size, which makes 1e-7 of a gradient near 0 a whole step; over 24 steps 1e-3 has room for that, and
-# is far below what another seed (0.1) or another batch changes.
-TOLERANCE = 1e-3
+# Two shares are summed in another order than a whole batch, which changes the last digit of a gradient in fp32, and
+# AdamW makes a small gradient's digit a step's. Measured over eight epochs: 1e-7 of the loss; another seed: a tenth.
+TOLERANCE = 1e-4
 
 
 def command(job: dict, folder: Path, name: str = "found", config: str = "ddp") -> list[str]:
@@ -46,17 +45,17 @@ def largest(one: dict, other: dict) -> float:
 @pytest.mark.trains
 def test_two_processes_under_accelerate_launch_have_the_curve_of_one(tiny_bert, toy_pairs, tmp_path):
     pairs, development = toy_pairs(91), toy_pairs(21, seed=1)  # 12 batches an epoch, the last of 3
-    job = dict(pairs=pairs, config=CONFIG, development=development)
+    job = dict(pairs=pairs, config=replace(CONFIG, epochs=8), development=development)
     alone, _, _ = several.train(tiny_bert(dropout=0.0), **job)
     done = run(command({"model": tiny_bert(dropout=0.0), **job}, tmp_path))
     assert done.returncode == 0, done.stderr
     series, _, metrics, processes = pickle.loads((tmp_path / "found").read_bytes())
-    assert processes == 2 and metrics["train_examples"] == 2 * 91 and "other_load" not in metrics
+    assert processes == 2 and metrics["train_examples"] == 8 * 91 and "other_load" not in metrics
     assert set(series) == set(alone)
     for name in ("train_loss", "development_loss"):
         assert series[name] == pytest.approx(alone[name], rel=TOLERANCE), name
-    another = several.train(tiny_bert(dropout=0.0), pairs, replace(CONFIG, seed=1), development=development)[0]
-    assert another["development_loss"] != pytest.approx(alone["development_loss"], rel=10 * TOLERANCE)
+    another = several.train(tiny_bert(dropout=0.0), pairs, replace(job["config"], seed=1), development=development)[0]
+    assert another["development_loss"][-1] != pytest.approx(alone["development_loss"][-1], rel=100 * TOLERANCE)
 
 
 @pytest.mark.trains
@@ -65,41 +64,41 @@ def test_the_step_is_that_of_the_whole_batch(tiny_bert, toy_pairs):
     pairs = toy_pairs(17)  # batches of 8, 8 and 1
     config = replace(CONFIG, optimizer="sgd", learning_rate=0.05, epochs=1)
     alone = several.train(tiny_bert(dropout=0.0), pairs, config)
-    both = launch(several.train, tiny_bert(dropout=0.0), pairs, config)
-    parts = launch(several.train, tiny_bert(dropout=0.0), pairs, replace(config, accumulation=3, checkpointing=True))
-    for series, weights, _ in (*both, *parts):
+    both = launch(several.each, *((several.train, (tiny_bert(dropout=0.0), pairs, replace(config, **changes)))
+                                  for changes in ({}, dict(accumulation=4, checkpointing=True))))
+    for series, weights, _ in (*both[0], *both[1]):
         assert largest(weights, alone[1]) < 1e-5
         assert series["train_loss"] == pytest.approx(alone[0]["train_loss"], rel=1e-5)
         assert series["train_accuracy"] == alone[0]["train_accuracy"]
-    assert largest(both[0][1], both[1][1]) == 0
+    assert largest(both[0][0][1], both[1][0][1]) == 0
 
 
-@pytest.mark.parametrize("how, says", [("error", "ValueError: the disk of this process is gone"), ("killed", "SIGKILL")])
 @pytest.mark.trains
-def test_a_process_that_dies_stops_the_run_and_the_same_command_goes_on(how, says, tiny_bert, toy_pairs, tmp_path):
+def test_a_process_that_dies_stops_the_run_and_the_same_command_goes_on(tiny_bert, toy_pairs, tmp_path):
     job = dict(pairs=toy_pairs(91), config=CONFIG, development=toy_pairs(21, seed=1), keep=KeepBest())
-    job["checkpoint"] = str(tmp_path / "kept")
-    words = command({"model": tiny_bert(), **job, "dies": (1, 13, how)}, tmp_path)
-    began = time.monotonic()
+    kept = tmp_path / "kept"
+    words = command({"model": tiny_bert(), **job, "checkpoint": kept, "dies": (1, 13, "error")}, tmp_path)
     died = run(words)
-    assert died.returncode and says in died.stderr and time.monotonic() - began < 60
-    assert not (tmp_path / "found").exists()
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["last"]  # whole, and nothing beside it
-    command({"model": tiny_bert(), **job}, tmp_path)  # the accident does not come again; the command is the same
-    done = run(words)
-    assert done.returncode == 0, done.stderr
-    job["checkpoint"] = None
-    whole = run(command({"model": tiny_bert(), **job}, tmp_path, "whole"))
-    assert whole.returncode == 0, whole.stderr
+    assert died.returncode and "ValueError: the disk is gone" in died.stderr and not (tmp_path / "found").exists()
+    assert time.time() - kept.stat().st_mtime < 30  # since the checkpoint of step 10, and it died at step 13
+    assert [path.name for path in kept.iterdir()] == ["last"]  # whole, and nothing beside it
+    command({"model": tiny_bert(), **job, "checkpoint": kept}, tmp_path)  # the disk is there again
+    for again in (words, command({"model": tiny_bert(), **job}, tmp_path, "whole")):
+        done = run(again)
+        assert done.returncode == 0, done.stderr
     resumed, undisturbed = (pickle.loads((tmp_path / name).read_bytes()) for name in ("found", "whole"))
     assert resumed[0] == undisturbed[0] and largest(resumed[1], undisturbed[1]) == 0  # each with its own dropout
 
 
 @pytest.mark.trains
-def test_a_checkpoint_of_two_processes_is_none_for_one(tiny_bert, toy_pairs, tmp_path):
-    launch(several.train, tiny_bert(), toy_pairs(16), replace(CONFIG, epochs=1), str(tmp_path / "kept"))
+def test_a_process_that_is_killed_is_named_and_leaves_a_whole_checkpoint(tiny_bert, toy_pairs, tmp_path):
+    kept = tmp_path / "kept"
+    with pytest.raises(DistributedError, match="process 1 of 2 failed: .*SIGKILL"):
+        launch(several.train, tiny_bert(), toy_pairs(91), CONFIG, str(kept), (1, 13, "killed"))
+    assert time.time() - kept.stat().st_mtime < 30
+    assert [path.name for path in kept.iterdir()] == ["last"]
     with pytest.raises(TrainingError, match="was written by 2 processes and this run has 1: start as many, delete"):
-        several.train(tiny_bert(), toy_pairs(16), replace(CONFIG, epochs=1), str(tmp_path / "kept"))
+        several.train(tiny_bert(), toy_pairs(91), CONFIG, str(kept))
 
 
 @pytest.mark.trains
@@ -112,11 +111,11 @@ def test_a_batch_that_so_many_cannot_share_is_refused(tiny_bert, toy_pairs):
 def test_scores_are_shared_and_whole_everywhere(tiny_bert, toy_pairs):
     model, pairs = tiny_bert().eval(), toy_pairs(31)
     alone = predict(model, pairs, progress=False)
-    for rank, (logits, place) in enumerate(launch(several.scores, model, pairs)):
+    found = launch(several.each, (several.scores, (model, pairs)), (several.scores, (model, pairs.take([3]))))
+    for rank, ((logits, place), (few, _)) in enumerate(found):
         assert place == rank
         np.testing.assert_allclose(logits, alone, atol=1e-5)
-    few, _ = launch(several.scores, model, pairs.take([3]))[1]  # this process has no row at all
-    np.testing.assert_allclose(few, alone[[3]], atol=1e-5)
+        np.testing.assert_allclose(few, alone[[3]], atol=1e-5)  # of which one process has no row at all
 
 
 @pytest.mark.trains
