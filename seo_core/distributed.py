@@ -38,7 +38,39 @@ def accelerator(*, unused: bool = False):
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     on_cpus = "LOCAL_RANK" in os.environ and not torch.cuda.is_available()
-    return Accelerator(cpu=on_cpus, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
+    made = Accelerator(cpu=on_cpus, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
+    for name in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" and made.distributed_type.value != name:
+            raise DistributedError(f"Accelerate does {name} on GPUs alone, and there is none: launch with "
+                                   "deploy/accelerate/ddp.yaml")
+    return made
+
+
+def sharded(accelerator) -> bool:
+    """Whether no process holds the whole network: under FSDP and DeepSpeed."""
+    return accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
+
+
+def prepare(accelerator, network, optimizer, config) -> tuple:
+    """(network, optimizer) as Accelerate wraps them. DeepSpeed has to be told a process's share of a batch, and clips by
+    itself. config: a TrainingConfig."""
+    if accelerator.distributed_type.value == "DEEPSPEED":
+        accelerator.state.deepspeed_plugin.deepspeed_config |= {
+            "train_micro_batch_size_per_gpu": config.batch_size // accelerator.num_processes,
+            "gradient_clipping": config.max_grad_norm}
+    return accelerator.prepare(network, optimizer)
+
+
+def gather_weights(accelerator, network, model) -> None:
+    """Puts the weights of a `network` that is split over the processes together in `model`, in each of them."""
+    from accelerate.utils import broadcast
+
+    whole = accelerator.get_state_dict(network)  # of FSDP in the first process alone
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if accelerator.is_main_process:
+                tensor.copy_(whole[name if name in whole else f"model.{name}"])  # the fast path calls it so
+            broadcast(tensor)
 
 
 def totals(accelerator, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -14,6 +14,7 @@ computes its share of every batch: `seo_core.distributed`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import re
@@ -187,11 +188,13 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     Of several processes (`accelerate launch`) each computes its share of every batch, and their gradients are averaged:
     the step of the whole batch, up to rounding and to dropout, of which each draws its own. Losses, curves and stops
     are those of all; the first process writes checkpoints and progress. `checkpoint_dir` is a folder that all of them
-    see, and as many go on from there; an interruption does not save, since the others may be at another step.
+    see, and as many go on from there; an interruption does not save, since the others may be at another step. FSDP and
+    DeepSpeed split weights and optimiser over the processes: `model` gets the whole weights at evaluations and at the
+    end, and callbacks see them only then.
 
     Raises TrainingError for an empty training set, a loss that is not finite, a network that cannot checkpoint, a batch
-    that does not fit into memory (with one to try) or that so many processes cannot share, or a checkpoint of another
-    run, and ModelError for texts that the network cannot read."""
+    that does not fit into memory (with one to try) or that so many processes cannot share, what FSDP and DeepSpeed do
+    not know, or a checkpoint of another run, and ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
     from accelerate.utils import set_seed
@@ -217,23 +220,27 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     module = loss if isinstance(loss, torch.nn.Module) else torch.nn.Module()
     module.to(accelerator.device).train()
     dtype = compute_dtype(config.precision, accelerator.device)
-    network = forward_module(model, dtype, fast=config.fast, seed=config.seed + rank, byte_dropout=config.byte_dropout,
+    sharded = distributed.sharded(accelerator)
+    if sharded:
+        _check_sharded(accelerator, config, dtype, module, checkpoint_dir)
+    trained = copy.deepcopy(model) if sharded else model
+    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + rank, byte_dropout=config.byte_dropout,
                              first_token_only=config.first_token_only, checkpointing=config.checkpointing)
-    if network is model and getattr(module, "collect", None):
+    if network is trained and getattr(module, "collect", None):
         raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
                             "use a loss on logits alone, or a BERT classifier with fast=True")
     if config.checkpointing:
         _check_checkpointing(model, network)
-    optimizer = make_optimizer(model, config, accelerator.device, extra=module)
+    optimizer = make_optimizer(trained, config, accelerator.device, extra=module)
     per_epoch = math.ceil(len(train) / config.batch_size)
     steps = per_epoch * config.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps, config.warmup_fraction))
     stream = getattr(network, "random", None)  # prepare() may wrap the network
-    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    wrapped, optimizer = distributed.prepare(accelerator, network, optimizer, config)
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=dtype == torch.float16)
-    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, scaler, loss, module,
+    run = _Run(accelerator, model, wrapped, network is trained, sharded, dtype, stream, optimizer, scheduler, scaler, loss, module,
                config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
@@ -263,6 +270,17 @@ def _check_checkpointing(model, network) -> None:
         raise TrainingError(f"{name} cannot do gradient checkpointing: {instead}, or use accumulation")
 
 
+def _check_sharded(accelerator, config: TrainingConfig, dtype, module, checkpoint_dir) -> None:
+    """Raises TrainingError for what `fit` does not do where FSDP or DeepSpeed split the optimiser."""
+    deepspeed = accelerator.distributed_type.value == "DEEPSPEED"
+    wrong = {"checkpoint_dir": checkpoint_dir is not None, "a loss with parameters": any(module.parameters()),
+             "fp16 (bf16 does)": dtype == torch.float16, "accumulation": deepspeed and config.accumulation > 1}
+    if any(wrong.values()):
+        raise TrainingError(f"{', '.join(name for name, is_so in wrong.items() if is_so)} does not go with "
+                            f"{accelerator.distributed_type.value}: leave it out, or launch with "
+                            "deploy/accelerate/ddp.yaml")
+
+
 @dataclass
 class _Run:
     """The live parts of one call of `fit`."""
@@ -271,6 +289,7 @@ class _Run:
     model: torch.nn.Module
     network: torch.nn.Module
     stock: bool  # network is the model itself, under autocast
+    sharded: bool  # its weights are split over the processes: `model` is a copy, which `gather` brings up to date
     dtype: torch.dtype
     stream: object  # the dropout generator of the fast path, or None
     optimizer: object
@@ -303,8 +322,8 @@ class _Run:
         if self.scaler.is_enabled():  # which knows torch's own optimisers alone
             optimizer = _raw(optimizer)
         self.scaler.unscale_(optimizer)
-        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
-                                         self.config.max_grad_norm)
+        trained = self.network if self.sharded else self.model
+        self.accelerator.clip_grad_norm_([*trained.parameters(), *self.module.parameters()], self.config.max_grad_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
         if self.scaler.get_scale() < scale:
@@ -314,6 +333,11 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         losses, hits = zip(*done, strict=True)
         return distributed.totals(self.accelerator, sum(losses) / world, sum(hits))
+
+    def gather(self) -> None:
+        """The weights of a network that is split over the processes, in `model`."""
+        if self.sharded:
+            distributed.gather_weights(self.accelerator, self.network, self.model)
 
     def _backward(self, train, rows, weight: float):
         """Adds the gradients of a part of a batch, that share of it, to those there; -> its share of the loss, hits."""
@@ -386,6 +410,7 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
         state.result.metrics["other_load"] = elsewhere.cores()
     if run.scaler.is_enabled():
         state.result.metrics.update(skipped_steps=run.skipped, loss_scale=run.scaler.get_scale())
+    run.gather()
     _call(callbacks, "end", state)
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
@@ -434,6 +459,7 @@ def _evaluate(run: _Run, development, progress: bool) -> None:
     row = {"epoch": round(state.epoch, 4), "train_loss": loss / count}
     if state.train.labels.dtype.kind != "f":
         row["train_accuracy"] = hits / max(labelled, 1)
+    run.gather()
     if development is not None and len(development):
         logits = distributed.predict(run.accelerator, run.model, development, precision=run.config.precision,
                                      progress=progress)

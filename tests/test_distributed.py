@@ -33,8 +33,8 @@ def command(job: dict, folder: Path, name: str = "found", config: str = "ddp") -
             str(folder / "job"), str(folder / name)]
 
 
-def run(words: list[str]) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def run(words: list[str], **environment: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -71,6 +71,37 @@ def test_the_step_is_that_of_the_whole_batch(tiny_bert, toy_pairs):
         assert series["train_loss"] == pytest.approx(alone[0]["train_loss"], rel=1e-5)
         assert series["train_accuracy"] == alone[0]["train_accuracy"]
     assert largest(both[0][0][1], both[1][0][1]) == 0
+
+
+@pytest.mark.trains
+def test_weights_that_are_split_by_fsdp_learn_the_same(tiny_bert, toy_pairs, tmp_path):
+    job = dict(pairs=toy_pairs(42), config=replace(CONFIG, epochs=3), development=toy_pairs(21, seed=1),
+               keep=KeepBest())
+    alone, weights, _ = several.train(tiny_bert(dropout=0.0), **job)
+    words = command({"model": tiny_bert(dropout=0.0), **job, "keep": KeepBest()}, tmp_path, config="fsdp")
+    if not torch.cuda.is_available():
+        refused = run(words)
+        assert refused.returncode and "Accelerate does FSDP on GPUs alone, and there is none" in refused.stderr
+    done = run(words, AS_IF_ON_GPUS="yes")
+    assert done.returncode == 0, done.stderr
+    series, split, _, _ = pickle.loads((tmp_path / "found").read_bytes())
+    for name in ("train_loss", "development_loss"):
+        assert series[name] == pytest.approx(alone[name], rel=TOLERANCE), name
+    assert largest(split, weights) < 1e-3
+    job["checkpoint"] = tmp_path / "kept"
+    refused = run(command({"model": tiny_bert(), **job}, tmp_path, config="fsdp"), AS_IF_ON_GPUS="yes")
+    assert refused.returncode and "checkpoint_dir does not go with FSDP: leave it out, or launch" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "deepspeed"])
+def test_accelerate_reads_the_configurations(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    read = load_config_from_file(str(ROOT / "deploy" / "accelerate" / f"{name}.yaml"))
+    assert read.num_processes == 2
+    assert read.distributed_type.value == {"ddp": "MULTI_GPU"}.get(name, name.upper())
+    assert read.fsdp_config.get("fsdp_version") == (2 if name == "fsdp" else None)
+    assert read.deepspeed_config.get("zero_stage") == (2 if name == "deepspeed" else None)
 
 
 @pytest.mark.trains
