@@ -52,8 +52,8 @@ def sharded(accelerator) -> bool:
 
 
 def prepare(accelerator, network, optimizer, config) -> tuple:
-    """(network, optimizer) as Accelerate wraps them. DeepSpeed has to be told a process's share of a batch, and clips by
-    itself. config: a TrainingConfig."""
+    """(network, optimizer) as Accelerate wraps them. DeepSpeed has to be told a process's share of a batch, and clips
+    by itself. config: a TrainingConfig."""
     if accelerator.distributed_type.value == "DEEPSPEED":
         accelerator.state.deepspeed_plugin.deepspeed_config |= {
             "train_micro_batch_size_per_gpu": config.batch_size // accelerator.num_processes,
@@ -71,6 +71,14 @@ def gather_weights(accelerator, network, model) -> None:
             if accelerator.is_main_process:
                 tensor.copy_(whole[name if name in whole else f"model.{name}"])  # the fast path calls it so
             broadcast(tensor)
+
+
+def share(rows: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float]:
+    """A process's rows of a batch, and the weight of their mean loss: the average over the processes is then the mean
+    over the batch, even where one has a row more. With fewer rows than processes the last ones get a row that weighs
+    nothing: gradients are exchanged by all or by none."""
+    own = rows[rank::world]
+    return (own, world * len(own) / len(rows)) if len(own) else (rows[:1], 0.0)
 
 
 def totals(accelerator, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:

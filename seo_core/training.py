@@ -224,13 +224,14 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if sharded:
         _check_sharded(accelerator, config, dtype, module, checkpoint_dir)
     trained = copy.deepcopy(model) if sharded else model
-    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + rank, byte_dropout=config.byte_dropout,
-                             first_token_only=config.first_token_only, checkpointing=config.checkpointing)
+    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + rank,
+                             byte_dropout=config.byte_dropout, first_token_only=config.first_token_only,
+                             checkpointing=config.checkpointing)
     if network is trained and getattr(module, "collect", None):
         raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
                             "use a loss on logits alone, or a BERT classifier with fast=True")
     if config.checkpointing:
-        _check_checkpointing(model, network)
+        _check_checkpointing(trained, network)
     optimizer = make_optimizer(trained, config, accelerator.device, extra=module)
     per_epoch = math.ceil(len(train) / config.batch_size)
     steps = per_epoch * config.epochs
@@ -240,13 +241,13 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=dtype == torch.float16)
-    run = _Run(accelerator, model, wrapped, network is trained, sharded, dtype, stream, optimizer, scheduler, scaler, loss, module,
-               config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
+    run = _Run(accelerator, model, wrapped, network is trained, sharded, dtype, stream, optimizer, scheduler, scaler,
+               loss, module, config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
         checkpoint = Checkpoint(checkpoint_dir, identity(config, train))
         checkpoint.restore(run)
-    with _recomputing(model) if run.stock and config.checkpointing else contextlib.nullcontext():
+    with _recomputing(trained) if run.stock and config.checkpointing else contextlib.nullcontext():
         return _loop(run, development, checkpoint, progress)
 
 
@@ -307,17 +308,13 @@ class _Run:
     def train_step(self, train, rows):
         """One optimiser step on the examples `rows`, of which each process takes its share; returns (loss, hits) of all
         of them, as tensors."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        own = rows[rank::world]
-        parts = [part for part in np.array_split(own, self.config.accumulation) if len(part)]
-        weights = [world * len(part) / len(rows) for part in parts]  # gradients are averaged over the processes
-        if not parts:  # fewer examples than processes; this one has to be there all the same
-            parts, weights = [rows[:1]], [0]
-        done = []
-        for number, (part, weight) in enumerate(zip(parts, weights, strict=True), 1):
-            last = number == len(parts)  # gradients are exchanged once a step
+        world = self.accelerator.num_processes
+        own, weight = distributed.share(rows, self.accelerator.process_index, world)
+        parts, done = [part for part in np.array_split(own, self.config.accumulation) if len(part)], []
+        for part in parts:
+            last = len(done) + 1 == len(parts)  # with it gradients are exchanged, once a step
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
-                done.append(self._backward(train, part, weight))
+                done.append(self._backward(train, part, weight * len(part) / len(own)))
         optimizer, scale = self.optimizer, self.scaler.get_scale()
         if self.scaler.is_enabled():  # which knows torch's own optimisers alone
             optimizer = _raw(optimizer)
