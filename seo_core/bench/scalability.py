@@ -170,7 +170,8 @@ def _threads(count: int | None):
 
 def summarize(turns):
     """A row for each contestant: ms a pair (median, lowest and highest of the rounds), pairs of a turn, parameters;
-    what it is about: processes and threads, data (pairs), or sized (1: a network of SIZES). exchange_ms of two processes."""
+    what it is about: processes and threads, data (pairs), or sized (1: a network of SIZES). exchange_ms of two
+    processes."""
     pace = by_round(turns.assign(ms=1000 * turns["seconds"] / turns["examples"]), "ms")
     about = [name for name in ("examples", "parameters", "trained", "sized", "processes", "threads", "data",
                                "exchange_ms") if name in turns]

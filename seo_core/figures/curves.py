@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from seo_core.analysis import papers
 from seo_core.analysis.efficiency import with_start
@@ -176,11 +177,14 @@ def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame
                       linestyle="none" if axes is panels[0] else "-")
         axes.set(xlabel=label, xscale="log")
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.xaxis.set_minor_formatter("")
+        axes.set_xticks(rows["x"].iloc[[0, len(rows) // 2, -1]].unique())
+        axes.xaxis.set_minor_locator(NullLocator())
     panels[0].set(ylabel="ms a pair", ylim=(0, None), xticks=processes["x"])
     panels[1].set_ylim(0, 1.5 * data["high"].max())
     panels[2].set_yscale("log")
-    panels[2].yaxis.set_major_formatter("{x:,.0f}")
+    panels[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[2].yaxis.set_major_formatter("{x:g}")
+    panels[2].yaxis.set_minor_locator(NullLocator())
     style.shared_legend(figure)
     return figure
 
