@@ -80,10 +80,11 @@ network.eval()  # no dropout
 
 
 def gradient(rows):
-    network.zero_grad()
     batch = pairs.batch(rows)
     classification_loss(network(**pairs.inputs(rows)).logits, batch).backward()
-    return network.classifier.weight.grad.clone()
+    found = network.classifier.weight.grad.clone()
+    network.zero_grad()
+    return found
 
 
 # %%
