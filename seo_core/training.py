@@ -7,12 +7,14 @@
 The baseline of every comparison in the book (AdamW, linear warm-up and decay, clipping, dropout, weight decay, dynamic
 padding, length-grouped batches, bf16 where the hardware computes it). The papers' protocol is the same loop with
 `load_settings("paper")`. Where a step's time goes is measured in the chapter `bench_training`; the forward pass that
-makes most of the difference is `seo_core.models.fastpath`.
+makes most of the difference is `seo_core.models.fastpath`. Started as several processes (`accelerate launch`), each
+computes its share of every batch: `seo_core.distributed`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import re
@@ -25,8 +27,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from seo_core import distributed
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.evaluation import peak_memory_bytes, predict, reset_peak_memory, task_metrics
+from seo_core.evaluation import peak_memory_bytes, reset_peak_memory, task_metrics
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
@@ -54,7 +57,7 @@ class TrainingConfig:
     learning_rate: float = above(0, default=1e-4)  # small encoders want more than BERT-base's 2e-5
     layer_decay: float = above(0, most=1, default=1.0)  # rate × this per layer below the head; 1: one rate for all
     epochs: int = at_least(1, default=3)
-    batch_size: int = at_least(1, default=32)  # the papers' batch; per process when there are several
+    batch_size: int = at_least(1, default=32)  # the papers' batch; several processes share it
     weight_decay: float = 0.01  # not on biases and LayerNorm, as in BERT
     warmup_fraction: float = 0.06  # of all steps; then linear decay to 0
     max_grad_norm: float = 1.0  # BERT's clipping
@@ -92,8 +95,8 @@ class TrainingResult:
     equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
     scores there is no accuracy: development_pearson stands in its place. metrics:
     train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
-    peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average; in fp16 also
-    skipped_steps (their gradients overflowed) and loss_scale, the last one."""
+    peak_memory_bytes, and, of a process that is alone, other_load: how many cores other processes kept busy meanwhile,
+    on average; in fp16 also skipped_steps (their gradients overflowed) and loss_scale, the last one."""
 
     series: dict[str, list[float]] = field(default_factory=lambda: {k: [] for k in SERIES})
     metrics: dict[str, float] = field(default_factory=dict)
@@ -182,12 +185,18 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     (Micikevicius et al. 2018, section 3.2): a step whose gradients overflow is skipped, moves no schedule, and halves
     the scale.
 
+    Of several processes (`accelerate launch`) each computes its share of every batch, and their gradients are averaged:
+    the step of the whole batch, up to rounding and to dropout, of which each draws its own. Losses, curves and stops
+    are those of all; the first process writes checkpoints and progress. `checkpoint_dir` is a folder that all of them
+    see, and as many go on from there; an interruption does not save, since the others may be at another step. FSDP and
+    DeepSpeed split weights and optimiser over the processes: `model` gets the whole weights at evaluations and at the
+    end, and callbacks see them only then.
+
     Raises TrainingError for an empty training set, a loss that is not finite, a network that cannot checkpoint, a batch
-    that does not fit into memory (with one to try), or a checkpoint of another run, and ModelError for texts that the
-    network cannot read."""
+    that does not fit into memory (with one to try) or that so many processes cannot share, what FSDP and DeepSpeed do
+    not know, or a checkpoint of another run, and ModelError for texts that the network cannot read."""
     if len(train) == 0:
         raise TrainingError("the training set is empty: check the data's cleaning report")
-    from accelerate import Accelerator
     from accelerate.utils import set_seed
 
     from seo_core.models.backbone import check_fits, freeze_embeddings
@@ -195,8 +204,13 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     for part in (train, development):
         if part is not None:
             check_fits(model, part)
-    accelerator = Accelerator()
-    set_seed(config.seed)
+    accelerator = distributed.accelerator(unused=getattr(loss, "collect", None) is not None)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if config.batch_size % world:
+        fewer = next(n for n in range(world, 0, -1) if config.batch_size % n == 0)
+        raise TrainingError(f"{world} processes cannot share batches of {config.batch_size} examples: use a batch_size "
+                            f"that {world} divides, or start {fewer}")
+    set_seed(config.seed, device_specific=True)  # each process draws its own dropout
     if config.freeze_embeddings:
         if getattr(model, "random_weights", False):
             raise TrainingError("this model's word table is random, and freezing it would leave it so: train with "
@@ -206,29 +220,34 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     module = loss if isinstance(loss, torch.nn.Module) else torch.nn.Module()
     module.to(accelerator.device).train()
     dtype = compute_dtype(config.precision, accelerator.device)
-    network = forward_module(model, dtype, fast=config.fast, seed=config.seed, byte_dropout=config.byte_dropout,
-                             first_token_only=config.first_token_only, checkpointing=config.checkpointing)
-    if network is model and getattr(module, "collect", None):
+    sharded = distributed.sharded(accelerator)
+    if sharded:
+        _check_sharded(accelerator, config, dtype, module, checkpoint_dir)
+    trained = copy.deepcopy(model) if sharded else model
+    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + rank,
+                             byte_dropout=config.byte_dropout, first_token_only=config.first_token_only,
+                             checkpointing=config.checkpointing)
+    if network is trained and getattr(module, "collect", None):
         raise TrainingError(f"this loss reads inner states, which the fast path of {type(model).__name__} cannot give: "
                             "use a loss on logits alone, or a BERT classifier with fast=True")
     if config.checkpointing:
-        _check_checkpointing(model, network)
-    optimizer = make_optimizer(model, config, accelerator.device, extra=module)
-    per_epoch = math.ceil(len(train) / (config.batch_size * accelerator.num_processes))
+        _check_checkpointing(trained, network)
+    optimizer = make_optimizer(trained, config, accelerator.device, extra=module)
+    per_epoch = math.ceil(len(train) / config.batch_size)
     steps = per_epoch * config.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps, config.warmup_fraction))
     stream = getattr(network, "random", None)  # prepare() may wrap the network
-    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    wrapped, optimizer = distributed.prepare(accelerator, network, optimizer, config)
     if any(p.requires_grad for p in module.parameters()):
         loss = accelerator.prepare(module)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=dtype == torch.float16)
-    run = _Run(accelerator, model, wrapped, network is model, dtype, stream, optimizer, scheduler, scaler, loss, module,
-               config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
+    run = _Run(accelerator, model, wrapped, network is trained, sharded, dtype, stream, optimizer, scheduler, scaler,
+               loss, module, config, per_epoch, TrainingState(model, config, steps, train), list(callbacks))
     checkpoint = None
     if checkpoint_dir:
         checkpoint = Checkpoint(checkpoint_dir, identity(config, train))
         checkpoint.restore(run)
-    with _recomputing(model) if run.stock and config.checkpointing else contextlib.nullcontext():
+    with _recomputing(trained) if run.stock and config.checkpointing else contextlib.nullcontext():
         return _loop(run, development, checkpoint, progress)
 
 
@@ -252,6 +271,17 @@ def _check_checkpointing(model, network) -> None:
         raise TrainingError(f"{name} cannot do gradient checkpointing: {instead}, or use accumulation")
 
 
+def _check_sharded(accelerator, config: TrainingConfig, dtype, module, checkpoint_dir) -> None:
+    """Raises TrainingError for what `fit` does not do where FSDP or DeepSpeed split the optimiser."""
+    deepspeed = accelerator.distributed_type.value == "DEEPSPEED"
+    wrong = {"checkpoint_dir": checkpoint_dir is not None, "a loss with parameters": any(module.parameters()),
+             "fp16 (bf16 does)": dtype == torch.float16, "accumulation": deepspeed and config.accumulation > 1}
+    if any(wrong.values()):
+        raise TrainingError(f"{', '.join(name for name, is_so in wrong.items() if is_so)} does not go with "
+                            f"{accelerator.distributed_type.value}: leave it out, or launch with "
+                            "deploy/accelerate/ddp.yaml")
+
+
 @dataclass
 class _Run:
     """The live parts of one call of `fit`."""
@@ -260,6 +290,7 @@ class _Run:
     model: torch.nn.Module
     network: torch.nn.Module
     stock: bool  # network is the model itself, under autocast
+    sharded: bool  # its weights are split over the processes: `model` is a copy, which `gather` brings up to date
     dtype: torch.dtype
     stream: object  # the dropout generator of the fast path, or None
     optimizer: object
@@ -275,15 +306,21 @@ class _Run:
     skipped: int = 0  # steps whose gradients overflowed in fp16
 
     def train_step(self, train, rows):
-        """One optimiser step on the examples `rows`; returns (loss, hits) as tensors."""
-        parts = [part for part in np.array_split(rows, self.config.accumulation) if len(part)]
-        done = [self._backward(train, part, len(part) / len(rows)) for part in parts]
+        """One optimiser step on the examples `rows`, of which each process takes its share; returns (loss, hits) of all
+        of them, as tensors."""
+        world = self.accelerator.num_processes
+        own, weight = distributed.share(rows, self.accelerator.process_index, world)
+        parts, done = [part for part in np.array_split(own, self.config.accumulation) if len(part)], []
+        for part in parts:
+            last = len(done) + 1 == len(parts)  # with it gradients are exchanged, once a step
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
+                done.append(self._backward(train, part, weight * len(part) / len(own)))
         optimizer, scale = self.optimizer, self.scaler.get_scale()
         if self.scaler.is_enabled():  # which knows torch's own optimisers alone
             optimizer = _raw(optimizer)
         self.scaler.unscale_(optimizer)
-        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.module.parameters()],
-                                         self.config.max_grad_norm)
+        trained = self.network if self.sharded else self.model
+        self.accelerator.clip_grad_norm_([*trained.parameters(), *self.module.parameters()], self.config.max_grad_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
         if self.scaler.get_scale() < scale:
@@ -292,7 +329,12 @@ class _Run:
             self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         losses, hits = zip(*done, strict=True)
-        return sum(losses), sum(hits)
+        return distributed.totals(self.accelerator, sum(losses) / world, sum(hits))
+
+    def gather(self) -> None:
+        """The weights of a network that is split over the processes, in `model`."""
+        if self.sharded:
+            distributed.gather_weights(self.accelerator, self.network, self.model)
 
     def _backward(self, train, rows, weight: float):
         """Adds the gradients of a part of a batch, that share of it, to those there; -> its share of the loss, hits."""
@@ -309,42 +351,43 @@ class _Run:
         loss = self.loss(logits, batch)
         loss = loss if weight == 1 else loss * weight
         self.accelerator.backward(self.scaler.scale(loss))
-        return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum()
+        return loss.detach(), (logits.detach().argmax(-1) == batch["labels"]).sum() * (weight > 0)
 
 
 def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
     state, config, callbacks = run.state, run.config, run.callbacks
-    rank, world = run.accelerator.process_index, run.accelerator.num_processes
+    first, alone = run.accelerator.is_main_process, run.accelerator.num_processes == 1
     marks = {math.ceil(run.per_epoch * (i + 1) / config.evaluations_per_epoch)
              for i in range(config.evaluations_per_epoch)}
     reset_peak_memory()
     elsewhere = OtherLoad()
     _call(callbacks, "start", state)
-    watch = Progress("training", state.steps, "step", done=state.step, how=_how(run), shown=progress and rank == 0)
+    watch = Progress("training", state.steps, "step", done=state.step, how=_how(run), shown=progress and first)
     saved = time.monotonic()
     whole = True  # whether a step is done with all that belongs to it: only from there a second call can go on
     try:
         while state.step < state.steps and not state.result.stopped:
             epoch, position = divmod(state.step, run.per_epoch)
             train = state.train
-            batches = length_grouped_batches(train.lengths, config.batch_size * world, seed=(config.seed, epoch),
+            batches = length_grouped_batches(train.lengths, config.batch_size, seed=(config.seed, epoch),
                                              group=config.group)
             for rows in batches[position:]:
                 began, whole = time.perf_counter(), False
                 with _enough_memory(config.batch_size, train.lengths[rows]):
-                    value, hits = run.train_step(train, rows[rank::world] if world > 1 else rows)
+                    value, hits = run.train_step(train, rows)
                 state.loss = float(value)
                 state.seconds += time.perf_counter() - began
-                _account(run, train, rows, state.loss, int(hits) * world)
+                _account(run, train, rows, state.loss, int(hits))
                 watch.step(f"loss {state.loss:.3f}, {state.examples / state.seconds:.0f} examples/s")
                 evaluated = (state.step - 1) % run.per_epoch + 1 in marks
                 whole = not evaluated
                 stop = _call(callbacks, "step", state)
                 if evaluated:
-                    _evaluate(run, development, progress and rank == 0)
+                    _evaluate(run, development, progress and first)
                     stop = _call(callbacks, "evaluation", state) or stop
                     whole = True
                 due = state.step % config.checkpoint_every == 0 or time.monotonic() - saved >= CHECKPOINT_SECONDS
+                stop, due = distributed.agreed(run.accelerator, stop, due)
                 if checkpoint and (due or state.step == state.steps or stop):
                     checkpoint.save(run)
                     saved = time.monotonic()
@@ -352,17 +395,19 @@ def _loop(run: _Run, development, checkpoint, progress) -> TrainingResult:
                     state.result.stopped = True
                     break
     except KeyboardInterrupt:
-        if checkpoint and whole:
+        if checkpoint and whole and alone:
             checkpoint.save(run)
         raise
     finally:
         watch.close()
     state.result.metrics.update(
         train_seconds=state.seconds, train_examples=state.examples, train_tokens=state.tokens,
-        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes(),
-        other_load=elsewhere.cores())
+        examples_per_second=state.examples / max(state.seconds, 1e-9), peak_memory_bytes=peak_memory_bytes())
+    if alone:
+        state.result.metrics["other_load"] = elsewhere.cores()
     if run.scaler.is_enabled():
         state.result.metrics.update(skipped_steps=run.skipped, loss_scale=run.scaler.get_scale())
+    run.gather()
     _call(callbacks, "end", state)
     run.model.__dict__.pop("fresh_head", None)
     run.model.eval()
@@ -388,7 +433,8 @@ def _enough_memory(batch_size: int, lengths: np.ndarray):
 def _how(run: _Run) -> str:
     """In which numbers a training computes, on how many threads."""
     slow = run.config.precision == "auto" and run.dtype == torch.float32 and run.accelerator.device.type == "cpu"
-    return (f"{NAMES[run.dtype]} on {torch.get_num_threads()} threads"
+    count = run.accelerator.num_processes
+    return (f"{NAMES[run.dtype]} on {torch.get_num_threads()} threads" + (f" of {count} processes" if count > 1 else "")
             + (": no bf16 here, about five times slower" if slow else ""))
 
 
@@ -410,8 +456,10 @@ def _evaluate(run: _Run, development, progress: bool) -> None:
     row = {"epoch": round(state.epoch, 4), "train_loss": loss / count}
     if state.train.labels.dtype.kind != "f":
         row["train_accuracy"] = hits / max(labelled, 1)
+    run.gather()
     if development is not None and len(development):
-        logits = predict(run.model, development, precision=run.config.precision, progress=progress)
+        logits = distributed.predict(run.accelerator, run.model, development, precision=run.config.precision,
+                                     progress=progress)
         metrics = task_metrics(logits, development.labels)
         row |= ({"development_loss": metrics["mse"], "development_pearson": metrics["pearson"]} if "mse" in metrics else
                 {"development_loss": metrics["cross_entropy"], "development_accuracy": metrics["accuracy"]})
@@ -519,9 +567,12 @@ class Checkpoint:
         self.folder, self.identity = Path(folder), identity
 
     def save(self, run: _Run) -> None:
-        """Writes a new checkpoint beside the old one, then swaps them. Main process only."""
+        """Writes a new checkpoint beside the old one, then swaps them: the main process. The others call it too, and
+        give it their random states."""
+        from accelerate.utils import gather_object
         from safetensors.torch import save_file
 
+        streams = gather_object([(torch.get_rng_state(), run.stream.state_dict() if run.stream else None)])
         if not run.accelerator.is_main_process:
             return
         state = run.state
@@ -534,10 +585,12 @@ class Checkpoint:
         for i, callback in enumerate(run.callbacks):
             if hasattr(callback, "load_state_dict"):
                 tensors.update({f"callback.{i}.{k}": torch.as_tensor(v) for k, v in callback.state_dict().items()})
-        tensors["torch_rng"] = torch.get_rng_state()
+        tensors |= {_stream(i): rng for i, (rng, _) in enumerate(streams)}
         meta = {"identity": self.identity, "step": state.step, "examples": state.examples, "tokens": state.tokens,
                 "seconds": state.seconds, "sums": run.sums, "series": state.result.series,
-                "stopped": state.result.stopped, "dropout": run.stream.state_dict() if run.stream else None}
+                "stopped": state.result.stopped, "dropout": streams[0][1]}
+        if len(streams) > 1:
+            meta["dropouts"] = [dropout for _, dropout in streams]
         if steps := [group["step"] for group in _raw(run.optimizer).param_groups if "step" in group]:
             meta["optimizer_steps"] = steps  # LAMB counts them there
         if run.scaler.is_enabled():
@@ -565,6 +618,12 @@ class Checkpoint:
         if meta["identity"] != self.identity:
             raise TrainingError(f"the checkpoint in {self.folder} belongs to another configuration or other data: "
                                 "delete that folder, or pass another checkpoint_dir")
+        rank, world = run.accelerator.process_index, run.accelerator.num_processes
+        dropouts = meta.get("dropouts", [meta["dropout"]])
+        if len(dropouts) != world:
+            raise TrainingError(f"the checkpoint in {self.folder} was written by {len(dropouts)} process"
+                                f"{'es' if len(dropouts) > 1 else ''} and this run has {world}: start as many, delete "
+                                "that folder, or pass another checkpoint_dir")
         for part, module in (("model.", run.model), ("loss.", run.module)):
             module.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
         optimizer, slots = _raw(run.optimizer), {}
@@ -591,9 +650,14 @@ class Checkpoint:
         for group, base, factor in zip(optimizer.param_groups, run.scheduler.base_lrs, run.scheduler.lr_lambdas,
                                        strict=True):
             group["lr"] = base * factor(state.step - run.skipped)
-        torch.set_rng_state(tensors["torch_rng"])
+        torch.set_rng_state(tensors[_stream(rank)])
         if run.stream:
-            run.stream.load_state_dict(meta["dropout"])
+            run.stream.load_state_dict(dropouts[rank])
+
+
+def _stream(rank: int) -> str:
+    """Where a checkpoint has torch's random state of a process."""
+    return f"torch_rng.{rank}" if rank else "torch_rng"
 
 
 def _raw(optimizer):

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
-         "scoring", "precision")
+         "scoring", "precision", "scalability")
 BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
 
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from seo_core.analysis import papers
 from seo_core.analysis.efficiency import with_start
@@ -156,6 +157,35 @@ def over_batches(points: pd.DataFrame) -> Figure:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     style.legend_above(axes, 3)
+    return figure
+
+
+@style.card
+def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
+    """ms a pair over processes (measured, and modelled on), pairs and weights; "not run" without rows. Each frame: x,
+    ms, low, high; processes also `measured` (bool) and perfect: ms if exchanging gradients took no time."""
+    if processes.empty:
+        return style.nothing_run()
+    figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.6))
+    known = processes[processes["measured"]]
+    panels[0].plot(processes["x"], processes["perfect"], color=style.SOFT, linestyle=":", label="nothing exchanged")
+    panels[0].plot(processes["x"], processes["ms"], color=style.VERMILION, linestyle="--", label="model")
+    for axes, rows, label in zip(panels, (known, data, sizes), ("processes", "pairs", "weights, millions"),
+                                 strict=True):
+        below, above = rows["ms"] - rows["low"], rows["high"] - rows["ms"]
+        axes.errorbar(rows["x"], rows["ms"], [below, above], color=style.BLUE, marker="o", label="measured",
+                      linestyle="none" if axes is panels[0] else "-")
+        axes.set(xlabel=label, xscale="log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xticks(rows["x"].iloc[[0, len(rows) // 2, -1]].unique())
+        axes.xaxis.set_minor_locator(NullLocator())
+    panels[0].set(ylabel="ms a pair", ylim=(0, None), xticks=processes["x"])
+    panels[1].set_ylim(0, 1.5 * data["high"].max())
+    panels[2].set_yscale("log")
+    panels[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[2].yaxis.set_major_formatter("{x:g}")
+    panels[2].yaxis.set_minor_locator(NullLocator())
+    style.shared_legend(figure)
     return figure
 
 
