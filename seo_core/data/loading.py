@@ -87,12 +87,12 @@ def load_task(source: str | Path, *, text: str | Sequence[str] | None = None, la
     JSON lines, a saved data set or a hub id; "embedded" generates a small set (`toys`).
 
     Raises DataError (file, row, column, what to do)."""
+    if kind is not None:
+        check_choice("kind", kind, KINDS, DataError)
     if kind in sequences.LAYOUTS:
         return _load_sequences(source, kind, text, label, labels, split_names)
     texts = _columns(text, label)
     wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
-    if kind is not None:
-        check_choice("kind", kind, KINDS, DataError)
     if kind == "regression":
         if labels:
             raise DataError("a regression has no classes: leave labels out, or kind='regression'")
