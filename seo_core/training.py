@@ -90,8 +90,8 @@ class TrainingResult:
 
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
     equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
-    scores there is no accuracy: development_pearson stands in its place, and of tags and answers development_f1. metrics:
-    train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
+    scores there is no accuracy: development_pearson stands in its place, and of tags and answers development_f1.
+    metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
     peak_memory_bytes, and other_load: how many cores other processes kept busy meanwhile, on average; in fp16 also
     skipped_steps (their gradients overflowed) and loss_scale, the last one."""
 

@@ -80,7 +80,7 @@ def load_task(source: str | Path, *, text: str | Sequence[str] | None = None, la
     known by its columns sentence1, sentence2 and label, with floats from 0 to 5.
 
     kind="token-classification": a row has a list of words (tokens or words, or the column that `text` names) and one
-    of as many tags (ner_tags, tags, labels or label, or `label`), in IOB2: names, or numbers of the names that `labels`,
+    of as many tags (ner_tags, tags, labels or label, or `label`), in IOB2: names, or numbers of names that `labels`,
     the file or the data card gives. The frame's "tokens" is the words with a blank between them, its "label" a tuple of
     numbers. kind="question-answering": context, question (`text` names both, in this order) and answers as SQuAD has
     them, {"text": [...], "answer_start": [...]}; the frame's "label" is a tuple of (start, text). Both need parquet,

@@ -24,7 +24,8 @@ SENTENCES = {"it rained all DAY and nobody went out": 3, "the THING was not chea
              "PERSON VERB a THING": 3, "on DAY PERSON went to PLACE": 3, "the THING came from PLACE": 2,
              "PERSON plays with GROUP in PLACE": 1}
 FACTS = ("{who} VERB the {what} in {where} on {when}.", "On {when} {who} was in {where} and VERB the {what}.")
-QUESTIONS = {"where": "Where was {who}?", "what": "What was it that {who} VERB?", "when": "On which day was {who} there?"}
+QUESTIONS = {"where": "Where was {who}?", "what": "What was it that {who} VERB?",
+             "when": "On which day was {who} there?"}
 _VERBS = [past for _, past in lx.VERBS]
 _THINGS = sorted({word for genre in lx.GENRES.values() for middles in genre["things"].values()
                   for words in middles.values() for word in words})
@@ -48,8 +49,8 @@ def _tagged(rng) -> dict:
     """{"tokens": words, "ner_tags": their names}."""
     forms, weights = list(SENTENCES), np.array(list(SENTENCES.values()), float)
     draw = {"PERSON": lambda: _some(rng, lx.NAMES) + (" " + _some(rng, SURNAMES)) * bool(rng.integers(2)),
-            "PLACE": lambda: _some(rng, PLACES), "GROUP": lambda: _some(rng, GROUPS), "DAY": lambda: _some(rng, lx.DAYS),
-            "THING": lambda: _some(rng, _THINGS), "VERB": lambda: _some(rng, _VERBS)}
+            "PLACE": lambda: _some(rng, PLACES), "GROUP": lambda: _some(rng, GROUPS),
+            "DAY": lambda: _some(rng, lx.DAYS), "THING": lambda: _some(rng, _THINGS), "VERB": lambda: _some(rng, _VERBS)}
     types = {"PERSON": "person", "PLACE": "location", "GROUP": "group"}
     tokens, tags = [], []
     for slot in forms[rng.choice(len(forms), p=weights / weights.sum())].split():
@@ -69,7 +70,8 @@ def _question(rng) -> dict:
     asked, role = int(rng.integers(3)), _some(rng, list(QUESTIONS))
     answer = facts[asked][role]
     start = sum(len(text) + 1 for text in texts[:asked]) + texts[asked].index(answer)
-    return {"context": " ".join(texts), "question": QUESTIONS[role].replace("VERB", verbs[asked]).format(**facts[asked]),
+    question = QUESTIONS[role].replace("VERB", verbs[asked]).format(**facts[asked])
+    return {"context": " ".join(texts), "question": question,
             "answers": {"text": [answer], "answer_start": [start]}}
 
 

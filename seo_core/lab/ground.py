@@ -154,7 +154,8 @@ class Lab:
                            f"{', '.join(sorted(id for id, each in CHAPTERS.items() if each.scores))}")
         if (chapter.ground, chapter.kind) == (self.chapter.ground, self.chapter.kind):
             return replace(self, chapter=chapter)
-        other = self._once(f"ground {chapter.ground} {chapter.kind}", lambda: open_lab(chapter, self.asked, say=self.report))
+        other = self._once(f"ground {chapter.ground} {chapter.kind}",
+                           lambda: open_lab(chapter, self.asked, say=self.report))
         return replace(other, chapter=chapter, report=self.report)
 
     def reading_with(self, tokenizer) -> Lab:

@@ -33,8 +33,8 @@ HEADS = {"token-classification": "TokenClassification", "question-answering": "Q
 
 def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers: int | None = None, seed: int = 0,
                   labels: tuple[str, ...] | None = None, kind: str = "classification"):
-    """The encoder with its head for a `kind` of task, of a class for a text or of HEADS, a fresh one where the checkpoint has none of that size, and its fast
-    tokenizer.
+    """The encoder with its head for a `kind` of task, of a class for a text or of HEADS, a fresh one where the
+    checkpoint has none of that size, and its fast tokenizer.
 
     `num_labels` None: as many classes as the checkpoint has, under its names. `labels` names the classes in the order
     wanted: the head of a checkpoint that has the same names in another order is put into this one, and one that has
