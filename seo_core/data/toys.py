@@ -50,7 +50,8 @@ def _tagged(rng) -> dict:
     forms, weights = list(SENTENCES), np.array(list(SENTENCES.values()), float)
     draw = {"PERSON": lambda: _some(rng, lx.NAMES) + (" " + _some(rng, SURNAMES)) * bool(rng.integers(2)),
             "PLACE": lambda: _some(rng, PLACES), "GROUP": lambda: _some(rng, GROUPS),
-            "DAY": lambda: _some(rng, lx.DAYS), "THING": lambda: _some(rng, _THINGS), "VERB": lambda: _some(rng, _VERBS)}
+            "DAY": lambda: _some(rng, lx.DAYS), "THING": lambda: _some(rng, _THINGS),
+            "VERB": lambda: _some(rng, _VERBS)}
     types = {"PERSON": "person", "PLACE": "location", "GROUP": "group"}
     tokens, tags = [], []
     for slot in forms[rng.choice(len(forms), p=weights / weights.sum())].split():
