@@ -187,7 +187,7 @@ print("the n-grams reach the logits")
 # The same call, search and loop for two other kinds of task, each with a head of its own. Both sections read generated data, whatever yours is. First {term}`named entities <named entity>`: who, where, which group. A word is read by its first piece and gets a {term}`tag <IOB2>`; most get O, none. So whoever always says O is mostly
 # right, and finds nothing. Count by entity instead: it is right where its type and both its ends are.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 small = load_settings("quick", seed=seed, model=model, results_dir=results_dir, train_rows=512)
 tagged = open_lab(tasks.NER, small)
 rows = tagged.encoded("validation_matched")
@@ -200,7 +200,7 @@ Table((100 * pd.DataFrame(shown).T[[*tables.BY_ENTITY]]).rename(columns=tables.B
 # %% [markdown]
 # "F1, types" is the mean over the types of entity. Groups are rare: where it lies far below F1, they are what the network misses.
 
-# %%
+# %% tags=["live"]
 assert shown["O everywhere"]["accuracy"] > 0.7 and shown["O everywhere"]["f1"] == 0
 assert rows.labels[rows.labels >= 0].tolist() == [tag for row in tagged.task["validation_matched"]["label"] for tag in row]
 print("most words right, and no entity found; every word has its tag once")
@@ -211,7 +211,7 @@ print("most words right, and no entity found; every word has its tag once")
 # An extractive answer is a span of its context: for each token the network says how well the answer starts and ends there, and the best sum wins. What is longer than the network reads is cut into windows that overlap; one without the answer learns to point at its first token. {term}`Exact match` and F1 of the words are counted as SQuAD does
 # {cite}`rajpurkar2016`.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 asked = open_lab(tasks.QA, small)
 frame_asked, rows = asked.task["validation_matched"], asked.encoded("validation_matched")
 runs = {"baseline": asked.arm("qa-base"), "searched": asked.arm("qa-tuned")}
@@ -223,13 +223,13 @@ Table(pd.DataFrame({"question": frame_asked["question"], "right": [row[0][1] for
 # %% [markdown]
 # **Check.** Cut the contexts into windows of 40 tokens, and let a network know where each one's answer is: then all of its answers are right, none lost at an edge.
 
-# %%
+# %% tags=["live"]
 cut = encode_for(asked.task, frame_asked, asked.tokenizer, max_length=40)
 knows = np.where(np.arange(cut.lengths.max()) == cut.labels[..., None], 9.0, 0.0)
 assert len(cut) > len(frame_asked) and metrics_of(knows, cut)["exact_match"] == 1
 print("every answer is in a window")
 
-# %% mystnb={"figure": {"caption": "Baseline and searched settings on words and on answers (reference runs, mean over seeds; a panel for each data set).", "name": "fig-metrics-tasks"}, "image": {"alt": "Bars of the scores by entity and of exact match and F1 for the baseline and the searched network; without records it says not run."}}
+# %% mystnb={"figure": {"caption": "Baseline and searched settings on words and on answers (reference runs, mean over seeds; a panel for each data set).", "name": "fig-metrics-tasks"}, "image": {"alt": "Bars of the scores by entity and of exact match and F1 for the baseline and the searched network; without records it says not run."}} tags=["record", "hide-input"]
 panels = {}
 for kind, columns in {"ner": tables.BY_ENTITY, "qa": tables.OF_ANSWERS}.items():
     panels |= tables.scores(frame, {f"{kind}-base": "baseline", f"{kind}-tuned": "searched"}, of=columns)
