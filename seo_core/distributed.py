@@ -97,11 +97,12 @@ def agreed(accelerator, *flags: bool) -> tuple[bool, ...]:
 
 
 def predict(accelerator, model, encoded, **options) -> np.ndarray:
-    """As `evaluation.predict`, each process with its share of the rows: logits (n, k), whole in all of them."""
+    """As `evaluation.predict`, each process with its share of the rows: logits (n, k), whole in all of them. Tags and
+    answers, whose logits are as long as the texts, are predicted whole by each."""
     from accelerate.utils import gather_object
 
     rank, world = accelerator.process_index, accelerator.num_processes
-    if world == 1:
+    if world == 1 or np.ndim(encoded.labels) > 1:
         return evaluation.predict(model, encoded, **options)
     own = np.arange(rank, len(encoded), world)
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)

@@ -10,6 +10,9 @@ A regression has scores in place of classes, and other metrics (`task_metrics` p
 its tasks for one or two of `METRICS` (Wang et al. 2019): Matthews correlation for CoLA, accuracy and F1 for MRPC and
 QQP, Pearson and Spearman correlation for STS-B.
 
+Tags are measured by entity (`entity_metrics`), answers by exact match and F1 of their words (`answer_metrics`);
+`metrics_of` takes what the examples ask for.
+
 *Expected calibration error* is that of Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
 """
 
@@ -17,19 +20,25 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
+import string
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.checks import check_choice, check_number
+from seo_core.data.readers import DataError
+from seo_core.data.sequences import TAGS
 from seo_core.progress import watched
 
 HEADLINE = ("f1_macro", "cross_entropy", "perplexity", "ece")  # of the first official set, without suffix
 
 
 def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = True) -> np.ndarray:
-    """Logits (n, k) float32 for n encoded examples, in their order. `precision` is "fp32", "bf16" or "auto" (bf16 where
+    """Logits (n, k) float32 for n encoded examples, in their order; of `Windows` (n, W, k) or (n, 2, W), −∞ where there
+    is no token. `precision` is "fp32", "bf16" or "auto" (bf16 where
     the hardware computes it). progress: whether it says where it is (`seo_core.progress`). Raises ModelError for texts
     that the network cannot read (`models.check_fits`)."""
     import torch
@@ -41,11 +50,12 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     check_fits(model, encoded)
     device = next(model.parameters()).device
     dtype = compute_dtype(precision, device)
-    logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
+    logits = np.full((len(encoded), *encoded.logits_shape(model.config.num_labels)), -np.inf, dtype=np.float32)
     with mode(model), torch.inference_mode():
         network = forward_module(model, dtype)  # takes the model's mode: no dropout
         for rows in watched(encoded.batches(batch_size), "scoring", "batch", shown=progress):
-            logits[rows] = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
+            found = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
+            logits[(rows, *map(slice, found.shape[1:]))] = found
     return logits
 
 
@@ -124,14 +134,160 @@ def task_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None) -> dict[
                                                                                                  names=names)
 
 
-METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")  # that GLUE's tasks are measured by
+MEASURES = ("accuracy", "pearson", "f1")  # what a run is told by, the first that its task has
 
 
-def metric(name: str, logits: np.ndarray, labels: np.ndarray) -> float:
-    """One of `METRICS`. Raises ValueError for an unknown one, with the nearest, and for one that these labels lack."""
-    found = task_metrics(logits, labels)
-    if check_choice("metric", name, METRICS, ValueError) not in found:
-        kind = "scores" if _are_scores(labels) else f"{logits.shape[1]} classes"
+def measure(metrics) -> str:
+    """Which of `MEASURES` these metrics of a task have: accuracy, of scores pearson, of tags and answers f1."""
+    return "f1" if "exact_match" in metrics or "entities" in metrics else next(m for m in MEASURES if m in metrics)
+
+
+def entities(tags) -> set[tuple[str, int, int]]:
+    """(type, first word, last word) of each entity in one sentence of IOB2 tags, read as conlleval and seqeval do: an
+    entity begins at B-, and at an I- that continues none of its type.
+
+    >>> sorted(entities(["B-person", "I-person", "O", "I-group", "B-group"]))
+    [('group', 3, 3), ('group', 4, 4), ('person', 0, 1)]
+    """
+    found, first = set(), None
+    for at, (tag, after) in enumerate(zip(tags, [*tags[1:], "O"], strict=True)):
+        if tag == "O":
+            continue
+        first = at if first is None or tag[0] == "B" else first
+        if after != f"I-{tag[2:]}":
+            found.add((tag[2:], first, at))
+            first = None
+    return found
+
+
+def entity_scores(gold, predicted) -> dict[str, float]:
+    """precision, recall and F1 by entity, as seqeval's micro average counts them: one is right where type and both ends
+    are. Also precision_macro, recall_macro and f1_macro, the means over the types there are, f1_<type>, and entities,
+    how many there are. gold, predicted: a list of tags a sentence. Where a share has nothing below the line it is 0."""
+    pairs = [(entities(true), entities(said)) for true, said in zip(gold, predicted, strict=True)]
+    types = sorted({each[0] for pair in pairs for side in pair for each in side})
+    counts = {name: np.zeros(3) for name in types}  # right, said, true
+    for true, said in pairs:
+        for column, those in enumerate((true & said, said, true)):
+            for each in those:
+                counts[each[0]][column] += 1
+    of_all = _shares(sum(counts.values(), np.zeros(3)))
+    of_types = np.array([_shares(each) for each in counts.values()] or [np.zeros(3)])
+    return {**dict(zip(("precision", "recall", "f1"), of_all, strict=True)),
+            **dict(zip(("precision_macro", "recall_macro", "f1_macro"), of_types.mean(axis=0).tolist(), strict=True)),
+            **{f"f1_{name}": float(of_types[i, 2]) for i, name in enumerate(types)},
+            "entities": float(sum(len(true) for true, _ in pairs))}
+
+
+def _shares(counts) -> tuple[float, float, float]:
+    """Precision, recall and F1 of (right, said, true)."""
+    right, said, true = map(float, counts)
+    return right / (said or 1), right / (true or 1), 2 * right / ((said + true) or 1)
+
+
+def entity_metrics(logits: np.ndarray, encoded) -> dict[str, float]:
+    """`entity_scores`, accuracy and cross_entropy by word, from logits (n, W, k) of `Windows`. Raises ValueError where
+    there is nothing to score."""
+    labels, said = _words(logits, encoded)
+    sentence = np.repeat(encoded.example, (encoded.labels >= 0).sum(axis=1))
+    cuts = np.flatnonzero(np.diff(sentence)) + 1
+    names = np.array(encoded.names, object)
+    gold, predicted = ([part.tolist() for part in np.split(names[tags], cuts)] for tags in (labels, said))
+    return {**entity_scores(gold, predicted), "accuracy": float((labels == said).mean()),
+            "cross_entropy": cross_entropy(logits[encoded.labels >= 0], labels)}
+
+
+def _words(logits: np.ndarray, encoded) -> tuple[np.ndarray, np.ndarray]:
+    """The tags of all words of `Windows`, and those that the logits give: (m,) each, in the order of the text."""
+    if len(encoded) == 0:
+        raise ValueError("no examples to evaluate: the split is empty")
+    there = encoded.labels >= 0
+    return encoded.labels[there], logits[there].argmax(axis=-1)
+
+
+LONGEST_ANSWER = 30  # tokens, as in BERT's own evaluation
+
+
+def best_answers(logits: np.ndarray, encoded) -> dict[int, str]:
+    """Row -> the answer with the highest start + end logit, of all windows of the row: a span of the context of at most
+    LONGEST_ANSWER tokens. logits (n, 2, W)."""
+    grid = encoded.grid()
+    start, end = (np.where(grid[..., 1] > grid[..., 0], logits[:, i].astype(np.float64), -np.inf) for i in (0, 1))
+    best, spans, each = np.full(len(grid), -np.inf), np.zeros((len(grid), 2), int), np.arange(len(grid))
+    for more in range(min(LONGEST_ANSWER, grid.shape[1])):  # the span's length
+        score = start[:, : grid.shape[1] - more] + end[:, more:]
+        at = score.argmax(axis=1)
+        better = score[each, at] > best
+        best = np.where(better, score[each, at], best)
+        spans[better] = np.stack([at, at + more], axis=1)[better]
+    order = np.lexsort((-best, encoded.example))
+    rows, first = np.unique(encoded.example[order], return_index=True)
+    begin, close = grid[each, spans[:, 0], 0], grid[each, spans[:, 1], 1]
+    return {int(row): encoded.contexts[row][begin[w]:close[w]] if np.isfinite(best[w]) else ""
+            for row, w in zip(rows, order[first], strict=True)}
+
+
+def normalized_answer(text: str) -> str:
+    """Lower case, without ASCII punctuation and the articles a, an and the, with single blanks, as the official script
+    of SQuAD 1.1 has it."""
+    text = "".join(letter for letter in text.lower() if letter not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def answer_scores(said: str, right) -> tuple[float, float]:
+    """(exact match, F1 of the words) of one answer, each the maximum over the right ones, as in the official script."""
+    def f1(truth: str) -> float:
+        ours, theirs = normalized_answer(said).split(), normalized_answer(truth).split()
+        same = sum((Counter(ours) & Counter(theirs)).values())
+        return 2 * same / (len(ours) + len(theirs)) if same else 0.0
+
+    exact = any(normalized_answer(said) == normalized_answer(truth) for truth in right)
+    return float(exact), max(map(f1, right))
+
+
+def answer_metrics(logits: np.ndarray, encoded) -> dict[str, float]:
+    """exact_match and f1 over the questions (Rajpurkar et al. 2016, section 6.1), as shares of 1, and cross_entropy of
+    the ends by window, from logits (n, 2, W) of `Windows`. Raises ValueError where there is nothing to score."""
+    if len(encoded) == 0:
+        raise ValueError("no examples to evaluate: the split is empty")
+    scores = [answer_scores(said, encoded.answers[row]) for row, said in best_answers(logits, encoded).items()]
+    exact, f1 = np.mean(scores, axis=0)
+    flat = logits.reshape(-1, logits.shape[-1])
+    return {"exact_match": float(exact), "f1": float(f1), "cross_entropy": cross_entropy(flat, encoded.labels.ravel())}
+
+
+def metrics_of(logits: np.ndarray, encoded, *, names=None) -> dict[str, float]:
+    """What these examples are measured by: `entity_metrics` of tags, `answer_metrics` of answers, else
+    `task_metrics`."""
+    kind = getattr(encoded, "kind", None)
+    if kind is None:
+        return task_metrics(logits, encoded.labels, names=names)
+    return (entity_metrics if kind == TAGS else answer_metrics)(logits, encoded)
+
+
+def hits(logits: np.ndarray, encoded) -> np.ndarray:
+    """(rows,) 1 where a sentence of `Windows` has all its tags right, or a question its answer exactly, else 0."""
+    if encoded.kind == TAGS:
+        labels, said = _words(logits, encoded)
+        sentence = np.repeat(encoded.example, (encoded.labels >= 0).sum(axis=1))
+        rows, each = np.unique(sentence, return_inverse=True)
+        return (np.bincount(each, labels != said, len(rows)) == 0).astype(np.int64)
+    return np.array([int(answer_scores(said, encoded.answers[row])[0])
+                     for row, said in best_answers(logits, encoded).items()])
+
+
+METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman",  # that GLUE's tasks are measured by
+           "precision", "recall", "exact_match")  # and tags and answers, beside f1
+
+
+def metric(name: str, logits: np.ndarray, labels) -> float:
+    """One of `METRICS`, from logits and labels, or the `Windows` that these are of. Raises DataError for an unknown
+    one, with the nearest, and ValueError for one that the task lacks."""
+    windows = getattr(labels, "kind", None)
+    check_choice("metric", name, METRICS, DataError)
+    found = metrics_of(logits, labels) if windows else task_metrics(logits, labels)
+    if name not in found:
+        kind = windows or ("scores" if _are_scores(labels) else f"{logits.shape[1]} classes")
         raise ValueError(f"{name} is not a metric of {kind}: take {', '.join(m for m in METRICS if m in found)}")
     return found[name]
 
@@ -167,23 +323,23 @@ def evaluate(model, task, tokenizer, *, max_length: int = 128, splits=None, prec
 
     Returns (metrics, details). For NLI the metrics are accuracy_matched, accuracy_mismatched and so on, and, without
     suffix, the matched set's f1_macro, cross_entropy, perplexity and ece. details[split] holds logits (n, k), labels
-    (n,), and of classes confusion (k, k) and by_genre."""
-    from seo_core.data import encode
+    (n,), and of classes confusion (k, k) and by_genre. Tags and answers have no genre either, and logits by window."""
+    from seo_core.data import encode_for
 
     splits = splits or [name for name in task.splits if name.startswith(("validation", "test"))]
     metrics: dict[str, float] = {}
     details: dict[str, dict] = {}
     for number, split in enumerate(splits):
         frame = task.splits[split]
-        encoded = encode(frame, tokenizer, texts=task.texts, max_length=max_length)
+        encoded = encode_for(task, frame, tokenizer, max_length=max_length)
         logits = predict(model, encoded, precision=precision, progress=progress)
         suffix = split.removeprefix("validation") or "_validation"
-        of_split = task_metrics(logits, encoded.labels, names=task.labels)
+        of_split = metrics_of(logits, encoded, names=task.labels)
         metrics.update({key + suffix: value for key, value in of_split.items()})
         if number == 0:  # the headline names of a record
             metrics.update({key: of_split[key] for key in HEADLINE if key in of_split})
         details[split] = {"logits": logits, "labels": encoded.labels}
-        if _are_scores(encoded.labels):
+        if _are_scores(encoded.labels) or encoded.labels.ndim > 1:
             continue
         details[split]["confusion"] = confusion_matrix(logits, encoded.labels)
         if "genre" in frame:

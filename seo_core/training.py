@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from seo_core import distributed
 from seo_core.checks import above, at_least, check, one_of
-from seo_core.evaluation import peak_memory_bytes, reset_peak_memory, task_metrics
+from seo_core.evaluation import MEASURES, measure, metrics_of, peak_memory_bytes, reset_peak_memory
 from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
@@ -93,8 +93,8 @@ class TrainingResult:
 
     series: epoch (fractions of an epoch), train_loss, train_accuracy, development_loss, development_accuracy, all of
     equal length; train_loss and train_accuracy are means since the evaluation before, with dropout on. Where labels are
-    scores there is no accuracy: development_pearson stands in its place. metrics:
-    train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
+    scores there is no accuracy: development_pearson stands in its place, and of tags and answers development_f1.
+    metrics: train_seconds (evaluation and checkpoints left out), train_examples, train_tokens, examples_per_second,
     peak_memory_bytes, and, of a process that is alone, other_load: how many cores other processes kept busy meanwhile,
     on average; in fp16 also skipped_steps (their gradients overflowed) and loss_scale, the last one."""
 
@@ -105,6 +105,12 @@ class TrainingResult:
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 SERIES = ("epoch", "train_loss", "train_accuracy", "development_loss", "development_accuracy")
+
+
+def development_curve(series: dict[str, list[float]]) -> list[float]:
+    """The curve on the development set that networks are chosen by: accuracy, of scores Pearson, of tags and answers
+    F1; [] where there was no such set."""
+    return next((series[name] for each in MEASURES if series.get(name := f"development_{each}")), [])
 
 
 @dataclass
@@ -125,8 +131,8 @@ class TrainingState:
 
 
 class KeepBest:
-    """A callback of `fit`: in the end the network is that of the evaluation with the highest development accuracy (of
-    scores Pearson), of equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no
+    """A callback of `fit`: in the end the network is that of the evaluation with the highest `development_curve`,
+    of equal ones the first. `epoch` is when that was. Raises TrainingError where `fit` has no
     development set."""
 
     def __init__(self):
@@ -134,7 +140,7 @@ class KeepBest:
 
     def __call__(self, event: str, state: TrainingState) -> bool:
         if event == "evaluation":
-            curve = state.result.series["development_accuracy"] or state.result.series.get("development_pearson")
+            curve = development_curve(state.result.series)
             if not curve:
                 raise TrainingError("the best network is chosen on a development set: pass development=")
             accuracy = curve[-1]
@@ -159,7 +165,12 @@ class KeepBest:
 
 def classification_loss(logits, batch):
     """Cross-entropy of logits (B, k) against batch["labels"] (B,), of scores (k = 1) the mean squared error: the
-    default loss of `fit`."""
+    default loss of `fit`. Of `Windows` the mean over words, (B, T, k) against (B, T) with −1 for none, or over starts
+    and ends, (B, 2, T) against (B, 2)."""
+    if logits.ndim == 3:
+        labels = batch["labels"].flatten()
+        total = F.cross_entropy(logits.flatten(0, 1), labels, ignore_index=-1, reduction="sum")
+        return total / (labels >= 0).sum().clamp(min=1)
     if logits.shape[-1] == 1:
         return F.mse_loss(logits[:, 0], batch["labels"].float())
     return F.cross_entropy(logits, batch["labels"])
@@ -460,9 +471,10 @@ def _evaluate(run: _Run, development, progress: bool) -> None:
     if development is not None and len(development):
         logits = distributed.predict(run.accelerator, run.model, development, precision=run.config.precision,
                                      progress=progress)
-        metrics = task_metrics(logits, development.labels)
-        row |= ({"development_loss": metrics["mse"], "development_pearson": metrics["pearson"]} if "mse" in metrics else
-                {"development_loss": metrics["cross_entropy"], "development_accuracy": metrics["accuracy"]})
+        metrics = metrics_of(logits, development)
+        name = measure(metrics)
+        loss = metrics["mse" if name == "pearson" else "cross_entropy"]
+        row |= {"development_loss": loss, f"development_{name}": metrics[name]}
     for key, value in row.items():
         state.result.series.setdefault(key, []).append(value)
     run.sums[:] = [0.0] * 4

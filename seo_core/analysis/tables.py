@@ -190,17 +190,21 @@ def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str
 
 
 SCORES = {"accuracy": "accuracy", "precision_macro": "precision", "recall_macro": "recall", "f1_macro": "F1"}
+BY_ENTITY = {"accuracy": "words", "precision": "precision", "recall": "recall", "f1": "F1", "f1_macro": "F1, types"}
+OF_ANSWERS = {"exact_match": "exact match", "f1": "F1"}
 
 
-def scores(frame: pd.DataFrame, names: Mapping[str, str], split: str = "matched") -> dict[str, pd.DataFrame]:
-    """Data set -> accuracy and macro precision, recall and F1 in percent, means over the seeds, a row for each of these
-    configurations. names: configuration -> in words. Data sets where one of them has no record are left out."""
-    columns, tables = [f"{name}_{split}" for name in SCORES], {}
+def scores(frame: pd.DataFrame, names: Mapping[str, str], split: str = "matched", of: Mapping[str, str] = SCORES
+           ) -> dict[str, pd.DataFrame]:
+    """Data set -> accuracy and macro precision, recall and F1, or the metrics `of`, in percent, means over the seeds, a
+    row for each of these configurations. names: configuration -> in words. Data sets where one of them has no record
+    are left out."""
+    columns, tables = [f"{name}_{split}" for name in of], {}
     for data, rows in frame.groupby("data_name") if set(columns) <= set(frame) else ():
         means = {word: known(rows, name, columns[0])[columns].mean() for name, word in names.items()}
         table = 100 * pd.DataFrame(means).T
         if table.notna().all(axis=None):
-            tables[str(data)] = table.set_axis(list(SCORES.values()), axis=1)
+            tables[str(data)] = table.set_axis(list(of.values()), axis=1)
     return tables
 
 

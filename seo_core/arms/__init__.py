@@ -7,9 +7,9 @@
 
 baseline.py has the network that every chapter on compression starts from; transfer.py, acquisition.py, augmentation.py
 and self_training.py the arms of the chapters on data; pruning.py, quantization.py and distillation.py those on
-compression; search.py and features.py those on hyperparameters and on what is done to a text; compression.py,
-teaching.py and texts.py what several share; costs.py what a result cost. Every module here is loaded when a lab is
-opened. One imports those whose arms its own need: a chapter is run again when these changed.
+compression; search.py, features.py and tasks.py those on hyperparameters, what is done to a text, and other kinds of
+task; compression.py, teaching.py and texts.py what several share; costs.py what a result cost. Every module here is
+loaded when a lab is opened. One imports those whose arms its own need: a chapter is run again when these changed.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 
 readers.py streams the formats, cleaning.py changes, drops and counts, loading.py puts a task together,
 splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's words, encoding.py tokenises,
-ngrams.py says what word counts alone can do.
+ngrams.py says what word counts alone can do. sequences.py, windows.py and toys.py are the same for tags of words and
+answers in contexts.
 """
 
 from seo_core.lazy import lazy
@@ -17,6 +18,8 @@ _HOME = {
     "generator": "generate generate_nli",
     "loading": "NLI_LABELS NLI_TEXTS TaskData load_data load_nli load_task load_texts",
     "readers": "DataError",
+    "sequences": "ANSWERS TAGS",
+    "windows": "Windows encode_for",
     "splits": "RatioError development imbalance prepare subsample",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

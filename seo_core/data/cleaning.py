@@ -38,7 +38,9 @@ class ScoreError(DataError):
 
 
 class LabelReader:
-    """Turns a source's labels into class ids; `names` None accepts any, and `finish()` names the classes."""
+    """Turns a source's labels into class ids; `names` None accepts any, and the caller names the classes."""
+
+    kind = "classification"
 
     def __init__(self, names: tuple[str, ...] | None):
         self.names = names
@@ -89,6 +91,7 @@ class ScoreReader:
     classes. most: the highest there may be; numbers must then be floats, as in GLUE's stsb."""
 
     classes: tuple[str, ...] = ()
+    kind = "regression"
 
     def __init__(self, most: float | None = None):
         self.most = most
@@ -209,6 +212,9 @@ def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
             for start in range(0, len(frame), 50_000):
                 digest.update("\x1e".join(frame[text].iloc[start : start + 50_000]).encode())
                 digest.update(b"\x1e")
+        if frame["label"].dtype == object:  # tuples of tags or of answers
+            digest.update("\x1e".join(map(repr, frame["label"])).encode())
+            continue
         kind = "<f8" if frame["label"].dtype.kind == "f" else "<i8"  # scores, or classes
         digest.update(np.ascontiguousarray(frame["label"], dtype=kind).tobytes())
     return digest.hexdigest()

@@ -45,6 +45,14 @@ class Encoded:
         where = np.arange(offsets[-1]) + np.repeat(self.offsets[indices] - offsets[:-1], lengths)
         return Encoded(self.ids[where], offsets, self.first[indices], self.labels[indices], self.pad_id)
 
+    def of(self, rows) -> Encoded:
+        """The examples of these rows of the frame: `take`, where each row is one."""
+        return self.take(rows)
+
+    def logits_shape(self, labels: int) -> tuple[int, ...]:
+        """Of an example: (k,)."""
+        return (labels,)
+
     def arrays(self, indices) -> dict[str, np.ndarray]:
         """input_ids, attention_mask, token_type_ids (B, T) and labels (B,), int64 arrays (scores float32). T is the
         longest of the batch; shorter rows are padded on the right, as tokenizer.pad does."""

@@ -5,6 +5,8 @@
     task = load_nli("path/to/multinli_1.0")              # a folder: parquet, jsonl, tsv, csv, save_to_disk
     task = load_task("path/to/sst2", text="sentence")    # any classes, one text or two
     task = load_task("path/to/stsb", text=("sentence1", "sentence2"), kind="regression")   # scores in place of classes
+    task = load_task("path/to/wnut_17", kind="token-classification")     # a tag for each word
+    task = load_task("path/to/squad", kind="question-answering")         # a span of a context
     frame = load_texts("path/to/texts.csv", text="sentence")   # texts alone
 
 The content alone decides the result: the same rows give the same frames and fingerprint from every format.
@@ -20,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core.checks import SettingsError, check_choice
-from seo_core.data import cleaning, readers
+from seo_core.data import cleaning, readers, sequences
 from seo_core.data.readers import Chunk, DataError, Wanted
 from seo_core.settings import display_source, resolve_path
 
@@ -30,7 +32,8 @@ _NLI = Wanted({"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis",
                "label": ("label", "gold_label"), "genre": ("genre",), "idx": ("idx",)}, frozenset({"genre", "idx"}))
 CARVED = "moved to validation_matched"  # the reason in the report
 _OTHERS = ("label", "genre", "idx")  # columns beside the texts
-KINDS = ("classification", "regression")
+KINDS = ("classification", "regression", *sequences.LAYOUTS)
+_DTYPES = {"classification": "int64", "regression": "float64"}  # of the labels
 SCORE = ("score",)  # the labels of a regression: one, which has no class
 _STSB, _STSB_MOST = ("sentence1", "sentence2"), 5.0  # GLUE's layout: these texts, and floats from 0 to 5 in "label"
 _AS_IN_GLUE = {"premise": "sentence1", "hypothesis": "sentence2"}
@@ -39,16 +42,16 @@ _AS_IN_GLUE = {"premise": "sentence1", "hypothesis": "sentence2"}
 @dataclass(frozen=True)
 class TaskData:
     """A task: its cleaned splits and where they come from. Each frame has a RangeIndex and the columns of `texts`,
-    "label" (int64, index into `labels`; of a regression float64, a score), "idx" (int64, the source's own number of the
-    row) and for NLI "genre" (str, "" where unknown)."""
+    "label" (int64, index into `labels`; of a regression float64, a score; of the kinds of `sequences` a tuple), "idx"
+    (int64, the source's own number of the row) and for NLI "genre" (str, "" where unknown)."""
 
     name: str  # "embedded", a hub id, or "path/to/<folder>"
     splits: dict[str, pd.DataFrame]
     texts: tuple[str, ...]
-    labels: tuple[str, ...]  # class names in id order; of a regression ("score",)
+    labels: tuple[str, ...]  # class names in id order; of a regression ("score",), of spans ("start", "end")
     report: pd.DataFrame  # columns split, reason, rows: what was read, dropped (by reason), kept
     fingerprint: str  # 16 hex digits of the content as loaded
-    kind: str = "classification"  # or "regression"
+    kind: str = "classification"  # one of KINDS
 
     def __getitem__(self, split: str) -> pd.DataFrame:
         """The frame of one split; KeyError names those there are."""
@@ -62,10 +65,10 @@ class TaskData:
         return tuple(s for s in self.splits if s not in ("train", "reward", "acceptance"))
 
 
-def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "label",
+def load_task(source: str | Path, *, text: str | Sequence[str] | None = None, label: str = "label",
               labels: Sequence[str] | None = None, split_names: dict[str, str] | None = None,
               kind: str | None = None) -> TaskData:
-    """Any task of classes or scores: `text` names one or two text columns, `label` the label column.
+    """Any task of classes, scores, tags or spans: `text` names one or two text columns, `label` the label column.
 
     Duplicates are dropped from train, and counted and kept in the other splits, which others score on too. source: a
     hub id ("owner/name" or "owner/name:config"), a file, or a folder (see the module's docstring). labels: the class
@@ -74,22 +77,56 @@ def load_task(source: str | Path, *, text: str | Sequence[str], label: str = "la
     split_names: {name wanted: name in the source}; by default every split that has labels, under its own name. A single
     file is the split that its name says (dev.tsv), else train. There may be no train at all, for evaluation. kind:
     "classification" or "regression", whose labels are numbers of 0 or more; by default the former, but for GLUE's stsb,
-    known by its columns sentence1, sentence2 and label, with floats from 0 to 5. Raises DataError (file, row, column,
-    what to do)."""
-    texts = _columns(text, label)
-    wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
+    known by its columns sentence1, sentence2 and label, with floats from 0 to 5.
+
+    kind="token-classification": a row has a list of words (tokens or words, or the column that `text` names) and one
+    of as many tags (ner_tags, tags, labels or label, or `label`), in IOB2: names, or numbers of names that `labels`,
+    the file or the data card gives. The frame's "tokens" is the words with a blank between them, its "label" a tuple of
+    numbers. kind="question-answering": context, question (`text` names both, in this order) and answers as SQuAD has
+    them, {"text": [...], "answer_start": [...]}; the frame's "label" is a tuple of (start, text). Both need parquet,
+    JSON lines, a saved data set or a hub id; "embedded" generates a small set (`toys`).
+
+    Raises DataError (file, row, column, what to do)."""
     if kind is not None:
         check_choice("kind", kind, KINDS, DataError)
+    if kind in sequences.LAYOUTS:
+        return _load_sequences(source, kind, text, label, labels, split_names)
+    texts = _columns(text, label)
+    wanted = Wanted({**{t: (t,) for t in texts}, "label": (label,), "idx": ("idx",)}, frozenset({"idx"}))
     if kind == "regression":
         if labels:
             raise DataError("a regression has no classes: leave labels out, or kind='regression'")
-        return _load(source, wanted, texts, SCORE, split_names, scores=cleaning.ScoreReader())
+        return _load(source, wanted, texts, SCORE, split_names, reader=cleaning.ScoreReader())
     return _load(source, wanted, texts, tuple(labels) if labels else None, split_names,
                  stsb=kind is None and label == "label")
 
 
+def _load_sequences(source, kind: str, text=None, label: str = "label", labels=None, split_names=None, nli=False
+                    ) -> TaskData:
+    """A task of words or spans; nli: with the splits of a chapter. Raises DataError."""
+    wanted, texts = sequences.LAYOUTS[kind], sequences.TEXTS[kind]
+    named = (text,) if isinstance(text, str) else tuple(text or ())
+    if named and len(named) != len(texts):
+        raise DataError(f"text={text!r}: {kind} has {len(texts)} columns of text, {' and '.join(texts)}")
+    roles = {**wanted.roles, **{role: (name,) for role, name in zip(texts, named, strict=False)}}
+    wanted = replace(wanted, roles=roles if label == "label" else {**roles, "label": (label,)})
+    if labels and kind == sequences.ANSWERS:
+        raise DataError("answers are spans, which have no classes: leave labels out")
+    reader = sequences.TagReader(tuple(labels or ()) or None) if kind == sequences.TAGS else sequences.AnswerReader()
+    if source == "embedded":
+        from seo_core.data import toys
+
+        chunks = {split: [Chunk(f"embedded [{split}]", {role: frame[name].tolist() for role, (name, *_) in
+                                                        sequences.LAYOUTS[kind].roles.items() if name in frame},
+                                range(1, len(frame) + 1))] for split, frame in toys.generate(kind).items()}
+        chosen = _nli_splits(chunks) if nli else {split: split for split in chunks}
+        return _assemble(source, {new: chunks[split] for new, split in chosen.items()}, texts, None, nli=nli,
+                         reader=reader)
+    return _load(source, wanted, texts, None, split_names, nli=nli, reader=reader)
+
+
 def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: Sequence[str] | None = None,
-              seed: int = 0, rows: int | None = None, scores: bool = False) -> TaskData:
+              seed: int = 0, rows: int | None = None, scores: bool = False, kind: str | None = None) -> TaskData:
     """What a chapter's `data=` names: NLI pairs, or any classes of one text or two, cleaned and split as NLI is.
 
     text: the columns, default those of `load_nli`. labels: the classes, default NLI's, or with `text` those that the
@@ -98,7 +135,10 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
     columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
     of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. scores: whether
-    GLUE's stsb is read (`load_task`), which is refused else, as whatever has scores. DataError."""
+    GLUE's stsb is read (`load_task`), which is refused else, as whatever has scores. kind: one of those that
+    `sequences` reads. DataError."""
+    if kind in sequences.LAYOUTS:
+        return _load_sequences(source, kind, text, labels=labels, nli=True)
     nli = labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
     if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and nli:
         return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
@@ -113,9 +153,9 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True, stsb=scores)
 
 
-def _columns(text: str | Sequence[str], label: str = "label") -> tuple[str, ...]:
+def _columns(text: str | Sequence[str] | None, label: str = "label") -> tuple[str, ...]:
     """The text columns that were named. Raises DataError for none, three, one twice, or the label's."""
-    texts = (text,) if isinstance(text, str) else tuple(text)
+    texts = (text,) if isinstance(text, str) else tuple(text or ())
     if not 1 <= len(texts) <= 2 or label in texts or len(set(texts)) < len(texts):
         raise DataError(f"text={text!r}, label={label!r}: name one or two text columns and another label column")
     return texts
@@ -181,10 +221,10 @@ def _splits_of(source: str, wanted: Wanted) -> tuple[str, dict, Callable[[str], 
 
 
 def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False, stsb: bool = False,
-          scores: cleaning.ScoreReader | None = None) -> TaskData:
+          reader=None) -> TaskData:
     """Find the source's splits, choose among them, and read them. stsb: whether GLUE's layout of scores is known."""
     try:
-        return _load_as(source, wanted, texts, labels, split_names, nli, scores)
+        return _load_as(source, wanted, texts, labels, split_names, nli, reader)
     except cleaning.ScoreError:
         if not stsb or texts != _STSB:
             raise
@@ -193,14 +233,16 @@ def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False,
         raise
 
 
-def _load_as(source, wanted: Wanted, texts, labels, split_names, nli: bool, scores) -> TaskData:
-    """The same, as classes or, with a reader of them, as scores."""
+def _load_as(source, wanted: Wanted, texts, labels, split_names, nli: bool, reader) -> TaskData:
+    """The same, as classes or, with a reader of them, as scores, tags or answers."""
     source = str(source)
     name, splits, chunks = _splits_of(source, wanted)
+    if isinstance(reader, sequences.TagReader) and (path := _local(source)) and path.is_dir():
+        reader.classes = readers.classes_on_card(path, wanted.roles["label"])
     chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
     left_out = [] if split_names else [split for split in splits if split not in chosen.values()]
     return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli,
-                     left_out=left_out, scores=scores)
+                     left_out=left_out, reader=reader)
 
 
 def _local(source: str) -> Path | None:
@@ -241,19 +283,22 @@ def _task_splits(splits, split_names, source: str) -> dict[str, str]:
 
 
 def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool, left_out=(),
-              scores: cleaning.ScoreReader | None = None) -> TaskData:
+              reader=None) -> TaskData:
     """Read every split, then what needs them together: class names, duplicates, shared premises.
 
     Duplicates of evaluation splits: `nli` drops them, since the committed records stand on that; else they stay.
     """
-    reader, extras = scores or cleaning.LabelReader(labels), ("genre",) if nli else ()
+    reader = reader or cleaning.LabelReader(labels)
+    extras = ("genre",) if nli and reader.kind not in sequences.LAYOUTS else ()
     splits, counts = {}, {}
     for split, chunks in sources.items():
         splits[split], counts[split] = _read_split(chunks, texts, reader, extras, split, name)
+    if hasattr(reader, "finish"):
+        labels = reader.finish(splits)
     labels = _name_classes(splits, name, reader.classes) if labels is None else labels
     for split, frame in splits.items():
         unique, repeated = cleaning.drop_duplicates(
-            frame := frame.astype({"label": "float64" if scores else "int64"}), texts)
+            frame := frame.astype({"label": _DTYPES.get(reader.kind, "object")}), texts)
         kept = not nli and split != "train"
         splits[split] = frame if kept else unique
         counts[split] |= {f"{reason}, kept": n for reason, n in repeated.items() if n} if kept else repeated
@@ -277,13 +322,14 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     rows = [(split, reason, n) for split, by_reason in counts.items() for reason, n in by_reason.items()]
     report = pd.DataFrame(rows, columns=["split", "reason", "rows"])
     return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts),
-                    KINDS[scores is not None])
+                    reader.kind)
 
 
 def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
     """One split's kept rows and its counts so far. Each chunk becomes a compact frame at once."""
     frames, counts = [], {"read": 0, **dict.fromkeys(cleaning.REASONS[:2], 0)}
     for chunk in chunks:
+        chunk = reader.prepare(chunk) if hasattr(reader, "prepare") else chunk
         kept, drops = cleaning.clean_chunk(chunk, texts, reader, counts["read"], extras)
         frames.append(pd.DataFrame(kept).astype(dict.fromkeys((*texts, *extras), "str")))
         counts["read"] += len(chunk.rows)

@@ -240,8 +240,10 @@ def _classes(metadata: dict | None, chosen: dict[str, str]) -> tuple[str, ...]:
     """The names of the classes of the label column, as `datasets` writes them into the schema of a file."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(features[chosen["label"]]["names"])
-    except (KeyError, TypeError, ValueError):
+        feature = features[chosen["label"]]  # a class, or a list of them: one a word
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        return tuple(feature["names"])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return ()
 
 
@@ -354,6 +356,24 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
     return splits
 
 
+def classes_on_card(folder: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes that a folder's README.md gives for one of these columns of lists (dataset_info:
+    features: sequence: class_label: names); () where there are none."""
+    import yaml
+
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
+    try:
+        info = yaml.safe_load(header[1])["dataset_info"]
+        features = (info[0] if isinstance(info, list) else info)["features"]
+        feature = next(each for each in features if each["name"] in columns)
+        names = (feature.get("sequence") or feature["list"])["class_label"]["names"]
+        return tuple(names[key] for key in sorted(names, key=int))
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError, yaml.YAMLError):
+        return ()
+
+
 def _from_names(folder: Path) -> dict[str, list[Path]]:
     """Files named after their splits, in the folder or in its data/ folder."""
     splits: dict[str, list[Path]] = {}
@@ -392,5 +412,6 @@ def read_hub(source: str, split: str, dataset, wanted: Wanted) -> Iterator[Chunk
     label = f"{source} [{split}]"
     chosen = wanted.resolve(dataset.column_names, label)
     narrow = dataset.select_columns(sorted(set(chosen.values()))).with_format("arrow")
-    classes = tuple(getattr(dataset.features.get(chosen.get("label")), "names", ()))
+    feature = dataset.features.get(chosen.get("label"))
+    classes = tuple(getattr(getattr(feature, "feature", feature), "names", ()))
     yield from _by_row(label, narrow.iter(batch_size=CHUNK_ROWS), chosen, classes)

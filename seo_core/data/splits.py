@@ -16,6 +16,7 @@ import pandas as pd
 from seo_core.data.cleaning import premise_groups
 from seo_core.data.loading import CARVED, NLI_LABELS, TaskData, load_data
 from seo_core.data.readers import DataError
+from seo_core.data.sequences import LAYOUTS
 from seo_core.settings import RunSettings
 
 
@@ -101,17 +102,18 @@ def largest_remainder(share: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def prepare(settings: RunSettings, *, say: Callable[[str], object] = print, scores: bool = False) -> TaskData:
+def prepare(settings: RunSettings, *, say: Callable[[str], object] = print, scores: bool = False,
+            kind: str | None = None) -> TaskData:
     """The one call of a chapter: load_data(settings.data), development slice, subsample. Raises DataError. The embedded
     data is generated at 20 000 pairs (more where the settings ask for more) with seed 0, whatever the settings' seed:
     seeds vary runs, not the data set.
 
     In a small set the profile's development slice is at most a fifth of the training rows; a number of your own is
     taken as it is. say: gets one line where that, or a missing validation split, changes what the profile
-    says, and one on what pages written for NLI say in vain of this set. scores: as `load_data` has it."""
+    says, and one on what pages written for NLI say in vain of this set. scores, kind: as `load_data` has them."""
     rows = max(20_000, (settings.train_rows or 0) + settings.development_rows)
     task = load_data(settings.data, text=settings.text, labels=settings.labels, rows=rows,
-                     scores=scores)
+                     scores=scores, kind=kind)
     size = settings.development_rows
     if settings.is_default("development_rows") and "train" in task.splits:
         size = min(size, max(2, len(task["train"]) // 5))
@@ -135,6 +137,8 @@ def _changes(whole: TaskData, task: TaskData, settings: RunSettings, size: int) 
 def _remarks(task: TaskData) -> list[str]:
     """What has no meaning for a set, of all that a chapter says of NLI with its two sets."""
     alone = ["there is one set to measure on, which tables call matched"] if len(task.evaluation) == 1 else []
+    if task.kind in LAYOUTS:
+        return []
     has = ("its labels are scores" if task.kind == "regression" else
            f"its classes are {', '.join(task.labels[:8])}{', …' * (len(task.labels) > 8)}")
     other = [f"{has}, so what is said of NLI's "

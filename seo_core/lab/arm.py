@@ -110,6 +110,7 @@ class Chapter:
     # labels: pool and budgets, epochs by the number of labels, at most 4 000 pairs of each official set; or headline:
     # all training pairs of the profile, the whole official sets
     ground: str = "labels"
+    kind: str = "classification"  # of the task; another kind has a ground of its own, of other data
     scores: bool = False  # whether its arms also learn scores (a regression); else such data is refused
     layers: int | None = None  # of the network under `quick`, where none of the checks rests on what it learned
     recipe_needs: Callable = lambda recipe: ()  # names of the arms that a recipe of this chapter speaks of
@@ -118,8 +119,8 @@ class Chapter:
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """Its arms by name, in the order of declaration."""
-        return {name: arm for name, arm in ARMS.items() if arm.chapter.id == self.id}
+        """Its arms by name, of this kind of task, in the order of declaration."""
+        return {name: arm for name, arm in ARMS.items() if (arm.chapter.id, arm.chapter.kind) == (self.id, self.kind)}
 
     def arm(self, name: str, recipe=None, *, needs: str | Need | Iterable = (), budgets: tuple[int, ...] | None = None,
             **options) -> Callable:
@@ -135,7 +136,8 @@ class Chapter:
                 raise LabError(f"two arms are named {name!r}: in {ARMS[name].chapter.id} and in {self.id}")
             if arm.start not in (None, *STARTS):
                 raise LabError(f"arm {name!r}: unknown start {arm.start!r}{suggest(arm.start, STARTS)}")
-            ARMS[name], CHAPTERS[self.id] = arm, self
+            ARMS[name] = arm
+            CHAPTERS.setdefault(self.id, self)  # its first kind of task is the one meant by the id alone
             return function
 
         return declare

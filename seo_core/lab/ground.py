@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 
 from seo_core import models, results
-from seo_core.data import Encoded, RatioError, TaskData, encode, imbalance, prepare
+from seo_core.data import Encoded, RatioError, TaskData, encode_for, imbalance, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.evaluation import HEADLINE, predict, task_metrics
+from seo_core.evaluation import HEADLINE, hits, measure, metrics_of, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
@@ -71,7 +71,7 @@ class Lab:
 
     def encode(self, frame: pd.DataFrame) -> Encoded:
         """Token ids of any frame with the task's text columns."""
-        return encode(frame, self.tokenizer, texts=self.task.texts, max_length=self.settings.max_length)
+        return encode_for(self.task, frame, self.tokenizer, max_length=self.settings.max_length)
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -140,7 +140,7 @@ class Lab:
         start = source_model(self.settings) if start == "source" else start
         source = self.settings.model if start in ("pretrained", "scratch") else str(start)
         model = models.load_backbone(source, num_labels=len(self.task.labels), labels=self.task.labels,
-                              layers=self.settings.layers, seed=self.settings.seed)[0]
+                              layers=self.settings.layers, seed=self.settings.seed, kind=self.task.kind)[0]
         if start not in ("pretrained", "scratch") and getattr(model, "fresh_head", False):
             self.report("the network that training starts from has other classes: its classifier is new")
         return from_scratch(model, seed=self.settings.seed) if start == "scratch" else model
@@ -152,9 +152,10 @@ class Lab:
         if self.task.kind == "regression" and not chapter.scores:
             raise LabError(f"{self.task.name} has scores, and the arms of {chapter.id} learn classes: take an arm of "
                            f"{', '.join(sorted(id for id, each in CHAPTERS.items() if each.scores))}")
-        if chapter.ground == self.chapter.ground:
+        if (chapter.ground, chapter.kind) == (self.chapter.ground, self.chapter.kind):
             return replace(self, chapter=chapter)
-        other = self._once(f"ground {chapter.ground}", lambda: open_lab(chapter, self.asked, say=self.report))
+        other = self._once(f"ground {chapter.ground} {chapter.kind}",
+                           lambda: open_lab(chapter, self.asked, say=self.report))
         return replace(other, chapter=chapter, report=self.report)
 
     def reading_with(self, tokenizer) -> Lab:
@@ -258,7 +259,8 @@ class Lab:
                   "training": self.config() if arm.start else None, "start": arm.start if labelled else None,
                   "layers_trained": QUICK_DEPTH if labelled and self.quick else None,
                   "ratio": list(self.ratio_of(arm.ratio)) if arm.ratio else None,
-                  "pool": self.asked.train_rows if own_pool else None}
+                  "pool": self.asked.train_rows if own_pool else None,
+                  "kind": self.task.kind if self.task.kind in models.HEADS else None}
         return {**{name: value for name, value in values.items() if value is not None},
                 **arm.parameters(self, arm.recipe)}
 
@@ -358,6 +360,10 @@ class Lab:
         reader = self if made.tokenizer is None else self.reading_with(made.tokenizer)
         logits = {split: logits_of(reader.encoded(split)) for split in dict.fromkeys((*self.scored, "acceptance"))}
         metrics = {**made.metrics, **self._scores(logits)}
+        labels = {split: self.encoded(split).labels for split in logits}
+        if self.task.kind in models.HEADS:  # by row: whether it is right
+            logits = {split: hits(values, self.encoded(split)) for split, values in logits.items()}
+            labels = {split: np.ones_like(right) for split, right in logits.items()}
         if self.current.keep:  # first, so that a record never stands without them
             metrics.update(self._keep(made, path.parent / ".weights" / path.stem))
         info = models.model_info(made.model, self.settings.model)
@@ -365,14 +371,13 @@ class Lab:
             info["start_fingerprint"] = models.fingerprint(str(made.start))
         bought = {} if made.rows is None else {"bought": made.rows}
         development = len(self.task["reward"]) + len(self.task["acceptance"])
-        labels = len(self.pool) if self.labels is None else self.labels
-        labels = labels if made.rows is None else len(made.rows)  # a controller buys as many as it sees fit
+        used = len(self.pool) if self.labels is None else self.labels
+        used = used if made.rows is None else len(made.rows)  # a controller buys as many as it sees fit
         results.write(
             self.chapter.id, self.current.recorded_as, settings=self.run_settings, data=self.task, model_info=info,
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
-            labels={split: self.encoded(split).labels for split in logits},
-            labels_used=(labels and labels + development) + made.further_labels,
+            labels=labels, labels_used=(used and used + development) + made.further_labels,
             source_labels=self._source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 
@@ -403,14 +408,15 @@ class Lab:
         return {"size_bytes": (weights / "model.safetensors").stat().st_size}
 
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of the sets that are scored, and the accuracy (of scores Pearson) on the acceptance half. Without
-        suffix some of the first official set; a run that is not scored there has none of these."""
-        scores = {split: task_metrics(values, self.encoded(split).labels, names=self.task.labels)
+        """Metrics of the sets that are scored, and on the acceptance half the one that a run is told by (accuracy, of
+        scores Pearson, of tags and answers F1). Without suffix some of the first official set; a run that is not scored
+        there has none of these."""
+        scores = {split: metrics_of(values, self.encoded(split), names=self.task.labels)
                   for split, values in logits.items()}
-        scored, measure = self.scored, "pearson" if self.task.kind == "regression" else "accuracy"
+        scored, told = self.scored, measure(scores["acceptance"])
         headline = HEADLINE if scored[0] in self.official else ()
         return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]},
-                f"{measure}_development": scores["acceptance"][measure],
+                f"{told}_development": scores["acceptance"][told],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 
 
@@ -445,7 +451,7 @@ def open_lab(chapter: str | Chapter, settings: RunSettings, *,
     elif quick:
         settings = replace(settings, batch_size=QUICK_BATCH, learning_rate=QUICK_RATE * settings.learning_rate)
     task = prepare(settings if headline else replace(settings, evaluation_rows=settings.study_evaluation_rows), say=say,
-                   scores=chapter.scores)
+                   scores=chapter.scores, kind=chapter.kind)
     return Lab(chapter, settings, task, models.load_tokenizer(settings.model), asked, report=report)
 
 
@@ -473,5 +479,6 @@ def line(run: Run) -> str:
     metrics, (name, accuracy) = run.metrics, next(iter(run.accuracies.items()))
     labels = f"{metrics['labels']:6d} labels" if metrics.get("labels") else ""
     size = f"  {metrics['size_bytes'] / 1e6:.2f} MB" if "size_bytes" in metrics else ""
-    told = f"{100 * accuracy:.2f}%" if run.measure == "accuracy" else f"r = {accuracy:.4f}"
+    told = {"accuracy": f"{100 * accuracy:.2f}%", "pearson": f"r = {accuracy:.4f}"}.get(
+        run.measure, f"F1 {100 * accuracy:.2f}%")
     return f"{run.record['configuration']:20s} {labels}  {name} {told}{size}"

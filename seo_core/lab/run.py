@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seo_core import results
+from seo_core.evaluation import MEASURES
 from seo_core.models import load_backbone
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Run:
 
     @property
     def measure(self) -> str:
-        """What it is told by: accuracy, or of scores their Pearson correlation."""
-        return "pearson" if "pearson_development" in self.metrics else "accuracy"
+        """What it is told by: accuracy, of scores their Pearson correlation, of tags and answers F1."""
+        return next((name for name in MEASURES if f"{name}_development" in self.metrics), "accuracy")
 
     @property
     def scored(self) -> tuple[str, ...]:
@@ -73,7 +74,9 @@ class Run:
 
     def model(self):
         """The trained network. Raises LabError where its weights were not kept."""
-        return load_backbone(str(self.folder()), num_labels=len(self.record["parameters"]["classes"]))[0]
+        about = self.record["parameters"]
+        return load_backbone(str(self.folder()), num_labels=len(about["classes"]),
+                             kind=about.get("kind", "classification"))[0]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
     own = {"measure": measure.__name__} if measure else {}
     about = _identity(lab, settings, space, sampler=sampler, pruner=pruner, rows=rows, **own)
     place = default_storage(lab, about) if storage is None else Path(storage)
-    train = measure or lab.encoded().take(lab.random_rows(min(rows or len(lab.pool), len(lab.pool))))
+    train = measure or lab.encoded().of(lab.random_rows(min(rows or len(lab.pool), len(lab.pool))))
     with _errors_of(place), _worker(place) as worker:
         study = _open(place, worker, about, pruner, fresh=max(2, trials // 3))
         draw = partial(_sampler, sampler, space, settings.seed, max(2, trials // 3))
@@ -304,7 +304,7 @@ def _make(lab: Lab, settings, study, trial, train, place: Path) -> None:
     """Trains a trial, or goes on from its checkpoint, and tells the study."""
     from optuna.trial import TrialState
 
-    from seo_core.training import DivergedError, TrainingConfig, fit, identity
+    from seo_core.training import DivergedError, TrainingConfig, development_curve, fit, identity
 
     settings = replace(settings, **trial.params)
     config = TrainingConfig.from_settings(settings)
@@ -314,7 +314,7 @@ def _make(lab: Lab, settings, study, trial, train, place: Path) -> None:
         trained = fit(replace(lab, settings=settings).network(), train, config=config, callbacks=[watch],
                       development=lab.encoded("acceptance"), checkpoint_dir=None if lab.quick else saved)
         trial.set_user_attr("seconds", trained.metrics["train_seconds"])
-        accuracy = trained.series["development_accuracy"][-1]
+        accuracy = development_curve(trained.series)[-1]
         study.tell(trial, **({"state": TrialState.PRUNED} if trained.stopped else {"values": accuracy}))
     except DivergedError:
         trial.set_user_attr("seconds", watch.seconds)
@@ -346,11 +346,13 @@ class _Watch:
     seconds: float = 0.0
 
     def __call__(self, event: str, state) -> bool:
+        from seo_core.training import development_curve
+
         self.seconds = state.seconds
         if event not in ("evaluation", "end"):
             return False
         there = self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
-        for epoch, accuracy in enumerate(state.result.series["development_accuracy"], 1):
+        for epoch, accuracy in enumerate(development_curve(state.result.series), 1):
             if epoch not in there:
                 self.trial.report(accuracy, epoch)
         return event == "evaluation" and state.step < state.steps and self.trial.should_prune()

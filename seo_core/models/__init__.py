@@ -5,6 +5,6 @@
 
 from seo_core.lazy import lazy
 
-_HOME = {"backbone": "ModelError backbone_config check_fits check_max_length count_parameters fingerprint"
+_HOME = {"backbone": "HEADS ModelError backbone_config check_fits check_max_length count_parameters fingerprint"
                      " freeze_embeddings load_backbone load_tokenizer model_folder model_info save"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -28,10 +28,13 @@ class ModelError(RuntimeError):
     """A backbone that cannot be had or must not be used; the message names the ways out."""
 
 
+HEADS = {"token-classification": "TokenClassification", "question-answering": "QuestionAnswering"}  # kind -> class
+
+
 def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers: int | None = None, seed: int = 0,
-                  labels: tuple[str, ...] | None = None):
-    """The encoder with its classification head, a fresh one where the checkpoint has none of that size, and its fast
-    tokenizer.
+                  labels: tuple[str, ...] | None = None, kind: str = "classification"):
+    """The encoder with its head for a `kind` of task, of a class for a text or of HEADS, a fresh one where the
+    checkpoint has none of that size, and its fast tokenizer.
 
     `num_labels` None: as many classes as the checkpoint has, under its names. `labels` names the classes in the order
     wanted: the head of a checkpoint that has the same names in another order is put into this one, and one that has
@@ -41,7 +44,7 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
     no tokenizer, or not all weights of the encoder."""
     try:
         import torch
-        from transformers import AutoModelForSequenceClassification
+        import transformers
     except ImportError as error:
         raise ModelError(f"loading a network needs torch and transformers ({error}): pip install -e \".[train]\". An "
                          "exported model needs neither: seo_core.load(folder)") from None
@@ -62,12 +65,13 @@ def load_backbone(model: str = "bundled", *, num_labels: int | None = 3, layers:
         config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), quiet(), _explained(model):  # fork: the caller's random stream stays
         torch.manual_seed(seed)
-        network, report = AutoModelForSequenceClassification.from_pretrained(
+        head = getattr(transformers, f"AutoModelFor{HEADS.get(kind, 'SequenceClassification')}")
+        network, report = head.from_pretrained(
             folder, config=config, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True,
             dtype=torch.float32)
         fresh = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
         _check_encoder(model, network.base_model_prefix, fresh, report["unexpected_keys"])
-        kept = not any(name.startswith(("classifier.", "score.")) for name in fresh)
+        kept = not any(name.startswith(("classifier.", "score.", "qa_outputs.")) for name in fresh)
         if kept and labels and not _reorder_head(network, named, [name.casefold() for name in labels]):
             torch.manual_seed(seed)
             head_of(network).load_state_dict(head_of(type(network)(network.config)).state_dict())

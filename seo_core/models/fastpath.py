@@ -259,8 +259,12 @@ def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
 
 
 def call(network, inputs: dict, dtype: torch.dtype, stock: bool):
-    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, or a tuple as it is. stock: it is
-    the model itself, which computes in `dtype` under autocast."""
+    """What `network` (of `forward_module`) makes of a batch: logits (B, k) in fp32, of tags (B, T, k), of the start and
+    the end of an answer (B, 2, T), −∞ at padding; or a tuple as it is. stock: it is the model itself, which computes in
+    `dtype` under autocast."""
     with torch.autocast(inputs["input_ids"].device.type, dtype, enabled=stock and dtype != torch.float32):
         out = network(**inputs)
+    if hasattr(out, "start_logits"):
+        ends = torch.stack([out.start_logits, out.end_logits], dim=1).float()
+        return ends.masked_fill(inputs["attention_mask"][:, None] == 0, float("-inf"))
     return out if isinstance(out, tuple) else (out.logits if hasattr(out, "logits") else out).float()

@@ -152,7 +152,7 @@ def test_what_diverges_is_a_trial_and_never_the_best(lab, tmp_path):
 @pytest.mark.trains
 def test_a_trial_below_the_median_of_its_epoch_is_stopped(lab, tmp_path, monkeypatch):
     marks = iter([0.6, 0.6, 0.5, 0.7, 0.4])  # two complete trials, then one that is behind after its first epoch
-    monkeypatch.setattr("seo_core.training.task_metrics",
+    monkeypatch.setattr("seo_core.training.metrics_of",
                         lambda *_: {"accuracy": next(marks), "cross_entropy": 1.0})
     trials = search(lab, SPACE, trials=3, storage=tmp_path / "median.journal")
     assert list(trials["state"]) == ["complete", "complete", "pruned"] and list(trials["epochs"]) == [2, 2, 1]

@@ -1,0 +1,53 @@
+"""Two more kinds of task by the same loop: tags of words and answers in contexts, baseline against searched settings.
+
+    python -m seo_core.run arm ner-base ner-tuned --profile cpu --data path/to/wnut_17
+    python -m seo_core.run arm qa-base qa-tuned --profile cpu --data path/to/squad
+
+Each stands on a ground of its own, the data of its kind. A search is that of `arms.search`; what its trials are chosen
+by, and its tables call accuracy, is F1 on the acceptance half. Texts longer than the settings' max_length are read in
+windows (`data.windows`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seo_core.arms.compression import read_by
+from seo_core.arms.search import SEARCH, Search, checkpoint, searched
+from seo_core.data import ANSWERS, TAGS
+from seo_core.lab import Chapter, Lab, Made
+from seo_core.training import checkpoint_folder
+
+
+def _short(recipe):
+    """For `quick`: two trials of a second, at rates at which so few steps of one layer learn something."""
+    return recipe and replace(recipe, sampler="grid", trials=2, rows=128, epochs=2, learning_rate=(2e-4, 8e-4),
+                              batch_size=(8,), layers=(1,))
+
+
+NER = replace(SEARCH, kind=TAGS, quick=_short)
+QA = replace(SEARCH, kind=ANSWERS, quick=_short)
+
+
+def _checkpoint(lab: Lab):
+    return checkpoint_folder(lab.settings, f"{lab.chapter.id}-{lab.current.name}")
+
+
+def _baseline(lab: Lab, recipe: None) -> Made:
+    """Fine-tuning as the settings say, on all rows of the pool."""
+    from seo_core.training import fit
+
+    model = lab.network()
+    trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
+                  checkpoint_dir=None if lab.quick else _checkpoint(lab))
+    return Made(model, trained.metrics, trained.series)
+
+
+def _declare(chapter: Chapter, name: str) -> None:
+    chapter.arm(f"{name}-base", start="pretrained", checkpoints=lambda lab, recipe: [_checkpoint(lab)])(_baseline)
+    chapter.arm(f"{name}-tuned", Search(), parameters=read_by,
+                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])(searched)
+
+
+_declare(NER, "ner")
+_declare(QA, "qa")
