@@ -14,7 +14,7 @@ from seo_core.checks import above, at_least, check, one_of
 from seo_core.lab import Chapter, Lab, Made
 
 RULES = {"none": 0.0, "root": 0.5, "linear": 1.0}  # rate ∝ batch to this power
-RATES = {"adamw": 1e-4, "sgd": 1e-2, "lamb": 1e-3}  # at a batch of 32; each the best of five or four trials: records
+RATES = {"adamw": 1e-4, "sgd": 1e-2, "lamb": 1e-3}  # at a batch of 32, each the best of four on the development slice
 NAMES = {"adamw": "adamw", "sgd": "sgd-momentum", "lamb": "lamb"}
 BATCHES, BASE, QUICK_BASE = (32, 128, 512), 32, 8  # the lab's batches under `quick` are a quarter
 
