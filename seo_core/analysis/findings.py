@@ -7,6 +7,7 @@ A number whose record is absent reads "not run"; a word that a number decides (`
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -23,7 +24,8 @@ class Finding:
     line ends a paragraph; other ends of lines are spaces."""
 
     def __init__(self, text: str):
-        self.text = "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+        parts = [re.split(r"[ \n]+", part.strip()) for part in text.strip().split("\n\n")]  # fixed spaces stay
+        self.text = "\n\n".join(map(" ".join, parts))
 
     def _repr_markdown_(self) -> str:
         return self.text
@@ -62,7 +64,7 @@ class Evidence:
         measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
         if None in measured.values():
             return NOT_RUN
-        named = [_interval(m, "+", digits, "" if i else " points") + f" {METRICS[metric]}" * (len(metrics) > 1)
+        named = [_interval(m, "+", digits, "" if i else " points") + (f" {METRICS[metric]}" if metrics[1:] else "")
                  for i, (metric, m) in enumerate(measured.items())]
         return f"{' and '.join(named)} ({_seeds(min(m.n for m in measured.values()))})"
 
