@@ -6,7 +6,8 @@ import nbformat.v4 as nb
 import pytest
 import reading
 
-BROUGHT = ("06_active_learning", "09_pruning")  # chapters in the form that the measures ask for
+# chapters in the form that the measures ask for
+BROUGHT = ("06_active_learning", "07_transfer_active_learning", "09_pruning")
 
 
 @pytest.mark.parametrize("name", BROUGHT)
