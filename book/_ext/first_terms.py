@@ -1,7 +1,7 @@
 """Sphinx extension: in a chapter, a word of the glossary is a link where it first stands.
 
-Authors link what matters with {term}; this does the rest, in a quiet form (class `first-term`), so that a newcomer
-finds every word and nobody has to keep count. Only running text is touched: no headings, code, links, tables or outputs.
+Authors link what matters with {term}; this does the rest, in a quiet form (class `first-term`): a newcomer finds every
+word, and nobody has to keep count. Only running text is touched: no headings, code, links, tables or outputs.
 """
 
 from __future__ import annotations

@@ -126,10 +126,12 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def known(frame: pd.DataFrame, configuration: str, metric: str) -> pd.DataFrame:
-    """The records of a configuration that have the metric, of one setting; none without the column."""
+    """The records of a configuration that have the metric, of one setting; none without the column. Runs of
+    `efficiency.label_curves` are of one already."""
     if metric not in frame:
         return frame.iloc[:0]
-    return one_setting(frame[(frame["configuration"] == configuration) & frame[metric].notna()])
+    rows = frame[(frame["configuration"] == configuration) & frame[metric].notna()]
+    return one_setting(rows) if "profile" in frame else rows
 
 
 def mean(frame: pd.DataFrame, column: str) -> float:

@@ -241,13 +241,20 @@ def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
     return table.sort_values(["configuration", "labels"], ignore_index=True)
 
 
+def by_budget(curves: pd.DataFrame) -> pd.DataFrame:
+    """`label_curves` with the number of labels in the name, "random at 8,000", so that runs with different numbers can
+    be compared: for `compare`, and for sentences (`findings.Evidence(frame=…)`)."""
+    names = list(map("{} at {:,}".format, curves["configuration"], curves["labels"]))
+    return curves.assign(configuration=names)
+
+
 def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> pd.DataFrame:
     """Accuracy of one (configuration, labels) minus that of another, over the shared seeds: the table of a claim.
     Columns compared, labels saved (%), difference, low, high (points, 95% interval as in `gains`), seeds, p. A pair
     that has not been run on both sides is left out."""
     at = "{} at {:,}".format
-    named = curves.assign(configuration=list(map(at, curves["configuration"], curves["labels"])))
-    table = contrasts.differences(named, [(at(*run), at(*other)) for run, other in pairs], ["accuracy"], labels=None)
+    named = [(at(*run), at(*other)) for run, other in pairs]
+    table = contrasts.differences(by_budget(curves), named, ["accuracy"], labels=None)
     saved = {f"{at(*run)} − {at(*other)}": round(100 * (1 - run[1] / other[1]), 1) for run, other in pairs}
     compared = [contrast.replace(" − ", " against ") for contrast in table["contrast"]]
     shares = pd.Series([saved[contrast] for contrast in table["contrast"]], dtype=float)

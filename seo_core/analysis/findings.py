@@ -38,6 +38,7 @@ class Evidence:
 
     chapters: names below book/reference/cpu, whose records are compared with one another; without any, all of them.
     labels: only runs with as many labels; default: the contrasts choose, most labels first (`contrasts.measure`).
+    frame: instead, of `results.load`, or of `efficiency.by_budget`, whose metric is "accuracy".
     """
 
     def __init__(self, *chapters: str, labels: int | None = None, frame: pd.DataFrame | None = None):
@@ -64,7 +65,8 @@ class Evidence:
         measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
         if None in measured.values():
             return NOT_RUN
-        named = [_interval(m, "+", digits, "" if i else " points") + (f" {METRICS[metric]}" if metrics[1:] else "")
+        named = [_interval(m, "+", digits, "" if i else " points")
+                 + f" {METRICS.get(metric, metric)}" * (len(metrics) > 1)
                  for i, (metric, m) in enumerate(measured.items())]
         return f"{' and '.join(named)} ({_seeds(min(m.n for m in measured.values()))})"
 

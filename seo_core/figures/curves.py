@@ -191,11 +191,12 @@ def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame
 
 @style.card
 def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "accuracy", *,
-                 shared: bool = True) -> Figure:
+                 shared: bool = True, strong: Sequence[str] = ()) -> Figure:
     """Accuracy over labels (logarithmic): mean over seeds, and the range between them. "not run" without rows.
     curves: `efficiency.label_curves`. The control is black and dashed. shared: below its smallest budget an arm's curve
     begins at the control's last point, of the arm's seeds, a run that both share; else an arm that was run at one
-    number of labels is a point. The number of seeds stands in the legend."""
+    number of labels is a point. The number of seeds stands in the legend. strong: the arms that matter beside the
+    control; the others are grey and without a name; default: all matter."""
     figure, axes = plt.subplots(figsize=(8, 4.4))
     names = sorted(curves["configuration"].unique(), key=lambda n: (n != target, n))
     for number, name in enumerate(names):
@@ -206,8 +207,11 @@ def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "ac
             points = points[points["labels"] >= (before.max() if len(before) else 0)]
         shown_as = {"color": style.BLACK, "linestyle": "--", "linewidth": 2} if name == target else {
             "color": style.COLOURS[(number - 1) % 6], "linestyle": style.LINES[(number // 6) % 4]}
+        label = f"{name} ({style.seeds_text(runs.groupby('labels').size())})"
+        if strong and name not in (target, *strong):
+            shown_as, label = {"color": style.SOFT, "linewidth": 0.9, "alpha": 0.6}, "_others"
         curve(axes, points["labels"], 100 * points["accuracy"], marker=style.MARKERS[number % 7], **shown_as,
-              zorder=2 + (name == target), label=f"{name} ({style.seeds_text(runs.groupby('labels').size())})")
+              zorder=2 + (name == target), label=label)
     axes.set(xlabel="labels", ylabel=f"{metric}, %")
     if names:
         axes.set_xscale("log", base=2)

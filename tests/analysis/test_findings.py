@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from seo_core import results
-from seo_core.analysis.contrasts import differences
+from seo_core.analysis import efficiency
+from seo_core.analysis.contrasts import OFFICIAL, differences
 from seo_core.analysis.findings import Evidence, Finding
 
 
@@ -86,3 +87,16 @@ def test_labels_choose_the_runs():
 def test_a_finding_is_markdown_of_whole_paragraphs():
     assert Finding("\na\nb\n\nc\n").text == "a b\n\nc"
     assert Finding(" a\n  b ")._repr_markdown_() == repr(Finding("a b")) == "a b"
+
+
+def test_runs_with_different_numbers_of_labels_are_compared_by_name():
+    names = ("05_transfer_learning", "07_transfer_active_learning")
+    folders = [results.reference_dir() / "cpu" / name for name in names]
+    curves = efficiency.label_curves(*folders, metrics=OFFICIAL)
+    ours = Evidence(frame=efficiency.by_budget(curves))
+    row = efficiency.compare(curves, [(("data-module", 5600), ("base", 8000))]).iloc[0]
+    pair = "data-module at 5,600", "base at 8,000", "accuracy"
+    assert ours.gap(*pair) == f"{row.difference:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] (3 seeds)"
+    assert ours.told(*pair) == "is better" and ours.seeds("base at 8,000", "accuracy") == "3 seeds"
+    level = curves.loc[(curves["configuration"] == "base") & (curves["labels"] == 8000), "accuracy"].mean()
+    assert ours.mean("base at 8,000", "accuracy") == f"{100 * level:.1f}%"

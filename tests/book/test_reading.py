@@ -7,7 +7,9 @@ import pytest
 import reading
 
 # chapters in the form that the measures ask for
-BROUGHT = ("02_baseline", "03_augmentation", "04_adaptive_augmentation", "05_transfer_learning", "09_pruning")
+BROUGHT = (
+    "02_baseline", "03_augmentation", "04_adaptive_augmentation", "05_transfer_learning",
+    "06_active_learning", "07_transfer_active_learning", "09_pruning")
 
 
 @pytest.mark.parametrize("name", BROUGHT)

@@ -38,6 +38,14 @@ def test_an_arm_with_one_budget_is_a_point_and_borrows_nothing():
     assert "not run" in _texts(figures.label_curves(curves.head(0), target="base", shared=False))
 
 
+def test_arms_that_do_not_matter_are_grey_and_without_a_name():
+    rows = [(name, 0, n, 0.5) for name in ("random", "badge", "bald") for n in (500, 1000)]
+    curves = pd.DataFrame(rows, columns=["configuration", "seed", "labels", "accuracy"])
+    axes = figures.label_curves(curves, strong=("badge",)).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["random (1 seed)", "badge (1 seed)"]
+    assert len({line.get_color() for line in axes.lines}) == 3
+
+
 def test_development_curves_are_means_over_seeds():
     rows = [("base", "development_accuracy", epoch, value) for epoch, values in ((1, (0.5, 0.6)), (2, (0.6, 0.8)))
             for value in values]
