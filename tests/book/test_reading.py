@@ -6,7 +6,7 @@ import nbformat.v4 as nb
 import pytest
 import reading
 
-BROUGHT = ("09_pruning",)  # chapters in the form that the measures ask for
+BROUGHT = ("09_pruning", "13_quantization_distillation")  # chapters in the form that the measures ask for
 
 
 @pytest.mark.parametrize("name", BROUGHT)
