@@ -6,7 +6,8 @@ import nbformat.v4 as nb
 import pytest
 import reading
 
-BROUGHT = ("09_pruning", "13_quantization_distillation")  # chapters in the form that the measures ask for
+BROUGHT = (  # chapters in the form that the measures ask for
+    "09_pruning", "12_distillation", "13_quantization_distillation")
 
 
 @pytest.mark.parametrize("name", BROUGHT)
