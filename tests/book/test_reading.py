@@ -7,7 +7,7 @@ import pytest
 import reading
 
 BROUGHT = (  # chapters in the form that the measures ask for
-    "09_pruning", "11_quantization", "12_distillation", "13_quantization_distillation")
+    "09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation", "13_quantization_distillation")
 
 
 @pytest.mark.parametrize("name", BROUGHT)
