@@ -16,7 +16,7 @@ PRINTING = {  # chapter → how many of its cells print something of the committ
     "what_we_found": 2,
     "02_baseline": 5, "03_augmentation": 7, "04_adaptive_augmentation": 10, "05_transfer_learning": 6,
     "06_active_learning": 10, "07_transfer_active_learning": 11, "08_semi_supervised": 5, "09_pruning": 6,
-    "10_adaptive_iterative_pruning": 3, "11_quantization": 2, "12_distillation": 6, "13_quantization_distillation": 3,
+    "10_adaptive_iterative_pruning": 7, "11_quantization": 6, "12_distillation": 8, "13_quantization_distillation": 9,
     "14_synergy_controller": 2, "15_seo_llm": 1, "16_mixed_precision": 3, "17_optimizers": 4,
     "18_hyperparameter_search": 2, "19_distributed_training": 3, "20_tkd_nlp": 3,
     "bench_training": 2, "bench_augmentation": 3, "bench_serving": 4,
