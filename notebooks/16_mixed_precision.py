@@ -171,7 +171,7 @@ Table(precision.page(reference), folded="time, memory and accuracy of every cont
 #
 # For use, the paper rounds the trained network to int8 after training. Chapter [](11_quantization) does so, and [](tab3_inference_speed) times the files. Three of them, fp32, the library's int8 and ours, on the reference machine:
 
-# %% mystnb={"figure": {"caption": "Inference in fp32 and after int8 post-training quantisation, ONNX Runtime, batches of 32 (reference run of the inference benchmark).", "name": "fig-precision-inference"}, "image": {"alt": "Three horizontal bars of milliseconds per batch: the fp32 file is the slowest, the two int8 files are faster. Without a record it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Inference in fp32 and after int8 post-training quantization, ONNX Runtime, batches of 32 (reference run of the inference benchmark).", "name": "fig-precision-inference"}, "image": {"alt": "Three horizontal bars of milliseconds per batch: the fp32 file is the slowest, the two int8 files are faster. Without a record it says not run."}} tags=["record", "hide-input"]
 speeds, _ = latency.latest(results.reference_dir() / "cpu" / latency.EXPERIMENT)
 names = {"ONNX Runtime fp32": "fp32", latency.PLAIN: "int8, the library's", "quant": "int8, ours (quant)"}
 _ = figures.latency_bars(speeds.rename(index=names).loc[lambda table: table.index.isin(names.values())])

@@ -78,7 +78,7 @@ Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds run", "its run"]
 #
 # $$ \mathrm{PE}(t, 2i) = \sin\!\big(t / 10000^{2i/d}\big), \qquad \mathrm{PE}(t, 2i+1) = \cos\!\big(t / 10000^{2i/d}\big). $$
 #
-# All else is a BERT {cite}`devlin2019`, and we build it as one: what prunes, quantises and exports a BERT in this book works on it. The width is not stated. We take 256, which makes heads of 32 units as the teacher has, and a network of three quarters of the teacher's weights.
+# All else is a BERT {cite}`devlin2019`, and we build it as one: what prunes, quantizes and exports a BERT in this book works on it. The width is not stated. We take 256, which makes heads of 32 units as the teacher has, and a network of three quarters of the teacher's weights.
 
 # %% tags=["live"]
 full = build(Shape(), vocabulary=len(lab.tokenizer), labels=lab.task.labels)

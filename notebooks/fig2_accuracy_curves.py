@@ -86,7 +86,7 @@ here = tuple(name for name in papers.PAPER_TABLE if name in set(run_curves["conf
 _ = figures.accuracy_curves({f"this run ({settings.profile})": run_curves}, here or None)
 
 # %% [markdown]
-# Configurations with reference records but without a curve, and their numbers of labels. A network that was only quantised after
+# Configurations with reference records but without a curve, and their numbers of labels. A network that was only quantized after
 # training has no curve either:
 
 # %% tags=["record", "hide-input"]

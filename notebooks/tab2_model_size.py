@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Table 2: model size
 #
-# The papers' second table gives megabytes: 420 for BERT-base, 364 after pruning, 150 after quantisation, 201 after distillation, 136 for all
+# The papers' second table gives megabytes: 420 for BERT-base, 364 after pruning, 150 after quantization, 201 after distillation, 136 for all
 # together, "a 67.6% decrease" {cite}`seollm2024,sec2025`. It does not say what was weighed: the file, the weights in memory, or a count of
 # the weights that are not zero.
 #

@@ -217,7 +217,7 @@ Table(verdicts.audit(reference, cells)[["claim", "statement", "ours", "n", "verd
 # %% [markdown]
 # ## What makes the difference
 #
-# Between `control` and `quant` nothing is removed from the network: both are int8, dynamic, of the same weights, and in both what query, key and value read is quantised
+# Between `control` and `quant` nothing is removed from the network: both are int8, dynamic, of the same weights, and in both what query, key and value read is quantized
 # once for the three. What differs is the graph. The last layer computes queries, attention output and feed-forward for the first token alone. Attention reads the heads by
 # strides; the library's graph first copies queries, keys and values into another order, and after each softmax it looks for NaN. See
 # `seo_core.quantization.export` in {doc}`../book/api/quantization`.

@@ -76,7 +76,7 @@ def bert_weights(hidden: int, layers: int, ffn: int, words: int, *, positions: i
             "pooler and classifier": hidden * hidden + hidden + classes * (hidden + 1)}
 
 
-FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantisation",
+FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP", "11_quantization": "quantization",
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method

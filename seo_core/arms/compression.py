@@ -33,7 +33,7 @@ def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str,
 def read_by(lab: Lab, recipe) -> dict:
     """What a record says beside the settings: the recipe, and whose texts it read where these are not the settings'
     data or source."""
-    reads = getattr(recipe, "domain_text", False)  # quantisation alone reads none
+    reads = getattr(recipe, "domain_text", False)  # quantization alone reads none
     return {"recipe": recipe, **({"unlabelled": display_source(lab.settings.unlabelled or "")} if reads else {})}
 
 

@@ -62,7 +62,7 @@ class Recipe:
     teachers: int = at_least(1, default=1)  # baselines of so many seeds, this and the lowest others: mean logits
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
-    error: float = at_least(0, default=1.0)  # weight of the quantisation error, of sqd
+    error: float = at_least(0, default=1.0)  # weight of the quantization error, of sqd
     embedding_bits: int = 8  # of what is exported: 32 | 8 | 4
     weight_bits: int = 8  # of its linear maps: 8; 7, which says the same on every CPU; or 4, where rounding costs most
     calibration_rows: int = 512  # training texts that give the first ranges
@@ -243,7 +243,7 @@ _DISTILLATION = {
     **{f"kd-temperature-{t}": replace(SCREEN, temperature=float(t)) for t in (1, 2, 5)},
 }
 _JOINT = {
-    # with quantisation, one small shape: the ingredients one by one, then with all that is read
+    # with quantization, one small shape: the ingredients one by one, then with all that is read
     "qat": replace(SMALL_PAIRS, method="qat"), "kd-small": SMALL_PAIRS, "kd-ptq": replace(SMALL_PAIRS, method="ptq"),
     "sqd-fixed": replace(SMALL_PAIRS, method="sqd", alpha_low=2.3, alpha_high=2.3),  # 0.7 / 0.3 of kd
     "sqd-pairs": replace(SMALL_PAIRS, method="sqd"), "sqd-tiny": replace(PLAIN, **TINY, epochs=4, method="sqd"),

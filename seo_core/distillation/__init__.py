@@ -1,7 +1,7 @@
-"""Distillation: a student learns from a teacher's outputs, alone or together with quantisation.
+"""Distillation: a student learns from a teacher's outputs, alone or together with quantization.
 
 losses.py compares logits, hidden states and attention relations; cache.py keeps a teacher's logits; students.py makes
-smaller networks out of the teacher; sqd.py joins distillation and quantisation in one loss.
+smaller networks out of the teacher; sqd.py joins distillation and quantization in one loss.
 """
 
 from seo_core.lazy import lazy

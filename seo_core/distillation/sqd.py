@@ -1,4 +1,4 @@
-"""SQD: quantisation and distillation in one loss.
+"""SQD: quantization and distillation in one loss.
 
     sqd = SynergisticQuantizationDistillation(SQDConfig())
     result = sqd(student, train, targets, training=config, teacher=None)
@@ -9,15 +9,15 @@ The papers' equation (4) is
     L_SQD = L_Q(θ_q) + α L_KD(θ_q, θ_t),
 
 where "L_Q is the quantization loss, L_KD is the knowledge distillation loss […] and α is a weighting factor": no
-formula for any of them. Our reading. The student runs with fake-quantised weights and activations throughout
+formula for any of them. Our reading. The student runs with fake-quantized weights and activations throughout
 (`seo_core.quantization.qat`), θ_t is the fp32 teacher, and
 
-    L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantisation error;
+    L_Q  = CE(θ_q; y) + γ · mean over the linear maps of ‖ŵ − w‖² / ‖w‖²         task loss and quantization error;
                                                                                  the maps take turns, one a step
     L_KD = τ² KL(p_t ‖ p_q), and hidden states and relations where asked for      see `seo_core.distillation.losses`
     α    = α_low + (α_high − α_low) · clip(gap / gap_0, 0, 1)
 
-The gap is how far the quantised student is behind its teacher on the labelled pairs of the batches, as a running
+The gap is how far the quantized student is behind its teacher on the labelled pairs of the batches, as a running
 mean of CE(θ_q) − CE(θ_t); gap_0 = ln k − CE(θ_t) is what it is for a student that knows nothing. A student at chance
 listens to its teacher with α_high, one that has caught up with α_low. α is a number, not a variable: no gradient
 passes through it. With α_low = α_high it is the constant of the paper's equation.
@@ -64,7 +64,7 @@ class SQDConfig:
 
 @dataclass(frozen=True)
 class SQDResult:
-    """A quantised student: the network with its step sizes attached, and what happened."""
+    """A quantized student: the network with its step sizes attached, and what happened."""
 
     model: object
     scales: object  # quantization.Scales, for the export

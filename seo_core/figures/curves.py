@@ -318,7 +318,7 @@ def movement(moved: dict[str, dict[str, float]]) -> Figure:
 
 @style.card
 def rounding(x: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
-    """Values x (n,) and what a quantiser makes of them; name -> (n,)."""
+    """Values x (n,) and what a quantizer makes of them; name -> (n,)."""
     figure, axes = plt.subplots(figsize=(7, 3))
     axes.plot(x, x, color=style.BLACK, linewidth=0.9, linestyle=":", label="unchanged")
     for number, (name, values) in enumerate(curves.items()):

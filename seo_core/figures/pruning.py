@@ -1,4 +1,4 @@
-"""What the chapters on pruning and on quantisation alone draw: AIP's rounds, weights, and ranges of activations."""
+"""What the chapters on pruning and on quantization alone draw: AIP's rounds, weights, and ranges of activations."""
 
 from collections.abc import Mapping
 

@@ -249,7 +249,7 @@ def has_bf16(device) -> bool:
 def forward_module(model, dtype: torch.dtype, *, fast: bool = True, **options):
     """The module to call: the fast forward pass over `model`'s parameters where it is known, else `model`; of a network
     with step sizes (`quantization.qat.attach`) that of its quantizer, in integers. options: `FastBertClassifier`'s."""
-    quantizer = getattr(model, "quantizer", None)  # of quantisation-aware training
+    quantizer = getattr(model, "quantizer", None)  # of quantization-aware training
     if quantizer is not None and not fast:
         raise ValueError("a network with step sizes computes in integers on the fast path alone: use fast=True")
     if fast and supports(model):

@@ -1,4 +1,4 @@
-"""Static post-training quantisation: activation ranges from training text.
+"""Static post-training quantization: activation ranges from training text.
 
     scales = calibrate(model, train.take(slice(0, 512)))                    # an Encoded; labels are not read
     logits = predict(emulate(model, scales), encoded)                       # what the integer network will say
@@ -8,7 +8,7 @@ ways to choose it from what calibration texts reach:
 
 - "minmax": the extremes. Nothing is clipped; one outlier makes every step coarse.
 - "percentile": the share of values that lies inside is fixed, the rest is clipped (both tails alike).
-- "mse": the pair (a, b) with the least mean squared error of quantised against true values, among shrunken extremes
+- "mse": the pair (a, b) with the least mean squared error of quantized against true values, among shrunken extremes
   (the criterion of Banner et al. 2019, Post training 4-bit quantization of convolutional networks; searched here).
 
 Padding is left out: ranges are those of real tokens. In the last layer, where only the first token is read after
@@ -90,7 +90,7 @@ def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales
     for name, ends in ranges.items():
         if not np.isfinite(ends).all():
             raise QuantizationError(f"the input of {name} is not finite on the calibration texts: the network has "
-                                    "diverged. Train it again before quantising")
+                                    "diverged. Train it again before quantizing")
     if config.method != "minmax":
         _observe(model, part, config.batch_size, count)
         choose = _percentile_range if config.method == "percentile" else _mse_range
@@ -104,7 +104,7 @@ def calibrate(model, encoded, config: CalibrationConfig | None = None) -> Scales
 
 
 def observed_maps(model) -> dict[str, bool]:
-    """The linear maps whose inputs are quantised (query stands for key and value), and whether only the first token
+    """The linear maps whose inputs are quantized (query stands for key and value), and whether only the first token
     of that input is ever read."""
     last = f"bert.encoder.layer.{len(model.bert.encoder.layer) - 1}."
     return {name: name.startswith(last) and not name.endswith("query") for name in linear_maps(model)
@@ -151,7 +151,7 @@ _SHRINK = np.linspace(0.2, 1.0, 33)  # candidate ends, as shares of the extremes
 
 
 def _mse_range(counts: np.ndarray, low: float, high: float, config: CalibrationConfig) -> tuple[float, float]:
-    """The range with the least mean squared quantisation error, among 33 × 33 shrunken ones."""
+    """The range with the least mean squared quantization error, among 33 × 33 shrunken ones."""
     centres = low + (high - low) * (np.arange(BINS) + 0.5) / BINS
     reached = counts > 0
     x, weight = centres[reached].astype(np.float32), counts[reached] / counts.sum()
@@ -167,7 +167,7 @@ def _mse_range(counts: np.ndarray, low: float, high: float, config: CalibrationC
 
 
 class Emulated(nn.Module):
-    """A copy of a network that quantises and dequantises where the exported integer graph quantises. Same logits as
+    """A copy of a network that quantizes and dequantizes where the exported integer graph quantizes. Same logits as
     that graph up to fp32 rounding, at the speed of fp32: for accuracy before export, and to test it. Weights are
     replaced once; activations pass through `scheme` on their way into each linear map."""
 

@@ -10,7 +10,7 @@ logits: float32 (B, k). What makes the file fast, on top of integers:
 1. *Last layer, first token only*, as in `fastpath`: keys and values for every token, the rest for what is read.
 2. *Tokens first*: activations are (T, B, H). The first token is then one contiguous piece, and attention can read a
    head by strides (FusedMatMul) where the usual (B, T, H) needs a copy for each of query, key and value.
-3. *1 / √(head size)* folded into the query's scales and bias. (What query, key and value read is quantised once for
+3. *1 / √(head size)* folded into the query's scales and bias. (What query, key and value read is quantized once for
    the three; so it is in the library's int8 file.)
 4. *Position and segment in one table*, so that embedding is two look-ups and one addition.
 
@@ -19,7 +19,7 @@ a CPU they took more time than the plain operators that they stand for (ONNX Run
 MultiHeadAttention and SkipLayerNormalization (three layers in int8, a batch of 32: 42 ms of CPU time with both, 26 with
 neither; SkipLayerNormalization alone cost 11) and GatherBlockQuantized, which looks up 4-bit words (5.5 ms of the 30
 of `sqd`'s four layers on 32 × 40 tokens; Gather, BitwiseAnd and BitShift in its place 0.8, with equal logits to the
-last bit). "standard" has operators of ONNX itself only, static quantisation as QuantizeLinear/DequantizeLinear pairs:
+last bit). "standard" has operators of ONNX itself only, static quantization as QuantizeLinear/DequantizeLinear pairs:
 what OpenVINO and other runtimes read.
 
 Padded positions get no attention, so padding changes no logit in fp32 and int8-static. In int8-dynamic an activation's
@@ -73,7 +73,7 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
                 untrained: bool = False) -> Path:
     """Writes `model` (a BERT or compact BERT sequence classifier) as ONNX to `path`, whole or not at all.
 
-    scales: of calibration or quantisation-aware training; needed for "int8-static", whose weights are quantised with
+    scales: of calibration or quantization-aware training; needed for "int8-static", whose weights are quantized with
     them, otherwise unused. untrained: also a network whose head was never fitted (it says nothing, but its times and
     bytes are those of a trained one). Raises QuantizationError for what cannot be exported.
     """
@@ -237,7 +237,7 @@ def _checked(model, config: ExportConfig, scales: Scales | None) -> tuple[dict[s
     if config.precision == "int8-static":
         if scales is None:
             raise QuantizationError("int8-static needs activation ranges: pass scales=calibrate(model, encoded) or "
-                                    "those of quantisation-aware training, or export int8-dynamic")
+                                    "those of quantization-aware training, or export int8-dynamic")
         for name, what in (("embedding_bits", "a word table"), ("weight_bits", "weights")):
             if getattr(config, name) not in (None, getattr(scales, name)):
                 raise QuantizationError(f"the scales are for {what} of {getattr(scales, name)} bits, the export asks "
@@ -328,7 +328,7 @@ def _embed(g: _Graph) -> str:
 
 
 def _words(g: _Graph, ids: str) -> str:
-    """The word table's rows of ids (T, B), dequantised after the look-up: (T, B, H)."""
+    """The word table's rows of ids (T, B), dequantized after the look-up: (T, B, H)."""
     table, bits = g.weights["bert.embeddings.word_embeddings.weight"], g.config.embedding_bits
     if bits == 32:
         return g("Gather", g.constant("words", table), ids)
@@ -409,7 +409,7 @@ def _quantized(g: _Graph, name: str, x: str) -> tuple[str, str, str] | None:
 
 
 def _linear(g: _Graph, name: str, x: str, read: tuple[str, str, str] | None = None, factor: float = 1.0) -> str:
-    """factor · (x Wᵀ + b): (…, in) -> (…, out). read: x, quantised for this map already. The factor is that of
+    """factor · (x Wᵀ + b): (…, in) -> (…, out). read: x, quantized for this map already. The factor is that of
     attention, 1 / √(head size); it goes into the scales and the bias, so it costs nothing."""
     weight, bias = g.weights[f"{name}.weight"], np.float32(factor) * g.weights[f"{name}.bias"]
     bias = g.constant(f"{name}.bias", bias)

@@ -1,4 +1,4 @@
-"""Quantisation-aware training: the network is trained as the integers that it will be.
+"""Quantization-aware training: the network is trained as the integers that it will be.
 
     steps = calibrate(model, text, CalibrationConfig(weight_bits=7))     # 7 cannot saturate, wherever training goes
     attach(model, steps)                           # from now on the forward pass is the integer one, steps included
@@ -6,7 +6,7 @@
     scales(model)                                  # for the export
     save(model, tokenizer, folder); load(folder)
 
-Every quantised linear map computes what `seo_core.quantization.scheme` says, with x (…, in) and weight w (out, in):
+Every quantized linear map computes what `seo_core.quantization.scheme` says, with x (…, in) and weight w (out, in):
 
     q_x = clip(round(x / s_x) + z, 0, 255)      q_w = clip(round(w / s_w), −m, m)
     y   = s_x s_w Σ (q_x − z) q_w + b

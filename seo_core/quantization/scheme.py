@@ -1,4 +1,4 @@
-"""The integer scheme: one arithmetic for calibration, quantisation-aware training and export.
+"""The integer scheme: one arithmetic for calibration, quantization-aware training and export.
 
     weights      q = clip(round(w / s_w), -m, m)         symmetric, one scale per output channel; m = 127, 64 or 7
     activations  q = clip(round(x / s_x) + z_x, 0, 255)  uint8, asymmetric, one range per tensor
@@ -10,7 +10,7 @@ Inference, eq. 1: r = S(q − Z)). Rounding is half to even, ONNX's and torch's.
     y = s_x s_w[j] Σ_i (q_x[i] − z_x) q_w[j, i] + b[j]
 
 is an exact sum of integers, scaled once: what QuantizeLinear → MatMulInteger → scale computes on the CPU, and what
-"fake quantisation" (quantise, dequantise, multiply in fp32) computes up to fp32 rounding.
+"fake quantization" (quantize, dequantize, multiply in fp32) computes up to fp32 rounding.
 
 m is 127 with 8 bits a weight and 64 with 7. CPUs without VNNI multiply bytes in pairs and keep the sum of two products
 in 16 bits (vpmaddubsw): 2 · 255 · 127 does not fit there, and what is too large is cut off without a word; 2 · 255 · 64
@@ -50,11 +50,11 @@ WEIGHT_BITS = tuple(WEIGHT_MAX)
 
 
 class QuantizationError(ValueError):
-    """A quantisation or export that cannot be done as asked; the message says what can."""
+    """A quantization or export that cannot be done as asked; the message says what can."""
 
 
 def linear_maps(model) -> dict:
-    """Name -> module of the linear maps that are quantised, in order: of each layer query, key, value, attention
+    """Name -> module of the linear maps that are quantized, in order: of each layer query, key, value, attention
     output, intermediate and FFN output; then the pooler. The classifier stays in fp32 (3 × 384 weights)."""
     from torch import nn
 
@@ -69,7 +69,7 @@ def reader(name: str) -> str:
 
 @dataclass(frozen=True)
 class Scales:
-    """Everything a statically quantised network needs beside its weights. activation: by the linear map that reads the
+    """Everything a statically quantized network needs beside its weights. activation: by the linear map that reads the
     tensor, (scale, zero point); query stands for query, key and value, which read the same tensor. weight: by linear
     map, (out,) float32 scales. Names as in `model.named_modules()`."""
 
@@ -111,7 +111,7 @@ class Scales:
         return torch.tensor(np.asarray(steps, np.float32), device=weight.device)
 
     def close(self, other: Scales) -> bool:
-        """Whether both quantise alike, but for what going through logarithms and files rounds."""
+        """Whether both quantize alike, but for what going through logarithms and files rounds."""
         return (self.embedding_bits == other.embedding_bits and self.weight_bits == other.weight_bits
                 and self.activation.keys() == other.activation.keys()
                 and self.weight.keys() == other.weight.keys()

@@ -4,7 +4,7 @@
 
 The summary of the paper names 12 layers, 8 heads, scaling by √d_k, residual connections, LayerNorm, positional
 encoding and a classification head. All but the positions is what BERT has, so this is Hugging Face's
-`BertForSequenceClassification`, and whatever this book does to a BERT (distil, prune, quantise, export) it does to it.
+`BertForSequenceClassification`, and whatever this book does to a BERT (distil, prune, quantize, export) it does to it.
 The table takes the place of the learned one and is not trained. `tests/tkd` compares it with
 `torch.nn.TransformerEncoder` on the same weights, to 1e-5.
 

@@ -1,4 +1,4 @@
-"""Arms of the quantisation chapter, the inference benchmark, the trade-off, and their figures."""
+"""Arms of the quantization chapter, the inference benchmark, the trade-off, and their figures."""
 
 import itertools
 import json
@@ -364,7 +364,7 @@ def test_each_method_has_its_curve_from_the_baseline_along_what_it_does_best():
     found = {family: list(mine["configuration"]) for family, mine in tradeoff.families(table).items()}
     assert found == {"baseline": ["base"], "weights at zero": ["prune", "prune-layer"],
                      "units pruned": ["taylor-40", "random-40", "taylor-80"], "AIP": ["aip"],
-                     "quantisation": ["static"], "distillation": ["distilled"]}
+                     "quantization": ["static"], "distillation": ["distilled"]}
     assert tradeoff.families(table[:0]) == {}
     figure = figures.size_vs_speed(table)
     for axes, gain in zip(figure.axes, ("smaller", "faster"), strict=True):

@@ -75,7 +75,7 @@ def test_the_products_integers_survive_bf16():
 
 
 def _network_by_hand(model, scales, batch):
-    """The quantised network in numpy, layer by layer, one text at a time: logits (B, k)."""
+    """The quantized network in numpy, layer by layer, one text at a time: logits (B, k)."""
     weights = {k: v.detach().numpy() for k, v in model.state_dict().items()}
     words = scheme.quantized_table(weights["bert.embeddings.word_embeddings.weight"], scales.embedding_bits)
 
@@ -183,7 +183,7 @@ def test_a_step_too_large_shrinks_and_one_too_small_grows():
         ((y - x) ** 2).sum().backward()
         return float(step.grad)
 
-    assert slope(0.5) > 0 > slope(0.002)  # quantisation error falls towards a step between the two
+    assert slope(0.5) > 0 > slope(0.002)  # quantization error falls towards a step between the two
 
 
 def test_gradients_reach_every_weight_and_step(integer_bert):
@@ -196,7 +196,7 @@ def test_gradients_reach_every_weight_and_step(integer_bert):
     assert [n for n in silent if not n.startswith("quantizer.zero")] == []  # where nothing is clipped, z has none
 
 
-def test_quantisation_error_is_the_formula_and_pulls_to_the_grid(integer_bert):
+def test_quantization_error_is_the_formula_and_pulls_to_the_grid(integer_bert):
     model, _ = integer_bert()
     error = model.quantizer.error(model)
     found, each = qat.scales(model), []

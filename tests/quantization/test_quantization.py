@@ -570,7 +570,7 @@ def test_the_library_route_gives_the_control(spread_bert, toy_pairs, tmp_path):
     assert operators["BiasGelu"] == 2 and operators["SkipLayerNormalization"] == 4  # in two layers
     assert not {"Attention", "QAttention", "MultiHeadAttention"} & set(operators)
     read = Counter(node.input[0] for node in nodes if node.op_type == "MatMulInteger")
-    assert sorted(read.values())[-2:] == [3, 3]  # query, key and value share one quantisation
+    assert sorted(read.values())[-2:] == [3, 3]  # query, key and value share one quantization
     assert control.size_bytes < run.size_bytes
     assert {p.name for p in tmp_path.iterdir()} == {"fp32.onnx", "control.onnx"}
 
