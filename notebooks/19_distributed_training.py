@@ -20,7 +20,7 @@
 #
 # **What came out.** Two processes that share every batch learn what one process learns: you see both curves below, equal to the last printed digit. So distribution changes time and memory, and never the result. How much time it saves hangs on what the exchange of gradients costs, and is for the reference run to say. Bhat and Dharani write that their optimised BERT scales with data and with GPUs {cite}`bhat2024`; they print no number for it.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0
 data: str = "default"  # embedded | hub id | local path; default: the profile's own
@@ -30,7 +30,7 @@ labels: str = "default"  # of data that is not NLI: the names of its classes, wi
 text: str = "default"  # and of its one or two columns of text
 rounds: int = 0  # turns of each contestant; 0: what the profile says (quick 1, else 3)
 
-# %%
+# %% tags=["hide-input", "record"]
 import pickle
 import subprocess
 import sys
@@ -58,7 +58,7 @@ reference = scalability.recorded(record)
 cpu = record["provenance"]["machine"]["cpu"] if record else "not run: python -m seo_core.run bench scalability --profile cpu --data path/to/mnli"
 print("reference run:", cpu)
 
-# %% mystnb={"figure": {"caption": "Time for a pair, over processes (a core each), over pairs of data and over the network's weights (reference run; bars span the rounds). One and two processes are measured. The dashed line for more is a model, the dotted one what perfect sharing would be.", "name": "fig-scalability"}, "image": {"alt": "Three panels of milliseconds a pair: over 1 to 16 processes, over 1000 to 100000 pairs, and over the millions of weights of five networks. Without a record it says not run."}}
+# %% mystnb={"figure": {"caption": "Time for a pair, over processes (a core each), over pairs of data and over the network's weights (reference run; bars span the rounds). One and two processes are measured. The dashed line for more is a model, the dotted one what perfect sharing would be.", "name": "fig-scalability"}, "image": {"alt": "Three panels of milliseconds a pair: over 1 to 16 processes, over 1000 to 100000 pairs, and over the millions of weights of five networks. Without a record it says not run."}} tags=["record", "hide-input"]
 _ = figures.scalability(*scalability.panels(reference))
 
 # %% [markdown]
@@ -87,7 +87,7 @@ def gradient(rows):
     return found
 
 
-# %%
+# %% tags=["live"]
 rows = np.arange(7)
 shares = [distributed.share(rows, rank, 3) for rank in range(3)]
 for rank, (own, weight) in enumerate(shares):
@@ -99,7 +99,7 @@ plain = sum(gradient(own) for own, _ in shares) / 3
 # %% [markdown]
 # **Check.** With these weights the average is the gradient of the batch. Without them it is another one.
 
-# %%
+# %% tags=["live"]
 off = {name: float((each - whole).norm() / whole.norm()) for name, each in (("weighted", weighted), ("plain", plain))}
 assert off["weighted"] < 1e-5 < off["plain"]
 print("the weighted average is the whole gradient; the plain one is not")
@@ -144,7 +144,7 @@ assert done.returncode == 0, done.stderr
 # %% [markdown]
 # The same training in this one process:
 
-# %%
+# %% tags=["live"]
 series, logits, processes = pickle.loads((folder / "found.pickle").read_bytes())
 alone = fit(network, pairs, development=pairs, config=config, progress=False).series
 curves = pd.DataFrame({"epoch": alone["epoch"], "one process": alone["development_loss"],
@@ -154,7 +154,7 @@ Table(curves.round(4))
 # %% [markdown]
 # **Check.** The curves agree to a ten-thousandth. They cannot agree to the last bit: a sum of two halves is rounded otherwise than a sum of the whole, and AdamW divides small gradients by their own size. Over eight epochs of the test of this, the curves differ by a ten-millionth, and those of two seeds by a tenth. The shared scores are those of one process, too.
 
-# %%
+# %% tags=["live"]
 np.testing.assert_allclose(series["development_loss"], alone["development_loss"], rtol=1e-4)
 np.testing.assert_allclose(logits, predict(network, pairs, precision="fp32", progress=False), atol=1e-2)
 assert processes == 2
@@ -171,7 +171,7 @@ print("one curve, by", processes, "processes")
 #
 # Data parallelism copies everything into each process. In fp32 a weight under AdamW takes 16 bytes: the weight, its gradient, and two moments. You can count BERT-Large without allocating it:
 
-# %%
+# %% tags=["live"]
 with torch.device("meta"):  # shapes alone
     shapes = {name: scalability.network(name) for name in scalability.SIZES}
 weights = {name: sum(p.numel() for p in each.parameters()) for name, each in shapes.items()}
@@ -193,7 +193,7 @@ Table(sharded)
 #
 # All three lie in `deploy/accelerate/`. You put another name behind `--config_file`, and the number of GPUs behind `--num_processes`:
 
-# %%
+# %% tags=["live"]
 print((checkout / "deploy" / "accelerate" / "fsdp.yaml").read_text())
 
 # %% [markdown]
@@ -203,11 +203,11 @@ print((checkout / "deploy" / "accelerate" / "fsdp.yaml").read_text())
 #
 # One process on one core, two with a core each, one with two cores: all train the same pairs in the same batches. Then amounts of data, and sizes of networks, in one process. Here a **toy**: two layers and a hundred pairs, for which starting to talk costs more than computing.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 outcome = bench.measure("scalability", settings, rounds=rounds)
 Table(scalability.page(outcome.table))
 
-# %%
+# %% tags=["live"]
 work = outcome.table.loc[[scalability.ONE, scalability.TWO], "examples"]
 assert work.nunique() == 1 and outcome.table.at[scalability.TWO, "exchange_ms"] > 0
 print("one and two processes saw the same pairs")
@@ -221,7 +221,7 @@ print("one and two processes saw the same pairs")
 #
 # **Check.** The model goes through both measurements, and flattens where it must.
 
-# %%
+# %% tags=["live"]
 assert np.allclose(scalability.modelled(10.0, 6.0, [1, 2]), [10, 6])
 assert abs(scalability.modelled(10.0, 6.0, 1e6) - 2 * 1.0) < 1e-3
 print("10 ms alone and 6 ms by two: 16 would take", scalability.modelled(10.0, 6.0, 16), "ms")
@@ -229,7 +229,7 @@ print("10 ms alone and 6 ms by two: 16 would take", scalability.modelled(10.0, 6
 # %% [markdown]
 # The reference run is the evidence behind the figure on top:
 
-# %%
+# %% tags=["record", "hide-input"]
 Table(scalability.page(reference), folded="time for a pair of every contestant (reference run)")
 
 # %% [markdown]
@@ -237,13 +237,13 @@ Table(scalability.page(reference), folded="time for a pair of every contestant (
 #
 # A process that waits looks like one that works, until you look at its cores. `ResourceMonitor` is a callback of `fit`. It reads CPU and memory by psutil, and GPUs by NVIDIA's NVML where there are any:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "live"]
 monitor = distributed.ResourceMonitor(every=0.2)
 fit(network, pairs, config=replace(config, epochs=4), callbacks=[monitor], progress=False)
 print("GPUs:", ", ".join(monitor.gpus) or f"absent ({monitor.absent})")
 Table(pd.DataFrame(monitor.samples).round(2).tail(4))
 
-# %%
+# %% tags=["live"]
 last = monitor.samples[-1]
 assert last["memory_bytes"] > 1e8 and last["step"] == 4 * 6 and bool(monitor.gpus) != bool(monitor.absent)
 print("sampled until the last step")
@@ -253,7 +253,7 @@ print("sampled until the last step")
 #
 # The paper names Horovod, DDP and DeepSpeed, and shows scaling in a figure without numbers. Horovod's ring is what PyTorch's {term}`DDP` does today, so DDP stands for it here; between CPUs it talks by gloo, between GPUs by NCCL. TKD-NLP names massively parallel computing, and no more.
 
-# %%
+# %% tags=["record", "hide-input"]
 claims = [claim for claim in verdicts.CLAIMS if claim.id in ("bd-scale", "tkd-parallel")]
 Table(verdicts.audit(results.load(), claims)[["claim", "statement", "ours", "n", "verdict"]])
 
