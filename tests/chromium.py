@@ -18,7 +18,8 @@ FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "go
 
 
 class Chromium:
-    """One tab. `errors` collects what the page's scripts threw and did not catch."""
+    """One tab. `errors` collects what the page's scripts threw and did not catch, `console` what the console shows as an
+    error, such as a file that did not load."""
 
     def __init__(self, *switches: str, seconds: float = 120):
         self.profile = tempfile.mkdtemp(prefix="chromium-")
@@ -29,12 +30,13 @@ class Chromium:
                                         stdout=subprocess.PIPE)
         self._late = threading.Timer(seconds, self.process.kill)  # then reading ends
         self._late.start()
-        self._rest, self._number, self._session, self.errors = b"", 0, {}, []
+        self._rest, self._number, self._session, self.errors, self.console = b"", 0, {}, [], []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._session = {"sessionId": session}
         self.ask("Page.enable")
         self.ask("Runtime.enable")  # which also tells what scripts throw
+        self.ask("Log.enable")
 
     def __enter__(self):
         return self
@@ -59,6 +61,9 @@ class Chromium:
         if message.get("method") == "Runtime.exceptionThrown":
             thrown = message["params"]["exceptionDetails"]
             self.errors.append(thrown.get("exception", {}).get("description", thrown["text"]))
+        elif message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+            entry = message["params"]["entry"]
+            self.console.append(f"{entry['text']} {entry.get('url', '')}".strip())
         return message
 
     def ask(self, method: str, **parameters) -> dict:
@@ -88,10 +93,14 @@ class Chromium:
             raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", script))
         return answer["result"].get("value")
 
-    def picture(self, path: Path, *, width: int, height: int, dark: bool = False) -> None:
-        """A screenshot at this size of window."""
+    def window(self, width: int, height: int, *, dark: bool = False) -> None:
+        """A window of this size, of a reader who prefers this theme."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                  mobile=width < 600)
         self.ask("Emulation.setEmulatedMedia",
                  features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def picture(self, path: Path, *, width: int, height: int, dark: bool = False) -> None:
+        """A screenshot at this size of window."""
+        self.window(width, height, dark=dark)
         path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))

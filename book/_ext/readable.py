@@ -1,0 +1,82 @@
+"""Sphinx extension: what the theme's finished pages lack for narrow screens, keyboards, screen readers, and disks.
+
+Tables. A word in a cell may break after the signs that join its parts. A table of more than `COLUMNS` columns, which a
+phone has no room for, gets a frame that scrolls and that the keyboard reaches; its first column stays in sight.
+Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
+that is wider than the phone, it scrolls in such a frame, too.
+Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
+so in the console, twice for each font.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+COLUMNS = 6
+NARROW = 0.6  # of the 120 dots an inch of `seo_core.figures.style`: 9 points are 9 pixels
+PHONE = 360  # pixels that a phone leaves to the text
+_LONG = re.compile(r"[^\s<>&;]{9,}")
+_JOINED = re.compile(r"(?<=[^\W\d])([/_=.:,+\-–]+)(?=\w)|(?<=[a-z])()(?=[A-Z])")
+_TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+_ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
+_CELL = re.compile(r"(<t[dh]\b[^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
+_FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
+_THEME = [
+    (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
+    # Its text is its name, with the keys that press it.
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"'), r"\1"),
+    (re.compile(r'(<a class="reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)>'),
+     r'\1\2\3 aria-label="Pages of: \2">'),
+    (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+]
+
+
+def frame(inside: str, kind: str, name: str) -> str:
+    """`inside` in a frame that scrolls sideways and that the keyboard reaches."""
+    return f'<div class="frame {kind}" tabindex="0" role="group" aria-label="{name}, scrolls sideways">{inside}</div>'
+
+
+def breakable(text: str) -> str:
+    """HTML whose long words may break: `seo_core.training` before the names in it."""
+    parts = re.split(r"(<[^>]*>)", text)
+    parts[::2] = [_LONG.sub(lambda word: _JOINED.sub(r"\1<wbr>", word[0]), part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def table(found: re.Match) -> str:
+    """A table whose words break, in a frame if it has many columns."""
+    html = _CELL.sub(lambda cell: cell[1] + breakable(cell[2]), found[0])
+    columns = max((len(_CELL.findall(row)) for row in _ROW.findall(html)), default=0)
+    return frame(html, "wide-table", f"Table of {columns} columns") if columns > COLUMNS else html
+
+
+def figure(found: re.Match, folder: Path) -> str:
+    """A picture of a cell's output that keeps a readable size on a phone. folder: of the page."""
+    with (folder / found[1]).open("rb") as file:
+        width = int.from_bytes(file.read(24)[16:20])  # a PNG's header
+    least = round(NARROW * width)
+    html = found[0].replace("<img", f'<img style="--least: {least}px"', 1)
+    return frame(html, "figure", "Figure") if least > PHONE else html
+
+
+def finished(text: str, folder: Path) -> str:
+    """A page as it is published. folder: where it stands, for the pictures it shows."""
+    for pattern, new in _THEME:
+        text = pattern.sub(new, text)
+    head, article, rest = text.partition('<article class="bd-article"')
+    rest = _FIGURE.sub(lambda found: figure(found, folder), _TABLE.sub(table, rest))
+    return head + article + rest
+
+
+def _finished(app, exception) -> None:
+    if exception is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            if "_static" not in path.relative_to(app.outdir).parts:  # there: templates of the theme
+                path.write_text(finished(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
+
+
+def setup(app) -> dict:
+    """Rewrites the pages when all are written."""
+    app.connect("build-finished", _finished)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
