@@ -70,6 +70,7 @@ def make(root: Path) -> Path:
     """The book in an empty folder."""
     (root / "book" / "_static").mkdir(parents=True)
     (root / "book" / "_static" / "book.css").write_text("")
+    shutil.copy(ROOT / "book" / "_static" / "logo.svg", root / "book" / "_static")
     (root / "book" / "intro.md").write_text("# A tiny book\n\nNothing but $x^2$.\n")
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "manifest.yml").write_text(MANIFEST)

@@ -1,6 +1,6 @@
 """Sphinx extension: what the theme's finished pages lack for narrow screens, keyboards, screen readers, and disks.
 
-Tables. A word in a cell may break after the signs that join its parts. A table of more than `COLUMNS` columns, which a
+Tables. A word in a cell may break after the signs that join its parts, and on a phone anywhere if it is still long. A table of more than `COLUMNS` columns, which a
 phone has no room for, gets a frame that scrolls and that the keyboard reaches; its first column stays in sight.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
@@ -15,12 +15,14 @@ from pathlib import Path
 
 COLUMNS = 6
 NARROW = 0.6  # of the 120 dots an inch of `seo_core.figures.style`: 9 points are 9 pixels
+WORD = 8  # characters that a column of a table has room for on a phone
 PHONE = 360  # pixels that a phone leaves to the text
 _LONG = re.compile(r"[^\s<>&;]{9,}")
 _JOINED = re.compile(r"(?<=[^\W\d])([/_=.:,+\-–]+)(?=\w)|(?<=[a-z])()(?=[A-Z])")
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
-_CELL = re.compile(r"(<t[dh]\b[^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
+_CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
 _THEME = [
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
@@ -44,9 +46,17 @@ def breakable(text: str) -> str:
     return "".join(parts)
 
 
+def cell(found: re.Match) -> str:
+    """A cell of a table, marked where a part of a word is long for a phone."""
+    inside = breakable(found[3])
+    words = _TAG.sub(" ", inside.replace("<wbr>", " ")).split()
+    mark = " data-long" if max(map(len, words), default=0) > WORD else ""
+    return found[1] + mark + found[2] + inside
+
+
 def table(found: re.Match) -> str:
     """A table whose words break, in a frame if it has many columns."""
-    html = _CELL.sub(lambda cell: cell[1] + breakable(cell[2]), found[0])
+    html = _CELL.sub(cell, found[0])
     columns = max((len(_CELL.findall(row)) for row in _ROW.findall(html)), default=0)
     return frame(html, "wide-table", f"Table of {columns} columns") if columns > COLUMNS else html
 
