@@ -26,7 +26,8 @@ _TAG = re.compile(r"<[^>]*>")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
 _THEME = [
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
-    # Its text is its name, with the keys that press it.
+    # Their texts are their names.
+    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"'), r"\1"),
     (re.compile(r'(<a class="reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)>'),
      r'\1\2\3 aria-label="Pages of: \2">'),

@@ -6,20 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from minibook import cli
 
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import machine_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = load_manifest(ROOT)
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory):
-    output = tmp_path_factory.mktemp("html") / "pages"
-    cli("render", "--committed", "--force", "--output", output, cwd=ROOT, check=0)
-    return output
 
 
 def pages(html: Path) -> list[Path]:

@@ -1,0 +1,121 @@
+"""The rendered pages as a reader has them: opened from the disk in Chromium, at a desk in the light and on a phone in
+the dark. Nothing runs out of sight, nothing is out of a keyboard's or a screen reader's reach, nothing fails to load."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+from chromium import FOUND, Chromium
+from filelock import FileLock
+
+AXE = Path(__file__).parent / "axe-core"
+WINDOWS = {"desk": (1280, 900, "light"), "phone": (390, 844, "dark")}
+COLUMNS = 6  # with more, a table may scroll in a frame
+LARGEST = 400_000  # bytes of a page, gzipped
+SMALLEST = 8.9  # pixels of the smallest text of a figure, 9 points at 120 dots an inch
+
+# One page of each kind, for the contrast of what stands on it: it takes a second or two a page and theme.
+OF_EACH_KIND = ("book/intro", "book/glossary", "book/status", "book/in_the_browser", "book/api/results", "search",
+                "notebooks/01_data", "notebooks/09_pruning", "notebooks/fig3_size_vs_speed", "_modules/seo_core/checks")
+
+MEASURE = """(() => {
+    for (const folded of document.querySelectorAll("details")) folded.open = true;
+    const shown = (element) => element.getClientRects().length > 0;
+    const all = (selector) => [...document.querySelectorAll(`.bd-article ${selector}`)].filter(shown);
+    const cutting = (element) => {  // the part of the page that hides some of it
+        for (let part = element; part !== document.body; part = part.parentElement)
+            if (getComputedStyle(part).overflowX !== "visible" && part.scrollWidth > part.clientWidth + 1) return part;
+        return element.getBoundingClientRect().right > innerWidth + 1 ? document.body : null;
+    };
+    const columns = (table) => Math.max(...[...table.rows].map((row) => row.cells.length));
+    const told = (element) => element.innerText.slice(0, 60).replace(/\\s+/g, " ");
+    const framed = (table) => cutting(table).matches(".frame[tabindex='0'][aria-label]")
+        && getComputedStyle(table.rows[0].cells[0]).position === "sticky";
+    return {
+        sideways: document.documentElement.scrollWidth - innerWidth,
+        cut: all("table").filter((table) => cutting(table) && !(columns(table) > COLUMNS && framed(table))).map(told),
+        scrolling: all("table").filter((table) => cutting(table) && framed(table)).length,
+        lines: all("pre").filter((code) => cutting(code)).map(told),
+        figures: all(".cell_output img").map((image) => 9 * 120 / 72 * image.clientWidth / image.naturalWidth),
+        tables: all("table").length,
+    };
+})()""".replace("COLUMNS", str(COLUMNS))
+
+CHECK = """axe.run(document, {preload: false, resultTypes: ["violations"],
+                          rules: {"color-contrast": {enabled: CONTRAST}}}).then((found) =>
+    found.violations.filter(({impact}) => impact === "critical" || impact === "serious").flatMap(({id, nodes}) =>
+        nodes.map((node) => `${id}: ${node.html.slice(0, 120)}`)))"""
+
+
+def visit(html: Path) -> dict[str, dict]:
+    """Page -> size, load (ms), console, and for each window what `MEASURE` and axe find."""
+    script, found = gzip.decompress((AXE / "axe.min.js.gz").read_bytes()).decode(), {}
+    names = [path.relative_to(html).with_suffix("").as_posix() for path in sorted(html.rglob("*.html"))
+             if path.relative_to(html).parts[0] not in ("_static", "_modules") and path != html / "index.html"]
+    with Chromium(seconds=600) as tab:
+        for name in dict.fromkeys([*names, *OF_EACH_KIND]):
+            path, page = html / f"{name}.html", {}
+            tab.errors.clear(), tab.console.clear()
+            for window, (width, height, theme) in WINDOWS.items():
+                tab.window(width, height, dark=theme == "dark")
+                if not page:
+                    tab.open(path.as_uri())
+                    page = {"size": len(gzip.compress(path.read_bytes())),
+                            "load": tab.run("performance.getEntriesByType('navigation')[0].loadEventEnd")}
+                    tab.run(f"{script};0")
+                tab.run(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+                tab.run("new Promise((next) => setTimeout(next, 50))")
+                page[window] = tab.run(MEASURE)
+                if window == "phone" or name in OF_EACH_KIND:
+                    page[window]["axe"] = tab.run(CHECK.replace("CONTRAST", json.dumps(name in OF_EACH_KIND)))
+            page["console"] = [*tab.errors, *tab.console]
+            found[name] = page
+    return found
+
+
+@pytest.fixture(scope="session")
+def visited(html):
+    """What `visit` found, once for all workers."""
+    kept = html.parent / "visited.json"
+    with FileLock(f"{kept}.lock"):
+        if not kept.is_file():
+            kept.write_text(json.dumps(visit(html)))
+    return json.loads(kept.read_text())
+
+
+def test_axe_is_the_script_that_was_published():
+    sums = dict(reversed(line.split("  ")) for line in (AXE / "SHA256SUMS").read_text().splitlines())
+    script = gzip.decompress((AXE / "axe.min.js.gz").read_bytes())
+    assert hashlib.sha256(script).hexdigest() == sums["axe.min.js"]
+    assert hashlib.sha256((AXE / "LICENSE").read_bytes()).hexdigest() == sums["LICENSE"]
+    assert script.startswith(b"/*! axe v4.14.1")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FOUND, reason="no chromium on the PATH: install one, such as Debian's package chromium")
+class TestPages:
+    @pytest.mark.parametrize("window", WINDOWS)
+    @pytest.mark.parametrize("kind", ["cut", "lines", "axe"])
+    def test_nothing_is_out_of_sight_or_reach(self, visited, window, kind):
+        assert {name: page[window][kind] for name, page in visited.items() if page[window].get(kind)} == {}
+
+    @pytest.mark.parametrize("window", WINDOWS)
+    def test_no_page_scrolls_sideways(self, visited, window):
+        assert [name for name, page in visited.items() if page[window]["sideways"] > 0] == []
+
+    def test_figures_can_be_read_on_a_phone(self, visited):
+        small = {name: page["phone"]["figures"] for name, page in visited.items()
+                 if min(page["phone"]["figures"], default=SMALLEST) < SMALLEST}
+        assert small == {}
+
+    def test_everything_loads_from_a_disk_and_is_small(self, visited, record_property):
+        assert {name: page["console"] for name, page in visited.items() if page["console"]} == {}
+        assert max(page["size"] for page in visited.values()) < LARGEST
+        loads = [page["load"] for page in visited.values()]  # told, not held: other work slows them
+        print(f"{len(loads)} pages load in {statistics.median(loads):.0f} ms (median), {max(loads):.0f} ms (slowest)")
+        record_property("median load, ms", statistics.median(loads))
