@@ -18,8 +18,8 @@ FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "go
 
 
 class Chromium:
-    """One tab. `errors` collects what the page's scripts threw and did not catch, `console` what the console shows as an
-    error, such as a file that did not load."""
+    """One tab. `errors` collects what the page's scripts threw and did not catch, `console` what else the
+    console shows as an error, such as a file that did not load."""
 
     def __init__(self, *switches: str, seconds: float = 120):
         self.profile = tempfile.mkdtemp(prefix="chromium-")

@@ -1,7 +1,8 @@
 """Sphinx extension: what the theme's finished pages lack for narrow screens, keyboards, screen readers, and disks.
 
-Tables. A word in a cell may break after the signs that join its parts, and on a phone anywhere if it is still long. A table of more than `COLUMNS` columns, which a
-phone has no room for, gets a frame that scrolls and that the keyboard reaches; its first column stays in sight.
+Tables. A word in a cell may break after the signs that join its parts, and on a phone anywhere if it is still long. A
+table of more than `COLUMNS` columns, which a phone has no room for, gets a frame that scrolls and that the keyboard
+reaches; its first column stays in sight.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says

@@ -1,5 +1,5 @@
-"""The rendered pages as a reader has them: opened from the disk in Chromium, at a desk in the light and on a phone in
-the dark. Nothing runs out of sight, nothing is out of a keyboard's or a screen reader's reach, nothing fails to load."""
+"""The rendered pages as a reader has them, opened from the disk in Chromium: at a desk in the light, on a phone in the
+dark. Nothing runs out of sight, nothing is out of a keyboard's or a screen reader's reach, nothing fails to load."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import gzip
 import hashlib
 import json
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
 from chromium import FOUND, Chromium
 from filelock import FileLock
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
+import readable
+
 AXE = Path(__file__).parent / "axe-core"
 WINDOWS = {"desk": (1280, 900, "light"), "phone": (390, 844, "dark")}
-COLUMNS = 6  # with more, a table may scroll in a frame
 LARGEST = 400_000  # bytes of a page, gzipped
 SMALLEST = 8.9  # pixels of the smallest text of a figure, 9 points at 120 dots an inch
 
@@ -44,7 +47,7 @@ MEASURE = """(() => {
         figures: all(".cell_output img").map((image) => 9 * 120 / 72 * image.clientWidth / image.naturalWidth),
         tables: all("table").length,
     };
-})()""".replace("COLUMNS", str(COLUMNS))
+})()""".replace("COLUMNS", str(readable.COLUMNS))
 
 CHECK = """axe.run(document, {preload: false, resultTypes: ["violations"],
                           rules: {"color-contrast": {enabled: CONTRAST}}}).then((found) =>
@@ -119,3 +122,19 @@ class TestPages:
         loads = [page["load"] for page in visited.values()]  # told, not held: other work slows them
         print(f"{len(loads)} pages load in {statistics.median(loads):.0f} ms (median), {max(loads):.0f} ms (slowest)")
         record_property("median load, ms", statistics.median(loads))
+
+
+class TestReadable:
+    def test_words_of_a_table_break_at_their_joints_and_not_inside_tags(self):
+        assert readable.breakable('<a href="a/long/path.html">accuracy_matched</a>') == (
+            '<a href="a/long/path.html">accuracy_<wbr>matched</a>')
+        assert readable.breakable("&lt;= 0.12345678") == "&lt;= 0.12345678"
+
+    @pytest.mark.parametrize("columns, framed", [(readable.COLUMNS, False), (readable.COLUMNS + 1, True)])
+    def test_only_a_table_of_many_columns_has_a_frame(self, columns, framed, tmp_path):
+        page = f'<article class="bd-article"><table><tr>{"<td>1</td>" * columns}</tr></table></article>'
+        assert ('tabindex="0"' in readable.finished(page, tmp_path)) == framed
+
+    def test_a_mark_stands_where_a_word_is_too_long_for_a_phone(self):
+        table = readable._TABLE.sub(readable.table, "<table><tr><td>mismatched</td><td>a short text</td></tr></table>")
+        assert table == "<table><tr><td data-long>mismatched</td><td>a short text</td></tr></table>"
