@@ -67,7 +67,8 @@ def _node(part: str | tuple[str, str], page: str) -> nodes.Node:
     words, term = part
     node = addnodes.pending_xref("", refdomain="std", reftype="term", reftarget=term, refexplicit=True, refwarn=True,
                                  refdoc=page)
-    return node + nodes.inline(words, words, classes=["first-term"])
+    node += nodes.inline(words, words, classes=["first-term"])
+    return node
 
 
 def setup(app) -> dict:
