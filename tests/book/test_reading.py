@@ -9,7 +9,7 @@ import reading
 BROUGHT = (
     "02_baseline", "03_augmentation", "04_adaptive_augmentation", "05_transfer_learning",
     "06_active_learning", "07_transfer_active_learning", "09_pruning", "10_adaptive_iterative_pruning",
-    "11_quantization", "12_distillation", "13_quantization_distillation")
+    "11_quantization", "12_distillation", "13_quantization_distillation", "17_optimizers")
 
 
 @pytest.mark.parametrize("name", BROUGHT)
