@@ -20,10 +20,10 @@ _LEFT = (nodes.reference, nodes.literal, nodes.literal_block, nodes.math, nodes.
 
 @cache
 def terms(path: Path = GLOSSARY) -> dict[str, str]:
-    """Word in lower case → the term as the glossary has it. A line with a definition below it is an entry; commas part
-    its terms."""
+    """Word in lower case → the term as the glossary has it. A line with a definition below it is an entry, and one term
+    for Sphinx, however many words commas part in it."""
     lines = re.findall(r"^(\S.*)\n  \S", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name.lower(): name for line in lines for name in line.split(", ")}
+    return {name.lower(): line for line in lines for name in line.split(", ")}
 
 
 def pattern(names) -> re.Pattern:
