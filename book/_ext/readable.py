@@ -30,7 +30,7 @@ _THEME = [
     # Their texts are their names.
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"'), r"\1"),
-    (re.compile(r'(<a class="reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)>'),
+    (re.compile(r'(<a class="(?:current )?reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)>'),
      r'\1\2\3 aria-label="Pages of: \2">'),
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
 ]

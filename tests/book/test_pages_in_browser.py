@@ -141,3 +141,8 @@ class TestReadable:
     def test_a_mark_stands_where_a_word_is_too_long_for_a_phone(self):
         table = readable._TABLE.sub(readable.table, "<table><tr><td>mismatched</td><td>a short text</td></tr></table>")
         assert table == "<table><tr><td data-long>mismatched</td><td>a short text</td></tr></table>"
+
+    @pytest.mark.parametrize("here", ["", "current "])
+    def test_what_opens_a_list_of_pages_says_of_which(self, here, tmp_path):
+        page = f'<a class="{here}reference internal" href="#">API</a><details open="open"><summary><i></i></summary>'
+        assert '<summary aria-label="Pages of: API">' in readable.finished(page, tmp_path)
