@@ -21,7 +21,9 @@ _LEFT = (nodes.reference, nodes.literal, nodes.literal_block, nodes.math, nodes.
 @cache
 def terms(path: Path = GLOSSARY) -> dict[str, str]:
     """Word in lower case → the term as the glossary has it. A line with a definition below it is an entry, and one term
-    for Sphinx, however many words commas part in it."""
+    for Sphinx, however many words commas part in it. A book without a glossary has none."""
+    if not path.is_file():
+        return {}
     lines = re.findall(r"^(\S.*)\n  \S", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {name.lower(): line for line in lines for name in line.split(", ")}
 

@@ -38,3 +38,7 @@ def test_the_glossary_is_read():
     terms = first_terms.terms()
     assert terms["soft labels"] == "soft labels" and terms["bert"] == "BERT" and len(terms) > 100
     assert terms["mismatched"] == terms["matched"] == "matched, mismatched"  # as Sphinx knows the entry
+
+
+def test_a_book_may_have_no_glossary(tmp_path):
+    assert first_terms.terms(tmp_path / "glossary.md") == {}
