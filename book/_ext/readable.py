@@ -6,7 +6,8 @@ reaches; its first column stays in sight.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
-so in the console, twice for each font.
+so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
+Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
 _CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
+_MATHS = re.compile(r"<script\b[^>]*tex-chtml-full\.js[^>]*></script>|<script>window\.MathJax = .*?</script>",
+                    re.DOTALL)
 _THEME = [
+    (re.compile(r'<span class="pre">([^<]*)</span>'), r"\1"),
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
     # Their texts are their names.
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
@@ -76,6 +80,8 @@ def finished(text: str, folder: Path) -> str:
     """A page as it is published. folder: where it stands, for the pictures it shows."""
     for pattern, new in _THEME:
         text = pattern.sub(new, text)
+    if 'class="math ' not in text:
+        text = _MATHS.sub("", text)
     head, article, rest = text.partition('<article class="bd-article"')
     rest = _FIGURE.sub(lambda found: figure(found, folder), _TABLE.sub(table, rest))
     return head + article + rest
