@@ -38,7 +38,7 @@ import inspect
 import numpy as np
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import tables
+from seo_core.analysis import tables, tradeoff
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import baseline, open_lab
@@ -52,7 +52,7 @@ settings = load_settings(
     development_rows=development_rows)
 
 # %% tags=["record", "answer", "remove-input"]
-ours = Evidence("02_baseline", "10_adaptive_iterative_pruning")
+ours = Evidence("02_baseline", tradeoff.CHAPTERS[1])
 Finding(f"""
 A six-layer encoder, fine-tuned for three epochs, is right on
 {ours.mean('base', MATCHED)} of the matched pairs ({ours.seeds('base')}).

@@ -40,6 +40,7 @@ from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import verdicts
 from seo_core.analysis.tables import Table
 from seo_core.bench import latency, precision
+from seo_core.bench.turns import sample
 from seo_core.models import load_backbone, load_tokenizer
 from seo_core.training import TrainingConfig, classification_loss, fit
 
@@ -92,7 +93,7 @@ assert weight.grad.item() > 0, "scaled, it is there"
 # **Check.** That step is skipped, the scale is halved, and no weight moves.
 
 # %%
-pairs = precision.sample(settings, load_tokenizer("bundled"), 64)
+pairs = sample(settings, load_tokenizer("bundled"), 64)
 classes = int(pairs.labels.max()) + 1
 network, _ = load_backbone("bundled", num_labels=classes, layers=1)
 seen, weights = [], []

@@ -46,7 +46,8 @@ import seo_core
 from seo_core import bench, distributed, figures, load_settings, machine, results
 from seo_core.analysis import verdicts
 from seo_core.analysis.tables import Table
-from seo_core.bench import precision, scalability
+from seo_core.bench import scalability
+from seo_core.bench.turns import sample
 from seo_core.evaluation import predict
 from seo_core.models import load_backbone, load_tokenizer
 from seo_core.training import TrainingConfig, classification_loss, fit
@@ -73,7 +74,7 @@ _ = figures.scalability(*scalability.panels(reference))
 # One detail is easy to get wrong. The last batch of an epoch is short, and its shares are uneven. A plain average then gives some examples more weight than others. Here are seven examples on three processes:
 
 # %%
-pairs = precision.sample(settings, load_tokenizer("bundled"), 96)
+pairs = sample(settings, load_tokenizer("bundled"), 96)
 classes = int(pairs.labels.max()) + 1
 network, _ = load_backbone("bundled", num_labels=classes, layers=1)
 network.eval()  # no dropout

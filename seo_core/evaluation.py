@@ -29,8 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from seo_core.checks import check_choice, check_number
-from seo_core.data.readers import DataError
-from seo_core.data.sequences import TAGS
+from seo_core.data.readers import TAGS, DataError
 from seo_core.progress import watched
 
 HEADLINE = ("f1_macro", "cross_entropy", "perplexity", "ece")  # of the first official set, without suffix

@@ -87,14 +87,6 @@ def contest(settings, plan: dict) -> Outcome:
                    configurations={name: {"metrics": metrics} for name, metrics in measured.items()})
 
 
-def sample(settings, tokenizer, rows: int):
-    """So many training pairs of the settings' data, encoded."""
-    from seo_core.data import encode, prepare
-
-    task = prepare(replace(settings, train_rows=rows))
-    return encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
-
-
 def turn(job: dict, seed: int) -> list[dict]:
     """One turn: `train` in a new process. Raises RuntimeError where that ends before it answers."""
     forks = "forkserver" in multiprocessing.get_all_start_methods()

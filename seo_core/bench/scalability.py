@@ -44,7 +44,7 @@ def plan(settings, *, rounds: int = 0, pairs: int = 0, most: int = 0) -> dict:
     most = whole_number("most", most, 0) or (32 * settings.batch_size if quick else AMOUNTS[-1])
     amounts = [most // 4, most] if quick else [n for n in AMOUNTS if n < most] + [most]
     return {"rounds": whole_number("rounds", rounds, 0) or (1 if quick else 3), "pairs": pairs, "most": most,
-            "amounts": [max(1, n) for n in amounts], "sizes": list(SIZES)[: 2 if quick else 5],
+            "amounts": tuple(max(1, n) for n in amounts), "sizes": tuple(SIZES)[: 2 if quick else 5],
             "size_pairs": 2 * settings.batch_size if quick else 256, **({"layers": 2} if quick else {})}
 
 

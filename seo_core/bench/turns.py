@@ -65,6 +65,14 @@ class Outcome:
     paths: tuple[Path, ...] = ()  # of its record and of those of the configurations, once they are written
 
 
+def sample(settings, tokenizer, rows: int):
+    """So many training pairs of the settings' data, encoded."""
+    from seo_core.data import encode, prepare
+
+    task = prepare(replace(settings, train_rows=rows))
+    return encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
 def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, between: Callable = gc.collect):
     """Calls every contestant once a round, in turn, with the round's number; `between` is called before each turn. A
     contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and

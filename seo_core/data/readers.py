@@ -20,6 +20,7 @@ from pathlib import Path
 
 from seo_core.checks import first_line
 
+TAGS, ANSWERS = "token-classification", "question-answering"  # kinds of tasks whose labels are sequences
 CHUNK_ROWS = 20_000
 
 

@@ -19,9 +19,8 @@ import pandas as pd
 
 from seo_core.checks import suggest
 from seo_core.data.cleaning import _missing, fold
-from seo_core.data.readers import Chunk, DataError, Wanted
+from seo_core.data.readers import ANSWERS, TAGS, Chunk, DataError, Wanted
 
-TAGS, ANSWERS = "token-classification", "question-answering"
 LAYOUTS = {  # by kind: the columns, by the names that public sets give them
     TAGS: Wanted({"tokens": ("tokens", "words"), "label": ("ner_tags", "tags", "labels", "label"), "idx": ("idx",)},
                  frozenset({"idx"})),
