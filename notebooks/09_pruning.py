@@ -302,7 +302,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)),
 #
 # **1.** Prune the word table too (`embeddings=True`). How many of all weights are zero then, at a half, and what does it cost before any training?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell", "live", "nbval-ignore-output"]
 everything = copy.deepcopy(base)
 prune(everything, 0.5, embeddings=True)
 for name, each in (("encoder only", zeros), ("word table too", everything)):
@@ -313,7 +313,7 @@ for name, each in (("encoder only", zeros), ("word table too", everything)):
 # %% [markdown]
 # **2.** Let layers go, too: `kinds=("heads", "neurons", "layers")`. Which ones are chosen?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell", "live", "nbval-ignore-output"]
 removal = choose(base, importance(base, "taylor", reward), 0.6,
                  kinds=("heads", "neurons", "layers"))
 print({kind: len(units) for kind, units in removal.units.items()})
