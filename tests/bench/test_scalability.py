@@ -81,7 +81,7 @@ def test_a_plan_that_is_none_is_refused_and_quick_is_short(capsys):
     quick, full = (scalability.plan(load_settings(profile)) for profile in ("quick", "cpu"))
     assert quick["most"] <= 512 and full["amounts"] == (1000, 3000, 10_000, 30_000, 100_000)
     assert "BERT-Large" not in full["sizes"]
-    assert scalability.plan(load_settings("cpu"), most=5000)["amounts"] == [1000, 3000, 5000]
+    assert scalability.plan(load_settings("cpu"), most=5000)["amounts"] == (1000, 3000, 5000)
     assert bench.main("scalability", ["--most", "-1"]) == 2
     assert "most must be 0 or more and a whole number, got -1" in capsys.readouterr().err
 
