@@ -77,8 +77,8 @@ def share(rows: np.ndarray, rank: int, world: int) -> tuple[np.ndarray, float]:
     """A process's rows of a batch, and the weight of their mean loss: the average over the processes is then the mean
     over the batch, even where one has a row more. With fewer rows than processes the last ones get a row that weighs
     nothing: gradients are exchanged by all or by none."""
-    own = rows[rank::world]
-    return (own, world * len(own) / len(rows)) if len(own) else (rows[:1], 0.0)
+    taken = rows[rank::world]
+    return (taken, world * len(taken) / len(rows)) if len(taken) else (rows[:1], 0.0)
 
 
 def totals(accelerator, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -104,9 +104,9 @@ def predict(accelerator, model, encoded, **options) -> np.ndarray:
     rank, world = accelerator.process_index, accelerator.num_processes
     if world == 1 or np.ndim(encoded.labels) > 1:
         return evaluation.predict(model, encoded, **options)
-    own = np.arange(rank, len(encoded), world)
+    taken = np.arange(rank, len(encoded), world)
     logits = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
-    for rows, part in gather_object([(own, evaluation.predict(model, encoded.take(own), **options))]):
+    for rows, part in gather_object([(taken, evaluation.predict(model, encoded.take(taken), **options))]):
         logits[rows] = part
     return logits
 

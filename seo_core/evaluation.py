@@ -53,8 +53,8 @@ def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", pr
     with mode(model), torch.inference_mode():
         network = forward_module(model, dtype)  # takes the model's mode: no dropout
         for rows in watched(encoded.batches(batch_size), "scoring", "batch", shown=progress):
-            found = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
-            logits[(rows, *map(slice, found.shape[1:]))] = found
+            batch = call(network, encoded.inputs(rows, device), dtype, network is model).cpu().numpy()
+            logits[(rows, *map(slice, batch.shape[1:]))] = batch
     return logits
 
 

@@ -216,11 +216,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
         if part is not None:
             check_fits(model, part)
     accelerator = distributed.accelerator(unused=getattr(loss, "collect", None) is not None)
-    rank, world = accelerator.process_index, accelerator.num_processes
-    if config.batch_size % world:
-        fewer = next(n for n in range(world, 0, -1) if config.batch_size % n == 0)
-        raise TrainingError(f"{world} processes cannot share batches of {config.batch_size} examples: use a batch_size "
-                            f"that {world} divides, or start {fewer}")
+    _check_shares(config.batch_size, accelerator.num_processes)
     set_seed(config.seed, device_specific=True)  # each process draws its own dropout
     if config.freeze_embeddings:
         if getattr(model, "random_weights", False):
@@ -235,7 +231,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if sharded:
         _check_sharded(accelerator, config, dtype, module, checkpoint_dir)
     trained = copy.deepcopy(model) if sharded else model
-    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + rank,
+    network = forward_module(trained, dtype, fast=config.fast, seed=config.seed + accelerator.process_index,
                              byte_dropout=config.byte_dropout, first_token_only=config.first_token_only,
                              checkpointing=config.checkpointing)
     if network is trained and getattr(module, "collect", None):
@@ -282,6 +278,14 @@ def _check_checkpointing(model, network) -> None:
         raise TrainingError(f"{name} cannot do gradient checkpointing: {instead}, or use accumulation")
 
 
+def _check_shares(batch_size: int, world: int) -> None:
+    """Raises TrainingError where so many processes cannot share a batch evenly."""
+    if batch_size % world:
+        fewer = next(n for n in range(world, 0, -1) if batch_size % n == 0)
+        raise TrainingError(f"{world} processes cannot share batches of {batch_size} examples: use a batch_size that "
+                            f"{world} divides, or start {fewer}")
+
+
 def _check_sharded(accelerator, config: TrainingConfig, dtype, module, checkpoint_dir) -> None:
     """Raises TrainingError for what `fit` does not do where FSDP or DeepSpeed split the optimiser."""
     deepspeed = accelerator.distributed_type.value == "DEEPSPEED"
@@ -320,12 +324,12 @@ class _Run:
         """One optimiser step on the examples `rows`, of which each process takes its share; returns (loss, hits) of all
         of them, as tensors."""
         world = self.accelerator.num_processes
-        own, weight = distributed.share(rows, self.accelerator.process_index, world)
-        parts, done = [part for part in np.array_split(own, self.config.accumulation) if len(part)], []
+        taken, weight = distributed.share(rows, self.accelerator.process_index, world)
+        parts, done = [part for part in np.array_split(taken, self.config.accumulation) if len(part)], []
         for part in parts:
             last = len(done) + 1 == len(parts)  # with it gradients are exchanged, once a step
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
-                done.append(self._backward(train, part, weight * len(part) / len(own)))
+                done.append(self._backward(train, part, weight * len(part) / len(taken)))
         optimizer, scale = self.optimizer, self.scaler.get_scale()
         if self.scaler.is_enabled():  # which knows torch's own optimisers alone
             optimizer = _raw(optimizer)

@@ -13,6 +13,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 
+VERBS = {"run", "record"}  # which these mostly are: authors link the nouns
 PAGES, GLOSSARY = "notebooks/", Path(__file__).resolve().parents[1] / "glossary.md"
 _LEFT = (nodes.reference, nodes.literal, nodes.literal_block, nodes.math, nodes.title, nodes.caption, nodes.table,
          nodes.figure, addnodes.pending_xref)
@@ -25,7 +26,7 @@ def terms(path: Path = GLOSSARY) -> dict[str, str]:
     if not path.is_file():
         return {}
     lines = re.findall(r"^(\S.*)\n  \S", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name.lower(): line for line in lines for name in line.split(", ")}
+    return {name.lower(): line for line in lines for name in line.split(", ") if name not in VERBS}
 
 
 def pattern(names) -> re.Pattern:

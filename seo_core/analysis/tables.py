@@ -43,10 +43,9 @@ def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_R
 
 def remark(run: pd.DataFrame, say: Callable[[str], None] = print) -> None:
     """Says what has no meaning beside the papers' numbers, where the records of `results.matching` are of classes other
-    than NLI's; else nothing. Tags of words and answers, which have an `f1_development`, are beside no paper's."""
-    columns = ["f1_macro", "f1_entailment_matched", "f1_development"]
-    measured, as_nli, sequences = run.reindex(columns=columns).notna().to_numpy().T
-    for name in run.loc[measured & ~as_nli & ~sequences, "data_name"].unique():
+    than NLI's; else nothing."""
+    measured, as_nli = run.reindex(columns=["f1_macro", "f1_entailment_matched"]).notna().to_numpy().T
+    for name in run.loc[measured & ~as_nli, "data_name"].unique():
         say(f"{name}: its classes are not NLI's three, so accuracy and perplexity of this run, and what is judged by "
             "them, have no meaning beside the papers' numbers; its own ratios of size and time have")
 

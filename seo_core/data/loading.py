@@ -45,7 +45,7 @@ class TaskData:
     "label" (int64, index into `labels`; of a regression float64, a score; of the kinds of `sequences` a tuple), "idx"
     (int64, the source's own number of the row) and for NLI "genre" (str, "" where unknown)."""
 
-    name: str  # "embedded", a hub id, or "path/to/<folder>"
+    name: str  # "embedded" (of tags and answers with their kind), a hub id, or "path/to/<folder>"
     splits: dict[str, pd.DataFrame]
     texts: tuple[str, ...]
     labels: tuple[str, ...]  # class names in id order; of a regression ("score",), of spans ("start", "end")
@@ -120,8 +120,8 @@ def _load_sequences(source, kind: str, text=None, label: str = "label", labels=N
                                                         sequences.LAYOUTS[kind].roles.items() if name in frame},
                                 range(1, len(frame) + 1))] for split, frame in toys.generate(kind).items()}
         chosen = _nli_splits(chunks) if nli else {split: split for split in chunks}
-        return _assemble(source, {new: chunks[split] for new, split in chosen.items()}, texts, None, nli=nli,
-                         reader=reader)
+        return _assemble(f"{source}, {kind}", {new: chunks[split] for new, split in chosen.items()}, texts, None,
+                         nli=nli, reader=reader)  # another data set than the pairs, in records too
     return _load(source, wanted, texts, None, split_names, nli=nli, reader=reader)
 
 

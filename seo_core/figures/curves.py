@@ -172,8 +172,8 @@ def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame
     panels[0].plot(processes["x"], processes["ms"], color=style.VERMILION, linestyle="--", label="model")
     for axes, rows, label in zip(panels, (known, data, sizes), ("processes", "pairs", "weights, millions"),
                                  strict=True):
-        below, above = rows["ms"] - rows["low"], rows["high"] - rows["ms"]
-        axes.errorbar(rows["x"], rows["ms"], [below, above], color=style.BLUE, marker="o", label="measured",
+        spans = np.maximum([rows["ms"] - rows["low"], rows["high"] - rows["ms"]], 0)  # of one round: 0 but for rounding
+        axes.errorbar(rows["x"], rows["ms"], spans.astype(float), color=style.BLUE, marker="o", label="measured",
                       linestyle="none" if axes is panels[0] else "-")
         axes.set(xlabel=label, xscale="log")
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -66,6 +66,7 @@ def publishable(notebook, replace: dict[str, str]) -> str:
             cell.metadata.pop("tags", None)
         elif INJECTED in cell.metadata["tags"]:
             cell.source = scrub(cell.source)
+            cell.metadata["tags"] = [INJECTED, "hide-input"]  # as the parameters above it
         if cell.cell_type != "code":
             continue
         errors += ["".join(output.text) for output in cell.outputs if output.get("name") == "stderr"]

@@ -19,7 +19,6 @@ COMMITTED = "committed"  # the "profile" of a tree made of the committed noteboo
 _NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the manifest would make the tree a book
 _ARTIFACTS = Path("book/artifacts")  # models to take away, whose cards are no pages
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
-_RUN_CSS = Path("book/_static/run.css")
 _STAMP = ".seo-build"
 
 
@@ -36,25 +35,13 @@ def stage_prose(manifest: Manifest, tree: Tree) -> None:
     index = Path(f"{api.INDEX}.md")
     if index in wanted:
         wanted |= {Path(f"{page}.md"): text for page, text in api.pages(wanted[index].decode()).items()}
-    wanted |= {Path("book/_toc.yml"): manifest.toc_text(), _RUN_CSS: run_css(tree)}
+    wanted[Path("book/_toc.yml")] = manifest.toc_text()
     for relative, content in wanted.items():
         files.write(staging / relative, content, sync=False)
     kept = {*wanted, Path("book/status.md"), *(Path(f"notebooks/{c.id}.ipynb") for c in manifest.chapters)}
     for path in [*(staging / "book").rglob("*"), *(staging / "notebooks").glob("*.ipynb")]:
         if path.is_file() and path.relative_to(staging) not in kept:
             path.unlink()
-
-
-def run_css(tree: Tree) -> str:
-    """What the mark says beside the output of cells tagged `live`: a toy under `quick`, else the run's profile and
-    data. (Cells tagged `record` show committed records, whatever was run.)"""
-    given = [read_json(path).get("parameters", {}).get("data", "default") for path in tree.state.glob("*.json")]
-    data = {Path(name).name for name in given if name != "default"}
-    if tree.profile in (COMMITTED, "quick"):
-        words = ", ".join(["toy run", *(sorted(data) or ["generated pairs"])])
-    else:
-        words = ", ".join([f"this run: {tree.profile}", *sorted(data)])
-    return f':root {{ --this-run: "{words}"; }}\n'
 
 
 def stage_committed(manifest: Manifest, tree: Tree) -> None:

@@ -42,6 +42,7 @@ def test_baseline_and_search_are_recorded_by_the_metrics_of_their_task(small, ch
     if name == "qa":
         assert right.mean() == pytest.approx(base.metrics["exact_match_matched"])
     assert lab.arm(f"{name}-base").path == base.path  # found again
+    assert results.matching(results.load(lab.settings.results_dir), lab.settings).empty  # no run on the pairs
 
 
 def test_the_chapter_by_its_id_alone_is_the_one_on_classes():

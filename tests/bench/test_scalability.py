@@ -56,6 +56,12 @@ def test_a_pair_costs_the_same_where_it_does():
     assert table.loc["10", ["ms_per_pair", "ms_per_pair_low", "ms_per_pair_high"]].tolist() == [20, 10, 30]
 
 
+def test_a_mean_of_one_round_may_be_rounded_beyond_its_span():
+    """A third of three equal shares is not always their value."""
+    span = pd.DataFrame({"x": [1, 2], "ms": 0.3, "low": 0.3, "high": np.nextafter(0.3, 0)})
+    figures.scalability(span.assign(measured=True, perfect=0.3), span, span)
+
+
 @pytest.mark.parametrize("name, weights", [("BERT-Base", 109_484_547), ("BERT-Large", 335_144_963)])
 def test_sizes_are_those_of_the_published_networks(name, weights):
     """Of bert-base-uncased and bert-large-uncased, with three classes."""
