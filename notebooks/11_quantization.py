@@ -106,9 +106,7 @@ words = {"distilled": "nothing rounded, trained on",
          "vocabulary-words4": "4 bits, and 12 000 words"}
 shown = contrasts.official_differences(
     ours.frame, dict.fromkeys(words, "base"))
-_ = figures.forest(shown.replace({"contrast": {
-    f"{name} − base": f"{word} ({name}) − base"
-    for name, word in words.items()}}), goals=(-1, -2))
+_ = figures.forest(shown, goals=(-1, -2), words=words)
 
 # %% [markdown]
 # ## The idea

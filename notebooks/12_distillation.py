@@ -88,9 +88,7 @@ words = {"distilled": "nothing removed, trained on",
          "student": "three layers, no teacher"}
 shown = contrasts.official_differences(
     ours.frame, dict.fromkeys(words, "base"))
-_ = figures.forest(shown.replace({"contrast": {
-    f"{name} − base": f"{word} ({name}) − base"
-    for name, word in words.items()}}), goals=(-1, -2))
+_ = figures.forest(shown, goals=(-1, -2), words=words)
 
 # %% [markdown]
 # ## The idea

@@ -71,6 +71,13 @@ def _host() -> dict:
     return host
 
 
+def in_short(host: dict) -> str:
+    """The machine of a run in a few words: "Intel Xeon Processor, 2 cores, avx512_bf16"; the best for speed of the
+    instruction sets that it has."""
+    name = re.sub(r"\((R|TM|tm)\)| CPU| @.*", "", host.get("gpu") or host["cpu"])
+    return ", ".join([name, f"{host['cores']} core{'s' * (host['cores'] != 1)}", *host["instruction_sets"][-1:]])
+
+
 def cores() -> int:
     """Cores that this process may use, by its affinity (taskset) and by its control group's quota (a container's)."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

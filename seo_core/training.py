@@ -240,6 +240,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     if config.checkpointing:
         _check_checkpointing(trained, network)
     optimizer = make_optimizer(trained, config, accelerator.device, extra=module)
+    trained.zero_grad()  # of a backward pass before: its gradients would be added, or clipped beside the first
     per_epoch = math.ceil(len(train) / config.batch_size)
     steps = per_epoch * config.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps, config.warmup_fraction))

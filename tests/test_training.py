@@ -74,6 +74,16 @@ def test_same_seed_same_weights_another_seed_other_weights(tiny_bert, toy_pairs)
     assert not torch.equal(found[0]["classifier.weight"], found[2]["classifier.weight"])
 
 
+@pytest.mark.trains
+def test_gradients_from_before_are_no_part_of_it(tiny_bert, toy_pairs):
+    fresh, marked = tiny_bert(), tiny_bert()
+    for parameter in marked.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for model in (fresh, marked):
+        training.fit(model, toy_pairs(16), config=TrainingConfig(batch_size=8, epochs=1), progress=False)
+    _assert_same(_weights(fresh), _weights(marked))
+
+
 @pytest.mark.parametrize(("fast", "stop_at", "optimizer"), [
     *((fast, stop, "adamw") for fast in (True, False) for stop in (3, 12, 17)), (True, 12, "sgd"), (True, 12, "lamb")])
 @pytest.mark.trains

@@ -1,7 +1,8 @@
-"""Sphinx extension: what the mark says beside the outputs of a page's cells tagged `live` (see _static/evidence.css).
+"""Sphinx extension: what a chapter's page says of the run that its outputs are of.
 
-Each page says it of its own run: papermill leaves the parameters in the notebook. A committed notebook was run under
-`quick`. Cells tagged `record` show committed records, whatever was run.
+The mark beside the outputs of cells tagged `live` (see _static/evidence.css): papermill leaves the parameters in the
+notebook, and a committed one was run under `quick`. Cells tagged `record` show committed records, whatever was run.
+And a line below the title: how long that run took, and how long the chapter's arms take under `cpu`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ def words(parameters: dict) -> str:
     return ", ".join(filter(None, (f"this run: {profile}", given)))
 
 
+def times(profile: str, took: dict, arms: str) -> str:
+    """The line below the title, as HTML; "" where nothing is known. took: {"seconds", "machine"} of the page's run;
+    arms: what the chapter's arms take under `cpu`, in words."""
+    run = [f"<code>{html.escape(profile)}</code>: {took['seconds']:.0f}\u00a0s "
+           f"({html.escape(took['machine'])})"] if took else []
+    recorded = [f"Its arms under <code>cpu</code>: {html.escape(arms)}"] if arms else []
+    return f'<p class="took">{". ".join(run + recorded)}.</p>' if run or recorded else ""
+
+
 def mark(app, page, template, context, doctree) -> None:
-    """Puts the words into the head of a chapter's page, as a variable of its style."""
-    notebook = Path(app.srcdir) / f"{page}.ipynb"
+    """Puts the words into the head of a chapter's page, as a variable of its style, and the times below its title."""
+    notebook, arms = Path(app.srcdir) / f"{page}.ipynb", Path(app.srcdir) / "book" / "recorded_times.json"
     if notebook.is_file():
         metadata = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
-        said = json.dumps(words(metadata.get("papermill", {}).get("parameters", {})), ensure_ascii=False)
+        parameters = metadata.get("papermill", {}).get("parameters", {})
+        said = json.dumps(words(parameters), ensure_ascii=False)
         style = f"<style>:root {{ --this-run: {html.escape(said, quote=False)}; }}</style>"
         context["metatags"] = context.get("metatags", "") + style
+        recorded = json.loads(arms.read_text(encoding="utf-8")) if arms.is_file() else {}
+        line = times(parameters.get("profile", "quick"), metadata.get("took", {}), recorded.get(notebook.stem, ""))
+        context["body"] = context.get("body", "").replace("</h1>", f"</h1>{line}", 1)
 
 
 def setup(app) -> dict:

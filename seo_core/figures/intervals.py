@@ -1,7 +1,7 @@
 """Points with intervals: differences, accuracy by genre, labels needed, where rows went."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,16 +14,18 @@ from seo_core.figures import style
 
 
 @style.card
-def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points") -> Figure:
+def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points",
+           words: Mapping[str, str] | None = None) -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
     contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
-    hollow point has one. unit: of x."""
+    hollow point has one. unit: of x. words: what to call configurations that have one control, before their names."""
     if differences.empty:
         return style.nothing_run()
     metrics, controls = list(differences["metric"].unique()), set(differences["contrast"].str.partition(" − ")[2])
     control = controls.pop() if len(controls) == 1 and "(" not in min(controls) else ""
     names = differences["contrast"].str.removesuffix(f" − {control}" if control else "").str.replace(") − (", ")\n− (")
+    names = names.replace({name: f"{word} ({name})" for name, word in (words or {}).items()})
     if "labels" in differences:
         names += ", " + differences["labels"].astype(str) + " labels"
     places = {name: -place for place, name in enumerate(names.unique())}

@@ -11,6 +11,7 @@ from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
 
 INJECTED = "injected-parameters"  # papermill's tag on the cell it adds
+TOOK = "took"  # of a notebook's metadata: the seconds of the run that its outputs are of, and its machine
 _KEPT = ("start_time", "end_time", "duration", "exception", "version", "parameters")
 
 
@@ -141,7 +142,8 @@ def out_of_step(manifest: Manifest) -> list[str]:
 
 
 def take_outputs(source: Path, executed: Path) -> bool:
-    """Copy the outputs of an executed notebook into its committed source; True if anything changed.
+    """Copy the outputs of an executed notebook, and how long they took, into its committed source; True if anything
+    changed.
 
     The injected cell is left out. Raises RunnerError if the two do not have the same code cells.
     """
@@ -155,6 +157,8 @@ def take_outputs(source: Path, executed: Path) -> bool:
         for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = count
+    if TOOK in run.metadata:
+        committed.metadata[TOOK] = run.metadata[TOOK]
     return write(committed, source)
 
 

@@ -4,6 +4,7 @@ Jupyter Book 1.x builds the tree with warnings as errors; the finished pages rep
 in `_build/html` by a rename, so a build that fails leaves the previous book as it was.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ import sys
 from pathlib import Path
 
 from seo_core import files
-from seo_core.runner import RunnerError, api
+from seo_core.runner import RunnerError, api, notebooks, timing
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.state import Tree, book_environment, digest, environment_hash, read_json
 
 COMMITTED = "committed"  # the "profile" of a tree made of the committed notebooks
+RECORDED = "recorded_times.json"  # chapter -> what its arms took under `cpu`, in words
 _NOT_STAGED = ("book/manifest.yml", "book/_toc.yml", "book/status.md")  # the manifest would make the tree a book
 _ARTIFACTS = Path("book/artifacts")  # models to take away, whose cards are no pages
 _ROOT_FILES = ("_config.yml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
@@ -50,20 +52,23 @@ def stage_committed(manifest: Manifest, tree: Tree) -> None:
         files.write(tree.staged(chapter.id), manifest.notebook(chapter.id).read_bytes(), sync=False)
 
 
-def status_page(manifest: Manifest, tree: Tree) -> str:
-    """The generated page: for each chapter its run time, parameters, commit and checks (Markdown)."""
+def status_page(manifest: Manifest, tree: Tree, recorded: dict[str, str]) -> str:
+    """The generated page: for each chapter its run time, parameters, commit and checks (Markdown); and how long its
+    arms take under `cpu` (`timing.recorded`)."""
     rows = []
     for chapter in manifest.chapters:
-        link = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)"
+        link, arms = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)", recorded[chapter.id] or "–"
         seed = tree.state / "staged" / chapter.id
         state = read_json(tree.sidecar(chapter.id, seed.read_text())) if seed.is_file() else {}
         if not state:
-            rows.append(f"| {link} | – | as committed | – | – | not run here |")
+            took = read_json(tree.staged(chapter.id)).get("metadata", {}).get(notebooks.TOOK)
+            run = f"{took['seconds']:.0f} s ({took['machine']})" if took else "–"
+            rows.append(f"| {link} | {run} | {arms} | as committed | – | – | not run here |")
             continue
         parameters = ", ".join(f"`{k}={v}`" for k, v in state["parameters"].items())
         count = state.get("checks", 0)
         passed = f"{count} check{'s' * (count != 1)} passed" if count else "ran; nothing to check"
-        rows.append(f"| {link} | {state['seconds']:.0f} s | {parameters} | {state['finished']} "
+        rows.append(f"| {link} | {state['seconds']:.0f} s | {arms} | {parameters} | {state['finished']} "
                     f"| {state['commit'] or 'not in git'} | {passed} |")
     seeds = sorted({int(p.name) for p in (tree.staging / "seeds").glob("*") if p.name.isdigit()})
     words = files.table(__file__)
@@ -81,7 +86,9 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
     in_use = RunnerError("the book's rendering is in use by another run; wait for it or stop it")
     with files.lock(manifest.folder / "_build" / ".render.lock", in_use):
         stage_prose(manifest, tree)
-        files.write(tree.staging / "book" / "status.md", status_page(manifest, tree), sync=False)
+        arms = timing.recorded(manifest)
+        files.write(tree.staging / "book" / "status.md", status_page(manifest, tree, arms), sync=False)
+        files.write(tree.staging / "book" / RECORDED, json.dumps(arms), sync=False)
         for page in manifest.pages():
             if not any((tree.staging / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb", ".rst")):
                 raise RunnerError(f"book/manifest.yml lists the page {page}, but there is no {page}.md")

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from seo_core import files
+from seo_core.machine import in_short, machine
 from seo_core.progress import SECONDS, seconds
 from seo_core.runner import RunnerError, process
 from seo_core.runner import notebooks as nb
@@ -74,6 +75,7 @@ def execute(job: dict) -> dict:
         else:
             notebook, executed = nb.read(partial), tree.executed(name, seed)
             stderr = nb.publishable(notebook, {**job["shown"], **nb.machine_paths(tree.root)})
+            notebook.metadata[nb.TOOK] = {"seconds": state["seconds"], "machine": in_short(machine())}
             failed.unlink(missing_ok=True)
             files.write(tree.sidecar(name, seed, "stderr"), stderr, sync=False)
             nb.write(notebook, executed)

@@ -101,3 +101,4 @@ def test_status_page_says_what_these_pages_are(html):
     for chapter in MANIFEST.chapters:
         assert f"../notebooks/{chapter.id}.html" in text
     assert "nothing was" in text
+    assert re.search(r"about \d.* for \d+ runs", text), "what the records say of profile cpu"

@@ -35,3 +35,20 @@ def test_each_page_has_the_words_of_its_own_notebook(tmp_path):
     assert heads["one"]["metatags"] == '<meta><style>:root { --this-run: "this run: cpu, a\\"b.csv"; }</style>'
     assert heads["two"]["metatags"].count("</style>") == 1
     assert heads["prose"]["metatags"] == "<meta>"
+
+
+def test_below_the_title_stand_the_times_of_this_run_and_of_the_records(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "recorded_times.json").write_text(json.dumps({"one": "about 2.0 h for 3 runs", "two": ""}))
+    took = {"took": {"seconds": 23.4, "machine": "Xeon <2 cores>"}}
+    bodies = {}
+    for name, metadata in (("one", took), ("two", {}), ("three", took)):
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"metadata": metadata, "cells": []}))
+        context = {"body": "<h1>Title</h1><p>Text</p><h1>Another</h1>"}
+        this_run.mark(SimpleNamespace(srcdir=tmp_path), name, "page.html", context, None)
+        bodies[name] = context["body"]
+    run = "<code>quick</code>: 23\u00a0s (Xeon &lt;2 cores&gt;)"
+    assert bodies["one"] == (f'<h1>Title</h1><p class="took">{run}. Its arms under <code>cpu</code>: about 2.0 h for '
+                             "3 runs.</p><p>Text</p><h1>Another</h1>")
+    assert bodies["two"] == "<h1>Title</h1><p>Text</p><h1>Another</h1>"
+    assert bodies["three"].startswith(f'<h1>Title</h1><p class="took">{run}.</p>')

@@ -237,6 +237,8 @@ def test_the_forest_names_a_control_that_all_share_once_and_draws_goals():
     faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"]
     assert len(set(faces)) == 2, "a hollow point has one seed"
     assert [t.get_text() for t in axes.texts] == ["1 seed", "3 seeds"]
+    axes, = figures.forest(rows(("kd − base", 1), ("sqd − base", 3)), words={"kd": "taught"}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["taught (kd)", "sqd"]
     axes, = figures.forest(rows(("kd − base", 1), ("sqd − kd", 3))).axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["kd − base", "sqd − kd"] and axes.get_xlabel() == "points"
 
