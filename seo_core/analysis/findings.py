@@ -101,7 +101,7 @@ class Contest:
         frame = results.load_contestants(results.reference_dir() / "cpu" / chapter)
         frame = frame[frame["configuration"] == name] if len(frame) else frame
         newest = frame[frame["finished"] == frame["finished"].max()] if len(frame) else frame
-        self.frame = newest.set_index("contestant")
+        self.frame = newest.set_index("contestant").dropna(axis=1, how="all")  # other records' columns
 
     def value(self, contestant: str, column: str = "ratio", *, scale: float = 1, unit: str = "", digits: int = 1,
               sign: str = "") -> str:
