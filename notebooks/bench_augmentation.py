@@ -155,9 +155,9 @@ print("all other comparisons:", "at equal work by this rule"
 # %% tags=["record", "remove-input"]
 Finding(f"""
 Read these speeds with that in mind. Our `eda`
-{raced.told('seo_core eda')} nlpaug's swap, by
-{raced.value('seo_core eda', unit=' times')}, and it also exchanges synonyms
-and deletes: labels survive in
+{raced.told('seo_core eda')} nlpaug's swap
+({raced.value('seo_core eda', unit=' times')} its speed). But it also exchanges
+synonyms and deletes. Labels survive in
 {raced.value('seo_core eda', 'labels_kept', scale=100, unit='%')} of the pairs,
 with the swap in
 {raced.value('nlpaug RandomWordAug swap', 'labels_kept', scale=100,
