@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Benchmark: how fast augmentation is
 #
-# Making edits can take longer than the epoch of training they are made for. How fast are our operators beside the libraries that people use, at equal work?
+# Making edits can take longer than the epoch of training they are made for: with a process for each sentence, a few thousand texts take minutes. How fast are our operators beside the libraries that people use, at equal work?
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
