@@ -51,7 +51,7 @@ class Evidence:
              digits: int = 1) -> str:
         """Mean over seeds of a column of `results.load`, "72.5%"; scale: what the column is multiplied with."""
         values = known(self.frame, configuration, metric)
-        return f"{scale * values[metric].mean():.{digits}f}{unit}".replace("-", "−") if len(values) else NOT_RUN
+        return f"{_number(scale * values[metric].mean(), '', digits)}{unit}" if len(values) else NOT_RUN
 
     def seeds(self, configuration: str, metric: str = MATCHED) -> str:
         """How many seeds are behind it: "1 seed", "3 seeds"."""
@@ -89,12 +89,52 @@ class Evidence:
         return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick")) if len(self.frame) else None
 
 
+class Contest:
+    """The newest record of a benchmark. Its contestants took turns in one run, so that a ratio of two of them holds on
+    other machines too, and seconds on its own only.
+
+        servers = Contest("bench_serving", "serving")                   # chapter, and what its record is named
+        Finding(f"{servers.value('ours', 'ratio_alone', unit=' times')} as many.")          # 1.7 times [1.6, 2.5]
+    """
+
+    def __init__(self, chapter: str, name: str):
+        frame = results.load_contestants(results.reference_dir() / "cpu" / chapter)
+        frame = frame[frame["configuration"] == name] if len(frame) else frame
+        newest = frame[frame["finished"] == frame["finished"].max()] if len(frame) else frame
+        self.frame = newest.set_index("contestant").dropna(axis=1, how="all")  # other records' columns
+
+    def value(self, contestant: str, column: str = "ratio", *, scale: float = 1, unit: str = "", digits: int = 1,
+              sign: str = "") -> str:
+        """A contestant's number, with the span of its rounds where the record has one."""
+        measured = self._measured(contestant, column)
+        return NOT_RUN if measured is None else _interval(
+            measured._replace(**{end: scale * getattr(measured, end) for end in ("estimate", "low", "high")}), sign,
+            digits, unit)
+
+    def told(self, contestant: str, column: str = "ratio", *, than: float = 1, more: str = "is faster than",
+             less: str = "is slower than", same: str = "is not told apart from") -> str:
+        """`more` or `less` where all rounds lie on that side of `than`, else `same`."""
+        measured = self._measured(contestant, column)
+        return NOT_RUN if measured is None else statistics.side(measured.low - than, measured.high - than, more, less,
+                                                                same, same)
+
+    def _measured(self, contestant: str, column: str) -> Measurement | None:
+        row = self.frame.loc[contestant] if contestant in self.frame.index else {}
+        estimate, low, high = (float(row.get(f"{column}{end}", math.nan)) for end in ("", "_low", "_high"))
+        return None if math.isnan(estimate) else Measurement(estimate, low, high, 1)
+
+
 def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count != 1)}"
 
 
 def _interval(measured: Measurement, sign: str, digits: int, unit: str) -> str:
     """The estimate, its unit and, where there is one, its interval: "+0.40 points [−0.30, +1.10]"."""
-    estimate, low, high = (format(x, f"{sign}.{digits}f") for x in measured[:3])
+    estimate, low, high = (_number(x, sign, digits) for x in measured[:3])
     interval = "" if math.isnan(measured.low) or low == high else f" [{low}, {high}]"
-    return f"{estimate}{unit}{interval}".replace("-", "−")
+    return f"{estimate}{unit}{interval}"
+
+
+def _number(value: float, sign: str, digits: int) -> str:
+    """With a minus of its own and thousands apart: "−0.30", "1 551"."""
+    return format(value, f"{sign},.{digits}f").replace("-", "−").replace(",", "\N{NO-BREAK SPACE}")

@@ -12,7 +12,7 @@ import pytest
 from seo_core import results
 from seo_core.analysis import efficiency
 from seo_core.analysis.contrasts import OFFICIAL, differences
-from seo_core.analysis.findings import Evidence, Finding
+from seo_core.analysis.findings import Contest, Evidence, Finding
 
 
 @pytest.fixture
@@ -100,3 +100,24 @@ def test_runs_with_different_numbers_of_labels_are_compared_by_name():
     assert ours.told(*pair) == "is better" and ours.seeds("base at 8,000", "accuracy") == "3 seeds"
     level = curves.loc[(curves["configuration"] == "base") & (curves["labels"] == 8000), "accuracy"].mean()
     assert ours.mean("base at 8,000", "accuracy") == f"{100 * level:.1f}%"
+
+
+def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkeypatch):
+    committed = results.reference_dir() / "cpu" / "bench_serving"
+    record = json.loads(next(committed.glob("serving-*.json")).read_text())
+    folder = tmp_path / "cpu" / "contest"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(results, "reference_dir", lambda: tmp_path)
+    for year, rate, low in (("2021", 10.0, 5.0), ("2022", 1550.8, 0.9)):
+        record["provenance"]["finished"] = f"{year}-01-01T00:00:00+00:00"
+        record["contestants"] = {"ours": {"pairs_per_second": rate, "ratio": 2.0, "ratio_low": low, "ratio_high": 6.0,
+                                          "change": -0.5, "change_low": -0.6, "change_high": -0.4}}
+        (folder / f"serving-{year}-seed0.json").write_text(json.dumps(record))
+    race = Contest("contest", "serving")
+    assert race.value("ours", "pairs_per_second", digits=0) == "1\N{NO-BREAK SPACE}551"
+    assert race.value("ours", unit=" times") == "2.0 times [0.9, 6.0]"
+    assert race.value("ours", "change", scale=100, digits=0) == "−50 [−60, −40]"
+    assert race.told("ours") == "is not told apart from" and race.told("ours", than=0.5) == "is faster than"
+    assert race.told("ours", "change", than=0, less="loses") == "loses"
+    assert {race.value("theirs"), race.value("ours", "accuracy"), race.told("theirs"),
+            Contest("contest", "scoring").value("ours"), Contest("absent", "x").told("ours")} == {"not run"}
