@@ -165,7 +165,7 @@ assert (load["95th percentile, ms"] >= load["median, ms"]).all()
 print("no request was lost")
 
 # %% [markdown]
-# Half a second of load is a **toy**: the figure above has the seconds that count. For one reader no server is needed at all: [the same file answers in the browser](../book/in_the_browser.md).
+# Half a second of load is a **toy**. Beside other work its last row can even fall behind; the figure above has the seconds that count. For one reader no server is needed at all: [the same file answers in the browser](../book/in_the_browser.md).
 #
 # ## Its meters
 #
@@ -248,7 +248,7 @@ counts = {line.split('status="')[1][:3]: float(line.rsplit(" ", 1)[1])
           if line.startswith('seo_requests_total{path="/predict"')}
 print({status: f"{count / sum(counts.values()):.0%}"
        for status, count in counts.items()})
-print("whoever is sent away comes again at once, so the share is large")
+print("eight may wait, sixteen ask: whoever finds no place is told at once")
 
 # %% [markdown]
 # **3.** Damage one byte of a copy of the folder and start it. What does it say?

@@ -120,7 +120,8 @@ print("on top, imported by none:", ", ".join(
     name for name in taken.index if name not in set(used)))
 print("at the ground, importing none:", ", ".join(
     name for name in taken.index if taken[name] == ["—"]))
-print("imported most:", ", ".join(used[used != "—"].value_counts().index[:4]))
+often = used[used != "—"].value_counts().index[:4]
+print("imported most:", ", ".join(often))
 
 # %% tags=["live"]
 Table(imports, folded="what each room imports from the others")

@@ -208,7 +208,7 @@ Table(tables.standing_on(behind), folded="the records behind this page")
 
 # %% tags=["hide-cell"]
 epochs = 20 * hours["da"] / hours["base"] / 1.5
-print(f"{epochs:.1f}: {20 - epochs:.0f} fewer, of which the papers say nothing")
+print(f"{epochs:.1f}: {20 - epochs:.0f} fewer, and the papers do not say so")
 
 # %% [markdown]
 # **2.** Ten target tasks share one source network. How does the row of transfer learning change?

@@ -151,7 +151,8 @@ The smallest file is `{rows.index[0]}`: {rows['megabytes'].iloc[0]:.1f} MB,
 {rows['accuracy'].get('base', float('nan')):.1f}%. Of the files that are at
 least ten times smaller, `{best}` is right most often:
 {rows['accuracy'].get(best, float('nan')):.1f}% in
-{rows['megabytes'].get(best, float('nan')):.1f} MB ([](13_quantization_distillation)).
+{rows['megabytes'].get(best, float('nan')):.1f} MB
+([](13_quantization_distillation)).
 """ if len(rows) else NOT_RUN)
 
 # %% tags=["record", "hide-input"]
