@@ -90,7 +90,7 @@ _ = figures.ratio_bars(raced.frame, "speed relative to its baseline", log=True)
 # python -m seo_core.run bench augmentation --profile cpu --data path/to/mnli
 # ```
 #
-# Importing TextAttack 0.3 <!-- setting --> fails beside transformers 5, because of a part-of-speech tagger that its WordNet swap does not use. The script that runs it puts an empty stand-in there. <!-- setting -->
+# Importing TextAttack 0.3 fails beside transformers 5, because of a part-of-speech tagger that its WordNet swap does not use. The script that runs it puts an empty stand-in there. <!-- setting -->
 # :::
 #
 # ## On your machine
@@ -149,8 +149,8 @@ for names in augmentation.GROUPS.values():
             print(f"{name} against {names[0]}:",
                   f"words replaced {away.iloc[0]:+.1f} points,",
                   f"labels kept {away.iloc[1]:+.1f} points")
-print("all other comparisons:", "at equal work by this rule"
-      if len(measured) else "not run")
+if not len(measured):
+    print("not run")
 
 # %% tags=["record", "remove-input"]
 Finding(f"""
@@ -205,7 +205,7 @@ for times in (1, 10):
 print("cold gains: reading WordNet is paid once, by however many texts")
 
 # %% [markdown]
-# **2.** Set the strength to 0.3 <!-- setting -->. How many more words does our `eda` replace than at 0.1 <!-- setting -->?
+# **2.** Set the strength to 0.3. How many more words does our `eda` replace than at 0.1? <!-- setting -->
 
 # %% tags=["hide-cell", "live", "nbval-ignore-output"]
 for strength in (0.1, 0.3):
