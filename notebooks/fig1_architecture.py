@@ -50,7 +50,7 @@ The system has four parts. One makes the *data* go further, one makes the
 back to it. Of the {len(structure)} boxes in the figure the package has
 {solid.sum()}; {'missing: ' + missing if missing else 'none is missing'}.""")
 
-# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimised. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["live"]
+# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimised. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["here"]
 _ = figures.architecture()
 
 # %% [markdown]
@@ -79,19 +79,19 @@ for equation in papers.EQUATIONS:
 #
 # They do not say how ADA or AIP decide, what form $R_{data}$ and $R_{model}$ have, or how the controller sets its weights {cite}`seollm2024,sec2025`. Our reading of each stands in its module. What do the boxes say of themselves?
 
-# %% tags=["live"]
+# %% tags=["here"]
 for part in structure[solid].itertuples():
     if part.side in ("data", "compression", "control"):
         print(f"{part.symbol}: {part.summary.split('. ')[0]}")
 
-# %% tags=["live"]
+# %% tags=["here"]
 Table(structure[["component", "module", "symbol", "state"]],
       folded="which code stands for which box")
 
 # %% [markdown]
 # **Check.** A box that is drawn solid must be a thing that can be imported, and one that is dashed must not be. The core of the system must be there, and so must the control loop.
 
-# %% tags=["live"]
+# %% tags=["here"]
 def importable(row):
     """Whether the module exists and has the symbol."""
     try:
@@ -112,7 +112,7 @@ print("every solid box can be imported; the control loop is closed")
 #
 # The package is a house of rooms. Notebooks use the techniques, these use training and evaluation, and those the data and the models. Nothing below `figures` draws. Which rooms does nobody's room import, and which import none?
 
-# %% tags=["live"]
+# %% tags=["here"]
 imports = figures.dependencies()
 taken = imports.set_index("module")["imports"].str.split(", ")
 used = taken.explode()
@@ -123,7 +123,7 @@ print("at the ground, importing none:", ", ".join(
 often = used[used != "—"].value_counts().index[:4]
 print("imported most:", ", ".join(often))
 
-# %% tags=["live"]
+# %% tags=["here"]
 Table(imports, folded="what each room imports from the others")
 
 # %% [markdown]
@@ -139,7 +139,7 @@ Table(imports, folded="what each room imports from the others")
 #
 # **1.** *Semi-supervised learning* is a row of the papers' tables, and no box of their diagram. Which code would stand for it, and on which side would you draw it?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell", "here"]
 from seo_core.selection.pseudo import self_training
 
 print("selection.pseudo.self_training:",
@@ -149,7 +149,7 @@ print("on the side of the data: it adds rows, and leaves the model's size")
 # %% [markdown]
 # **2.** Give the system a box of your own, whose symbol does not exist. When does it become solid?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell", "here"]
 mine = figures.COMPONENTS[0]._replace(key="mine", name="My part",
                                       module="controller", symbol="MyPart")
 for symbol in ("MyPart", "SynergyController"):
@@ -162,7 +162,7 @@ print("as soon as its module defines the symbol")
 # %% [markdown]
 # **3.** One of the controller's three principles is "compression-guided data selection" ([](14_synergy_controller)). Which arrow does it need, and does the diagram have it?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell", "here"]
 sides = {part.key: part.side for part in figures.COMPONENTS}
 crossing = [edge[:2] for edge in figures.EDGES
             if {sides.get(end) for end in edge[:2]} == {"data", "compression"}]

@@ -107,7 +107,7 @@ Table(printed.assign(ratio=(hours / hours["base"]).round(2)).rename(columns={
 #
 # Which runs does a result need? Try it with TAL:
 
-# %% tags=["live"]
+# %% tags=["here"]
 for name, budget in costs.needs("tal", 4000):
     print(f"{name}, {budget} labels")
 
@@ -130,11 +130,12 @@ missed = [TECHNIQUES[name] for name in table.index.drop("base")
           if name not in times.index]
 cheap, thrifty = ((times.idxmin(), fewest.idxmin()) if len(times)
                   else ("base", "base"))
+few = fewest.map("{:,.0f}".format).str.replace(",", "\N{NO-BREAK SPACE}")
 Finding(f"""
 Of those that get there, *{TECHNIQUES[cheap]}* costs least:
 {times.min():.2f} times the baseline's minutes, with
-{fewest[cheap]:.0f} labels. *{TECHNIQUES[thrifty]}* needs the fewest labels,
-{fewest[thrifty]:.0f}, and {times[thrifty]:.2f} times the minutes. Not there,
+{few[cheap]} labels. *{TECHNIQUES[thrifty]}* needs the fewest labels,
+{few[thrifty]}, and {times[thrifty]:.2f} times the minutes. Not there,
 or not run: {', '.join(missed) or 'none'}.""" if len(times) else NOT_RUN)
 
 # %% [markdown]
@@ -175,7 +176,7 @@ Table(judged[["claim", "statement", "ours", "n", "verdict"]])
 # %% [markdown]
 # **Check.** A technique that trains on more tokens than the baseline cannot be cheaper than it. Every row that got there has a cost. The baseline costs exactly itself. Nothing is counted twice.
 
-# %% tags=["live"]
+# %% tags=["here"]
 base = costs.total(reference, "base", LABELS)
 ratio = numbers(table, "of the baseline's")
 tokens, minutes = numbers(table, "tokens"), numbers(table, "minutes, quiet")

@@ -73,7 +73,7 @@ Table(sizes)
 #
 # Factors are to the baseline of the same column, since the networks differ in size. How large must a file be? The weights of a BERT can be counted from its shape. With $d$ hidden units, $f$ neurons and $L$ layers, the encoder has $L\,(4 d^2 + 2 d f)$ and some biases; the {term}`word table` has $30\,522\, d$.
 
-# %% tags=["live"]
+# %% tags=["here"]
 shapes = {"BERT-base": (768, 12, 3072),
           "MiniLM-L6 (our baseline)": (384, 6, 1536)}
 weights = {name: tradeoff.bert_weights(*shape, 30_522)
@@ -89,7 +89,7 @@ Table(counted.round(2).reset_index(names="weights, millions"),
 # %% [markdown]
 # From that, what a file should weigh. *int8, linear maps* is what most tools do by default: the embeddings stay as they are.
 
-# %% tags=["live"]
+# %% tags=["here"]
 def files_of(parts):
     """Bytes by kind of file, from the weights of each part."""
     total, words = sum(parts.values()), parts["word table"]
@@ -107,7 +107,7 @@ Table(expected.round(1).reset_index(names="megabytes"))
 # %% [markdown]
 # **Check.** The counts are those of the real networks. A quarter of the bytes needs the word table in int8. The papers' int8 is neither of the two files that int8 can mean. And no file of ours is larger than the baseline's.
 
-# %% tags=["live"]
+# %% tags=["here"]
 total = {name: sum(parts.values()) for name, parts in weights.items()}
 assert list(total.values()) == [109_484_547, 22_714_371]
 base, mini = (expected[name] for name in shapes)
