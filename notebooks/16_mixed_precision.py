@@ -58,9 +58,8 @@ Training in bf16, as a share of fp32: time
 {trained.value(precision.BF16, 'memory_ratio', digits=2)}. Does it save memory
 to set half of the encoder's weights to zero?
 {trained.told(precision.ZEROS, 'memory_ratio', less='Yes', more='No, it costs',
-same='No difference is shown').capitalize()}. For use, a trained network in
-int8 takes this share of its time in fp32:
-{used.ratio('quant', 'base', 'latency_ms_p50', digits=2)}.""")
+same='No difference is shown').capitalize()}. In use, time for a batch in int8
+against fp32: {used.ratio('quant', 'base', 'latency_ms_p50', digits=2)}.""")
 
 # %% mystnb={"figure": {"caption": "Training time for a pair, as a share of fp32's (reference run; whiskers span the rounds). The dotted line is the paper's \u221230%.", "name": "fig-precision-time"}, "image": {"alt": "Horizontal bars: time for a pair in bf16, in parts, with layers computed again, with zeros and with units removed, relative to fp32. Without a record it says not run."}} tags=["record", "hide-input"]
 frame = trained.frame
@@ -175,7 +174,7 @@ print("zeros keep everything, a layer that is computed again its input")
 #
 # ## On the clock
 #
-# Now each of them trains, in turn, and each in a process of its own. The peak is that process's resident set, libraries included, as a monitor of the machine would see it; on a GPU it is what PyTorch allocated. Here a **toy**: a hundred pairs, two layers. Most of its memory is PyTorch itself, and fp16 has half a batch.
+# Now each of them trains, in turn, and each in a process of its own. The peak is that process's resident set, libraries included, as a monitor of the machine would see it; on a GPU it is what PyTorch allocated. Here a **toy**: a hundred pairs, two layers, a turn each. Its times are noise, most of its memory is PyTorch itself, and fp16 has half a batch.
 
 # %% tags=["nbval-ignore-output", "live"]
 outcome = bench.measure("precision", settings, rounds=rounds)
