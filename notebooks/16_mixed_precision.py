@@ -89,7 +89,7 @@ Table(pd.DataFrame(
 #
 # *Dynamic* means that $S$ finds its own size. It starts at 65 536. If a gradient overflows, the step is skipped and $S$ halved; after 2 000 good steps it doubles. The weights themselves stay in fp32 all along: that is what is *mixed*.
 #
-# The paper's tool for this, Apex, went into PyTorch as `torch.amp`, which is used here. Take a gradient that fp16 cannot hold, and see what scaling makes of it:
+# The paper's tool for this, Apex, went into PyTorch as `torch.amp`, which is used here; for Horovod stands PyTorch's DDP ([](19_distributed_training)), for TensorFlow Lite ONNX Runtime. Take a gradient that fp16 cannot hold, and see what scaling makes of it:
 
 # %% tags=["live"]
 for scale in (1, 65536):

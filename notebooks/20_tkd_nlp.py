@@ -245,7 +245,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
-# All cells of this table are means over seeds by the task's own metric, on the validation sets at hand. MNLI, QNLI and QQP are trained on subsets. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# All cells of this table are means over seeds by the task's own metric, on the validation sets at hand. MNLI, QNLI and QQP are trained on subsets. Published students appear where we have a number of theirs. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
 Table(glue.glue_table(frame), folded="every system on every task")
