@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from seo_core.analysis import NOT_RUN, papers
+from seo_core.analysis import NOT_RUN, papers, statistics
 from seo_core.analysis.contrasts import differences, one_setting
 from seo_core.tkd.glue import TASKS
 
@@ -75,6 +75,18 @@ def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
         tables.append(found.assign(contrast=f"{task.title} − {control}"))
     rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else tables[0]
+
+
+def told(frame: pd.DataFrame, arm: str, control: str) -> str:
+    """On which tasks the intervals of `by_task` say that arm is better than control, on which worse, for a sentence:
+    "better on SST-2 and QQP, not told apart on RTE"; "not run" without records."""
+    titles: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
+    for row in by_task(frame, arm, control).itertuples():
+        word = statistics.side(row.low, row.high, *titles, "not told apart")
+        titles[word].append(row.contrast.partition(" − ")[0])
+    parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"
+             for word, names in titles.items() if names]
+    return ", ".join(parts) or NOT_RUN
 
 
 def _cell(values: Sequence[float]) -> str:

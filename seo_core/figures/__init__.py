@@ -10,7 +10,7 @@ from seo_core.lazy import lazy
 
 _HOME = {
     "curves": "accuracy_curves arm_weights development label_curves lengths loss_by_pairs movement"
-              " over_batches rounding scalability share_and_accuracy sqd_trace thresholds training_curves",
+              " over_batches over_layers rounding scalability share_and_accuracy sqd_trace thresholds training_curves",
     "intervals": "by_genre forest labels_needed where_rows_went",
     "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened",
     "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",

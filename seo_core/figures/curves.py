@@ -317,6 +317,17 @@ def movement(moved: dict[str, dict[str, float]]) -> Figure:
 
 
 @style.card
+def over_layers(curves: Mapping[str, Sequence[float]], label: str) -> Figure:
+    """A value before the first layer (0) and after each. curves: name -> (layers + 1,) values; label: of y."""
+    figure, axes = plt.subplots(figsize=(8, 3.2))
+    curves_by_name(axes, {name: (range(len(values)), values) for name, values in curves.items()}, xlabel="layer",
+                   ylabel=label, ylim=(0, None))
+    style.whole_numbers(axes)
+    style.legend_above(axes)
+    return figure
+
+
+@style.card
 def rounding(x: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
     """Values x (n,) and what a quantizer makes of them; name -> (n,)."""
     figure, axes = plt.subplots(figsize=(7, 3))

@@ -59,3 +59,17 @@ def test_differences_by_task_are_named_after_the_tasks_and_absent_without_record
     table = glue.by_task(both, "tkd-kd", "tkd-no-kd")
     assert table["contrast"].tolist() == ["SST-2 − tkd-no-kd"] and table["difference"].tolist() == pytest.approx([0])
     assert glue.by_task(results.load("nowhere"), "tkd-kd", "tkd-no-kd").empty
+
+
+def test_a_sentence_names_the_tasks_by_what_their_intervals_say():
+    def scored(configuration, task, scores):
+        return records(configuration, (task,), range(len(scores))).assign(accuracy_matched=scores)
+
+    frame = pd.concat([
+        scored("a", "sst2", (0.80, 0.81, 0.82)), scored("b", "sst2", (0.70, 0.71, 0.72)),
+        scored("a", "qqp", (0.80, 0.81, 0.82)), scored("b", "qqp", (0.70, 0.71, 0.72)),
+        scored("a", "rte", (0.50, 0.51, 0.52)), scored("b", "rte", (0.60, 0.61, 0.62)),
+        scored("a", "qnli", (0.60, 0.70, 0.80)), scored("b", "qnli", (0.80, 0.70, 0.60)),
+        scored("a", "wnli", (0.50,)), scored("b", "wnli", (0.40,))], ignore_index=True).assign(path="nowhere")
+    assert glue.told(frame, "a", "b") == "better on SST-2 and QQP, worse on RTE, not told apart on QNLI and WNLI"
+    assert glue.told(frame, "a", "c") == glue.told(results.load("nowhere"), "a", "b") == "not run"

@@ -66,6 +66,7 @@ def drawn():
             index=["ours", "theirs", "third"]), "speed"),
         "ratio_bars, far apart": figures.ratio_bars(pd.DataFrame({"ratio": [155.0, 1.0, 0.022]},
                                                                  index=["ours", "theirs", "third"]), "speed", log=True),
+        "over_layers": figures.over_layers({"with": [1.0, 0.9, 0.9], "without": [1.0, 0.1, 0.0]}, "spread"),
         "by_genre": figures.by_genre({"matched": {"fiction": (0.7, 50)}, "mismatched": {"oup": (1.0, 3)}}),
     }
 
