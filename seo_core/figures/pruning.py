@@ -49,14 +49,14 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
 def weight_distributions(records: Mapping[str, Mapping], layers: Sequence[int] | None = None) -> Figure:
     """Figure 4: histograms of each layer's weights before (line) and after (filled) pruning, a row for each record.
     records: name -> record with the curves of `pruning.distribution.histograms`. What lies between line and filled area
-    was removed. The overlap of the shapes and the removed mass stand in each panel. layers: numbers of those to draw,
-    as wide as a phone; default: all. "not run" without records."""
+    was removed. The overlap of the shapes and the removed mass stand in each panel. layers: places of those to draw,
+    (0, -1) for the first and the last, as wide as a phone; default: all. "not run" without records."""
     histograms = {name: found for name, record in records.items() if (found := weight_histograms(record))}
     if not histograms:
         return style.nothing_run()
-    drawn = {name: [(number, layer) for number, layer in enumerate(sorted(found, key=int))
-                    if layers is None or int(layer) in layers] for name, found in histograms.items()}
-    columns = max(1, *map(len, drawn.values()))
+    every = {name: list(enumerate(sorted(found, key=int))) for name, found in histograms.items()}
+    drawn = {name: [found[place] for place in layers] if layers else found for name, found in every.items()}
+    columns = max(map(len, drawn.values()))
     width = style.PHONE if layers else 1.5 * columns + 1
     figure, grid = plt.subplots(len(histograms), columns, sharex=True, sharey=True, squeeze=False,
                                 figsize=(width, 1.9 * len(histograms) + 0.6))
@@ -68,8 +68,9 @@ def weight_distributions(records: Mapping[str, Mapping], layers: Sequence[int] |
             centre, before, after = (found[layer][key] for key in ("centre", "before", "after"))
             axes.fill_between(centre, after, step="mid", color=style.BLUE, alpha=0.45, linewidth=0)
             axes.step(centre, before, where="mid", color=style.BLACK, linewidth=0.9)
-            axes.text(0.97, 0.95, f"{series['layer_overlap'][number]:.2f}\n{series['layer_removed_mass'][number]:.0%}",
-                      transform=axes.transAxes, ha="right", va="top", fontsize=9, color=style.SOFT)
+            shape, mass = (series[f"layer_{key}"][number] for key in ("overlap", "removed_mass"))
+            words = f"overlap {shape:.2f}\n{mass:.0%} of the\nmass gone" if layers else f"{shape:.2f}\n{mass:.0%}"
+            axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", fontsize=9, color=style.SOFT)
             axes.set_yticks([])
             axes.grid(False)
             if axes in grid[0]:
