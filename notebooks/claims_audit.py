@@ -238,7 +238,7 @@ Table(papers.higher_references().drop(columns="cite"),
 # - **What was done.** Students of several depths and shapes, with and without a teacher ([](12_distillation)).
 # - **What came out.** The teacher's accuracy is not kept with three layers of six, though the student saw four times the pairs.
 # - **What was easy.** The loss, with temperature and weight.
-# - **What was hard.** The values: 98.32% lies above every published GLUE average, and what was averaged is not said.
+# - **What was hard.** The values: 98.32% lies above every published GLUE average {cite}`tkdnlp2024`, and what was averaged is not said.
 # - **What could not be tried.** Its 12-layer network in four stages; temperature, weight and mixed precision have no records yet.
 # :::
 #

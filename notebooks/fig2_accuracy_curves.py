@@ -56,8 +56,8 @@ smaller: *{said['h-gap']}*.
 
 What you can compare is the baseline. Ours, a smaller network with fewer pairs,
 is at {ours.mean('base', FIRST)} after its first epoch, and ends at
-{ours.mean('base', LAST)} of the development pairs ({ours.seeds('base', LAST)}).
-Its training accuracy then lies {ours.mean('base', **GAP)} higher. In the
+{ours.mean('base', LAST)} of the development pairs
+({ours.seeds('base', LAST)}). Its training accuracy then lies {ours.mean('base', **GAP)} higher. In the
 papers' figure that gap is
 {papers.FIGURE_2['base'].train - papers.FIGURE_2['base'].validation:.0f}
 points.""")
@@ -157,10 +157,11 @@ if profile != "quick":
 Table(tables.curve_ends(run), folded="where the curves of this run end")
 
 # %% [markdown]
-# The papers train BERT-base on 433 000 pairs {cite}`seollm2024`. Our records stand on a small encoder and a subset of MultiNLI, so their level is lower. What compares is the shape. With the profiles `gpu` and `paper` the same page shows BERT-base.
+# The papers train BERT-base on 433 000 pairs {cite}`seollm2024`. Our records stand on a small encoder and a subset of MultiNLI, so their level is lower. What compares is the shape. With the profiles `gpu` and `paper` the same page shows BERT-base.
 
 # %% tags=["record", "hide-input"]
-Table(tables.standing_on(known), folded="the reference records behind this page")
+Table(tables.standing_on(known),
+      folded="the reference records behind this page")
 
 # %% tags=["nbval-ignore-output", "live"]
 Table(tables.standing_on(run), folded="the records of this run")

@@ -144,8 +144,8 @@ def last(name, key, shape="{:.2f}"):
 Finding(f"""
 In the last layer of `taylor-60` {last('taylor-60',
 'layer_removed_weights', '{:.0%}')} of the weights are gone, but only
-{last('taylor-60', 'layer_removed_mass', '{:.0%}')} of the mass, and the overlap
-is {last('taylor-60', 'layer_overlap')}. Few units are left there:
+{last('taylor-60', 'layer_removed_mass', '{:.0%}')} of the mass, and the
+overlap is {last('taylor-60', 'layer_overlap')}. Few units are left there:
 {last('taylor-60', 'layer_neurons', '{}')} neurons and
 {last('taylor-60', 'layer_heads', '{}')} heads.""")
 
@@ -158,7 +158,7 @@ is {last('taylor-60', 'layer_overlap')}. Few units are left there:
 Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 
 # %% tags=["record", "hide-input"]
-listed = frame[frame["configuration"].isin(list(NAMES))] if len(frame) else frame
+listed = frame[frame["configuration"].isin(list(NAMES))]
 Table(tables.standing_on(listed), folded="the records behind this page")
 
 # %% [markdown]

@@ -250,13 +250,13 @@ overflow = saturation.report(
     results.reference_dir() / "cpu" / saturation.EXPERIMENT)
 kept = dict(zip(overflow["file"], overflow.get(
     "on AVX2 only, %", [NOT_RUN] * len(overflow)), strict=True))
-same = {name: kept.get(name, NOT_RUN)
+same = {name: f"{kept[name]}%" if name in kept else NOT_RUN
         for name in ("library", "library, reduce_range", "8 bits, by pairs")}
 Finding(f"""
-There the library's int8 file gives {same['library']}% of the pairs the class
+There the library's int8 file gives {same['library']} of the pairs the class
 that its exact product gives. `reduce_range` mends that at the price of a bit
-({same['library, reduce_range']}%). Ours keeps eight bits and chooses scales by
-pairs of weights ({same['8 bits, by pairs']}%).""")
+({same['library, reduce_range']}). Ours keeps eight bits and chooses scales by
+pairs of weights ({same['8 bits, by pairs']}).""")
 
 # %% tags=["record", "hide-input"]
 Table(overflow, folded="files on a processor with AVX2 only")

@@ -128,10 +128,10 @@ few, many = (Evidence(frame=reference, labels=n) for n in (2000, 8000))
 words = dict(better="are better than copies", worse="are worse than copies",
              same="are not told apart from copies")
 Finding(f"""
-At 2 000 labels ADA's edits bring {few.gap('da', 'base', MATCHED)} over the
+At 2 000 labels ADA's edits bring {few.gap('da', 'base', MATCHED)} over the
 baseline, and the copies {few.gap('da-copies', 'base', MATCHED)}: edits
-{few.told('da', 'da-copies', MATCHED, **words)}. At 8 000 labels the edits bring
-{many.gap('da', 'da-copies', MATCHED)} over the copies: they
+{few.told('da', 'da-copies', MATCHED, **words)}. At 8 000 labels the edits
+bring {many.gap('da', 'da-copies', MATCHED)} over the copies: they
 {many.told('da', 'da-copies', MATCHED, **words)}.""")
 
 # %% tags=["record", "hide-input"]
@@ -142,7 +142,7 @@ Table(tables.difference_table(steps),
       folded="augmentation, its baseline, and as many unchanged copies")
 
 # %% [markdown]
-# The semi-supervised arm takes more steps too; the copies come within 5 to 8% of them, at 8 000 labels only ([](08_semi_supervised)). <!-- setting -->
+# The semi-supervised arm takes more steps too; the copies come within 5 to 8% of them, at 8 000 labels only ([](08_semi_supervised)). <!-- setting -->
 # Those with a source task, which is trained on before, have no such control ([](05_transfer_learning)).
 #
 # ## Perplexity
@@ -210,7 +210,7 @@ Table(order[["label", "accuracy", "perplexity"]].rename(
     folded="the papers' table, sorted by accuracy")
 
 # %% [markdown]
-# **Check.** All nine rows are there, and a value of ours stands exactly where a record does. Every perplexity of the papers is above the 3 of guessing, and would need wrong answers that give the truth less than 5 in 10 000. The combined system is not first. Our own perplexities are the exponential of the cross-entropy beside them.
+# **Check.** All nine rows are there, and a value of ours stands exactly where a record does. Every perplexity of the papers is above the 3 of guessing, and would need wrong answers that give the truth less than 5 in 10 000. The combined system is not first. Our own perplexities are the exponential of the cross-entropy beside them.
 
 # %% tags=["live"]
 assert list(accuracy.index) == list(papers.PAPER_TABLE)
@@ -261,7 +261,7 @@ Table(tables.standing_on(run), folded="the records of this run")
 #
 # ## Exercises
 #
-# **1.** How many pairs must a validation set have for a standard error of 0.25 points at 84% accuracy? MultiNLI's has 9 815. <!-- setting -->
+# **1.** How many pairs must a validation set have for a standard error of 0.25 points at 84% accuracy? MultiNLI's has 9 815. <!-- setting -->
 
 # %% tags=["hide-cell"]
 p, pairs_there = 0.84, 9815

@@ -63,7 +63,7 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: Sequence[st
     names = [name for name in (papers.PAPER_TABLE if configurations is None else configurations) if name in drawn]
     if not names:
         return style.nothing_run()
-    figure, grid = style.panels_of(names, 2, style.PHONE / 2, 2.4, 0.9, least=0)
+    figure, grid = style.panels_of(names, 2, style.PHONE / 2, 2.4, 0.9)
     for axes, name in zip(grid.flat, names, strict=False):
         _levels(axes, name)
         for number, (label, series) in enumerate(curves.items()):

@@ -71,12 +71,12 @@ def rows_of(names: Iterable, *, height: float = 0.42, width: float = 8, **option
     return figure, axes
 
 
-def panels_of(names: Sequence, columns: int, width: float, height: float, room: float = 0.3, *, least: float = 5):
+def panels_of(names: Sequence, columns: int, width: float, height: float, room: float = 0.3):
     """A figure with a panel for each name, at least one, in rows of `columns`; the rest of the last row stays empty."""
     count = max(len(names), 1)
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, least), height * rows + room), sharex=True,
+    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, PHONE), height * rows + room), sharex=True,
                                 sharey=True, squeeze=False)
     for axes in grid.flat[count:]:
         axes.axis("off")
