@@ -78,7 +78,7 @@ judged = verdicts.audit(reference, CLAIMS)
 said = judged.set_index("claim")["verdict"]
 ours = Evidence(latency.EXPERIMENT)
 
-
+# %% tags=["hide-input"]
 def over_library(name):
     """How many times as fast as the library's int8, over the rounds."""
     if name not in latest.index:
