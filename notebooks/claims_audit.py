@@ -294,7 +294,7 @@ Table(tables.standing_on(run), folded="the records of this run")
 #
 # - A claim needs a number, a comparison and an interval. Without one of them it cannot be tested as it is stated.
 # - Ask what else differs between an arm and its baseline. A control often has most of the gain.
-# - Open: all that has no records yet, the combined system first.
+# - Open: what the records do not settle, and what has none.
 #
 # ## Exercises
 #

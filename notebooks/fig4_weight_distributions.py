@@ -184,7 +184,7 @@ _ = figures.weight_distributions(
 #
 # - Most weights of a bell curve are small, and carry next to none of its mass. That is why pruning by size works.
 # - It is also why it cannot keep the shape: the middle is what it takes.
-# - Open: more than one seed, and the weights of BERT-base.
+# - Open: the same for the weights of BERT-base.
 #
 # ## Exercises
 #

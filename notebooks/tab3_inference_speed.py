@@ -287,7 +287,7 @@ for each in answers:
 #
 # - Compare times within one run, in turns, and with the strongest thing that a library gives you for nothing.
 # - A zero is multiplied like any other number. Time goes when bytes get fewer, or units and layers are gone.
-# - Open: the combined system, GPUs, and batches of other sizes than 32.
+# - Open: GPUs, and batches of other sizes than 32.
 #
 # ## Exercises
 #

@@ -257,7 +257,7 @@ Table(tables.standing_on(run), folded="the records of this run")
 #
 # - Compare a row with a baseline of as many labels and steps, or you measure the labels and the steps.
 # - A perplexity above the number of classes is worse than guessing, whatever the accuracy is.
-# - Open: the combined system, and a control of equal steps for transfer.
+# - Open: the same table with BERT-base on all of MultiNLI.
 #
 # ## Exercises
 #
