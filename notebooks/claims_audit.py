@@ -99,7 +99,11 @@ _ = figures.forest(
 # | not testable as stated | the reason is given | the same |
 # | not run | there are no records | the same |
 #
+# :::{dropdown} The fine print
 # Where a paper names a direction and no value, *reproduced* means that the interval excludes no effect on that side. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
+#
+# *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*.
+# :::
 #
 # **Check.** Every claim has a verdict of the eight, and a reason where it is not testable. What has no record is not judged; what has one is never *not run*. And the rule gives the verdicts that it must on five made-up effects.
 
@@ -144,7 +148,7 @@ display(Table(both.loc[several, ["claim", "each"]],
               folded="contrast by contrast"))
 
 # %% [markdown]
-# *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*. The same with all evidence is `book/claims.json`, which `python -m seo_core.run audit` makes again from the records.
+# The same with all evidence is `book/claims.json`, which `python -m seo_core.run audit` makes again from the records.
 #
 # Where only a direction is claimed, in points, positive as claimed:
 

@@ -57,8 +57,8 @@ smaller: *{said['h-gap']}*.
 What you can compare is the baseline. Ours, a smaller network with fewer pairs,
 is at {ours.mean('base', FIRST)} after its first epoch, and ends at
 {ours.mean('base', LAST)} of the development pairs
-({ours.seeds('base', LAST)}). Its training accuracy then lies {ours.mean('base', **GAP)} higher. In the
-papers' figure that gap is
+({ours.seeds('base', LAST)}). Its training accuracy then lies
+{ours.mean('base', **GAP)} higher. In the papers' figure that gap is
 {papers.FIGURE_2['base'].train - papers.FIGURE_2['base'].validation:.0f}
 points.""")
 
