@@ -149,7 +149,7 @@ paths = {name: export_onnx(
 chosen = {"files": paths, "untrained": True} if profile == "quick" else {}
 table = measure("inference", small, lab=lab, **chosen).table
 
-# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick it is a toy: two untrained layers and a few small batches.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant of this run, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
+# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick it is a toy: two untrained layers and a few small batches, on a machine that may be busy. The order may differ from that of the reference run.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant of this run, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
 _ = figures.latency_bars(table)
 
 # %% tags=["nbval-ignore-output", "live"]
