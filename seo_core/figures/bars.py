@@ -11,9 +11,9 @@ from seo_core.figures import style
 
 
 def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.ndarray, *, start: float = 0,
-          words: str = "{:.2f}"):
+          words: str = "{:.2f}", width: float = 8):
     """A figure of horizontal bars from `start` to the values, with whiskers from low to high; a value beside each."""
-    figure, axes = style.rows_of(names)
+    figure, axes = style.rows_of(names, width=width)
     reach = np.maximum(np.nan_to_num([values - low, high - values]), 0)
     places = -np.arange(len(values))
     axes.barh(places, values - start, left=start, color=style.SKY, height=0.62, xerr=reach,
@@ -54,11 +54,10 @@ def latency_bars(table: pd.DataFrame) -> Figure:
     if len(table):
         table = table.sort_values("latency_ms_p50")
         median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T
-        figure, axes = _bars(table.index, median, median, end, words="{:.1f}")
+        figure, axes = _bars(table.index, median, median, end, words="{:.3g}", width=style.PHONE)
     else:
-        figure, axes = style.rows_of(())
-        style.not_run(axes)
-    axes.set_xlabel("ms per batch: median, whisker to the 95th percentile (the longest texts)")
+        return style.nothing_run()
+    axes.set_xlabel("ms per batch: median, whisker to\nthe 95th percentile (the longest texts)")
     return figure
 
 

@@ -42,27 +42,30 @@ KINDS = {"train": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
 def _levels(axes, configuration: str) -> None:
     """The papers' values as horizontal lines: Fig. 2's levels where it has them, else the table's."""
     row, ends = papers.PAPER_TABLE.get(configuration), papers.FIGURE_2.get(configuration)
-    lines = [("papers, table", row.accuracy, ":", style.SOFT)] if row else []
     if ends:
-        lines += [("papers' Fig. 2, train", ends.train, "--", style.BLACK),
-                  ("papers' Fig. 2, validation", ends.validation, "-", style.BLACK)]
+        lines = [("papers, train", ends.train, "--", style.BLACK),
+                 ("papers, validation", ends.validation, "-", style.BLACK)]
+    else:
+        lines = [("papers, table", row.accuracy, ":", style.SOFT)] if row else []
     for label, value, line, colour in lines:
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.1, label=label)
     if ends and ends.start is not None:
-        axes.plot([0], [ends.start], color=style.BLACK, marker="x", linestyle="none", label="papers' Fig. 2, start")
+        axes.plot([0], [ends.start], color=style.BLACK, marker="x", linestyle="none", label="papers, start")
 
 
 @style.card
-def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, ...] | None = None) -> Figure:
+def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: Sequence[str] | None = None) -> Figure:
     """Figure 2: accuracy over training, ours beside the levels the papers converge to.
     curves: label of a set of records ("reference", "this run") → their `results.load_series`; a panel per configuration
-    (default: all nine), with "no curve" where no set has one. Lines are means over seeds, bands run from the lowest to
-    the highest seed."""
-    names = configurations or tuple(papers.PAPER_TABLE)
-    figure, grid = style.panels_of(names, 3, 3, 2.4, 0.9, least=0)
+    that has a curve there (default: among the papers' nine); "not run" without any. Lines are means over seeds, bands
+    run from the lowest to the highest seed."""
+    drawn = {name for series in curves.values() for name in series.dropna(subset="value")["configuration"]}
+    names = [name for name in (papers.PAPER_TABLE if configurations is None else configurations) if name in drawn]
+    if not names:
+        return style.nothing_run()
+    figure, grid = style.panels_of(names, 2, style.PHONE / 2, 2.4, 0.9)
     for axes, name in zip(grid.flat, names, strict=False):
         _levels(axes, name)
-        levels = len(axes.lines)
         for number, (label, series) in enumerate(curves.items()):
             known = series[series["configuration"] == name].dropna(subset="value")
             for kind, shown_as in KINDS.items():
@@ -71,16 +74,15 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: tuple[str, 
                     curve(axes, points["step"], 100 * points["value"], label=f"{label}, {kind}",
                           color=shown_as["color"], linestyle=style.LINES[number % 4], marker=style.MARKERS[number],
                           markerfacecolor=style.CARD if number else shown_as["color"])
-        if len(axes.lines) == levels:
-            style.not_run(axes, "no curve", height=0.3)
         axes.set_title(papers.PAPER_TABLE[name].label_here if name in papers.PAPER_TABLE else name, fontsize=10)
         axes.label_outer()
     plt.setp(grid[-1], xlabel="epoch")
     plt.setp(grid[:, 0], ylabel="accuracy, %")
-    lowest = (100 * f.loc[f["name"].str.endswith("accuracy"), "value"].min() for f in curves.values() if len(f))
+    lowest = (100 * f.loc[f["name"].str.endswith("accuracy") & f["configuration"].isin(names), "value"].min()
+              for f in curves.values() if len(f))
     grid[0, 0].set(ylim=(max(0, 5 * (min([60.0, *lowest]) // 5) - 2), 100))
     style.whole_numbers(grid[0, 0])
-    style.shared_legend(figure, 3)
+    style.shared_legend(figure, 2)
     return figure
 
 

@@ -15,11 +15,12 @@ from seo_core.figures import style
 
 @style.card
 def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points",
-           words: Mapping[str, str] | None = None) -> Figure:
+           words: Mapping[str, str] | None = None, *, width: float = 8.4) -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
     A row for each contrast and number of labels, a panel for each metric, no effect as a line, goals dotted. Where all
     contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
-    hollow point has one. unit: of x. words: what to call configurations that have one control, before their names."""
+    hollow point has one. unit: of x. words: what to call configurations that have one control, before their names.
+    width: in inches."""
     if differences.empty:
         return style.nothing_run()
     metrics, controls = list(differences["metric"].unique()), set(differences["contrast"].str.partition(" − ")[2])
@@ -29,7 +30,7 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "
     if "labels" in differences:
         names += ", " + differences["labels"].astype(str) + " labels"
     places = {name: -place for place, name in enumerate(names.unique())}
-    figure, grid = plt.subplots(1, len(metrics), figsize=(8.4, 1.3 + 0.36 * max(2, len(places))), sharey=True,
+    figure, grid = plt.subplots(1, len(metrics), figsize=(width, 1.3 + 0.36 * max(2, len(places))), sharey=True,
                                 sharex=True, squeeze=False)
     for axes, metric in zip(grid[0], metrics, strict=True):
         for name, row in zip(names, differences.itertuples(), strict=True):

@@ -1,6 +1,6 @@
 """What the chapters on pruning and on quantization alone draw: AIP's rounds, weights, and ranges of activations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,29 +46,31 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
 
 
 @style.card
-def weight_distributions(records: Mapping[str, Mapping]) -> Figure:
+def weight_distributions(records: Mapping[str, Mapping], layers: Sequence[int] | None = None) -> Figure:
     """Figure 4: histograms of each layer's weights before (line) and after (filled) pruning, a row for each record.
     records: name -> record with the curves of `pruning.distribution.histograms`. What lies between line and filled area
-    was removed. The overlap of the shapes and the removed mass stand in each panel. "not run" without records."""
-    histograms = {name: layers for name, record in records.items() if (layers := weight_histograms(record))}
+    was removed. The overlap of the shapes and the removed mass stand in each panel. layers: places of those to draw,
+    (0, -1) for the first and the last, as wide as a phone; default: all. "not run" without records."""
+    histograms = {name: found for name, record in records.items() if (found := weight_histograms(record))}
     if not histograms:
-        figure, axes = plt.subplots(figsize=(8, 2.4))
-        style.not_run(axes)
-        axes.set(xticks=[], yticks=[])
-        return figure
-    columns = max(len(layers) for layers in histograms.values())
+        return style.nothing_run()
+    every = {name: list(enumerate(sorted(found, key=int))) for name, found in histograms.items()}
+    drawn = {name: [found[place] for place in layers] if layers else found for name, found in every.items()}
+    columns = max(map(len, drawn.values()))
+    width = style.PHONE if layers else 1.5 * columns + 1
     figure, grid = plt.subplots(len(histograms), columns, sharex=True, sharey=True, squeeze=False,
-                                figsize=(1.5 * columns + 1, 1.9 * len(histograms) + 0.6))
-    for row, (name, layers) in zip(grid, histograms.items(), strict=True):
+                                figsize=(width, 1.9 * len(histograms) + 0.6))
+    for row, (name, found) in zip(grid, histograms.items(), strict=True):
         series = records[name]["series"]
-        for axes in row[len(layers):]:
+        for axes in row[len(drawn[name]):]:
             axes.axis("off")
-        for number, (axes, layer) in enumerate(zip(row, sorted(layers, key=int), strict=False)):
-            centre, before, after = (layers[layer][key] for key in ("centre", "before", "after"))
+        for axes, (number, layer) in zip(row, drawn[name], strict=False):
+            centre, before, after = (found[layer][key] for key in ("centre", "before", "after"))
             axes.fill_between(centre, after, step="mid", color=style.BLUE, alpha=0.45, linewidth=0)
             axes.step(centre, before, where="mid", color=style.BLACK, linewidth=0.9)
-            axes.text(0.97, 0.95, f"{series['layer_overlap'][number]:.2f}\n{series['layer_removed_mass'][number]:.0%}",
-                      transform=axes.transAxes, ha="right", va="top", fontsize=9, color=style.SOFT)
+            shape, mass = (series[f"layer_{key}"][number] for key in ("overlap", "removed_mass"))
+            words = f"overlap {shape:.2f}\n{mass:.0%} of the\nmass gone" if layers else f"{shape:.2f}\n{mass:.0%}"
+            axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", fontsize=9, color=style.SOFT)
             axes.set_yticks([])
             axes.grid(False)
             if axes in grid[0]:

@@ -22,6 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":")
 HATCHES = ("", "//", "..", "xx", "--")
 DEEPEST = 10  # points below the baseline where `end_axis` ends the axis: what lies lower would flatten all the rest
+PHONE = 5  # inches that fit on a phone, with 9 points as 9 pixels; what is wider scrolls there
 CARD, GRID, SOFT = "#FCFCFA", "#D8D8D4", "#5A5A56"
 STYLE = {  # the rcParams of every figure: opaque light card, dark text, nothing below 9 points
     "figure.facecolor": CARD, "axes.facecolor": CARD, "savefig.facecolor": CARD, "figure.dpi": 120,
@@ -60,22 +61,22 @@ def look(number: int) -> dict:
     return {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "linestyle": LINES[number % 4]}
 
 
-def rows_of(names: Iterable, *, height: float = 0.42, **options):
+def rows_of(names: Iterable, *, height: float = 0.42, width: float = 8, **options):
     """A figure and its axes with a row for each name, the first one on top; row k lies at −k."""
     names = list(names)
-    figure, axes = plt.subplots(figsize=(8, 1.3 + height * max(len(names), 2)), **options)
+    figure, axes = plt.subplots(figsize=(width, 1.3 + height * max(len(names), 2)), **options)
     axes.set(yticks=[-place for place in range(len(names))], yticklabels=names,
              ylim=(0.6 - max(len(names), 2), 0.6) if names else None)
     axes.grid(False, axis="y")
     return figure, axes
 
 
-def panels_of(names: Sequence, columns: int, width: float, height: float, room: float = 0.3, *, least: float = 5):
+def panels_of(names: Sequence, columns: int, width: float, height: float, room: float = 0.3):
     """A figure with a panel for each name, at least one, in rows of `columns`; the rest of the last row stays empty."""
     count = max(len(names), 1)
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, least), height * rows + room), sharex=True,
+    figure, grid = plt.subplots(rows, columns, figsize=(max(width * columns, PHONE), height * rows + room), sharex=True,
                                 sharey=True, squeeze=False)
     for axes in grid.flat[count:]:
         axes.axis("off")
@@ -116,9 +117,9 @@ def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
     return "\n" + textwrap.fill("below the frame: " + ", ".join(f"{k} {v:.1f}%" for k, v in lower.items()), 60)
 
 
-def not_run(axes, words: str = NOT_RUN, *, height: float = 0.5) -> None:
+def not_run(axes, words: str = NOT_RUN) -> None:
     """Says in an axes that there are no records."""
-    axes.text(0.5, height, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
 
 
 def nothing_run():
