@@ -298,9 +298,9 @@ Without a source task, the teacher of 500 labels is of the first kind: a
 threshold of 0.95 keeps
 {at[500].mean('ssl-fixed', 'pseudo_kept', digits=0)} of the pool, and
 {at[500].mean('ssl-fixed', 'pseudo_accuracy', digits=0)} of that is right. On
-these, `ssl-fixed` {at[500].told('ssl-fixed', 'base', MATCHED, **words)} `base`:
-{at[500].gap('ssl-fixed', 'base', MATCHED)}. The teacher of
-2 000 is of the second: 0.95 keeps
+these, `ssl-fixed`
+{at[500].told('ssl-fixed', 'base', MATCHED, **words)} `base`:
+{at[500].gap('ssl-fixed', 'base', MATCHED)}. The teacher of 2 000 is of the second: 0.95 keeps
 {at[2000].mean('ssl-fixed', 'pseudo_kept', digits=0)}. There, `ssl-fixed`
 differs from `base` by {at[2000].gap('ssl-fixed', 'base', MATCHED)}, and only a
 lower bar can help.""")

@@ -59,8 +59,8 @@ settings = load_settings(
     train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("14_synergy_controller", settings)
 frame = results.load(results.reference_dir() / "cpu" / "14_synergy_controller")
-arms = [name for name in frame.get("configuration", pd.Series(dtype=str)).unique()
-        if name != "controller"]
+recorded = frame["configuration"].unique() if len(frame) else []
+arms = [name for name in recorded if name != "controller"]
 against = contrasts.differences(frame, [("controller", name) for name in arms],
                                 [DEVELOPMENT], labels=None)
 
