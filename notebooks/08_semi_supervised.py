@@ -303,7 +303,7 @@ these, `ssl-fixed`
 {at[500].gap('ssl-fixed', 'base', MATCHED)}. The teacher of 2 000 is of the
 second: 0.95 keeps {at[2000].mean('ssl-fixed', 'pseudo_kept', digits=0)}.
 There, `ssl-fixed` differs from `base` by
-{at[2000].gap('ssl-fixed', 'base', MATCHED)}, and only a lower bar can help.""")
+{at[2000].gap('ssl-fixed', 'base', MATCHED)}. Only a lower bar can help.""")
 
 # %% mystnb={"figure": {"caption": "Teachers of the reference runs on the unlabelled pairs, one seed each, over a fixed threshold: share kept, and how much of it is right.", "name": "fig-ssl-thresholds"}, "image": {"alt": "Two panels over the threshold with one line for each arm and number of labels: share of the pool that is kept, and share of it that is labelled right."}} tags=["record", "hide-input"]
 records = [record for record in results.load_records(folders[2])
