@@ -18,22 +18,16 @@
 # %% [markdown]
 # # The Synergy Controller
 #
-# You have labels to buy, texts to edit, a network to prune and round, and an hour. What do you do first? The papers' answer is their key idea: a controller that decides, by one
-# objective for data and model together {cite}`seollm2024,sec2025`,
-#
-# $$ \min_{\theta, D} \; L_\text{task}(\theta, D) + \lambda_1 R_\text{data}(D) + \lambda_2 R_\text{model}(\theta), \tag{5} $$
-#
-# with $\lambda_1 = \lambda_2 = 0.5$. That is all they say. No rule for the choice, none for $\lambda$, no code, no ablation. Below is a reading that runs, what it does on a problem whose best answer is known, and
-# what it does on real pairs beside schedules that were fixed beforehand.
+# You have labels to buy, texts to edit, a network to prune and round, and an hour. What do you do first? And does it pay to let a rule decide, round by round?
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the draws of the controller
-data: str = "default"  # embedded | hub id | local path; default: the profile's own
+data: str = "default"  # embedded | hub id | local path
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
-source: str = "default"  # the source task that the arms start from: embedded | hub id | local path
-labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+source: str = "default"  # the source task, named likewise
+labels: str = "default"  # names of its classes, where it is not NLI
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
@@ -47,36 +41,87 @@ import pandas as pd
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
+from seo_core.analysis.contrasts import DEVELOPMENT
+from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab
-from seo_core.controller import Action, Budgets, ControllerConfig, Measured, SynergyController
+from seo_core.controller import (
+    Action,
+    Budgets,
+    ControllerConfig,
+    Measured,
+    SynergyController,
+)
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, source=source, labels=labels,
-                         text=text, epochs=epochs, train_rows=train_rows, development_rows=development_rows)
+settings = load_settings(
+    profile, seed=seed, data=data, model=model, results_dir=results_dir,
+    source=source, labels=labels, text=text, epochs=epochs,
+    train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("14_synergy_controller", settings)
+frame = results.load(results.reference_dir() / "cpu" / "14_synergy_controller")
+recorded = frame["configuration"].unique() if len(frame) else []
+arms = [name for name in recorded if name != "controller"]
+against = contrasts.differences(frame, [("controller", name) for name in arms],
+                                [DEVELOPMENT], labels=None)
+
+# %% tags=["record", "answer", "remove-input"]
+ours = Evidence("14_synergy_controller")
+
+
+def to(name):
+    told = ours.told("controller", name, DEVELOPMENT, better="better",
+                     worse="worse", same="not told apart")
+    gap = ours.gap("controller", name, DEVELOPMENT)
+    return gap if gap == told else f"{told}, {gap}"
+
+
+Finding(f"""
+On MultiNLI, at equal labels, work and bytes, the controller against the
+book's best recipe without one (`static-book`): {to('static-book')}. Against
+buying labels first and compressing afterwards (`static-data-first`):
+{to('static-data-first')}. Against its own actions in turn
+(`controller-alternate`): {to('controller-alternate')}. Against prices that
+stay as they began (`controller-prices-fixed`):
+{to('controller-prices-fixed')}.""")
+
+# %% mystnb={"figure": {"caption": "The controller against what was fixed beforehand, at equal labels, work and bytes, on the development slice (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-controller-static"}, "image": {"alt": "Points with intervals: the accuracy of the controller minus that of each other way to spend the same budget; without records a line says how to run them."}} tags=["record", "hide-input"]
+if len(against):
+    _ = figures.forest(against)
+else:
+    print("not run yet: `python -m seo_core.run arm controller static-book",
+          "static-data-first --profile cpu`")
 
 # %% [markdown]
-# ## The reading
+# What you can see here and now is a **toy**: a made-up problem whose best answer is known. There the controller comes close to it, and the same actions without its scores do not.
 #
-# A run is a sequence of **rounds**, and in each one **action** works: labels are bought, edits added, a pruning step taken, weights rounded, or the network just trained on. $R_\text{data}$ is what was spent of the data
-# budgets, $R_\text{model}$ what the deployed file takes of the model budgets, both as shares, so that 1 is *used up*. Every action that can work gets a score, which is what it promises for each second:
+# ## The idea
+#
+# A controller that decides by one objective for data and model together is the papers' key idea {cite}`seollm2024,sec2025`:
+#
+# $$ \min_{\theta, D} \; L_\text{task}(\theta, D) + \lambda_1 R_\text{data}(D) + \lambda_2 R_\text{model}(\theta), \tag{5} $$
+#
+# with $\lambda_1 = \lambda_2 = 0.5$. That is all they say: no rule for the choice, none for $\lambda$, no code, no ablation. So here is a reading that runs.
+#
+# A run is a sequence of rounds, and in each one {term}`action` works: labels are bought, edits added, a pruning step taken, weights rounded, or the network just trained on. $R_\text{data}$ is what was spent of the data budgets, and $R_\text{model}$ what the file takes of the model budgets. Both are shares, so that 1 is *used up*. An action's score is what it promises for each second:
 #
 # $$ \text{score} = \frac{-\Delta L_\text{task} - \lambda_1 \Delta R_\text{data} - \lambda_2 \Delta R_\text{model}}{\text{seconds}}. $$
 #
-# Its promise is a running mean of what it did before. The highest score works. Afterwards the prices move by a dual step, up where the run is on its way to more than a budget, down where it will leave some:
+# Its promise is a running mean of what it did before. The highest score works. Afterwards the prices $\lambda$ move: up where the run is on its way to more than a budget, down where it will leave some:
 #
 # $$ \lambda_i \leftarrow \mathrm{clip}\Big(\lambda_i + \eta \, \frac{\text{projected use of budget } i - 1}{\text{what is left of the run}},\; 0,\; \lambda_\text{max}\Big). $$
 #
-# Three more rules make it safe. An action that was never tried is tried, unless it cannot be undone; then a formula says what to expect. Where the time that is left is just enough to come within the bytes, the action that does so is **due**. And a
-# round is a **transaction**: if it breaks the accuracy floor, a budget, or leaves a loss that is no number, the state from before it is taken back, and the action's next step is half as long. What it cost stays spent. So important weights and the examples
-# that support them cannot be lost in one stroke.
+# Three more rules make it safe:
+#
+# - An action that was never tried **is tried**, unless it cannot be undone. Then a formula says what to expect.
+# - Where the time that is left is just enough to come within the bytes, the action that does so is **due**.
+# - A round is a **transaction**. If it breaks the accuracy floor or a budget, or leaves a loss that is no number, the state from before is taken back ({term}`rollback`), and the action's next step is half as long. What it cost stays spent. So important weights, and the examples that support them, cannot be lost in one stroke.
 #
 # ## A problem whose answer is known
 #
-# Labels and training pay less and less; a smaller network loses more and more; the edits of this task do nothing. There are 3 000 labels, 240 seconds and 30% of the bytes. Whole steps can be tried out: all of them.
+# Labels and training pay less and less. A smaller network loses more and more. The edits of this task do nothing. You have 3 000 labels, 240 seconds and 30% of the bytes. <!-- setting -->
 
 # %%
-COST = {"buy": 5.0, "train": 8.0, "prune": 4.0, "augment": 12.0}  # seconds of a step
+COST = {"buy": 5.0, "train": 8.0, "prune": 4.0, "augment": 12.0}  # seconds
 LIMITS = Budgets(labels=3000, seconds=240, size=0.3)
 
 
@@ -87,64 +132,88 @@ def loss(done):
 
 def measure(done, exact):
     seconds = sum(COST[name] * done[name] for name in COST)
-    return Measured(loss(done), np.exp(-loss(done)), labels=400 * done["buy"], seconds=seconds, size=0.85 ** done["prune"])
+    return Measured(
+        loss(done), np.exp(-loss(done)), labels=400 * done["buy"],
+        seconds=seconds, size=0.85 ** done["prune"])
 
+# %% [markdown]
+# Whole steps can be tried out: all of them.
 
 # %% tags=["live"]
-def action(name):
-    uses = ("labels", "seconds") if name == "buy" else ("seconds",)
-    return Action(name, lambda done, step, prices: {**done, name: done[name] + step}, uses=uses)
-
-
 def allowed(done):
     used = measure(done, True)
     return used.labels <= 3000 and used.seconds <= 240 and used.size <= 0.3
 
 
-grid = [dict(buy=b, train=t, prune=p, augment=0) for b, t, p in itertools.product(range(9), range(31), range(20))]
+grid = [dict(buy=b, train=t, prune=p, augment=0)
+        for b, t, p in itertools.product(range(9), range(31), range(20))]
 best = min(loss(done) for done in grid if allowed(done))
-print(f"{len(grid)} allocations, the best of those within the budgets has a loss of {best:.3f}")
+print(f"{len(grid)} allocations of whole steps; the best within the budgets",
+      f"has a loss of {best:.3f}")
 
 # %% [markdown]
-# Now the controller, and what picks without its scores: every action in turn, at random, and by scores that were handed out to the wrong actions.
+# Now the controller, and other ways to pick: every action in turn, at random, and by scores that were handed out to the wrong actions. And two ways to treat λ.
 
 # %% tags=["live"]
-def play(**config):
-    controller = SynergyController([*map(action, COST)], measure, LIMITS, config=ControllerConfig(seed=seed, **config))
+def action(name):
+    uses = ("labels", "seconds") if name == "buy" else ("seconds",)
+    return Action(name, lambda done, step, prices: {
+        **done, name: done[name] + step}, uses=uses)
+
+
+def play(measured=measure, limits=LIMITS, **config):
+    controller = SynergyController(
+        [*map(action, COST)], measured, limits,
+        config=ControllerConfig(**{"seed": seed, **config}))
     return controller.run(dict.fromkeys(COST, 0.0), 60), controller
 
-
-WAYS = {"the controller": {}, "in turn": {"allocation": "alternate"}, "at random": {"allocation": "random"},
-        "shuffled scores": {"allocation": "shuffled"}, "λ fixed": {"prices": "fixed"}, "λ = 0": {"prices": "absent"}}
+# %% tags=["live"]
+WAYS = {"the controller": {}, "in turn": {"allocation": "alternate"},
+        "at random": {"allocation": "random"},
+        "shuffled scores": {"allocation": "shuffled"},
+        "λ fixed": {"prices": "fixed"}, "λ = 0": {"prices": "absent"}}
 played = {name: play(**config) for name, config in WAYS.items()}
-rows = [(name, loss(done) - best, *(done[a] for a in COST), len(run.log)) for name, (done, run) in played.items()]
-Table(pd.DataFrame(rows, columns=["who picks", "loss above the best", *COST, "rounds"]).round(3))
+ways = pd.DataFrame([
+    (name, loss(done) - best, *(done[a] for a in COST), len(run.log))
+    for name, (done, run) in played.items()],
+    columns=["who picks", "loss above the best", *COST, "rounds"])
+Table(ways.round(3))
 
-# %% mystnb={"figure": {"caption": "Steps done by each way to pick, on the made-up problem.", "name": "fig-controller-made-up"}, "image": {"alt": "Bars for each way to pick: how many steps of buying, training, pruning and augmenting were done. Only the controller leaves the useless edits after one try."}} tags=["live"]
-steps = pd.DataFrame(rows, columns=["way", "gap", *COST, "rounds"]).set_index("way")[list(COST)]
-axes = steps.plot.barh(stacked=True, figsize=(8, 3), color=["#009E73", "#5A5A56", "#CC79A7", "#E69F00"])
-_ = axes.set(xlabel="steps", ylabel=""), axes.invert_yaxis(), axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+# %% mystnb={"figure": {"caption": "Steps done by each way to pick, on the made-up problem.", "name": "fig-controller-made-up"}, "image": {"alt": "Bars for each way to pick: how many steps of buying, training, pruning and augmenting were done. Only the controller and its two treatments of the prices leave the useless edits after one try or two."}} tags=["live", "hide-input"]
+axes = ways.set_index("who picks")[list(COST)].plot.barh(
+    stacked=True, figsize=(8, 3),
+    color=["#009E73", "#5A5A56", "#CC79A7", "#E69F00"])
+axes.set(xlabel="steps", ylabel="")
+axes.invert_yaxis()
+_ = axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
 
 # %% [markdown]
-# Two things to see. Scores matter: without them the edits, which do nothing, get as many rounds as the rest. And λ does less than equation (5) suggests. Held at 0.5 it is the worst of all, for it goes on paying for bytes that nobody asked for;
-# without it the rule *due* brings the file within its budget just as well, and nothing is spent early.
+# You see two things. Scores matter: without them the edits, which do nothing, get as many rounds as the rest. And λ does less than equation (5) suggests. Held at its start, it is the worst of all, for it goes on paying for bytes that nobody asked for. Without it, the rule *due* brings the file within this budget just as well, and nothing is spent early. It even ends below the best of whole steps, since the last step before a budget may be a part of one.
 #
-# **Check.** The controller comes within 0.03 of the best there is, stays within every budget, and spends at most a tenth of its rounds on the useless edits. Without its scores nothing does.
+# **Check.** The controller comes within 0.03 of the best there is, stays within every budget, and spends at most a tenth of its rounds on the useless edits. No way to pick without its scores does. <!-- setting -->
 
 # %% tags=["live"]
 done, run = played["the controller"]
-assert loss(done) < best + 0.03 and allowed(done) and done["augment"] <= 0.1 * len(run.log)
-assert all(loss(played[name][0]) > loss(done) + 0.01 or not allowed(played[name][0]) for name in ("in turn", "at random", "shuffled scores"))
-assert sum(entry["labels"] for entry in run.log) <= 3000 and sum(entry["seconds"] for entry in run.log) <= 240
+assert loss(done) < best + 0.03 and allowed(done)
+assert done["augment"] <= 0.1 * len(run.log)
+for name in ("in turn", "at random", "shuffled scores"):
+    other = played[name][0]
+    assert loss(other) > loss(done) + 0.01 or not allowed(other), name
+assert sum(entry["labels"] for entry in run.log) <= 3000
+assert sum(entry["seconds"] for entry in run.log) <= 240
 print("within the budgets, and near the best that all allocations hold")
 
 # %% [markdown]
-# The log says why each round went as it did: scores, the action, what it changed, λ. This is the run above, its first rounds:
+# The log says why each round went as it did: the scores, the action, what it changed, and λ.
 
 # %% tags=["live"]
-log = pd.DataFrame([{**{k: entry[k] for k in ("round", "action", "step", "loss", "lambda_data", "lambda_model", "accepted")},
-                     **{f"score {name}": score for name, score in entry["scores"].items()}} for entry in run.log])
-Table(log.head(8).round(4))
+columns = ["round", "action", "step", "loss", "lambda_data", "lambda_model",
+           "accepted"]
+log = pd.DataFrame([
+    {**{column: entry[column] for column in columns},
+     **{f"score {name}": score for name, score in entry["scores"].items()}}
+    for entry in run.log])
+Table(log.head(8).round(4), folded="its first eight rounds")
 
 # %% [markdown]
 # ## The guard
@@ -154,83 +223,133 @@ Table(log.head(8).round(4))
 # %%
 def steep(done, exact):
     safe = measure(done, exact)
-    return safe._replace(accuracy=safe.accuracy - 0.3 * max(0.0, done["last"] - 0.6))
+    lost = 0.3 * max(0.0, done["last"] - 0.6)
+    return safe._replace(accuracy=safe.accuracy - lost)
 
 
 def prune(done, step, prices):
     return {**done, "prune": done["prune"] + step, "last": step}
 
-
 # %% tags=["live"]
 others = [action(name) for name in ("buy", "train")]
-guarded = SynergyController([*others, Action("prune", prune, uses=("seconds",))], steep, LIMITS, floor=0.25)
+guarded = SynergyController(
+    [*others, Action("prune", prune, uses=("seconds",))], steep, LIMITS,
+    floor=0.25)
 end = guarded.run({**dict.fromkeys(COST, 0.0), "last": 0.0}, 40)
 back = [entry for entry in guarded.log if not entry["accepted"]]
-Table(pd.DataFrame([{k: e[k] for k in ("round", "action", "step", "accuracy", "why")} for e in back]).round(3))
-
-# %% tags=["live"]
-assert back and all(entry["action"] == "prune" and "below the floor" in entry["why"] for entry in back)
+for e in back:
+    print(f"round {e['round']}, {e['action']} with step {e['step']:g}:",
+          e["why"])
+assert {entry["action"] for entry in back} == {"prune"}
+assert all("below the floor" in entry["why"] for entry in back)
 assert steep(end, True).accuracy >= 0.25 and measure(end, True).size <= 0.3
-print(f"{len(back)} rounds taken back, and the file still came to {measure(end, True).size:.0%} of the bytes")
+print(f"{len(back)} taken back, and the file still came to",
+      f"{measure(end, True).size:.0%} of the bytes")
 
 # %% [markdown]
 # ## On real pairs
 #
-# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, 8 MB for the file, the same start (the network of the source task) and the same floor. They differ in who picks.
-#
-# - `controller`: the controller. `controller-alternate`, `controller-random`, `controller-shuffled`: its actions without its scores. `controller-prices-fixed`, `controller-prices-absent`: λ stays at 0.5, or at 0.
-# - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.
-# - **`static-book`**: the best recipe that the book has without a controller ([](13_quantization_distillation)): all labels at once, one cut, SQD.
-# - `controller-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `controller-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle.
-# - `controller-data-only`, `controller-compression-only`, `controller-neither`: with `controller`, the 2 × 2 that asks whether better data makes up for what compression loses.
+# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, and 8 MB for the file. All but one begin with the network of the source task, and all have the same floor. They differ in who picks.
 
-# %% tags=["live"]
+# %% tags=["here"]
 seo = known("controller").recipe
-differs = {name: {key: value for key, value in vars(arm.recipe).items() if value != getattr(seo, key)} for name, arm in lab.chapter.arms.items()}
-Table(pd.DataFrame([(name, ", ".join(f"{k} = {v}" for k, v in changes.items()) or "the controller") for name, changes in differs.items()],
-                   columns=["arm", "differs from seo in"]), folded="every arm, and what it changes")
-
-# %% tags=["record", "hide-input"]
-frame = results.load(results.reference_dir() / "cpu" / lab.chapter.id)
-arms = ["controller", *(name for name in frame["configuration"].unique() if name != "controller")] if len(frame) else []
-shown = ["accuracy_development", "size_bytes", "labels", "rounds", "rounds_back", "removed", "work_seconds"]
-print(tables.standing(frame) if len(frame) else "not run")
-table = frame.groupby("configuration")[shown].mean().loc[[a for a in arms if a in set(frame["configuration"])]] if arms else None
-Table(pd.DataFrame([{"configuration": "not run"}]) if table is None else table.round(4).reset_index())
-
-# %% mystnb={"figure": {"caption": "The controller against what was fixed beforehand, at equal labels, work and bytes, on the development slice (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-controller-static"}, "image": {"alt": "Points with intervals: the accuracy of the controller minus that of each other way to spend the same budget; without records it says not run."}} tags=["record", "hide-input"]
-against = contrasts.differences(frame, [("controller", name) for name in arms[1:]], ["accuracy_development"], labels=None)
-_ = figures.forest(against)
-
-# %% tags=["record", "hide-input"]
-Table(tables.pair_table(against))
-
-# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}} tags=["live"]
-_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "controller"))
-
-# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the first figure for the schedule that was fixed beforehand; without records it says not run."}} tags=["live"]
-_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
+differs = {name: {key: value for key, value in vars(arm.recipe).items()
+                  if value != getattr(seo, key)}
+           for name, arm in lab.chapter.arms.items()}
+Table(pd.DataFrame([
+    (name, ", ".join(f"{k} = {v}" for k, v in changes.items())
+     or "the controller") for name, changes in differs.items()],
+    columns=["arm", "differs from the controller in"]),
+    folded="every arm, and what it changes")
 
 # %% [markdown]
-# Read these as what they are: runs on the development slice, on which the floor was checked too, and as many seeds as the table says. One seed never settles a ranking.
+# :::{dropdown} What these arms ask
+# - `controller`: the controller. `controller-alternate`, `controller-random`, `controller-shuffled`: its actions without its scores. `controller-prices-fixed`, `controller-prices-absent`: λ stays at 0.5, or at 0. <!-- setting -->
+# - `static-data-first`: all labels, edits and soft labels, then pruning, then rounding. `static-compress-first`: the reverse. `static-quantize-last`, `static-turns`: between the two.
+# - **`static-book`**: the best recipe that the book has without a controller ([](13_quantization_distillation)): all labels at once, one cut, SQD.
+# - `controller-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `controller-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle. `controller-no-source`: begins with pre-training alone.
+# - `controller-data-only`, `controller-compression-only`, `controller-neither`: with `controller`, the 2 × 2 that asks whether better data makes up for what compression loses.
+# :::
 #
 # ## What the papers report
 #
-# Nothing of the controller alone. No run without it is shown, no λ, no round. Their Figure 1 has it in the middle of the system, and their tables credit it with all of the combined result. The ablations above are ours.
+# Nothing of the controller alone. No run without it is shown, no λ, no round. Their Figure 1 has it in the middle of the system, and their tables credit it with all of the combined result {cite}`seollm2024,sec2025`. The ablations above are ours.
 #
-# ## What changes with scale
+# ## What the records say
 #
-# A round's price is work, not data: with more pairs each action trains on as many. So a longer run has more rounds, and a promise that is averaged over more of them. What a round is judged by, 4 000 development pairs, costs about as much as a fifth of its training. On
-# a network that takes longer to train, that share falls.
+# Whatever stands here are runs on the development slice, on which the floor was checked too, with as many seeds as the table says. One seed never settles a ranking.
+
+# %% tags=["record", "hide-input"]
+shown = ["accuracy_development", "size_bytes", "labels", "rounds",
+         "rounds_back", "removed", "work_seconds"]
+print(tables.absent(frame, lab.chapter.arms))
+print(tables.standing(frame) if len(frame) else "reference runs: not run")
+table = (frame.groupby("configuration")[shown].mean().round(4).reset_index()
+         if len(frame) else pd.DataFrame([{"configuration": "not run"}]))
+Table(table, folded="every arm: accuracy, bytes, labels and rounds")
+
+# %% tags=["record", "hide-input"]
+Table(tables.pair_table(against), folded="the controller minus each other arm")
+
+# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}} tags=["record", "hide-input"]
+_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "controller"))
+
+# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the figure before for the schedule that was fixed beforehand; without records it says not run."}} tags=["record", "hide-input"]
+_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
+
+# %% [markdown]
+# A round's price is work, not data: with more pairs each action trains on as many. So a longer run has more rounds, and promises that are averaged over more of them. What a round is judged by, 4 000 development pairs, costs about a fifth of its training. On a network that takes longer to train, that share falls.
 #
-# **To remember**
+# ## To remember
 #
 # - One objective over labels, bytes and loss needs four more rules before it runs: promises, a price step, *due*, and a guard.
 # - On a problem with a known answer the scores find it, and shuffled scores do not.
-# - Whether it beats a good schedule on a real task is a question of seeds; the table above says how many there are.
+# - Whether it beats a good schedule on a real task is a question of records and seeds: look at the top of this page before you use it.
 #
 # ## Exercises
 #
-# 1. Let the edits of the made-up problem help a little. From which effect on does the controller use them?
-# 2. Set `prices="absent"` and a budget of bytes that is tight. Which rule still brings the file within it?
-# 3. Give `exploration=0`. Does the controller miss an action whose first try was unlucky?
+# **1.** Let the edits of the made-up problem help a little. From which effect on does the controller use them?
+
+# %% tags=["hide-cell", "live"]
+for effect in (0.0, 0.02, 0.05, 0.1, 0.2):
+    def helped(done, exact, most=effect):
+        plain = measure(done, exact)
+        gain = most * (1 - np.exp(-done["augment"] / 4))
+        return plain._replace(loss=plain.loss - gain)
+
+    end, _ = play(helped)
+    print(f"lowers the loss by at most {effect:.2f}: {end['augment']:.1f}",
+          f"steps of edits, {end['train']:.1f} of training")
+
+# %% [markdown]
+# From about a twentieth on. With less, training brings more for the same seconds until nearly the end.
+#
+# **2.** Take `prices="absent"`, and budgets of bytes that are tighter and tighter. Which rule still brings the file within them?
+
+# %% tags=["hide-cell", "live"]
+for size in (0.3, 0.2, 0.1):
+    tight = Budgets(labels=3000, seconds=240, size=size)
+    ends = {prices: measure(play(limits=tight, prices=prices)[0], True).size
+            for prices in ("adaptive", "absent")}
+    print(f"budget {size:.0%}:", ", ".join(
+        f"λ {prices} {share:.0%}" for prices, share in ends.items()))
+
+# %% [markdown]
+# At first *due* alone does. But it expects of every step what the last ones did, and each pruning step brings fewer bytes than the one before. So it starts too late for a tight budget. Prices start earlier, and keep within it.
+#
+# **3.** Let the first step of training do harm, and give `exploration=0`. Does the controller ever try again?
+
+# %% tags=["hide-cell", "live"]
+def unlucky(done, exact):
+    plain = measure(done, exact)
+    return plain._replace(loss=plain.loss + 0.3 * (0 < done["train"] < 2))
+
+
+for exploration in (0.0, 0.1):
+    trained = [play(unlucky, exploration=exploration, seed=draw)[0]["train"]
+               for draw in range(4)]
+    print(f"exploration {exploration:g}: steps of training by seed",
+          *(f"{steps:.1f}" for steps in trained))
+
+# %% [markdown]
+# Without exploration it never does. With a tenth of the rounds drawn at random it may: half of these seeds find out what training is worth.

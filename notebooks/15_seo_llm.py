@@ -18,109 +18,195 @@
 # %% [markdown]
 # # SEO-LLM, assembled
 #
-# Give it pairs, labels, bytes and a time, and get a small network: this is the whole system of the papers {cite}`seollm2024,sec2025` on one page. Each box of [their Figure 1](fig1_architecture) is one call here, and the
-# [controller](14_synergy_controller) decides which of them works next.
+# Give it pairs, labels, bytes and a time, and get a small network. Is the whole system of the papers {cite}`seollm2024,sec2025` worth more than its parts?
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
 seed: int = 0  # of the baseline, the draws and the order of training
-data: str = "default"  # embedded | hub id | local path; default: the profile's own
+data: str = "default"  # embedded | hub id | local path
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
-labels: str = "default"  # of data that is not NLI: the names of its classes, with commas between them
+labels: str = "default"  # names of its classes, where it is not NLI
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
 train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
 # %% tags=["hide-input"]
+from dataclasses import replace
+
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables
+from seo_core.analysis import contrasts, tables, tradeoff, verdicts
+from seo_core.analysis.contrasts import DEVELOPMENT
+from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
-from seo_core.arms import known, open_lab
+from seo_core.arms import open_lab
 
-settings = load_settings(profile, seed=seed, data=data, model=model, results_dir=results_dir, labels=labels, text=text, epochs=epochs,
-                         train_rows=train_rows, development_rows=development_rows)
+settings = load_settings(
+    profile, seed=seed, data=data, model=model, results_dir=results_dir,
+    labels=labels, text=text, epochs=epochs, train_rows=train_rows,
+    development_rows=development_rows)
 lab = open_lab("15_seo_llm", settings)
+folders = [results.reference_dir() / "cpu" / name
+           for name in ("02_baseline", "15_seo_llm")]
+
+# %% tags=["record", "answer", "remove-input"]
+whole, parts = Evidence("02_baseline", "15_seo_llm"), Evidence(
+    *tradeoff.CHAPTERS)
+size = {name: parts.mean(name, "size_bytes", scale=1e-6, unit=" MB")
+        for name in ("base", "sqd-taylor-65")}
+told = parts.told("sqd-taylor-65", "base", MATCHED, better="is better than",
+                  worse="is worse than", same="is not told apart from")
+Finding(f"""
+The combined system (`seo`) against the baseline that it begins with, on
+development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
+{whole.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')}. A recipe that was
+fixed beforehand and has no controller does have records: cut to 35% of its
+encoder and trained in int8 (`sqd-taylor-65`), the network has
+{size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
+the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
+([chapter](13_quantization_distillation.ipynb)).""")
 
 # %% [markdown]
+# ## The idea
+#
+# Each box of [the papers' Figure 1](fig1_architecture) is one call here, and the {term}`Synergy Controller` ([](14_synergy_controller)) decides which of them works next. `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then come rounds, and in each one an {term}`action` works:
+#
+# - `augment`: ADA's [edits](04_adaptive_augmentation) of the labelled pairs.
+# - `label`: the teacher's [soft labels](08_semi_supervised) for other texts.
+# - `prune`: a [pruning](10_adaptive_iterative_pruning) step, after which the rest recovers.
+# - `quantize`: [integers](13_quantization_distillation), taught by the teacher.
+# - `train`: no change, more training. And where labels are still to be bought, `buy`: [the purchase](07_transfer_active_learning).
+#
+# The floor is as far below the baseline as you allow. A round that falls below it is taken back.
+#
 # ## One call
 #
-# `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then rounds: ADA's [edits](04_adaptive_augmentation), the teacher's [soft labels](08_semi_supervised), a [pruning](10_adaptive_iterative_pruning) step,
-# [integers](13_quantization_distillation), or more training; where labels are still to be bought, [the purchase](07_transfer_active_learning) too. The floor is as far below the baseline as you allow.
+# Under `quick` this is a **toy**: the development slice has so few pairs that one answer is half a point, and the network is near guessing.
 
 # %% tags=["nbval-ignore-output", "live"]
 run = lab.arm("seo")
-recipe, m = known("seo").suited(settings).recipe, run.metrics
-print(f"{m['rounds']} rounds, {m['rounds_back']} taken back; {m['removed']:.0%} of the encoder gone, {m['size_bytes'] / 1e6:.1f} MB")
+m = run.metrics
+print(f"{m['rounds']} rounds, {m['rounds_back']} taken back;",
+      f"{m['removed']:.0%} of the encoder gone,",
+      f"{m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
-Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB", "λ data", "λ model", "kept"]])
+Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB",
+              "λ data", "λ model", "kept"]])
 
-# %% mystnb={"figure": {"caption": "The rounds of this run. A toy: the development slice has so few pairs under the profile quick that one answer is half a point.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}} tags=["live"]
+# %% mystnb={"figure": {"caption": "The rounds of this run, a toy. Above, the accuracy after each round and the floor; then the file's bytes; then the two prices \u03bb.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}} tags=["live"]
 _ = figures.rounds(rounds, floor=100 * m["floor"])
 
 # %% [markdown]
-# **Check.** What was deployed is what the rounds made: the file has the bytes that the last round foresaw, the network the share that pruning left, and no accepted round is below the floor or over a budget.
+# **Check.** What was deployed is what the rounds made. The file has the bytes that the last round foresaw, the network has the share that pruning left, and no accepted round is below the floor or over a budget.
 
 # %% tags=["live"]
 kept = rounds[rounds["kept"] == "yes"]
+foreseen = kept["file, MB"].iloc[-1]
 assert (kept["accuracy, %"] >= 100 * m["floor"] - 0.01).all()
 assert m["labels"] == len(run.rows) == len(set(run.rows)) <= len(lab.pool)
-assert abs(m["size_bytes"] / 1e6 - kept["file, MB"].iloc[-1]) < 0.05 * m["size_bytes"] / 1e6
+assert abs(m["size_bytes"] / 1e6 - foreseen) < 0.05 * m["size_bytes"] / 1e6
 assert "quantize" in set(kept["action"]) and 0 < m["removed"] < 1
-print("every accepted round held the floor, and the file is what the last of them said")
+print("each accepted round held the floor; the file is what the last one said")
 
 # %% [markdown]
-# ## Against the baseline
-#
-# The same evaluation rows, paired one by one. Under `quick` this says that the parts fit together, and nothing about how good they are.
+# And against the baseline, on the same rows? Under `quick` this says that the parts fit together, and nothing about how good they are.
 
 # %% tags=["nbval-ignore-output", "live"]
 base = lab.arm("base")
-rows = [(name, *(100 * value for value in each.accuracies.values()), each.metrics["size_bytes"] / 1e6) for name, each in (("baseline", base), ("SEO-LLM", run))]
-Table(pd.DataFrame(rows, columns=["", *(f"{name}, %" for name in base.accuracies), "file, MB"]).round(2))
+both = {"baseline": base, "SEO-LLM": run}
+Table(pd.DataFrame([
+    {"": name, **{f"{k}, %": 100 * v for k, v in each.accuracies.items()},
+     "file, MB": each.metrics["size_bytes"] / 1e6}
+    for name, each in both.items()]).round(2))
 
 # %% [markdown]
 # ## From your own file
 #
-# The same from a shell, with your labels and your goals. It says beforehand how long it takes, goes on where it was stopped, and ends with a folder that [`seo_core.load`](../book/api/deploy) opens and a page with every round:
+# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with every round:
 #
 # ```
 # python -m seo_core.run compress --data pairs.csv --text a b --label y --controller \
 #     --max-size 8MB --max-loss 1.0 --time 1h --labels 4000 --out model
 # ```
 #
-# Leave `--labels` out where all your rows have one. Leave `--controller` out for the book's static recipe ([](13_quantization_distillation)): it has the longer record, and the chapter on the [controller](14_synergy_controller) says whether rounds have been shown to beat it.
+# Leave `--labels` out where all your rows have one. Leave `--controller` out for the static recipe of [](13_quantization_distillation), which has the longer record.
 #
 # ## What the papers report
 #
-# The combined system is the last row of each of their tables: 69% of the training time, 67.6% smaller, 1.9 times faster, accuracy higher than the baseline's, with 30% fewer labels. What of this our records bear out stands in [the audit](claims_audit), claim by claim.
-#
-# ## The reference runs
-#
-# Records of the profile `cpu` with all labels: `seo` against the baseline that it begins with, on the rows of the development slice.
+# The combined system is the last row of each of their tables. It takes 69% of the training time, is 67.6% smaller and 1.9 times as fast, and is more accurate than the baseline, with 30% fewer labels {cite}`seollm2024,sec2025`. What do our records bear out?
 
 # %% tags=["record", "hide-input"]
-frame = results.load(*(results.reference_dir() / "cpu" / name for name in ("02_baseline", "15_seo_llm")))
-print(tables.absent(frame, ["seo"]))
-against = contrasts.differences(frame, {"seo": "base"}, ["accuracy_development"], labels=None)
-Table(tables.pair_table(against))
+wanted = ("h-size", "h-speed", "h-time", "h-acc", "h-data", "h-synergy")
+claims = [claim for claim in verdicts.CLAIMS if claim.id in wanted]
+Table(verdicts.audit(results.load(), claims)[
+    ["statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
-# ## What changes with scale
+# The 30% fewer labels are judged on the data module alone, since the whole system has no such record {cite}`seollm2024`. All claims, with what they are measured by, stand in [the audit](claims_audit).
 #
-# Nothing in the call. On a GPU the rounds are shorter and the network larger; `seconds` and `speed` of the recipe say how much work a run may do, so a slower machine takes longer for the same run.
+# ## What the records say
 #
-# **To remember**
+# A reference run would have all labels of the profile `cpu`. It is held against the baseline that it begins with, on the rows of the development slice.
+
+# %% tags=["record", "hide-input"]
+frame = results.load(*folders)
+print(tables.absent(frame, ["seo"]))
+against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
+                                labels=None)
+Table(tables.pair_table(against), folded="the system minus its baseline")
+
+# %% [markdown]
+# On a GPU nothing changes in the call: the rounds are shorter and the network larger. `seconds` and `speed` of the recipe say how much work a run may do. So a slower machine takes longer for the same run.
+#
+# ## To remember
 #
 # - The whole system is one state, six actions and a controller that picks.
-# - Every round is a transaction, and the run resumes at the round where it was stopped.
-# - For a model you ship, compare it with the static recipe on your own rows first.
+# - Every round is a transaction, and a run goes on at the round where it was stopped.
+# - For a model that you ship, compare it with the static recipe on your own rows first.
 #
 # ## Exercises
 #
-# 1. Forbid pruning: `lab.arm("seo", knobs={"without": ("buy", "prune")})`. How many bytes are left to gain?
-# 2. Set `loss=0.0`. How many rounds are rolled back, and which actions?
-# 3. Stop the call in the middle and start it again. Which rounds are run anew?
+# **1.** Forbid pruning. How many bytes are left to gain?
+
+# %% tags=["hide-cell", "live", "nbval-ignore-output"]
+unpruned = lab.arm("seo", knobs={"without": ("buy", "prune")}).metrics
+for name, each in (("baseline", base.metrics), ("no pruning", unpruned),
+                   ("with pruning", m)):
+    print(f"{name}: {each['size_bytes'] / 1e6:.1f} MB")
+
+# %% [markdown]
+# Integers and a shorter vocabulary give most of it. Pruning takes away some of what is left, and under this budget of bytes it has to.
+#
+# **2.** Allow no loss at all, stop the call in the middle, and start it again. Which rounds are run anew?
+
+# %% tags=["hide-cell", "live", "nbval-ignore-output"]
+numbers = []
+
+
+def stop(line):
+    numbers.append(int(line.split()[1]))
+    if len(numbers) == 3:
+        raise KeyboardInterrupt
+
+
+for call in ("first", "second"):
+    try:
+        strict = replace(lab, report=stop).arm("seo", knobs={"loss": 0.0})
+    except KeyboardInterrupt:
+        print("stopped after round", numbers[-1])
+print("rounds that were run, in both calls:", *numbers)
+
+# %% [markdown]
+# None: the state is kept after each round, and the second call goes on with the next.
+#
+# **3.** In that run, how many rounds were rolled back, and which actions?
+
+# %% tags=["hide-cell", "live", "nbval-ignore-output"]
+strict_rounds = tables.controller_rounds(strict.record)
+back = strict_rounds.loc[strict_rounds["kept"] != "yes", "action"]
+print(f"{len(back)} of {len(strict_rounds)} rounds taken back:",
+      ", ".join(back) or "none")
+print(f"the file: {strict.metrics['size_bytes'] / 1e6:.1f} MB")
