@@ -154,6 +154,18 @@ def name_points(axes, names: Sequence[str], x: Sequence[float], y: Sequence[floa
         text.set_position(back(place)) if place else text.remove()
 
 
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Where names of values stand beside an axis: in their order, at least `gap` apart, each as near as that allows."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    places = [values[i] for i in order]
+    for _ in range(50):  # each pass parts neighbours by half of what they lack
+        for k in range(1, len(places)):
+            lack = gap - (places[k] - places[k - 1])
+            if lack > 1e-9:
+                places[k - 1], places[k] = places[k - 1] - lack / 2, places[k] + lack / 2
+    return [place for _, place in sorted(zip(order, places, strict=True))]
+
+
 def not_run(axes, words: str = NOT_RUN, *, height: float = 0.5) -> None:
     """Says in an axes that there are no records."""
     axes.text(0.5, height, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
