@@ -14,14 +14,14 @@ from seo_core import results
 
 PRINTING = {  # chapter → how many of its cells print something of the committed records
     "what_we_found": 2,
-    "02_baseline": 5, "03_augmentation": 7, "04_adaptive_augmentation": 10, "05_transfer_learning": 6,
+    "02_baseline": 5, "03_augmentation": 7, "04_adaptive_augmentation": 11, "05_transfer_learning": 6,
     "06_active_learning": 10, "07_transfer_active_learning": 11, "08_semi_supervised": 5, "09_pruning": 6,
-    "10_adaptive_iterative_pruning": 7, "11_quantization": 6, "12_distillation": 8, "13_quantization_distillation": 9,
+    "10_adaptive_iterative_pruning": 9, "11_quantization": 6, "12_distillation": 8, "13_quantization_distillation": 9,
     "14_synergy_controller": 2, "15_seo_llm": 1, "16_mixed_precision": 3, "17_optimizers": 4,
     "18_hyperparameter_search": 2, "19_distributed_training": 3, "20_tkd_nlp": 3, "21_serving": 2,
     "bench_training": 2, "bench_augmentation": 3, "bench_serving": 4,
     "tab1_training_time": 7, "tab2_model_size": 8,
-    "tab3_inference_speed": 9, "tab4_accuracy_perplexity": 11, "fig2_accuracy_curves": 6, "fig3_size_vs_speed": 4,
+    "tab3_inference_speed": 9, "tab4_accuracy_perplexity": 11, "fig2_accuracy_curves": 6, "fig3_size_vs_speed": 11,
     "fig4_weight_distributions": 6, "claims_audit": 15,
 }
 HOW = "; where the change is meant: python tests/reference_cells.py --write"

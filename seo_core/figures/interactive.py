@@ -230,7 +230,8 @@ def trace_steps(rounds: pd.DataFrame, threshold: float, *, instead: str) -> Inte
                         for number, (turn, value) in enumerate(zip(turns, values, strict=True), 1))
         grid = axes.lines(range(1, count + 1), _ticks(*axes.y), "round", title)
         panels.append(_svg(grid + guard + marks, f"{title}, over {count} rounds"))
-    table = rounds[["round", "step", "removed", "points", "accepted"]].round(3)
+    table = rounds[["round", "step", "removed", "points"]].round(3).astype({"round": int}).assign(
+        kept=["yes" if kept else "taken back" for kept in rounds["accepted"]])
     return _steps(panels, says, table, instead)
 
 
@@ -279,5 +280,6 @@ def weight_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
             most, least = means.idxmax(), means.idxmin()
             words.append(f"{named + ': ' if named else ''}{most} has most, {means[most]:.1f}%, {least} least, "
                          f"{means[least]:.1f}%; an even share is {even:.1f}%.")
-        tables.append(by["mean"].unstack("round").round(1).add_prefix("round ").reset_index().assign(labels=named))
-    return _steps(panels, [" ".join(words) for words in says], pd.concat(tables), instead)
+        tables.append(by["mean"].unstack("round").round(1).add_prefix("round ").reset_index())
+        tables[-1].insert(0, "labels", named.removesuffix(" labels"))
+    return _steps(panels, [" ".join(words) for words in says], pd.concat(tables).rename_axis(columns=None), instead)
