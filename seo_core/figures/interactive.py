@@ -88,7 +88,7 @@ def _svg(inside: str, name: str, **attributes) -> str:
 
 # -- points to filter ---------------------------------------------------------------------------
 
-COSTS = {"megabytes": ("file, MB", "smaller"), "ms": ("ms a batch", "faster")}
+COSTS = {"megabytes": "file, MB", "ms": "ms a batch"}
 LIMITS = {"megabytes": ("Largest file", "MB", 1), "ms": ("Slowest batch", "ms", 0),
           "loss": ("Largest loss", "points", 1)}  # title, unit, digits
 
@@ -139,7 +139,7 @@ def _limit(key: str, values) -> str:
 
 def _panel(table: pd.DataFrame, loss: np.ndarray, cost: str) -> str:
     """One panel: accuracy over one cost, with the front as a line and by name, and a mark for each point."""
-    title, gain = COSTS[cost]
+    title = COSTS[cost]
     measured = table.assign(loss=loss)[table[cost].notna() & table["accuracy"].notna()].sort_values(cost)
     baseline = measured.loc[measured["configuration"] == "base", "accuracy"].min()
     low, high = measured["accuracy"].min(), measured["accuracy"].max()
@@ -168,8 +168,9 @@ def _mark(row, axes: Axes, cost: str, best: bool) -> str:
     numbers += ["not timed" if math.isnan(row.ms) else f"{row.ms:.1f} ms a batch"]
     compared = "" if row.configuration == "base" else f"; to the baseline, in points on the matched set: {_gap(row)}"
     said = f"{row.configuration} ({row.method}): {', '.join(numbers)}{compared}"
-    data = {"name": row.configuration, "method": row.method, "megabytes": row.megabytes, "ms": row.ms, "loss": row.loss}
-    data = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items() if value == value)
+    data = {"name": row.configuration, "method": row.method, **{
+        key: round(value, 3) for key in LIMITS if not math.isnan(value := getattr(row, key))}}
+    data = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items())
     kind = "point" + " best" * best + " base" * (row.configuration == "base")
     form = ('<path d="M-6 -9H6L0 1Z"/>' if row.accuracy < axes.y[0] else
             '<path d="M-6 -6L6 6M-6 6L6 -6"/>' if row.configuration == "base" else '<circle r="5"/>')
