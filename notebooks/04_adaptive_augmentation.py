@@ -165,7 +165,7 @@ for i in found.frame.groupby("operator").head(1).index:
 last = found.log[found.log["round"] == found.log["round"].max()]
 Table(last.drop(columns="round").round(3), folded="the log's last round")
 
-# %% mystnb={"figure": {"caption": "Weight of each action by round in this run. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "Lines of action weights over four rounds, starting from one point and drifting apart a little."}} tags=["live"]
+# %% mystnb={"figure": {"caption": "Weight of each action by round in this run: a panel for each operator, a line for each strength. All begin with the same share, the dotted line.", "name": "fig-ada-weights"}, "image": {"alt": "A panel for each operator with a line of weights for each strength over four rounds, starting from one point and drifting apart a little; the strength stands at the end of its line."}} tags=["live"]
 _ = figures.arm_weights(found.log)
 
 # %% [markdown]
@@ -239,12 +239,15 @@ makes {few.gap('da', 'da-copies', 'robust_accuracy_typos')} against copies on
 #
 # The rewards hardly tell the actions apart:
 
-# %% mystnb={"figure": {"caption": "Weights of the actions by round in the reference runs: mean over the seeds, and the range between them.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of weights over the rounds, with bands, a panel for each number of labels; all stay near the even share."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Weights of the actions by round in the reference runs: mean over the seeds, and the range between them. The dotted line is an even share.", "name": "fig-ada-reference-weights"}, "image": {"alt": "Lines of weights over the rounds, with bands, a row of panels for each number of labels and a panel for each operator; all stay near the even share. Without records it says not run."}} tags=["record", "hide-input"]
 records = [r for r in results.load_records(
     results.reference_dir() / "cpu" / "04_adaptive_augmentation")
     if r["configuration"] == "da"]
 weights = tables.weights_by_round(records)
 _ = figures.arm_weights(weights)
+
+# %% tags=["record", "hide-input"]
+figures.weight_steps(weights, instead="fig-ada-reference-weights")
 
 # %% [markdown]
 # With either number of labels each of the three seeds has another best action. So what ADA adds is not far from equal shares.

@@ -208,7 +208,7 @@ Holm's correction. `oneshot` loses nothing that shows:
 {ours.gap('oneshot', 'distilled')}.""")
 
 # %% [markdown]
-# Now see a run from inside.
+# Now see a run from inside. In a browser you can step through its rounds: what each one tried, how the guard judged it, and what was kept.
 
 # %% mystnb={"figure": {"caption": "The rounds of the loop with T = 1, `aip` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-reference"}, "image": {"alt": "Share removed and points to the start over the rounds of the reference run; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}} tags=["record", "hide-input"]
 folder = results.reference_dir() / "cpu" / "10_adaptive_iterative_pruning"
@@ -217,11 +217,19 @@ records = {r["configuration"]: r for r in reversed(
 steps = {name: tables.rounds(records.get(name)) for name in ("aip", "aip-T2")}
 _ = figures.trace(steps["aip"], pruning.AIP.threshold)
 
+# %% tags=["record", "hide-input"]
+figures.trace_steps(steps["aip"], pruning.AIP.threshold,
+                    instead="fig-aip-reference")
+
 # %% [markdown]
 # The final training lifts the accuracy above that of the last accepted step. So the short recovery after each step had not brought back all that training can, and some of the rejected steps were judged too early. A loop with two points to spare shows it.
 
 # %% mystnb={"figure": {"caption": "The rounds of the loop with T = 2, `aip-T2` (reference runs, first seed), by the acceptance half.", "name": "fig-aip-two-points"}, "image": {"alt": "Share removed and points to the start over the rounds of the run with a threshold of two points; accepted steps are filled, rejected ones hollow, the final training is a square; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.trace(steps["aip-T2"], known("aip-T2").recipe.threshold)
+
+# %% tags=["record", "hide-input"]
+figures.trace_steps(steps["aip-T2"], known("aip-T2").recipe.threshold,
+                    instead="fig-aip-two-points")
 
 # %% tags=["record", "remove-input"]
 at = {name: f"{-table['points'][table['accepted'] == 0].iloc[-1]:.1f}"

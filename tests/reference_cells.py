@@ -246,19 +246,21 @@ def chapters() -> list[str]:
 
 
 class _Rows(html.parser.HTMLParser):
-    """The text of an HTML page, a line for each row of a table, ` | ` between its cells."""
+    """The text of an HTML page, a line for each row of a table, ` | ` between its cells; scripts are no text."""
 
     def __init__(self, markup: str):
         super().__init__()
-        self.rows, self.cells = [], []
+        self.rows, self.cells, self.script = [], [], False
         self.feed(markup)
         self.close()
 
     def handle_starttag(self, tag, attrs):
+        self.script = tag == "script"
         if tag in ("td", "th"):
             self.cells.append("")
 
     def handle_endtag(self, tag):
+        self.script = False
         if tag == "tr":
             self.rows.append(" | ".join(" ".join(cell.split()) for cell in self.cells).rstrip())
             self.cells = []
@@ -266,7 +268,7 @@ class _Rows(html.parser.HTMLParser):
     def handle_data(self, data):
         if self.cells:
             self.cells[-1] += data
-        elif data.strip():
+        elif data.strip() and not self.script:
             self.rows.append(data.strip())
 
 

@@ -61,7 +61,7 @@ def _number(value: float, shape: str = ".2f", absent: str = "—") -> str:
     return absent if math.isnan(value) else format(value, shape)
 
 
-def _points(row) -> str:
+def points_text(row) -> str:
     """"+0.40 [−0.30, +1.10]": a difference and its interval, where it has one."""
     interval = "" if math.isnan(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
     return f"{row.difference:+.2f}{interval}".replace("-", "−")
@@ -82,7 +82,7 @@ def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
     examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
-    rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), _points(row), row.seeds,
+    rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
              + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
             for row, after in zip(differences.itertuples(), after_holm(differences), strict=True)]
@@ -101,7 +101,7 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 def _with_seeds(row, *more: str) -> str:
     """"+0.40 [−0.30, +1.10] (n = 3)": `_points` with the seeds behind it, and what else is to be said."""
-    return f"{_points(row)} ({', '.join(('1 seed' if row.seeds == 1 else f'n = {row.seeds}', *more))})"
+    return f"{points_text(row)} ({', '.join(('1 seed' if row.seeds == 1 else f'n = {row.seeds}', *more))})"
 
 
 def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from seo_core.analysis import papers
-from seo_core.analysis.contrasts import OFFICIAL, mean, one_setting
+from seo_core.analysis.contrasts import EVIDENCE, OFFICIAL, contrast_in, mean, measure, one_setting
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
             "13_quantization_distillation")
 SPEED = "tab3_inference_speed"
 COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
+LOSS = ("difference", "low", "high", "paired")  # what `with_losses` adds; paired: seeds
 PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["seo"].size_mb,  # 3.1
           "faster": papers.PAPER_TABLE["base"].latency_ms / papers.PAPER_TABLE["seo"].latency_ms}  # 1.9
 
@@ -48,6 +49,19 @@ def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
     for cost, gain in (("megabytes", "smaller"), ("ms", "faster")):
         table[gain] = (baseline[cost].iloc[0] if len(baseline) else math.nan) / table[cost]
     return table
+
+
+def with_losses(table: pd.DataFrame, frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
+    """`points` with the method of each (`families`), and its difference to the baseline in points on the matched set,
+    paired by seed and example, with 95% interval: columns method and `LOSS`. NaN where there is none; the baseline's
+    own is 0. frame: of `results.load`, what the points are of."""
+    rows = []
+    for name in table["configuration"]:
+        found = measure(frame, contrast_in("points", OFFICIAL[0], (name, base)), EVIDENCE) if name != base else None
+        rows.append(found[:4] if found else (0.0 if name == base else math.nan, math.nan, math.nan, 0))
+    method = {name: family for family, rows in families(table).items() for name in rows["configuration"]}
+    return table.assign(method=table["configuration"].map(method).fillna("other"),
+                        **{column: [row[i] for row in rows] for i, column in enumerate(LOSS)})
 
 
 def file_bytes(chosen: pd.DataFrame, base: str = "base") -> float:

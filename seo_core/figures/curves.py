@@ -228,27 +228,34 @@ def label_curves(curves: pd.DataFrame, target: str = "random", metric: str = "ac
 
 @style.card
 def arm_weights(log: pd.DataFrame) -> Figure:
-    """Arm weights by round: a line per arm, with a band from the lowest to the highest seed where there are several.
-    log: `AdaptiveResult.log`, or `tables.weights_by_round`: columns round, operator, strength, weight. A panel for each
-    number of labels if it has a column "labels". An arm is an operator at a strength: its colour is the operator's, its
-    line style the strength's. The dotted line is an even share."""
-    panels = list(log.groupby("labels")) if "labels" in log else [(None, log)]
-    figure, grid = plt.subplots(1, max(1, len(panels)), figsize=(8, 4.2), sharey=True, squeeze=False)
-    operators, strengths = sorted(log["operator"].unique()), sorted(log["strength"].unique())
-    graded = log.groupby("operator")["strength"].nunique() > 1
-    for axes, (labels, rows) in zip(grid[0], panels, strict=False):
-        arms = rows.groupby(["operator", "strength"])
-        for (operator, strength), arm in arms:
-            shown_as = style.look(operators.index(operator)) | {"linestyle": style.LINES[strengths.index(strength) % 4]}
-            curve(axes, arm["round"], 100 * arm["weight"], **shown_as,
-                  label=operator.replace("_", " ") + (f", {strength:g}" if graded[operator] else ""))
-        axes.axhline(100 / arms.ngroups, color=style.SOFT, linestyle=":", linewidth=1)
-        axes.set(xlabel="round", title="" if labels is None else f"{labels:,.0f} labels".replace(",", " "))
-        style.whole_numbers(axes)
-    if not panels:
-        style.not_run(grid[0, 0])
-    grid[0, 0].set(ylabel="weight, %", ylim=(0, None))
-    style.shared_legend(figure)
+    """Arm weights by round: a panel for each operator, in it a line for each strength, named at its end; the range over
+    the seeds as a band where there are several. log: `AdaptiveResult.log`, or `tables.weights_by_round`: columns round,
+    operator, strength, weight. A row of panels for each number of labels if it has a column "labels". The dotted line
+    is an even share."""
+    rows = list(log.groupby("labels")) if "labels" in log else [(None, log)] * bool(len(log))
+    if not rows:
+        return style.nothing_run()
+    operators, last = sorted(log["operator"].unique()), log["round"].max()
+    figure, grid = plt.subplots(len(rows), len(operators), figsize=(1 + 1.75 * len(operators), 0.7 + 2.1 * len(rows)),
+                                sharex=True, sharey=True, squeeze=False)
+    for (labels, shown), panels in zip(rows, grid, strict=True):
+        even = 100 / shown.groupby(["operator", "strength"]).ngroups
+        for operator, axes in zip(operators, panels, strict=True):
+            arms = list(shown[shown["operator"] == operator].groupby("strength"))
+            ends = style.apart([100 * arm.loc[arm["round"] == last, "weight"].mean() for _, arm in arms],
+                               0.09 * 100 * log["weight"].max())
+            for number, ((strength, arm), end) in enumerate(zip(arms, ends, strict=True)):
+                curve(axes, arm["round"], 100 * arm["weight"], **style.look(number))
+                if len(arms) > 1:
+                    axes.annotate(f"{strength:g}", (last, end), xytext=(8, 0), textcoords="offset points", va="center",
+                                  fontsize=10, color=style.COLOURS[number % 7], annotation_clip=False)
+            axes.axhline(even, color=style.SOFT, linestyle=":", linewidth=1)
+            style.whole_numbers(axes)
+        panels[0].set_ylabel("weight, %" + ("" if labels is None else f"\n{labels:,.0f} labels".replace(",", "\u00a0")))
+    for axes, operator in zip(grid[0], operators, strict=True):
+        axes.set_title(operator.replace("_", " "))
+    plt.setp(grid[-1], xlabel="round")
+    grid[0, 0].set(ylim=(0, None), xlim=(log["round"].min() - 0.2, last + 0.9))
     return figure
 
 

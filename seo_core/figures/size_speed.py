@@ -1,76 +1,60 @@
 """Figure 3: what compression buys, accuracy over size and over speed."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from seo_core.analysis import tradeoff
 from seo_core.figures import style
 
-LOOKS = dict(zip(tradeoff.METHODS, zip((*style.COLOURS[:6], style.SOFT, style.BLACK), (*style.MARKERS[:6], "p", "X"),
-                                       strict=True), strict=True))  # method → colour, marker
+GAINS = {"smaller": ("megabytes", "times smaller than the baseline's file"),
+         "faster": ("ms", "times faster than the baseline")}
+DEEPEST = 4  # points below the baseline where the axis ends here: six lines of text for what matters
 
 
 @style.card
 def size_vs_speed(table: pd.DataFrame) -> Figure:
-    """Figure 3: accuracy over how much smaller and how much faster; fronts, and the papers' factors.
+    """Figure 3: accuracy over how much smaller and how much faster; the front in colour and by name, the rest in grey.
 
-    table: of `tradeoff.points`. Circles and the like are configurations, by method. Each method has its curve: from the
-    baseline along those that no other of the method beats. The wide line joins those that no other beats at all.
-    Dotted: what the papers claim for their combination. "not run" where nothing was measured. The axis of accuracies is
-    that of `figures.end_axis`.
+    table: of `tradeoff.points`. The line joins the networks that no other beats; names stand where there is room. The
+    cross is the baseline. Dotted: what the papers claim for their combination. "not run" where nothing was measured.
+    The axis of accuracies ends `DEEPEST` points below the baseline; what is lower is named below it.
     """
     baseline = table.loc[table["configuration"] == "base", "accuracy"].min()
-    figure, panels = plt.subplots(1, 2, figsize=(9.4, 6.2), sharey=True)
-    titles = {"smaller": "times smaller than the baseline's file", "faster": "times faster than the baseline"}
-    for axes, (gain, title), cost in zip(panels, titles.items(), ("megabytes", "ms"), strict=True):
+    figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.9), sharey=True)
+    for axes, (gain, (cost, title)) in zip(panels, GAINS.items(), strict=True):
         measured = table[table[gain].notna()]
-        axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.4,
+        axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.6,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}×")
         if len(measured):
-            front = _fronts(axes, measured, gain, cost)
+            _front(axes, measured, gain, cost)
         else:
             style.not_run(axes)
             axes.set_yticks([])
         left, right = axes.get_xlim()
         axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
         if len(measured):
-            axes.set_xlabel(title + style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline))
-            _names_above(axes, front["configuration"], front[[gain, "accuracy"]].to_numpy(float))
+            axes.set_xlabel(title + style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline,
+                                                   DEEPEST))
     panels[0].set_ylabel("accuracy, %, mean of both sets")
     style.shared_legend(figure)
+    for axes, (gain, (cost, _)) in zip(panels, GAINS.items(), strict=True):
+        front = tradeoff.pareto(table[table[gain].notna()], cost=cost)
+        style.name_points(axes, front["configuration"], front[gain], front["accuracy"])
     return figure
 
 
-def _fronts(axes, measured: pd.DataFrame, gain: str, cost: str) -> pd.DataFrame:
-    """The points by method, the curve of each method, and the front over all, which is returned."""
-    base = measured[measured["configuration"] == "base"]
-    for family, points in tradeoff.families(measured).items():
-        colour, marker = LOOKS[family]
-        if family not in ("baseline", tradeoff.PLAIN):
-            corners = pd.concat([base, tradeoff.pareto(points, cost=cost).sort_values(gain, kind="stable")])
-            line = style.LINES[tradeoff.METHODS.index(family) % 4]
-            axes.plot(corners[gain], corners["accuracy"], line, color=colour, linewidth=1.4)
-        axes.plot(points[gain], points["accuracy"], marker, color=colour, markersize=7, label=family)
+def _front(axes, measured: pd.DataFrame, gain: str, cost: str) -> None:
+    """The networks in grey, the front over them, and the baseline."""
     front = tradeoff.pareto(measured, cost=cost)
-    axes.plot(front[gain], front["accuracy"], "-", color=style.GRID, linewidth=6, zorder=0, label="not beaten by any")
-    return front
-
-
-def _names_above(axes, names, places: np.ndarray, gap: float = 0.075) -> None:
-    """Names the points at `places` (n × 2, by x): slanted, above the frame, `gap` of its width apart or more, each with
-    a line to its point. Beside the points, names of neighbours would lie on each other."""
-    order = np.argsort(places[:, 0])
-    across = axes.transAxes.inverted().transform(axes.transData.transform(places[order]))[:, 0]
-    steps = gap * np.arange(len(order))
-    across = np.minimum(np.maximum.accumulate(across - steps) + steps, 1 - steps[::-1])
-    for name, place, x in zip(np.asarray(names)[order], places[order], across, strict=True):
-        axes.annotate(name, place, xytext=(x, 1.02), textcoords="axes fraction", rotation=40, rotation_mode="anchor",
-                      fontsize=9, color=style.BLACK, va="center",
-                      arrowprops={"arrowstyle": "-", "color": style.SOFT, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 3})
+    axes.plot(measured[gain], measured["accuracy"], "o", color=style.SOFT, alpha=0.35, markeredgewidth=0, markersize=6,
+              label="other networks")
+    axes.plot(front[gain], front["accuracy"], "-o", color=style.BLUE, linewidth=2, markersize=8,
+              label="not beaten by any")
+    base = measured[measured["configuration"] == "base"]
+    axes.plot(base[gain], base["accuracy"], "X", color=style.BLACK, markersize=9, linestyle="none", label="baseline")
 
 
 @style.card

@@ -5,6 +5,7 @@ Colours never stand alone: markers, line styles or hatches go with them. A figur
 """
 
 import functools
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +24,7 @@ LINES = ("-", "--", "-.", ":")
 HATCHES = ("", "//", "..", "xx", "--")
 DEEPEST = 10  # points below the baseline where `end_axis` ends the axis: what lies lower would flatten all the rest
 PHONE = 5  # inches that fit on a phone, with 9 points as 9 pixels; what is wider scrolls there
+MARK = 7  # pixels from the middle of a point to its edge, which its name keeps clear of
 CARD, GRID, SOFT = "#FCFCFA", "#D8D8D4", "#5A5A56"
 STYLE = {  # the rcParams of every figure: opaque light card, dark text, nothing below 9 points
     "figure.facecolor": CARD, "axes.facecolor": CARD, "savefig.facecolor": CARD, "figure.dpi": 120,
@@ -106,15 +108,63 @@ def whole_numbers(axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
-def end_axis(axes, accuracies: pd.Series, baseline: float) -> str:
-    """Ends the axis of accuracies `DEEPEST` points below the baseline, if some are lower; their names, for a label.
+def end_axis(axes, accuracies: pd.Series, baseline: float, deepest: float = DEEPEST) -> str:
+    """Ends the axis of accuracies `deepest` points below the baseline, if some are lower; their names, for a label.
     accuracies: in percent, by name. baseline: in percent, or NaN for none: then nothing is cut off. Lines to what is
     lower run out of the frame."""
-    lower = accuracies[accuracies < baseline - DEEPEST]
+    lower = accuracies[accuracies < baseline - deepest]
     if lower.empty:
         return ""
-    axes.set_ylim(bottom=baseline - DEEPEST)
-    return "\n" + textwrap.fill("below the frame: " + ", ".join(f"{k} {v:.1f}%" for k, v in lower.items()), 60)
+    axes.set_ylim(bottom=baseline - deepest)
+    return "\n" + textwrap.fill("below the frame: " + ", ".join(f"{k} {v:.1f}%" for k, v in lower.items()), 56,
+                                break_on_hyphens=False)
+
+
+def label_places(points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]],
+                 frame: tuple[float, float, float, float]) -> list[tuple[float, float] | None]:
+    """Where names stand beside the points of a line: the middle of each name, or None for one that finds no room.
+    points: (x, y) in pixels. sizes: (width, height) of each name. frame: left, low, right, high: names stay within. In
+    turn, each takes the first free place of right, left, below, above and the corners: clear of all points, of the line
+    that joins them, and of the names before it."""
+    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in points]
+    for (x, y), (right, high) in itertools.pairwise(points):
+        taken += [(x + t * (right - x), y + t * (high - y)) * 2 for t in (step / 40 for step in range(41))]
+    places: list[tuple[float, float] | None] = []
+    for (x, y), (width, height) in zip(points, sizes, strict=True):
+        across, up = width / 2 + MARK + 2, height / 2 + MARK + 1
+        places.append(None)
+        for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1)):
+            middle = x + dx * across, y + dy * up
+            box = (middle[0] - width / 2, middle[1] - height / 2, middle[0] + width / 2, middle[1] + height / 2)
+            inside = box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
+            if inside and not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+                taken.append(box)
+                places[-1] = middle
+                break
+    return places
+
+
+def name_points(axes, names: Sequence[str], x: Sequence[float], y: Sequence[float], size: float = 11) -> None:
+    """Writes the names beside their points, by `label_places`: in turn, and only where there is room."""
+    texts = [axes.text(0, 0, name, fontsize=size, ha="center", va="center") for name in names]
+    axes.figure.draw_without_rendering()  # the layout
+    sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
+    points = axes.transData.transform(list(zip(x, y, strict=True))) if texts else []
+    back = axes.transData.inverted().transform
+    for text, place in zip(texts, label_places(points, sizes, axes.bbox.extents), strict=True):
+        text.set_position(back(place)) if place else text.remove()
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Where names of values stand beside an axis: in their order, at least `gap` apart, each as near as that allows."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    places = [values[i] for i in order]
+    for _ in range(50):  # each pass parts neighbours by half of what they lack
+        for k in range(1, len(places)):
+            lack = gap - (places[k] - places[k - 1])
+            if lack > 1e-9:
+                places[k - 1], places[k] = places[k - 1] - lack / 2, places[k] + lack / 2
+    return [place for _, place in sorted(zip(order, places, strict=True))]
 
 
 def not_run(axes, words: str = NOT_RUN) -> None:

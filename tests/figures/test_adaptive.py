@@ -124,13 +124,19 @@ def test_weights_are_read_from_the_records(records):
     last = weights[(weights["operator"] == "eda") & (weights["round"] == 2)].set_index("seed")["weight"]
     assert last.to_dict() == pytest.approx({0: 0.6, 1: 0.61, 2: 0.62})
     shown = check(figures.arm_weights(weights))
-    assert {"eda", "back translation", "2 000 labels"} <= set(shown)
+    assert {"eda", "back translation", "weight, %\n2\u00a0000 labels"} <= set(shown)
 
 
 def test_strength_is_named_where_it_makes_an_arm():
-    shown = check(figures.arm_weights(log_of()))
-    assert {"eda, 0.1", "eda, 0.3", "synonym, 0.1", "synonym, 0.3"} <= set(shown)
-    assert {"eda", "synonym"} <= set(check(figures.arm_weights(log_of((0.1,)))))
+    figure = figures.arm_weights(log_of())
+    shown = check(figure)
+    assert {"eda", "synonym", "0.1", "0.3"} <= set(shown) and not figure.legends
+    for axes in figure.axes:  # names at the ends of the lines, clear of each other
+        low, high = sorted(t.xy[1] for t in axes.texts if t.get_text() in ("0.1", "0.3"))
+        assert high - low >= 0.08 * axes.get_ylim()[1]
+        assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines[:2]}) == 2
+    once = check(figures.arm_weights(log_of((0.1,))))
+    assert {"eda", "synonym"} <= set(once) and "0.1" not in once
 
 
 def test_where_the_rows_went_puts_the_worst_on_top():
