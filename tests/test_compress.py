@@ -22,12 +22,13 @@ from seo_core.run import main
 NOUNS = ("soup", "film", "room", "song", "walk", "book", "coat", "game", "lake", "road")
 REFERENCE = results.reference_dir() / "cpu" / "13_quantization_distillation"
 ASKED = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--time", "1h", "--max-latency", "1s")
-WORDS = {"pos": ("good", "fine", "bright", "warm"), "neg": ("bad", "dull", "broken", "cold")}
+WORDS = {"pos": ("good", "fine", "bright", "warm"), "neg": ("bad", "dull", "broken", "cold"),
+         "so": ("plain", "usual", "common", "normal")}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny network with the bundled tokenizer, and made-up texts of two classes: pairs and single ones."""
+    """A tiny network with the bundled tokenizer, and made-up texts: pairs of two classes, single ones of three."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -43,7 +44,8 @@ def folder(tmp_path_factory):
         kind = draw.choice(("pos", "neg"))
         word, noun, other = draw.choice(WORDS[kind]), draw.choice(NOUNS), draw.choice(NOUNS)
         pairs.append(f"the {noun} of day {number} was {word},we saw the {other},{kind}")
-        singles.append(f"the {noun} of day {number} was {word},{kind}")
+        kind = draw.choice(tuple(WORDS))
+        singles.append(f"the {noun} of day {number} was {draw.choice(WORDS[kind])},{kind}")
     (place / "pairs.csv").write_text("\n".join(pairs) + "\n")
     (place / "texts.csv").write_text("\n".join(singles) + "\n")
     return place
@@ -298,7 +300,8 @@ def test_a_missed_goal_is_said_and_the_artifact_is_there(folder, tmp_path, capsy
     assert command(folder, tmp_path / "model", "--max-latency", "0.001us") == 1
     said, page = capsys.readouterr().out, (tmp_path / "model.html").read_text()
     assert "missed" in said and "Missed: max_latency" in page and 'class="missed"' in page
-    assert seo_core.load(tmp_path / "model").predict(["the soup was good"])[0] in ("neg", "pos")
+    found = seo_core.load(tmp_path / "model")
+    assert found.labels == ("neg", "pos", "so") and found.predict("the soup was good")[0] in found.labels
 
 
 @pytest.mark.trains
