@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
+import own_sets
 import pytest
 
 import seo_core
@@ -295,10 +296,13 @@ def test_a_second_call_makes_nothing_again(made, copied, capsys, monkeypatch):
 
 @pytest.mark.trains
 def test_a_missed_goal_is_said_and_the_artifact_is_there(folder, tmp_path, capsys):
-    assert command(folder, tmp_path / "model", "--max-latency", "0.001us") == 1
+    own_sets.texts().to_csv(tmp_path / "notes.csv", index=False)  # five classes
+    assert command(folder, tmp_path / "model", "--max-latency", "0.001us", data=tmp_path / "notes.csv",
+                   text=("note",)) == 1
     said, page = capsys.readouterr().out, (tmp_path / "model.html").read_text()
     assert "missed" in said and "Missed: max_latency" in page and 'class="missed"' in page
-    assert seo_core.load(tmp_path / "model").predict(["the soup was good"])[0] in ("neg", "pos")
+    found = seo_core.load(tmp_path / "model")
+    assert found.labels == tuple(sorted(own_sets.TOPICS)) and found.predict("a bowl of soup")[0] in found.labels
 
 
 @pytest.mark.trains

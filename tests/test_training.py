@@ -159,6 +159,9 @@ def test_a_log_has_a_line_of_progress_now_and_then_and_the_first_says_how(tiny_b
     lines, form = err.splitlines(), r"training.*: step \d+ of \d+, loss [\d.]+, \d+ examples/s, [\d.]+ min left$"
     assert out == "" and all(re.match(form, line) for line in lines)
     assert re.match(r"training \((bf16|fp32) on \d+ threads.*\): step 1 ", lines[0]) and "threads" not in lines[1]
+    monkeypatch.setattr("seo_core.models.fastpath.has_bf16", lambda device: False)
+    fit(tiny_bert(), toy_pairs(16), config=replace(CONFIG, precision="auto", epochs=1))
+    assert re.search(r"fp32 on \d+ threads: no bf16 here, about five times slower\): step 1 ", capsys.readouterr().err)
     monkeypatch.delenv("SEO_PROGRESS_SECONDS")
     fit(tiny_bert(), toy_pairs(76), config=CONFIG)
     assert capsys.readouterr().err == ""
@@ -189,17 +192,19 @@ def _script(tmp_path, pause):
     return [sys.executable, "-c", textwrap.dedent(_SCRIPT), str(tmp_path / "run"), str(pause)]
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.trains
-def test_kill_9_during_training_loses_nothing_but_the_last_steps(tmp_path):
-    process = subprocess.Popen(_script(tmp_path, 0.05), stdout=subprocess.PIPE, text=True)
+def test_a_signal_during_training_loses_nothing_but_the_last_steps(tmp_path, how):
+    process = subprocess.Popen(_script(tmp_path, 0.05), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # as on a terminal
     for line in process.stdout:
         if line.strip() == "14":
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pid, how)
             break
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    process.communicate()
+    assert process.returncode == -how
     again = subprocess.run(_script(tmp_path, 0), capture_output=True, text=True, check=True).stdout.split("\n")
-    assert 1 < int(again[0]) <= 15
+    assert 1 < int(again[0]) <= 16
     fresh = subprocess.run(_script(tmp_path / "other", 0), capture_output=True, text=True, check=True).stdout
     assert again[-2] == fresh.split("\n")[-2]
 

@@ -56,6 +56,12 @@ def test_each_way_of_starting_stands_beside_what_the_package_does():
     assert ways["two at once, spinning briefly"] == {"trainings": 2, "spins": SPINS}
 
 
+def test_the_committed_record_keeps_what_is_promised():
+    record = results.load_records(results.reference_dir() / "cpu" / "bench_neighbours")[-1]["metrics"]
+    assert record["kept beside a busy core"] >= 0.6 and record["kept two at once"] >= 0.8
+    assert record["lost alone"] <= 0.05
+
+
 def test_a_page_without_a_record_says_so():
     assert neighbours.shares([]).iloc[0].tolist() == ["not measured here yet"]
 

@@ -44,3 +44,13 @@ def test_what_cannot_run_python_is_refused(capsys, tmp_path):
         assert main("saturation", ["--emulator", words, "--results-dir", str(tmp_path)]) == 2
         assert "cannot run Python here" in capsys.readouterr().err
     assert not results.load_records(tmp_path) and saturation.report(tmp_path).iloc[0, 0].startswith("not run")
+
+
+def test_in_the_committed_record_the_files_say_the_same_without_vnni_at_no_cost():
+    """What is exported by default, and the two that come with the book."""
+    record = results.load_records(results.reference_dir() / "cpu" / "bench_saturation")[-1]["contestants"]
+    for name in ("8 bits, by pairs", "reference", "reference-small"):
+        assert record[name]["agreement"] >= 0.995 and record[name]["agreement_emulated"] >= 0.995, name
+        assert record[name]["speed_ratio"] >= 0.95, name
+    assert record["8 bits, by pairs"]["difference"] >= -0.2
+    assert record["library"]["agreement_emulated"] < 0.995  # what the peers' file loses there

@@ -1,10 +1,12 @@
 """Pages over data of a reader's own: two classes of pairs, five classes of single texts."""
 
+import minibook
 import pytest
 from own_sets import SETS, written
 from reference_cells import ROOT, code_cells
 
 from seo_core import results
+from seo_core.runner.notebooks import scratch_book
 
 
 def executed(chapter: str, upto: str, leaving: str = "display(", **parameters) -> dict:
@@ -38,3 +40,17 @@ def test_ada_says_where_its_candidates_run_out(kind, tmp_path, tiny_model, capsy
                     development_rows=20, results_dir=str(tmp_path / "results"), **written(kind, tmp_path))
     out, found = capsys.readouterr().out, page["found"]
     assert ("the candidates ran out before the budget" in out) == (not found.complete) == ("False" in out)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", SETS)
+def test_one_command_takes_a_csv_of_500_rows_through_the_baseline(kind, tmp_path):
+    own = written(kind, tmp_path, 500)
+    book = scratch_book(ROOT, tmp_path / "book")
+    names = [word for key in own if key != "data" for word in ("-p", f"{key}={own[key]}")]
+    minibook.cli("chapter", "02_baseline", "--book", book, "--data", own["data"], *names, "-p", "epochs=1",
+                 "-p", "train_rows=128", cwd=tmp_path, check=0)
+    executed = next((book / "_build" / "run" / "quick").rglob("notebooks/02_baseline.ipynb")).read_text()
+    assert "development_rows 384 → " in executed  # smaller slices, and it says so
+    record, *_ = results.load_records(book / "_build" / "results")
+    assert 0 <= record["metrics"]["accuracy_matched"] <= 1 and record["parameters"]["train_rows"] == 128

@@ -168,7 +168,8 @@ def test_single_texts_and_pairs_are_not_mistaken_for_each_other(folder, model, t
     single = artifact.save(tmp_path / "single", tmp_path / "m.onnx", tokenizer, labels=LABELS, texts=("text",))
     with pytest.raises(RuntimeError, match="reads single texts, and pairs were given"):
         seo_core.load(single).predict(PAIRS)
-    assert len(seo_core.load(single).predict(["A man sleeps."])) == 1
+    one = seo_core.load(single).predict(["A man sleeps."])
+    assert one == seo_core.load(single).predict("A man sleeps.") and len(one) == 1
 
 
 @pytest.mark.parametrize("change, words", [
@@ -210,6 +211,7 @@ def test_texts_come_in_whatever_holds_them(folder):
     expected = model.predict(PAIRS)
     frame = pd.DataFrame(PAIRS, columns=["premise", "hypothesis"])
     assert expected == model.predict(iter(PAIRS)) == model.predict([list(pair) for pair in PAIRS])
+    assert expected == model.predict(tuple(PAIRS)) == model.predict(pair for pair in PAIRS)
     assert expected == model.predict(frame) == model.predict(frame[["hypothesis", "premise"]].assign(label=0))
     assert expected == model.predict(frame.rename(columns={"premise": "a", "hypothesis": "b"}))
     assert model.predict(PAIRS[0]) == expected[:1] and model.predict([]) == model.predict(frame[:0]) == []

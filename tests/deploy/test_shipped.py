@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import seo_core
+from seo_core.data import generate_nli
 from seo_core.deploy import artifact
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,19 @@ def test_those_that_there_are_can_be_given_away(monkeypatch):
         assert seo_core.load(name).predict(PAIRS) == seo_core.load(folder).predict(PAIRS)
     place = ROOT / "book" / "artifacts"
     assert {path.name for path in place.glob("*")} == set(shipped), "only artifacts lie there"
+
+
+@pytest.mark.parametrize("name", ["reference", "reference-small"])
+def test_the_ten_lines_of_the_card_say_what_load_says(name, monkeypatch):
+    monkeypatch.setenv("SEO_BOOK", str(ROOT))
+    monkeypatch.chdir(ROOT / "book" / "artifacts" / name)
+    rows = list(generate_nli(600)["train"][["premise", "hypothesis"]].head(300).itertuples(index=False, name=None))
+    card, example = Path("README.md").read_text(), re.search(r"encode_batch\((.*)\)\n", artifact.RECIPE)[1]
+    assert artifact.RECIPE in card
+    exec(artifact.RECIPE.replace(example, repr(rows)), found := {})
+    answers = [found["config"]["labels"][i] for i in found["logits"].argmax(1)]
+    said = seo_core.load(name).predict(rows)
+    assert sum(a == b for a, b in zip(answers, said, strict=True)) >= 0.999 * len(rows) and len(set(said)) > 1
 
 
 @pytest.mark.parametrize("data, changed, words", [

@@ -82,6 +82,13 @@ def test_an_encoder_that_does_not_match_its_configuration_is_refused(folder):
         load_backbone(str(folder))
 
 
+def test_a_tensor_of_the_encoder_that_is_missing_is_named(folder):
+    edit(folder, lambda tensors: {name: tensor for name, tensor in tensors.items()
+                                  if name != "bert.encoder.layer.1.output.LayerNorm.bias"})
+    with pytest.raises(ModelError, match=r"lacks 1 of the encoder's tensors.*layer\.1\.output\.LayerNorm\.bias"):
+        load_backbone(str(folder))
+
+
 def test_a_checkpoint_without_pooler_or_head_gets_them_from_the_seed(folder):
     edit(folder, lambda tensors: {name: t for name, t in tensors.items() if "pooler" not in name and
                                   not name.startswith("classifier")})
