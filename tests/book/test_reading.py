@@ -6,13 +6,12 @@ import nbformat.v4 as nb
 import pytest
 import reading
 
-BROUGHT = (
-    "02_baseline", "03_augmentation", "04_adaptive_augmentation", "05_transfer_learning",
-    "06_active_learning", "07_transfer_active_learning", "09_pruning", "10_adaptive_iterative_pruning",
-    "11_quantization", "12_distillation", "13_quantization_distillation", "17_optimizers")
+from seo_core.runner.manifest import load_manifest
+
+MANIFEST = load_manifest(reading.ROOT)
 
 
-@pytest.mark.parametrize("name", BROUGHT)
+@pytest.mark.parametrize("name", [chapter.id for chapter in MANIFEST.chapters])
 def test_a_chapter_is_within_bounds(name):
     assert not reading.faults(name)
 
