@@ -105,6 +105,8 @@ assert weight.grad.item() > 0, "scaled, it is there"
 pairs = sample(settings, load_tokenizer("bundled"), 64)
 classes = int(pairs.labels.max()) + 1
 network, _ = load_backbone("bundled", num_labels=classes, layers=1)
+
+# %%
 seen, weights = [], []
 
 

@@ -142,11 +142,9 @@ from seo_core.training import TrainingConfig, fit
 model, _ = load_backbone("start", num_labels=None)
 pairs = Encoded(**np.load("pairs.npz"))
 config = TrainingConfig(**json.load(open("config.json")))
-series = fit(model, pairs, development=pairs, config=config,
-             progress=False).series
+series = fit(model, pairs, development=pairs, config=config).series
 processes = distributed.accelerator()
-logits = distributed.predict(processes, model, pairs, precision="fp32",
-                             progress=False)
+logits = distributed.predict(processes, model, pairs, precision="fp32")
 if processes.is_main_process:
     found = {"series": series, "processes": processes.num_processes}
     json.dump(found, open("found.json", "w"), default=float)
