@@ -242,8 +242,8 @@ def arm_weights(log: pd.DataFrame) -> Figure:
         even = 100 / shown.groupby(["operator", "strength"]).ngroups
         for operator, axes in zip(operators, panels, strict=True):
             arms = list(shown[shown["operator"] == operator].groupby("strength"))
-            ends = style.apart([100 * arm.loc[arm["round"] == last, "weight"].mean() for _, arm in arms],
-                               0.09 * 100 * log["weight"].max())
+            ends = style.apart([100 * arm.groupby("round")["weight"].mean().iloc[-1] for _, arm in arms],
+                               9 * log["weight"].max())  # percent, a line of text
             for number, ((strength, arm), end) in enumerate(zip(arms, ends, strict=True)):
                 curve(axes, arm["round"], 100 * arm["weight"], **style.look(number))
                 if len(arms) > 1:
