@@ -13,7 +13,7 @@ import reference_cells as cells
 from seo_core import results
 
 PRINTING = {  # chapter → how many of its cells print something of the committed records
-    "what_we_found": 2, "01_data": 1,
+    "what_we_found": 3, "01_data": 1,
     "02_baseline": 5, "03_augmentation": 7, "04_adaptive_augmentation": 11, "05_transfer_learning": 6,
     "06_active_learning": 10, "07_transfer_active_learning": 11, "08_semi_supervised": 8, "09_pruning": 6,
     "10_adaptive_iterative_pruning": 9, "11_quantization": 6, "12_distillation": 8, "13_quantization_distillation": 9,
