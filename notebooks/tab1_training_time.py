@@ -149,9 +149,9 @@ Table(table, folded="every technique: labels, pairs, tokens, minutes")
 
 # %% [markdown]
 # :::{dropdown} How to read this table
-# - The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row has the smallest number of labels at which the technique's mean matched accuracy reaches the baseline's.
+# - The baseline is the encoder fine-tuned on 8 000 labels drawn at random. Each row has the smallest number of labels at which the technique's mean matched accuracy reaches the baseline's.
 # - Only numbers of labels that were run are looked at, those of the last column. Where they are few, the technique may need less than its row says.
-# - The development slice (4 000 labels) is the same for all and not counted.
+# - The development slice (4 000 labels) is the same for all and not counted.
 # - *+ active learning* is the arm `al`: no source task, half of the labels bought at random and the other half in one round by `hybrid` ([](06_active_learning)).
 # - `tal` trains once on the labels that `hybrid` bought, so `hybrid`'s own last training is not counted for it.
 # :::
