@@ -192,7 +192,7 @@ def stop(line):
         raise KeyboardInterrupt
 
 
-for call in ("first", "second"):
+for _ in ("first call", "second call"):
     try:
         strict = replace(lab, report=stop).arm("seo", knobs={"loss": 0.0})
     except KeyboardInterrupt:
