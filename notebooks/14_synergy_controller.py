@@ -282,8 +282,11 @@ Table(pd.DataFrame([
 # %% tags=["record", "hide-input"]
 shown = ["accuracy_development", "size_bytes", "labels", "rounds",
          "rounds_back", "removed", "work_seconds"]
-print(tables.absent(frame, lab.chapter.arms))
-print(tables.standing(frame) if len(frame) else "reference runs: not run")
+if len(frame):
+    print(tables.absent(frame, lab.chapter.arms), tables.standing(frame),
+          sep="\n")
+else:
+    print("reference runs: not run")
 table = (frame.groupby("configuration")[shown].mean().round(4).reset_index()
          if len(frame) else pd.DataFrame([{"configuration": "not run"}]))
 Table(table, folded="every arm: accuracy, bytes, labels and rounds")
