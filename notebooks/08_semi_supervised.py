@@ -74,8 +74,8 @@ table = efficiency.compare(curves, [*pairs, (("ssl", 8000), ("base", 8000))])
 
 # %% tags=["record", "answer", "remove-input"]
 family = table.assign(holm=tables.after_holm(table))
-gains = family[family["compared"].str.match("ssl at .* against base")
-               & (family["labels saved, %"] == 0)]
+named = family["compared"].astype(str).str.match("ssl at .* against base")
+gains = family[named & (family["labels saved, %"] == 0)]
 words = {"better": "is better than", "worse": "is worse than",
          "same": "is not told apart from"}
 told = {(n, to): at[n].told("ssl", to, MATCHED, **words)
