@@ -197,6 +197,7 @@ for _ in ("first call", "second call"):
         strict = replace(lab, report=stop).arm("seo", knobs={"loss": 0.0})
     except KeyboardInterrupt:
         print("stopped after round", numbers[-1])
+assert len(set(numbers)) == len(numbers), "a round was run twice"
 print("rounds that were run, in both calls:", *numbers)
 
 # %% [markdown]
