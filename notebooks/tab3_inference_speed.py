@@ -308,7 +308,8 @@ shown = pd.DataFrame({name: t.loc[FP32, MS] / t[MS] for name, t in (
 for name in ("OpenVINO fp32", "static-openvino", "quant"):
     if shown.shape[1] == 2 and name in shown.index:
         print(f"{name}: {shown.loc[name].round(2).tolist()} times as fast")
-print("bf16 is gone; the int8 files of ONNX Runtime stay as they are")
+print(f"of {len(shown)}, bf16 is gone;",
+      "the int8 files of ONNX Runtime stay as they are")
 Table(shown.dropna().round(2).reset_index(names=f"times as fast as {FP32}")
       if shown.shape[1] == 2 else rows_or([], ["contestant"]))
 
