@@ -7,6 +7,8 @@ Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in,
 that is wider than the phone, it scrolls in such a frame, too.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
 so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
+Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
+for LaTeX switches them on, whatever the configuration says.
 Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to.
 """
 
@@ -94,7 +96,12 @@ def _finished(app, exception) -> None:
                 path.write_text(finished(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
 
 
+def _unnumbered(app, config) -> None:
+    config.numfig = False
+
+
 def setup(app) -> dict:
     """Rewrites the pages when all are written."""
+    app.connect("config-inited", _unnumbered, priority=900)  # after the others
     app.connect("build-finished", _finished)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
