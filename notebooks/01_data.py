@@ -111,7 +111,7 @@ display(*map(Table, answers), Table(times, folded=(
     "size and speed: here and now, beside whatever else ran; and recorded")))
 
 # %% [markdown]
-# [](tab3_inference_speed) compares their speed with care.
+# The right answers, from the top: entailment, neutral, contradiction. [](tab3_inference_speed) compares speeds with care.
 #
 # ## Cleaning
 #
@@ -264,7 +264,7 @@ Table(top_ngrams(ngrams, task.labels),
       folded="the terms that speak most for each class")
 
 # %% [markdown]
-# The counts use what a premise says by itself. In generated pairs *wanted to* or *hoped to* leaves things open, and *did not* excludes something. What they cannot do is compare the two texts: that *spaniel* in the premise answers to *dog* in the hypothesis is not visible to a sum over terms. This is what the network of the next chapter is for, and the bar that it has to clear.
+# The counts use what a premise says by itself. In generated pairs *either* leaves things open, and *no* excludes something. What they cannot do is compare the two texts: that *spaniel* in the premise answers to *dog* in the hypothesis is not visible to a sum over terms. This is what the network of the next chapter is for, and the bar that it has to clear.
 #
 # And the planted cue? Counting the words of the hypothesis finds it at once:
 

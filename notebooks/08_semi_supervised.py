@@ -337,7 +337,7 @@ Table(pd.DataFrame(rows).sort_values(["configuration", "labels", "seed"])
 # ## To remember
 #
 # - A student learns what its teacher says. Look at how much the threshold keeps, and how much of that is right, before you train.
-# - Give each class its own bar, or keep all pairs with soft targets. A fixed bar keeps everything or nothing.
+# - Give each class its own bar, or keep all pairs with soft targets. A fixed bar may keep too much, or nothing.
 # - Open: a control with exactly as many steps, and more seeds than three.
 #
 # ## Exercises

@@ -9,7 +9,8 @@ Theme. Controls get the names they lack, and the fonts are not loaded ahead: a p
 so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
 Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
 for LaTeX switches them on, whatever the configuration says.
-Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to.
+Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to. A line never begins with the
+stop or comma behind a formula.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _TAG = re.compile(r"<[^>]*>")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
 _MATHS = re.compile(r"<script\b[^>]*tex-chtml-full\.js[^>]*></script>|<script>window\.MathJax = .*?</script>",
                     re.DOTALL)
+_FORMULA = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([.,;:?!)”]+)')
 _THEME = [
     (re.compile(r'<span class="pre">([^<]*)</span>'), r"\1"),
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
@@ -84,6 +86,7 @@ def finished(text: str, folder: Path) -> str:
         text = pattern.sub(new, text)
     if 'class="math ' not in text:
         text = _MATHS.sub("", text)
+    text = _FORMULA.sub(r'<span class="joined">\1\2</span>', text)
     head, article, rest = text.partition('<article class="bd-article"')
     rest = _FIGURE.sub(lambda found: figure(found, folder), _TABLE.sub(table, rest))
     return head + article + rest

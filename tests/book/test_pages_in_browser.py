@@ -142,6 +142,11 @@ class TestReadable:
         table = readable._TABLE.sub(readable.table, "<table><tr><td>mismatched</td><td>a short text</td></tr></table>")
         assert table == "<table><tr><td data-long>mismatched</td><td>a short text</td></tr></table>"
 
+    def test_no_line_begins_with_what_ends_a_sentence_behind_a_formula(self, tmp_path):
+        formula = r'<span class="math notranslate nohighlight">\(x\)</span>'
+        assert readable.finished(f"{formula}, {formula} y", tmp_path) == (
+            f'<span class="joined">{formula},</span> {formula} y')
+
     @pytest.mark.parametrize("here", ["", "current "])
     def test_what_opens_a_list_of_pages_says_of_which(self, here, tmp_path):
         page = f'<a class="{here}reference internal" href="#">API</a><details open="open"><summary><i></i></summary>'
