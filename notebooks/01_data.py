@@ -68,12 +68,12 @@ print(task.name, task.fingerprint)  # 12 000 pairs are plenty to count words
 counts, network = Evidence("01_data"), Evidence("02_baseline")
 matched, other = (network.mean("base", metric) for metric in OFFICIAL)
 Finding(f"""
-On MultiNLI, the network of the [next chapter](02_baseline.ipynb) is right on
-{matched} of the matched pairs and on {other} of the mismatched ones
-({network.seeds('base')}). It was trained on this book's part of that set. What
-counting words earns there, of both texts: {counts.mean('TF-IDF-n-grams')}; of
-the second text alone: {counts.mean('hypothesis-only')}. The figure has the
-same counts for the pairs that this page reads.""")
+The figure shows how far the pairs of this page let you get by counting
+words. On MultiNLI, counting the words of both texts:
+{counts.mean('TF-IDF-n-grams')}; of the second alone:
+{counts.mean('hypothesis-only')}. A network, that of the
+[next chapter](02_baseline.ipynb), is right there on {matched} of the matched
+pairs and on {other} of the mismatched ones ({network.seeds('base')}).""")
 
 # %% mystnb={"figure": {"caption": "What word counts alone can do on this run's pairs. The line is the share of the most frequent class.", "name": "fig-data-baselines"}, "image": {"alt": "Accuracy of three baselines on the validation sets: majority class and hypothesis only near one third on generated data, TF-IDF n-grams of both texts well above."}} tags=["live", "hide-input"]
 table = baselines(task)
