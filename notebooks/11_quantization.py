@@ -213,7 +213,7 @@ for title, said in (("network", network), ("emulation", emulated)):
           f"{said['mean_logit_difference']:.4f}")
 
 # %% [markdown]
-# Where are the bytes? With only the linear maps in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than any one task needs. *Trimming* keeps the pieces that training text uses, all single characters and the special tokens. A word whose piece is gone is spelled with shorter ones, so nothing becomes unknown that was not before.
+# Where are the bytes? With only the linear maps in int8, the word table is most of the file. A table of 30 522 words is also longer than any one task needs. *Trimming* keeps the pieces that training text uses, all single characters and the special tokens. A word whose piece is gone is spelled with shorter ones, so nothing becomes unknown that was not before.
 
 # %% tags=["live"]
 small = trim(base, lab.tokenizer, token_counts(lab.encoded("train")),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -151,3 +152,11 @@ class TestReadable:
     def test_what_opens_a_list_of_pages_says_of_which(self, here, tmp_path):
         page = f'<a class="{here}reference internal" href="#">API</a><details open="open"><summary><i></i></summary>'
         assert '<summary aria-label="Pages of: API">' in readable.finished(page, tmp_path)
+
+    def test_folds_say_what_they_hide(self, tmp_path):
+        fold = '<details class="admonition hide {}-input"><summary>\n<p>Show the code</p>\n<p>Hide the code</p>'
+        code, output = fold.format("above"), fold.format("below")
+        answer = f'<div class="cell tag_hide-cell tag_live docutils container">\n{code}'
+        page = readable.finished(f'{answer}{output}<section id="exercises">{answer}{code}', tmp_path)
+        assert re.findall(r"Show the (\w+)", page) == ["code", "output", "answer", "code"]
+        assert re.findall(r"Hide the (\w+)", page) == ["code", "output", "answer", "code"]
