@@ -127,7 +127,7 @@ Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 # %% [markdown]
 # **Check.** Every configuration has its row, with a number where there is a curve and "not run" where there is none. The reference curves of the baseline rise. The papers' own gaps are what the claim `h-gap` says.
 
-# %% tags=["live"]
+# %%
 assert list(ends.index) == list(papers.PAPER_TABLE)
 developed = curves[curves["name"] == "development_accuracy"]
 for name, row in ends.iterrows():
