@@ -62,7 +62,7 @@ is at {ours.mean('base', FIRST)} after its first epoch, and ends at
 {papers.FIGURE_2['base'].train - papers.FIGURE_2['base'].validation:.0f}
 points.""")
 
-# %% mystnb={"figure": {"caption": "The papers' Figure 2, by our records: accuracy over training (mean over seeds; bands span them), beside the levels that the papers' text gives (black). Of their three configurations, those that have a curve here.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Two panels, the baseline and transfer learning. Our training accuracy rises past our development accuracy, which is nearly flat after the first epoch; black lines mark the papers' training and validation levels, above both. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "The papers' Figure 2, by our records: accuracy over training (mean over seeds; bands span them), beside the levels that the papers' text gives (lines without points). Of their three configurations, those that have a curve here.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Two panels, the baseline and transfer learning. Our training accuracy rises past our development accuracy, which is nearly flat after the first epoch; level lines mark the papers' training and validation levels, above both. Without records it says not run."}} tags=["record", "hide-input"]
 theirs = [name for name in papers.FIGURE_2 if name in with_curve]
 _ = figures.accuracy_curves({"ours": curves}, theirs)
 

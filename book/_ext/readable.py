@@ -7,6 +7,7 @@ Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in,
 that is wider than the phone, it scrolls in such a frame, too.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
 so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
+Folds. A folded output is called that, and the folded cell below an exercise an answer; the theme calls both code.
 Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to.
 """
 
@@ -38,6 +39,11 @@ _THEME = [
      r'\1\2\3 aria-label="Pages of: \2">'),
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
 ]
+# What is folded: the theme's prompts say code, of a cell's code, of an output, and of an exercise's answer.
+_FOLDED = (r'<details class="admonition hide %s">\s*<summary>\s*<p class="collapsed admonition-title">Show the )code'
+           r'(</p>\s*<p class="expanded admonition-title">Hide the )code')
+_OUTPUT = re.compile("(" + _FOLDED % "below-input")
+_ANSWER = re.compile(r'(\btag_hide-cell\b[^"]*">\s*' + _FOLDED % "above-input")
 
 
 def frame(inside: str, kind: str, name: str) -> str:
@@ -82,6 +88,9 @@ def finished(text: str, folder: Path) -> str:
         text = pattern.sub(new, text)
     if 'class="math ' not in text:
         text = _MATHS.sub("", text)
+    text = _OUTPUT.sub(r"\1output\2output", text)
+    chapter, heading, exercises = text.partition('<section id="exercises">')
+    text = chapter + heading + _ANSWER.sub(r"\1answer\2answer", exercises)
     head, article, rest = text.partition('<article class="bd-article"')
     rest = _FIGURE.sub(lambda found: figure(found, folder), _TABLE.sub(table, rest))
     return head + article + rest
