@@ -69,7 +69,7 @@ _ = figures.architecture()
 
 # %% tags=["hide-input"]
 for equation in papers.EQUATIONS:
-    display(Math(equation.latex + rf"\qquad\text{{({equation.number}: "
+    display(Math(equation.latex + rf"\enspace\text{{({equation.number}: "
                  rf"{equation.defines})}}"))
 
 # %% [markdown]
@@ -110,7 +110,7 @@ print("every solid box can be imported; the control loop is closed")
 # %% [markdown]
 # ## From rooms to system
 #
-# The package is a house of rooms. Notebooks use the techniques, these use training and evaluation, and those the data and the models. Nothing below `figures` draws. Which rooms does nobody's room import, and which import none?
+# The package is a house of rooms. Notebooks use the techniques, these use training and evaluation, and those the data and the models. No room draws but `figures`. Which rooms does no other import, and which import none?
 
 # %% tags=["here"]
 imports = figures.dependencies()

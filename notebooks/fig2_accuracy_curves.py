@@ -62,7 +62,7 @@ is at {ours.mean('base', FIRST)} after its first epoch, and ends at
 {papers.FIGURE_2['base'].train - papers.FIGURE_2['base'].validation:.0f}
 points.""")
 
-# %% mystnb={"figure": {"caption": "The papers' Figure 2, by our records: accuracy over training (mean over seeds; bands span them), beside the levels that the papers' text gives (black). Of their three configurations, those that have a curve here.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Two panels, the baseline and transfer learning. Our training accuracy rises past our development accuracy, which is nearly flat after the first epoch; black lines mark the papers' training and validation levels, above both. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "The papers' Figure 2, by our records: accuracy over training (mean over seeds; bands span them), beside the levels that the papers' text gives (lines without points). Of their three configurations, those that have a curve here.", "name": "fig-accuracy-curves-reference"}, "image": {"alt": "Two panels, the baseline and transfer learning. Our training accuracy rises past our development accuracy, which is nearly flat after the first epoch; level lines mark the papers' training and validation levels, above both. Without records it says not run."}} tags=["record", "hide-input"]
 theirs = [name for name in papers.FIGURE_2 if name in with_curve]
 _ = figures.accuracy_curves({"ours": curves}, theirs)
 
@@ -127,7 +127,7 @@ Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
 # %% [markdown]
 # **Check.** Every configuration has its row, with a number where there is a curve and "not run" where there is none. The reference curves of the baseline rise. The papers' own gaps are what the claim `h-gap` says.
 
-# %% tags=["live"]
+# %%
 assert list(ends.index) == list(papers.PAPER_TABLE)
 developed = curves[curves["name"] == "development_accuracy"]
 for name, row in ends.iterrows():

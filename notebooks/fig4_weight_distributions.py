@@ -84,7 +84,7 @@ _ = figures.weight_distributions(
 #
 # You need no network to see the point. Take a million numbers from a normal distribution and set the smallest to zero. For contrast, remove the same share without regard to size, which is what cutting out whole units comes close to.
 
-# %% tags=["live"]
+# %%
 bell = np.random.default_rng(0).normal(size=1_000_000)
 size, shares = np.abs(bell), [0.1, 0.3, 0.5, 0.7, 0.9]
 cuts = {s: np.quantile(size, s) for s in shares}
@@ -101,7 +101,7 @@ Table(pd.DataFrame([
 # %% [markdown]
 # **Check.** The smallest half of a bell curve's weights has less than a twelfth of its mass. Removing it leaves a shape that overlaps with the bell by much less than the claim asks for. Removing at random leaves the shape.
 
-# %% tags=["live"]
+# %%
 assert mass[0.5] < 0.08 and by_size[0.5] < 0.8 < 0.99 < at_random[0.5]
 falling = [by_size[s] for s in shares]
 assert falling == sorted(falling, reverse=True) and len(set(falling)) == 5
@@ -190,7 +190,7 @@ _ = figures.weight_distributions(
 #
 # **1.** Up to which share removed does the overlap stay above `0.9`, for a normal distribution? And for a Laplace distribution?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell"]
 laplace = np.random.default_rng(1).laplace(size=1_000_000)
 for name, values in (("normal", bell), ("Laplace", laplace)):
     fits = [s for s in np.arange(0.01, 0.5, 0.01) if overlap(
@@ -200,7 +200,7 @@ for name, values in (("normal", bell), ("Laplace", laplace)):
 # %% [markdown]
 # **2.** Count the zeros as weights of size zero. What is the overlap with half of them at zero, and is that a fairer reading of the claim?
 
-# %% tags=["hide-cell", "live"]
+# %% tags=["hide-cell"]
 with_zeros = np.where(size > cuts[0.5], bell, 0)
 print(f"overlap {overlap(bell, with_zeros):.2f}, against {by_size[0.5]:.2f}")
 print("half of all weights then lie in the one bin at zero:",

@@ -264,7 +264,7 @@ Table(overflow, folded="files on a processor with AVX2 only")
 # %% [markdown]
 # ## Here and now: the files that come with the book
 #
-# You have the files of `book/artifacts` at hand; `seo_core.load("reference")` loads one. So you need not take their times on trust. *Here, now* is the machine that built this page: three pairs over and over, each file in turn, a few rounds. *Recorded* is what their cards say. Milliseconds of two machines do not compare; how many times as fast as the library's int8 a file is does. That one is exported here, from the bundled network as it is.
+# You have the files of `book/artifacts` at hand; `seo_core.load("reference")` loads one. So you need not take their times on trust. *Here, now* is the machine that built this page: three pairs over and over, each file in turn, a few rounds. *Recorded* are the accuracy on their cards, and the control's time in the benchmark. Milliseconds of two machines do not compare; how many times as fast as the library's int8 a file is does. That one is exported here, from the bundled network as it is.
 
 # %% tags=["nbval-ignore-output", "hide-input", "here"]
 times, *answers = live.here_and_now()

@@ -167,7 +167,7 @@ Table(perplexity, folded="the papers' perplexities, and ours")
 #
 # $$ \exp\Bigl(-\frac{\ln(\text{perplexity}) - a \ln 3}{1 - a}\Bigr). $$
 
-# %% tags=["live"]
+# %%
 rows = {}
 for name, row in papers.PAPER_TABLE.items():
     entropy, _, _, loss = papers.perplexity_bound(row)
@@ -179,7 +179,7 @@ for name, row in papers.PAPER_TABLE.items():
 needed = pd.DataFrame.from_dict(rows, orient="index")
 Table(needed.loc[["base", "tl", "seo"]])
 
-# %% tags=["live"]
+# %%
 Table(needed, folded="all nine rows")
 
 # %% [markdown]
@@ -187,7 +187,7 @@ Table(needed, folded="all nine rows")
 #
 # The other way round: which perplexity has a well-calibrated classifier of that accuracy? Let it be as sure as it is right, with probability $a$ for its answer and the rest evenly on the other two:
 
-# %% tags=["live"]
+# %%
 base = papers.PAPER_TABLE["base"]
 a = base.accuracy / 100
 calibrated = math.exp(-(a * math.log(a) + (1 - a) * math.log((1 - a) / 2)))
@@ -199,7 +199,7 @@ print(f"calibrated at {a:.1%}: perplexity {calibrated:.2f};",
 #
 # Sort the papers' table by its own values. Is the combined system first?
 
-# %% tags=["live"]
+# %%
 order = papers.paper_table().sort_values("accuracy", ascending=False)
 lowest = order["perplexity"].rank(method="min")
 print("the combined system by its own table: accuracy, number",
@@ -212,7 +212,7 @@ Table(order[["label", "accuracy", "perplexity"]].rename(
 # %% [markdown]
 # **Check.** All nine rows are there, and a value of ours stands exactly where a record does. Every perplexity of the papers is above the 3 of guessing, and would need wrong answers that give the truth less than 5 in 10 000. The combined system is not first. Our own perplexities are the exponential of the cross-entropy beside them.
 
-# %% tags=["live"]
+# %%
 assert list(accuracy.index) == list(papers.PAPER_TABLE)
 recorded = set(known["configuration"]) & set(papers.PAPER_TABLE)
 assert set(accuracy.index[accuracy["ours"] != NOT_RUN]) == recorded

@@ -116,7 +116,8 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
               f'<select data-part="method"><option value="">all</option>{methods}</select></label></div>'
               '<p data-part="left" role="status"></p>'
               f'<div class="panels">{panels}</div>'
-              '<p data-part="tip" aria-hidden="true">Point at a network, or go to it with Tab and the arrow keys.</p>'
+              '<p data-part="tip" aria-hidden="true">'
+              'Point at a network or tap it, or go to it with Tab and the arrow keys.</p>'
               '</div>')
     return Interactive(markup, shown, instead, folded)
 
