@@ -146,3 +146,14 @@ class TestReadable:
     def test_what_opens_a_list_of_pages_says_of_which(self, here, tmp_path):
         page = f'<a class="{here}reference internal" href="#">API</a><details open="open"><summary><i></i></summary>'
         assert '<summary aria-label="Pages of: API">' in readable.finished(page, tmp_path)
+
+    def test_a_folded_output_and_the_answer_to_an_exercise_are_not_called_code(self, tmp_path):
+        def folded(kind, tags=""):
+            return (f'<div class="cell{tags} docutils container">\n<details class="admonition hide {kind}">\n<summary>\n'
+                    '<p class="collapsed admonition-title">Show the code</p>\n'
+                    '<p class="expanded admonition-title">Hide the code</p>\n</summary></details></div>')
+
+        cells = folded("above-input", " tag_hide-cell tag_live") + folded("below-input", " tag_hide-output")
+        page = readable.finished(f'{cells}<section id="exercises">{cells}{folded("above-input")}</section>', tmp_path)
+        assert [page.count(f"{verb} the {what}") for what in ("code", "output", "answer")
+                for verb in ("Show", "Hide")] == [2, 2, 2, 2, 1, 1]
