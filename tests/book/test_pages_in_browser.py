@@ -149,8 +149,8 @@ class TestReadable:
 
     def test_a_folded_output_and_the_answer_to_an_exercise_are_not_called_code(self, tmp_path):
         def folded(kind, tags=""):
-            return (f'<div class="cell{tags} docutils container">\n<details class="admonition hide {kind}">\n<summary>\n'
-                    '<p class="collapsed admonition-title">Show the code</p>\n'
+            return (f'<div class="cell{tags} docutils container">\n<details class="admonition hide {kind}">\n'
+                    '<summary>\n<p class="collapsed admonition-title">Show the code</p>\n'
                     '<p class="expanded admonition-title">Hide the code</p>\n</summary></details></div>')
 
         cells = folded("above-input", " tag_hide-cell tag_live") + folded("below-input", " tag_hide-output")
