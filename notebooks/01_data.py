@@ -68,12 +68,12 @@ print(task.name, task.fingerprint)  # 12 000 pairs are plenty to count words
 counts, network = Evidence("01_data"), Evidence("02_baseline")
 matched, other = (network.mean("base", metric) for metric in OFFICIAL)
 Finding(f"""
-On MultiNLI, the network of the [next chapter](02_baseline.ipynb) is right on
-{matched} of the matched pairs and on {other} of the mismatched ones
-({network.seeds('base')}). It was trained on this book's part of that set. What
-counting words earns there, of both texts: {counts.mean('TF-IDF-n-grams')}; of
-the second text alone: {counts.mean('hypothesis-only')}. The figure has the
-same counts for the pairs that this page reads.""")
+The figure shows how far the pairs of this page let you get by counting
+words. On MultiNLI, counting the words of both texts:
+{counts.mean('TF-IDF-n-grams')}; of the second alone:
+{counts.mean('hypothesis-only')}. A network, that of the
+[next chapter](02_baseline.ipynb), is right there on {matched} of the matched
+pairs and on {other} of the mismatched ones ({network.seeds('base')}).""")
 
 # %% mystnb={"figure": {"caption": "What word counts alone can do on this run's pairs. The line is the share of the most frequent class.", "name": "fig-data-baselines"}, "image": {"alt": "Accuracy of three baselines on the validation sets: majority class and hypothesis only near one third on generated data, TF-IDF n-grams of both texts well above."}} tags=["live", "hide-input"]
 table = baselines(task)
@@ -111,7 +111,7 @@ display(*map(Table, answers), Table(times, folded=(
     "size and speed: here and now, beside whatever else ran; and recorded")))
 
 # %% [markdown]
-# [](tab3_inference_speed) compares their speed with care.
+# The right answers, from the top: entailment, neutral, contradiction. [](tab3_inference_speed) compares speeds with care.
 #
 # ## Cleaning
 #
@@ -264,7 +264,7 @@ Table(top_ngrams(ngrams, task.labels),
       folded="the terms that speak most for each class")
 
 # %% [markdown]
-# The counts use what a premise says by itself. In generated pairs *wanted to* or *hoped to* leaves things open, and *did not* excludes something. What they cannot do is compare the two texts: that *spaniel* in the premise answers to *dog* in the hypothesis is not visible to a sum over terms. This is what the network of the next chapter is for, and the bar that it has to clear.
+# The counts use what a premise says by itself. In generated pairs *either* leaves things open, and *no* excludes something. What they cannot do is compare the two texts: that *spaniel* in the premise answers to *dog* in the hypothesis is not visible to a sum over terms. This is what the network of the next chapter is for, and the bar that it has to clear.
 #
 # And the planted cue? Counting the words of the hypothesis finds it at once:
 

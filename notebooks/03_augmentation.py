@@ -132,7 +132,7 @@ for name, operator in OPERATORS.items():
 # %% [markdown]
 # ## Edited pairs
 #
-# Try it on pairs of the embedded generator, whose labels are right by construction. `augment` returns at most one copy of a row, edited on one side. The {term}`strength` is the share of a text's *editable* words that is changed, and at least one word. What is protected, or has no replacement, does not count. Back-translation rewords a text as a whole.
+# Try it on pairs of the embedded generator, whose labels are right by construction. `augment` returns at most one copy of a row, edited on one side. The {term}`strength` is the share of a text's *editable* words that is changed, and at least one word. What is protected, or has no replacement, does not count. Back-translation rewords a text as a whole. In these tables, label 0 is entailment, 1 neutral and 2 contradiction.
 
 # %% tags=["live"]
 pairs = generate(400, seed=1)
@@ -296,6 +296,8 @@ for strength in (0.1, 1.0):
           dropped.round(2).to_dict())
 
 # %% [markdown]
+# Under `quick` the teacher has learned so little that it judges the label and hardly the edit.
+#
 # **2.** Which words of your own data should be protected as well? Try `protected` on some of them.
 
 # %% tags=["hide-cell", "live"]

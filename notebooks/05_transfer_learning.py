@@ -63,8 +63,18 @@ print(f"pool of {len(lab.pool)} pairs; source task: {where}")
 chapters = ("05_transfer_learning", "06_active_learning")
 everything = Evidence(*chapters)
 at = {n: Evidence(*chapters, labels=n) for n in (500, 2000, 8000)}
+folders = [results.reference_dir() / "cpu" / name for name in chapters]
+curves = efficiency.label_curves(*folders).replace(
+    {"configuration": {"random": "tl-l2sp"}})
+full = curves.loc[curves["configuration"] == "base", "labels"].max()
+matches = (efficiency.labels_to_match(curves, target="base", at=int(full))
+           if len(curves) else {})
+match = matches.get("tl-l2sp")
+fewer = (f"""About {match.labels:,.0f} labels of the target then do what
+{full:,} do without a source task.""".replace(",", "\N{NO-BREAK SPACE}")
+         if match and match.labels < full else "")
 Finding(f"""
-It saves most where labels are few. With 500 labels of the target, a network
+{fewer} It saves most where labels are few. With 500 labels of the target, a network
 that learned another task first (`tl-l2sp`)
 {at[500].told('random', 'base', MATCHED)} than one that did not, by
 {at[500].gap('random', 'base', MATCHED)} on the matched set. With 8 000 it
@@ -76,9 +86,6 @@ price:
 thousand labels of the other task.""")
 
 # %% mystnb={"figure": {"caption": "Accuracy on the matched set over the number of target labels (reference runs, mean and range over the seeds). The point of `tl` lies under that of `tl-l2sp`.", "name": "fig-transfer-labels"}, "image": {"alt": "Curves of accuracy over target labels: the source task lies above pre-training alone, most so with few labels; arms that were run at one number of labels are single points."}} tags=["record", "hide-input"]
-folders = [results.reference_dir() / "cpu" / name for name in chapters]
-curves = efficiency.label_curves(*folders).replace(
-    {"configuration": {"random": "tl-l2sp"}})
 arms = ["scratch", "base", "source", "tl", "tl-decay", "tl-l2sp"]
 curves = curves[curves["configuration"].isin(arms)]
 _ = figures.label_curves(curves[curves["labels"] > 0], target="base",
@@ -170,10 +177,6 @@ print("the pull is its formula and holds the weights;",
 # The reference runs are of the profile `cpu`: a subset of MultiNLI as target, SNLI pairs as source. All arms of a seed have the same labelled pairs and see them equally often. How many labels does the source task save?
 
 # %% tags=["record", "remove-input"]
-top = curves.loc[curves["configuration"] == "base", "labels"].max()
-matches = (efficiency.labels_to_match(curves, target="base", at=int(top))
-           if len(curves) else {})
-match = matches.get("tl-l2sp")
 Finding(f"""
 {match.statement if match else NOT_RUN_YET}. Part of that needs no target label
 at all: the source network alone has {everything.mean('source', MATCHED)}
@@ -271,5 +274,5 @@ for name, each in (("source", reference), ("trained on", network)):
 # %% tags=["hide-cell", "record"]
 paid = everything.frame.get("source_labels", pd.Series(dtype=float)).max()
 if match:
-    print(f"{(top - match.labels) / paid:.2f} of a target label, by",
-          f"{top - match.labels:,.0f} saved for {paid:,.0f} paid")
+    print(f"{(full - match.labels) / paid:.2f} of a target label, by",
+          f"{full - match.labels:,.0f} saved for {paid:,.0f} paid")

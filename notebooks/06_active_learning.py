@@ -234,7 +234,7 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 #
 # **In each round a fresh sample of 8 000 pairs is scored. So the last round, which buys 4 000, takes every second pair.** No ranking can choose much there. Choosing from more pairs was not tried.
 
-# %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels; bands run from the lowest to the highest seed. Grey: the five other functions.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels: random labels as a black dashed line, badge and entropy in colour close to it, the other functions in grey."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels; bands run from the lowest to the highest seed. Grey: the five other functions.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels: random labels as a dashed line, badge and entropy in colour close to it, the other functions in grey."}} tags=["record", "hide-input"]
 curves = bought_by_names(efficiency.label_curves(folder))
 print(tables.absent(curves, names))
 _ = figures.label_curves(curves, metric="matched accuracy",
@@ -267,7 +267,7 @@ Table(efficiency.match_table(both, matches=matches),
 # - Differences are in points on both official sets together, paired by seed and example. An interval that holds zero means: no difference could be shown. With one seed it holds the spread of examples only, and a second seed may turn the verdict.
 # - Of twenty such intervals about one excludes zero by chance alone. *After Holm* says what is left once the whole table counts as one family ({term}`Holm correction`). The intervals of *labels needed* are one for each arm, and not corrected.
 # - *Labels needed*: where a curve reaches, for good, the accuracy that random labels reach at 8 000. Between budgets it is taken as linear in the logarithm of the labels. The interval holds the numbers of labels at which the curve is not told apart from that goal. Only seeds that have a run at every budget of an arm count.
-# - Curves are means over the seeds. One with fewer seeds than random's is not to be held against the black one, whose mean stands on other seeds too.
+# - Curves are means over the seeds. One with fewer seeds than random's is not to be held against that one, whose mean stands on other seeds too.
 # :::
 #
 # The papers' row "+ active learning" stands alone, without transfer. So does the arm `al`: no source task, half of the labels at random, the other half in one round by `hybrid`. Its round takes half of what it scored, too. Its control is `base` of [](05_transfer_learning).
@@ -321,7 +321,7 @@ Of a random purchase {hard('random')} is hard to learn, of `badge`'s
 over pairs included, buy
 {', '.join(more) or 'none' if len(table) else 'not run'} (one seed).""")
 
-# %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the darker the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "What each acquisition function bought on the data map of the reference runs, the more a field stands out, the more pairs. Right of the upright dashed line a pair is ambiguous; left of it, it is easy above the other line and hard to learn below.", "name": "fig-al-data-map"}, "image": {"alt": "A panel for each acquisition function: shaded map of confidence over variability with dashed borders between the regions easy, ambiguous and hard to learn."}} tags=["record", "hide-input"]
 _ = figures.data_maps(*efficiency.map_histograms(records))
 
 # %% [markdown]

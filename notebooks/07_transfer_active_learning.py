@@ -102,7 +102,7 @@ bought labels, 5 600 are {share(5600, 8000)} than 8 000; with the
 development slice's counted, {share(module, base)}; with the {cost} of the
 source task, {share(module + task, base)}.""")
 
-# %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here. Dashed: random labels after the source task; `base`: without it. Grey: `hybrid`, `tal` and `data-module-wide`.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of the supervised baseline, of random labels after a source task as a black dashed line, and of the data module, over the number of labels; other arms in grey."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Matched accuracy over the number of bought labels. The source task's labels are not counted here. Dashed: random labels after the source task; `base`: without it. Grey: `hybrid`, `tal` and `data-module-wide`.", "name": "fig-tal-curves"}, "image": {"alt": "Learning curves of the supervised baseline, of random labels after a source task as a dashed line, and of the data module, over the number of labels; other arms in grey."}} tags=["record", "hide-input"]
 curves = efficiency.label_curves(*folders)
 _ = figures.label_curves(curves[curves["configuration"].isin(arms)],
                          metric="matched accuracy", shared=False,

@@ -73,14 +73,18 @@ logging.disable_progress_bar()
 
 # %% tags=["record", "answer", "remove-input"]
 ours = Evidence("09_pruning", "10_adaptive_iterative_pruning")
+size = {name: ours.mean(name, "size_bytes", scale=1e-6, unit=" MB")
+        for name in ("base", "taylor-65", "prune")}
 Finding(f"""
 With 65% of the encoder cut out as whole heads, neurons and layers, and the
-rest trained on with a teacher, the network
+rest trained on with a teacher, the file has {size['taylor-65']} instead of
+{size['base']}, and the network
 {ours.told('taylor-65', 'base', same='is not shown to lose accuracy')}:
 {ours.gap('taylor-65', 'base', MATCHED)} on the matched set. The same
-training without pruning makes more of it; against that, the cut costs
-{ours.gap('taylor-65', 'distilled', MATCHED)}. Half of the weights set to
-zero: {ours.gap('prune', 'base', MATCHED)}, and no byte saved.""")
+training without a cut gains more; against that, the cut costs
+{ours.gap('taylor-65', 'distilled', MATCHED)}. With half of the weights set to
+zero the file has {size['prune']}, and the accuracy changes by
+{ours.gap('prune', 'base', MATCHED)}.""")
 
 # %% mystnb={"figure": {"caption": "Accuracy (mean of both official sets) over the share of weights removed: mean and range over the seeds. Dotted: one point below the baseline. Zeros are counted among the weights of the encoder's matrices, units among all of the encoder's.", "name": "fig-pruning-curves"}, "image": {"alt": "Lines of accuracy over the share of weights that are zero or removed, for zeros and for units by each score; without records the panel says not run."}} tags=["record", "hide-input"]
 frame = results.load(results.reference_dir() / "cpu" / "09_pruning")
@@ -306,7 +310,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, pairs)),
 everything = copy.deepcopy(base)
 prune(everything, 0.5, embeddings=True)
 for name, each in (("encoder only", zeros), ("word table too", everything)):
-    share = sparsity(each)["share_of_all"]
+    share = sparsity(each, embeddings=True)["share_of_all"]
     print(f"{name}: {share:.0%} zeros,",
           f"accuracy {accuracy(each, reward):.1%}")
 

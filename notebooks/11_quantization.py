@@ -103,7 +103,7 @@ words = {"distilled": "nothing rounded, trained on",
          "control": "the library's own tool",
          "static-tensor": "fixed, one step a matrix",
          "dynamic-tensor": "by batch, one step a matrix",
-         "vocabulary-words4": "4 bits, and 12 000 words"}
+         "vocabulary-words4": "4 bits, and 12 000 words"}
 shown = contrasts.official_differences(
     ours.frame, dict.fromkeys(words, "base"))
 _ = figures.forest(shown, goals=(-1, -2), words=words)
@@ -213,7 +213,7 @@ for title, said in (("network", network), ("emulation", emulated)):
           f"{said['mean_logit_difference']:.4f}")
 
 # %% [markdown]
-# Where are the bytes? With only the linear maps in int8, the word table is nearly all of the file. A table of 30 522 words is also longer than any one task needs. *Trimming* keeps the pieces that training text uses, all single characters and the special tokens. A word whose piece is gone is spelled with shorter ones, so nothing becomes unknown that was not before.
+# Where are the bytes? With only the linear maps in int8, the word table is most of the file. A table of 30 522 words is also longer than any one task needs. *Trimming* keeps the pieces that training text uses, all single characters and the special tokens. A word whose piece is gone is spelled with shorter ones, so nothing becomes unknown that was not before.
 
 # %% tags=["live"]
 small = trim(base, lab.tokenizer, token_counts(lab.encoded("train")),
@@ -378,7 +378,7 @@ rest = ours.mean("dynamic-words32", "size_bytes", scale=1e-6, unit=" MB")
 few = ours.mean("vocabulary-words4", "size_bytes", scale=1e-6, unit=" MB")
 Finding(f"""
 Left in fp32, they hold the file at {rest}: here is the complaint that it does
-not shrink. Four bits for them cost nothing that shows. Keeping 12 000 of them
+not shrink. Four bits for them cost nothing that shows. Keeping 12 000 of them
 gives {few} and has a price, without training: `vocabulary` against `static`
 {ours.gap('vocabulary', 'static')}.""")
 

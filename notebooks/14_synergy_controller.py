@@ -277,7 +277,7 @@ Table(pd.DataFrame([
 #
 # ## What the records say
 #
-# Whatever stands here are runs on the development slice, on which the floor was checked too, with as many seeds as the table says. One seed never settles a ranking.
+# All runs here are judged on the development slice, on which the floor was checked too. The table says how many seeds each arm has. One seed never settles a ranking.
 
 # %% tags=["record", "hide-input"]
 shown = ["accuracy_development", "size_bytes", "labels", "rounds",
@@ -305,7 +305,7 @@ _ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
 #
 # ## To remember
 #
-# - One objective over labels, bytes and loss needs four more rules before it runs: promises, a price step, *due*, and a guard.
+# - One objective over labels, bytes and loss needs more rules before it runs: promises, a price step, first tries, *due*, and a guard.
 # - On a problem with a known answer the scores find it, and shuffled scores do not.
 # - Whether it beats a good schedule on a real task is a question of records and seeds: look at the top of this page before you use it.
 #

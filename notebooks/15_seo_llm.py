@@ -72,7 +72,7 @@ the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
 # %% [markdown]
 # ## The idea
 #
-# Each box of [the papers' Figure 1](fig1_architecture) is one call here, and the {term}`Synergy Controller` ([](14_synergy_controller)) decides which of them works next. `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then come rounds, and in each one an {term}`action` works:
+# Each box of [the papers' Figure 1](fig1_architecture) is one call here, and the {term}`Synergy Controller` ([its chapter](14_synergy_controller)) decides which of them works next. `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then come rounds, and in each one an {term}`action` works:
 #
 # - `augment`: ADA's [edits](04_adaptive_augmentation) of the labelled pairs.
 # - `label`: the teacher's [soft labels](08_semi_supervised) for other texts.
@@ -127,12 +127,12 @@ Table(pd.DataFrame([
 #
 # The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with every round:
 #
-# ```
+# ```bash
 # python -m seo_core.run compress --data pairs.csv --text a b --label y --controller \
 #     --max-size 8MB --max-loss 1.0 --time 1h --labels 4000 --out model
 # ```
 #
-# Leave `--labels` out where all your rows have one. Leave `--controller` out for the static recipe of [](13_quantization_distillation), which has the longer record.
+# Leave `--labels` out where all your rows have their labels. Leave `--controller` out for the static recipe of [](13_quantization_distillation), which has the longer record.
 #
 # ## What the papers report
 #

@@ -226,7 +226,7 @@ Table(verdicts.audit(results.load(), claims)[
     ["claim", "statement", "ours", "n", "verdict"]])
 
 # %% [markdown]
-# The control of mixed precision is fp32 on the same machine, pairs and seed. A processor without 16-bit instructions gains nothing; there bf16 is emulated.
+# The memory in this table is that of one pruning run of [](09_pruning) beside its baseline, and not of the turns above. The control of mixed precision is fp32 on the same machine, pairs and seed. A processor without 16-bit instructions gains nothing; there bf16 is emulated.
 #
 # :::{dropdown} What changes with scale
 # With BERT-base, batches of 32 and 128 tokens, activations are the bulk of the memory and libraries are not. Then the shares you counted come close to the shares of the peak. More layers make checkpointing save more: it keeps one input for each, and one layer at a time.

@@ -65,7 +65,7 @@ momentum {ours.mean('sgd-momentum', DEVELOPMENT)}
 better='is better than AdamW', worse='is worse than AdamW')}:
 {ours.gap('lamb', 'adamw', DEVELOPMENT)}.""")
 
-# %% mystnb={"figure": {"caption": "Development loss over the pairs seen, in batches of 32 (bands span the seeds).", "name": "fig-optimizers-loss"}, "image": {"alt": "Three falling curves, for AdamW, SGD with momentum and LAMB: development loss against the number of training pairs seen. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Development loss over the pairs seen, in batches of 32 (bands span the seeds, where there are several).", "name": "fig-optimizers-loss"}, "image": {"alt": "Three falling curves, for AdamW, SGD with momentum and LAMB: development loss against the number of training pairs seen. Without records it says not run."}} tags=["record", "hide-input"]
 curves = efficiency.loss_curves(records)
 _ = figures.loss_by_pairs(curves, NAMES)
 
@@ -193,7 +193,7 @@ Table(verdicts.audit(results.load(), claim)[
 #
 # ## Exercises
 #
-# **1.** Give `moved` a weight decay of 0.1 <!-- setting -->. Which optimiser's quiet tensor notices?
+# **1.** Give `moved` a weight decay of 0.1. Which optimiser's quiet tensor notices? <!-- setting -->
 
 # %% tags=["hide-cell", "live"]
 for name in TITLES:

@@ -123,7 +123,10 @@ print("alike by distance alone, and not trained")
 #
 # 1. **Pre-train**: the encoder learns to say which word was masked, on the task's own text.
 # 2. **{term}`Soft labels <soft labels>`**: the fine-tuned MiniLM says what it thinks of each pair, once.
-# 3. **Inject**: with teacher logits $t$, student logits $s$, label $y$, $L = (1 - w)\,\mathrm{CE}(s, y) + w\,\tau^2\,\mathrm{KL}(\operatorname{softmax}(t/\tau) \,\|\, \operatorname{softmax}(s/\tau))$.
+# 3. **Inject**: with teacher logits $t$, student logits $s$ and label $y$,
+#
+#    $$ L = (1 - w)\, \mathrm{CE}(s, y) + w\, \tau^2\, \mathrm{KL}\big(\operatorname{softmax}(t/\tau) \,\big\|\, \operatorname{softmax}(s/\tau)\big). $$
+#
 # 4. **Fine-tune**: the labels alone.
 #
 # Here they run, each a call. Under `quick` this is a **toy**: 256 generated pairs and layers of 64 units. Look at the calls and not at the numbers, for the labels stay at what a guess costs.
@@ -245,7 +248,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
-# All cells of this table are means over seeds by the task's own metric, on the validation sets at hand. MNLI, QNLI and QQP are trained on subsets. Published students appear where we have a number of theirs. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand. MNLI, QNLI and QQP are trained on subsets. Published students appear where we have a number of theirs. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
 Table(glue.glue_table(frame), folded="every system on every task")
@@ -269,7 +272,7 @@ Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds", "its run"]),
 #
 # ## To remember
 #
-# - "On GLUE" names nine tasks and four metrics: ask for each.
+# - "On GLUE" names nine tasks and five metrics: ask for each.
 # - The weight has two dead ends, and you can prove which input each ignores.
 # - Without residual connections the tokens of a text become one; that, and not depth, stops the gradient.
 #

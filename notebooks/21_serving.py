@@ -196,7 +196,7 @@ print("ended with", server.process.returncode)
 #
 # ## What the papers report
 #
-# No paper measures a server. What a batch of pairs costs alone, without one, is [](tab3_inference_speed).
+# No paper measures a server. What a batch of pairs costs without a server stands in [](tab3_inference_speed).
 #
 # ## What the records say
 #

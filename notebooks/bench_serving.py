@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Benchmark: engines, servers and files
 #
-# You take the small model away. Is it faster than what a few library calls make of the whole network? How many can ask a server at once? What does a million rows cost beside the network itself?
+# You take the small model with you. Is it faster than what a few library calls make of the whole network? How many can ask a server at once? What does a million rows cost beside the network itself?
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper

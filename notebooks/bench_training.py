@@ -65,22 +65,24 @@ _ = figures.ratio_bars(
     "speed relative to the tuned Trainer")
 
 # %% [markdown]
+# Of our tricks, {term}`bf16` and batches of pairs of like length bring most, and both are settings that other loops have too.
+#
 # ## The idea: take turns, and tune the rival too
 #
-# The rival is Hugging Face's `Trainer` {cite}`wolf2020transformers`, twice. *Tuned* is what a careful user asks of it: {term}`bf16`, padding to the longest pair of a batch, pairs of like length together. *As run_glue* is what the example script does: {term}`fp32`, and every pair filled up to 128 tokens.
+# The rival is Hugging Face's `Trainer` {cite}`wolf2020transformers`, twice. *Tuned* is what a careful user asks of it: bf16, padding to the longest pair of a batch, pairs of like length together. *As run_glue* is what the example script does: {term}`fp32`, and every pair filled up to 128 tokens.
 #
 # All contestants train the same encoder on the same token ids with the same hyperparameters. They do so in one process, in turn: A B C A B C. A ratio within a round therefore holds even on a busy machine. Seconds hold only for the machine in the record.
 #
-# Our loop has six tricks, and each of the others lacks one:
+# Our loop has six tricks. Each further contestant is our loop without one of them:
 #
-# | without | what it does |
+# | trick left out | what the trick does |
 # |---|---|
 # | first-token last layer | the classifier reads `[CLS]` alone, so the last layer need not compute the other tokens |
 # | dropout from random bytes | masks are drawn as 16-bit integers, not one `bernoulli_` per element |
 # | fast forward pass | both of these, one matrix product for query, key and value, and bf16 between operators |
 # | frozen word table | no gradient and no optimiser step for half of the weights |
 # | length grouping | pairs of like length in a batch, so that little is padding |
-# | bf16 | computing in fp32 |
+# | bf16 | numbers of 16 bits instead of 32 |
 #
 # ## On your machine
 #
@@ -183,7 +185,7 @@ Table(neighbours.shares(results.load_records(recorded / "bench_neighbours")),
 # ## To remember
 #
 # - Compare a loop with the best configuration of its rival, in turns, at equal work. A ratio survives a busy machine, seconds do not.
-# - Ask for bf16 and for batches of like length first: two lines in any loop.
+# - Ask for bf16 and for batches of like length first: most loops have a setting for each.
 # - Where several programs share a machine, let waiting threads sleep.
 #
 # ## Exercises

@@ -69,7 +69,7 @@ times = numbers(table, "of the baseline's").drop("base").dropna()
 half = numbers(table, "labels").reindex(times.index) <= LABELS / 2
 Finding(f"""
 Of {len(TECHNIQUES) - 1} techniques {len(times)} become as good as the baseline
-with 8 000 labels, and {(times < 1).sum() or 'none'} of them with less
+with 8 000 labels, and {(times < 1).sum() or 'none'} of them with less
 computation. They need {times.min():.1f} to {times.max():.1f} times its
 minutes, with all counted that their networks compute. What some of them save
 is labels: {half.sum()} get there with half of them or fewer.

@@ -5,10 +5,14 @@ table of more than `COLUMNS` columns, which a phone has no room for, gets a fram
 reaches; its first column stays in sight.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
+Folds. What hides a cell of an exercise shows "the answer", and what hides an output alone "the output"; the theme has
+one word for all.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
 so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
-Folds. A folded output is called that, and the folded cell below an exercise an answer; the theme calls both code.
-Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to.
+Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
+for LaTeX switches them on, whatever the configuration says.
+Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to. A line never begins with the
+stop or comma behind a formula.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from pathlib import Path
 COLUMNS = 6
 NARROW = 0.6  # of the 120 dots an inch of `seo_core.figures.style`: 9 points are 9 pixels
 WORD = 8  # characters that a column of a table has room for on a phone
-PHONE = 360  # pixels that a phone leaves to the text
+PHONE = 300  # pixels that a narrow phone leaves to a figure
 _LONG = re.compile(r"[^\s<>&;]{9,}")
 _JOINED = re.compile(r"(?<=[^\W\d])([/_=.:,+\-–]+)(?=\w)|(?<=[a-z])()(?=[A-Z])")
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
@@ -29,6 +33,9 @@ _TAG = re.compile(r"<[^>]*>")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
 _MATHS = re.compile(r"<script\b[^>]*tex-chtml-full\.js[^>]*></script>|<script>window\.MathJax = .*?</script>",
                     re.DOTALL)
+_FORMULA = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([.,;:?!)”]+)')
+_PROMPTS = r"\s*<summary[^>]*>\s*<p[^>]*>)Show the code(</p>\s*<p[^>]*>)Hide the code"
+_ANSWER = re.compile(r'(<div class="cell[^"]*\btag_hide-cell\b[^"]*">\s*<details[^>]*>' + _PROMPTS)
 _THEME = [
     (re.compile(r'<span class="pre">([^<]*)</span>'), r"\1"),
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
@@ -38,12 +45,8 @@ _THEME = [
     (re.compile(r'(<a class="(?:current )?reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)>'),
      r'\1\2\3 aria-label="Pages of: \2">'),
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+    (re.compile(r'(<details class="[^"]*\bbelow-input">' + _PROMPTS), r"\1Show the output\2Hide the output"),
 ]
-# What is folded: the theme's prompts say code, of a cell's code, of an output, and of an exercise's answer.
-_FOLDED = (r'<details class="admonition hide %s">\s*<summary>\s*<p class="collapsed admonition-title">Show the )code'
-           r'(</p>\s*<p class="expanded admonition-title">Hide the )code')
-_OUTPUT = re.compile("(" + _FOLDED % "below-input")
-_ANSWER = re.compile(r'(\btag_hide-cell\b[^"]*">\s*' + _FOLDED % "above-input")
 
 
 def frame(inside: str, kind: str, name: str) -> str:
@@ -88,9 +91,9 @@ def finished(text: str, folder: Path) -> str:
         text = pattern.sub(new, text)
     if 'class="math ' not in text:
         text = _MATHS.sub("", text)
-    text = _OUTPUT.sub(r"\1output\2output", text)
-    chapter, heading, exercises = text.partition('<section id="exercises">')
-    text = chapter + heading + _ANSWER.sub(r"\1answer\2answer", exercises)
+    text = _FORMULA.sub(r'<span class="joined">\1\2</span>', text)
+    chapter, exercises, rest = text.partition('<section id="exercises">')
+    text = chapter + exercises + _ANSWER.sub(r"\1Show the answer\2Hide the answer", rest)
     head, article, rest = text.partition('<article class="bd-article"')
     rest = _FIGURE.sub(lambda found: figure(found, folder), _TABLE.sub(table, rest))
     return head + article + rest
@@ -103,7 +106,12 @@ def _finished(app, exception) -> None:
                 path.write_text(finished(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
 
 
+def _unnumbered(app, config) -> None:
+    config.numfig = False
+
+
 def setup(app) -> dict:
     """Rewrites the pages when all are written."""
+    app.connect("config-inited", _unnumbered, priority=900)  # after the others
     app.connect("build-finished", _finished)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

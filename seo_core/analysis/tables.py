@@ -43,8 +43,8 @@ def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_R
 
 def remark(run: pd.DataFrame, say: Callable[[str], None] = print) -> None:
     """Says what has no meaning beside the papers' numbers, where the records of `results.matching` are of classes other
-    than NLI's; else nothing. Tags of words and answers in contexts have no perplexity, and no place in the tables."""
-    measured, as_nli = run.reindex(columns=["perplexity", "f1_entailment_matched"]).notna().to_numpy().T
+    than NLI's; else nothing."""
+    measured, as_nli = run.reindex(columns=["f1_macro", "f1_entailment_matched"]).notna().to_numpy().T
     for name in run.loc[measured & ~as_nli, "data_name"].unique():
         say(f"{name}: its classes are not NLI's three, so accuracy and perplexity of this run, and what is judged by "
             "them, have no meaning beside the papers' numbers; its own ratios of size and time have")

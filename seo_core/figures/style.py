@@ -174,7 +174,7 @@ def not_run(axes, words: str = NOT_RUN) -> None:
 
 def nothing_run():
     """A figure that says that there are no records, and no more: an empty frame with an axis looks like a result."""
-    figure, axes = plt.subplots(figsize=(8.4, 1))
+    figure, axes = plt.subplots(figsize=(PHONE, 1))
     not_run(axes)
     axes.axis("off")
     return figure

@@ -96,6 +96,12 @@ def test_the_pages_suit_a_phone_and_the_search_is_there(html):
 
 
 @pytest.mark.slow
+def test_no_caption_counts_beside_the_papers_own_numbers(html):
+    for chapter in MANIFEST.chapters:
+        assert "caption-number" not in (html / "notebooks" / f"{chapter.id}.html").read_text(), chapter.id
+
+
+@pytest.mark.slow
 def test_status_page_says_what_these_pages_are(html):
     text = (html / "book" / "status.html").read_text()
     for chapter in MANIFEST.chapters:
