@@ -45,12 +45,14 @@
       return most === Infinity || (value !== undefined && Number(value) <= most + 1e-9);
     });
 
-    const least = (left, key, word, unit, digits) => {
+    const first = (left, key, word, unit, better) => {
       const known = left.filter((point) => point.dataset[key] !== undefined);
       if (!known.length) return "";
-      const best = known.reduce((a, b) => (Number(b.dataset[key]) < Number(a.dataset[key]) ? b : a));
-      return ` ${word}: ${best.dataset.name}, ${Number(best.dataset[key]).toFixed(digits)} ${unit}.`;
+      const best = known.reduce((a, b) => (better(Number(b.dataset[key]), Number(a.dataset[key])) ? b : a));
+      return ` ${word}: ${best.dataset.name}, ${Number(best.dataset[key]).toFixed(1)}${unit}.`;
     };
+    const more = (a, b) => a > b;
+    const less = (a, b) => a < b;
 
     const filter = () => {
       for (const slider of sliders) {
@@ -63,8 +65,9 @@
       const networks = new Map(points.map((point) => [point.dataset.name, point]));
       const left = [...networks.values()].filter(inside);
       part(graphic, "left").textContent = left.length
-        ? `${left.length} of ${networks.size} networks remain.` + least(left, "megabytes", "Smallest", "MB", 1)
-          + least(left, "ms", "Fastest", "ms a batch", 1)
+        ? `${left.length} of ${networks.size} networks remain${left.length === 1 ? "s" : ""}.`
+          + first(left, "accuracy", "Most accurate", "%", more)
+          + first(left, "megabytes", "Smallest", " MB", less) + first(left, "ms", "Fastest", " ms a batch", less)
         : `None of ${networks.size} networks remains.`;
     };
 

@@ -98,8 +98,8 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
 
     A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Four
     fields say what a reader can use: largest file, slowest batch, largest loss, and the method. Points outside fade,
-    and a line says which of the others is smallest and which fastest. A point without the number that is asked for is
-    outside. Without points: "not run".
+    and a line says which of the others is most accurate, which smallest and which fastest. A point without the number
+    that is asked for is outside. Without points: "not run".
     """
     shown = pd.DataFrame({
         "network": table["configuration"], "method": table["method"], "accuracy, %": table["accuracy"].round(2),
@@ -169,7 +169,7 @@ def _mark(row, axes: Axes, cost: str, best: bool) -> str:
     numbers += ["not timed" if math.isnan(row.ms) else f"{row.ms:.1f} ms a batch"]
     compared = "" if row.configuration == "base" else f"; to the baseline, in points on the matched set: {_gap(row)}"
     said = f"{row.configuration} ({row.method}): {', '.join(numbers)}{compared}"
-    data = {"name": row.configuration, "method": row.method, **{
+    data = {"name": row.configuration, "method": row.method, "accuracy": round(row.accuracy, 3), **{
         key: round(value, 3) for key in LIMITS if not math.isnan(value := getattr(row, key))}}
     data = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items())
     kind = "point" + " best" * best + " base" * (row.configuration == "base")

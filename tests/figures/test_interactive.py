@@ -229,13 +229,15 @@ class TestInABrowser:
     def test_what_the_limits_leave_out_fades_and_a_line_says_what_remains(self, tab):
         assert tab.run("outside()") == []
         assert tab.run('part("left").textContent') == (
-            "4 of 4 networks remain. Smallest: small, 7.0 MB. Fastest: fast, 20.0 ms a batch.")
+            "4 of 4 networks remain. Most accurate: untimed, 73.5%. Smallest: small, 7.0 MB. "
+            "Fastest: fast, 20.0 ms a batch.")
         size, time, loss = (f'document.querySelector("[data-limits={key}]")' for key in ("megabytes", "ms", "loss"))
         assert tab.run(f"set({size}, 1); outside()") == ["base", "untimed"]
         assert tab.run(f'{size}.getAttribute("aria-valuetext")') == "at most 60 MB"
         assert tab.run(f"set({time}, 0); outside()") == ["base", "small", "untimed"]
         assert tab.run('part("left").textContent') == (
-            "1 of 4 networks remain. Smallest: fast, 60.0 MB. Fastest: fast, 20.0 ms a batch.")
+            "1 of 4 networks remains. Most accurate: fast, 71.0%. Smallest: fast, 60.0 MB. "
+            "Fastest: fast, 20.0 ms a batch.")
         assert tab.run(f"set({loss}, 0); outside().length") == 4  # nothing is as small, as fast and loses nothing
         assert tab.run('part("left").textContent') == "None of 4 networks remains."
         opacity = 'getComputedStyle(all(".point.outside")[0]).opacity'
