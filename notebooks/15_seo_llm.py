@@ -33,7 +33,6 @@ train_rows: object = "default"  # likewise
 development_rows: object = "default"  # likewise
 
 # %% tags=["hide-input"]
-
 import pandas as pd
 
 from seo_core import figures, load_settings, results
@@ -191,16 +190,11 @@ Table(tables.pair_table(against), folded="the system minus its baseline")
 # :::{dropdown} Answer
 # ```python
 # from dataclasses import replace
-#
 # numbers = []
-#
-#
 # def stop(line):
 #     numbers.append(int(line.split()[1]))
 #     if len(numbers) == 3:
 #         raise KeyboardInterrupt
-#
-#
 # for _ in ("first call", "second call"):
 #     try:
 #         strict = replace(lab, report=stop).arm("seo", knobs={"loss": 0.0})
