@@ -74,8 +74,8 @@ fewer = (f"""About {match.labels:,.0f} labels of the target then do what
 {full:,} do without a source task.""".replace(",", "\N{NO-BREAK SPACE}")
          if match and match.labels < full else "")
 Finding(f"""
-{fewer} It saves most where labels are few. With 500 labels of the target, a network
-that learned another task first (`tl-l2sp`)
+{fewer} It saves most where labels are few. With 500 labels of the target, a
+network that learned another task first (`tl-l2sp`)
 {at[500].told('random', 'base', MATCHED)} than one that did not, by
 {at[500].gap('random', 'base', MATCHED)} on the matched set. With 8 000 it
 {at[8000].told('random', 'base', MATCHED)} by

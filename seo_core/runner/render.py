@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seo_core import files
-from seo_core.runner import RunnerError, api, notebooks, timing
+from seo_core.runner import RunnerError, api, notebooks
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.state import Tree, book_environment, digest, environment_hash, read_json
 
@@ -83,6 +83,8 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
     Nothing is built if nothing changed since. Raises RunnerError with Sphinx's warnings if there
     are any; the previous pages then stay.
     """
+    from seo_core.runner import timing  # which loads numpy
+
     in_use = RunnerError("the book's rendering is in use by another run; wait for it or stop it")
     with files.lock(manifest.folder / "_build" / ".render.lock", in_use):
         stage_prose(manifest, tree)

@@ -262,7 +262,7 @@ def test_what_leads_a_page_of_the_papers_fits_a_phone_with_9_pixels():
     times = pd.DataFrame({"latency_ms_p50": [3.0], "latency_ms_p95": [4.0]}, index=["int8"])
     for figure in (both_ends, figures.forest(effect, width=style.PHONE), figures.latency_bars(times),
                    figures.accuracy_curves({"ours": results.load_series("_build/results")})):
-        assert figure.get_figwidth() * figure.dpi * readable.NARROW <= readable.PHONE
+        assert figure.get_figwidth() * figure.dpi * readable.NARROW <= 360  # of a phone's 390; on a narrower it scrolls
 
 
 def test_curves_with_gaps_leave_gaps():
