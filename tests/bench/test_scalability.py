@@ -59,7 +59,9 @@ def test_a_pair_costs_the_same_where_it_does():
 def test_a_mean_of_one_round_may_be_rounded_beyond_its_span():
     """A third of three equal shares is not always their value."""
     span = pd.DataFrame({"x": [1, 2], "ms": 0.3, "low": 0.3, "high": np.nextafter(0.3, 0)})
-    figures.scalability(span.assign(measured=True, perfect=0.3), span, span)
+    for axes in figures.scalability(span.assign(measured=True, perfect=0.3), span, span).axes:
+        low, high = axes.containers[0].lines[2][0].get_segments()[0][:, 1]
+        assert low == high == 0.3
 
 
 @pytest.mark.parametrize("name, weights", [("BERT-Base", 109_484_547), ("BERT-Large", 335_144_963)])
