@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from seo_core.checks import first_line
+from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.plan import Task
 from seo_core.runner.state import Options, Tree, code_of, read_json
@@ -36,23 +37,30 @@ def last_seconds(tree: Tree, task: Task) -> float | None:
 
 def recorded(manifest: Manifest) -> dict[str, str]:
     """What the arms of each chapter, or its benchmark, took under `cpu`, one after the other and for one seed, as the
-    records in the book say; "" where none does. Chapter → words."""
+    records in the book say; "" where none does. Chapter → words. Raises RunnerError for a record that is damaged."""
     from seo_core import results
-    from seo_core.arms import ARMS
-    from seo_core.lab.estimate import Due, Estimate, Past, estimate, in_words
+    from seo_core.lab.estimate import Past
     from seo_core.settings import load_settings
 
-    said, past = {}, Past(load_settings("cpu", results_dir=str(results.reference_dir())))  # no records of this clone's
-    for chapter in manifest.chapters:
-        runs = [Due(arm, labels, 0) for arm in ARMS.values() if arm.chapter.id == chapter.id and arm.alone
-                for labels in arm.at(None, "cpu")]
-        took = estimate(runs, past)
-        if not runs:
-            times = past.of_experiments(chapter.outputs)
-            took = Estimate(sum(times), sum(times), len(times))
-        parts = [f"{in_words(took.low, took.high)} for {took.known} run{'s' * (took.known != 1)}"] * bool(took.known)
-        said[chapter.id] = ", ".join(parts + [f"{len(took.unknown)} not run yet"] * bool(took.unknown))
-    return said
+    past = Past(load_settings("cpu", results_dir=str(results.reference_dir())))  # no records of this clone's
+    try:
+        return {chapter.id: _recorded(chapter, past) for chapter in manifest.chapters}
+    except results.ResultsError as error:
+        raise RunnerError(f"the page on the book's state reads the records: {error}") from None
+
+
+def _recorded(chapter, past) -> str:
+    from seo_core.arms import ARMS
+    from seo_core.lab.estimate import Due, Estimate, estimate, in_words
+
+    runs = [Due(arm, labels, 0) for arm in ARMS.values() if arm.chapter.id == chapter.id and arm.alone
+            for labels in arm.at(None, "cpu")]
+    took = estimate(runs, past)
+    if not runs:
+        times = past.of_experiments(chapter.outputs)
+        took = Estimate(sum(times), sum(times), len(times))
+    parts = [f"{in_words(took.low, took.high)} for {took.known} run{'s' * (took.known != 1)}"] * bool(took.known)
+    return ", ".join(parts + [f"{len(took.unknown)} not run yet"] * bool(took.unknown))
 
 
 def _quick(took: dict[Task, float | None], jobs: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import minibook
 import pytest
 
-from seo_core.runner import timing
+from seo_core.runner import RunnerError, timing
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.plan import Task, tasks
 from seo_core.runner.state import Options, Tree
@@ -51,3 +51,16 @@ def test_a_chapter_takes_what_its_arms_take(monkeypatch, tmp_path):
     assert said("10_adaptive_iterative_pruning").endswith("here for 2 runs"), "the baseline, and the one arm it names"
     assert re.fullmatch(r"time: .+ (here|where the records were made \(.+\)) for 1 run", said("bench_training"))
     assert said("tab2_model_size") == "time: not known for tab2_model_size: no record says"
+
+
+def test_what_arms_took_is_read_from_the_book_and_a_damaged_record_is_named(monkeypatch, tmp_path):
+    book = load_manifest(ROOT)
+    said = timing.recorded(book)
+    assert set(said) == {chapter.id for chapter in book.chapters}
+    assert re.fullmatch(r"about .+ for \d+ runs, \d+ not run yet", said["09_pruning"])
+    assert said["fig1_architecture"] == ""
+    (tmp_path / "damaged.json").write_text('{"schema": 2, "configuration": "base"')
+    monkeypatch.setattr("seo_core.results.reference_dir", lambda: tmp_path)
+    monkeypatch.setattr("seo_core.lab.estimate.results.reference_dir", lambda: tmp_path)
+    with pytest.raises(RunnerError, match="damaged"):
+        timing.recorded(book)
