@@ -180,12 +180,7 @@ ways = pd.DataFrame([
 Table(ways.round(3))
 
 # %% mystnb={"figure": {"caption": "Steps done by each way to pick, on the made-up problem.", "name": "fig-controller-made-up"}, "image": {"alt": "Bars for each way to pick: how many steps of buying, training, pruning and augmenting were done. Only the controller and its two treatments of the prices leave the useless edits after one try or two."}} tags=["live", "hide-input"]
-axes = ways.set_index("who picks")[list(COST)].plot.barh(
-    stacked=True, figsize=(8, 3),
-    color=["#009E73", "#5A5A56", "#CC79A7", "#E69F00"])
-axes.set(xlabel="steps", ylabel="")
-axes.invert_yaxis()
-_ = axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+_ = figures.stacked(ways.set_index("who picks")[list(COST)], "steps")
 
 # %% [markdown]
 # You see two things. Scores matter: without them the edits, which do nothing, get as many rounds as the rest. And λ does less than equation (5) suggests. Held at its start, it is the worst of all, for it goes on paying for bytes that nobody asked for. Without it, the rule *due* brings the file within this budget just as well, and nothing is spent early. It even ends below the best of whole steps, since the last step before a budget may be a part of one.

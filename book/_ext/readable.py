@@ -2,7 +2,7 @@
 
 Tables. A word in a cell may break after the signs that join its parts, and on a phone anywhere if it is still long. A
 table of more than `COLUMNS` columns, which a phone has no room for, gets a frame that scrolls and that the keyboard
-reaches; its first column stays in sight.
+reaches; its first column stays in sight. Numbers are written as the text around writes them: −0.54 and 8 000.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
 Folds. What hides a cell of an exercise shows "the answer", and what hides an output alone "the output"; the theme has
@@ -30,6 +30,8 @@ _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
 _CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
+_MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
+_GROUPS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
 _MATHS = re.compile(r"<script\b[^>]*tex-chtml-full\.js[^>]*></script>|<script>window\.MathJax = .*?</script>",
                     re.DOTALL)
@@ -61,9 +63,16 @@ def breakable(text: str) -> str:
     return "".join(parts)
 
 
+def numbers(text: str) -> str:
+    """A cell's text with a minus sign and groups of digits: `-8,000` is −8 000. A sentence, as data has, stays."""
+    if text.rstrip().endswith((".", "?", "!", '"', "”")):
+        return text
+    return _GROUPS.sub(lambda number: number[0].replace(",", "\N{NO-BREAK SPACE}"), _MINUS.sub("\N{MINUS SIGN}", text))
+
+
 def cell(found: re.Match) -> str:
     """A cell of a table, marked where a part of a word is long for a phone."""
-    inside = breakable(found[3])
+    inside = breakable(numbers(found[3]))
     words = _TAG.sub(" ", inside.replace("<wbr>", " ")).split()
     mark = " data-long" if max(map(len, words), default=0) > WORD else ""
     return found[1] + mark + found[2] + inside

@@ -19,6 +19,7 @@ class Table:
     folded: a line that opens the table; without it, it is in sight."""
 
     def __init__(self, frame: pd.DataFrame, index: bool = False, folded: str = ""):
+        frame = frame.astype(dict.fromkeys(frame.select_dtypes("Int64"), object))  # it has a word of its own for absent
         self.frame = frame.mask(frame.isna())  # None is absent too, and shown so
         self.index, self.folded = index, folded
 
@@ -28,7 +29,8 @@ class Table:
                                       max_rows=None, classes="dataframe")
         html = re.sub("<(td|th)>", r'<\1 style="text-align: left">', html)  # pages align to the right, bad for texts
         html = f'<div style="overflow-x: auto">\n{html}\n</div>'
-        return f"<details><summary>{self.folded}</summary>\n{html}\n</details>" if self.folded else html
+        title = re.sub("`([^`]+)`", r"<code>\1</code>", self.folded)
+        return f"<details><summary>{title}</summary>\n{html}\n</details>" if title else html
 
     def __repr__(self) -> str:
         if self.frame.empty:
@@ -390,7 +392,8 @@ def rounds(record: Mapping | None) -> pd.DataFrame:
         return pd.DataFrame()
     names = ("round", "step", "removed", "accuracy_before_recovery", "accuracy", "accepted", "final")
     table = pd.DataFrame({name: record["series"][name] for name in names}, dtype=float)
-    return table.assign(points=100 * (table["accuracy"] - record["metrics"]["accuracy_start"]))
+    return table.assign(points=100 * (table["accuracy"] - record["metrics"]["accuracy_start"])).astype(
+        {"round": int, "accepted": bool, "final": bool})
 
 
 def controller_rounds(record: Mapping | None) -> pd.DataFrame:

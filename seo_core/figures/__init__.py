@@ -12,7 +12,8 @@ _HOME = {
     "curves": "accuracy_curves arm_weights development label_curves lengths loss_by_pairs movement"
               " over_batches over_layers rounding scalability share_and_accuracy sqd_trace thresholds training_curves",
     "intervals": "by_genre forest labels_needed where_rows_went",
-    "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened",
+    "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened"
+            " stacked",
     "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",
     "interactive": "explore trace_steps weight_steps",
     "size_speed": "size_vs_speed smaller", "synergy": "rounds",

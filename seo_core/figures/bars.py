@@ -61,37 +61,37 @@ def latency_bars(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _stacked(axes, table: pd.DataFrame, labels: Sequence[str]) -> None:
-    """A bar for each row, a part for each column."""
+@style.card
+def stacked(table: pd.DataFrame, label: str, *, height: float = 0.42, columns: int = 4) -> Figure:
+    """A bar for each row, named by the index, with a part for each column. label: of the axis; columns: of the
+    legend."""
+    figure, axes = style.rows_of(table.index, height=height)
     left = np.zeros(len(table))
-    for number, (label, values) in enumerate(zip(labels, table.to_numpy().T, strict=True)):
-        axes.barh(-np.arange(len(table)), values, left=left, height=0.62, label=label, edgecolor="white",
+    for number, part in enumerate(table):
+        axes.barh(-np.arange(len(table)), table[part], left=left, height=0.62, label=part, edgecolor="white",
                   color=style.COLOURS[number % 7], hatch=style.HATCHES[number % 5])
-        left = left + values
+        left = left + table[part].to_numpy()
+    axes.set_xlabel(label)
+    style.legend_above(axes, columns)
+    return figure
 
 
 @style.card
 def parts(files: Mapping[str, Mapping[str, int]]) -> Figure:
     """Stacked bars: name of a file -> part -> bytes (`quantization.bytes_by_part`)."""
     megabytes = pd.DataFrame.from_dict(files, orient="index").fillna(0) / 1e6
-    figure, axes = style.rows_of(megabytes.index, height=0.45)
-    _stacked(axes, megabytes, megabytes.columns)
-    for place, total in enumerate(megabytes.sum(axis=1)):
+    figure = stacked(megabytes, "megabytes of the file", height=0.45, columns=3)
+    axes, sums = figure.axes[0], megabytes.sum(axis=1)
+    for place, total in enumerate(sums):
         style.value_beside(axes, total, -place, f"{total:.1f}")
-    axes.set(xlabel="megabytes of the file", xlim=(0, 1.1 * megabytes.sum(axis=1).max()))
-    style.legend_above(axes, 3)
+    axes.set_xlim(0, 1.1 * sums.max())
     return figure
 
 
-@style.card
 def genres(counts: pd.DataFrame, labels) -> Figure:
     """Pairs by genre and label. counts: index genre, one column per label id; labels: their names."""
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False).index]
-    figure, axes = style.rows_of(counts.index, height=0.36)
-    _stacked(axes, counts, [labels[column] for column in counts])
-    axes.set_xlabel("pairs")
-    style.legend_above(axes, len(labels))
-    return figure
+    return stacked(counts.rename(columns=dict(enumerate(labels))), "pairs", height=0.36, columns=len(labels))
 
 
 @style.card

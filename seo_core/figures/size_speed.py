@@ -20,6 +20,8 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
     cross is the baseline. Dotted: what the papers claim for their combination. "not run" where nothing was measured.
     The axis of accuracies ends `DEEPEST` points below the baseline; what is lower is named below it.
     """
+    if table.reindex(columns=list(GAINS)).isna().all(axis=None):
+        return style.nothing_run()
     baseline = table.loc[table["configuration"] == "base", "accuracy"].min()
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.9), sharey=True)
     for axes, (gain, (cost, title)) in zip(panels, GAINS.items(), strict=True):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from seo_core.checks import first_line
 from seo_core.files import atomic_folder, digest, file_digest, table, writing
+from seo_core.models import COMPACT
 from seo_core.settings import display_source, resolve_path
 
 MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -259,7 +260,7 @@ def save(model, tokenizer, folder: str | Path, *, also=None) -> Path:
                                  "class that ties them by its configuration") from None
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
-            if model.config.model_type == "compact_bert":  # whoever is given it must know
+            if model.config.model_type == COMPACT:  # whoever is given it must know
                 (partial / "README.md").write_text(table(__file__)["card"], encoding="utf-8")
         if also is not None:
             also(partial)

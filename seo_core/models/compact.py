@@ -18,6 +18,8 @@ import sys
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
+from seo_core.models import COMPACT
+
 
 class CompactBertConfig(BertConfig):
     """A BertConfig whose layers have sizes of their own.
@@ -27,7 +29,7 @@ class CompactBertConfig(BertConfig):
     `num_attention_heads` and `intermediate_size` in every layer, which keep the values of the network that was
     pruned."""
 
-    model_type = "compact_bert"
+    model_type = COMPACT
 
     layer_heads: list[int] | None = None
     layer_ffn: list[int] | None = None

@@ -14,13 +14,15 @@ import importlib.abc
 import importlib.machinery
 import sys
 
+from seo_core.models import COMPACT
+
 _CONFIGURATIONS = "transformers.models.auto.configuration_auto"
 
 
 class CompactBertConfig:
     """Stands for `seo_core.models.compact.CompactBertConfig` in transformers' list until one is asked for."""
 
-    model_type = "compact_bert"
+    model_type = COMPACT
 
     def __new__(cls, *arguments, **keywords):
         from seo_core.models.compact import CompactBertConfig as Real
@@ -33,6 +35,12 @@ class CompactBertConfig:
         from seo_core.models.compact import CompactBertConfig as Real
 
         return Real.from_dict(values, **keywords)
+
+
+class _Unexplained(CompactBertConfig):
+    """The same for folders that were saved before the name said more."""
+
+    model_type = "compact_bert"
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
@@ -61,5 +69,6 @@ def install() -> None:
 
 
 def _register_configuration(module) -> None:
-    module.AutoConfig.register(CompactBertConfig.model_type, CompactBertConfig, exist_ok=True)
+    for stand_in in (CompactBertConfig, _Unexplained):
+        module.AutoConfig.register(stand_in.model_type, stand_in, exist_ok=True)
 

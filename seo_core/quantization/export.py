@@ -43,6 +43,7 @@ from seo_core.checks import check, one_of
 from seo_core.deploy.runners import INPUTS, Runner, RunnerError
 from seo_core.evaluation import predict
 from seo_core.files import write, writing
+from seo_core.models import COMPACT
 from seo_core.quantization import scheme
 from seo_core.quantization.scheme import QuantizationError, Scales, linear_maps
 
@@ -198,7 +199,7 @@ def parity(model, run: Runner, encoded) -> dict[str, float]:
 def check_classifier(model, verb: str) -> None:
     """Raises QuantizationError for anything but a BERT or compact BERT sequence classifier."""
     kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    if kind not in ("bert", "compact_bert") or not hasattr(model, "classifier") or not hasattr(model, "bert"):
+    if kind not in ("bert", COMPACT) or not hasattr(model, "classifier") or not hasattr(model, "bert"):
         raise QuantizationError(f"cannot {verb} {type(model).__name__}: integers and export here are for sequence "
                                 "classifiers of type BERT and compact BERT. Use torch.onnx.export for others")
 

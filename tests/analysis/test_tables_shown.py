@@ -13,6 +13,12 @@ def test_what_is_absent_is_a_dash_whatever_says_so():
     assert shown.frame["seeds"].tolist() == [1, 2] and frame["mismatched"][0] is None  # what was given stays as it is
 
 
+def test_whole_numbers_with_gaps_and_names_in_a_folded_title_are_shown_as_elsewhere():
+    shown = Table(pd.DataFrame({"pairs": pd.array([8000, None], dtype="Int64")}), folded="pairs of `tal`")
+    assert "NA" not in repr(shown) + shown._repr_html_() and repr(shown).split() == ["pairs", "8000", "—"]
+    assert "<summary>pairs of <code>tal</code></summary>" in shown._repr_html_()
+
+
 def test_what_has_no_meaning_beside_the_papers_is_said_of_classes_other_than_nlis():
     lines, reference = [], results.load(results.reference_dir() / "cpu" / "02_baseline")
     remark(reference, lines.append)

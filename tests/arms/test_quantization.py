@@ -356,7 +356,7 @@ def test_figures_are_cards_that_say_not_run_without_records(frame):
         texts.append({t.get_text() for t in figure.findobj(matplotlib.text.Text)})
         assert all(t.get_fontsize() >= 9 for t in figure.findobj(matplotlib.text.Text) if t.get_text())
     assert verdicts.NOT_RUN in texts[1] and verdicts.NOT_RUN in texts[2] and verdicts.NOT_RUN not in texts[0]
-    assert all("the papers: 3.1× smaller, 1.9× faster" in texts[i] for i in (0, 1))
+    assert "the papers: 3.1× smaller, 1.9× faster" in texts[0]
     assert [round(tradeoff.PAPERS[k], 1) for k in ("smaller", "faster")] == [3.1, 1.9]
     plt.close("all")
 

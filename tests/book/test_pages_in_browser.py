@@ -134,6 +134,14 @@ class TestReadable:
             '<a href="a/long/path.html">accuracy_<wbr>matched</a>')
         assert readable.breakable("&lt;= 0.12345678") == "&lt;= 0.12345678"
 
+    @pytest.mark.parametrize("written, shown", [
+        ("-0.54 [-1.20, +0.31]", "−0.54 [−1.20, +0.31]"), ("285,498", "285\u00a0498"), ("1,536 / 12,000", None),
+        ("2026-11-29", "2026-11-29"), ("0.12,0.345", "0.12,0.345"),
+        ("It cost $5,000, or -3.", "It cost $5,000, or -3."),
+        ("tal at 5,600 against base", None), ("sqd-taylor-65", "sqd-taylor-65"), ("3e-5", "3e-5")])
+    def test_numbers_of_a_table_are_written_as_in_the_text(self, written, shown):
+        assert readable.numbers(written) == (shown or written.replace(",", "\u00a0"))
+
     @pytest.mark.parametrize("columns, framed", [(readable.COLUMNS, False), (readable.COLUMNS + 1, True)])
     def test_only_a_table_of_many_columns_has_a_frame(self, columns, framed, tmp_path):
         page = f'<article class="bd-article"><table><tr>{"<td>1</td>" * columns}</tr></table></article>'

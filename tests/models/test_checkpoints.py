@@ -119,6 +119,21 @@ def test_a_compact_network_says_what_to_import(tiny_bert, tmp_path):
     model = structured.remove(tiny_bert(), heads={0: [0]})
     saved = backbone.save(model, load_tokenizer(), tmp_path / "compact")
     assert "import seo_core" in (saved / "README.md").read_text()
+    code = ("from transformers import AutoModelForSequenceClassification as Auto\n"
+            f"try:\n    Auto.from_pretrained({str(saved)!r})\nexcept ValueError as error:\n    print(error)")
+    printed = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True).stdout
+    assert "import seo_core first" in printed
+
+
+def test_a_compact_network_of_an_earlier_version_is_read(tiny_bert, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    from seo_core.pruning import structured
+
+    saved = backbone.save(structured.remove(tiny_bert(), heads={0: [0]}), None, tmp_path / "compact")
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "model_type": "compact_bert"}))
+    assert AutoModelForSequenceClassification.from_pretrained(saved).config.layer_heads == config["layer_heads"]
 
 
 def test_without_torch_the_message_names_the_extra(tmp_path):
