@@ -129,7 +129,7 @@ print("alike by distance alone, and not trained")
 #
 # 4. **Fine-tune**: the labels alone.
 #
-# Here they run, each a call. Under `quick` this is a **toy**: 256 generated pairs and layers of 64 units. Look at the calls and not at the numbers, for the labels stay at what a guess costs.
+# Here they run, each a call. Under `quick` this is a **toy**: 256 generated pairs and layers of 64 units. Look at the calls and not at the numbers: the loss on the labels stays at what a guess costs, $\ln 3 \approx 1.1$.
 
 # %%
 small = {"hidden": 64, "neurons": 256} if profile == "quick" else {}
@@ -215,11 +215,11 @@ assert slope["without"] < 1e-3 * slope["with residual connections"]
 print("one token is left of each text, and queries get no gradient")
 
 # %% [markdown]
-# So it is not the depth, and not every gradient. What remains is a bag of words. What that costs, the arm `tkd-no-residual` says against `tkd-scratch`, which has the connections and no teacher either.
+# So it is not the depth, and not every gradient. What remains is a bag of words. What that costs is for two arms to say: `tkd-no-residual`, and `tkd-scratch`, which has the connections and no teacher either.
 #
 # ## A batch too large
 #
-# The third warning of the summary is memory. `fit` answers with a number to try, on a GPU and without. Here a loss asks for a petabyte:
+# The third warning of the summary is memory. `fit` answers with a number to try, with a GPU or without. Here a loss asks for a petabyte:
 
 # %% tags=["live"]
 try:

@@ -180,7 +180,7 @@ Table(pd.DataFrame(meters, columns=["meter", "value"]),
       folded="what the meters say now")
 
 # %% [markdown]
-# SIGTERM ends the server. It takes nothing new, answers what it accepted, and only then do its processes go. A worker that dies on the way is started again.
+# The signal SIGTERM, which `kill` sends, ends the server. It takes nothing new, answers what it accepted, and only then do its processes go. A worker that dies on the way is started again.
 
 # %% tags=["live"]
 stack.close()
@@ -221,7 +221,7 @@ takes
 # ## To remember
 #
 # - One worker a core, small batches of like length, a queue with an end.
-# - Promise the 95th percentile under the load that you expect, measured, not the median of one client.
+# - Promise the 95th percentile, measured under the load that you expect, and not the median of one client.
 # - Watch what comes out: shares of classes and confidence drift before anyone sends you a label.
 #
 # ## Exercises

@@ -95,7 +95,7 @@ _ = figures.ratio_bars(raced.frame, "speed relative to its baseline", log=True)
 #
 # ## On your machine
 #
-# You edit the premises and hypotheses of some training pairs; other pairs train the teacher. On the command line it is `python -m seo_core.run bench augmentation`. Who cannot run here is absent, with the last line of its error, and has no number below.
+# You edit the premises and hypotheses of some training pairs; other pairs train the teacher. On the command line it is `python -m seo_core.run bench augmentation`. A contestant that cannot run here is listed as absent, with the last line of its error, and has no number below.
 
 # %% tags=["nbval-ignore-output", "live"]
 outcome = bench.measure("augmentation", settings, rounds=rounds)
@@ -178,7 +178,7 @@ Table(tables.contestant_table(reference).rename(columns={
     folded="all contestants of the reference run")
 
 # %% [markdown]
-# Why is it so? nlpaug tags parts of speech for each text, and asks NLTK for the synsets of each word, every time. Ours splits all texts and decides once for each *different* word. It draws the words to change with array operations.
+# Why is our synonym operator faster? nlpaug tags parts of speech for each text, and asks NLTK for the synsets of each word, every time. Ours splits all texts and decides once for each *different* word. It draws the words to change with array operations.
 #
 # :::{dropdown} More on where the time goes
 # Ours needs no tagger, since it takes a word only in its commonest reading. It reads WordNet's files by bisection instead of building a view of all of them. A process of Apertium loads its dictionaries before it translates; one batch loads them once.

@@ -62,7 +62,7 @@ _ = figures.ratio_bars(bars, "times the speed of the fastest stock int8")
 # %% [markdown]
 # ## The idea: name the rival
 #
-# A ratio is worth as much as the rival in its denominator. "Several times as fast as {term}`int8`" is easily said of the slowest int8 there is. So the baseline is rounded by four stock recipes, as the libraries' own documentation has them:
+# A ratio is worth as much as the rival in its denominator. "Several times as fast as {term}`int8`" is easily said of the slowest int8 there is. So the baseline is quantized by four stock recipes, as the libraries' own documentation has them:
 #
 # - ONNX Runtime's `quantize_dynamic` with one scale per tensor, after its fusion for BERT;
 # - the same with one scale per channel;
@@ -73,7 +73,7 @@ _ = figures.ratio_bars(bars, "times the speed of the fastest stock int8")
 #
 # ## The engine, on your machine
 #
-# You run the same with an untrained baseline, which computes as much. On the command line it is `python -m seo_core.run bench engines`.
+# You run the same with an untrained baseline, which computes as much. `ms_32` and `ms_1` are the milliseconds for 32 pairs and for one; `ratio_32` and `ratio_1` are the speed as a multiple of the fastest stock recipe's. On the command line it is `python -m seo_core.run bench engines`.
 
 # %% tags=["nbval-ignore-output", "live"]
 live = bench.measure(
@@ -82,7 +82,7 @@ shown = live.table[["ms_32", "ratio_32", "ms_1", "ratio_1"]]
 Table(shown.round(2), index=True)
 
 # %% [markdown]
-# Two batches are a **toy**. Look at the order, and take `profile="cpu"` for numbers. Two rows may well have changed places against the record: which recipe is fastest hangs on the batch and on the processor. One with VNNI multiplies bytes in one instruction, an older one in three.
+# Two batches are a **toy**. Look at the order, and take `profile="cpu"` for numbers. Two rows may well have changed places against the record: which recipe is fastest depends on the batch and on the processor. One with VNNI multiplies bytes in one instruction, an older one in three.
 #
 # :::{dropdown} So who decides?
 # `seo_core.load(folder, engine="auto")` measures instead of assuming. It gives ONNX Runtime and, for files of standard operators, OpenVINO half a second, and takes the faster one, if both say the same on 99.9% of the artifact's check pairs. <!-- setting -->
@@ -111,7 +111,7 @@ print("equal batches, and no request was refused:",
 # %% [markdown]
 # ## What the papers report
 #
-# No paper compares engines or servers. They give one latency of one network a row, and not what ran it; [](tab3_inference_speed) is about that. Stock recipes are the usual rivals elsewhere, and often only one of them.
+# No paper compares engines or servers. A row of theirs is one latency of one network, without a word on what ran it; [](tab3_inference_speed) is about that. Stock recipes are the usual rivals elsewhere, and often only one of them.
 #
 # ## What the records say
 #
@@ -171,7 +171,7 @@ Table(scoring.report(recorded), folded="rows in files")
 # ## To remember
 #
 # - Name the rival: "faster than int8" means the fastest int8 that one call makes, on this processor, at this batch.
-# - A small network leaves the server's own work in sight. Batching pays for that of the network; processes for that of Python.
+# - With a small network the server's own work shows. Batches save time in the network, further processes in Python.
 # - Promise a rate together with its 95th percentile.
 #
 # ## Exercises

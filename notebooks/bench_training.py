@@ -102,7 +102,7 @@ Table(versus[["examples_per_second", "ratio"]].rename(columns={
     "ratio": "times the tuned Trainer"}).round(2), index=True)
 
 # %% [markdown]
-# *Steady* speed, which you see here, leaves out the first five steps of a turn. Under `quick` this is a **toy**: two layers, few and short texts, one turn. The stock `Trainer` pays most there, since it pads every text to the full length.
+# *Steady* speed, which you see here, leaves out the first five steps of a turn. Under `quick` this is a **toy**: two layers, few and short texts, one turn. The stock `Trainer` pays most there, since it pads every text to the full length. Of single tricks one such turn says little: the record's shares, further down, are others.
 
 # %% mystnb={"figure": {"caption": "Steady training speed without one trick at a time, as a share of the speed with all of them: this run.", "name": "fig-bench-ablation"}, "image": {"alt": "Horizontal bars: the relative speed of the training loop without each of its tricks."}} tags=["live"]
 parts = outcome.table.loc[one_less].dropna(axis="columns")
@@ -151,7 +151,7 @@ Table(tables.contestant_table(reference),
 #
 # ## Beside other work
 #
-# Threads wait for one another many times a step. Meanwhile they spin by default, and burn the time of whoever wants their core. `import seo_core` lets them sleep instead: after a thousand turns where nothing else computes when you start, at once where something does.
+# Threads wait for one another many times a step. Meanwhile they spin by default: they ask again and again, and burn the time of whoever wants their core. `import seo_core` lets them sleep instead: after a thousand turns where nothing else computes when you start, at once where something does.
 
 # %% tags=["record", "remove-input"]
 beside = Contest("bench_neighbours", "neighbours_speed")

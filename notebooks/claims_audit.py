@@ -76,7 +76,7 @@ decided = judged[known & (judged["verdict"] != verdicts.NOT_SETTLED)]
 Table(decided[["claim", "statement", "claimed", "ours", "verdict"]],
       folded="what the records decide" if len(decided) > 8 else "")
 
-# %% mystnb={"figure": {"caption": "Our effect as a share of the claimed one, with 95% intervals, for each claim and each cell of the papers' tables that has a value and records. 0: no effect; dotted, 1: as claimed (for a claimed loss, the loss as claimed). Ratios in logarithms. Hollow points have one seed.", "name": "fig-claims-valued"}, "image": {"alt": "A row for each claim with its verdict; points with intervals between the lines at zero, no effect, and at one, the claimed effect. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Our effect as a share of the claimed one, with 95% intervals, for each claim and each cell of the papers' tables that has a value and records. 0: no effect (where accuracy is said to be kept, a point lost); dotted, 1: as claimed (for a claimed loss, the loss as claimed). Ratios in logarithms. Names with h-, tkd- or bd- are claims, the others are cells of the tables. Hollow points have one seed.", "name": "fig-claims-valued"}, "image": {"alt": "A row for each claim with its verdict; points with intervals between the lines at zero, no effect, and at one, the claimed effect. Without records it says not run."}} tags=["record", "hide-input"]
 valued, directed = verdicts.shares(reference)
 narrow = [shown.assign(contrast=shown["contrast"].str.replace(": ", "\n"))
           for shown in (valued, directed)]
@@ -100,12 +100,12 @@ _ = figures.forest(
 # | not run | there are no records | the same |
 #
 # :::{dropdown} The fine print
-# Where a paper names a direction and no value, *reproduced* means that the interval excludes no effect on that side. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
+# Where accuracy is said to be kept (`h-data`, `tkd-kd`), the claimed value is a difference of zero, and *no effect* is a loss of one point. <!-- setting --> Where a paper names a direction and no value, *reproduced* means that the interval excludes no effect on that side. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
 #
 # *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*.
 # :::
 #
-# **Check.** Every claim has a verdict of the eight, and a reason where it is not testable. What has no record is not judged; what has one is never *not run*. And the rule gives the verdicts that it must on five made-up effects.
+# **Check.** Every claim has one of the eight verdicts, and a reason where it is not testable. What has no record is not judged; what has one is never *not run*. And the rule gives the verdicts that it must on five made-up effects.
 
 # %%
 assert set(judged["verdict"]) <= set(verdicts.VERDICTS) and len(judged) == 40
@@ -267,7 +267,7 @@ Table(papers.higher_references().drop(columns="cite"),
 # | 5 modelling | one setting in v3; selection and baselines' tuning not told | temperature, weight; no values chosen | search named, space not | recipes in the records; **our baseline is not tuned**: [](02_baseline) |
 # | 6 data leakage | not discussed | not discussed | not discussed | [](01_data): splits by premise; **the encoder saw NLI pairs before**; some recipes followed a look at official results |
 # | 7 metrics and uncertainty | accuracy, a perplexity that cannot be; no seeds, no intervals | accuracy, F1; none | four metrics; none | paired intervals over seeds and examples, seeds beside them: this page; several arms have one seed |
-# | 8 generalizability and limitations | claimed for all models; one tested | claimed | claimed | below, *What changes with scale* |
+# | 8 generalizability and limitations | claimed for all models; one tested | claimed | claimed | the sentence below; *What changes with scale* in [](fig3_size_vs_speed) |
 # :::
 #
 # A ratio measured on a small encoder and a subset of MultiNLI speaks about the method, not about BERT-base.

@@ -110,7 +110,7 @@ print("every solid box can be imported; the control loop is closed")
 # %% [markdown]
 # ## From rooms to system
 #
-# The package is a house of rooms. Notebooks use the techniques, these use training and evaluation, and those the data and the models. No room draws but `figures`. Which rooms does no other import, and which import none?
+# The package is a house of rooms. Notebooks use the techniques, the techniques use training and evaluation, and these use the data and the models. Only `figures` draws. Which rooms does no other import, and which import none?
 
 # %% tags=["here"]
 imports = figures.dependencies()

@@ -73,7 +73,7 @@ _ = figures.accuracy_curves({"ours": curves}, theirs)
 #
 # $$ \text{gap} = a_\text{train} - a_\text{development}. $$
 #
-# A network that learns its pairs by heart has a large one. But two things bend it. Training accuracy is a running mean over an epoch in which the network still changes, with {term}`dropout` on (exercise 3). And more epochs widen the gap by themselves. So compare gaps of equal labels and epochs only.
+# A network that learns its pairs by heart has a large one. But two things distort it. Training accuracy is a running mean over an epoch in which the network still changes, with {term}`dropout` on (exercise 3). And more epochs widen the gap by themselves. So compare gaps of equal labels and epochs only.
 #
 # Our development slice is cut from the training data; the official validation sets are never looked at in training.
 #
@@ -101,7 +101,7 @@ ends["labels"] = tables.labels_behind(reference, LAST)
 Table(ends[ends["last, %"] != NOT_RUN])
 
 # %% [markdown]
-# Rows with other labels do not compare. Nor do pruning and distillation, which go on from a network that was trained already, and augmentation, which counts near-copies of its labels as training pairs.
+# Rows with different numbers of labels cannot be compared. Nor can pruning and distillation, which go on from a network that was trained already, nor augmentation, which counts near-copies of its labels as training pairs.
 
 # %% tags=["record", "hide-input"]
 known = reference[reference["configuration"].isin(papers.PAPER_TABLE)]
@@ -157,7 +157,7 @@ if profile != "quick":
 Table(tables.curve_ends(run), folded="where the curves of this run end")
 
 # %% [markdown]
-# The papers train BERT-base on 433 000 pairs {cite}`seollm2024`. Our records stand on a small encoder and a subset of MultiNLI, so their level is lower. What compares is the shape. With the profiles `gpu` and `paper` the same page shows BERT-base.
+# The papers train BERT-base on 433 000 pairs {cite}`seollm2024`. Our records stand on a small encoder and a subset of MultiNLI, so their level is lower. What can be compared is the shape. With the profiles `gpu` and `paper` the same page shows BERT-base.
 
 # %% tags=["record", "hide-input"]
 Table(tables.standing_on(known),

@@ -64,7 +64,7 @@ is {ours.mean('prune-90', **SHAPE)}. The claim asks for 0.9, and its verdict is
 out whole units instead, 60% of the encoder, and it is
 {ours.mean('taylor-60', **SHAPE)}.""")
 
-# %% mystnb={"figure": {"caption": "The papers' Figure 4, by our records: weights of the first and the last layer before (line) and after pruning (area), in standard deviations before. Numbers: overlap of the shapes, and the share of mass that is gone.", "name": "fig-weights-reference"}, "image": {"alt": "Four histograms. Zeros leave a gap in the middle of the bell, in both layers. Removed units leave a lower bell in the first layer; in the last one hardly anything is left to see. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "The papers' Figure 4, by our records: weights of the first and the last layer before (line) and after pruning (area), in standard deviations before. The outermost bins hold all that lies beyond. Numbers: overlap of the shapes, and the share of mass that is gone.", "name": "fig-weights-reference"}, "image": {"alt": "Four histograms. Zeros leave a gap in the middle of the bell, in both layers. Removed units leave a lower bell in the first layer; in the last one hardly anything is left to see. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.weight_distributions(
     {NAMES[name]: shown[name] for name in ("prune", "taylor-60")
      if name in shown}, layers=(0, -1))
@@ -111,7 +111,7 @@ print("small weights carry little mass, and taking them out",
 # %% [markdown]
 # ## What the records say
 #
-# Means over the layers, and the layer that keeps its shape least:
+# Means over the layers, and the layer that keeps its shape least. `prune` sets half of the weights to zero, `prune-70` and `prune-90` set more; `taylor-40` and `taylor-60` cut out such a share of the encoder as whole units, and `aip` cuts units until accuracy falls:
 
 # %% tags=["record", "hide-input"]
 Table(tables.shape_table(shown))

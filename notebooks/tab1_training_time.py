@@ -142,7 +142,7 @@ or not run: {', '.join(missed) or 'none'}.""" if len(times) else NOT_RUN)
 # A technique that saves labels pays for them with computation: with a source task, with a teacher, with rounds of buying, or with added pairs. Two things to keep in mind:
 #
 # - The source task is another set of *labelled* pairs. It saves labels of the target, not labels as such. And its training is paid once, while it may serve many targets; here it is counted in full.
-# - "Reaches" is said of means over seeds. Whether a difference is more than chance, the intervals in the chapters of the techniques say.
+# - "Reaches" is said of means over seeds. The intervals in the chapters of the techniques say whether a difference is more than chance.
 
 # %% tags=["record", "hide-input"]
 Table(table, folded="every technique: labels, pairs, tokens, minutes")
@@ -165,7 +165,7 @@ own = costs.to_reach(run, TECHNIQUES, speed=speed,
 Table(own, folded="this run's techniques")
 
 # %% [markdown]
-# The papers' ratios were fixed as claims before anything was run: a technique's training seconds over those of the baseline. They need wall clocks of whole quiet runs, which the studies do not have. Where a row says so, the table above is our answer.
+# The papers' ratios were fixed as claims before anything was run: a technique's training seconds over those of the baseline. They need wall clocks of whole quiet runs, which the studies do not have. Where a row says *not run*, the folded table above is our answer.
 
 # %% tags=["record", "hide-input"]
 cells = tuple(claim for claim in verdicts.TABLE_CLAIMS

@@ -71,7 +71,7 @@ Table(sizes)
 #
 # The papers do not say what was weighed: the file, the weights in memory, or a count of the weights that are not zero. Here a size is **the bytes of the file that is actually loaded**. Ours are those of the file that was timed for [](tab3_inference_speed), if one was. That file is {term}`ONNX`, for `base` too.
 #
-# Factors are to the baseline of the same column, since the networks differ in size. How large must a file be? The weights of a BERT can be counted from its shape. With $d$ hidden units, $f$ neurons and $L$ layers, the encoder has $L\,(4 d^2 + 2 d f)$ and some biases; the {term}`word table` has $30\,522\, d$.
+# Each share is that of the baseline in the same column, since the networks differ in size. How large must a file be? The weights of a BERT can be counted from its shape. With $d$ hidden units, $f$ neurons and $L$ layers, the encoder has $L\,(4 d^2 + 2 d f)$ and some biases; the {term}`word table` has $30\,522\, d$.
 
 # %% tags=["here"]
 shapes = {"BERT-base": (768, 12, 3072),
@@ -105,7 +105,7 @@ expected = pd.DataFrame({
 Table(expected.round(1).reset_index(names="megabytes"))
 
 # %% [markdown]
-# **Check.** The counts are those of the real networks. A quarter of the bytes needs the word table in int8. The papers' int8 is neither of the two files that int8 can mean. And no file of ours is larger than the baseline's.
+# **Check.** The counts are those of the real networks. A quarter of the bytes needs the word table in int8. The papers' int8 is neither of the two files that int8 can mean. And no file of ours is noticeably larger than the baseline's.
 
 # %% tags=["here"]
 total = {name: sum(parts.values()) for name, parts in weights.items()}

@@ -106,7 +106,7 @@ library make. Ours is {over_library('quant')} as fast as that one. With units
 cut out before (`sqd-taylor-65`, the book's *reference* model) it is
 {over_library('sqd-taylor-65')} as fast.""")
 
-# %% mystnb={"figure": {"caption": "Milliseconds for a batch of 32 pairs on two threads (reference run). The whisker ends at the batches of the longest texts.", "name": "fig-inference-reference"}, "image": {"alt": "Eight horizontal bars of median milliseconds per batch, the fastest on top: the book's two reference models, int8 of ours, units cut out, the library's int8, the distilled network, the baseline, and last the network with half of its weights at zero. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Milliseconds for a batch of 32 pairs on two threads (reference run). Bar and number: the median. The whisker ends at the batches of the longest texts.", "name": "fig-inference-reference"}, "image": {"alt": "Eight horizontal bars of median milliseconds per batch, the fastest on top: the book's two reference models, int8 of ours, units cut out, the library's int8, the distilled network, the baseline, and last the network with half of its weights at zero. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.latency_bars(
     latest[latest.index.isin(SHOWN)].rename(index=SHOWN))
 
@@ -127,7 +127,7 @@ Table(tables.speed_table(latest, of_library),
 #
 # ## How to time a network
 #
-# A time depends on the batch, the lengths, the threads, and on what else the machine does. The papers give none of these but the batch, nor whether it was a CPU or a GPU. So let the contestants take turns *in one process*: A B C A B C, the same pairs in the same batches, after a warm-up. The milliseconds of two runs do not compare. What does is the ratio within a run.
+# A time depends on the batch, the lengths, the threads, and on what else the machine does. The papers give none of these but the batch, nor whether it was a CPU or a GPU. So let the contestants take turns *in one process*: A B C A B C, the same pairs in the same batches, after a warm-up. The milliseconds of two runs cannot be compared; the ratios within a run can.
 #
 # Texts of like length go into a batch together. So the batches of a turn differ: the median is a batch of middling length, and the 95th percentile one of the longest texts. That whisker is no jitter. How steady a ratio is you see from the smallest and the largest of all rounds, in brackets.
 #
@@ -149,7 +149,7 @@ paths = {name: export_onnx(
 chosen = {"files": paths, "untrained": True} if profile == "quick" else {}
 table = measure("inference", small, lab=lab, **chosen).table
 
-# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Under quick it is a toy: two untrained layers and a few small batches, on a machine that may be busy. The order may differ from that of the reference run.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant of this run, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
+# %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Bar and number: the median. Under quick it is a toy: two untrained layers and a few small batches, on a machine that may be busy. The order may differ from that of the reference run.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant of this run, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
 _ = figures.latency_bars(table)
 
 # %% tags=["nbval-ignore-output", "live"]
@@ -191,7 +191,7 @@ print("same pairs, same batches; equal functions say the same;",
 # %% [markdown]
 # ## What the papers report
 #
-# The abstract makes "50%" of 150 → 80 ms, the text "nearly doubling" {cite}`sec2025`; it is 47% less time, or 87.5% more speed (contradiction 4 in [](claims_audit)). Here is their table as factors of the baseline. Ours is the same network in fp32 under the same runtime (ONNX Runtime), not PyTorch: a change of runtime is no compression.
+# The abstract makes "50%" of 150 → 80 ms, the text "nearly doubling" {cite}`sec2025`; it is 47% less time, or 87.5% more speed (contradiction 4 in [](claims_audit)). Here is their table as factors of the baseline. Our baseline runs in fp32 under the runtime of all other rows (ONNX Runtime), not PyTorch: a change of runtime is no compression.
 
 # %% tags=["record", "hide-input"]
 Table(tables.size_table(reference, "latency_ms", MS, 1, "ms"))
@@ -264,7 +264,7 @@ Table(overflow, folded="files on a processor with AVX2 only")
 # %% [markdown]
 # ## Here and now: the files that come with the book
 #
-# You have the files of `book/artifacts` at hand; `seo_core.load("reference")` loads one. So you need not take their times on trust. *Here, now* is the machine that built this page: three pairs over and over, each file in turn, a few rounds. *Recorded* are the accuracy on their cards, and the control's time in the benchmark. Milliseconds of two machines do not compare; how many times as fast as the library's int8 a file is does. That one is exported here, from the bundled network as it is.
+# You have the files of `book/artifacts` at hand; `seo_core.load("reference")` loads one. So you need not take their times on trust. *Here, now* is the machine that built this page: three pairs over and over, each file in turn, a few rounds. *Recorded* are the accuracy on their cards, and the control's time in the benchmark. Milliseconds of two machines cannot be compared. How many times as fast as the library's int8 a file is can be. That int8 is exported here, from the bundled network as it is.
 
 # %% tags=["nbval-ignore-output", "hide-input", "here"]
 times, *answers = live.here_and_now()

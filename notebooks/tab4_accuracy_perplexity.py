@@ -105,7 +105,7 @@ Table(accuracy.drop(index="base"))
 #
 # ## What each cell claims, and what we find
 #
-# The difference to the baseline of equal labels, paired by seed and example, so that the interval holds the scatter of both {cite}`howe1974`. *Reproduced* means that it excludes zero and reaches the claimed value; one that holds zero and the value alike is *not settled*. A claimed loss is a band. `uncontrolled` is the claim as it is worded, where a control decides ([](claims_audit)). *To equal control*: compressed networks beside the same one, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)).
+# The difference to the baseline of equal labels, paired by seed and example, so that the interval holds the scatter of both {cite}`howe1974`. *Reproduced* means that it excludes zero and reaches the claimed value; one that holds zero and the value alike is *not settled*. A claimed loss has to be reached: a smaller one is *better than claimed*, a larger one *not reproduced*. Where a control decides, `uncontrolled` is the claim as it is worded ([](claims_audit)). *To equal control*: compressed networks beside the same one, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)). A difference *stands* if it is more than chance even among all of these ({term}`Holm correction`).
 
 # %% tags=["record", "hide-input"]
 compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
@@ -151,7 +151,7 @@ Table(tables.difference_table(steps),
 #
 # $$ \text{perplexity} = \exp\Bigl(-\frac{1}{n}\sum_{i=1}^{n} \log p_\theta(y_i \mid x_i)\Bigr). $$
 #
-# It is 1 if every right class gets probability one, and $k$ if the model spreads its probability evenly. Above $k$ is only a model that is confidently wrong. So for three classes, anything above 3 is worse than guessing.
+# It is 1 if every right class gets probability one, and $k$ if the model spreads its probability evenly. Only a model that is confidently wrong lies above $k$. So for three classes, anything above 3 is worse than guessing.
 
 # %% tags=["record", "hide-input"]
 perplexity = tables.comparison_table(
@@ -185,7 +185,7 @@ Table(needed, folded="all nine rows")
 # %% [markdown]
 # A network that never knows when it is right, and in every sixth case gives the truth less than five chances in ten thousand: no trained classifier does that. The papers do not say on what they computed the number. It may be the perplexity of a language model. As it stands, the claim `h-ppl` is *not testable as stated*.
 #
-# The other way round: which perplexity has a well-calibrated classifier of that accuracy? Let it be as sure as it is right, with probability $a$ for its answer and the rest evenly on the other two:
+# The other way round: which perplexity does a well-calibrated classifier of that accuracy have? Let it be as sure as it is right, with probability $a$ for its answer and the rest evenly on the other two:
 
 # %%
 base = papers.PAPER_TABLE["base"]
