@@ -115,7 +115,7 @@ display(*map(Table, answers), Table(times, folded=(
 #
 # ## Cleaning
 #
-# Bhat and Dharani {cite}`bhat2024` begin with text normalisation and missing data. Here, Unicode gets its composed form (NFC), so that one letter is one code whoever typed it. Each run of white space becomes one blank. Case and punctuation stay: the tokenizer decides about them. Then rows are dropped, each for a stated reason.
+# Bhat and Dharani {cite}`bhat2024` begin with text normalization and missing data. Here, Unicode gets its composed form (NFC), so that one letter is one code whoever typed it. Each run of white space becomes one blank. Case and punctuation stay: the tokenizer decides about them. Then rows are dropped, each for a stated reason.
 
 # %% tags=["live"]
 report = task.report.pivot_table(index="reason", columns="split",
@@ -309,9 +309,9 @@ print("all checks passed")
 # %% [markdown]
 # ## What the papers report
 #
-# The SEO-LLM papers {cite}`seollm2024` name MultiNLI, and no cleaning step, split or artefact baseline. Bhat and Dharani {cite}`bhat2024` name normalisation, WordPiece, missing data and TF-IDF and n-gram features, without the accuracy of the features alone. So there is no number here to reproduce.
+# The SEO-LLM papers {cite}`seollm2024` name MultiNLI, and no cleaning step, split or artefact baseline. Bhat and Dharani {cite}`bhat2024` name normalization, WordPiece, missing data and TF-IDF and n-gram features, without the accuracy of the features alone. So there is no number here to reproduce.
 #
-# With `data="nyu-mll/multi_nli"` the same cells read all of MultiNLI. Its 400 000 pairs load, clean and tokenise in about a minute on two cores, in less than 1 GB of memory. Contradiction is clearly ahead among its negations, the hypothesis alone is right well above a third, and lengths are far less even, so that grouping by length gains more.
+# With `data="nyu-mll/multi_nli"` the same cells read all of MultiNLI. Its 400 000 pairs load, clean and tokenize in about a minute on two cores, in less than 1 GB of memory. Contradiction is clearly ahead among its negations, the hypothesis alone is right well above a third, and lengths are far less even, so that grouping by length gains more.
 #
 # ## To remember
 #

@@ -73,11 +73,11 @@ _ = figures.training_curves([results.record_at(path) for path in base["path"]])
 #
 # If the baseline is weak, everything beats it. So it gets the same care as the methods.
 #
-# {term}`Fine-tuning` trains a pre-trained network further on your task. The SEO-LLM paper does it with BERT-base {cite}`devlin2019` on MultiNLI {cite}`williams2018`: AdamW, a learning rate of 2e-5, batches of 32 and 20 epochs {cite}`seollm2024`. It minimises the mean {term}`cross-entropy` of the gold label:
+# {term}`Fine-tuning` trains a pre-trained network further on your task. The SEO-LLM paper does it with BERT-base {cite}`devlin2019` on MultiNLI {cite}`williams2018`: AdamW, a learning rate of 2e-5, batches of 32 and 20 epochs {cite}`seollm2024`. It minimizes the mean {term}`cross-entropy` of the gold label:
 #
 # $$ L_\text{task}(\theta, D) = -\frac{1}{|D|} \sum_{(x, y) \in D} \log p_\theta(y \mid x). $$
 #
-# You use the same loss and optimiser {cite}`loshchilov2019adamw`. The profile sets the encoder and the epochs. `paper` has the paper's own values. `quick` takes a small encoder and few pairs, and runs in seconds: its numbers are a toy.
+# You use the same loss and optimizer {cite}`loshchilov2019adamw`. The profile sets the encoder and the epochs. `paper` has the paper's own values. `quick` takes a small encoder and few pairs, and runs in seconds: its numbers are a toy.
 #
 # ## Data
 #

@@ -134,7 +134,7 @@ torch.nn.functional.cross_entropy(network(**given).logits,
 backward = network.classifier.weight.grad.numpy()
 forward = mean_gradient(logits, inputs, sixteen.labels)
 assert np.allclose(forward, backward, atol=1e-4)
-print("the factorised gradient is torch's:", backward.shape)
+print("the factorized gradient is torch's:", backward.shape)
 
 # %% [markdown]
 # ## The call

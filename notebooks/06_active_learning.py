@@ -359,7 +359,7 @@ Table(selection.cost_table(costs),
 # :::{dropdown} How to read this table
 # Measured by `python -m seo_core.run bench selection`. `features` is the pass alone, `predict` plain inference; *of inference* is the seconds of a call over those of `predict` on the same pool. `fit` is an epoch of training. *Choosing* is the call minus `features`, each timed once, so a few seconds are within the noise. An exponent of 1 means that cost grows in proportion to the pool, 2 with its square. A pool larger than the set repeats its pairs.
 #
-# No function builds a matrix of all pairs of the pool. BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either: inner products of rank-one matrices factorise, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$.
+# No function builds a matrix of all pairs of the pool. BADGE's gradient embeddings, $k \cdot d$ numbers each, are never built either: inner products of rank-one matrices factorize, $\langle a \otimes h, b \otimes g \rangle = \langle a, b \rangle \langle h, g \rangle$.
 # :::
 #
 # :::{dropdown} What changes with scale

@@ -122,7 +122,7 @@ _ = figures.label_curves(curves[curves["configuration"].isin(arms)],
 # $$ L_\text{TL} = -\frac{1}{|D_t|} \sum_{(x, y) \in D_t} \log p_\theta(y \mid x) + \frac{\beta}{2} \lVert \theta - \theta_s \rVert^2,
 # \qquad L_\text{AL} = \frac{\sum_{x \in D_u} w(x)\, H(p_\theta(\cdot \mid x))}{\sum_{x \in D_u} w(x)}. $$
 #
-# $L_\text{TL}$ is cross-entropy on the labels bought so far, with a pull ({term}`L2-SP` {cite}`li2018l2sp`) to the weights $\theta_s$ that the source task left. It leaves out the classifier on top. $L_\text{AL}$ is {term}`entropy minimisation` {cite}`grandvalet2004`: the class boundary moves to where few pairs are. The weight $w$ is the rank of a pair's density, so that outliers hardly count.
+# $L_\text{TL}$ is cross-entropy on the labels bought so far, with a pull ({term}`L2-SP` {cite}`li2018l2sp`) to the weights $\theta_s$ that the source task left. It leaves out the classifier on top. $L_\text{AL}$ is {term}`entropy minimization` {cite}`grandvalet2004`: the class boundary moves to where few pairs are. The weight $w$ is the rank of a pair's density, so that outliers hardly count.
 #
 # The pool is ranked by models that were trained with $L_\text{TL}$ alone. The second term acts only in the training of the final model.
 #
@@ -343,7 +343,7 @@ Table(efficiency.shown(scratch), folded="from random weights")
 # Networks this close to guessing may rank the pool hardly better than chance, which was not measured: a weak control.
 #
 # :::{dropdown} What changes with scale
-# With all of MultiNLI there is nothing left to buy, no need of a source task, and equation (2) is a regulariser. The pool of `profile="gpu"` is more than ten times as large, but the second term draws from 4 096 pairs at most (`TransferActiveConfig.unlabelled_rows`), and a round scores 8 000: the larger pool alone changes neither.
+# With all of MultiNLI there is nothing left to buy, no need of a source task, and equation (2) is a regularizer. The pool of `profile="gpu"` is more than ten times as large, but the second term draws from 4 096 pairs at most (`TransferActiveConfig.unlabelled_rows`), and a round scores 8 000: the larger pool alone changes neither.
 # :::
 #
 # ## To remember

@@ -109,7 +109,7 @@ _ = figures.forest(gained.replace({"metric": {"accuracy": "matched"}})
 #
 # In {term}`self-training` a {term}`teacher`, trained on the labels at hand, labels the other pairs, and a {term}`student` learns from both. The SEO-LLM paper lists "+ semi-supervised" among its techniques: "a small amount of labeled MNLI data with a large amount of unlabeled data", for which "the model generated labels" {cite}`seollm2024`. It gives no equation, no numbers of pairs, and no rule for which of these labels to trust.
 #
-# The plain way keeps a pair where the teacher's probability reaches a threshold, and takes its class for the truth {cite}`lee2013pseudo`. Later work keeps all of the teacher's probabilities {cite}`xie2020noisy`. Let $L$ be the labelled pairs, $U$ the unlabelled ones, $q(x)$ the teacher's probabilities and $\tau_c$ the threshold of class $c$. The student minimises the mean, over the labelled and the kept pairs, of
+# The plain way keeps a pair where the teacher's probability reaches a threshold, and takes its class for the truth {cite}`lee2013pseudo`. Later work keeps all of the teacher's probabilities {cite}`xie2020noisy`. Let $L$ be the labelled pairs, $U$ the unlabelled ones, $q(x)$ the teacher's probabilities and $\tau_c$ the threshold of class $c$. The student minimizes the mean, over the labelled and the kept pairs, of
 #
 # $$ -\log p_\theta(y \mid x), \ (x, y) \in L \quad \text{and} \quad
 #    -\mathbb{1}\big[\max_c q_c(x) \ge \tau_{\hat c(x)}\big] \sum_c \tilde q_c(x) \log p_\theta(c \mid \mathcal{A}(x)), \ x \in U. $$

@@ -394,7 +394,7 @@ Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
 
 # %% [markdown]
 # :::{dropdown} How to read this table
-# - `control`: torch.onnx.export, ONNX Runtime's graph optimiser, then `quantize_dynamic` per channel; `control-plain`: without the optimiser.
+# - `control`: torch.onnx.export, ONNX Runtime's graph optimizer, then `quantize_dynamic` per channel; `control-plain`: without the optimizer.
 # - `onnx-fp32`: our export without any integers. What the graph alone does shows here.
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.

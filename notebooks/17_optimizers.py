@@ -16,9 +16,9 @@
 # ---
 
 # %% [markdown]
-# # Optimisers and batch sizes
+# # Optimizers and batch sizes
 #
-# An optimiser turns a gradient into a step. Does it matter which one, and what happens to it when the batch grows?
+# An optimizer turns a gradient into a step. Does it matter which one, and what happens to it when the batch grows?
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -161,11 +161,11 @@ Table(efficiency.pairs_needed(curves, "sgd-momentum", NAMES))
 # %% [markdown]
 # And with larger batches, at equal pairs?
 
-# %% mystnb={"figure": {"caption": "Accuracy over the batch size, by optimiser and rule, at equal pairs.", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimisers, with the learning rate scaled linearly or by the square root. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Accuracy over the batch size, by optimizer and rule, at equal pairs.", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimizers, with the learning rate scaled linearly or by the square root. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.over_batches(efficiency.by_batch(records, TITLES))
 
 # %% [markdown]
-# A rate is not a detail. Each optimiser was tried at four, under names of their own. The best development accuracy says which is its rate in the arms.
+# A rate is not a detail. Each optimizer was tried at four, under names of their own. The best development accuracy says which is its rate in the arms.
 
 # %% tags=["record", "hide-input"]
 print(tables.standing(results.load(folder)) if records
@@ -175,7 +175,7 @@ Table(efficiency.rate_trials(records, TITLES), folded="trials of the rate")
 # %% [markdown]
 # ## What the papers report
 #
-# TKD-NLP names AdamW and shows no other optimiser. Bhat and Dharani mention LAMB in their related work. The verdict is taken from the accuracy at the first evaluation, after a quarter of an epoch:
+# TKD-NLP names AdamW and shows no other optimizer. Bhat and Dharani mention LAMB in their related work. The verdict is taken from the accuracy at the first evaluation, after a quarter of an epoch:
 
 # %% tags=["record", "hide-input"]
 claim = [claim for claim in verdicts.CLAIMS if claim.id == "tkd-adamw"]
@@ -188,12 +188,12 @@ Table(verdicts.audit(results.load(), claim)[
 # ## To remember
 #
 # - A Transformer's tensors have gradients of very different sizes: it needs a step size for each weight.
-# - Change the batch, and you change the rate: by the square root for adaptive optimisers, linearly for SGD. Try both.
+# - Change the batch, and you change the rate: by the square root for adaptive optimizers, linearly for SGD. Try both.
 # - Open: seconds instead of pairs, and batches of thousands.
 #
 # ## Exercises
 #
-# **1.** Give `moved` a weight decay of 0.1. Which optimiser's quiet tensor notices? <!-- setting -->
+# **1.** Give `moved` a weight decay of 0.1. Which optimizer's quiet tensor notices? <!-- setting -->
 
 # %% tags=["hide-cell", "live"]
 for name in TITLES:

@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Distributed training, and scale
 #
-# Two processes can share every batch. Do they learn the same as one, and how much time do they save? Bhat and Dharani write that their optimised BERT scales with data and with GPUs {cite}`bhat2024`; they print no number for it.
+# Two processes can share every batch. Do they learn the same as one, and how much time do they save? Bhat and Dharani write that their optimized BERT scales with data and with GPUs {cite}`bhat2024`; they print no number for it.
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper

@@ -51,7 +51,7 @@ unit=' times')} its speed. On a single pair it is
 {raced.value('reference', 'ratio_1', unit=' times')}. The server answers
 {served.value('ours', 'ratio_pipeline', unit=' times')} the pairs of a
 `pipeline`, and {served.value('ours', 'ratio_alone', unit=' times')} those of
-the same file one request at a time. `score` reads, tokenises and writes at
+the same file one request at a time. `score` reads, tokenizes and writes at
 {filed.value('score, one process', scale=100, digits=0, unit='%')} of the speed
 of the bare network. Brackets span the rounds; the machine: {cpu}.""")
 

@@ -80,7 +80,7 @@ _ = figures.ratio_bars(
 # | first-token last layer | the classifier reads `[CLS]` alone, so the last layer need not compute the other tokens |
 # | dropout from random bytes | masks are drawn as 16-bit integers, not one `bernoulli_` per element |
 # | fast forward pass | both of these, one matrix product for query, key and value, and bf16 between operators |
-# | frozen word table | no gradient and no optimiser step for half of the weights |
+# | frozen word table | no gradient and no optimizer step for half of the weights |
 # | length grouping | pairs of like length in a batch, so that little is padding |
 # | bf16 | numbers of 16 bits instead of 32 |
 #
@@ -219,7 +219,7 @@ print("grouping saves padding, whatever a number is computed in; of short",
 double = race("once", once={}, twice=dict(batch_size=2 * settings.batch_size))
 print(double[["examples_per_second", "ratio"]].round(2))
 print("half as many steps save what a step costs besides its pairs: the",
-      "optimiser, and starting each operator; the products stay", sep="\n")
+      "optimizer, and starting each operator; the products stay", sep="\n")
 
 # %% [markdown]
 # **3.** Your model uses every token of its last layer, as in token classification. Which trick is lost, and what does that cost?

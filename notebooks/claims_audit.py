@@ -62,9 +62,9 @@ Finding(f"""
 Of {len(judged)} claims, **{count[verdicts.REPRODUCED]} are reproduced**,
 {count[verdicts.BETTER]} better than claimed, and {count[verdicts.PARTLY]} hold
 partly. **{count[verdicts.NOT_REPRODUCED]} are not reproduced**, and
-{count[verdicts.CONFOUNDED]} confounded. The records do not settle
-{count[verdicts.NOT_SETTLED]}. {count[verdicts.NOT_TESTABLE]} cannot be tested
-as they are stated, and {count[NOT_RUN]} have no records yet.
+{count[verdicts.CONFOUNDED]} confounded. Of the rest, the records leave
+{count[verdicts.NOT_SETTLED]} open, {count[verdicts.NOT_TESTABLE]} cannot be
+tested as they are stated, and {count[NOT_RUN]} have no records yet.
 
 *Reproduced*: {these(verdicts.REPRODUCED)}.
 

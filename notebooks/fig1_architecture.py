@@ -50,7 +50,7 @@ The system has four parts. One makes the *data* go further, one makes the
 back to it. Of the {len(structure)} boxes in the figure the package has
 {solid.sum()}; {'missing: ' + missing if missing else 'none is missing'}.""")
 
-# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimised. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["here"]
+# %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimized. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["here"]
 _ = figures.architecture()
 
 # %% [markdown]
@@ -132,7 +132,7 @@ Table(imports, folded="what each room imports from the others")
 # ## To remember
 #
 # - Two modules act, on the data and on the model. One controller weighs them, and a measurement closes the loop.
-# - Five equations say what is optimised. How the parts decide is left open, and is this book's reading.
+# - Five equations say what is optimized. How the parts decide is left open, and is this book's reading.
 # - A drawing that is made from code cannot promise what the code lacks.
 #
 # ## Exercises

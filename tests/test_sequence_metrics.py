@@ -62,7 +62,7 @@ def test_sentences_in_several_windows_are_scored_as_one():
     ("The Cat, a dog & an  Owl!", "cat dog owl"), ("U.S.", "us"), ("theatre an anthem", "theatre anthem"),
     ("state-of-the-art", "stateoftheart"),  # punctuation goes before articles
     ("«The» ’90s", "« » ’90s"), ("A", ""), ("\tthe\n", "")])  # only ASCII punctuation
-def test_answers_are_normalised_as_the_official_script_does(text, expected):
+def test_answers_are_normalized_as_the_official_script_does(text, expected):
     assert normalized_answer(text) == expected
 
 
@@ -70,7 +70,7 @@ def test_answers_are_normalised_as_the_official_script_does(text, expected):
     ("the Denver Broncos", ["Denver Broncos"], 1.0, 1.0), ("Broncos", ["Denver Broncos"], 0.0, 2 / 3),
     ("Denver", ["Carolina"], 0.0, 0.0), ("in 1905", ["1905", "the year 1905 of"], 0.0, 2 / 3),  # the maximum
     ("to be to be", ["to be"], 0.0, 2 / 3),  # each word counts as often as it stands in both
-    ("the", ["a"], 1.0, 0.0),  # both normalise to nothing: exact, and no word in common
+    ("the", ["a"], 1.0, 0.0),  # both normalize to nothing: exact, and no word in common
     ("Paris.", ["London", "paris"], 1.0, 1.0)])
 def test_exact_match_and_f1_are_those_of_the_official_script(said, right, exact, f1):
     assert answer_scores(said, right) == pytest.approx((exact, f1))

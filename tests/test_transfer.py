@@ -144,7 +144,7 @@ def test_a_resumed_run_is_pulled_to_the_same_place(tiny_bert, toy_pairs, tmp_pat
 # Discriminative learning rates
 
 
-def test_decay_one_is_the_optimiser_as_it_was(tiny_bert):
+def test_decay_one_is_the_optimizer_as_it_was(tiny_bert):
     model = tiny_bert()
     groups = make_optimizer(model, CONFIG, torch.device("cpu")).param_groups
     trainable = list(model.parameters())

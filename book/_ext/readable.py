@@ -2,7 +2,8 @@
 
 Tables. A word in a cell may break after the signs that join its parts, and on a phone anywhere if it is still long. A
 table of more than `COLUMNS` columns, which a phone has no room for, gets a frame that scrolls and that the keyboard
-reaches; its first column stays in sight. Numbers are written as the text around writes them: −0.54 and 8 000.
+reaches; its first column stays in sight. Numbers are written as the text around writes them: −0.54 and 8 000; a column
+of nothing else ends at its right.
 Figures. A phone shows one no smaller than `NARROW` of the size it was drawn in, so that 9 points are 9 pixels; where
 that is wider than the phone, it scrolls in such a frame, too.
 Folds. What hides a cell of an exercise shows "the answer", and what hides an output alone "the output"; the theme has
@@ -11,12 +12,14 @@ Theme. Controls get the names they lack, and the fonts are not loaded ahead: a p
 so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
 Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
 for LaTeX switches them on, whatever the configuration says.
+Names of code in a sentence do not break.
 Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to. A line never begins with the
 stop or comma behind a formula.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -30,6 +33,8 @@ _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
 _CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
+_NUMBER = re.compile(r"[+−]?\d[\d.\N{NO-BREAK SPACE}]*\s?[%×]?")
+_CODE = re.compile(r'<code class="docutils literal notranslate">(?=[^<\s]{1,24}</code>)')  # fits a line of a phone
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 _GROUPS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
@@ -78,9 +83,26 @@ def cell(found: re.Match) -> str:
     return found[1] + mark + found[2] + inside
 
 
+def aligned(html: str) -> str:
+    """A table whose columns of nothing but numbers and dashes are marked."""
+    rows = [_CELL.findall(row) for row in _ROW.findall(html)]
+    body = [[_TAG.sub("", inside).strip() for _, _, inside in row] for row in rows if row and row[-1][0] == "<td"]
+    if "span=" in html or not body or len(set(map(len, body))) > 1:
+        return html
+    numbers = {place for place, texts in enumerate(zip(*body, strict=True)) if any(map(_NUMBER.fullmatch, texts))
+               and all(text in ("", "—") or _NUMBER.fullmatch(text) for text in texts)}
+
+    def row(found: re.Match) -> str:
+        places = itertools.count()
+        return _CELL.sub(lambda cell: cell[1] + " data-number" * (next(places) in numbers) + cell[2] + cell[3],
+                         found[0])
+
+    return _ROW.sub(row, html)
+
+
 def table(found: re.Match) -> str:
     """A table whose words break, in a frame if it has many columns."""
-    html = _CELL.sub(cell, found[0])
+    html = aligned(_CELL.sub(cell, found[0]))
     columns = max((len(_CELL.findall(row)) for row in _ROW.findall(html)), default=0)
     return frame(html, "wide-table", f"Table of {columns} columns") if columns > COLUMNS else html
 
@@ -101,6 +123,7 @@ def finished(text: str, folder: Path) -> str:
     if 'class="math ' not in text:
         text = _MATHS.sub("", text)
     text = _FORMULA.sub(r'<span class="joined">\1\2</span>', text)
+    text = _CODE.sub('<code class="docutils literal notranslate whole">', text)
     chapter, exercises, rest = text.partition('<section id="exercises">')
     text = chapter + exercises + _ANSWER.sub(r"\1Show the answer\2Hide the answer", rest)
     head, article, rest = text.partition('<article class="bd-article"')

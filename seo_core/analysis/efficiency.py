@@ -113,9 +113,9 @@ def pairs_needed(curves: pd.DataFrame, target: str, names: Mapping[str, str] | N
 
 
 def by_batch(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
-    """Accuracy on the matched set over the batch, of the records of the chapter on optimisers but the trials of a rate:
-    name (optimiser, rule), batch, value in percent. The run in the batch that the rate is of is where both rules begin.
-    names: optimiser -> its title."""
+    """Accuracy on the matched set over the batch, of the records of the chapter on optimizers but the trials of a rate:
+    name (optimizer, rule), batch, value in percent. The run in the batch that the rate is of is where both rules begin.
+    names: optimizer -> its title."""
     rows = [(f"{names[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy)
             for record in records if "-rate-" not in record["configuration"]
             for accuracy in [record["metrics"].get("accuracy_matched")] if accuracy is not None
@@ -125,13 +125,13 @@ def by_batch(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFra
 
 
 def rate_trials(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
-    """The trials of a rate ("…-rate-…" in their names): optimiser, rate, development accuracy at the end, seed; one row
+    """The trials of a rate ("…-rate-…" in their names): optimizer, rate, development accuracy at the end, seed; one row
     "not run" without any."""
     rows = sorted((names[recipe["optimizer"]], recipe["learning_rate"],
                    f"{100 * record['series']['development_accuracy'][-1]:.2f}", record["seed"])
                   for record in records if "-rate-" in record["configuration"]
                   for recipe in [record["parameters"]["recipe"]])
-    columns = ["optimiser", "rate at a batch of 32", "development accuracy, %", "seed"]
+    columns = ["optimizer", "rate at a batch of 32", "development accuracy, %", "seed"]
     return rows_or(rows, columns if rows else columns[:1])
 
 

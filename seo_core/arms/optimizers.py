@@ -1,4 +1,4 @@
-"""What the chapter on optimisers compares: the same labels, start and epochs under AdamW, SGD with momentum and LAMB.
+"""What the chapter on optimizers compares: the same labels, start and epochs under AdamW, SGD with momentum and LAMB.
 
 `adamw`, `sgd-momentum` and `lamb` train in batches of 32; `adamw-512-linear` and so on in larger ones, at a rate that
 one of the RULES makes of that at 32. Rates are tuned by trials with other names, as many for each of the three:
@@ -21,7 +21,7 @@ BATCHES, BASE, QUICK_BASE = (32, 128, 512), 32, 8  # the lab's batches under `qu
 
 @dataclass(frozen=True)
 class Optimizing:
-    """An optimiser, its batch, and its rate: `learning_rate` at a batch of `base`, scaled by the rule."""
+    """An optimizer, its batch, and its rate: `learning_rate` at a batch of `base`, scaled by the rule."""
 
     optimizer: str = "adamw"  # of training.OPTIMIZERS
     learning_rate: float = above(0, default=RATES["adamw"])
@@ -58,7 +58,7 @@ def _training(lab: Lab) -> dict:
             "evaluations_per_epoch": 4}
 
 
-def optimised(lab: Lab, recipe: Optimizing) -> Made:
+def optimized(lab: Lab, recipe: Optimizing) -> Made:
     """Random labels, from the pre-trained start; with a development curve, whatever their number."""
     return lab.fit(lab.random_rows(), curve=True)
 
@@ -68,4 +68,4 @@ for _optimizer, _rate in RATES.items():
         for _rule in ("root", "linear") if _batch != BASE else ("root",):
             _name = NAMES[_optimizer] + (f"-{_batch}-{_rule}" if _batch != BASE else "")
             OPTIMIZERS.arm(_name, Optimizing(_optimizer, _rate, _batch, _rule), start="pretrained", training=_training,
-                           parameters=read_by, keep=False)(optimised)
+                           parameters=read_by, keep=False)(optimized)

@@ -35,7 +35,7 @@ QUANTIZATION = Chapter("11_quantization", ground="headline",
 class Recipe:
     """How the baseline becomes a file. Unknown keys raise."""
 
-    route: str = one_of(ROUTES, default="ours")  # library: torch.onnx.export, quantize_dynamic | fused: optimised too
+    route: str = one_of(ROUTES, default="ours")  # library: torch.onnx.export, quantize_dynamic | fused: optimized too
     precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
     per_channel: bool = True
     embedding_bits: int = one_of(EMBEDDING_BITS, default=8)  # of ours

@@ -33,7 +33,7 @@ _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 def protected(word: str) -> bool:
     """Whether no operator may edit, insert or delete this word: negation, opposites, numbers, quantifiers, modals,
-    words of time, and everything capitalised or with a digit in it (names and amounts)."""
+    words of time, and everything capitalized or with a digit in it (names and amounts)."""
     return (not word.islower() and word != word.lower()) or word in PROTECTED or (
         not word.isalpha() and (word.endswith(("n't", "n’t")) or any(c.isdigit() for c in word)))
 

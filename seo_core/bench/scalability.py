@@ -37,7 +37,7 @@ EXCHANGES = 5  # of a gradient, after two processes have trained
 
 def plan(settings, *, rounds: int = 0, pairs: int = 0, most: int = 0) -> dict:
     """Rounds, and pairs of each turn. `quick` shows that it works, with the first two layers. A turn of a network size
-    has few pairs: BERT-Base takes a quarter of a second for one on two cores. BERT-Large, which with its optimiser
+    has few pairs: BERT-Base takes a quarter of a second for one on two cores. BERT-Large, which with its optimizer
     takes more than 5 GB, is left out."""
     quick = settings.profile == "quick"
     pairs = whole_number("pairs", pairs, 0) or (8 * settings.batch_size if quick else 4000)

@@ -1,4 +1,4 @@
-"""Benchmark of scoring files: what reading, tokenising and writing cost beside the network itself.
+"""Benchmark of scoring files: what reading, tokenizing and writing cost beside the network itself.
 
     python -m seo_core.run bench scoring --profile cpu --data path/to/mnli --rows 100000
 

@@ -4,7 +4,7 @@
     train = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
 
 readers.py streams the formats, cleaning.py changes, drops and counts, loading.py puts a task together,
-splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's words, encoding.py tokenises,
+splits.py keeps it honest, generator.py makes the embedded set of lexicon.py's words, encoding.py tokenizes,
 ngrams.py says what word counts alone can do. sequences.py, windows.py and toys.py are the same for tags of words and
 answers in contexts.
 """

@@ -183,7 +183,7 @@ def drop_duplicates(frame: pd.DataFrame, texts: tuple[str, ...]) -> tuple[pd.Dat
 
 
 def drop_shared(train: pd.DataFrame, others: list[pd.DataFrame], text: str) -> tuple[pd.DataFrame, int]:
-    """`train` without the rows whose (normalised) first text stands in one of `others`."""
+    """`train` without the rows whose (normalized) first text stands in one of `others`."""
     seen = {premise_key(p) for frame in others for p in frame[text]}
     shared = np.fromiter((premise_key(p) in seen for p in train[text]), bool, len(train))
     return (train[~shared].reset_index(drop=True) if shared.any() else train), int(shared.sum())
@@ -221,5 +221,5 @@ def fingerprint(splits: dict[str, pd.DataFrame], texts: tuple[str, ...]) -> str:
 
 
 def premise_groups(frame: pd.DataFrame, text: str) -> np.ndarray:
-    """(n,) int: rows with the same normalised first text share a number, counted from 0."""
+    """(n,) int: rows with the same normalized first text share a number, counted from 0."""
     return pd.factorize(np.array([premise_key(p) for p in frame[text]], dtype=object))[0]

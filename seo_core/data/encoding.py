@@ -93,7 +93,7 @@ def concatenate(first: Encoded, second: Encoded) -> Encoded:
 
 def encode(frame: pd.DataFrame, tokenizer, *, texts: Sequence[str] = ("premise", "hypothesis"), max_length: int = 128
            ) -> Encoded:
-    """Tokenise `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation. Truncation and
+    """Tokenize `texts` (one column or two) with a fast Hugging Face tokenizer; longest_first truncation. Truncation and
     padding baked into the tokenizer's file are overridden for the call and restored. Raises ValueError for a missing
     column, a tokenizer without a fast backend, and max_length too small for the special tokens."""
     for column in texts:

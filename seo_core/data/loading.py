@@ -171,7 +171,7 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
     training premises to it, and the report says so, as it does of a split that is not read. Where there is no train,
     the others are read for evaluation. Raises DataError.
 
-    Measured: 400 000 pairs in parquet load, clean and tokenise in 60 s on two cores shared with other work (10 s of it
+    Measured: 400 000 pairs in parquet load, clean and tokenize in 60 s on two cores shared with other work (10 s of it
     loading and cleaning), at a peak of 0.8 GB (tests/measure_loading.py)."""
     if source == "embedded":
         from seo_core.data.generator import generate_nli

@@ -11,15 +11,16 @@ from seo_core.figures import style
 
 
 def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.ndarray, *, start: float = 0,
-          words: str = "{:.2f}", width: float = 8):
-    """A figure of horizontal bars from `start` to the values, with whiskers from low to high; a value beside each."""
+          words: str = "{:.2f}", width: float = 8, at_bar: bool = False):
+    """A figure of horizontal bars from `start` to the values, with whiskers from low to high; a value beside each
+    whisker, or over it at the end of the bar."""
     figure, axes = style.rows_of(names, width=width)
     reach = np.maximum(np.nan_to_num([values - low, high - values]), 0)
     places = -np.arange(len(values))
     axes.barh(places, values - start, left=start, color=style.SKY, height=0.62, xerr=reach,
               error_kw={"capsize": 3, "ecolor": style.BLACK})
-    for place, value, end in zip(places, values, values + reach[1], strict=True):
-        style.value_beside(axes, end, place, words.format(value))
+    for place, value, end in zip(places, values, values + (0 if at_bar else reach[1]), strict=True):
+        style.value_beside(axes, end, place, words.format(value), above=2 if at_bar else 0)
     axes.set_xlim(0, 1.12 * max(1, (values + reach[1]).max(initial=0)))
     return figure, axes
 
@@ -54,7 +55,7 @@ def latency_bars(table: pd.DataFrame) -> Figure:
     if len(table):
         table = table.sort_values("latency_ms_p50")
         median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T
-        figure, axes = _bars(table.index, median, median, end, words="{:.3g}", width=style.PHONE)
+        figure, axes = _bars(table.index, median, median, end, words="{:.1f}", width=style.PHONE, at_bar=True)
     else:
         return style.nothing_run()
     axes.set_xlabel("ms per batch: median, whisker to\nthe 95th percentile (the longest texts)")

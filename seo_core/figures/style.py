@@ -85,9 +85,10 @@ def panels_of(names: Sequence, columns: int, width: float, height: float, room: 
     return figure, grid
 
 
-def value_beside(axes, x: float, y: float, words: str) -> None:
-    """Writes a value right of the end of its bar or interval."""
-    axes.annotate(words, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+def value_beside(axes, x: float, y: float, words: str, above: float = 0) -> None:
+    """Writes a value right of the end of its bar or interval; above: points that it stands over a line there."""
+    axes.annotate(words, (x, y), xytext=(5, above), textcoords="offset points", va="bottom" if above else "center",
+                  fontsize=9)
 
 
 def legend_above(axes, columns: int = 2) -> None:

@@ -3,7 +3,7 @@
     trials = search(lab, {"learning_rate": (5e-5, 2e-4), "layers": (4, 6)}, sampler="tpe", trials=12)
     best(trials)                                   # {"learning_rate": 0.00017, "layers": 6}
 
-Bhat and Dharani (2024) search learning rate, batch size and number of layers by grid and by Bayesian optimisation, and
+Bhat and Dharani (2024) search learning rate, batch size and number of layers by grid and by Bayesian optimization, and
 give neither space nor number of trials. Here both samplers get the same space and as many trials. The grid takes the
 values as they are listed. TPE (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization") draws from the
 listed whole numbers, and from all between the smallest and the largest of the listed fractions: it proposes what is

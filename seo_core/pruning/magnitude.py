@@ -96,7 +96,7 @@ def prune(model, share: float, *, scope: str = "global", embeddings: bool = Fals
 
 
 class KeepMasks:
-    """A callback of `fit`: after every step the pruned weights are zero again, whatever the optimiser made of them."""
+    """A callback of `fit`: after every step the pruned weights are zero again, whatever the optimizer made of them."""
 
     def __init__(self, masks: dict):
         self.masks = masks

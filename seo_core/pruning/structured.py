@@ -371,7 +371,7 @@ def mask(model, *, heads: Mapping[int, Iterable[int]] | None = None,
 def compensate(model, removal: Removal, encoded, *, batch_size: int = 32, ridge: float = 1e-3):
     """A copy of the network whose units that stay have taken over, as far as they can, what the others gave.
 
-    Of each outgoing map y = W x + b only the columns K stay. Their new weights minimise Σ ‖W x + b − W' x_K − b'‖²
+    Of each outgoing map y = W x + b only the columns K stay. Their new weights minimize Σ ‖W x + b − W' x_K − b'‖²
     over the tokens of `encoded` (a few hundred texts; labels are not looked at), plus a ridge of `ridge` times the mean
     variance. `remove` with the same units then gives the compensated small network.
     """

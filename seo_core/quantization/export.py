@@ -104,7 +104,7 @@ def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = 
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
     `onnxruntime.quantization.quantize_dynamic`, per_channel or not; reduce_range: its weights of 7 bits. A network
-    with sizes of its own in each layer cannot be fused (the optimiser knows one number of heads), so fuse=True is for
+    with sizes of its own in each layer cannot be fused (the optimizer knows one number of heads), so fuse=True is for
     uniform ones.
     """
     return library_exports(model, {(int8, fuse): path}, untrained=untrained, reduce_range=reduce_range,

@@ -13,11 +13,11 @@ The papers name the two terms and say no more. Our reading:
     L_AL = Σ_i w_i H(p_i) / Σ_i w_i   over a batch of unlabelled pairs (D_u),   H(p) = −Σ_c p_c log p_c
 
 θ_s are the weights learned on the source task D_s, from which training starts; the pull towards them is L2-SP (Li et
-al. 2018, `seo_core.transfer.l2_sp`). L_AL is entropy minimisation (Grandvalet & Bengio 2004): the boundary is pushed
+al. 2018, `seo_core.transfer.l2_sp`). L_AL is entropy minimization (Grandvalet & Bengio 2004): the boundary is pushed
 out of regions with many examples. w_i is the rank of the pair's density in the pool, by the start model, so that
 outliers, where the model has reason to be unsure, hardly count.
 
-*The ranking and the term must not meet.* A model that has minimised H on the pool is sure of all of it, and its ranking
+*The ranking and the term must not meet.* A model that has minimized H on the pool is sure of all of it, and its ranking
 says little. So the term acts in the training of the final model only; the models that rank the pool are trained with
 L_TL alone. An arm with λ = 0 buys the very same labels as one with λ > 0 and the same seed. *No label is seen before it
 is bought*: what acquisition and L_AL get is sealed, every label is −1.

@@ -1,4 +1,4 @@
-"""Optimisers: the same labels and start, each optimiser at its rate, and the rate of a batch by the rule."""
+"""Optimizers: the same labels and start, each optimizer at its rate, and the rate of a batch by the rule."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def lab(tmp_path_factory):
 
 
 @pytest.mark.trains
-def test_each_optimiser_trains_on_the_same_pairs_at_its_rate(lab):
+def test_each_optimizer_trains_on_the_same_pairs_at_its_rate(lab):
     runs = {name: lab.arm(name, 32) for name in NAMES.values()}
     assert len({tuple(run.rows) for run in runs.values()}) == 1
     for optimizer, name in NAMES.items():
@@ -44,7 +44,7 @@ def test_a_rate_grows_with_the_batch_by_its_rule(rule, expected):
     assert Optimizing(rule=rule).rate == 1e-4
 
 
-def test_every_optimiser_is_run_at_the_same_batches():
+def test_every_optimizer_is_run_at_the_same_batches():
     assert len(OPTIMIZERS.arms) == 15
     by = {name: {arm.removeprefix(name) for arm in OPTIMIZERS.arms if arm.startswith(name)} for name in NAMES.values()}
     assert by["adamw"] == by["lamb"] == by["sgd-momentum"] == {"", "-128-root", "-128-linear", "-512-root",

@@ -127,7 +127,7 @@ def ada(trained, reward, frame=None, *, seed=0, budget=120, **config):
 # -- the gradient ---------------------------------------------------------------------------------
 
 
-def test_factorised_gradients_equal_autograds(tiny_bert, toy_pairs):
+def test_factorized_gradients_equal_autograds(tiny_bert, toy_pairs):
     """Mean gradient, projections and lengths against torch.autograd on the classifier's weight."""
     model, pairs = tiny_bert(dropout=0.0).eval(), toy_pairs(24)
     logits, embeddings = features(model, pairs, batch_size=7, precision="fp32")

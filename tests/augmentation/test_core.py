@@ -597,7 +597,7 @@ def marian(folder, seed: int, positions: int) -> str:
     return str(folder)
 
 
-@pytest.mark.filterwarnings("ignore:Recommended")  # another normaliser of punctuation
+@pytest.mark.filterwarnings("ignore:Recommended")  # another normalizer of punctuation
 def test_marian_models_by_path(tmp_path):
     models = ",".join((marian(tmp_path / "out", 0, 32), marian(tmp_path / "back", 1, 256)))  # reads all that out wrote
     frame = single("the car stood in the street", "a doctor bought a guitar", "", "the river", "שלום 😀", "car " * 500)

@@ -142,6 +142,15 @@ class TestReadable:
     def test_numbers_of_a_table_are_written_as_in_the_text(self, written, shown):
         assert readable.numbers(written) == (shown or written.replace(",", "\u00a0"))
 
+    def test_columns_of_numbers_end_at_their_right(self):
+        table = ("<table><tr><th>arm</th><th>points</th></tr><tr><td>a</td><td>-1,200.5</td></tr>"
+                 "<tr><td>7</td><td>—</td></tr></table>")
+        assert readable._TABLE.sub(readable.table, table) == (
+            "<table><tr><th>arm</th><th data-number>points</th></tr><tr><td>a</td>"
+            "<td data-number>−1\u00a0200.5</td></tr><tr><td>7</td><td data-number>—</td></tr></table>")
+        words = "<table><tr><td>not run</td></tr><tr><td>3</td></tr></table>"
+        assert readable._TABLE.sub(readable.table, words) == words
+
     @pytest.mark.parametrize("columns, framed", [(readable.COLUMNS, False), (readable.COLUMNS + 1, True)])
     def test_only_a_table_of_many_columns_has_a_frame(self, columns, framed, tmp_path):
         page = f'<article class="bd-article"><table><tr>{"<td>1</td>" * columns}</tr></table></article>'
