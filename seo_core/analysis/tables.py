@@ -2,7 +2,6 @@
 
 import math
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -281,11 +280,10 @@ def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
 
 
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
-    """Which of the configurations have no record in a frame of `results.load`, as lines of text."""
+    """Which of the configurations have no record in a frame of `results.load`, in words."""
     there = set(frame["configuration"]) if len(frame) else set()
     missing = [name for name in configurations if name not in there]
-    text = f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
-    return textwrap.fill(text, 80, break_on_hyphens=False)
+    return f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
 
 
 def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
@@ -299,8 +297,7 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
 
 def standing(frame: pd.DataFrame) -> str:
     """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
-    said = results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
-    return textwrap.fill(said, 80, break_on_hyphens=False)
+    return results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:

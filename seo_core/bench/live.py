@@ -112,7 +112,7 @@ def _recorded(metrics: dict[str, float], machine: str | None) -> dict[str, objec
         columns["recorded on"] = (f"{machine or 'an unknown CPU'}, {metrics['batch_size']:.0f} at once, "
                                   f"{metrics['threads']:.0f} threads")
     if "accuracy_matched" in metrics:
-        columns["recorded: accuracy, %"] = 100 * metrics["accuracy_matched"]
+        columns["recorded: matched, %"] = 100 * metrics["accuracy_matched"]
     return columns
 
 
