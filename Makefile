@@ -5,6 +5,7 @@
 #   make check                    what takes a minute of it: ruff, and the tests that train nothing and run no chapter
 #   make run PROFILE=cpu DATA=path/to/mnli SOURCE=path/to/snli SEEDS="0 1 2"
 #   make lab                      JupyterLab, notebooks paired with their .py
+#   make environment              make .venv, and run nothing
 #   make clean                    remove _build (the results in _build/results stay)
 #
 # torch is installed first. pip takes the build your index offers; to choose one:
@@ -41,7 +42,7 @@ check test: export PYTHONDONTWRITEBYTECODE =
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//; 2,14p' Makefile
+	@sed -n 's/^# \{0,1\}//; 2,13p' Makefile
 
 environment: wordnet
 

@@ -9,7 +9,8 @@ that is wider than the phone, it scrolls in such a frame, too.
 Folds. What hides a cell of an exercise shows "the answer", and what hides an output alone "the output"; the theme has
 one word for all.
 Theme. Controls get the names they lack, and the fonts are not loaded ahead: a page on a disk may not do that, and says
-so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages.
+so in the console, twice for each font. Code in a line is not wrapped once more, which is a quarter of the API's pages,
+but for short words with a hyphen: no line ends inside `--time`.
 Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
 for LaTeX switches them on, whatever the configuration says.
 Names of code in a sentence do not break.
@@ -44,7 +45,7 @@ _FORMULA = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>
 _PROMPTS = r"\s*<summary[^>]*>\s*<p[^>]*>)Show the code(</p>\s*<p[^>]*>)Hide the code"
 _ANSWER = re.compile(r'(<div class="cell[^"]*\btag_hide-cell\b[^"]*">\s*<details[^>]*>' + _PROMPTS)
 _THEME = [
-    (re.compile(r'<span class="pre">([^<]*)</span>'), r"\1"),
+    (re.compile(r'<span class="pre">([^<-]*|[^<]{17,})</span>'), r"\1"),
     (re.compile(r'<link rel="preload" as="font"[^>]*>\s*'), ""),
     # Their texts are their names.
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),

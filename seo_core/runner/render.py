@@ -55,26 +55,34 @@ def stage_committed(manifest: Manifest, tree: Tree) -> None:
 def status_page(manifest: Manifest, tree: Tree, recorded: dict[str, str]) -> str:
     """The generated page: for each chapter its run time, parameters, commit and checks (Markdown); and how long its
     arms take under `cpu` (`timing.recorded`)."""
-    rows = []
+    rows, states, took = [], {}, {}
     for chapter in manifest.chapters:
-        link, arms = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)", recorded[chapter.id] or "–"
         seed = tree.state / "staged" / chapter.id
-        state = read_json(tree.sidecar(chapter.id, seed.read_text())) if seed.is_file() else {}
+        states[chapter] = read_json(tree.sidecar(chapter.id, seed.read_text())) if seed.is_file() else {}
+        if not states[chapter]:
+            took[chapter] = read_json(tree.staged(chapter.id)).get("metadata", {}).get(notebooks.TOOK)
+    machines = sorted({each["machine"] for each in took.values() if each})
+    one = len(machines) == 1 and len(took) == len(states)  # then it is said once
+    for chapter, state in states.items():
+        link, arms = f"[{chapter.title}](../notebooks/{chapter.id}.ipynb)", recorded[chapter.id] or "–"
         if not state:
-            took = read_json(tree.staged(chapter.id)).get("metadata", {}).get(notebooks.TOOK)
-            run = f"{took['seconds']:.0f} s ({took['machine']})" if took else "–"
-            rows.append(f"| {link} | {run} | {arms} | as committed | – | – | not run here |")
+            told = took[chapter]
+            run = f"{told['seconds']:.0f} s" + f" ({told['machine']})" * (not one) if told else "–"
+            rows.append((link, run, arms, "as committed", "–", "–", "not run here"))
             continue
         parameters = ", ".join(f"`{k}={v}`" for k, v in state["parameters"].items())
         count = state.get("checks", 0)
         passed = f"{count} check{'s' * (count != 1)} passed" if count else "ran; nothing to check"
-        rows.append(f"| {link} | {state['seconds']:.0f} s | {arms} | {parameters} | {state['finished']} "
-                    f"| {state['commit'] or 'not in git'} | {passed} |")
+        rows.append((link, f"{state['seconds']:.0f} s", arms, parameters, state["finished"],
+                     state["commit"] or "not in git", passed))
     seeds = sorted({int(p.name) for p in (tree.staging / "seeds").glob("*") if p.name.isdigit()})
     words = files.table(__file__)
     several = words["seeds"].format(seeds=", ".join(map(str, seeds))) if len(seeds) > 1 else ""
     about = words["committed" if tree.profile == COMMITTED else "run"]
-    return words["page"].format(about=about, rows="\n".join(rows), seeds=several).rstrip() + "\n"
+    shown, columns = slice(3 if tree.profile == COMMITTED else None), words["columns"]
+    table = ["| " + " | ".join(cells[shown]) + " |" for cells in (tuple(columns), tuple(columns.values()), *rows)]
+    where = words["machine"].format(machine=machines[0]) if one else ""
+    return words["page"].format(about=about, table="\n".join(table), where=where, seeds=several).rstrip() + "\n"
 
 
 def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False, say=print) -> Path:

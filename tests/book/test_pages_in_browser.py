@@ -156,6 +156,11 @@ class TestReadable:
         page = f'<article class="bd-article"><table><tr>{"<td>1</td>" * columns}</tr></table></article>'
         assert ('tabindex="0"' in readable.finished(page, tmp_path)) == framed
 
+    def test_no_line_ends_inside_an_option(self, tmp_path):
+        option, name = '<span class="pre">--max-size</span>', '<span class="pre">seo_core.training</span>'
+        page = f'<article class="bd-article"><code>{option} {name}</code></article>'
+        assert readable.finished(page, tmp_path) == page.replace(name, "seo_core.training")
+
     def test_a_mark_stands_where_a_word_is_too_long_for_a_phone(self):
         table = readable._TABLE.sub(readable.table, "<table><tr><td>mismatched</td><td>a short text</td></tr></table>")
         assert table == "<table><tr><td data-long>mismatched</td><td>a short text</td></tr></table>"
