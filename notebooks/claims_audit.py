@@ -86,21 +86,21 @@ _ = figures.forest(
 # %% [markdown]
 # ## How a claim is judged
 #
-# A claim is stated as a ratio or a difference. `verdicts.verdict` looks at our {term}`95% interval <confidence interval>`. The rule was changed on 2026-11-29, when the first records were known, because the one before called effects reproduced that might be none. Both stand here.
+# A claim is stated as a ratio or a difference. `verdicts.verdict` looks at our {term}`95% interval <confidence interval>`. The rule was changed on 2026-11-29, when the first records were known, because the one before called effects reproduced that might be none. Both stand here. *No effect* is a difference of zero, or a ratio of one.
 #
 # | verdict | since 2026-11-29: our 95% interval … | before |
 # |---|---|---|
-# | reproduced | excludes no effect, and reaches the claimed value | reaches the claimed value |
+# | reproduced | is clear of *no effect*, and reaches the claimed value | reaches the claimed value |
 # | better than claimed | is all on the better side of a claimed *loss* | not reproduced |
-# | partly | excludes no effect, but does not reach the value | the same |
-# | not settled | holds no effect *and* the claimed value; or there is one seed and no interval | reproduced, or not run |
-# | not reproduced | lies on the other side, or holds no effect and excludes the value | otherwise |
+# | partly | is clear of *no effect*, but does not reach the value | the same |
+# | not settled | holds *no effect* and the claimed value alike; or there is one seed and no interval | reproduced, or not run |
+# | not reproduced | lies on the other side, or holds *no effect* and excludes the value | otherwise |
 # | confounded | the arm differs from its baseline in more than its name, and no control has a record | judged as it stood |
 # | not testable as stated | the reason is given | the same |
 # | not run | there are no records | the same |
 #
 # :::{dropdown} The fine print
-# Where accuracy is said to be kept (`h-data`, `tkd-kd`), the claimed value is a difference of zero, and *no effect* is a loss of one point. <!-- setting --> Where a paper names a direction and no value, *reproduced* means that the interval excludes no effect on that side. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
+# Where accuracy is said to be kept (`h-data`, `tkd-kd`), the claimed value is a difference of zero, and *no effect* is a loss of one point. <!-- setting --> Where a paper names a direction and no value, *reproduced* means that the whole interval lies on that side of *no effect*. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
 #
 # *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*.
 # :::

@@ -13,7 +13,6 @@ so in the console, twice for each font. Code in a line is not wrapped once more,
 but for short words with a hyphen: no line ends inside `--time`.
 Captions have no numbers: "Figure 2" is the papers', and a page that reproduces it held "Fig. 52". What Jupyter Book has
 for LaTeX switches them on, whatever the configuration says.
-Names of code in a sentence do not break.
 Maths. Sphinx loads it on the front page, too, which has none, for those that it leads to. A line never begins with the
 stop or comma behind a formula.
 """
@@ -35,7 +34,6 @@ _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
 _CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _NUMBER = re.compile(r"[+−]?\d[\d.\N{NO-BREAK SPACE}]*\s?[%×]?")
-_CODE = re.compile(r'<code class="docutils literal notranslate">(?=[^<\s]{1,24}</code>)')  # fits a line of a phone
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 _GROUPS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _FIGURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/[^"]+\.png)"[^>]*>')
@@ -124,7 +122,6 @@ def finished(text: str, folder: Path) -> str:
     if 'class="math ' not in text:
         text = _MATHS.sub("", text)
     text = _FORMULA.sub(r'<span class="joined">\1\2</span>', text)
-    text = _CODE.sub('<code class="docutils literal notranslate whole">', text)
     chapter, exercises, rest = text.partition('<section id="exercises">')
     text = chapter + exercises + _ANSWER.sub(r"\1Show the answer\2Hide the answer", rest)
     head, article, rest = text.partition('<article class="bd-article"')
