@@ -79,7 +79,8 @@ class LabelReader:
                        f"0 to {len(self.names) - 1}, or one of {', '.join(self.names)}")
             shown = value if not isinstance(value, str) or len(value) < 60 else value[:57] + "…"
             raise DataError(f"{place()}: label {shown!r} is not {allowed} (-1 or '-': no gold label). Correct the row, "
-                            "name the right label column, or name the classes where yours are others (labels=…)")
+                            "name the right label column, or name the classes where yours are others (labels=…; "
+                            "`compress`: --classes …)")
         if self.names is None and number >= 1000:
             raise DataError(f"{place()}: label {value!r} would need more than 1000 classes. Is this the label column? "
                             "If so pass labels=(names of the classes)")
