@@ -58,7 +58,9 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
     others = sorted({m for r in rows for m in r} - set(_IDENTITY),
                     key=lambda m: (m.startswith("param_"), m.startswith(("first_", "final_")), m))
     frame = pd.DataFrame(rows, columns=[*_IDENTITY, *others])
-    return frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"], ignore_index=True)
+    frame = frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"], ignore_index=True)
+    # Words as objects: contrasts, which take many small groups of rows, need half the time of pandas' own strings.
+    return frame.astype(dict.fromkeys(frame.select_dtypes("str"), object)).copy()  # in one piece
 
 
 def load_series(*folders) -> pd.DataFrame:
