@@ -124,7 +124,8 @@ fastest = {size: raced.frame[f"ms_{size}"].reindex(engines.STOCK).idxmin()
            if len(raced.frame) else "not run" for size in engines.SIZES}
 Finding(f"""
 Of the development pairs that no network has trained on, `reference` is right
-on {right['reference']}, the stock int8 of NNCF on {right['OpenVINO, NNCF']}. `reference-small` has
+on {right['reference']}, NNCF's stock int8 on {right['OpenVINO, NNCF']}.
+`reference-small` has
 {raced.value('reference-small', 'ratio_32', unit=' times')} the speed of the
 rival in batches, and is right on {right['reference-small']}. Of the stock
 recipes the fastest in batches is "{fastest[32]}", and on one pair
