@@ -5,6 +5,9 @@ A reader of "Li et al., 2024" looks for that, and not for the "LMH+24" of the st
 
 from __future__ import annotations
 
+from collections import defaultdict
+from string import ascii_lowercase
+
 from pybtex.plugin import register_plugin
 from pybtex.richtext import Text
 from pybtex.style.formatting.alpha import Style
@@ -20,10 +23,11 @@ def label(entry) -> str:
 
 
 class Labels(BaseLabelStyle):
-    """Those labels."""
+    """Those labels; of several with one, each has a letter."""
 
     def format_labels(self, sorted_entries):
-        return map(label, sorted_entries)
+        labels, letters = list(map(label, sorted_entries)), defaultdict(lambda: iter(ascii_lowercase))
+        return [each + next(letters[each]) if labels.count(each) > 1 else each for each in labels]
 
 
 class AuthorYear(Style):

@@ -190,8 +190,7 @@ def test_arms_without_a_record_are_named():
     assert tables.absent(frame, ["base", "kd"]) == "every arm of this chapter has a record"
     assert tables.absent(frame, ["sqd", "base", "qat"]) == "arms without a record: sqd, qat"
     assert tables.absent(results.load(results.reference_dir() / "cpu"), ["kd"]) == "arms without a record: kd"
-    many = tables.absent(frame, [f"sqd-taylor-{n}" for n in range(20)]).split("\n")
-    assert max(map(len, many)) <= 80 and sum("sqd-taylor-7" in line for line in many) == 1  # no name is torn
+    assert "\n" not in tables.absent(frame, [f"sqd-taylor-{n}" for n in range(20)])  # pages wrap it as wide as they are
 
 
 def test_record_and_contestant_tables_cope_with_what_is_missing():
