@@ -165,7 +165,7 @@ Table(efficiency.pairs_needed(curves, "sgd-momentum", NAMES))
 _ = figures.over_batches(efficiency.by_batch(records, TITLES))
 
 # %% [markdown]
-# A rate is not a detail. Each optimizer was tried at four, under names of their own. The best development accuracy says which is its rate in the arms.
+# A rate is not a detail. Each optimizer was tried at three or four, under names of their own. The best development accuracy says which is its rate in the arms.
 
 # %% tags=["record", "hide-input"]
 print(tables.standing(results.load(folder)) if records
