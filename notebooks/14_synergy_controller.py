@@ -210,6 +210,12 @@ log = pd.DataFrame([
     for entry in run.log])
 Table(log.head(8).round(4), folded="its first eight rounds")
 
+# %% mystnb={"figure": {"caption": "The two prices before each round of the controller's run on the made-up problem.", "name": "fig-controller-prices"}, "image": {"alt": "Two step lines over the rounds: the price of data and the price of bytes and time, both from a half; each rises while the run is on its way to more than its budget, and falls where it will leave some."}} tags=["live", "hide-input"]
+_ = figures.prices(log)
+
+# %% tags=["live", "hide-input"]
+figures.price_steps(log, instead="fig-controller-prices")
+
 # %% [markdown]
 # ## The guard
 #

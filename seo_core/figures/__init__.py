@@ -15,7 +15,7 @@ _HOME = {
     "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened"
             " stacked",
     "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",
-    "interactive": "explore trace_steps weight_steps",
-    "size_speed": "size_vs_speed smaller", "synergy": "rounds",
+    "interactive": "explore price_steps trace_steps weight_steps",
+    "size_speed": "size_vs_speed smaller", "synergy": "prices rounds",
     "system": "COMPONENTS EDGES Component architecture dependencies structure"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

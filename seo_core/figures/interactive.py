@@ -3,6 +3,7 @@
     figures.explore(table, instead="fig-size-speed")                     # the last line of a cell
     figures.trace_steps(rounds, threshold, instead="fig-aip-reference")
     figures.weight_steps(log, instead="fig-ada-reference-weights")
+    figures.price_steps(log, instead="fig-controller-prices")
 
 Each takes the place of a figure that matplotlib drew, which is named by `instead`. A cell's output holds the markup as
 the text of a script of no known kind: nobody but our own script reads it. Without that (Jupyter, GitHub, a browser
@@ -22,6 +23,7 @@ from seo_core.analysis import NOT_RUN, tradeoff
 from seo_core.analysis.tables import Table, points_text
 from seo_core.figures import style
 from seo_core.figures.size_speed import DEEPEST
+from seo_core.figures.synergy import PRICES
 
 WIDTH, HEIGHT = 420, 300  # of a panel, in units of its SVG; a phone shows them at 0.85, where 13 are 11 pixels
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 26, 42  # its margins
@@ -285,3 +287,32 @@ def weight_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
         tables.append(by["mean"].unstack("round").round(1).add_prefix("round ").reset_index())
         tables[-1].insert(0, "labels", named.removesuffix(" labels"))
     return _steps(panels, [" ".join(words) for words in says], pd.concat(tables).rename_axis(columns=None), instead)
+
+
+def price_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
+    """λ₁ and λ₂ of a run of the Synergy Controller, a round at a time, a panel each: the price so far as steps, and a
+    sentence on what worked at it and what came of it. log: a row for each entry of `SynergyController.log`. "not run"
+    if empty."""
+    if log.empty:
+        return _steps([], [], log, instead)
+    says, panels, top = [], [], 1.1 * max(log[[*PRICES]].max().max(), 0.1)
+    for row in log.itertuples():
+        moved = f"The loss {'falls' if row.loss < 0 else 'rises'} by {abs(row.loss):.4f}"
+        came = "It is taken back" if not row.accepted else moved if abs(row.loss) >= 5e-5 else "The loss stays"
+        says.append(f"Round {row.round}: {row.action}, with a step of {row.step:g}, at λ₁ = {row.lambda_data:.2f} and "
+                    f"λ₂ = {row.lambda_model:.2f}. {came}.")
+    axes = Axes((0.5, len(log) + 0.5), (0.0, top))
+    grid = _ticks(0.0, top)
+    for key, name in PRICES.items():
+        parts, before = [], log[key].iloc[0]
+        for turn, value in enumerate(log[key], 1):
+            x, y = axes.across(turn - 0.5), axes.down(value)
+            parts.append(f'<path class="front" d="M{x} {axes.down(before)}V{y}H{axes.across(turn + 0.5)}" '
+                         f'data-from="{turn}"/><circle class="kept" cx="{axes.across(turn)}" cy="{y}" r="5.5" '
+                         f'data-from="{turn}" data-to="{turn}"/>')
+            before = value
+        ticks = sorted({1, *range(5, len(log) + 1, 5)})
+        panels.append(_svg(axes.lines(ticks, grid, "round", name) + "".join(parts), f"{name}, over {len(log)} rounds"))
+    table = log[["round", "action", "step", "loss", *PRICES]].round(4).assign(
+        kept=["yes" if kept else "taken back" for kept in log["accepted"]])
+    return _steps(panels, says, table.rename(columns=PRICES | {"loss": "change of the loss"}), instead)

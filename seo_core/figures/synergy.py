@@ -9,6 +9,7 @@ from seo_core.figures import style
 
 LOOKS = {"buy": (style.GREEN, "o"), "augment": (style.ORANGE, "^"), "label": (style.SKY, "v"),
          "prune": (style.PURPLE, "s"), "quantize": (style.VERMILION, "D"), "train": (style.SOFT, "P")}
+PRICES = {"lambda_data": "λ₁, of data", "lambda_model": "λ₂, of bytes and time"}  # columns of a log -> in words
 
 
 @style.card
@@ -36,9 +37,24 @@ def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
     middle.step(number, table["file, MB"], where="mid", color=style.BLUE, linewidth=1.6)
     middle.set_ylabel("file, MB")
     middle.set_ylim(0, 1.1 * table["file, MB"].max())
-    for name, color, line in (("λ data", style.GREEN, "-"), ("λ model", style.PURPLE, "--")):
-        below.step(number, table[name], where="mid", color=color, linewidth=1.6, linestyle=line, label=name)
-    below.set_ylabel("λ")
-    below.set_ylim(0, 1.1 * max(table[["λ data", "λ model"]].max().max(), 0.1))
+    _prices(below, number, {name: table[name] for name in ("λ data", "λ model")})
     below.legend(fontsize=9, ncols=2)
     return figure
+
+
+@style.card
+def prices(log: pd.DataFrame) -> Figure:
+    """λ₁ and λ₂ before each round, as steps. log: a row for each entry of `SynergyController.log`."""
+    figure, axes = plt.subplots(figsize=(8, 2.8))
+    _prices(axes, log["round"], {name: log[key] for key, name in PRICES.items()})
+    axes.set_xlabel("round")
+    style.whole_numbers(axes)
+    style.legend_above(axes)
+    return figure
+
+
+def _prices(axes, number: pd.Series, columns: dict[str, pd.Series]) -> None:
+    for (name, values), color, line in zip(columns.items(), (style.GREEN, style.PURPLE), ("-", "--"), strict=True):
+        axes.step(number, values, where="mid", color=color, linewidth=1.6, linestyle=line, label=name)
+    axes.set_ylabel("λ")
+    axes.set_ylim(0, 1.1 * max(*(values.max() for values in columns.values()), 0.1))

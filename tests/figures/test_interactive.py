@@ -177,8 +177,32 @@ def test_weights_have_a_panel_for_each_number_of_labels_and_a_row_for_each_actio
     assert len(svgs(figures.weight_steps(weights(1).drop(columns="labels"), instead="x")._repr_html_())) == 1
 
 
+def prices() -> pd.DataFrame:
+    """Three entries of a controller's log: kept, taken back, and one that did nothing."""
+    return pd.DataFrame({"round": [1, 2, 3], "action": ["buy", "prune", "augment"], "step": [1.0, 0.5, 1.0],
+                         "loss": [-0.125, 0.5, 1e-6], "accepted": [True, False, True],
+                         "lambda_data": [0.5, 1.0, 0.75], "lambda_model": [0.5, 0.25, 0.0]})
+
+
+def test_prices_are_steps_and_each_round_says_what_worked_and_what_came_of_it():
+    graphic = figures.price_steps(prices(), instead="fig-x")
+    assert says(graphic) == [
+        "Round 1: buy, with a step of 1, at λ₁ = 0.50 and λ₂ = 0.50. The loss falls by 0.1250.",
+        "Round 2: prune, with a step of 0.5, at λ₁ = 1.00 and λ₂ = 0.25. It is taken back.",
+        "Round 3: augment, with a step of 1, at λ₁ = 0.75 and λ₂ = 0.00. The loss stays."]
+    for panel, column in zip(svgs(graphic._repr_html_()), ("lambda_data", "lambda_model"), strict=True):
+        dots = [part for part in panel.iter() if part.get("class") == "kept"]
+        assert [(dot.get("data-from"), dot.get("data-to")) for dot in dots] == [(f"{n}", f"{n}") for n in (1, 2, 3)]
+        heights = [float(dot.get("cy")) for dot in dots]
+        assert sorted(heights, reverse=True) == [heights[i] for i in np.argsort(prices()[column])]  # up is more
+        ends = [re.search(r"V([\d.]+)H", part.get("d"))[1] for part in panel.iter() if part.get("class") == "front"]
+        assert [float(end) for end in ends] == heights
+    assert "taken back" in repr(graphic)
+
+
 @pytest.mark.parametrize("graphic", [
     lambda: figures.trace_steps(pd.DataFrame(), 1.0, instead="x"),
+    lambda: figures.price_steps(prices().iloc[:0], instead="x"),
     lambda: figures.weight_steps(weights(), instead="x")])
 def test_without_rounds_it_says_not_run(graphic):
     html = graphic()._repr_html_()

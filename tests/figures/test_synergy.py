@@ -42,3 +42,13 @@ def test_without_a_record_it_says_not_run():
     figure = figures.rounds(pd.DataFrame())
     assert all("not run" in [text.get_text() for text in axes.texts] for axes in figure.axes)
     plt.close(figure)
+
+
+def test_both_prices_of_a_log_are_steps_on_one_axis():
+    log = pd.DataFrame({"round": [1, 2, 3], "lambda_data": [0.5, 1.0, 0.75], "lambda_model": [0.5, 0.0, 0.0]})
+    figure = figures.prices(log)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert list(lines) == ["λ₁, of data", "λ₂, of bytes and time"]
+    assert [line.get_drawstyle() for line in lines.values()] == ["steps-mid"] * 2
+    assert lines["λ₁, of data"].get_ydata().tolist() == [0.5, 1.0, 0.75]
+    plt.close(figure)
