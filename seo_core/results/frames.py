@@ -59,7 +59,7 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
                     key=lambda m: (m.startswith("param_"), m.startswith(("first_", "final_")), m))
     frame = pd.DataFrame(rows, columns=[*_IDENTITY, *others])
     frame = frame.sort_values(["experiment", "configuration", "profile", "hash8", "seed", "path"], ignore_index=True)
-    # Words as objects: contrasts, which take many small groups of rows, need half the time of pandas' own strings.
+    # Words as objects: contrasts, of many small groups of rows, take a third less time than with pandas' own strings.
     return frame.astype(dict.fromkeys(frame.select_dtypes("str"), object)).copy()  # in one piece
 
 
