@@ -78,6 +78,18 @@ def needs(manifest: Manifest, task: Task, batch: list[Task]) -> list[Task]:
     return [t for t in batch if t.chapter.id in inputs and (any_seed or t.chapter.once or t.seed == task.seed)]
 
 
+def chains(manifest: Manifest, batch: list[Task]) -> dict[Task, int]:
+    """How many tasks of the batch (inputs first), one after another, wait for each: the longest such chain.
+
+    What has the longest is run first (the rule of the critical path): begun late, it leaves cores idle at the end.
+    """
+    longest = dict.fromkeys(batch, 0)
+    for task in reversed(batch):
+        for before in needs(manifest, task, batch):
+            longest[before] = max(longest[before], 1 + longest[task])
+    return longest
+
+
 # -- running ------------------------------------------------------------------------------------
 
 
@@ -136,9 +148,13 @@ class _Batch:
     running: dict[Task, _Worker] = field(default_factory=dict)
     became: dict[Task, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        waiting = chains(self.manifest, self.tasks)
+        self.urgent = sorted(self.tasks, key=waiting.get, reverse=True)
+
     def start_ready(self) -> None:
-        """Start, skip or block every waiting task whose inputs are settled."""
-        for task in [t for t in self.tasks if t not in self.became and t not in self.running]:
+        """Start, skip or block every waiting task whose inputs are settled, the longest of the `chains` first."""
+        for task in [t for t in self.urgent if t not in self.became and t not in self.running]:
             before = needs(self.manifest, task, self.tasks)
             if any(self.became.get(t) in ("failed", "blocked") for t in before):
                 self.settle(task, "blocked", "not run: one of its inputs failed")
@@ -285,8 +301,10 @@ def _environment(root: Path, tree: Tree, jobs: int) -> dict[str, str]:
 
 def _make_kernel(tree: Tree) -> None:
     """A `python3` kernel that is this very interpreter, found before any other of that name."""
-    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python",
-            "display_name": "Python 3", "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
+    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+                     f"--IPKernelApp.exec_lines={process.COLLECT_LESS}"],
+            "language": "python", "display_name": "Python 3",
+            "metadata": {"supported_encryption": ["curve"]}}  # its messages are encrypted
     files.write(tree.state / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(spec), sync=False)
 
 

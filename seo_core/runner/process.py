@@ -11,6 +11,11 @@ import sys
 import threading
 from collections.abc import Callable
 
+# What loading torch and transformers makes lives as long as the process, and so does a book while it is rendered; the
+# collector, asked after each 700 new objects, walks all of it again and again: a quarter of the time of a chapter's
+# first cell, and of the rendering.
+COLLECT_LESS = "import gc; gc.set_threshold(50_000)"
+
 
 def start(module: str, job: dict, environment: dict[str, str], **options) -> subprocess.Popen:
     """`python -m module` at work on a job; what it prints is read from its stdout."""

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seo_core import files
-from seo_core.runner import RunnerError, api, notebooks
+from seo_core.runner import RunnerError, api, notebooks, process
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.state import Tree, book_environment, digest, environment_hash, read_json
 
@@ -136,9 +136,9 @@ def _jupyter_book(manifest: Manifest, tree: Tree) -> Path:
     work = manifest.folder / "_build" / "render" / tree.profile
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(tree.staging),
-               "--config", tree.staging / "_config.yml", "--toc", tree.staging / "book" / "_toc.yml",
-               "--path-output", work, "-n", "-W", "--keep-going"]
+    command = [sys.executable, "-c", f"{process.COLLECT_LESS}; from jupyter_book.cli.main import main; main()",
+               "build", str(tree.staging), "--path-output", work, "--config", tree.staging / "_config.yml",
+               "--toc", tree.staging / "book" / "_toc.yml", "-n", "-W", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True, check=False,
                           env=book_environment(manifest.folder, NO_COLOR="1"))
     printed, pages = done.stdout + done.stderr, work / "_build" / "html"
