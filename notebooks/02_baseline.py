@@ -253,7 +253,7 @@ if len(base):
 # **2.** Take a hundred times the learning rate. What does the loss do?
 
 # %% tags=["hide-cell", "live", "nbval-ignore-output"]
-rows = train.take(slice(128))
+rows = train.take(slice(64))
 for rate in (1e-4, 1e-2):
     config = TrainingConfig.from_settings(
         lab.settings, learning_rate=rate, epochs=3, evaluations_per_epoch=1)

@@ -243,7 +243,7 @@ _ = figures.development(results.load_series(folders[0]), names)
 # **1.** Take the pull with β = 1 and β = 100. When does the network stop learning the target?
 
 # %% tags=["hide-cell", "live", "nbval-ignore-output"]
-config = TrainingConfig.from_settings(settings, epochs=3, batch_size=8)
+config = TrainingConfig.from_settings(settings, epochs=3, batch_size=16)
 for beta in (0.0, 1.0, 100.0):
     network, _ = load_source(source, labels=lab.task.labels)
     trained = fit(network, pairs, config=config, progress=False,

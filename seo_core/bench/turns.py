@@ -81,12 +81,17 @@ def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, 
 
     order = [(number, name) for number in range(whole_number("rounds", rounds, 1)) for name in contestants]
     rows = []
-    for number, name in watched(order, "benchmark", "turn"):
-        between()
-        measured = contestants[name](number)
-        if isinstance(measured, Turn):
-            measured = [{key: getattr(measured, key) for key in MEASURED}]
-        rows += [{"contestant": name, "round": number, **row} for row in measured]
+    gc.collect()
+    gc.freeze()  # what is loaded stays: to walk torch and transformers again takes half a second a turn
+    try:
+        for number, name in watched(order, "benchmark", "turn"):
+            between()
+            measured = contestants[name](number)
+            if isinstance(measured, Turn):
+                measured = [{key: getattr(measured, key) for key in MEASURED}]
+            rows += [{"contestant": name, "round": number, **row} for row in measured]
+    finally:
+        gc.unfreeze()
     return pd.DataFrame(rows)
 
 
