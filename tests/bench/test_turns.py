@@ -1,13 +1,15 @@
 """The frame of the benchmarks: one contract, one command line."""
 
+import gc
 import shlex
 import subprocess
 import sys
+import weakref
 
 import pytest
 
 from seo_core import bench, load_settings
-from seo_core.bench.turns import command, parse
+from seo_core.bench.turns import command, interleave, parse
 
 
 @pytest.mark.parametrize("profile, own", [("quick", {}), ("cpu", {}), ("cpu", {"labels": "no,yes", "text": "a,b"})])
@@ -22,6 +24,27 @@ def test_the_command_of_a_record_is_read_back_as_it_was_given(name, profile, own
     read = module.plan(again, **options)
     assert {name: tuple(v) if isinstance(v, list) else v for name, v in read.items()} == plan
     assert module.EXPERIMENT and module.RECORD
+
+
+def test_what_a_turn_leaves_is_collected_before_the_next_also_after_one_that_failed():
+    class Node:
+        pass
+
+    def turn(number: int) -> list[dict]:
+        alive = sum(reference() is not None for reference in left)
+        node = Node()
+        node.itself = node  # only the collector can free it
+        left.append(weakref.ref(node))
+        return [{"alive": alive}]
+
+    def failing(number: int) -> list[dict]:
+        raise ValueError
+
+    left: list[weakref.ref] = []
+    assert interleave({"a": turn, "b": turn}, rounds=2)["alive"].tolist() == [0, 0, 0, 0]
+    with pytest.raises(ValueError):
+        interleave({"a": turn, "b": failing}, rounds=1)
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_command_names_files_without_the_machines_paths(tmp_path):

@@ -20,6 +20,8 @@ from minibook import cli
 
 from seo_core.machine import cores
 from seo_core.run import main
+from seo_core.runner import plan
+from seo_core.runner.manifest import load_manifest
 
 
 @pytest.fixture
@@ -142,6 +144,18 @@ def test_seeds_run_the_techniques_once_each_and_the_rest_once(book):
     assert "value 1555" in text_of(other)
     toc = (book / "_build" / "run" / "quick").rglob("_toc.yml")
     assert all("seeds" not in path.read_text() for path in toc)
+
+
+def test_what_most_others_wait_for_in_turn_is_run_first():
+    manifest = load_manifest(minibook.ROOT)
+    batch = plan.tasks(manifest, manifest.chapters, [0, 1])
+    waiting = plan.chains(manifest, batch)
+    for task in batch:
+        after = [t for t in batch if task in plan.needs(manifest, t, batch)]
+        assert waiting[task] == max((1 + waiting[t] for t in after), default=0)
+    names = [task.chapter.id for task in sorted(batch, key=waiting.get, reverse=True)]
+    assert names[0] == "09_pruning"  # 10, 11, 12, 13 and the tables build on it
+    assert names.index("12_distillation") < names.index("01_data")
 
 
 @pytest.mark.parametrize("words, hint", [
