@@ -147,7 +147,8 @@ paths = {name: export_onnx(
     untrained=True) for name, export in exports.items()}
 # beyond quick: the trained baseline, and all files that were kept
 chosen = {"files": paths, "untrained": True} if profile == "quick" else {}
-table = measure("inference", small, lab=lab, **chosen).table
+outcome = measure("inference", small, lab=lab, **chosen)
+table = outcome.table
 
 # %% mystnb={"figure": {"caption": "Milliseconds per batch in this run. Bar and number: the median. Under quick it is a toy: two untrained layers and a few small batches, on a machine that may be busy. The order may differ from that of the reference run.", "name": "fig-inference-speed"}, "image": {"alt": "Horizontal bars of median milliseconds per batch, one for each contestant of this run, the fastest on top, with whiskers to the 95th percentile."}} tags=["nbval-ignore-output", "live"]
 _ = figures.latency_bars(table)
@@ -176,9 +177,8 @@ assert all(size == config.batch_size for size, _ in widths)
 assert [w for _, w in widths] == sorted(w for _, w in widths)
 
 # %% tags=["live"]
-contestants = bench_inference.baselines(
-    network, place.name, threads=config.threads)
-contestants |= files(paths, threads=config.threads)
+contestants = outcome.inputs["baselines"] | files(
+    paths, threads=config.threads)
 logits = {name: np.asarray(each.run(timed[0]))
           for name, each in contestants.items()}
 for a, b in ((FP32, "PyTorch eager fp32"), ("static", "first token off")):

@@ -87,8 +87,8 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         compressed = files(kept_files(settings) if plan["files"] is None else plan["files"], threads=threads)
         if plan["files"] is None:
             compressed |= networks(kept_networks(settings), folder, threads=threads)
-        contestants = baselines(model, folder, threads=threads, weights=base.weights if base else None)
-        contestants |= {name: each for name, each in compressed.items() if name not in contestants}
+        unpruned = baselines(model, folder, threads=threads, weights=base.weights if base else None)
+        contestants = compressed | unpruned
         if plan["untrained"]:  # times of an untrained network are no configuration's
             contestants = {name: replace(each, configuration="") for name, each in contestants.items()}
         special = own_batches(contestants, lab.task["validation_matched"], rows, lab.task.texts, settings.max_length)
@@ -97,8 +97,9 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         shared = {"other_load": others.cores(),
                   "padding_share": padding_share(encoded.lengths[rows.ravel()], config.batch_size),
                   "padding_share_unsorted": padding_share(encoded.lengths[given], config.batch_size)}
-    return outcome(turns, contestants, config, task=lab.task, model_info=model_info(model, settings.model),
-                   shared=shared)
+    measured = outcome(turns, contestants, config, task=lab.task, model_info=model_info(model, settings.model),
+                       shared=shared)
+    return replace(measured, inputs={"baselines": unpruned})
 
 
 def outcome(turns, contestants: dict[str, Contestant], config: InferenceConfig, *, task, model_info: dict,
