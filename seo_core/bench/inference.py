@@ -88,7 +88,7 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         if plan["files"] is None:
             compressed |= networks(kept_networks(settings), folder, threads=threads)
         unpruned = baselines(model, folder, threads=threads, weights=base.weights if base else None)
-        contestants = compressed | unpruned
+        contestants = unpruned | {name: each for name, each in compressed.items() if name not in unpruned}
         if plan["untrained"]:  # times of an untrained network are no configuration's
             contestants = {name: replace(each, configuration="") for name, each in contestants.items()}
         special = own_batches(contestants, lab.task["validation_matched"], rows, lab.task.texts, settings.max_length)
