@@ -81,8 +81,10 @@ def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, 
 
     order = [(number, name) for number in range(whole_number("rounds", rounds, 1)) for name in contestants]
     rows = []
-    gc.collect()
-    gc.freeze()  # what is loaded stays: to walk torch and transformers again takes half a second a turn
+    ours = not gc.get_freeze_count()  # else the caller did so, and wants it kept
+    if ours:
+        gc.collect()
+        gc.freeze()  # what is loaded stays: to walk torch and transformers again takes half a second a turn
     try:
         for number, name in watched(order, "benchmark", "turn"):
             between()
@@ -91,7 +93,8 @@ def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, 
                 measured = [{key: getattr(measured, key) for key in MEASURED}]
             rows += [{"contestant": name, "round": number, **row} for row in measured]
     finally:
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
     return pd.DataFrame(rows)
 
 

@@ -26,7 +26,8 @@ def test_the_command_of_a_record_is_read_back_as_it_was_given(name, profile, own
     assert module.EXPERIMENT and module.RECORD
 
 
-def test_what_a_turn_leaves_is_collected_before_the_next_also_after_one_that_failed():
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_a_turn_leaves_is_collected_before_the_next_also_after_one_that_failed(frozen):
     class Node:
         pass
 
@@ -41,10 +42,15 @@ def test_what_a_turn_leaves_is_collected_before_the_next_also_after_one_that_fai
         raise ValueError
 
     left: list[weakref.ref] = []
-    assert interleave({"a": turn, "b": turn}, rounds=2)["alive"].tolist() == [0, 0, 0, 0]
-    with pytest.raises(ValueError):
-        interleave({"a": turn, "b": failing}, rounds=1)
-    assert gc.get_freeze_count() == 0
+    if not frozen:
+        gc.unfreeze()
+    try:
+        assert interleave({"a": turn, "b": turn}, rounds=2)["alive"].tolist() == [0, 0, 0, 0]
+        with pytest.raises(ValueError):
+            interleave({"a": turn, "b": failing}, rounds=1)
+        assert (gc.get_freeze_count() > 0) == frozen
+    finally:
+        gc.freeze()  # as `conftest` has it
 
 
 def test_a_command_names_files_without_the_machines_paths(tmp_path):
