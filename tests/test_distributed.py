@@ -139,6 +139,7 @@ def test_a_batch_that_so_many_cannot_share_is_refused(tiny_bert, toy_pairs):
         launch(several.train, tiny_bert(), toy_pairs(16), replace(CONFIG, batch_size=7))
 
 
+@pytest.mark.slow
 def test_scores_are_shared_and_whole_everywhere(tiny_bert, toy_pairs):
     model, pairs = tiny_bert().eval(), toy_pairs(31)
     alone = predict(model, pairs, progress=False)

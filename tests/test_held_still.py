@@ -44,17 +44,20 @@ def page(scratch, chapter):
     return cells.read_page(chapter)
 
 
+@pytest.mark.slow
 def test_the_chapters_that_print_committed_records_are_these():
     assert set(cells.chapters()) == set(PRINTING)
     assert {p.stem for p in cells.SNAPSHOTS.glob("*.txt")} == set(PRINTING) | set(cells.FRAMES)
 
 
+@pytest.mark.slow
 def test_a_page_prints_what_it_printed(page, chapter):
     assert len(page) == PRINTING[chapter]
     change = cells.difference(chapter, cells.page_text(page))
     assert not change, change + HOW
 
 
+@pytest.mark.slow
 def test_the_snapshot_covers_what_the_committed_notebook_shows(page, chapter):
     shown = cells.committed_outputs(chapter)
     assert {n: page[n] for n in shown if n in page} == {n: text for n, text in shown.items() if n in page}
@@ -68,6 +71,7 @@ def test_the_snapshot_covers_what_the_committed_notebook_shows(page, chapter):
     assert set(listed) <= set(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", cells.FRAMES)
 def test_the_committed_records_load_as_they_did(scratch, frame):
     change = cells.difference(frame, cells.frame_text(frame))

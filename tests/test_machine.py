@@ -38,6 +38,7 @@ def said(given=os.environ):
     return {name: given[name] for name in NAMES if name in given}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_threads_wait_asleep_and_are_no_more_than_the_cores_of_the_process():
     busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count())]  # none is left idle
@@ -111,6 +112,7 @@ def test_what_was_asked_for_goes_to_the_processes_too(unsaid, asked):
         assert asked.items() <= said(machine.environment(jobs)).items()
 
 
+@pytest.mark.slow
 def test_what_the_environment_says_stays():
     assert run(ASK, OMP_WAIT_POLICY="active", GOMP_SPINCOUNT="7", OMP_NUM_THREADS="1") == ["active", "7", "1"]
     spins = "import os, seo_core; print(os.environ.get('GOMP_SPINCOUNT'))"

@@ -225,6 +225,7 @@ def test_a_random_word_table_is_not_frozen(tiny_bert, toy_pairs):
     assert not torch.equal(model.bert.embeddings.word_embeddings.weight, before)
 
 
+@pytest.mark.slow
 def test_a_source_model_comes_back_with_or_without_its_head(tmp_path):
     from seo_core.models.backbone import load_backbone, save
 

@@ -177,6 +177,7 @@ def test_the_controls_start_is_taken_only_where_it_has_the_same_seeds():
     assert match.n == 3 and 4000 < match.labels < 8000  # from 1 000 straight to 4 000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.008, 0.03])
 def test_the_interval_covers_the_truth(spread):
     """Simulated seeds and examples with known means: 95% intervals hold the truth in at least nine of ten trials."""

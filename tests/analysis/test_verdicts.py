@@ -266,6 +266,7 @@ def test_accuracies_are_paired_by_seed_and_example(store):
     assert plain["ours"].split(" [")[0] == row["ours"].split(" [")[0]  # same mean, t interval over seeds
 
 
+@pytest.mark.slow
 def test_ratios_sizes_and_curves(store):
     for seed in range(3):
         store.write("base", seed, size_bytes=91_000_000, train_seconds=600 + seed,
@@ -442,6 +443,7 @@ def test_one_setting_where_records_lack_a_text_parameter():
     assert len(contrasts.one_setting(rows)) == 3
 
 
+@pytest.mark.slow
 def test_the_committed_verdicts_are_what_the_records_say(monkeypatch, capsys):
     monkeypatch.setenv("SEO_BOOK", str(Path(__file__).resolve().parents[2]))
     assert run.main(["audit", "--check"]) == 0, capsys.readouterr().err

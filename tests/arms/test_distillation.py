@@ -142,6 +142,7 @@ def test_a_student_can_be_what_pruning_left(lab, settings):
     assert known("sqd-aip").needs[-1].arm == "aip" and [need.arm for need in known("sqd").needs] == ["base"]
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_without_labels(lab):
     recipe = distillation.Recipe(source_text=True, augmented=0.5)
     found, labelled = texts.reading(lab, texts.unlabelled(lab, recipe)), len(lab.encoded("train"))
@@ -195,6 +196,7 @@ def drawn(lab):
     return functools.cache(lambda seed: open_lab(lab.chapter, replace(lab.asked, seed=seed)).task.fingerprint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed, count, expected", [(0, 1, [0]), (0, 3, [0, 1, 2]), (2, 3, [2, 0, 1]), (5, 2, [5, 0])])
 def test_several_teachers_are_baselines_of_few_seeds(lab, drawn, monkeypatch, seed, count, expected):
     monkeypatch.setattr(type(lab), "arm", lambda self, name: SimpleNamespace(model=lambda: self))

@@ -179,6 +179,7 @@ def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, mo
     assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
 
 
+@pytest.mark.slow
 def test_pruned_networks_are_timed_under_the_baselines_runtime(lab, tmp_path, monkeypatch):
     from seo_core.arms import ARMS
     from seo_core.lab.run import Made
@@ -211,6 +212,7 @@ def test_networks_are_compared_with_the_baseline_in_the_same_export():
     assert bench_inference.by_export(pd.DataFrame()).empty
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_timed_without_records_of_configurations(lab, tmp_path):
     own = replace(lab.settings, results_dir=str(tmp_path))
     benchmarks.measure("inference", own, files={}, untrained=True, lab=replace(lab, settings=own), **vars(TINY))

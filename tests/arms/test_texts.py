@@ -37,6 +37,7 @@ def test_where_one_finds_nothing_the_others_take_its_share():
         edited(LAB, german, 9, ("neighbour",))
 
 
+@pytest.mark.slow
 def test_further_texts_come_without_those_that_are_measured_or_decided_on(tmp_path):
     settings = load_settings("quick", layers=1, train_rows=64, development_rows=32, evaluation_rows=16,
                              results_dir=str(tmp_path / "results"))

@@ -288,6 +288,7 @@ def test_synonyms_keep_the_form():
     assert "car" not in found["car"] and not any(protected(w) for ws in found.values() for w in ws)
 
 
+@pytest.mark.slow
 @NO_WORDNET
 def test_the_first_sense_is_nltks():
     nltk = pytest.importorskip("nltk")
@@ -397,6 +398,7 @@ def test_the_word_table_has_whole_unprotected_words_only():
     assert all(re.fullmatch("[a-z]{3,}", w) for w in words)
 
 
+@pytest.mark.slow
 def test_no_neighbour_is_an_opposite_by_wordnet():
     """Of every word of MiniLM's vocabulary: what is written down in ANTONYMS covers all that WordNet knows of them."""
     wordnet = pytest.importorskip("nltk.corpus").wordnet
@@ -597,6 +599,7 @@ def marian(folder, seed: int, positions: int) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Recommended")  # another normalizer of punctuation
 def test_marian_models_by_path(tmp_path):
     models = ",".join((marian(tmp_path / "out", 0, 32), marian(tmp_path / "back", 1, 256)))  # reads all that out wrote

@@ -168,6 +168,7 @@ def test_without_wordnet_function_words_decide(monkeypatch):
     assert not any(is_english(lines(text)) for text in FOREIGN.values())
 
 
+@pytest.mark.slow
 def test_real_english_is_english_by_its_function_words(real_data, monkeypatch):
     """A hundred texts of each, and whole sets: WordNet is not asked."""
     monkeypatch.setattr(language.wordnet, "known", None)  # would fail if called

@@ -36,6 +36,7 @@ def test_without_artifacts_one_line_says_so(tiny_book):
     assert live.NONE_SHIPPED in Table(only)._repr_html_()
 
 
+@pytest.mark.slow
 def test_times_stand_beside_what_was_recorded(shipped, tiny_network):
     times, _ = live.here_and_now()
     assert times["file"].tolist() == ["reference", "reference-small", latency.PLAIN]
@@ -50,6 +51,7 @@ def test_times_stand_beside_what_was_recorded(shipped, tiny_network):
     assert times["MB"].iloc[0] == pytest.approx((shipped / "reference" / "model.onnx").stat().st_size / 1e6, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_answers_are_those_of_the_files(shipped):
     times, answers = live.here_and_now(control=False)
     assert times["file"].tolist() == ["reference", "reference-small"]
@@ -62,6 +64,7 @@ def test_the_answers_are_those_of_the_files(shipped):
     assert [float(share) for _, share in said] == pytest.approx(model.probabilities(live.EXAMPLES).max(1), abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_control_that_cannot_be_made_is_a_line(shipped, tiny_network, monkeypatch):
     def absent(*arguments, **options):
         raise ModuleNotFoundError("No module named 'onnx'")
@@ -72,6 +75,7 @@ def test_a_control_that_cannot_be_made_is_a_line(shipped, tiny_network, monkeypa
     assert math.isnan(times["here, now: ms a pair, 32 at once"].iloc[-1]) and len(times) == 3
 
 
+@pytest.mark.slow
 def test_what_was_recorded_of_the_control_is_the_newest_committed_run(shipped, tiny_network, monkeypatch):
     record = {"metrics": {"batch_size": 32, "threads": 2}, "provenance": {"machine": {"cpu": "another CPU"}}}
     found = pd.DataFrame({"latency_ms_p50": {latency.PLAIN: 96.0}})

@@ -34,6 +34,7 @@ def test_trainings_in_processes_of_their_own_leave_a_record(tiny_model, tmp_path
     assert table.at["two at once", "share of the speed alone"] == f"{record['contestants']['two at once']['ratio']:.2f}"
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_one_clear_error(tmp_path):
     with pytest.raises(RuntimeError, match="a training of the benchmark ended: FileNotFoundError"):
         neighbours.turn({"pairs": str(tmp_path / "none.npz"), "config": {}}, 0)

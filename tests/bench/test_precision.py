@@ -77,6 +77,7 @@ def test_ratios_are_taken_within_a_round():
     assert table.at["fp32", "ms_per_pair"] == 200
 
 
+@pytest.mark.slow
 def test_a_training_that_is_ended_is_one_clear_error(monkeypatch):
     with pytest.raises(RuntimeError, match="the training 'fp32' of the benchmark was ended from outside"):
         precision.turn({"name": "fp32", "make": _Ending()}, 0)

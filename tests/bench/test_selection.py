@@ -11,6 +11,7 @@ from seo_core.bench import main
 from seo_core.bench import selection as bench
 
 
+@pytest.mark.slow
 def test_turns_are_interleaved_and_measured(tiny_bert, toy_pairs):
     turns = bench.measure(tiny_bert(), toy_pairs(60), sizes=(20, 60), functions=("features", "badge"), n=5, rounds=2)
     assert list(zip(turns["round"], turns["pool"], turns["function"], strict=True))[:5] == [

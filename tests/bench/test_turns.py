@@ -26,6 +26,7 @@ def test_the_command_of_a_record_is_read_back_as_it_was_given(name, profile, own
     assert module.EXPERIMENT and module.RECORD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_what_a_turn_leaves_is_collected_before_the_next_also_after_one_that_failed(frozen):
     class Node:

@@ -146,6 +146,7 @@ def test_an_empty_frame_and_one_without_labels(tokenizer, frame):
     assert encode(frame.drop(columns="label"), tokenizer).labels.tolist() == [-1] * len(frame)
 
 
+@pytest.mark.slow
 def test_a_megabyte_sentence_is_cut_like_any_other(tokenizer):
     long = "the wet dog is not in the barn . " * 31_000  # 1 MB
     solid = "a" * 1_000_000

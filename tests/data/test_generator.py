@@ -228,6 +228,7 @@ def test_deterministic_in_its_seed():
     assert not a["premise"].equals(c["premise"])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_distinct_pairs_in_seconds():
     start = time.perf_counter()
     frame = generate(100_000)
@@ -250,6 +251,7 @@ def test_one_pair_one_label(pairs):
     assert pairs.groupby(["premise", "hypothesis"])["label"].nunique().max() == 1
 
 
+@pytest.mark.slow
 def test_hypothesis_alone_says_nothing_and_both_texts_say_something():
     table = baselines(load_nli("embedded", rows=9000)).set_index("baseline")
     for split in ("validation_matched", "validation_mismatched"):
@@ -282,6 +284,7 @@ def test_impossible_requests_say_so(arguments, word):
         generate_nli(9, noise=1.5)
 
 
+@pytest.mark.slow
 def test_more_rows_than_the_lexicon_gives(monkeypatch):
     one = (
         "temporal",

@@ -81,6 +81,7 @@ words = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_catego
 pairs = st.lists(st.tuples(words, words, st.sampled_from(NLI_LABELS)), min_size=1, max_size=8)
 
 
+@pytest.mark.slow
 @given(pairs)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_pairs_have_one_fingerprint_in_every_file(tmp_path_factory, rows):
@@ -257,6 +258,7 @@ def test_mnlis_own_tsv_and_colas_without_a_header(tmp_path):
     assert_data_error(lambda: load_task(tmp_path, text="sentence"), "'gj04'", "put a line with names before it")
 
 
+@pytest.mark.slow
 def test_the_real_sets_have_the_rows_that_they_had(real_data):
     """The committed records stand on these numbers."""
     task, kept = load_nli(real_data("mnli")), load_task(real_data("mnli"), text=NLI, labels=NLI_LABELS)

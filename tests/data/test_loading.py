@@ -160,6 +160,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rows, rows)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_same_result_whatever_the_format(tmp_path_factory, train, validation):
@@ -418,6 +419,7 @@ def test_subsample_is_nested_seeded_and_keeps_evaluation_fixed(grouped):
     assert len(subsample(grouped, 10**6)["train"]) == len(grouped["train"])
 
 
+@pytest.mark.slow
 def test_prepare_under_quick():
     a, b = (prepare(load_settings("quick", seed=s)) for s in (0, 1))
     assert {s: len(f) for s, f in a.splits.items()} == {
@@ -440,6 +442,7 @@ def test_premise_groups_number_from_zero():
 # --- the real sets -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_real
 def test_real_mnli():
     task = load_nli(REAL / "mnli")

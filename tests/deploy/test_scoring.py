@@ -83,6 +83,7 @@ def test_other_columns_of_text_and_an_id_of_its_own_kind(folder, rows, tmp_path)
     assert pd.read_parquet(tmp_path / "out")["key"].tolist() == table["key"].tolist()
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_says_the_same(folder, rows, tmp_path):
     path, _ = rows(3000)
     score(folder, path, tmp_path / "whole", part_rows=100)
@@ -141,6 +142,7 @@ def test_a_place_among_others_that_cannot_be_is_refused(folder, rows, tmp_path, 
         score(folder, rows(10)[0], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_processes_share_the_parts(folder, rows, tmp_path):
     path, _ = rows()
     score(folder, path, tmp_path / "one", part_rows=90)

@@ -164,6 +164,7 @@ HEAD = (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
         + b"\r\nContent-Length: 1000\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_a_slow_client_is_told_and_holds_up_nobody(server, client):
     with _connected(server) as slow:
         slow.sendall(HEAD + b"{")
@@ -174,6 +175,7 @@ def test_a_slow_client_is_told_and_holds_up_nobody(server, client):
     assert READ / 2 < time.monotonic() - began < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", [b"", b"POST /pred", HEAD[:-10]])
 def test_a_connection_without_a_request_is_closed(server, begin):
     with _connected(server) as slow:
@@ -198,6 +200,7 @@ def test_what_is_no_http_is_answered_and_closed(server, client):
     assert client.get("/healthz").json() == {"status": "alive"}
 
 
+@pytest.mark.slow
 def test_beyond_the_queue_callers_are_sent_away_for_a_while():
     with (serving.running(FOLDER, workers=1, texts=64, queue=64) as server, httpx.Client(base_url=server.url) as client,
           ThreadPoolExecutor(12) as pool):

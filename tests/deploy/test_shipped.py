@@ -52,6 +52,7 @@ def test_those_that_there_are_can_be_given_away(monkeypatch):
     assert {path.name for path in place.glob("*")} == set(shipped), "only artifacts lie there"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reference", "reference-small"])
 def test_the_ten_lines_of_the_card_say_what_load_says(name, monkeypatch):
     monkeypatch.setenv("SEO_BOOK", str(ROOT))

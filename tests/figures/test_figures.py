@@ -76,6 +76,7 @@ def drawn():
     }
 
 
+@pytest.mark.slow
 def test_every_figure_is_an_opaque_light_card_with_readable_text(book):
     for name, figure in drawn().items():
         red, green, blue, alpha = figure.get_facecolor()
@@ -95,6 +96,7 @@ def test_bars_on_a_logarithmic_axis_begin_at_the_baseline_and_end_at_their_ratio
     assert [t.get_text() for t in axes.texts] == ["155", "1", "0.022"]
 
 
+@pytest.mark.slow
 def test_text_stays_inside_its_figure():
     for name, figure in drawn().items():
         figure.draw_without_rendering()

@@ -113,6 +113,7 @@ def test_layers_that_share_weights_are_refused_with_what_to_do(tiny_bert, tmp_pa
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_compact_network_says_what_to_import(tiny_bert, tmp_path):
     from seo_core.pruning import structured
 

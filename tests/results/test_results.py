@@ -343,6 +343,7 @@ KILLED = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "when"), [("fsync", 1), ("replace", 2)])
 def test_kill_9_during_a_write_leaves_a_readable_store(book, where, when):
     path = write(metrics={"accuracy_matched": 0.25}, predictions=CLASSES)

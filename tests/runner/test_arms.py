@@ -40,6 +40,7 @@ def made(monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_what_is_needed_comes_first_and_no_more_run_than_were_asked_for(made):
     said, failed, most = made([run("base"), run("kd", "base"), run("sqd", "base"), run("last", "kd", "sqd")], 2)
     assert said[0] == "base 0" and said[-1] == "last 0" and len(said) == 4 and not failed and most == 2

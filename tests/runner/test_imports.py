@@ -73,6 +73,7 @@ def test_the_tables_that_a_module_reads_count_with_it(package):
     assert reached == {"__init__.py", "base.py", "two.py", "two.yml", "two_long.yml"}
 
 
+@pytest.mark.slow
 def test_structured_pruning_concerns_the_chapters_that_prune():
     manifest = load_manifest(PACKAGE.parent)
     due = {c.id for c in manifest.chapters if PACKAGE / "pruning" / "structured.py" in sources(manifest.notebook(c.id))}
@@ -92,6 +93,7 @@ def test_a_notebook_with_magics_is_read_and_one_that_is_no_python_concerns_every
         assert (len(sources(tmp_path / "a.ipynb")) < 20) is few
 
 
+@pytest.mark.slow
 def test_a_chapter_concerns_every_arm_that_its_runs_need():
     from seo_core.arms import ARMS, known
 

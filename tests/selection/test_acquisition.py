@@ -380,6 +380,7 @@ def test_describe_says_what_was_bought():
 # --- cost
 
 
+@pytest.mark.slow
 def test_badge_at_a_pool_of_100_000_stays_below_two_gigabytes_and_is_linear():
     """In a process of its own: the pool's embeddings (d = 384) are 154 MB, an n² matrix would be 40 GB."""
     code = textwrap.dedent("""
