@@ -30,7 +30,7 @@ def closure(code: str, package: Path) -> list[Path]:
 
     With a module counts what it reads, by its name: papers.yml and papers_….yml beside papers.py.
     """
-    modules, tree, uses = _modules(package), ast.parse(code), _Uses(package)
+    (modules, tables), tree, uses = _inside(package), ast.parse(code), _Uses(package)
     texts = {arg.value for call in ast.walk(tree) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
              for arg in call.args if isinstance(arg, ast.Constant)}
     waiting, names, closed = _names(tree, package.name), set(), set()
@@ -41,23 +41,26 @@ def closure(code: str, package: Path) -> list[Path]:
         closed |= reached
         waiting |= further - names
     uses.remember()
-    return sorted(closed | {table for file in closed for table in file.parent.glob(f"{file.stem}*.yml")})
+    return sorted(closed.union(*(tables[file] for file in closed)))
 
 
 class _Uses:
-    """What each file of a package uses (`_read`), read again only where a file changed."""
+    """What each file of a package uses (`_read`), read again only where a file changed; looked at once."""
 
     def __init__(self, package: Path):
         self.place, self.root, self.new = package / "__pycache__" / "imports.json", package.name, False
         self.reader = str(os.stat(__file__).st_mtime_ns)  # what another version of it read is not trusted
         self.known = _remembered(self.place, self.reader)
+        self.seen: dict[Path, dict[str, list[str]]] = {}
 
     def __call__(self, file: Path) -> dict[str, list[str]]:
+        if file in self.seen:
+            return self.seen[file]
         state = [(stat := os.stat(file)).st_mtime_ns, stat.st_size]
         if self.known.get(str(file), [None])[0] != state:
             names = {name: sorted(dotted) for name, dotted in _read(file, self.root).items()}
             self.known[str(file)], self.new = [state, names], True
-        return self.known[str(file)][1]
+        return self.seen.setdefault(file, self.known[str(file)][1])
 
     def remember(self) -> None:
         """Keeps it for the next process, where the folder can be written."""
@@ -73,12 +76,17 @@ def _remembered(place: Path, reader: str) -> dict:
     return {}
 
 
-def _modules(package: Path) -> dict[str, Path]:
-    """Dotted name -> file, of all modules but the runner's."""
-    paths = (os.path.join(folder, name) for folder, _, names in os.walk(package) for name in names)
-    modules = {os.path.relpath(path, package.parent)[:-3].replace(os.sep, ".").removesuffix(".__init__"): Path(path)
-               for path in paths if path.endswith(".py")}
-    return {name: path for name, path in modules.items() if name.split(".")[1:2] not in RUNNER}
+def _inside(package: Path) -> tuple[dict[str, Path], dict[Path, list[Path]]]:
+    """Dotted name -> file, of all modules but the runner's; and file -> the tables that it reads, by their names."""
+    modules, tables = {}, {}
+    for folder, _, names in os.walk(package):
+        place = Path(folder)
+        parts, written = place.relative_to(package.parent).parts, [name for name in names if name.endswith(".yml")]
+        for name in names:
+            if name.endswith(".py"):
+                file = modules[".".join([*parts, name[:-3]]).removesuffix(".__init__")] = place / name
+                tables[file] = [place / table for table in written if table.startswith(name[:-3])]
+    return {name: path for name, path in modules.items() if name.split(".")[1:2] not in RUNNER}, tables
 
 
 def _resolve(dotted: str, modules: dict[str, Path], texts: set[str], uses: _Uses) -> tuple[set[Path], set[str]]:
@@ -95,12 +103,14 @@ def _resolve(dotted: str, modules: dict[str, Path], texts: set[str], uses: _Uses
             if part in exports or here == root:
                 return reached, set(exports.get(part, ()))
             tabled = {f"{here}.{module}" for module in exports.get(f"={part}", ())} & modules.keys()
+            if tabled:
+                return reached, tabled
             room = {name: uses(file) for name, file in modules.items() if name.startswith(f"{here}.")}
             keys = {f"={text}" for text in texts}
             made = {f"{name}.{variable}" for name, used in room.items() for key in keys & used.keys()
                     for variable in used[key]}
             serving = {name for name, used in room.items() if keys & used.keys() or made & set(used[""])}
-            return reached, tabled or serving or {f"{here}.*"}
+            return reached, serving or {f"{here}.*"}
         here = f"{here}.{part}"
         reached.add(modules[here])
     return reached, set()
