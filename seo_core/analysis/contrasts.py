@@ -7,6 +7,7 @@ Every table, figure and verdict that compares configurations stands on `measure`
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -116,12 +117,15 @@ def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_"))]
     settings = rows[identity].astype(object).to_numpy()  # astype(str) would leave NaN as it is
-    setting = pd.Series(["|".join(map(str, each)) for each in settings], index=rows.index)
+    runs = rows[["configuration", "finished", "labels_used", "seed"]].itertuples()
+    sets = defaultdict(lambda: defaultdict(list))  # configuration → setting → (finished, labels, seed, index)
+    for run, setting in zip(runs, map(tuple, settings.astype(str)), strict=True):
+        sets[run.configuration][setting].append(run)
     kept = []
-    for _, group in rows.groupby("configuration", sort=False):
-        sets = [g for _, g in group.groupby(setting[group.index])]
-        best = max(sets, key=lambda g: (g["seed"].nunique(), g["labels_used"].max(), g["finished"].max()))
-        kept += list(best.sort_values("finished").drop_duplicates("seed", keep="last").index)
+    for by_setting in sets.values():
+        best = max(by_setting.values(), key=lambda runs: (
+            len({run.seed for run in runs}), max(run.labels_used for run in runs), max(run.finished for run in runs)))
+        kept += {run.seed: run.Index for run in sorted(best, key=lambda run: run.finished)}.values()  # a seed's last
     return rows.loc[sorted(kept)]
 
 
@@ -232,12 +236,17 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] =
     else has a t interval over seeds, ratios in logarithms. One seed without examples has no interval.
     Runs of `efficiency.label_curves` are one for each configuration and seed already, and are taken as they are.
     """
-    frame, wanted = with_gap(frame), {name for name, _ in contrast.terms}
+    if contrast.metric == "generalization_gap":
+        frame = with_gap(frame)
     if contrast.metric not in frame:
         return None
-    rows = frame[frame["configuration"].isin(wanted) & frame[contrast.metric].notna()]
+    wanted = {name for name, _ in contrast.terms}
+    read = [column for column in frame if column in (*_COLUMNS, contrast.metric) or column.startswith("param_")]
+    rows = frame.loc[frame["configuration"].isin(wanted) & frame[contrast.metric].notna(), read]  # of some hundred
+    if not wanted <= set(rows["configuration"]):
+        return None
     if "profile" not in frame:
-        return _measure_runs(rows, contrast) if wanted <= set(rows["configuration"]) else None
+        return _measure_runs(rows, contrast)
     for profile in profiles:
         measured = [m for study in _studies(rows[rows["profile"] == profile], wanted)
                     if (m := _measure_runs(one_setting(study), contrast)) is not None]
@@ -251,6 +260,8 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
     labels where that has all configurations; if no experiment has them all, different ones with equal epochs and
     training rows."""
     for _, same in rows.groupby(["profile", "data_name", "model_name"], sort=False):
+        if not wanted <= set(same["configuration"]):
+            continue
         whole = [g for _, g in same.groupby("experiment") if wanted <= set(g["configuration"])]
         for group in whole:
             parts = [g for _, g in group.groupby("labels")] if "labels" in group else []
@@ -264,46 +275,45 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
 
 
 _COLUMNS = ("configuration", "seed", "data_fingerprint", "path", "correct", "experiment", "profile", "data_name",
-            "model_name", "labels")  # what is read below; records have some hundred
+            "model_name", "labels", "labels_used", "finished")  # what is read here, beside the parameters
 
 
 def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
     """The contrast over one run for each configuration and unit, which is a seed and its data."""
-    rows = rows[[column for column in dict.fromkeys((*_COLUMNS, contrast.metric)) if column in rows]]
+    metric, names = contrast.metric, [name for name, _ in contrast.terms]
     unit = [key for key in ("seed", "data_fingerprint") if key in rows]
-    values = rows.pivot_table(index=unit, columns="configuration", values=contrast.metric, aggfunc="last")
-    values = values.dropna().astype(float)
-    if values.empty:
+    listed = rows[[column for column in dict.fromkeys((*_COLUMNS, metric)) if column in rows]].to_dict("records")
+    runs = {name: {} for name in names}  # name → unit → its last run
+    for run in listed:
+        runs[run["configuration"]][tuple(run[key] for key in unit)] = run
+    units = sorted(set.intersection(*map(set, runs.values())))
+    if not units:
         return None
-    names = [name for name, _ in contrast.terms]
+    chosen = [[runs[name][each] for each in units] for name in names]  # terms × seeds
+    values = np.array([[run[metric] for run in of_name] for of_name in chosen], float)
     if contrast.kind == "ratio":
-        logs = (values[names[0]] / values[names[1]]).map(math.log)
-        timed = contrast.metric == "latency_ms_p50" and _by_round(rows, values.index, names)
-        found = timed or statistics.mean_interval(logs)
+        timed = metric == "latency_ms_p50" and _by_round(chosen)
+        found = timed or statistics.mean_interval([math.log(first / second) for first, second in values.T])
         interval = [math.exp(x) for x in found[:3]]
     else:
-        by_unit = rows.set_index(["configuration", *unit])
-        right = [[_right(by_unit.loc[[(name, *key)]].iloc[-1], contrast.metric)
-                  for key in values.index.to_frame().itertuples(index=False)] for name in names]
-        shared = "data_fingerprint" not in unit or values.index.get_level_values("data_fingerprint").nunique() == 1
-        found = statistics.contrast_interval([c for _, c in contrast.terms], values[names].to_numpy().T, right,
-                                             shared_examples=shared)
+        right = [[_right(run, metric) for run in of_name] for of_name in chosen]
+        found = statistics.contrast_interval([c for _, c in contrast.terms], values, right,
+                                             shared_examples=len({each[1:] for each in units}) == 1)
         interval = [contrast.scale * x for x in found[:3]]
-    if math.isnan(interval[1]) and contrast.metric in _EXACT:
+    if math.isnan(interval[1]) and metric in _EXACT:
         interval[1:] = [interval[0]] * 2
     note = "one seed: no interval" if math.isnan(interval[1]) else ""
-    used = rows.set_index(unit)
-    records = tuple(sorted(used.loc[used.index.isin(values.index), "path"])) if "path" in rows else ()
-    return Measurement(*interval, len(values), _where(rows), note, records, found.p)
+    records = tuple(sorted({run["path"] for of_name in chosen for run in of_name})) if "path" in rows else ()
+    return Measurement(*interval, len(units), _where(listed), note, records, found.p)
 
 
-def _where(rows: pd.DataFrame) -> str:
+def _where(runs: list[dict]) -> str:
     """Profile, data, model and, where it is one for all, the number of labels."""
-    if "profile" not in rows:
+    if "profile" not in runs[0]:
         return ""
-    same = "labels" in rows and rows["labels"].nunique() == 1 and rows["labels"].notna().all()
-    return " · ".join([*rows.iloc[0][["profile", "data_name", "model_name"]],
-                       *([f"{rows['labels'].iloc[0]:.0f} labels"] if same else [])])
+    counts = {run.get("labels", math.nan) for run in runs}
+    same = [f"{count:.0f} labels" for count in counts if len(counts) == 1 and count == count]
+    return " · ".join([*(runs[0][key] for key in ("profile", "data_name", "model_name")), *same])
 
 
 def correctness(path: str, metrics: Sequence[str]) -> np.ndarray | None:
@@ -315,19 +325,19 @@ def correctness(path: str, metrics: Sequence[str]) -> np.ndarray | None:
     return np.concatenate([kept[name] for name in names]) if all(name in kept for name in names) else None
 
 
-def _right(run: pd.Series, metric: str):
+def _right(run: dict, metric: str):
     """Which examples a run got right, (n,); None where it did not keep that, and for metrics that are no such mean."""
     if "correct" in run:
         return run["correct"]
     return correctness(run["path"], [metric]) if metric in (*OFFICIAL, DEVELOPMENT) else None
 
 
-def _by_round(rows: pd.DataFrame, units, names: list[str]) -> statistics.Interval | None:
+def _by_round(chosen: list[list[dict]]) -> statistics.Interval | None:
     """Log ratio of two contestants of one benchmark run, round by round; None unless one run is all there is."""
-    if len(units) > 1 or set(rows["experiment"]) != {"tab3_inference_speed"}:
+    (first, *more), (second, *_) = chosen
+    if more or {first["experiment"], second["experiment"]} != {"tab3_inference_speed"}:
         return None
-    paths = [rows.loc[rows["configuration"] == name, "path"].iloc[-1] for name in names]
-    first, second = (results.record_at(path)["series"].get("round_ms") for path in paths)
-    if not first or not second or len(first) != len(second):
+    rounds = [results.record_at(run["path"])["series"].get("round_ms") for run in (first, second)]
+    if not all(rounds) or len(rounds[0]) != len(rounds[1]):
         return None
-    return statistics.mean_interval([math.log(a / b) for a, b in zip(first, second, strict=True)])
+    return statistics.mean_interval([math.log(a / b) for a, b in zip(*rounds, strict=True)])
