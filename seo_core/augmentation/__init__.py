@@ -6,10 +6,9 @@ core.py has the operators' contract and the label filter, words.py splits texts 
 contextual.py and translation.py edit, wordnet.py and neighbours.py know which words are alike, adaptive.py chooses.
 """
 
-from seo_core.augmentation.adaptive import AdaptiveConfig, AdaptiveDataAugmentation, AdaptiveResult
-from seo_core.augmentation.core import DELETION, OPERATORS, AugmentationError, augment, changes, label_filter, survivors
-from seo_core.augmentation.wordnet import wordnet_setup
-from seo_core.augmentation.words import protected
+from seo_core.lazy import lazy
 
-__all__ = ["DELETION", "OPERATORS", "AdaptiveConfig", "AdaptiveDataAugmentation", "AdaptiveResult", "AugmentationError",
-           "augment", "changes", "label_filter", "protected", "survivors", "wordnet_setup"]
+_HOME = {"adaptive": "AdaptiveConfig AdaptiveDataAugmentation AdaptiveResult",
+         "core": "DELETION OPERATORS AugmentationError augment changes label_filter survivors",
+         "wordnet": "wordnet_setup", "words": "protected"}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 
 from seo_core import files
 
@@ -98,6 +97,8 @@ class Words:
 
 def split(texts: list[str]) -> Words:
     """The words of the texts; joining the parts of a text gives it back, whatever is in it."""
+    import pandas as pd
+
     characters = set("".join(text for text in texts if not text.isascii()))
     marks = "".join(sorted(c for c in characters if unicodedata.category(c) in ("Mn", "Mc")))
     parts = list(map(_pattern(marks).split, texts))
@@ -124,6 +125,8 @@ def draw(keys: np.ndarray, stream: int, place=0) -> np.ndarray:
 
 def row_keys(columns: list[list[str]], seed: int, operator: str) -> np.ndarray:
     """(n,) uint64: a key for each row out of its texts, the seed, the operator, and its turn among equal rows."""
+    import pandas as pd
+
     salt = mix(np.array([seed], np.uint64) ^ pd.util.hash_array(np.array([operator], object), categorize=False))
     keys = np.zeros(len(columns[0]), np.uint64)
     for texts in columns:

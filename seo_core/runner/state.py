@@ -164,13 +164,14 @@ def environment_hash() -> str:
 
 
 def operators_hash() -> str:
-    """Hash of the names of the augmentation operators whose resources are here: WordNet or Apertium may come later.
+    """Hash of which resources of the augmentation operators are here: WordNet or Apertium may come later.
 
-    `contextual` does not count: no chapter runs it, and a run may itself bring its model into the hub's cache.
+    The masked language model of `contextual` does not count: no chapter runs it, and a run may itself bring its model
+    into the hub's cache.
     """
-    from seo_core.augmentation import OPERATORS
+    from seo_core.augmentation import translation, wordnet
 
-    return digest(*(name for name, o in OPERATORS.items() if name != "contextual" and o.available() is None))
+    return digest(wordnet.absent() is None, translation.absent() is None)
 
 
 def results_folder(options: Options, root: Path) -> Path:

@@ -423,16 +423,15 @@ def test_nbval_compares_in_a_book_of_its_own(book):
 
 
 def test_a_chapter_runs_again_when_an_operators_resource_has_come(monkeypatch):
-    from dataclasses import replace
-
-    from seo_core.augmentation import OPERATORS
+    from seo_core.augmentation import contextual, translation, wordnet
     from seo_core.runner.state import operators_hash
 
     before = operators_hash()
-    for name, changes in (("contextual", False), ("neighbour", True)):
-        other = "gone" if OPERATORS[name].available() is None else None
-        monkeypatch.setitem(OPERATORS, name, replace(OPERATORS[name], absent=lambda other=other: other))
-        assert (operators_hash() != before) is changes
+    for module, changes in ((contextual, False), (translation, True), (wordnet, True)):
+        other = "gone" if module.absent() is None else None
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "absent", lambda other=other: other)
+            assert (operators_hash() != before) is changes
 
 
 def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
