@@ -39,10 +39,9 @@ def unknown_rates(task, splits, tokenizer, before=None) -> dict[str, float]:
             for key, value in unknown_rate(words, chain.from_iterable(task[split][t] for t in task.texts)).items()}
 
 
-def token_counts(*encoded, vocabulary: int | None = None) -> np.ndarray:
+def token_counts(*encoded) -> np.ndarray:
     """How often each token id stands in these `Encoded`: (V,) int64."""
-    size = vocabulary or 1 + max((int(part.ids.max(initial=0)) for part in encoded), default=0)
-    return sum((np.bincount(part.ids, minlength=size) for part in encoded), np.zeros(size, np.int64))
+    return np.bincount(np.concatenate([part.ids for part in encoded]))
 
 
 def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimmed:
