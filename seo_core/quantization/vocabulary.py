@@ -124,10 +124,11 @@ def _renumber(definition: dict, kept: np.ndarray) -> dict:
     model["vocab"] = {tokens[old]: i for old, i in new.items() if old in tokens}
     for token in definition["added_tokens"]:
         token["id"] = new[token["id"]]
-    for special in (processor.get("special_tokens") or {}).values():
-        special["ids"] = [new[i] for i in special["ids"]]
-    for key in {"sep", "cls"} & processor.keys():  # BertProcessing holds (token, id)
-        processor[key] = [processor[key][0], new[processor[key][1]]]
+    for step in processor.get("processors", [processor]):  # of a Sequence: several
+        for special in (step.get("special_tokens") or {}).values():
+            special["ids"] = [new[i] for i in special["ids"]]
+        for key in {"sep", "cls"} & step.keys():  # BertProcessing holds (token, id)
+            step[key] = [step[key][0], new[step[key][1]]]
     if definition.get("padding"):
         definition["padding"]["pad_id"] = new[definition["padding"]["pad_id"]]
     return definition
