@@ -83,8 +83,7 @@ def coverage(tokenizer, counts: np.ndarray) -> tuple[int, np.ndarray]:
     have a row of their own with 0, 1, 2, … of the most frequent others beside them: (n + 1,) for n that are used.
     counts (V,): of `token_counts`. Raises QuantizationError for a tokenizer that is not WordPiece."""
     counts, always = np.asarray(counts, np.int64), _always(_definition(tokenizer))
-    others = np.ones(len(counts), bool)
-    others[[i for i in always if i < len(counts)]] = False
+    others = ~np.isin(np.arange(len(counts)), [*always])
     ranked = np.sort(counts[others & (counts > 0)])[::-1]
     held = counts[~others].sum() + np.concatenate([[0], np.cumsum(ranked)])
     return len(always), held / max(counts.sum(), 1)
