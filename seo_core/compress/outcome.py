@@ -9,7 +9,7 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import statistics
-from seo_core.analysis.tables import controller_rounds, rows_or
+from seo_core.analysis.tables import rows_or
 from seo_core.arms import Lab, Run
 from seo_core.compress.goals import Goals, clock, signed, spelled
 from seo_core.compress.plan import Plan, Shape
@@ -141,10 +141,6 @@ class Compressed:
             "file": spelled("max_size", each.run.metrics["size_bytes"]), "one text": spelled("max_latency", each.ms),
             "points lost (development)": signed(each.loss),
             "": "packed" if each is self.chosen else ""} for each in self.tries])
-
-    def rounds_table(self) -> pd.DataFrame:
-        """The Synergy Controller's rounds; empty without it."""
-        return controller_rounds(self.run.record)
 
     def write(self, started: float, command: str) -> Path:
         """The record of the whole: what was asked for and what came out of it, with both networks' classes of the

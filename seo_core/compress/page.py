@@ -2,12 +2,12 @@
 
 import os
 from html import escape
-from pathlib import Path
 from string import Template
 
 import pandas as pd
 
 from seo_core import files
+from seo_core.analysis.tables import controller_rounds
 from seo_core.compress.goals import clock, spelled
 from seo_core.compress.outcome import Compressed
 from seo_core.machine import default_threads, machine
@@ -15,11 +15,10 @@ from seo_core.machine import default_threads, machine
 _WORDS = files.table(__file__)
 
 
-def write(made: Compressed) -> Path:
+def write(made: Compressed) -> None:
     """Writes `made.page`, whole or not at all."""
     with files.writing(f"the page {made.page.name}", RuntimeError):
         files.write(made.page, text_of(made))
-    return made.page
 
 
 def text_of(made: Compressed) -> str:
@@ -36,13 +35,11 @@ def text_of(made: Compressed) -> str:
              "classes": ", ".join(task.labels), "machine": machine()["cpu"], "threads": default_threads(),
              "commit": record["provenance"]["commit"], "records": ", ".join(
                  run.path.name for run in (made.base, *(each.run for each in made.tries)))}
-    tables = {"goals": made.goals_table(), "numbers": made.numbers_table(), "tries": made.tries_table(),
-              "stages": made.stages_table()}
-    rounds = made.rounds_table()
-    tables["rounds"] = rounds if len(rounds) else None
-    return Template(_WORDS["page"]).substitute({name: escape(str(value)) for name, value in words.items()},
-                                               **{name: _table(table) for name, table in tables.items()},
-                                               rounds_title="<h2>Rounds</h2>" * bool(len(rounds)))
+    rounds = controller_rounds(record)
+    return Template(_WORDS["page"]).substitute(
+        {name: escape(str(value)) for name, value in words.items()}, goals=_table(made.goals_table()),
+        numbers=_table(made.numbers_table()), tries=_table(made.tries_table()), stages=_table(made.stages_table()),
+        rounds="" if rounds.empty else f"<h2>Rounds</h2>\n{_table(rounds)}")
 
 
 def verdict(made: Compressed) -> str:
@@ -61,10 +58,8 @@ def loss(made: Compressed) -> str:
     return said + (Template(_WORDS["unsure"]).substitute(asked=spelled("max_loss", asked)) if unsure else "")
 
 
-def _table(frame: pd.DataFrame | None) -> str:
-    """HTML of a table; the words reached and missed have their colours. None: nothing."""
-    if frame is None:
-        return ""
+def _table(frame: pd.DataFrame) -> str:
+    """HTML of a table; the words reached and missed have their colours."""
     if frame.empty:
         return "<p>—</p>"
     with pd.option_context("display.max_colwidth", None):

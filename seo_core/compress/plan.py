@@ -33,7 +33,6 @@ FIRST = "taylor-65"  # lost nothing on MNLI (chapter 13): a larger network is tr
 STUDENT = "sqd-taylor-65-7bit"  # the arm whose recipe the student is made by, with another shape
 COVER = 0.99  # share of the training text's tokens that have to have a word of their own
 HEADROOM = 1.15  # on every stage's time: what is promised should hold
-FEWER_ROWS = tuple(share / 100 for share in range(95, 0, -5))
 TIMED = latency.InferenceConfig(batch_size=1, batches=64, warmup=8, rounds=3)
 
 
@@ -203,11 +202,12 @@ class Planner:
 
     def plan(self, shape: Shape, edits: float, epochs: int) -> Plan:
         """The stages with their times; those that have a record take none."""
-        stages = self.stages(shape, edits, epochs)
-        done = [self.lab.find(stage.arm) is not None for stage in stages]
-        return Plan(shape, edits, epochs, tuple(
-            replace(stage, done=was, seconds=0.0 if was else self.time_of(stage))
-            for stage, was in zip(stages, done, strict=True)))
+        return Plan(shape, edits, epochs, tuple(map(self.foretold, self.stages(shape, edits, epochs))))
+
+    def foretold(self, stage: Stage) -> Stage:
+        """The stage with its time, or as done where it has a record."""
+        done = self.lab.find(stage.arm, stage.labels) is not None
+        return replace(stage, done=done, seconds=0.0 if done else self.time_of(stage))
 
     def time_of(self, stage: Stage) -> float:
         return HEADROOM * stage.work / self.speed
@@ -243,8 +243,8 @@ class Planner:
 
     def _fewer(self, plan: Plan, time: float) -> str:
         """How many rows would fit, in words."""
-        for share in FEWER_ROWS:
-            rows = round(share * len(self.lab.pool))
+        for percent in range(95, 0, -5):
+            rows = round(percent / 100 * len(self.lab.pool))
             stages = [(stage.title, self.time_of(stage))
                       for stage in self.stages(plan.shape, plan.edits, plan.epochs, rows)]
             if sum(seconds for _, seconds in stages) <= time:

@@ -9,7 +9,6 @@ baseline leaves.
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from seo_core import files
@@ -55,7 +54,7 @@ class RoundsPlanner(Planner):
         arm = known(self.arm).suited(self.lab.settings, knobs, "goals")
         work, n = arm.recipe.work, len(self.lab.pool)
         rounds = Stage("rounds", arm, n, work / n, work, knobs, labels=self.labels)
-        return Plan(shape, 0.0, 0, tuple(replace(stage, **self._time(stage)) for stage in (baseline, rounds)))
+        return Plan(shape, 0.0, 0, tuple(map(self.foretold, (baseline, rounds))))
 
     def _knobs(self, shape: Shape, baseline: Stage) -> dict:
         """The goals as budgets of the recipe."""
@@ -84,7 +83,3 @@ class RoundsPlanner(Planner):
     def _memory(self) -> Path:
         static = super()._memory()
         return static.with_name(f"{static.stem}-rounds-{self.labels or 'all'}.json")
-
-    def _time(self, stage: Stage) -> dict:
-        done = self.lab.find(stage.arm, stage.labels) is not None
-        return {"done": done, "seconds": 0.0 if done else self.time_of(stage)}

@@ -98,13 +98,13 @@ def check_place(folder: Path) -> None:
         raise ArtifactError(f"{folder.name} exists and is no artifact: choose another folder, or remove it first")
 
 
-def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequence[str] = (), **known) -> Path:
+def pack(record: str | Path, folder: str | Path, *, name: str = "", **known) -> Path:
     """The artifact of a finished run: its kept file and tokenizer, its record, and a card from it.
 
     record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
-    baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them. data:
-    lines on data and licences; default, those known of the record's data and source. known: other fields of the Card,
-    in place of what the records say (metrics: beside it). Raises ArtifactError.
+    baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them, and the
+    terms known of the record's data and source. known: other fields of the Card, in place of what the records say
+    (metrics: beside it). Raises ArtifactError.
     """
     from seo_core import results
 
@@ -133,7 +133,7 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", data: Sequen
     origin += [f"run {run['configuration']} of {run['experiment']}, profile {run['profile']}, seed {run['seed']}, "
                f"at commit {run['provenance']['commit']}", f"again: {results.command_of(run)}"]
     card = Card(name or f"{run['configuration']}, {run['data']['train_rows']} training pairs", **{
-        "data": tuple(data) or tuple(terms), "made": tuple(origin),
+        "data": tuple(terms), "made": tuple(origin),
         "machine": timed["provenance"]["machine"]["cpu"] if timed else "",
         **known, "metrics": shown | known.get("metrics", {})})
     return save(folder, kept / "model.onnx", kept / "tokenizer.json", labels=parameters["classes"], card=card,

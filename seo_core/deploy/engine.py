@@ -96,10 +96,8 @@ def _measured(ours: Runner, theirs: Runner, texts: list | None) -> Choice:
     if ratio <= 1:
         return Choice("onnxruntime", f"OpenVINO is {ratio:.2f} times as fast", ratio)
     same = float(np.mean(ours.logits(encoded).argmax(1) == theirs.logits(encoded).argmax(1)))
-    if same < AGREEMENT:
-        return Choice("onnxruntime", f"OpenVINO is {ratio:.2f} times as fast, and says the same on only {same:.2%} of "
-                      f"{len(encoded)} check texts", ratio, same)
-    return Choice("openvino", f"OpenVINO is {ratio:.2f} times as fast, and says the same on {same:.2%} of "
+    name, only = ("openvino", "") if same >= AGREEMENT else ("onnxruntime", "only ")
+    return Choice(name, f"OpenVINO is {ratio:.2f} times as fast, and says the same on {only}{same:.2%} of "
                   f"{len(encoded)} check texts", ratio, same)
 
 

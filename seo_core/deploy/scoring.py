@@ -25,7 +25,9 @@ processes of one thread each 443 and 475 and 0.95 ms, for no thread waits for an
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
 import json
 import os
 import subprocess
@@ -173,7 +175,7 @@ class _Work:
 
     def _encoded(self, ours: Callable[[int], bool]) -> Iterator[tuple]:
         """(part, `Encoded`, how many were cut) of each part that is ours and not there yet."""
-        for number, rows in self.source.parts(self.part_rows, lambda n: ours(n) and not self._there(n)):
+        for number, rows in self.source.parts(self.part_rows, lambda n: ours(n) and self._said(n, whole=True) is None):
             part = self._sift(number, rows)
             yield part, *(self.model.read(part.texts) if part.rows else (None, np.zeros(0, bool)))
 
@@ -196,12 +198,9 @@ class _Work:
     def _path(self, number: int) -> Path:
         return self.out / f"part-{number:05d}.parquet"
 
-    def _there(self, number: int) -> bool:
-        """Whether the part is there, whole and of this very job."""
-        return self._said(number, whole=True) is not None
-
     def _said(self, number: int, whole: bool = False) -> dict | None:
-        """What the part says of itself, None where there is none or a damaged one. whole: all of it is read."""
+        """What the part says of itself, None where there is none or a damaged one; ScoringError where it is of another
+        job. whole: all of it is read."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -245,8 +244,7 @@ class _Work:
     def _finish(self, chosen: dict) -> Scored:
         """The summary, by whoever finds all parts there."""
         count = -(-self.source.count // self.part_rows)
-        said = [self._said(number) for number in range(count)]
-        there = [each for each in said if each is not None]
+        there = [said for number in range(count) if (said := self._said(number)) is not None]
         total = {name: sum(each[name] for each in there) for name in ("rows", "bad", "cut")}
         scored = Scored(**total, parts=len(there), whole=len(there) == count,
                         named=tuple(why for each in there for why in each["named"])[:_NAMED])
@@ -363,20 +361,11 @@ class _Jsonl:
                 yield self.count, line
 
     def parts(self, size: int, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Iterator]]:
-        held, at, ours = [], -1, False
-        for row, line in self._lines():
-            if (row - 1) // size != at:
-                if ours:
-                    yield at, map(self._row, held)
-                held, at = [], (row - 1) // size
-                ours = wanted(at)
-            if ours and line.strip():
-                held.append((row, line))
-        if ours:
-            yield at, map(self._row, held)
+        for number, lines in itertools.groupby(self._lines(), lambda numbered: (numbered[0] - 1) // size):
+            if wanted(number):
+                yield number, itertools.starmap(self._row, [(row, line) for row, line in lines if line.strip()])
 
-    def _row(self, numbered: tuple[int, bytes]) -> tuple[int, tuple | str]:
-        row, line = numbered
+    def _row(self, row: int, line: bytes) -> tuple[int, tuple | str]:
         found = _object(line)
         if isinstance(found, str):
             return row, found
@@ -404,21 +393,16 @@ def _check_columns(path: Path, wanted: Sequence[str], known: Sequence[str]) -> N
             raise ScoringError(f"{path.name}: no column {name!r}{suggest(name, known)}. Name yours with --text")
 
 
-class _readable:
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
     """What is raised for a broken file, as a ScoringError."""
+    import pyarrow as pa
 
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        import pyarrow as pa
-
-        if isinstance(error, (pa.ArrowException, OSError, EOFError, zlib.error)):
-            raise ScoringError(f"{self.path.name} cannot be read, perhaps it is cut short ({first_line(error)}): "
-                               "download or write it again") from error
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        raise ScoringError(f"{path.name} cannot be read, perhaps it is cut short ({first_line(error)}): "
+                           "download or write it again") from error
 
 
 def _side_by_side(artifact, data, out: Path, options: dict, processes: int, report) -> Scored:

@@ -42,7 +42,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seo_core.checks import at_least, check, check_number, one_of
+from seo_core.checks import above, at_least, check, check_number, one_of
 from seo_core.evaluation import accuracy
 from seo_core.files import digest, write, writing
 from seo_core.models import backbone
@@ -62,9 +62,9 @@ class AIPConfig:
     threshold: float = 1.0  # T, in points of accuracy
     score: str = one_of(SCORES, default="taylor")
     kinds: tuple[str, ...] = ("heads", "neurons")  # which units may go; "layers" too
-    step: float = at_least(0, below=1, default=0.1)  # removed by the first step
-    floor: float = at_least(0, below=1, default=0.025)  # a step below this is not tried: two halvings
-    target: float = at_least(0, below=1, default=0.6)  # enough is removed; the goal of the book's own table
+    step: float = above(0, below=1, default=0.1)  # removed by the first step
+    floor: float = above(0, below=1, default=0.025)  # a step below this is not tried: two halvings
+    target: float = above(0, below=1, default=0.6)  # enough is removed; the goal of the book's own table
     recovery: float = at_least(0, unit=PASSES, default=0.4)  # after each step: short, it only tells good from bad
     final: float = at_least(0, unit=PASSES, default=3)  # for after the last step, as the baseline had; 0: none
     budget: float = at_least(0, unit=PASSES, default=6.5)  # in all (200 000 pairs of 30 000); the end has the rest
@@ -79,8 +79,6 @@ class AIPConfig:
         check_number("threshold T", self.threshold, least=0, unit="points of accuracy", error=PruningError)
         check_units(self.kinds, self.multiple)
         check(self, PruningError)
-        for name in ("step", "floor", "target"):
-            check_number(name, getattr(self, name), above=0, error=PruningError)
         if self.floor > self.step:
             raise PruningError(f"the floor {self.floor} is above the first step {self.step}: no step would be tried")
         if self.budget < self.recovery + self.final:

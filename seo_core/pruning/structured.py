@@ -43,7 +43,7 @@ import torch
 from torch.nn import functional as F
 
 from seo_core.checks import check_choice, check_number
-from seo_core.models.backbone import check_fits, mode
+from seo_core.models.backbone import check_fits, count_parameters, mode
 from seo_core.models.compact import CompactBertForSequenceClassification, compact_config, layer_sizes
 from seo_core.pruning.magnitude import PruningError, check_share
 
@@ -82,7 +82,7 @@ class Removal:
 
 def encoder_weights(model) -> int:
     """Number of weights in the encoder's layers, biases and LayerNorm included; embeddings, pooler and head are not."""
-    return sum(p.numel() for p in _layers(model).parameters())
+    return count_parameters(_layers(model))
 
 
 def shapes(model) -> dict[str, list[int]]:
@@ -161,20 +161,22 @@ def _captured(model):
         yield states
 
 
-def _batches(encoded, batch_size: int, device):
+def _batches(model, encoded, batch_size: int):
+    """(inputs, labels) of each batch, where the network is."""
     check_number("batch_size", batch_size, least=1, error=PruningError)
     for rows in encoded.batches(batch_size):
-        yield encoded.batch(rows, device)
+        inputs = encoded.batch(rows, next(model.parameters()).device)
+        labels = inputs.pop("labels")
+        yield inputs, labels
 
 
 def _taylor(model, encoded, batch_size: int, size: int):
     """E_x (Σ output · ∂L/∂output)² of every head, neuron and layer; L is the cross-entropy of an example."""
     heads, neurons, whole = ([0.0] * len(_layers(model)) for _ in range(3))  # sums over the examples, by layer
     with _captured(model) as states, torch.enable_grad():
-        for batch in _batches(encoded, batch_size, next(model.parameters()).device):
-            labels = batch.pop("labels")
+        for inputs, labels in _batches(model, encoded, batch_size):
             # the sum over examples: none of them enters another's gradient
-            loss = F.cross_entropy(model(**batch).logits.float(), labels, reduction="sum")
+            loss = F.cross_entropy(model(**inputs).logits.float(), labels, reduction="sum")
             slopes = torch.autograd.grad(loss, states["context"] + states["active"] + states["output"])
             for number, tensors in enumerate(zip(*states.values(), strict=True)):
                 c, a, x, y = (tensor.detach() for tensor in tensors)
@@ -192,10 +194,9 @@ def _activation(model, encoded, batch_size: int, size: int):
     """Root mean square output times the norm of the weights that read it; of layers, 1 − cos(input, output)."""
     channels, active, away = ([0.0] * len(_layers(model)) for _ in range(3))  # sums over the tokens, by layer
     with _captured(model) as states:
-        for batch in _batches(encoded, batch_size, next(model.parameters()).device):
-            batch.pop("labels")
-            model(**batch)
-            mask = batch["attention_mask"].bool()
+        for inputs, _ in _batches(model, encoded, batch_size):
+            model(**inputs)
+            mask = inputs["attention_mask"].bool()
             for number, tensors in enumerate(zip(*states.values(), strict=True)):
                 c, a, x, y = (tensor[mask] for tensor in tensors)  # (tokens, ·)
                 channels[number] += _array(c.square().sum(0))
@@ -227,7 +228,7 @@ def choose(model, scores: Importance, share: float, *, kinds: Iterable[str] = ("
     want, removed = share * total, 0
     cost = {"heads": size * (4 * d + 3), "neurons": 2 * d + 1}
     spare = {"heads": [h - 1 for h in heads], "neurons": [f - multiple for f in neurons]}
-    whole = [sum(p.numel() for p in layer.parameters()) for layer in _layers(model)]
+    whole = [*map(count_parameters, _layers(model))]
     gone, stay = {kind: [[] for _ in whole] for kind in cost}, [*range(len(whole))]
     for kind, layer, unit in _ranked(scores, kinds, cost, whole):
         if removed >= want:
@@ -384,10 +385,9 @@ def compensate(model, removal: Removal, encoded, *, batch_size: int = 32, ridge:
             for number in stay if cut.get(number)]
     moments = {key: 0.0 for key in todo}
     with _captured(model) as states:
-        for batch in _batches(encoded, batch_size, next(model.parameters()).device):
-            batch.pop("labels")
-            model(**batch)
-            keep = batch["attention_mask"].bool()
+        for inputs, _ in _batches(model, encoded, batch_size):
+            model(**inputs)
+            keep = inputs["attention_mask"].bool()
             for number, name in todo:
                 x = states[name][number][keep].float()
                 x = torch.cat([x, x.new_ones(len(x), 1)], 1)  # (tokens, inputs + 1): the last is the bias's

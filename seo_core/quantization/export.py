@@ -98,22 +98,19 @@ def export_onnx(model, path: str | Path, config: ExportConfig | None = None, *, 
 export = export_onnx  # by its short name, `seo_core.quantization.export.export`
 
 
-def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, untrained: bool = False,
-                   reduce_range: bool = False, per_channel: bool = True) -> Path:
+def library_export(model, path: str | Path, *, int8: bool = False, fuse: bool = False, **options) -> Path:
     """The plain library route, the control of every comparison: no code of ours touches the graph.
 
     torch.onnx.export; fuse: then `onnxruntime.transformers.optimizer` for BERT; int8: then
     `onnxruntime.quantization.quantize_dynamic`, per_channel or not; reduce_range: its weights of 7 bits. A network
     with sizes of its own in each layer cannot be fused (the optimizer knows one number of heads), so fuse=True is for
-    uniform ones.
+    uniform ones. options: of `library_exports`.
     """
-    return library_exports(model, {(int8, fuse): path}, untrained=untrained, reduce_range=reduce_range,
-                           per_channel=per_channel)[int8, fuse]
+    return library_exports(model, {(int8, fuse): path}, **options)[int8, fuse]
 
 
-def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *,
-                    untrained: bool = False, reduce_range: bool = False,
-                    per_channel: bool = True) -> dict[tuple[bool, bool], Path]:
+def library_exports(model, paths: dict[tuple[bool, bool], str | Path], *, untrained: bool = False,
+                    reduce_range: bool = False, per_channel: bool = True) -> dict[tuple[bool, bool], Path]:
     """Several `library_export`s of one network, traced once. paths: (int8, fuse) -> file; returned as Paths."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic

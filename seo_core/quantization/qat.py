@@ -80,45 +80,6 @@ class IntegerLinear(torch.autograd.Function):
                 g.flatten(0, -2).sum(0).float(), None)
 
 
-class Quantizer(nn.Module):
-    """The learned step sizes of one network; `attach` makes it and hangs it on the model as `model.quantizer`."""
-
-    def __init__(self, model, scales: Scales):
-        super().__init__()
-        self.embedding_bits, self.weight_bits = scales.embedding_bits, scales.weight_bits
-        self.log_scale, self.zero, self.weight_log_scale = (nn.ParameterDict() for _ in range(3))
-        for name, module in linear_maps(model).items():
-            scale, zero = scales.range_of(name)
-            if reader(name) == name:
-                self.log_scale[_key(name)] = nn.Parameter(torch.tensor(scale).log())
-                self.zero[_key(name)] = nn.Parameter(torch.tensor(zero / ACTIVATION_MAX))
-            steps = scales.steps_of(name, module.weight.detach())
-            self.weight_log_scale[_key(name)] = nn.Parameter(steps.float().log())
-
-    def forward_module(self, model, **options) -> FastBertClassifier:
-        """The forward pass to use for the model; asked for by `fastpath.forward_module`."""
-        return IntegerBertClassifier(model, **options)
-
-    def activation(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(s, z) of the tensor that the map `name` reads: scalars, z from 0 to 255 and not yet rounded."""
-        key = _key(reader(name))
-        return self.log_scale[key].exp(), (self.zero[key] * ACTIVATION_MAX).clamp(0, ACTIVATION_MAX)
-
-    def weight_scale(self, name: str) -> torch.Tensor:
-        """s_w (out,) of the map `name`."""
-        return self.weight_log_scale[_key(name)].exp()
-
-    def error(self, model, names=None) -> torch.Tensor:
-        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar. Its gradient pulls weights to
-        the grid and steps to where they fit."""
-        each, maps = [], linear_maps(model)
-        for name in names or maps:
-            module, scale = maps[name], self.weight_scale(name)[:, None]
-            q = scheme.quantize_weight(module.weight.detach(), scale.detach()[:, 0], self.weight_bits).float()
-            each.append(F.mse_loss(scale * q, module.weight) / module.weight.detach().square().mean().clamp_min(1e-12))
-        return torch.stack(each).mean()
-
-
 class IntegerBertClassifier(FastBertClassifier):
     """The fast forward pass with every linear map but the classifier in (simulated) integers."""
 
@@ -145,6 +106,43 @@ class IntegerBertClassifier(FastBertClassifier):
         y = IntegerLinear.apply(x, *quantizer.activation(names[0]), weights[0], scales[0], biases[0],
                                 WEIGHT_MAX[quantizer.weight_bits])
         return y.split([m.out_features for m in linears], dim=-1)
+
+
+class Quantizer(nn.Module):
+    """The learned step sizes of one network; `attach` makes it and hangs it on the model as `model.quantizer`."""
+
+    forward_module = IntegerBertClassifier  # the forward pass to use; asked for by `fastpath.forward_module`
+
+    def __init__(self, model, scales: Scales):
+        super().__init__()
+        self.embedding_bits, self.weight_bits = scales.embedding_bits, scales.weight_bits
+        self.log_scale, self.zero, self.weight_log_scale = (nn.ParameterDict() for _ in range(3))
+        for name, module in linear_maps(model).items():
+            scale, zero = scales.range_of(name)
+            if reader(name) == name:
+                self.log_scale[_key(name)] = nn.Parameter(torch.tensor(scale).log())
+                self.zero[_key(name)] = nn.Parameter(torch.tensor(zero / ACTIVATION_MAX))
+            steps = scales.steps_of(name, module.weight.detach())
+            self.weight_log_scale[_key(name)] = nn.Parameter(steps.float().log())
+
+    def activation(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """(s, z) of the tensor that the map `name` reads: scalars, z from 0 to 255 and not yet rounded."""
+        key = _key(reader(name))
+        return self.log_scale[key].exp(), (self.zero[key] * ACTIVATION_MAX).clamp(0, ACTIVATION_MAX)
+
+    def weight_scale(self, name: str) -> torch.Tensor:
+        """s_w (out,) of the map `name`."""
+        return self.weight_log_scale[_key(name)].exp()
+
+    def error(self, model, names=None) -> torch.Tensor:
+        """Mean over the linear maps (or those in `names`) of ‖ŵ − w‖² / ‖w‖², a scalar. Its gradient pulls weights to
+        the grid and steps to where they fit."""
+        each, maps = [], linear_maps(model)
+        for name in names or maps:
+            module, scale = maps[name], self.weight_scale(name)[:, None]
+            q = scheme.quantize_weight(module.weight.detach(), scale.detach()[:, 0], self.weight_bits).float()
+            each.append(F.mse_loss(scale * q, module.weight) / module.weight.detach().square().mean().clamp_min(1e-12))
+        return torch.stack(each).mean()
 
 
 def _key(name: str) -> str:

@@ -43,7 +43,6 @@ from seo_core.files import atomic
 
 WEIGHT_MAX = {8: 127, 7: 64, 4: 7}  # m by bits; ±127 and not −128: symmetric. Seven bits never saturate, see above
 ACTIVATION_MAX = 255
-INT4_MAX = 7  # ±7: symmetric
 INT4_BLOCK = 32  # values of a row that share a scale: 4 bits + 32/32 for the scale = 5 bits per weight
 EMBEDDING_BITS = (32, 8, 4)
 WEIGHT_BITS = tuple(WEIGHT_MAX)
@@ -113,12 +112,7 @@ class Scales:
     def close(self, other: Scales) -> bool:
         """Whether both quantize alike, but for what going through logarithms and files rounds."""
         return (self.embedding_bits == other.embedding_bits and self.weight_bits == other.weight_bits
-                and self.activation.keys() == other.activation.keys()
-                and self.weight.keys() == other.weight.keys()
-                and all(zero == other.activation[name][1] and np.isclose(scale, other.activation[name][0], 1e-5, 0)
-                        for name, (scale, zero) in self.activation.items())
-                and all(scale.shape == other.weight[name].shape and np.allclose(scale, other.weight[name], 1e-5, 0)
-                        for name, scale in self.weight.items()))
+                and _alike(self.activation, other.activation) and _alike(self.weight, other.weight))
 
     def save(self, path: str | Path) -> Path:
         """Writes the scales as safetensors: weights as tensors, the rest as JSON metadata; whole or not at all."""
@@ -145,6 +139,13 @@ class Scales:
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise QuantizationError(f"{Path(path).name} holds no scales ({error}): write them with Scales.save"
                                     ) from error
+
+
+def _alike(ours: dict, theirs: dict) -> bool:
+    """The same names, and numbers that differ by less than a zero point can: by 1 in 10^5."""
+    return ours.keys() == theirs.keys() and all(
+        np.shape(ours[name]) == np.shape(theirs[name]) and np.allclose(ours[name], theirs[name], rtol=1e-5, atol=0)
+        for name in ours)
 
 
 def weight_scales(w, bits: int = 8):
@@ -182,7 +183,7 @@ def overflows(q) -> bool:
 
 
 def quantize_weight(w, scale, bits: int = 8):
-    """(out, in) -> int8 (out, in): clip(round(w / s[:, None]), −m, m)."""
+    """(out, in), scales (out,) -> int8 (out, in): clip(round(w / s[:, None]), −m, m); blocks as in its inverse."""
     return _as((w / scale[..., None]).round().clip(-WEIGHT_MAX[bits], WEIGHT_MAX[bits]), "int8")
 
 
@@ -230,8 +231,8 @@ def quantize_blocks(table):
     if hidden % INT4_BLOCK:
         raise QuantizationError(f"words of {hidden} values cannot be cut into blocks of {INT4_BLOCK}: take 8 bits")
     blocks = table.reshape(rows, -1, INT4_BLOCK)
-    scale = _positive(_absmax(blocks) / INT4_MAX)
-    return _as((blocks / scale[..., None]).round().clip(-INT4_MAX, INT4_MAX), "int8"), scale
+    scale = _positive(_absmax(blocks) / WEIGHT_MAX[4])
+    return quantize_weight(blocks, scale, 4), scale
 
 
 def quantized_table(table, bits: int):

@@ -39,16 +39,15 @@ def word_bytes(hidden: int, bits: int) -> int:
     return hidden + 4 if bits == 8 else hidden // 2 + 4 * hidden // INT4_BLOCK
 
 
-def _units(config) -> list[int]:
-    """Weights of each layer that go with its heads and neurons; 6 d are there beside them."""
+def _units(config) -> int:
+    """Weights of all layers that go with heads and neurons; 6 d are there beside them in each."""
     heads, neurons, size = layer_sizes(config)
-    d = config.hidden_size
-    return [h * size * (4 * d + 3) + f * (2 * d + 1) for h, f in zip(heads, neurons, strict=True)]
+    return sum(heads) * size * (4 * config.hidden_size + 3) + sum(neurons) * (2 * config.hidden_size + 1)
 
 
 def kept_share(config, share: float) -> float:
     """The share of heads and neurons that is left where `share` of the encoder's weights is gone."""
-    units, fixed = sum(_units(config)), 6 * config.hidden_size * config.num_hidden_layers
+    units, fixed = _units(config), 6 * config.hidden_size * config.num_hidden_layers
     return max(0.0, ((1 - share) * (units + fixed) - fixed) / units)
 
 
@@ -57,4 +56,4 @@ def most_removed(config, layers: bool) -> float:
     whole layers may go, of one layer."""
     size, d = layer_sizes(config)[2], config.hidden_size
     least, count = size * (4 * d + 3) + NEURONS * (2 * d + 1) + 6 * d, config.num_hidden_layers
-    return 1 - least * (1 if layers else count) / (sum(_units(config)) + 6 * d * count)
+    return 1 - least * (1 if layers else count) / (_units(config) + 6 * d * count)

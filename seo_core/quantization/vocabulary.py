@@ -39,10 +39,9 @@ def unknown_rates(task, splits, tokenizer, before=None) -> dict[str, float]:
             for key, value in unknown_rate(words, chain.from_iterable(task[split][t] for t in task.texts)).items()}
 
 
-def token_counts(*encoded, vocabulary: int | None = None) -> np.ndarray:
+def token_counts(*encoded) -> np.ndarray:
     """How often each token id stands in these `Encoded`: (V,) int64."""
-    size = vocabulary or 1 + max((int(part.ids.max(initial=0)) for part in encoded), default=0)
-    return sum((np.bincount(part.ids, minlength=size) for part in encoded), np.zeros(size, np.int64))
+    return np.bincount(np.concatenate([part.ids for part in encoded]))
 
 
 def trim(model, tokenizer, counts: np.ndarray, size: int | None = None) -> Trimmed:
@@ -84,8 +83,7 @@ def coverage(tokenizer, counts: np.ndarray) -> tuple[int, np.ndarray]:
     have a row of their own with 0, 1, 2, … of the most frequent others beside them: (n + 1,) for n that are used.
     counts (V,): of `token_counts`. Raises QuantizationError for a tokenizer that is not WordPiece."""
     counts, always = np.asarray(counts, np.int64), _always(_definition(tokenizer))
-    others = np.ones(len(counts), bool)
-    others[[i for i in always if i < len(counts)]] = False
+    others = ~np.isin(np.arange(len(counts)), [*always])
     ranked = np.sort(counts[others & (counts > 0)])[::-1]
     held = counts[~others].sum() + np.concatenate([[0], np.cumsum(ranked)])
     return len(always), held / max(counts.sum(), 1)
@@ -125,10 +123,11 @@ def _renumber(definition: dict, kept: np.ndarray) -> dict:
     model["vocab"] = {tokens[old]: i for old, i in new.items() if old in tokens}
     for token in definition["added_tokens"]:
         token["id"] = new[token["id"]]
-    for special in (processor.get("special_tokens") or {}).values():
-        special["ids"] = [new[i] for i in special["ids"]]
-    for key in {"sep", "cls"} & processor.keys():  # BertProcessing holds (token, id)
-        processor[key] = [processor[key][0], new[processor[key][1]]]
+    for step in processor.get("processors", [processor]):  # of a Sequence: several
+        for special in (step.get("special_tokens") or {}).values():
+            special["ids"] = [new[i] for i in special["ids"]]
+        for key in {"sep", "cls"} & step.keys():  # BertProcessing holds (token, id)
+            step[key] = [step[key][0], new[step[key][1]]]
     if definition.get("padding"):
         definition["padding"]["pad_id"] = new[definition["padding"]["pad_id"]]
     return definition

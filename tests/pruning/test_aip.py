@@ -183,7 +183,7 @@ def test_layers_can_go_too(run):
 @pytest.mark.parametrize("changes, words", [
     ({"threshold": -1}, "threshold T must be 0 or more"), ({"threshold": float("nan")}, "threshold T"),
     ({"score": "tailor"}, "did you mean 'taylor'"), ({"kinds": ("head",)}, "did you mean 'heads'"),
-    ({"step": 1.0}, "step must be 0 or more and below 1"), ({"target": 0}, "target must be above 0"),
+    ({"step": 1.0}, "step must be above 0 and below 1"), ({"target": 0}, "target must be above 0"),
     ({"kinds": ()}, "name some of heads"), ({"multiple": 0}, "multiple must be 1 or more"),
     ({"recovery": float("nan")}, "recovery must be 0 or more passes"),
     ({"floor": 0.5}, "floor 0.5 is above the first step"), ({"budget": 1.0}, "does not hold one recovery"),

@@ -25,17 +25,14 @@ from seo_core.deploy import artifact
 from seo_core.deploy.serving.batching import Batcher, Full
 from seo_core.deploy.serving.limits import Limits
 from seo_core.deploy.serving.metrics import Metrics, expected, forget_dead
+from seo_core.files import file_digest, table
 
 KEY = "X-API-Key"
 JSON, PROBLEM = "application/json", "application/problem+json"
 _ABOUT = "Classes of texts, by a compressed network. /model has its card."
 _LOG = logging.getLogger("uvicorn.error")
 _SHOWN = 10  # faults of a request that are told
-_WHY = {
-    400: "The body is no JSON.", 401: f"The header {KEY} is missing or wrong.",
-    408: "The request did not arrive in time.", 413: "The body is too large.", 415: f"The body must be {JSON}.",
-    422: "The body is JSON of another form.", 429: "Too many texts wait: come again.", 500: "An error of the server.",
-    503: "The server is not ready, or the answer took too long."}
+_WHY, _SCHEMA = table(__file__).values()  # status -> what is wrong; JSON schema of a problem
 
 
 def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = None, key: str | None = None) -> FastAPI:
@@ -242,10 +239,9 @@ def _told(labels: list[str], probabilities: np.ndarray, cut: bool) -> dict:
 
 
 def _card(folder: Path, config: dict) -> dict:
-    sums = dict(reversed(line.split("  ", 1)) for line in (folder / artifact.SUMS).read_text().splitlines())
     readme = (folder / "README.md").read_text(encoding="utf-8")
     keys = ("labels", "texts", "max_length", "metrics", "export", "machine", "commit")
-    return {"name": folder.resolve().name, "sha256": sums["model.onnx"],
+    return {"name": folder.resolve().name, "sha256": file_digest(folder / "model.onnx"),
             "bytes": (folder / "model.onnx").stat().st_size, **{key: config.get(key) for key in keys}, "card": readme}
 
 
@@ -273,9 +269,4 @@ def _status_schema(word: str) -> dict:
 
 
 def _problems(*statuses: int) -> dict:
-    schema = {"type": "object", "required": ["type", "title", "status", "detail"], "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-        "detail": {"type": "string"}, "errors": {"type": "array", "items": {
-            "type": "object", "required": ["pointer", "detail"],
-            "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}}}}}}
-    return {status: _content(PROBLEM, schema, _WHY[status]) for status in sorted(statuses)}
+    return {status: _content(PROBLEM, _SCHEMA, _WHY[status]) for status in sorted(statuses)}

@@ -20,6 +20,7 @@ accuracy + ECE, which a network that is too sure of itself has exactly (of 2 000
 import contextlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,31 +56,25 @@ class Metrics:
         self._confidence = confidence
         self.taken = self.answered = 0  # requests of this worker
         self.registry = CollectorRegistry()
-        self._requests = self._made(Counter, "seo_requests", "Requests answered", ["path", "status"])
-        self._seconds = self._made(Histogram, "seo_request_seconds", "Seconds to answer", ["path"], buckets=SECONDS)
-        self._batch = self._made(Histogram, "seo_batch_texts", "Texts in the engine together",
-                                 buckets=(1, 2, 4, 8, 16, 32, 64, 128))
-        self._queue = self._made(Gauge, "seo_queue_texts", "Texts that wait", multiprocess_mode="livesum")
-        self._predictions = self._made(Counter, "seo_predictions", "Predicted classes", ["label"])
-        self._sureness = self._made(Histogram, "seo_confidence", "Probability of the predicted class",
-                                    buckets=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0))
-        fixed = {"multiprocess_mode": "livemax"}
-        self._made(Gauge, "seo_model_info", "The model", [*info, "version"], **fixed).labels(*info.values(),
-                                                                                         __version__).set(1)
-        share = self._made(Gauge, "seo_expected_share", "Share of a class, by the card", ["label"], **fixed)
+        counter, gauge, histogram = (partial(kind, registry=self.registry) for kind in (Counter, Gauge, Histogram))
+        self._requests = counter("seo_requests", "Requests answered", ["path", "status"])
+        self._seconds = histogram("seo_request_seconds", "Seconds to answer", ["path"], buckets=SECONDS)
+        self._batch = histogram("seo_batch_texts", "Texts in the engine together",
+                                buckets=(1, 2, 4, 8, 16, 32, 64, 128))
+        self._queue = gauge("seo_queue_texts", "Texts that wait", multiprocess_mode="livesum")
+        self._predictions = counter("seo_predictions", "Predicted classes", ["label"])
+        self._sureness = histogram("seo_confidence", "Probability of the predicted class",
+                                   buckets=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0))
+        fixed, latest = partial(gauge, multiprocess_mode="livemax"), partial(gauge, multiprocess_mode="livemostrecent")
+        fixed("seo_model_info", "The model", [*info, "version"]).labels(*info.values(), __version__).set(1)
+        share = fixed("seo_expected_share", "Share of a class, by the card", ["label"])
         for label, value in zip(labels, shares.tolist(), strict=True):
             share.labels(label).set(value)
             self._predictions.labels(label)  # 0 until it is predicted
-        latest = {"multiprocess_mode": "livemostrecent"}
-        self._classes_off = self._made(Gauge, "seo_drift_classes", "Predicted classes against the card", **latest)
+        self._classes_off = latest("seo_drift_classes", "Predicted classes against the card")
         if confidence is not None:
-            self._made(Gauge, "seo_expected_confidence", "Mean confidence, by the card", **fixed).set(confidence)
-            self._confidence_off = self._made(Gauge, "seo_drift_confidence", "Confidence against the card", **latest)
-
-    def _made(self, kind, name: str, says: str, names=(), **options):
-        if kind is not Gauge:
-            options.pop("multiprocess_mode", None)
-        return kind(name, says, names, registry=self.registry, **options)
+            fixed("seo_expected_confidence", "Mean confidence, by the card").set(confidence)
+            self._confidence_off = latest("seo_drift_confidence", "Confidence against the card")
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request was answered, or its client is gone."""

@@ -26,7 +26,6 @@ from seo_core.deploy.serving.limits import Limits
 from seo_core.machine import cores, environment
 
 KEY = "SEO_API_KEY"  # not on the command line, where every user of the machine can read it
-_MISSING = "serving needs FastAPI and uvicorn: pip install 'seo-core[serve]'"
 
 
 class ServingError(RuntimeError):
@@ -46,7 +45,7 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         from uvicorn.config import STARTUP_FAILURE
         from uvicorn.supervisors import Multiprocess
     except ImportError as why:
-        raise ServingError(_MISSING) from why
+        raise ServingError("serving needs FastAPI and uvicorn: pip install 'seo-core[serve]'") from why
     workers = check_number("workers", cores() if workers is None else workers, least=1, whole=True)
     threads = max(1, cores() // workers) if threads is None else threads
     check_number("threads", threads, least=1, whole=True)
