@@ -90,7 +90,6 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
                                 {"Retry-After": "1"}) from None
         except TimeoutError:
             raise HTTPException(503, f"no answer within {limits.answer:g} seconds", {"Retry-After": "1"}) from None
-        metrics.predicted(np.stack([probabilities for probabilities, _ in answers]))
         told = [_told(config["labels"], probabilities, cut) for probabilities, cut in answers]
         return _json(told[0] if single else told)
 

@@ -99,8 +99,9 @@ class Batcher:
     def _answer(self, rows: list[tuple[str, ...]]) -> list[tuple[np.ndarray, bool]]:
         """In the engine's thread."""
         encoded, cut = self.runner.read(rows)
-        self.metrics.batch(len(rows))
-        return list(zip(softmax(self.runner.logits(encoded, batch_size=self.limits.batch)), cut.tolist(), strict=True))
+        probabilities = softmax(self.runner.logits(encoded, batch_size=self.limits.batch))
+        self.metrics.predicted(probabilities)
+        return list(zip(probabilities, cut.tolist(), strict=True))
 
     @staticmethod
     def _give(asked: _Asked, answers, count: int) -> None:
