@@ -117,6 +117,7 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """One JSON object a line, whose own keys decide which plays which role; a key that the line lacks is missing."""
 
     def rows():
+        yield tuple(wanted.roles)
         chosen: dict[tuple, dict[str, str]] = {}  # keys of a line -> role -> key
         for number, line in _lines(path):
             if not line.strip():
@@ -139,8 +140,6 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                 if first and not set(keys) & set(chosen[keys].values()):
                     raise DataError(f"{path.name}, line {number}: has none of the columns "
                                     f"{', '.join(map(repr, first.values()))} of the lines before. Correct the line")
-                if not first:
-                    yield tuple(wanted.roles)
             yield number, *(record.get(chosen[keys].get(role)) for role in wanted.roles)
 
     return _by_line(path, rows())
@@ -329,17 +328,23 @@ def _json(path: Path) -> dict:
         raise DataError(f"{path}: not readable ({first_line(error)}). Save the data set again") from None
 
 
-def _from_card(folder: Path) -> dict[str, list[Path]]:
-    """The configs: data_files: of README.md's YAML header (the config named default, else the first)."""
+def _card_header(folder: Path) -> str:
+    """The YAML at the head of a folder's README.md, between two lines of three dashes; "" where there is none."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
-    if not header or "configs" not in header[1]:
-        return {}
+    return header[1] if header else ""
+
+
+def _from_card(folder: Path) -> dict[str, list[Path]]:
+    """The configs: data_files: of README.md's YAML header (the config named default, else the first)."""
     import yaml
 
+    card, header = folder / "README.md", _card_header(folder)
+    if "configs" not in header:
+        return {}
     try:
-        configs = yaml.safe_load(header[1])["configs"]
+        configs = yaml.safe_load(header)["configs"]
         files = next((c for c in configs if c.get("config_name") == "default"), configs[0])["data_files"]
         files = {"train": files} if isinstance(files, str) else files
         pairs = files.items() if isinstance(files, dict) else [(entry["split"], entry["path"]) for entry in files]
@@ -362,11 +367,8 @@ def classes_on_card(folder: Path, columns: Sequence[str]) -> tuple[str, ...]:
     features: sequence: class_label: names); () where there are none."""
     import yaml
 
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
     try:
-        info = yaml.safe_load(header[1])["dataset_info"]
+        info = yaml.safe_load(_card_header(folder))["dataset_info"]
         features = (info[0] if isinstance(info, list) else info)["features"]
         feature = next(each for each in features if each["name"] in columns)
         names = (feature.get("sequence") or feature["list"])["class_label"]["names"]

@@ -12,13 +12,13 @@ text). Tags are IOB2: O, or B- and I- with the entity's type (Ramshaw & Marcus 1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from seo_core.checks import suggest
-from seo_core.data.cleaning import _missing, fold
+from seo_core.data.cleaning import Labels, _missing, fold
 from seo_core.data.readers import ANSWERS, TAGS, Chunk, DataError, Wanted
 
 LAYOUTS = {  # by kind: the columns, by the names that public sets give them
@@ -33,18 +33,17 @@ _IOB2 = re.compile(r"O|[BI]-\S+")
 _FORM = "Write parquet or JSON lines, where a row can hold a list"
 
 
-@dataclass
-class TagReader:
-    """Words and tags; `names` None: those that the source names, or else those that stand in it, O first."""
+class TagReader(Labels):
+    """Words and tags; without `names` those that the source names, or else those that stand in it, O first."""
 
-    names: tuple[str, ...] | None = None
-    classes: tuple[str, ...] = ()  # that the source itself names, in its order
-    seen: dict[object, str] = field(default_factory=dict)  # raw tag -> its name
     kind = TAGS
+
+    def __init__(self, names: Sequence[str] | None):
+        self.names = tuple(names or ())
+        self.seen: dict[object, str] = {}  # raw tag -> its name
 
     def prepare(self, chunk: Chunk) -> Chunk:
         """The chunk with texts in place of lists of words, and tuples of the tags' names. Raises DataError."""
-        self.classes = tuple(dict.fromkeys((*self.classes, *chunk.classes)))
         rows = [self._row(*row, lambda i=i: chunk.place(i))
                 for i, row in enumerate(zip(chunk.columns["tokens"], chunk.columns["label"], strict=True))]
         return _with(chunk, tokens=[text for text, _ in rows], label=[tags for _, tags in rows])
@@ -76,11 +75,7 @@ class TagReader:
             self.seen[tag] = name
         return name
 
-    def read(self, value, place) -> tuple[str, ...] | None:
-        """As `prepare` left it; None: no gold label."""
-        return value
-
-    def finish(self, splits: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
         """The tags in id order; those in the splits become their numbers."""
         there = {tag for frame in splits.values() for tags in frame["label"] for tag in tags}
         names = self.names or self.classes or tuple(sorted(there, key=lambda tag: (tag != "O", tag[2:], tag)))
@@ -90,13 +85,10 @@ class TagReader:
         return names
 
 
-@dataclass
-class AnswerReader:
+class AnswerReader(Labels):
     """Answers in the form of SQuAD: {"text": [...], "answer_start": [...]}; a question without one has no gold label.
     """
 
-    classes: tuple[str, ...] = ()
-    names = None
     kind = ANSWERS
 
     def prepare(self, chunk: Chunk) -> Chunk:
@@ -126,11 +118,7 @@ class AnswerReader:
                 found.append((min(places, key=lambda at: abs(at - near)), text))
         return tuple(dict.fromkeys(found)) or None
 
-    def read(self, value, place) -> tuple | None:
-        """As `prepare` left it; None: no gold label."""
-        return value
-
-    def finish(self, splits: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
         """What a network says of each token."""
         return SPAN
 
