@@ -30,7 +30,6 @@ _FLIP = np.array([CONTRADICTION, NEUTRAL, ENTAILMENT])  # the label once the hyp
 # of them a small model learns something from 1 500 pairs, and there is something left to learn at 100 000.
 WEIGHTS = {"hypernyms": 2.0, "quantifiers": 1.3, "modifiers": 2.5, "negation": 1.5, "numerals": 1.0, "spatial": 0.7,
            "temporal": 0.7}
-PHENOMENA = tuple(dict.fromkeys(s[0] for s in SCHEMAS))
 _MEAN_WEIGHT = sum(WEIGHTS[s[0]] for s in SCHEMAS) / len(SCHEMAS)
 
 
