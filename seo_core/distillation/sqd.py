@@ -38,7 +38,6 @@ import torch
 
 from seo_core.checks import at_least, check
 from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
-from seo_core.models.fastpath import Collect
 from seo_core.quantization import qat
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.scheme import linear_maps
@@ -96,16 +95,12 @@ class SQDLoss(torch.nn.Module):
         parts = replace(config.distillation, weight=1.0)  # soft labels alone; L_Q has the labels
         self.kd = Distillation(model, train, targets=targets, teacher=teacher, config=parts, tokenizers=tokenizers)
         truth, logits = torch.from_numpy(np.asarray(train.labels)), torch.from_numpy(np.asarray(targets, np.float32))
+        self.collect = self.kd.collect  # the inner states that L_KD reads, if any
         self.teacher_loss = torch.nn.functional.cross_entropy(logits, truth.clamp_min(0), reduction="none")  # (n,)
         self.reference = math.log(logits.shape[1]) - float(self.teacher_loss[labelled].mean())  # gap_0
         self.register_buffer("gap", torch.tensor(self.reference, dtype=torch.float64))
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("sums", torch.zeros(self.WINDOWS, len(self.NAMES) + 1, dtype=torch.float64))
-
-    @property
-    def collect(self) -> Collect | None:
-        """The inner states that L_KD reads, if any."""
-        return self.kd.collect
 
     @property
     def alpha(self) -> float:

@@ -260,10 +260,8 @@ def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.nda
     return a.astype(np.float32), embeddings.astype(np.float32, copy=False)
 
 
-def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray | None = None) -> np.ndarray:
-    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product. norms: `squared_norms`, where
-    known."""
-    norms = squared_norms(a, h) if norms is None else norms
+def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray) -> np.ndarray:
+    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product. norms: `squared_norms`."""
     distances = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
     return np.maximum(distances, 0, out=distances)
 
