@@ -174,8 +174,8 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     return frame[rank < want[frame["label"]]].reset_index(drop=True)
 
 
-def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evaluation_rows: int | None = None,
-                 cue: float = 0.0) -> dict[str, pd.DataFrame]:
+def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evaluation_rows: int | None = None
+                 ) -> dict[str, pd.DataFrame]:
     """The three splits of the embedded set; no premise stands in two of them.
 
     train has `rows` pairs; validation_matched (the same six genres) and validation_mismatched (six others) have
@@ -183,10 +183,10 @@ def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evalu
     *training* labels replaced by one of the two wrong ones; the validation sets stay right."""
     check_number("noise", noise, least=0, most=1, error=ValueError)
     size = evaluation_rows or min(10_000, max(600, rows // 10))
-    matched = generate(size, lx.MATCHED, seed=3 * seed + 1, cue=cue)
-    mismatched = generate(size, lx.MISMATCHED, seed=3 * seed + 2, cue=cue)
+    matched = generate(size, lx.MATCHED, seed=3 * seed + 1)
+    mismatched = generate(size, lx.MISMATCHED, seed=3 * seed + 2)
     seen = set(matched["premise"]) | set(mismatched["premise"])
-    train = generate(rows, lx.MATCHED, seed=3 * seed, cue=cue, exclude=seen)
+    train = generate(rows, lx.MATCHED, seed=3 * seed, exclude=seen)
     rng = np.random.default_rng([seed, 451])
     wrong = rng.random(len(train)) < noise
     train["label"] = (train["label"] + wrong * rng.integers(1, 3, size=len(train))) % 3

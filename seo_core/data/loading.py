@@ -123,7 +123,7 @@ def _load_sequences(source, kind: str, text=None, label: str = "label", labels=N
 
 
 def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: Sequence[str] | None = None,
-              seed: int = 0, rows: int | None = None, scores: bool = False, kind: str | None = None) -> TaskData:
+              rows: int | None = None, scores: bool = False, kind: str | None = None) -> TaskData:
     """What a chapter's `data=` names: NLI pairs, or any classes of one text or two, cleaned and split as NLI is.
 
     text: the columns, default those of `load_nli`. labels: the classes, default NLI's, or with `text` those that the
@@ -131,14 +131,14 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     measure on, and every row has a "genre". A set that is not NLI has that one split under NLI's name: so its records
     have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
     columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
-    of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. scores: whether
+    of a pair may be edited) holds for columns of the former names. rows: of the embedded pairs. scores: whether
     GLUE's stsb is read (`load_task`), which is refused else, as whatever has scores. kind: one of those that
     `sequences` reads. DataError."""
     if kind in sequences.LAYOUTS:
         return _load_sequences(source, kind, text, labels=labels, nli=True)
     nli = labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
     if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and nli:
-        return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
+        return load_nli(source, rows=rows if source == "embedded" else None)
     if source == "embedded":
         raise DataError("labels and text say how to read data of your own, and the embedded pairs are NLI: pass data= "
                         "a file, a folder or a hub id, or leave labels and text out")

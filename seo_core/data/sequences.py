@@ -46,7 +46,8 @@ class TagReader(Labels):
         """The chunk with texts in place of lists of words, and tuples of the tags' names. Raises DataError."""
         rows = [self._row(*row, lambda i=i: chunk.place(i))
                 for i, row in enumerate(zip(chunk.columns["tokens"], chunk.columns["label"], strict=True))]
-        return _with(chunk, tokens=[text for text, _ in rows], label=[tags for _, tags in rows])
+        columns = {"tokens": [text for text, _ in rows], "label": [tags for _, tags in rows]}
+        return replace(chunk, columns=chunk.columns | columns)
 
     def _row(self, words, tags, place: Callable[[], str]) -> tuple[str | None, tuple[str, ...] | None]:
         if _missing(words) or _missing(tags):
@@ -95,7 +96,7 @@ class AnswerReader(Labels):
         """The chunk with a tuple of answers (start in the folded context, folded text). Raises DataError."""
         label = [self._row(*row, lambda i=i: chunk.place(i))
                  for i, row in enumerate(zip(chunk.columns["context"], chunk.columns["label"], strict=True))]
-        return _with(chunk, label=label)
+        return replace(chunk, columns=chunk.columns | {"label": label})
 
     def _row(self, context, answers, place: Callable[[], str]) -> tuple | None:
         if _missing(answers) or not isinstance(context, str):
@@ -121,7 +122,3 @@ class AnswerReader(Labels):
     def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
         """What a network says of each token."""
         return SPAN
-
-
-def _with(chunk: Chunk, **columns: list) -> Chunk:
-    return replace(chunk, columns={**chunk.columns, **columns})

@@ -172,10 +172,9 @@ def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rank
 
 
-def density_weights(model, pool, rng: np.random.Generator, config=None) -> np.ndarray:
+def density_weights(model, pool, rng: np.random.Generator, config) -> np.ndarray:
     """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32. config: has `anchors` and
-    `neighbours`; default, those of `HybridConfig`."""
-    config = config or HybridConfig()
+    `neighbours`."""
     density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
     return density_rank(density, rng).astype(np.float32)
 
