@@ -156,4 +156,4 @@ def _shorten(text: str, max_length: int) -> str:
     """A very long text without the words that truncation would cut anyway (each word is a token or more)."""
     if len(text) <= 100 * max_length:
         return text
-    return " ".join(text.split(" ", 2 * max_length)[: 2 * max_length])
+    return " ".join(text.split(None, 2 * max_length)[: 2 * max_length])
