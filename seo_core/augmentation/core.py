@@ -208,7 +208,7 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
     values = column.to_numpy(object, copy=True)
     values[column.isna().to_numpy()] = -1
     for value in pd.unique(values):
-        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and value < 2**63
+        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and abs(value) < 2**63
         if not whole or (value < 0 and not missing):
             row = int(np.flatnonzero(values == value)[0])
             raise AugmentationError(f"{whose} has label {column.tolist()[row]!r} in row {row}: labels are whole "

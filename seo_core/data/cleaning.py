@@ -140,7 +140,7 @@ class ScoreReader(Labels):
             if isinstance(value, bool) or self.most is not None and not isinstance(value, (float, np.floating)):
                 raise ValueError
             number = float(value)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise DataError(f"{place()}: score {str(value)[:60]!r} is no number. A regression has numbers as labels: "
                             "correct the row, name the right label column, or read classes (kind='classification')"
                             ) from None
@@ -158,10 +158,10 @@ class ScoreReader(Labels):
 
 
 def _number(value) -> float:
-    """The label as a number; NaN where it is none."""
+    """The label as a number; NaN where it is none, or one of hundreds of digits."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return math.nan
 
 
@@ -182,7 +182,7 @@ def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: Labels, first_idx:
             if label is not None and all(row)]
     drops = {REASONS[0]: gold.count(None), REASONS[1]: n - gold.count(None) - len(keep)}
     idx = chunk.columns.get("idx")
-    if idx is None or not all(v.__class__ is int for v in idx):
+    if idx is None or not all(v.__class__ is int and abs(v) < 2**63 for v in idx):
         idx = range(first_idx, first_idx + n)
     columns |= {"label": gold, "idx": idx}
     columns |= {name: [fold(v) if isinstance(v, str) else "" for v in chunk.columns.get(name, [""] * n)]

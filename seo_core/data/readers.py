@@ -344,17 +344,19 @@ def _from_card(folder: Path) -> dict[str, list[Path]]:
     if "configs" not in header:
         return {}
     try:
-        configs = yaml.safe_load(header)["configs"]
+        if "configs" not in (about := yaml.safe_load(header)):  # the word stands elsewhere
+            return {}
+        configs = about["configs"]
         files = next((c for c in configs if c.get("config_name") == "default"), configs[0])["data_files"]
         files = {"train": files} if isinstance(files, str) else files
         pairs = files.items() if isinstance(files, dict) else [(entry["split"], entry["path"]) for entry in files]
-        entries = [(split, [path] if isinstance(path, str) else list(path)) for split, path in pairs]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError) as error:
+        entries = [(str(split), [path] if isinstance(path, str) else list(path)) for split, path in pairs]
+        files = [[path for pattern in patterns for path in sorted(folder.glob(pattern))] for _, patterns in entries]
+    except (yaml.YAMLError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
         raise DataError(f"{card}: its YAML header has no usable configs: data_files: ({type(error).__name__}). Correct "
                         "it, or remove it and name the files after their splits") from None
     splits: dict[str, list[Path]] = {}
-    for split, patterns in entries:
-        paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    for (split, patterns), paths in zip(entries, files, strict=True):
         if not paths:
             raise DataError(f"{card}: names {', '.join(patterns)} for split {split!r}, which is not in the folder. "
                             "Complete the download, or correct the card")

@@ -64,10 +64,9 @@ class TagReader(Labels):
         return " ".join("".join(fold(word).split()) for word in words), tuple(self._tag(tag, place) for tag in tags)
 
     def _tag(self, tag, place: Callable[[], str]) -> str:
-        if (name := self.seen.get(tag)) is None:
+        if tag.__class__ not in (int, str) or (name := self.seen.get(tag)) is None:
             known = self.names or self.classes
-            number = isinstance(tag, int) and not isinstance(tag, bool)
-            name = known[tag] if number and 0 <= tag < len(known) else tag
+            name = known[tag] if tag.__class__ is int and 0 <= tag < len(known) else tag
             if known and name not in known or not isinstance(name, str) or not _IOB2.fullmatch(name):
                 hint = suggest(name, known) if known and isinstance(name, str) else (
                     f": there are {len(known)}" if known else ": a tag is O, or B- or I- with a type")

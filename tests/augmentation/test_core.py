@@ -697,6 +697,7 @@ def test_texts_need_a_frame():
 @pytest.mark.parametrize("label, message", [
     (None, "no column 'label': give it one of whole numbers .NLI: 0 entailment, 1 neutral, 2 contradiction"),
     ("neutral", "label 'neutral' in row 0: labels are whole numbers"), (0.5, "label 0.5 in row 0"),
+    (-1e30, "label -1e[+]30 in row 0"),
     (-1, "none of the 300 pairs has one of the labels 0 entailment.*label the pairs first"),
     (np.nan, "none of the 300 pairs"), (7, "none of the 300 pairs")])
 def test_nli_pairs_without_usable_labels_are_refused(label, message, pairs):

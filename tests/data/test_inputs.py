@@ -340,6 +340,14 @@ def test_a_score_that_is_text_or_out_of_range_is_refused(tmp_path, wrong, words)
     assert_data_error(lambda: _task_of(tmp_path, frame, kind="regression"), "train.parquet", "row 2", words)
 
 
+def test_a_score_of_hundreds_of_digits_is_refused(tmp_path):
+    rows = STSB.astype(object).to_dict("records")
+    rows[1]["label"] = 10**400
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert_data_error(lambda: load_task(tmp_path, text=("sentence1", "sentence2"), kind="regression"), "line 2",
+                      "is no number")
+
+
 def test_a_regression_has_no_classes_and_its_kind_has_a_name(tmp_path):
     assert_data_error(lambda: _task_of(tmp_path, STSB, kind="regression", labels=("a", "b")), "leave labels out")
     assert_data_error(lambda: _task_of(tmp_path, STSB, kind="regresion"), "did you mean 'regression'")
