@@ -63,7 +63,6 @@ class Operator:
     resource: str  # what it needs besides the package
     edit: Callable = field(repr=False)
     absent: Callable[[], str | None] = field(repr=False, default=lambda: None)
-    sides: tuple[str, ...] = ("premise", "hypothesis", "text")  # text: the only one, or a pair that is not NLI
     graded: bool = True  # whether it takes notice of strength
     english: bool = True  # whether it has to know the words: English only
 

@@ -118,7 +118,7 @@ def _tidy(text: str) -> str:
 
 def _draw(rng, genre: str, per_cell: float, cue: float) -> pd.DataFrame:
     """per_cell pairs (on average) of each schema and label in one genre; hypotheses are spread alike in all labels."""
-    columns: dict[str, list] = {"premise": [], "hypothesis": [], "label": [], "phenomenon": []}
+    parts = []
     for phenomenon, positive, negative, premises in SCHEMAS:
         label = np.repeat(np.arange(3), max(1, round(per_cell * WEIGHTS[phenomenon] / _MEAN_WEIGHT)))
         base = NEGATED.get(phenomenon, NEGATED_ELSEWHERE)
@@ -138,11 +138,9 @@ def _draw(rng, genre: str, per_cell: float, cue: float) -> pd.DataFrame:
         filler = np.flatnonzero(rng.random(len(label)) < 0.2)
         words = np.array(lx.FILLERS, object)[rng.integers(len(lx.FILLERS), size=len(filler))]
         premise[filler] = premise[filler] + " " + words
-        columns["premise"] += map(_tidy, premise)
-        columns["hypothesis"] += map(_tidy, hypothesis)
-        columns["label"] += label.tolist()
-        columns["phenomenon"] += [phenomenon] * len(label)
-    return pd.DataFrame(columns).assign(genre=genre)
+        parts.append(pd.DataFrame({"premise": map(_tidy, premise), "hypothesis": map(_tidy, hypothesis), "label": label,
+                                   "phenomenon": phenomenon, "genre": genre}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, exclude=()) -> pd.DataFrame:
