@@ -159,11 +159,14 @@ def _quoted(path: Path) -> bool:
 
     Every field is then free of them, or begins and ends with one and has them doubled inside. A text that stands in
     quotation marks as a whole looks the same, so one thing must be there that only a writer of csv makes: a doubled
-    mark, a tab or a line end within a field, or a header in quotation marks.
+    mark, a tab or a line end within a field, or a header in quotation marks. A line that has as many fields as
+    the header only if its marks are mere characters speaks against it: one text may begin with a mark, and the next end
+    with one.
     """
-    lines, sure = (line for _, line in _lines(path)), False
+    lines, sure, width = (line for _, line in _lines(path)), False, 0
     for number, line in enumerate(lines):
         if '"' not in line:
+            width = width if number else line.count("\t")
             continue
         while line.count('"') % 2:
             after = next(lines, None)
@@ -171,6 +174,10 @@ def _quoted(path: Path) -> bool:
                 return False
             line += "\n" + after
         if not _RECORD.fullmatch(line):
+            return False
+        tabs = _FIELD.sub("", line).count("\t")  # between the fields as csv has them
+        width = width if number else tabs
+        if tabs != width == line.count("\t"):
             return False
         quoted = [field for field in _FIELD.findall(line) if field.startswith('"')]
         sure = sure or any(set('\t\n') & {*field} or '""' in field[1:-1] for field in quoted) or (

@@ -112,6 +112,13 @@ def test_quotation_marks_of_a_plain_tsv_are_characters(tmp_path, text):
     assert "read with the quoting of csv" not in reasons(task)
 
 
+def test_a_quotation_over_two_texts_of_a_plain_tsv_is_no_field(tmp_path):
+    (tmp_path / "train.tsv").write_text('premise\thypothesis\tlabel\n"I am here.\tSo he said."\t1\nplain\ttext\t0\n')
+    task = load_task(tmp_path, text=NLI)
+    assert task["train"]["premise"].tolist() == ['"I am here.', "plain"]
+    assert task["train"]["hypothesis"].tolist() == ['So he said."', "text"]
+
+
 def test_a_damaged_archive_is_one_clear_error(tmp_path):
     whole = gzip.compress(b"premise,hypothesis,label\n" + b"a,b,0\n" * 5000)
     (tmp_path / "train.csv.gz").write_bytes(whole[: len(whole) // 2])
