@@ -63,7 +63,6 @@ class Operator:
     resource: str  # what it needs besides the package
     edit: Callable = field(repr=False)
     absent: Callable[[], str | None] = field(repr=False, default=lambda: None)
-    sides: tuple[str, ...] = ("premise", "hypothesis", "text")  # text: the only one, or a pair that is not NLI
     graded: bool = True  # whether it takes notice of strength
     english: bool = True  # whether it has to know the words: English only
 
@@ -208,7 +207,7 @@ def labels_of(frame, whose: str, *, missing: bool = False) -> np.ndarray:
     values = column.to_numpy(object, copy=True)
     values[column.isna().to_numpy()] = -1
     for value in pd.unique(values):
-        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and value < 2**63
+        whole = isinstance(value, (numbers.Real, np.bool_)) and value % 1 == 0 and abs(value) < 2**63
         if not whole or (value < 0 and not missing):
             row = int(np.flatnonzero(values == value)[0])
             raise AugmentationError(f"{whose} has label {column.tolist()[row]!r} in row {row}: labels are whole "

@@ -26,7 +26,6 @@ from seo_core.augmentation.core import NLI_TEXTS, OPERATORS, AugmentationError, 
 from seo_core.augmentation.words import NEGATION, NUMBERS, choose, row_keys, split
 
 LONG = 5  # letters; shorter words are often function words, and may become another word by one letter
-PERTURBATIONS = ("typos", "paraphrase")
 _KEPT = NEGATION | NUMBERS | {  # among them negations as hurried people write them
     "isnt", "arent", "wasnt", "werent", "doesnt", "didnt", "hasnt", "havent", "hadnt", "wouldnt", "couldnt", "shouldnt",
     "mustnt", "mightnt", "neednt"}
@@ -95,7 +94,7 @@ def paraphrase(frame: pd.DataFrame, seed: int = 0, texts: Sequence[str] = NLI_TE
 
 
 def perturb(frame: pd.DataFrame, *, texts: Sequence[str] = NLI_TEXTS, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Kind of perturbation -> the perturbed copy of `frame`, for those of PERTURBATIONS that can be made here."""
+    """Kind of perturbation -> the perturbed copy of `frame`: "typos" and, where WordNet is here, "paraphrase"."""
     copies = {"typos": typos(frame, seed, texts=texts)}
     if OPERATORS["synonym"].available() is None:
         copies["paraphrase"] = paraphrase(frame, seed, texts)

@@ -9,6 +9,7 @@ import hashlib
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,19 +38,34 @@ class ScoreError(DataError):
     """A label that is a score where a class is expected."""
 
 
-class LabelReader:
-    """Turns a source's labels into class ids; `names` None accepts any, and the caller names the classes."""
+class Labels:
+    """How one kind of task reads its labels. Each kind has a class of its own, with a method `finish`: the names of the
+    labels in id order, once all splits are read; labels that are names themselves become their numbers there."""
+
+    kind: str
+    classes: tuple[str, ...] = ()  # that the source itself names, in its order
+
+    def prepare(self, chunk: Chunk) -> Chunk:
+        """The chunk with texts in its text columns, and with labels that `read` takes. Raises DataError."""
+        return chunk
+
+    def read(self, value, place):
+        """The label of a row; None: no gold label. place() for messages. Raises DataError."""
+        return value
+
+
+class LabelReader(Labels):
+    """Turns a source's labels into class ids; without `names` any are accepted, and named at the end."""
 
     kind = "classification"
 
-    def __init__(self, names: tuple[str, ...] | None):
-        self.names = names
+    def __init__(self, names: Sequence[str] | None):
+        self.names = tuple(names) if names else None
         self.ids = {name.casefold(): i for i, name in enumerate(names or ())}
         self.seen: dict = {}  # raw value -> id, or None for "no gold label"
-        self.classes: tuple[str, ...] = ()  # that the source itself names, in its order
 
     def read(self, value, place) -> int | str | None:
-        """The id (or, before the classes are known, the name); None: no gold label. place() for messages."""
+        """The id or, before the classes are known, the name."""
         try:
             return self.seen[value.__class__, value]
         except (KeyError, TypeError):
@@ -64,8 +80,9 @@ class LabelReader:
             return None
         if text is not None and text.casefold() in self.ids:
             return self.ids[text.casefold()]
-        number = _whole(value)
-        if number is None and self.names is None and _fraction(value):
+        exact = _number(value)
+        number = int(exact) if exact.is_integer() else None
+        if number is None and self.names is None and math.isfinite(exact):
             raise ScoreError(f"{place()}: label {value!r} is not a class but a score. Write a class in its place (as "
                              "'low' below 2.5, else 'high'), name the right label column, or pass labels=(names of the "
                              "classes) where such numbers are their names; load_task reads scores with "
@@ -86,19 +103,36 @@ class LabelReader:
                             "If so pass labels=(names of the classes)")
         return number
 
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
+        """The classes. Where none were given, labels that are names become numbers, in the order of the source's own
+        classes, else of the sorted names. Raises DataError, which names the source."""
+        if self.names is not None:
+            return self.names
+        values = sorted({v for frame in splits.values() for v in frame["label"].unique()}, key=str)
+        if not any(isinstance(v, str) for v in values):
+            return tuple(str(i) for i in range(max((int(v) for v in values), default=-1) + 1))
+        if not all(isinstance(v, str) for v in values):
+            raise DataError(f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
+                            "Write them one way, or pass labels=(names of the classes)")
+        if len(values) > 1000:
+            raise DataError(f"{name}: {len(values)} different labels. Is this the label column?")
+        names = tuple(dict.fromkeys((*self.classes, *values)))
+        for split, frame in splits.items():
+            splits[split] = frame.assign(label=frame["label"].map({v: i for i, v in enumerate(names)}))
+        return names
 
-class ScoreReader:
+
+class ScoreReader(Labels):
     """Turns a source's labels into scores: finite numbers of 0 or more; −1, '-' and nothing are no gold label, as of
     classes. most: the highest there may be; numbers must then be floats, as in GLUE's stsb."""
 
-    classes: tuple[str, ...] = ()
     kind = "regression"
 
     def __init__(self, most: float | None = None):
         self.most = most
 
     def read(self, value, place) -> float | None:
-        """The score; None: no gold label. place() for messages. Raises DataError."""
+        """The score."""
         text = value.strip() if isinstance(value, str) else None
         if text in ("-", "") or _missing(value):
             return None
@@ -106,7 +140,7 @@ class ScoreReader:
             if isinstance(value, bool) or self.most is not None and not isinstance(value, (float, np.floating)):
                 raise ValueError
             number = float(value)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise DataError(f"{place()}: score {str(value)[:60]!r} is no number. A regression has numbers as labels: "
                             "correct the row, name the right label column, or read classes (kind='classification')"
                             ) from None
@@ -118,31 +152,28 @@ class ScoreReader:
                             "makes the lowest of them 0")
         return number
 
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
+        """One label, which has no class."""
+        return ("score",)
 
-def _whole(value) -> int | None:
+
+def _number(value) -> float:
+    """The label as a number; NaN where it is none, or one of hundreds of digits."""
     try:
-        return int(float(value)) if float(value).is_integer() else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _fraction(value) -> bool:
-    try:
-        return math.isfinite(float(value)) and not float(value).is_integer()
-    except (TypeError, ValueError):
-        return False
+        return float(value)
+    except (OverflowError, TypeError, ValueError):
+        return math.nan
 
 
 def _missing(value) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first_idx: int,
+def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: Labels, first_idx: int,
                 extras: tuple[str, ...] = ()) -> tuple[dict[str, list], dict[str, int]]:
     """The rows of `chunk` worth keeping, as columns, and the counts of the others by reason. `first_idx` numbers the
     rows that have no idx of their own. Raises DataError."""
     n = len(chunk.rows)
-    labels.classes = tuple(dict.fromkeys((*labels.classes, *chunk.classes)))
     columns = {name: [_text(v, chunk, i, name) for i, v in enumerate(chunk.columns.get(name, [None] * n))]
                for name in texts}
     gold = [labels.read(v, lambda i=i: f"{chunk.place(i)}, column 'label'")
@@ -151,7 +182,7 @@ def clean_chunk(chunk: Chunk, texts: tuple[str, ...], labels: LabelReader, first
             if label is not None and all(row)]
     drops = {REASONS[0]: gold.count(None), REASONS[1]: n - gold.count(None) - len(keep)}
     idx = chunk.columns.get("idx")
-    if idx is None or not all(v.__class__ is int for v in idx):
+    if idx is None or not all(v.__class__ is int and abs(v) < 2**63 for v in idx):
         idx = range(first_idx, first_idx + n)
     columns |= {"label": gold, "idx": idx}
     columns |= {name: [fold(v) if isinstance(v, str) else "" for v in chunk.columns.get(name, [""] * n)]

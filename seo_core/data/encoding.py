@@ -6,6 +6,7 @@ gather: positions (B, T) from offsets, a mask from lengths. Nothing is padded be
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -115,9 +116,8 @@ def encode_texts(columns: Sequence[Sequence[str]], tokenizer, *, max_length: int
     special = backend.num_special_tokens_to_add(len(columns) == 2)
     if max_length <= special:
         raise ValueError(f"max_length {max_length} leaves no room beside {special} special tokens")
-    truncation, padding = backend.truncation, backend.padding
     ids, lengths, first = [], [], []
-    try:
+    with restored(backend):
         backend.no_padding()
         backend.enable_truncation(max_length, strategy="longest_first")
         for start in range(0, max(len(columns[0]), 1), _ENCODE_ROWS):
@@ -126,12 +126,20 @@ def encode_texts(columns: Sequence[Sequence[str]], tokenizer, *, max_length: int
             lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
             ids.append(np.fromiter(chain.from_iterable(r.ids for r in rows), np.int32, lengths[-1].sum()))
             first.append(lengths[-1] - np.fromiter((sum(r.type_ids) for r in rows), np.int64, len(rows)))
-    finally:
-        backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
-        backend.no_padding() if padding is None else backend.enable_padding(**padding)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     return Encoded(np.concatenate(ids), offsets, np.concatenate(first).astype(np.int32),
                    np.full(len(columns[0]), -1, np.int64), int(tokenizer.pad_token_id or 0))
+
+
+@contextlib.contextmanager
+def restored(backend):
+    """Leaves a tokenizer's truncation and padding as they were before the block."""
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
+        backend.no_padding() if padding is None else backend.enable_padding(**padding)
 
 
 def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped: bool = False) -> float:
@@ -148,4 +156,4 @@ def _shorten(text: str, max_length: int) -> str:
     """A very long text without the words that truncation would cut anyway (each word is a token or more)."""
     if len(text) <= 100 * max_length:
         return text
-    return " ".join(text.split(" ", 2 * max_length)[: 2 * max_length])
+    return " ".join(text.split(None, 2 * max_length)[: 2 * max_length])

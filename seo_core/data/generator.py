@@ -30,7 +30,6 @@ _FLIP = np.array([CONTRADICTION, NEUTRAL, ENTAILMENT])  # the label once the hyp
 # of them a small model learns something from 1 500 pairs, and there is something left to learn at 100 000.
 WEIGHTS = {"hypernyms": 2.0, "quantifiers": 1.3, "modifiers": 2.5, "negation": 1.5, "numerals": 1.0, "spatial": 0.7,
            "temporal": 0.7}
-PHENOMENA = tuple(dict.fromkeys(s[0] for s in SCHEMAS))
 _MEAN_WEIGHT = sum(WEIGHTS[s[0]] for s in SCHEMAS) / len(SCHEMAS)
 
 
@@ -119,7 +118,7 @@ def _tidy(text: str) -> str:
 
 def _draw(rng, genre: str, per_cell: float, cue: float) -> pd.DataFrame:
     """per_cell pairs (on average) of each schema and label in one genre; hypotheses are spread alike in all labels."""
-    columns: dict[str, list] = {"premise": [], "hypothesis": [], "label": [], "phenomenon": []}
+    parts = []
     for phenomenon, positive, negative, premises in SCHEMAS:
         label = np.repeat(np.arange(3), max(1, round(per_cell * WEIGHTS[phenomenon] / _MEAN_WEIGHT)))
         base = NEGATED.get(phenomenon, NEGATED_ELSEWHERE)
@@ -139,11 +138,9 @@ def _draw(rng, genre: str, per_cell: float, cue: float) -> pd.DataFrame:
         filler = np.flatnonzero(rng.random(len(label)) < 0.2)
         words = np.array(lx.FILLERS, object)[rng.integers(len(lx.FILLERS), size=len(filler))]
         premise[filler] = premise[filler] + " " + words
-        columns["premise"] += map(_tidy, premise)
-        columns["hypothesis"] += map(_tidy, hypothesis)
-        columns["label"] += label.tolist()
-        columns["phenomenon"] += [phenomenon] * len(label)
-    return pd.DataFrame(columns).assign(genre=genre)
+        parts.append(pd.DataFrame({"premise": map(_tidy, premise), "hypothesis": map(_tidy, hypothesis), "label": label,
+                                   "phenomenon": phenomenon, "genre": genre}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, exclude=()) -> pd.DataFrame:
@@ -175,8 +172,8 @@ def generate(rows: int, genres=lx.MATCHED, *, seed: int = 0, cue: float = 0.0, e
     return frame[rank < want[frame["label"]]].reset_index(drop=True)
 
 
-def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evaluation_rows: int | None = None,
-                 cue: float = 0.0) -> dict[str, pd.DataFrame]:
+def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evaluation_rows: int | None = None
+                 ) -> dict[str, pd.DataFrame]:
     """The three splits of the embedded set; no premise stands in two of them.
 
     train has `rows` pairs; validation_matched (the same six genres) and validation_mismatched (six others) have
@@ -184,10 +181,10 @@ def generate_nli(rows: int = 20_000, *, seed: int = 0, noise: float = 0.0, evalu
     *training* labels replaced by one of the two wrong ones; the validation sets stay right."""
     check_number("noise", noise, least=0, most=1, error=ValueError)
     size = evaluation_rows or min(10_000, max(600, rows // 10))
-    matched = generate(size, lx.MATCHED, seed=3 * seed + 1, cue=cue)
-    mismatched = generate(size, lx.MISMATCHED, seed=3 * seed + 2, cue=cue)
+    matched = generate(size, lx.MATCHED, seed=3 * seed + 1)
+    mismatched = generate(size, lx.MISMATCHED, seed=3 * seed + 2)
     seen = set(matched["premise"]) | set(mismatched["premise"])
-    train = generate(rows, lx.MATCHED, seed=3 * seed, cue=cue, exclude=seen)
+    train = generate(rows, lx.MATCHED, seed=3 * seed, exclude=seen)
     rng = np.random.default_rng([seed, 451])
     wrong = rng.random(len(train)) < noise
     train["label"] = (train["label"] + wrong * rng.integers(1, 3, size=len(train))) % 3

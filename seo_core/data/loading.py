@@ -34,7 +34,6 @@ CARVED = "moved to validation_matched"  # the reason in the report
 _OTHERS = ("label", "genre", "idx")  # columns beside the texts
 KINDS = ("classification", "regression", *sequences.LAYOUTS)
 _DTYPES = {"classification": "int64", "regression": "float64"}  # of the labels
-SCORE = ("score",)  # the labels of a regression: one, which has no class
 _STSB, _STSB_MOST = ("sentence1", "sentence2"), 5.0  # GLUE's layout: these texts, and floats from 0 to 5 in "label"
 _AS_IN_GLUE = {"premise": "sentence1", "hypothesis": "sentence2"}
 
@@ -96,8 +95,8 @@ def load_task(source: str | Path, *, text: str | Sequence[str] | None = None, la
     if kind == "regression":
         if labels:
             raise DataError("a regression has no classes: leave labels out, or kind='regression'")
-        return _load(source, wanted, texts, SCORE, split_names, reader=cleaning.ScoreReader())
-    return _load(source, wanted, texts, tuple(labels) if labels else None, split_names,
+        return _load(source, wanted, texts, cleaning.ScoreReader(), split_names)
+    return _load(source, wanted, texts, cleaning.LabelReader(labels), split_names,
                  stsb=kind is None and label == "label")
 
 
@@ -112,21 +111,19 @@ def _load_sequences(source, kind: str, text=None, label: str = "label", labels=N
     wanted = replace(wanted, roles=roles if label == "label" else {**roles, "label": (label,)})
     if labels and kind == sequences.ANSWERS:
         raise DataError("answers are spans, which have no classes: leave labels out")
-    reader = sequences.TagReader(tuple(labels or ()) or None) if kind == sequences.TAGS else sequences.AnswerReader()
+    reader = sequences.TagReader(labels) if kind == sequences.TAGS else sequences.AnswerReader()
     if source == "embedded":
         from seo_core.data import toys
 
-        chunks = {split: [Chunk(f"embedded [{split}]", {role: frame[name].tolist() for role, (name, *_) in
-                                                        sequences.LAYOUTS[kind].roles.items() if name in frame},
-                                range(1, len(frame) + 1))] for split, frame in toys.generate(kind).items()}
+        chunks = _generated(toys.generate(kind), sequences.LAYOUTS[kind])
         chosen = _nli_splits(chunks) if nli else {split: split for split in chunks}
-        return _assemble(f"{source}, {kind}", {new: chunks[split] for new, split in chosen.items()}, texts, None,
-                         nli=nli, reader=reader)  # another data set than the pairs, in records too
-    return _load(source, wanted, texts, None, split_names, nli=nli, reader=reader)
+        return _assemble(f"{source}, {kind}", {new: chunks[split] for new, split in chosen.items()}, texts, reader,
+                         nli=nli)  # another data set than the pairs, in records too
+    return _load(source, wanted, texts, reader, split_names, nli=nli)
 
 
 def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: Sequence[str] | None = None,
-              seed: int = 0, rows: int | None = None, scores: bool = False, kind: str | None = None) -> TaskData:
+              rows: int | None = None, scores: bool = False, kind: str | None = None) -> TaskData:
     """What a chapter's `data=` names: NLI pairs, or any classes of one text or two, cleaned and split as NLI is.
 
     text: the columns, default those of `load_nli`. labels: the classes, default NLI's, or with `text` those that the
@@ -134,14 +131,14 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
     measure on, and every row has a "genre". A set that is not NLI has that one split under NLI's name: so its records
     have the keys that tables and figures read, accuracy_matched and the like, and lack those of a mismatched set. Its
     columns premise and hypothesis are named sentence1 and sentence2, as in GLUE: what holds for NLI labels (which side
-    of a pair may be edited) holds for columns of the former names. seed, rows: of the embedded pairs. scores: whether
+    of a pair may be edited) holds for columns of the former names. rows: of the embedded pairs. scores: whether
     GLUE's stsb is read (`load_task`), which is refused else, as whatever has scores. kind: one of those that
     `sequences` reads. DataError."""
     if kind in sequences.LAYOUTS:
         return _load_sequences(source, kind, text, labels=labels, nli=True)
     nli = labels is not None and tuple(name.casefold() for name in labels) == NLI_LABELS
     if text is None and labels is None or tuple(text or NLI_TEXTS) == NLI_TEXTS and nli:
-        return load_nli(source, seed=seed, **({"rows": rows} if source == "embedded" else {}))
+        return load_nli(source, rows=rows if source == "embedded" else None)
     if source == "embedded":
         raise DataError("labels and text say how to read data of your own, and the embedded pairs are NLI: pass data= "
                         "a file, a folder or a hub id, or leave labels and text out")
@@ -150,7 +147,7 @@ def load_data(source: str | Path, *, text: Sequence[str] | None = None, labels: 
         raise DataError(f"text={text!r}: a column named {min(taken)} is read as such, and no text. Rename it")
     roles = {_AS_IN_GLUE.get(name, name): names for name, names in columns.items()}
     wanted = Wanted({**roles, **{name: _NLI.roles[name] for name in _OTHERS}}, _NLI.optional)
-    return _load(source, wanted, tuple(roles), tuple(labels) if labels else None, None, nli=True, stsb=scores)
+    return _load(source, wanted, tuple(roles), cleaning.LabelReader(labels), nli=True, stsb=scores)
 
 
 def _columns(text: str | Sequence[str] | None, label: str = "label") -> tuple[str, ...]:
@@ -176,14 +173,19 @@ def load_nli(source: str | Path = "embedded", *, seed: int = 0, rows: int | None
     if source == "embedded":
         from seo_core.data.generator import generate_nli
 
-        frames = generate_nli(rows or 20_000, seed=seed, noise=noise)
-        chunks = {split: [Chunk(f"embedded [{split}]", {c: frame[c].tolist() for c in _NLI.roles},
-                                range(1, len(frame) + 1))] for split, frame in frames.items()}
-        return _assemble("embedded", chunks, NLI_TEXTS, NLI_LABELS, nli=True)
+        chunks = _generated(generate_nli(rows or 20_000, seed=seed, noise=noise), _NLI)
+        return _assemble("embedded", chunks, NLI_TEXTS, cleaning.LabelReader(NLI_LABELS), nli=True)
     if rows is not None or noise:
         raise DataError("rows and noise belong to the embedded generator; to take fewer pairs of another source use "
                         "subsample()")
-    return _load(source, _NLI, NLI_TEXTS, NLI_LABELS, None, nli=True)
+    return _load(source, _NLI, NLI_TEXTS, cleaning.LabelReader(NLI_LABELS), nli=True)
+
+
+def _generated(frames: dict[str, pd.DataFrame], wanted: Wanted) -> dict[str, list[Chunk]]:
+    """What a generator made, as chunks by split; its columns have the best names of their roles."""
+    return {split: [Chunk(f"embedded [{split}]", {role: frame[name].tolist() for role, (name, *_) in
+                                                  wanted.roles.items() if name in frame}, range(1, len(frame) + 1))]
+            for split, frame in frames.items()}
 
 
 def load_texts(source: str | Path, *, text: str | Sequence[str] = NLI_TEXTS) -> pd.DataFrame:
@@ -220,36 +222,35 @@ def _splits_of(source: str, wanted: Wanted) -> tuple[str, dict, Callable[[str], 
     return name, splits, chunks
 
 
-def _load(source, wanted: Wanted, texts, labels, split_names, nli: bool = False, stsb: bool = False,
-          reader=None) -> TaskData:
+def _load(source, wanted: Wanted, texts, reader: cleaning.Labels, split_names=None, *, nli: bool = False,
+          stsb: bool = False) -> TaskData:
     """Find the source's splits, choose among them, and read them. stsb: whether GLUE's layout of scores is known."""
     try:
-        return _load_as(source, wanted, texts, labels, split_names, nli, reader)
+        return _load_as(source, wanted, texts, reader, split_names, nli)
     except cleaning.ScoreError:
-        if not stsb or texts != _STSB:
-            raise
-        with contextlib.suppress(DataError):
-            return _load_as(source, wanted, texts, SCORE, split_names, nli, cleaning.ScoreReader(_STSB_MOST))
+        if stsb and texts == _STSB:
+            with contextlib.suppress(DataError):
+                return _load_as(source, wanted, texts, cleaning.ScoreReader(_STSB_MOST), split_names, nli)
         raise
 
 
-def _load_as(source, wanted: Wanted, texts, labels, split_names, nli: bool, reader) -> TaskData:
-    """The same, as classes or, with a reader of them, as scores, tags or answers."""
+def _load_as(source, wanted: Wanted, texts, reader: cleaning.Labels, split_names, nli: bool) -> TaskData:
+    """The same with this reader of the labels."""
     source = str(source)
     name, splits, chunks = _splits_of(source, wanted)
     if isinstance(reader, sequences.TagReader) and (path := _local(source)) and path.is_dir():
         reader.classes = readers.classes_on_card(path, wanted.roles["label"])
     chosen = _nli_splits(splits) if nli else _task_splits(splits, split_names, source)
     left_out = [] if split_names else [split for split in splits if split not in chosen.values()]
-    return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, labels, nli=nli,
-                     left_out=left_out, reader=reader)
+    return _assemble(name, {new: chunks(split) for new, split in chosen.items()}, texts, reader, nli=nli,
+                     left_out=left_out)
 
 
 def _local(source: str) -> Path | None:
     """The path a source stands for, None for a hub id. DataError if it can be neither."""
     paths = [Path(source).expanduser().resolve()]  # as it is meant in a shell
     with contextlib.suppress(SettingsError):  # no book around
-        paths.insert(0, path := resolve_path(source))
+        paths.insert(0, resolve_path(source))
     if path := next((path for path in paths if path.exists()), None):
         return path
     looks_local = source.startswith((".", "~")) or Path(source).suffix.lower() in readers.READERS
@@ -282,20 +283,17 @@ def _task_splits(splits, split_names, source: str) -> dict[str, str]:
     return dict(sorted(chosen.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
-def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, nli: bool, left_out=(),
-              reader=None) -> TaskData:
+def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, reader: cleaning.Labels, *, nli: bool,
+              left_out=()) -> TaskData:
     """Read every split, then what needs them together: class names, duplicates, shared premises.
 
     Duplicates of evaluation splits: `nli` drops them, since the committed records stand on that; else they stay.
     """
-    reader = reader or cleaning.LabelReader(labels)
     extras = ("genre",) if nli and reader.kind not in sequences.LAYOUTS else ()
     splits, counts = {}, {}
     for split, chunks in sources.items():
         splits[split], counts[split] = _read_split(chunks, texts, reader, extras, split, name)
-    if hasattr(reader, "finish"):
-        labels = reader.finish(splits)
-    labels = _name_classes(splits, name, reader.classes) if labels is None else labels
+    labels = reader.finish(splits, name)
     for split, frame in splits.items():
         unique, repeated = cleaning.drop_duplicates(
             frame := frame.astype({"label": _DTYPES.get(reader.kind, "object")}), texts)
@@ -321,7 +319,7 @@ def _assemble(name: str, sources: dict[str, Iterator[Chunk]], texts, labels, *, 
     counts |= {split: {"not read: load_nli has no use for this split": 0} for split in left_out}
     rows = [(split, reason, n) for split, by_reason in counts.items() for reason, n in by_reason.items()]
     report = pd.DataFrame(rows, columns=["split", "reason", "rows"])
-    return TaskData(name, splits, tuple(texts), tuple(labels), report, cleaning.fingerprint(splits, texts),
+    return TaskData(name, splits, tuple(texts), labels, report, cleaning.fingerprint(splits, texts),
                     reader.kind)
 
 
@@ -329,7 +327,8 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
     """One split's kept rows and its counts so far. Each chunk becomes a compact frame at once."""
     frames, counts = [], {"read": 0, **dict.fromkeys(cleaning.REASONS[:2], 0)}
     for chunk in chunks:
-        chunk = reader.prepare(chunk) if hasattr(reader, "prepare") else chunk
+        reader.classes = tuple(dict.fromkeys((*reader.classes, *chunk.classes)))
+        chunk = reader.prepare(chunk)
         kept, drops = cleaning.clean_chunk(chunk, texts, reader, counts["read"], extras)
         frames.append(pd.DataFrame(kept).astype(dict.fromkeys((*texts, *extras), "str")))
         counts["read"] += len(chunk.rows)
@@ -342,23 +341,6 @@ def _read_split(chunks, texts, reader, extras, split: str, name: str) -> tuple[p
                         "again")
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*texts, "label", *extras, "idx"]].astype({"idx": "int64"}), counts
-
-
-def _name_classes(splits: dict[str, pd.DataFrame], name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Class names where none were given; labels that are names become numbers, in the order of `classes` (the source's
-    own names, () without any), else of the sorted names."""
-    values = sorted({v for frame in splits.values() for v in frame["label"].unique()}, key=str)
-    if any(isinstance(v, str) for v in values):
-        if not all(isinstance(v, str) for v in values):
-            raise DataError(f"{name}: labels are partly names, partly numbers ({', '.join(map(repr, values[:6]))}). "
-                            "Write them one way, or pass labels=(names of the classes)")
-        if len(values) > 1000:
-            raise DataError(f"{name}: {len(values)} different labels. Is this the label column?")
-        names = tuple(dict.fromkeys((*classes, *values)))
-        for split, frame in splits.items():
-            splits[split] = frame.assign(label=frame["label"].map({v: i for i, v in enumerate(names)}))
-        return names
-    return tuple(str(i) for i in range(max((int(v) for v in values), default=-1) + 1))
 
 
 def _carve(splits: dict[str, pd.DataFrame], counts: dict[str, dict[str, int]], text: str) -> None:

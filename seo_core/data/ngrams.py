@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 
-def fit_ngrams(train: pd.DataFrame, columns, *, ngrams: tuple[int, int] = (1, 2)):
-    """A scikit-learn pipeline fitted on `train`: TF-IDF n-grams, a block of columns for each text, into logistic
-    regression."""
+def fit_ngrams(train: pd.DataFrame, columns):
+    """A scikit-learn pipeline fitted on `train`: TF-IDF of words and pairs of them, a block of columns for each text,
+    into logistic regression."""
     from sklearn.compose import ColumnTransformer
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     columns = [columns] if isinstance(columns, str) else list(columns)
-    tfidf = TfidfVectorizer(ngram_range=ngrams, min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    tfidf = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     model = make_pipeline(ColumnTransformer([(column, tfidf, column) for column in columns]),
                           LogisticRegression(max_iter=300, tol=1e-5))
     return model.fit(train, train["label"])
@@ -46,7 +46,7 @@ def cue_words(frame: pd.DataFrame, words, labels, text: str = "hypothesis") -> p
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] = (1, 2)) -> pd.DataFrame:
+def baselines(task, *, train_rows: int | None = 20_000) -> pd.DataFrame:
     """Accuracy in percent of majority class, last text alone, and all texts: columns baseline, features (number of
     them), and one per evaluation split. Trains on the first `train_rows` rows (None: all), in seconds."""
     train = task.splits["train"].iloc[:train_rows]
@@ -59,6 +59,6 @@ def baselines(task, *, train_rows: int | None = 20_000, ngrams: tuple[int, int] 
     rows = [row("majority class", 0, lambda frame: (frame["label"] == majority).mean())]
     texts = {f"{task.texts[-1]} only": [task.texts[-1]]} if len(task.texts) > 1 else {}
     for name, columns in {**texts, "TF-IDF n-grams": list(task.texts)}.items():
-        model = fit_ngrams(train, columns, ngrams=ngrams)
+        model = fit_ngrams(train, columns)
         rows.append(row(name, int(model[-1].n_features_in_), lambda frame, m=model: m.score(frame, frame["label"])))
     return pd.DataFrame(rows)

@@ -117,6 +117,7 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
     """One JSON object a line, whose own keys decide which plays which role; a key that the line lacks is missing."""
 
     def rows():
+        yield tuple(wanted.roles)
         chosen: dict[tuple, dict[str, str]] = {}  # keys of a line -> role -> key
         for number, line in _lines(path):
             if not line.strip():
@@ -139,8 +140,6 @@ def read_jsonl(path: Path, wanted: Wanted) -> Iterator[Chunk]:
                 if first and not set(keys) & set(chosen[keys].values()):
                     raise DataError(f"{path.name}, line {number}: has none of the columns "
                                     f"{', '.join(map(repr, first.values()))} of the lines before. Correct the line")
-                if not first:
-                    yield tuple(wanted.roles)
             yield number, *(record.get(chosen[keys].get(role)) for role in wanted.roles)
 
     return _by_line(path, rows())
@@ -160,11 +159,14 @@ def _quoted(path: Path) -> bool:
 
     Every field is then free of them, or begins and ends with one and has them doubled inside. A text that stands in
     quotation marks as a whole looks the same, so one thing must be there that only a writer of csv makes: a doubled
-    mark, a tab or a line end within a field, or a header in quotation marks.
+    mark, a tab or a line end within a field, or a header in quotation marks. A line that has as many fields as
+    the header only if its marks are mere characters speaks against it: one text may begin with a mark, and the next end
+    with one.
     """
-    lines, sure = (line for _, line in _lines(path)), False
+    lines, sure, width = (line for _, line in _lines(path)), False, 0
     for number, line in enumerate(lines):
         if '"' not in line:
+            width = width if number else line.count("\t")
             continue
         while line.count('"') % 2:
             after = next(lines, None)
@@ -172,6 +174,10 @@ def _quoted(path: Path) -> bool:
                 return False
             line += "\n" + after
         if not _RECORD.fullmatch(line):
+            return False
+        tabs = _FIELD.sub("", line).count("\t")  # between the fields as csv has them
+        width = width if number else tabs
+        if tabs != width == line.count("\t"):
             return False
         quoted = [field for field in _FIELD.findall(line) if field.startswith('"')]
         sure = sure or any(set('\t\n') & {*field} or '""' in field[1:-1] for field in quoted) or (
@@ -329,27 +335,35 @@ def _json(path: Path) -> dict:
         raise DataError(f"{path}: not readable ({first_line(error)}). Save the data set again") from None
 
 
-def _from_card(folder: Path) -> dict[str, list[Path]]:
-    """The configs: data_files: of README.md's YAML header (the config named default, else the first)."""
+def _card_header(folder: Path) -> str:
+    """The YAML at the head of a folder's README.md, between two lines of three dashes; "" where there is none."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
-    if not header or "configs" not in header[1]:
-        return {}
+    return header[1] if header else ""
+
+
+def _from_card(folder: Path) -> dict[str, list[Path]]:
+    """The configs: data_files: of README.md's YAML header (the config named default, else the first)."""
     import yaml
 
+    card, header = folder / "README.md", _card_header(folder)
+    if "configs" not in header:
+        return {}
     try:
-        configs = yaml.safe_load(header[1])["configs"]
+        if "configs" not in (about := yaml.safe_load(header)):  # the word stands elsewhere
+            return {}
+        configs = about["configs"]
         files = next((c for c in configs if c.get("config_name") == "default"), configs[0])["data_files"]
         files = {"train": files} if isinstance(files, str) else files
         pairs = files.items() if isinstance(files, dict) else [(entry["split"], entry["path"]) for entry in files]
-        entries = [(split, [path] if isinstance(path, str) else list(path)) for split, path in pairs]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError) as error:
+        entries = [(str(split), [path] if isinstance(path, str) else list(path)) for split, path in pairs]
+        files = [[path for pattern in patterns for path in sorted(folder.glob(pattern))] for _, patterns in entries]
+    except (yaml.YAMLError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
         raise DataError(f"{card}: its YAML header has no usable configs: data_files: ({type(error).__name__}). Correct "
                         "it, or remove it and name the files after their splits") from None
     splits: dict[str, list[Path]] = {}
-    for split, patterns in entries:
-        paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    for (split, patterns), paths in zip(entries, files, strict=True):
         if not paths:
             raise DataError(f"{card}: names {', '.join(patterns)} for split {split!r}, which is not in the folder. "
                             "Complete the download, or correct the card")
@@ -362,11 +376,8 @@ def classes_on_card(folder: Path, columns: Sequence[str]) -> tuple[str, ...]:
     features: sequence: class_label: names); () where there are none."""
     import yaml
 
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    header = re.match(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", text, re.DOTALL)
     try:
-        info = yaml.safe_load(header[1])["dataset_info"]
+        info = yaml.safe_load(_card_header(folder))["dataset_info"]
         features = (info[0] if isinstance(info, list) else info)["features"]
         feature = next(each for each in features if each["name"] in columns)
         names = (feature.get("sequence") or feature["list"])["class_label"]["names"]

@@ -12,13 +12,13 @@ text). Tags are IOB2: O, or B- and I- with the entity's type (Ramshaw & Marcus 1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from seo_core.checks import suggest
-from seo_core.data.cleaning import _missing, fold
+from seo_core.data.cleaning import Labels, _missing, fold
 from seo_core.data.readers import ANSWERS, TAGS, Chunk, DataError, Wanted
 
 LAYOUTS = {  # by kind: the columns, by the names that public sets give them
@@ -33,21 +33,21 @@ _IOB2 = re.compile(r"O|[BI]-\S+")
 _FORM = "Write parquet or JSON lines, where a row can hold a list"
 
 
-@dataclass
-class TagReader:
-    """Words and tags; `names` None: those that the source names, or else those that stand in it, O first."""
+class TagReader(Labels):
+    """Words and tags; without `names` those that the source names, or else those that stand in it, O first."""
 
-    names: tuple[str, ...] | None = None
-    classes: tuple[str, ...] = ()  # that the source itself names, in its order
-    seen: dict[object, str] = field(default_factory=dict)  # raw tag -> its name
     kind = TAGS
+
+    def __init__(self, names: Sequence[str] | None):
+        self.names = tuple(names or ())
+        self.seen: dict[object, str] = {}  # raw tag -> its name
 
     def prepare(self, chunk: Chunk) -> Chunk:
         """The chunk with texts in place of lists of words, and tuples of the tags' names. Raises DataError."""
-        self.classes = tuple(dict.fromkeys((*self.classes, *chunk.classes)))
         rows = [self._row(*row, lambda i=i: chunk.place(i))
                 for i, row in enumerate(zip(chunk.columns["tokens"], chunk.columns["label"], strict=True))]
-        return _with(chunk, tokens=[text for text, _ in rows], label=[tags for _, tags in rows])
+        columns = {"tokens": [text for text, _ in rows], "label": [tags for _, tags in rows]}
+        return replace(chunk, columns=chunk.columns | columns)
 
     def _row(self, words, tags, place: Callable[[], str]) -> tuple[str | None, tuple[str, ...] | None]:
         if _missing(words) or _missing(tags):
@@ -64,10 +64,9 @@ class TagReader:
         return " ".join("".join(fold(word).split()) for word in words), tuple(self._tag(tag, place) for tag in tags)
 
     def _tag(self, tag, place: Callable[[], str]) -> str:
-        if (name := self.seen.get(tag)) is None:
+        if tag.__class__ not in (int, str) or (name := self.seen.get(tag)) is None:
             known = self.names or self.classes
-            number = isinstance(tag, int) and not isinstance(tag, bool)
-            name = known[tag] if number and 0 <= tag < len(known) else tag
+            name = known[tag] if tag.__class__ is int and 0 <= tag < len(known) else tag
             if known and name not in known or not isinstance(name, str) or not _IOB2.fullmatch(name):
                 hint = suggest(name, known) if known and isinstance(name, str) else (
                     f": there are {len(known)}" if known else ": a tag is O, or B- or I- with a type")
@@ -76,11 +75,7 @@ class TagReader:
             self.seen[tag] = name
         return name
 
-    def read(self, value, place) -> tuple[str, ...] | None:
-        """As `prepare` left it; None: no gold label."""
-        return value
-
-    def finish(self, splits: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
         """The tags in id order; those in the splits become their numbers."""
         there = {tag for frame in splits.values() for tags in frame["label"] for tag in tags}
         names = self.names or self.classes or tuple(sorted(there, key=lambda tag: (tag != "O", tag[2:], tag)))
@@ -90,20 +85,17 @@ class TagReader:
         return names
 
 
-@dataclass
-class AnswerReader:
+class AnswerReader(Labels):
     """Answers in the form of SQuAD: {"text": [...], "answer_start": [...]}; a question without one has no gold label.
     """
 
-    classes: tuple[str, ...] = ()
-    names = None
     kind = ANSWERS
 
     def prepare(self, chunk: Chunk) -> Chunk:
         """The chunk with a tuple of answers (start in the folded context, folded text). Raises DataError."""
         label = [self._row(*row, lambda i=i: chunk.place(i))
                  for i, row in enumerate(zip(chunk.columns["context"], chunk.columns["label"], strict=True))]
-        return _with(chunk, label=label)
+        return replace(chunk, columns=chunk.columns | {"label": label})
 
     def _row(self, context, answers, place: Callable[[], str]) -> tuple | None:
         if _missing(answers) or not isinstance(context, str):
@@ -126,14 +118,6 @@ class AnswerReader:
                 found.append((min(places, key=lambda at: abs(at - near)), text))
         return tuple(dict.fromkeys(found)) or None
 
-    def read(self, value, place) -> tuple | None:
-        """As `prepare` left it; None: no gold label."""
-        return value
-
-    def finish(self, splits: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+    def finish(self, splits: dict[str, pd.DataFrame], name: str) -> tuple[str, ...]:
         """What a network says of each token."""
         return SPAN
-
-
-def _with(chunk: Chunk, **columns: list) -> Chunk:
-    return replace(chunk, columns={**chunk.columns, **columns})

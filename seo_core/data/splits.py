@@ -136,12 +136,12 @@ def _changes(whole: TaskData, task: TaskData, settings: RunSettings, size: int) 
 
 def _remarks(task: TaskData) -> list[str]:
     """What has no meaning for a set, of all that a chapter says of NLI with its two sets."""
-    alone = ["there is one set to measure on, which tables call matched"] if len(task.evaluation) == 1 else []
     if task.kind in LAYOUTS:
         return []
-    has = ("its labels are scores" if task.kind == "regression" else
-           f"its classes are {', '.join(task.labels[:8])}{', …' * (len(task.labels) > 8)}")
-    other = [f"{has}, so what is said of NLI's "
-             "three, of genres, and of edits that keep an entailment has no meaning here, and a source task lends its "
-             "encoder, not its classifier"] if task.labels != NLI_LABELS else []
-    return alone + other
+    remarks = ["there is one set to measure on, which tables call matched"] if len(task.evaluation) == 1 else []
+    if task.labels != NLI_LABELS:
+        has = ("its labels are scores" if task.kind == "regression" else
+               f"its classes are {', '.join(task.labels[:8])}{', …' * (len(task.labels) > 8)}")
+        remarks.append(f"{has}, so what is said of NLI's three, of genres, and of edits that keep an entailment has no "
+                       "meaning here, and a source task lends its encoder, not its classifier")
+    return remarks

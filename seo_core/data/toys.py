@@ -48,14 +48,13 @@ def generate(kind: str, rows: int = 2000, *, seed: int = 0, evaluation_rows: int
 def _tagged(rng) -> dict:
     """{"tokens": words, "ner_tags": their names}."""
     forms, weights = list(SENTENCES), np.array(list(SENTENCES.values()), float)
-    draw = {"PERSON": lambda: _some(rng, lx.NAMES) + (" " + _some(rng, SURNAMES)) * bool(rng.integers(2)),
-            "PLACE": lambda: _some(rng, PLACES), "GROUP": lambda: _some(rng, GROUPS),
-            "DAY": lambda: _some(rng, lx.DAYS), "THING": lambda: _some(rng, _THINGS),
-            "VERB": lambda: _some(rng, _VERBS)}
+    fillers = {"PERSON": lx.NAMES, "PLACE": PLACES, "GROUP": GROUPS, "DAY": lx.DAYS, "THING": _THINGS, "VERB": _VERBS}
     types = {"PERSON": "person", "PLACE": "location", "GROUP": "group"}
     tokens, tags = [], []
     for slot in forms[rng.choice(len(forms), p=weights / weights.sum())].split():
-        words = draw.get(slot, lambda slot=slot: slot)().split()
+        words = (_some(rng, fillers[slot]) if slot in fillers else slot).split()
+        if slot == "PERSON":
+            words += [_some(rng, SURNAMES)] * bool(rng.integers(2))
         tokens += words
         tags += [f"{'I' if i else 'B'}-{types[slot]}" if slot in types else "O" for i in range(len(words))]
     return {"tokens": tokens, "ner_tags": tags}

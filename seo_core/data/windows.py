@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seo_core.data.encoding import Encoded, encode
+from seo_core.data.encoding import Encoded, encode, restored
 from seo_core.data.sequences import ANSWERS, TAGS
 
 if TYPE_CHECKING:
@@ -153,14 +153,11 @@ def _windows(tokenizer, columns: tuple[Sequence[str], ...], max_length: int) -> 
     room = (max_length if len(columns) == 1 else max_length - max_length // 2) - special
     if room < 2:
         raise ValueError(f"max_length {max_length} leaves no room for a text beside {special} special tokens")
-    cut, truncation, padding = None, backend.truncation, backend.padding
+    cut = None
     if len(columns[0]):
-        try:
+        with restored(backend):
             cut = tokenizer(*map(list, columns), truncation="only_second" if len(columns) == 2 else True,
                             max_length=max_length, stride=max(1, room // OVERLAP), return_overflowing_tokens=True)
-        finally:
-            backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
-            backend.no_padding() if padding is None else backend.enable_padding(**padding)
     pieces = cut.encodings if cut else []
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
     total = int(lengths.sum())

@@ -153,7 +153,7 @@ class Distillation(nn.Module):
     """
 
     def __init__(self, student, train, *, targets: np.ndarray | None = None, teacher=None,
-                 config: DistillationConfig | None = None, tokenizers: Sequence | None = None, seed: int = 0):
+                 config: DistillationConfig | None = None, tokenizers: Sequence | None = None):
         super().__init__()
         self.config = config = config or DistillationConfig()
         states = bool(config.hidden or config.relations)
@@ -172,9 +172,9 @@ class Distillation(nn.Module):
             self.targets = torch.from_numpy(np.asarray(targets, np.float32))
         self._fast, self.collect, self.projection = (), None, None  # a tuple hides the teacher from the parameters
         if states:
-            self._prepare(student, teacher, seed)
+            self._prepare(student, teacher)
 
-    def _prepare(self, student, teacher, seed: int) -> None:
+    def _prepare(self, student, teacher) -> None:
         config, heads = self.config, self.config.relation_heads
         pairs = config.layers or even_layers(student.config.num_hidden_layers, teacher.config.num_hidden_layers)
         related = (config.relation_layers or pairs[-1]) if config.relations else None
@@ -195,7 +195,7 @@ class Distillation(nn.Module):
         widths = student.config.hidden_size, teacher.config.hidden_size
         if self.pairs and widths[0] != widths[1]:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                torch.manual_seed(0)
                 self.projection = nn.Linear(*widths, bias=False)  # one W for all layers, as in TinyBERT
         dtype = compute_dtype("auto", next(teacher.parameters()).device)
         self._fast = (FastBertClassifier(teacher, dtype=dtype).eval(),)

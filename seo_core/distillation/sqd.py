@@ -38,7 +38,6 @@ import torch
 
 from seo_core.checks import at_least, check
 from seo_core.distillation.losses import Distillation, DistillationConfig, DistillationError, hard_loss
-from seo_core.models.fastpath import Collect
 from seo_core.quantization import qat
 from seo_core.quantization.calibration import CalibrationConfig, calibrate
 from seo_core.quantization.scheme import linear_maps
@@ -88,24 +87,21 @@ class SQDLoss(torch.nn.Module):
     def __init__(self, model, train, targets: np.ndarray, *, config: SQDConfig, steps: int, teacher=None,
                  tokenizers=None):
         super().__init__()
-        labelled = torch.from_numpy(np.asarray(train.labels) >= 0)
-        if not bool(labelled.any()):
+        truth = torch.from_numpy(np.asarray(train.labels))
+        labelled = truth >= 0
+        if not labelled.any():
             raise DistillationError("SQD has a task loss, and no row of the training set is labelled: add labelled "
                                     "pairs, or distil alone (Distillation)")
         self.config, self.steps, self._model, self.maps = config, steps, (model,), list(linear_maps(model))
         parts = replace(config.distillation, weight=1.0)  # soft labels alone; L_Q has the labels
         self.kd = Distillation(model, train, targets=targets, teacher=teacher, config=parts, tokenizers=tokenizers)
-        truth, logits = torch.from_numpy(np.asarray(train.labels)), torch.from_numpy(np.asarray(targets, np.float32))
+        logits = torch.from_numpy(np.asarray(targets, np.float32))
+        self.collect = self.kd.collect  # the inner states that L_KD reads, if any
         self.teacher_loss = torch.nn.functional.cross_entropy(logits, truth.clamp_min(0), reduction="none")  # (n,)
         self.reference = math.log(logits.shape[1]) - float(self.teacher_loss[labelled].mean())  # gap_0
         self.register_buffer("gap", torch.tensor(self.reference, dtype=torch.float64))
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("sums", torch.zeros(self.WINDOWS, len(self.NAMES) + 1, dtype=torch.float64))
-
-    @property
-    def collect(self) -> Collect | None:
-        """The inner states that L_KD reads, if any."""
-        return self.kd.collect
 
     @property
     def alpha(self) -> float:
@@ -120,7 +116,7 @@ class SQDLoss(torch.nn.Module):
         error = self._model[0].quantizer.error(self._model[0], [turn])
         loss_q, loss_kd = task + self.config.error * error, self.kd(logits, batch)
         known = labels.cpu() >= 0
-        if self.training and bool(known.any()):  # gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the labelled rows
+        if self.training and known.any():  # gap ← β gap + (1 − β) (CE(θ_q) − CE(θ_t)) over the labelled rows
             student_loss = float(task.detach()) * len(known) / int(known.sum())  # hard_loss divides by all rows
             gap = student_loss - float(self.teacher_loss[batch["rows"].cpu()][known].mean())
             self.gap.mul_(self.config.smoothing).add_((1 - self.config.smoothing) * gap)

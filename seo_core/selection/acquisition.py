@@ -172,10 +172,9 @@ def density_rank(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rank
 
 
-def density_weights(model, pool, rng: np.random.Generator, config=None) -> np.ndarray:
+def density_weights(model, pool, rng: np.random.Generator, config) -> np.ndarray:
     """Rank of each pool example's density, by `model` as it is, in (0, 1): (n,) float32. config: has `anchors` and
-    `neighbours`; default, those of `HybridConfig`."""
-    config = config or HybridConfig()
+    `neighbours`."""
     density = density_scores(features(model, pool)[1], rng, anchors=config.anchors, neighbours=config.neighbours)
     return density_rank(density, rng).astype(np.float32)
 
@@ -260,10 +259,8 @@ def gradient_factors(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.nda
     return a.astype(np.float32), embeddings.astype(np.float32, copy=False)
 
 
-def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray | None = None) -> np.ndarray:
-    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product. norms: `squared_norms`, where
-    known."""
-    norms = squared_norms(a, h) if norms is None else norms
+def squared_distances(a: np.ndarray, h: np.ndarray, row: int, norms: np.ndarray) -> np.ndarray:
+    """‖a_i ⊗ h_i − a_row ⊗ h_row‖² for all i, (n,) float32, without an outer product. norms: `squared_norms`."""
     distances = norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row])
     return np.maximum(distances, 0, out=distances)
 

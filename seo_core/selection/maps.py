@@ -99,20 +99,20 @@ class TrainingDynamics:
 
 class PurchaseMap(TrainingDynamics):
     """The same for what several arms bought, told apart, in the form that a record holds. bought: arm -> positions (m,)
-    in `examples`. The arm `control` sets the border of the ambiguous region."""
+    in `examples`. The arm "random" sets the border of the ambiguous region."""
 
-    def __init__(self, examples, bought: Mapping[str, np.ndarray], control: str = "random"):
+    def __init__(self, examples, bought: Mapping[str, np.ndarray]):
         super().__init__(examples)
-        if control not in bought or any(len(rows) == 0 for rows in bought.values()):
-            raise SelectionError(f"a map of purchases needs what {control!r} bought and no empty purchase, got "
+        if "random" not in bought or any(len(rows) == 0 for rows in bought.values()):
+            raise SelectionError(f"a map of purchases needs what 'random' bought and no empty purchase, got "
                                  f"{ {name: len(rows) for name, rows in bought.items()} }")
-        self.bought, self.control = bought, control
+        self.bought = bought
 
     def metrics(self) -> dict[str, float]:
         """map_cut, and by arm map_pairs_…, map_easy_…, map_ambiguous_…, map_hard_…, map_never_right_… (shares),
         map_confidence_… and map_variability_… (means)."""
         places = self.map()
-        cut = variability_cut(places.variability[self.bought[self.control]])
+        cut = variability_cut(places.variability[self.bought["random"]])
         names, metrics = regions(places, cut), {"map_cut": cut}
         for arm, rows in self.bought.items():
             values = {region: float((names[rows] == region).mean()) for region in REGIONS}

@@ -39,7 +39,6 @@ class Pseudo:
 
     rows: np.ndarray  # (m,) int64, positions in the pool, ascending
     labels: np.ndarray  # (m,) int64, the teacher's class
-    weights: np.ndarray  # (m,) float32 in (0, 1]: the teacher's probability of that class
     thresholds: np.ndarray  # (k,) float64, the bar of each class
     kept: np.ndarray  # (k,) float64: of the rows that the teacher gives this class, the share kept (0 where none)
     note: str = ""  # why nothing was kept, where nothing was
@@ -113,7 +112,7 @@ def _keep(p: np.ndarray, thresholds: np.ndarray, mask: np.ndarray | bool = True)
         note = f"none of {n} rows passes its threshold (largest probability {top.max():.3f}): lower it, or adapt it"
     rows = np.flatnonzero(kept)
     shares = np.bincount(classes[rows], minlength=k) / np.maximum(predicted, 1)
-    return Pseudo(rows, classes[rows], top[rows].astype(np.float32), thresholds, shares, note)
+    return Pseudo(rows, classes[rows], thresholds, shares, note)
 
 
 def soft_labels(logits, *, temperature: float = 1.0, prior: np.ndarray | None = None) -> np.ndarray:
@@ -209,9 +208,7 @@ class SelfTraining:
     added: object  # Encoded: `train` without its first part, the labelled rows
     loss: Callable  # for fit
     pseudo: Pseudo
-    rows: np.ndarray  # (len(train),): positions in labelled + unlabelled + strong, laid end to end
     targets: np.ndarray  # (len(train), k)
-    weights: np.ndarray  # (len(train),)
 
 
 def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=None,
@@ -226,7 +223,7 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
     """
     config = config or SelfTrainingConfig()
     mean = np.log(np.maximum(soft_labels(logits), 1e-12))  # (n, k): the ensemble as one teacher
-    n, k = mean.shape
+    k = mean.shape[1]
     for name, part in (("logits", mean), ("the strong view", mean if strong is None else strong)):
         if len(part) != len(unlabelled):
             raise SelectionError(f"{name} has {len(part)} rows, the unlabelled pairs {len(unlabelled)}: pass both for "
@@ -253,14 +250,12 @@ def self_training(logits, labelled, unlabelled, *, strong=None, strong_logits=No
         wanted = config.labelled_share / (1 - config.labelled_share) * len(pseudo)
         repeats = max(1, round(wanted / len(labelled)))
     first = np.tile(np.arange(len(labelled)), repeats)
-    seen, offset = (unlabelled, len(labelled)) if strong is None else (strong, len(labelled) + n)
-    rows = np.concatenate([first, offset + pseudo.rows])
     targets = np.concatenate([hard[labelled.labels[first]], targets])
     weights = np.concatenate([np.ones(len(first)), np.full(len(pseudo), config.weight)])
-    train = concatenate(labelled.take(first), seen.take(pseudo.rows))
+    train = concatenate(labelled.take(first), (unlabelled if strong is None else strong).take(pseudo.rows))
     train.labels = targets.argmax(axis=1)
     added = train.take(np.arange(len(labelled), len(train)))
-    return SelfTraining(train, added, soft_target_loss(targets, weights), pseudo, rows, targets, weights)
+    return SelfTraining(train, added, soft_target_loss(targets, weights), pseudo, targets)
 
 
 QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `quality` tries

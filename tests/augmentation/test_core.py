@@ -180,7 +180,7 @@ def test_words_of_both_sides_stay_with_neighbour(pairs):
 
 def test_every_operator_says_which_labels_survive_on_which_side():
     for operator in OPERATORS.values():
-        assert set(operator.labels) == {"premise", "hypothesis"} <= set(operator.sides)
+        assert set(operator.labels) == {"premise", "hypothesis"}
         assert operator.available() is None or len(operator.available()) > 40
 
 
@@ -700,6 +700,7 @@ def test_texts_need_a_frame():
 @pytest.mark.parametrize("label, message", [
     (None, "no column 'label': give it one of whole numbers .NLI: 0 entailment, 1 neutral, 2 contradiction"),
     ("neutral", "label 'neutral' in row 0: labels are whole numbers"), (0.5, "label 0.5 in row 0"),
+    (-1e30, "label -1e[+]30 in row 0"),
     (-1, "none of the 300 pairs has one of the labels 0 entailment.*label the pairs first"),
     (np.nan, "none of the 300 pairs"), (7, "none of the 300 pairs")])
 def test_nli_pairs_without_usable_labels_are_refused(label, message, pairs):

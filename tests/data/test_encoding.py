@@ -149,15 +149,13 @@ def test_an_empty_frame_and_one_without_labels(tokenizer, frame):
 @pytest.mark.slow
 def test_a_megabyte_sentence_is_cut_like_any_other(tokenizer):
     long = "the wet dog is not in the barn . " * 31_000  # 1 MB
-    solid = "a" * 1_000_000
-    frame = pd.DataFrame(
-        {"premise": [long, "a dog", solid], "hypothesis": ["a cat", long, "a cat"], "label": [0, 1, 2]}
-    )
+    solid, torn = "a" * 1_000_000, "the dog" + " " * 1_000_000 + "is wet"
+    frame = pd.DataFrame({"premise": [long, "a dog", solid, torn], "hypothesis": ["a cat", long, "a cat", "a cat"]})
     start = time.perf_counter()
     encoded = encode(frame, tokenizer, max_length=64)
     assert time.perf_counter() - start < 5
     expected = reference(tokenizer, frame, ("premise", "hypothesis"), 64)
-    assert torch.equal(encoded.batch([0, 1, 2])["input_ids"], expected["input_ids"])
+    assert torch.equal(encoded.batch(range(4))["input_ids"], expected["input_ids"])
 
 
 def test_clear_errors(tokenizer, frame):

@@ -117,7 +117,7 @@ def test_missing_text_is_a_drop_and_a_number_an_error(tmp_path):
     assert_data_error(lambda: load_nli(tmp_path), "train.jsonl, line 8", "'premise'", "float", "12.5")
 
 
-@pytest.mark.parametrize("value", [["a", "list"], {"a": 1}, 1.5])
+@pytest.mark.parametrize("value", [["a", "list"], {"a": 1}, 1.5, 10**400])
 def test_other_non_text_and_non_labels(tmp_path, value):
     for column in ("premise", "label"):
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in GOOD]
@@ -247,12 +247,27 @@ def test_a_split_in_two_formats(tmp_path):
         ("---\nconfigs: 3\n---\n", "no usable configs"),
         ("---\nconfigs: [\n---\n", "no usable configs"),
         ("---\nconfigs: []\n---\n", "no usable configs"),
+        ("---\nconfigs: [{data_files: /data/train.parquet}]\n---\n", "no usable configs"),
+        ("---\nconfigs: [{data_files: [{split: train, path: [5]}]}]\n---\n", "no usable configs"),
     ],
 )
 def test_bad_cards(tmp_path, card, word):
     good().to_parquet(tmp_path / "train.parquet")
     (tmp_path / "README.md").write_text(card)
     assert_data_error(lambda: load_nli(tmp_path), "README.md", word)
+
+
+def test_a_card_that_only_mentions_configs_names_no_files(tmp_path):
+    good().to_parquet(tmp_path / "train.parquet")
+    (tmp_path / "README.md").write_text("---\ntags: [configs]\n---\n")
+    assert load_nli(tmp_path).report.query("reason == 'read'")["rows"].iloc[0] == 12
+
+
+def test_rows_whose_numbers_are_too_large_are_numbered_anew(tmp_path):
+    good().assign(idx=[2**64 + i for i in range(12)]).astype(object).to_json(
+        tmp_path / "train.jsonl", orient="records", lines=True)
+    task = load_nli(tmp_path)
+    assert sorted(i for split in task.splits.values() for i in split["idx"]) == list(range(12))
 
 
 def test_other_file_kinds(tmp_path):

@@ -113,6 +113,13 @@ def test_quotation_marks_of_a_plain_tsv_are_characters(tmp_path, text):
     assert "read with the quoting of csv" not in reasons(task)
 
 
+def test_a_quotation_over_two_texts_of_a_plain_tsv_is_no_field(tmp_path):
+    (tmp_path / "train.tsv").write_text('premise\thypothesis\tlabel\n"I am here.\tSo he said."\t1\nplain\ttext\t0\n')
+    task = load_task(tmp_path, text=NLI)
+    assert task["train"]["premise"].tolist() == ['"I am here.', "plain"]
+    assert task["train"]["hypothesis"].tolist() == ['So he said."', "text"]
+
+
 def test_a_damaged_archive_is_one_clear_error(tmp_path):
     whole = gzip.compress(b"premise,hypothesis,label\n" + b"a,b,0\n" * 5000)
     (tmp_path / "train.csv.gz").write_bytes(whole[: len(whole) // 2])
@@ -340,6 +347,14 @@ def test_the_chapters_on_classes_refuse_scores_as_before(tmp_path):
 def test_a_score_that_is_text_or_out_of_range_is_refused(tmp_path, wrong, words):
     frame = STSB.assign(label=["5", wrong, "1", "2"])
     assert_data_error(lambda: _task_of(tmp_path, frame, kind="regression"), "train.parquet", "row 2", words)
+
+
+def test_a_score_of_hundreds_of_digits_is_refused(tmp_path):
+    rows = STSB.astype(object).to_dict("records")
+    rows[1]["label"] = 10**400
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert_data_error(lambda: load_task(tmp_path, text=("sentence1", "sentence2"), kind="regression"), "line 2",
+                      "is no number")
 
 
 def test_a_regression_has_no_classes_and_its_kind_has_a_name(tmp_path):

@@ -70,6 +70,8 @@ def test_answers_are_found_again_where_cleaning_moves_them(tmp_path):
     ({"ner_tags": [["O"] * 5, ["O", "B-persn"]]}, {"labels": ("O", "B-person")}, ["unknown tag 'B-persn'", "did you"]),
     ({"ner_tags": [[0] * 5, [0, 7]]}, {"labels": ("O", "B-person")}, ["unknown tag 7", "there are 2"]),
     ({"ner_tags": [[0] * 5, [0, 1]]}, {}, ["unknown tag 0", "labels="]),
+    ({"ner_tags": [["O"] * 5, ["O", ["O"]]]}, {}, ["line 2", "unknown tag ['O']"]),
+    ({"ner_tags": [[0, 1, 0, 0, 0], [0, True]]}, {"labels": ("O", "B-person")}, ["line 2", "unknown tag True"]),
     ({"tokens": ["Anna met the Red Cross", "It rained"]}, {}, ["line 1", "a list of tokens is expected"]),
     ({"tokens": [["Anna", "met", "the", "Red", " "], ["It", "rained"]]}, {}, ["' ' is no word"]),
     ({}, {"text": ("a", "b")}, ["1 columns of text"])])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from seo_core.selection import SelectionError, TransferActiveConfig, TransferActiveLearning, select
+from seo_core.selection import HybridConfig, SelectionError, TransferActiveConfig, TransferActiveLearning, select
 from seo_core.selection.tal import density_weights, weighted_entropy
 from seo_core.training import TrainingConfig, fit
 
@@ -72,13 +72,13 @@ def _entropy_of(model, pairs):
     """The term over a pool of one batch, written down once more."""
     batch = pairs.batch(range(len(pairs)))
     batch.pop("labels")
-    weights = density_weights(model, pairs, np.random.default_rng(0))
+    weights = density_weights(model, pairs, np.random.default_rng(0), HybridConfig())
     with torch.no_grad():
         return weighted_entropy(model.eval()(**batch).logits, torch.from_numpy(weights))
 
 
 def test_density_weights_are_ranks_without_a_gradient(tiny_bert, toy_pairs):
-    weights = density_weights(tiny_bert(), toy_pairs(20), np.random.default_rng(0))
+    weights = density_weights(tiny_bert(), toy_pairs(20), np.random.default_rng(0), HybridConfig())
     np.testing.assert_allclose(np.sort(weights), (np.arange(20) + 0.5) / 20, rtol=1e-6)
     assert isinstance(weights, np.ndarray)
 
