@@ -120,14 +120,11 @@ def _names(key: str, given) -> tuple[str, ...]:
     return tuple(names)
 
 
-def book_root(start: str | Path | None = None) -> Path:
-    """The folder of the book: $SEO_BOOK, else the nearest parent of `start` (default: the working directory) that holds
+def book_root() -> Path:
+    """The folder of the book: $SEO_BOOK, else the working directory or the nearest folder above it that holds
     `book/manifest.yml`, else the checkout this package lies in. Raises SettingsError if none of them is one."""
-    if start is None and os.environ.get("SEO_BOOK"):
-        candidates = [Path(os.environ["SEO_BOOK"])]
-    else:
-        here = Path(start or Path.cwd()).resolve()
-        candidates = [here, *here.parents, *([] if start else [Path(__file__).resolve().parent.parent])]
+    here, named = Path.cwd(), os.environ.get("SEO_BOOK")
+    candidates = [Path(named)] if named else [here, *here.parents, Path(__file__).resolve().parent.parent]
     for folder in candidates:
         if (folder / "book" / "manifest.yml").is_file():
             return folder.resolve()
