@@ -22,7 +22,7 @@ from pathlib import Path
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
 from seo_core.files import table
 from seo_core.machine import cores
-from seo_core.runner import RunnerError, UsageError, notebooks, render
+from seo_core.runner import RunnerError, UsageError, notebooks, plan, render, timing
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
 from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root
@@ -159,8 +159,6 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
 
 def _run(given: argparse.Namespace, manifest, chapters, options: Options | None = None) -> tuple:
     """Check, unless that is done, then run; returns (tree, options)."""
-    from seo_core.runner import plan
-
     options = options or _checked(given, manifest, chapters)
     became = plan.run(manifest, chapters, options, jobs=_jobs(given), force=given.force, say=_say)
     count = Counter(became.values())
@@ -172,8 +170,6 @@ def _run(given: argparse.Namespace, manifest, chapters, options: Options | None 
 
 
 def _checked(given: argparse.Namespace, manifest, chapters) -> Options:
-    from seo_core.runner import plan
-
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
     return options
@@ -191,8 +187,6 @@ def _book(given: argparse.Namespace) -> None:
 
 
 def _chapter(given: argparse.Namespace) -> None:
-    from seo_core.runner import timing
-
     manifest = load_manifest(book_root())
     chapters = [manifest.chapter(name) for name in given.names]
     options = _checked(given, manifest, chapters)
@@ -209,8 +203,6 @@ def _chapter(given: argparse.Namespace) -> None:
 
 def _states(manifest, chapters, options: Options, force: bool = False) -> Iterator[tuple]:
     """(task, why it has to run, or None) of each task of some chapters."""
-    from seo_core.runner import plan
-
     tree = Tree(manifest.folder, options.profile)
     for task in plan.tasks(manifest, chapters, options.seeds):
         now = signature(manifest, task.chapter, task.seed, options)
@@ -390,8 +382,6 @@ def _export_kept(record: Path) -> None:
 
 
 def _render(given: argparse.Namespace) -> None:
-    from seo_core.runner import plan
-
     manifest = load_manifest(book_root())
     built = manifest.folder / "_build" / ("html-committed" if given.committed else "html")
     output = Path(given.output).resolve() if given.output else built
