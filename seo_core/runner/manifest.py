@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 from seo_core.checks import suggest
 from seo_core.runner import RunnerError, UsageError, api
 
@@ -62,7 +64,7 @@ class Manifest:
     folder: Path
     root: str
     parts: tuple[dict, ...]
-    chapters: tuple[Chapter, ...] = field(default=())
+    chapters: tuple[Chapter, ...]
 
     @cached_property
     def by_id(self) -> dict[str, Chapter]:
@@ -113,8 +115,6 @@ class Manifest:
 
     def toc_text(self) -> str:
         """book/_toc.yml as it must be written."""
-        import yaml
-
         return _TOC_HEAD + yaml.safe_dump(self.toc(), sort_keys=False, allow_unicode=True)
 
     def pages(self) -> tuple[str, ...]:
@@ -128,8 +128,6 @@ def load_manifest(folder: Path) -> Manifest:
 
     Raises RunnerError naming the entry and the key that is wrong.
     """
-    import yaml
-
     path = Path(folder) / "book" / "manifest.yml"
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
