@@ -66,7 +66,7 @@ from seo_core.distillation import Distillation, DistillationConfig
 from seo_core.distillation.cache import cached_logits
 from seo_core.distillation.sqd import SQDConfig, SQDLoss
 from seo_core.evaluation import cross_entropy, predict, softmax
-from seo_core.files import atomic_folder, moved_aside
+from seo_core.files import atomic_folder, whole_folder
 from seo_core.lab import Lab
 from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED
 from seo_core.models import count_parameters, load_backbone, load_tokenizer, save
@@ -219,8 +219,8 @@ def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, confi
     state = controller.run(state, recipe.rounds, save=lambda state: (
         work.keep(state, {**controller.memory(), "start": list(start), "floor": floor}), work.say(controller.log[-1])))
     measured = work.measure(state, exact=True)
-    limits = {name: getattr(recipe, name) for name in ("labels", "size", "latency")}
-    missed = tuple(name for name, limit in limits.items() if limit is not None and getattr(measured, name) > limit)
+    limits = recipe.budgets.limits(("labels", "size", "latency"))
+    missed = tuple(name for name, limit in limits.items() if getattr(measured, name) > limit)
     return Outcome(state, controller.log, start, measured, floor, missed)
 
 
@@ -255,14 +255,14 @@ class _Work:
 
     def actions(self) -> tuple[Action, ...]:
         """What a round can do."""
-        recipe, compute = self.recipe, ("examples", "seconds")
+        recipe = self.recipe
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
                  "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
                  "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
-            Action(name, getattr(self, name), ready.get(name, lambda s: True),
+            Action(name, getattr(self, name), ready.get(name, Action.ready),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
-                   uses=("labels", *compute) if name == "buy" else compute,
+                   uses=("labels", *Action.uses) if name == "buy" else Action.uses,
                    whole=name == "quantize")  # half a rounding is none
             for name in ACTIONS if name not in recipe.without)
 
@@ -284,7 +284,7 @@ class _Work:
         """More labels, where they are worth most to the student."""
         recipe, lab, number = self.recipe, self.lab, len(state.rows)
         wanted = min(max(1, round(step * recipe.bought * recipe.labels)), recipe.labels - len(state.rows))
-        candidates = np.setdiff1d(lab.candidates(state.rows, number, 2 * recipe.candidates), state.rows)
+        candidates = np.sort(lab.candidates(state.rows, number, 2 * recipe.candidates))
         rng = np.random.default_rng([lab.settings.seed, 89, number])
         scored = len(candidates)
         chosen = recipe.strategy != "random"
@@ -495,9 +495,9 @@ class _Work:
         """The student in numbers: its accuracy on the acceptance half, and its loss on the reward half, at the
         temperature that suits it best there: trained on few labels a network grows sure faster than it grows right, and
         the loss as it is would speak against all training."""
-        reader, logits = state.reader, {}
-        for half in ("reward", "acceptance"):
-            logits[half] = predict(state.model, reader.encoded(half), precision="auto")
+        reader = state.reader
+        logits = {half: predict(state.model, reader.encoded(half), precision="auto")
+                  for half in ("reward", "acceptance")}
         truth = reader.encoded("reward").labels
         loss = cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth)
         size, latency = self.exported(state) if exact else (self.predicted(state), self.ms(state))
@@ -554,8 +554,7 @@ class _Work:
 
     def kept(self) -> tuple[State, dict] | None:
         """The state of a run that was stopped, and the controller's memory."""
-        place = self.folder and self.folder / STATE
-        place = place and (place if place.is_dir() else moved_aside(place))
+        place = self.folder and whole_folder(self.folder / STATE)
         if not place:
             return None
         memory = json.loads((place / "memory.json").read_text(encoding="utf-8"))

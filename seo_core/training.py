@@ -30,10 +30,11 @@ from torch.nn import functional as F
 from seo_core import distributed
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import MEASURES, measure, metrics_of, peak_memory_bytes, reset_peak_memory
-from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
+from seo_core.files import atomic_folder, digest, remove, whole_folder, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
 from seo_core.progress import Progress
+from seo_core.settings import resolve_path
 
 OPTIMIZERS = ("adamw", "sgd", "lamb")
 LATER = ("accumulation", "checkpointing", "optimizer")  # fields that a TrainingConfig did not always have
@@ -143,9 +144,8 @@ class KeepBest:
             curve = development_curve(state.result.series)
             if not curve:
                 raise TrainingError("the best network is chosen on a development set: pass development=")
-            accuracy = curve[-1]
-            if accuracy > self.accuracy:
-                self.accuracy, self.epoch = accuracy, state.epoch
+            if curve[-1] > self.accuracy:
+                self.accuracy, self.epoch = curve[-1], state.epoch
                 self.weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
         elif event == "end" and self.weights:
             state.model.load_state_dict(self.weights)
@@ -331,9 +331,9 @@ class _Run:
             last = len(done) + 1 == len(parts)  # with it gradients are exchanged, once a step
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
                 done.append(self._backward(train, part, weight * len(part) / len(taken)))
-        optimizer, scale = self.optimizer, self.scaler.get_scale()
-        if self.scaler.is_enabled():  # which knows torch's own optimizers alone
-            optimizer = _raw(optimizer)
+        scale = self.scaler.get_scale()
+        # the scaler knows torch's own optimizers alone
+        optimizer = _raw(self.optimizer) if self.scaler.is_enabled() else self.optimizer
         self.scaler.unscale_(optimizer)
         trained = self.network if self.sharded else self.model
         self.accelerator.clip_grad_norm_([*trained.parameters(), *self.module.parameters()], self.config.max_grad_norm)
@@ -436,14 +436,12 @@ def _enough_memory(batch_size: int, lengths: np.ndarray):
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; a CPU has no kind of it
-        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-        if not known:
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
             raise
-        longest = int(lengths.max(initial=0))
         advice = (f"use batch_size={batch_size // 2} (half) or less, or a smaller max_length" if batch_size > 1 else
                   "use a smaller max_length, or a smaller network")
-        raise TrainingError(f"a batch of {batch_size} texts of up to {longest} tokens does not fit into memory: "
-                            f"{advice}") from error
+        raise TrainingError(f"a batch of {batch_size} texts of up to {lengths.max(initial=0)} tokens does not fit into "
+                            f"memory: {advice}") from error
 
 
 def _how(run: _Run) -> str:
@@ -565,8 +563,6 @@ def identity(config: TrainingConfig, train) -> str:
 
 def checkpoint_folder(settings, experiment: str) -> Path:
     """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
-    from seo_core.settings import resolve_path
-
     name = digest(settings.asdict(), length=8)
     return resolve_path(settings.results_dir) / settings.profile / ".checkpoints" / f"{experiment}-{name}"
 
@@ -622,8 +618,7 @@ class Checkpoint:
         """Loads the newest whole checkpoint into `run`, where there is one."""
         from safetensors.torch import load_file
 
-        last = self.folder / "last"
-        source = last if last.is_dir() else moved_aside(last)
+        source = whole_folder(self.folder / "last")
         if source is None:
             return
         try:
