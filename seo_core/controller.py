@@ -333,7 +333,7 @@ class SynergyController:
         """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is
         there, and is not counted as its pace, nor is what a whole action did, which comes once. How far it is say the
         seconds, or the rounds, whichever end first."""
-        if self.config.prices != "adaptive":
+        if self.config.prices != "adaptive" or rounds == 1:  # after which there is no round to price
             return
         spent = sum(entry["seconds"] for entry in self.log)
         there = self.budgets.seconds - (now.seconds - spent) if self.budgets.seconds else math.inf  # when it began
