@@ -267,7 +267,7 @@ class _Work:
         """More labels, where they are worth most to the student."""
         recipe, lab, number = self.recipe, self.lab, len(state.rows)
         wanted = min(max(1, round(step * recipe.bought * recipe.labels)), recipe.labels - len(state.rows))
-        candidates = np.sort(lab.candidates(state.rows, number, 2 * recipe.candidates))
+        candidates = np.sort(lab.candidates(state.rows, number, max(2 * recipe.candidates, wanted)))
         rng = np.random.default_rng([lab.settings.seed, 89, number])
         scored = len(candidates)
         chosen = recipe.strategy != "random"
