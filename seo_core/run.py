@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from seo_core.checks import SettingsError, check_choice, check_number, suggest
+from seo_core.checks import SettingsError, check_choice, check_known, check_number, suggest
 from seo_core.files import table
 from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, plan, render, timing
@@ -88,8 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parsed arguments; raises UsageError that suggests the nearest command or option."""
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in _commands():
-        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], _commands())}")
+    if arguments and not arguments[0].startswith("-"):
+        check_known("command", arguments[0], _commands(), UsageError)
     options, unknown = parser().parse_known_args(arguments)
     if unknown:
         words = " ".join(["--help --book", *(words for words, _ in _options_of(options.command))]).split()
@@ -103,7 +103,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     values = {key: getattr(given, key) for key in ("profile", *PLACES, "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
-    for key, value in _pairs(getattr(given, "parameters", ())):
+    for key, value in _pairs(given.parameters):
         if key == "seed":
             seeds = [value]
         elif key in values:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from seo_core.checks import SettingsError, suggest, whole_number
+from seo_core.checks import SettingsError, check_known, whole_number
 from seo_core.results.schema import ResultsError
 from seo_core.settings import book_root
 
@@ -114,8 +114,7 @@ def _checked(given, kind: type, where: str) -> dict:
     if not isinstance(given, dict):
         raise ResultsError(f"{where} must be an object with the keys {', '.join(known)}")
     for key in given:
-        if key not in known:
-            raise ResultsError(f"{where}: unknown key {key!r}{suggest(str(key), known)}")
+        check_known("key", key, known, ResultsError, where=f"{where}: ")
     for key in known:
         of, wanted = _WANTED[key]
         if not isinstance(given.get(key), of) or isinstance(given[key], datetime) or not given[key]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seo_core import files
-from seo_core.checks import suggest
+from seo_core.checks import check_known
 from seo_core.progress import seconds
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError, process
@@ -59,8 +59,7 @@ def check_parameters(manifest: Manifest, chapters, extra: dict) -> None:
             raise RunnerError(f"notebooks/{chapter.id}.ipynb: the cell tagged \"parameters\" lacks {', '.join(absent)}")
         known |= {name: entry["inferred_type_name"] for name, entry in declared.items()}
     for name, value in extra.items():
-        if name not in known:
-            raise UsageError(f"unknown parameter {name!r}{suggest(name, known)}")
+        check_known("parameter", name, known, UsageError)
         wanted = _TYPES.get(known[name])
         if wanted and (not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool))):
             raise UsageError(f"parameter {name!r} must be {known[name]}, got {value!r}")
@@ -266,8 +265,7 @@ class _Worker:
 
     def result(self) -> dict:
         """The worker's outcome; a worker that died without one is a failure."""
-        lines = self.process.stdout.read().splitlines()
-        self.process.stdin.close()
+        lines = self.process.communicate()[0].splitlines()
         with contextlib.suppress(ValueError, IndexError):
             return json.loads(lines[-1])
         code = self.process.returncode
