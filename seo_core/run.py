@@ -21,8 +21,8 @@ from pathlib import Path
 
 import yaml
 
+from seo_core import files, results
 from seo_core.checks import SettingsError, check_choice, check_known, check_number, suggest
-from seo_core.files import table
 from seo_core.machine import cores
 from seo_core.runner import RunnerError, UsageError, notebooks, plan, render, timing
 from seo_core.runner.manifest import load_manifest
@@ -36,7 +36,7 @@ _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
 _CLEAR = ("arm", "search", "compress", "pack", "serve", "score")  # whose every error says what to do
 _say = partial(print, flush=True)
-_commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
+_commands = cache(partial(files.table, __file__))  # what run.yml holds, once a command is parsed
 
 
 class _Parser(argparse.ArgumentParser):
@@ -423,7 +423,6 @@ def _refresh(given: argparse.Namespace) -> None:
 
 def _audit(given: argparse.Namespace) -> None:
     """The verdicts again, from the committed records alone: nothing is trained, and no chapter is run."""
-    from seo_core import files, results
     from seo_core.analysis import verdicts
 
     target, records = book_root() / "book" / "claims.json", results.load()

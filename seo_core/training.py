@@ -159,8 +159,7 @@ class KeepBest:
     def load_state_dict(self, kept: dict) -> None:
         """What `state_dict` gave."""
         self.accuracy, self.epoch = float(kept["accuracy"]), float(kept["epoch"])
-        self.weights = {name.removeprefix("weights."): torch.as_tensor(value) for name, value in kept.items()
-                        if name.startswith("weights.")}
+        self.weights = {name: torch.as_tensor(value) for name, value in _below("weights.", kept).items()}
 
 
 def classification_loss(logits, batch):
@@ -637,19 +636,17 @@ class Checkpoint:
                                 f"{'es' if len(dropouts) > 1 else ''} and this run has {world}: start as many, delete "
                                 "that folder, or pass another checkpoint_dir")
         for part, module in (("model.", run.model), ("loss.", run.module)):
-            module.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
+            module.load_state_dict(_below(part, tensors))
         optimizer, slots = _raw(run.optimizer), {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, number, name = key.split(".")
-                slots.setdefault(int(number), {})[name] = value
+        for key, value in _below("optimizer.", tensors).items():
+            number, name = key.split(".")
+            slots.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
         for group, done in zip(optimizer.param_groups, meta.get("optimizer_steps", []), strict=False):
             group["step"] = done
         for i, callback in enumerate(run.callbacks):
-            start = f"callback.{i}."
-            if kept := {k.removeprefix(start): v.numpy() for k, v in tensors.items() if k.startswith(start)}:
-                callback.load_state_dict(kept)
+            if kept := _below(f"callback.{i}.", tensors):
+                callback.load_state_dict({k: v.numpy() for k, v in kept.items()})
         state = run.state
         for name in ("step", "examples", "tokens", "seconds"):
             setattr(state, name, meta[name])
@@ -665,6 +662,11 @@ class Checkpoint:
         torch.set_rng_state(tensors[_stream(rank)])
         if run.stream:
             run.stream.load_state_dict(dropouts[rank])
+
+
+def _below(prefix: str, tensors: dict) -> dict:
+    """Those whose names begin with the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _stream(rank: int) -> str:

@@ -98,8 +98,7 @@ class Tree:
 def book_environment(root: Path, *, jobs: int = 1, **variables: str) -> dict[str, str]:
     """The environment of a process of the book, one of `jobs` that compute at once (`machine.environment`): with the
     book, this package, and further variables."""
-    package = str(Path(__file__).resolve().parent.parent.parent)
-    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     return {**environment(jobs), "SEO_BOOK": str(root), "PYTHONPATH": paths, **variables}
 
 
