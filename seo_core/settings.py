@@ -121,8 +121,8 @@ def _names(key: str, given) -> tuple[str, ...]:
 def book_root() -> Path:
     """The folder of the book: $SEO_BOOK, else the working directory or the nearest folder above it that holds
     `book/manifest.yml`, else the checkout this package lies in. Raises SettingsError if none of them is one."""
-    here, named = Path.cwd(), os.environ.get("SEO_BOOK")
-    candidates = [Path(named)] if named else [here, *here.parents, Path(__file__).resolve().parent.parent]
+    named = os.environ.get("SEO_BOOK")
+    candidates = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent]
     for folder in candidates:
         if (folder / "book" / "manifest.yml").is_file():
             return folder.resolve()
