@@ -19,8 +19,6 @@ from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
-import yaml
-
 from seo_core import files, results
 from seo_core.checks import SettingsError, check_choice, check_known, check_number, suggest
 from seo_core.machine import cores
@@ -100,6 +98,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _options(given: argparse.Namespace, root: Path) -> Options:
     """The run options, checked, with local paths relative to the book's root."""
+    import yaml
+
     values = {key: getattr(given, key) for key in ("profile", *PLACES, "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
@@ -301,6 +301,8 @@ def _search(given: argparse.Namespace) -> None:
 
 def _compress(given: argparse.Namespace) -> int:
     """0: all goals reached; 1: one was missed, and the artifact is there; 2: nothing was trained."""
+    import yaml
+
     from seo_core.compress import Goals, compress
     from seo_core.data import DataError
     from seo_core.deploy.artifact import ArtifactError, check_place

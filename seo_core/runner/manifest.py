@@ -25,8 +25,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
 from seo_core.checks import check_known
 from seo_core.runner import RunnerError, UsageError, api
 
@@ -114,6 +112,8 @@ class Manifest:
 
     def toc_text(self) -> str:
         """book/_toc.yml as it must be written."""
+        import yaml
+
         return _TOC_HEAD + yaml.safe_dump(self.toc(), sort_keys=False, allow_unicode=True)
 
     def pages(self) -> tuple[str, ...]:
@@ -127,6 +127,8 @@ def load_manifest(folder: Path) -> Manifest:
 
     Raises RunnerError naming the entry and the key that is wrong.
     """
+    import yaml
+
     path = Path(folder) / "book" / "manifest.yml"
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
