@@ -37,6 +37,12 @@ def _nearest(name, known) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def check_known(what: str, name, known, error: type[Exception] = SettingsError, *, where: str = "") -> None:
+    """Raises `error` for a name that is none of the `known`, with the nearest and all of them; where: said first."""
+    if name not in known:
+        raise error(f"{where}unknown {what} {name!r}{suggest(name, known)}")
+
+
 def is_number(value) -> bool:
     """Whether `value` is a real number: no bool, no text (NaN and infinity are numbers)."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

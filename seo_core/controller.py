@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -65,13 +65,13 @@ class Budgets:
     def __post_init__(self):
         check(self, ControllerError)
 
-    def any(self, names: tuple[str, ...]) -> bool:
-        """Whether there is a budget of one of these names."""
-        return any(getattr(self, name) is not None for name in names)
+    def limits(self, names: Iterable[str]) -> dict[str, float]:
+        """Those of these names that there is a budget of, and how much it allows."""
+        return {name: limit for name in names if (limit := getattr(self, name)) is not None}
 
     def share(self, use: Mapping[str, float], names: tuple[str, ...]) -> float:
         """The share used of that budget among these names of which most is used; 0 where there are none."""
-        return max((use[name] / limit for name in names if (limit := getattr(self, name)) is not None), default=0.0)
+        return max((use[name] / limit for name, limit in self.limits(names).items()), default=0.0)
 
 
 class Measured(NamedTuple):
@@ -227,9 +227,9 @@ class SynergyController:
     def _round(self, state, before: Measured, ready: list[Action], rounds: int):
         """One transaction: the state and what it measures after it."""
         for action in ready:
-            if action.guess is not None and not self.promises[action.name].tried:
-                promise = self.promises[action.name]
-                self.promises[action.name] = _Promise(**{"step": promise.step, **action.guess(state)})
+            promise = self.promises[action.name]
+            if action.guess is not None and not promise.tried:
+                self.promises[action.name] = _Promise(step=promise.step, **action.guess(state))
         scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], number % self.config.exact_every == 0
@@ -302,12 +302,11 @@ class SynergyController:
 
     def _ready(self, state, measured: Measured) -> list[Action]:
         """The actions that can work: none of their budgets is used up, and their step is not halved below its least."""
-        left = {name for name in SPENT if (limit := getattr(self.budgets, name)) is None
-                or getattr(measured, name) < limit}
+        spent = {name for name, limit in self.budgets.limits(SPENT).items() if getattr(measured, name) >= limit}
         waiting = {entry["action"] for entry in itertools.takewhile(lambda e: not e["accepted"], reversed(self.log))}
         return [action for action in self.actions if self.promises[action.name].step >= action.least
                 and not (action.whole and action.name in waiting)
-                and left.issuperset(action.uses) and action.ready(state)]
+                and spent.isdisjoint(action.uses) and action.ready(state)]
 
     def _use(self, measured: Measured) -> Measured:
         """A measurement with what rolled-back rounds spent."""
@@ -315,17 +314,16 @@ class SynergyController:
 
     def _affordable(self, promise: _Promise, before: Measured, whole: bool) -> float:
         """The step that is taken: the action's, or as much of it as what is left of the budgets pays for."""
-        left = [(limit - getattr(before, name)) / promised for name in SPENT
-                if (limit := getattr(self.budgets, name)) is not None and (promised := getattr(promise, name)) > 0]
+        left = [(limit - getattr(before, name)) / promised for name, limit in self.budgets.limits(SPENT).items()
+                if (promised := getattr(promise, name)) > 0]
         return 1.0 if whole else min(promise.step, *left, 1.0)
 
     def _broken(self, after: Measured, cost: Mapping[str, float]) -> str:
         """Why a round is rolled back; empty where it stands."""
         if not math.isfinite(after.loss):
             return "the loss is no number"
-        for name in SPENT:
-            limit = getattr(self.budgets, name)
-            if limit is not None and cost[name] > 0 and getattr(after, name) > limit * (1 + 1e-9):
+        for name, limit in self.budgets.limits(SPENT).items():
+            if cost[name] > 0 and getattr(after, name) > limit * (1 + 1e-9):
                 return f"{getattr(after, name):g} {name} and a budget of {limit:g}"
         if self.config.guard and self.floor is not None and after.accuracy < self.floor:
             return f"accuracy {after.accuracy:.4f} is below the floor {self.floor:.4f}"
@@ -335,7 +333,7 @@ class SynergyController:
         """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is
         there, and is not counted as its pace, nor is what a whole action did, which comes once. How far it is say the
         seconds, or the rounds, whichever end first."""
-        if self.config.prices != "adaptive":
+        if self.config.prices != "adaptive" or rounds == 1:  # after which there is no round to price
             return
         spent = sum(entry["seconds"] for entry in self.log)
         there = self.budgets.seconds - (now.seconds - spent) if self.budgets.seconds else math.inf  # when it began
@@ -347,5 +345,5 @@ class SynergyController:
             ends.append(self._used(now, names) + pace * (1 - done) / done)
         step = self.config.rate / (1 - done)
         self.prices = Prices(*(
-            float(np.clip(price + step * (end - 1), 0, self.config.most)) if self.budgets.any(names) else price
+            float(np.clip(price + step * (end - 1), 0, self.config.most)) if self.budgets.limits(names) else price
             for price, end, names in zip(self.prices, ends, (DATA, MODEL), strict=True)))

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable
 
 import numpy as np
+import psutil
 import torch
 
 from seo_core import evaluation
@@ -151,8 +152,6 @@ class ResourceMonitor:
     By psutil and NVML (nvidia-ml-py). `gpus` names the GPUs; without one it is empty, and `absent` says why."""
 
     def __init__(self, every: float = 1.0):
-        import psutil
-
         self.every, self.samples, self.process = every, [], psutil.Process()
         self.gpus, self.absent = [], ""
         try:
@@ -177,8 +176,6 @@ class ResourceMonitor:
         return False
 
     def _look(self) -> dict[str, float]:
-        import psutil
-
         sample = {"cpu_percent": psutil.cpu_percent(), "cores": self.process.cpu_percent() / 100,
                   "memory_bytes": self.process.memory_info().rss,
                   "free_memory_bytes": psutil.virtual_memory().available}

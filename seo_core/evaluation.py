@@ -95,8 +95,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None
     ValueError where there is nothing to score, and for labels that are scores."""
     from sklearn.metrics import matthews_corrcoef, precision_recall_fscore_support
 
-    if len(labels) == 0:
-        raise ValueError("no examples to evaluate: the split is empty")
+    _check_any(labels)
     _check_classes(labels)
     k = logits.shape[1]
     names = names or [str(i) for i in range(k)]
@@ -118,8 +117,7 @@ def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
     constant, which is not defined, is 0. Raises ValueError where there is nothing to score."""
     from scipy.stats import pearsonr, spearmanr
 
-    if len(labels) == 0:
-        raise ValueError("no examples to evaluate: the split is empty")
+    _check_any(labels)
     predicted, truth = np.asarray(logits, np.float64)[:, 0], np.asarray(labels, np.float64)
     flat = len(truth) < 2 or not np.ptp(predicted) or not np.ptp(truth)
     found = {name: 0.0 if flat else float(of(predicted, truth)[0])
@@ -187,8 +185,7 @@ def _shares(counts) -> tuple[float, float, float]:
 def entity_metrics(logits: np.ndarray, encoded) -> dict[str, float]:
     """`entity_scores`, accuracy and cross_entropy by word, from logits (n, W, k) of `Windows`. Raises ValueError where
     there is nothing to score."""
-    labels, said = _words(logits, encoded)
-    sentence = np.repeat(encoded.example, (encoded.labels >= 0).sum(axis=1))
+    labels, said, sentence = _words(logits, encoded)
     cuts = np.flatnonzero(np.diff(sentence)) + 1
     names = np.array(encoded.names, object)
     gold, predicted = ([part.tolist() for part in np.split(names[tags], cuts)] for tags in (labels, said))
@@ -196,12 +193,12 @@ def entity_metrics(logits: np.ndarray, encoded) -> dict[str, float]:
             "cross_entropy": cross_entropy(logits[encoded.labels >= 0], labels)}
 
 
-def _words(logits: np.ndarray, encoded) -> tuple[np.ndarray, np.ndarray]:
-    """The tags of all words of `Windows`, and those that the logits give: (m,) each, in the order of the text."""
-    if len(encoded) == 0:
-        raise ValueError("no examples to evaluate: the split is empty")
+def _words(logits: np.ndarray, encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tags of all words of `Windows`, those that the logits give, and the words' sentences: (m,) each, in the order
+    of the text."""
+    _check_any(encoded)
     there = encoded.labels >= 0
-    return encoded.labels[there], logits[there].argmax(axis=-1)
+    return encoded.labels[there], logits[there].argmax(axis=-1), np.repeat(encoded.example, there.sum(axis=1))
 
 
 LONGEST_ANSWER = 30  # tokens, as in BERT's own evaluation
@@ -247,8 +244,7 @@ def answer_scores(said: str, right) -> tuple[float, float]:
 def answer_metrics(logits: np.ndarray, encoded) -> dict[str, float]:
     """exact_match and f1 over the questions (Rajpurkar et al. 2016, section 6.1), as shares of 1, and cross_entropy of
     the ends by window, from logits (n, 2, W) of `Windows`. Raises ValueError where there is nothing to score."""
-    if len(encoded) == 0:
-        raise ValueError("no examples to evaluate: the split is empty")
+    _check_any(encoded)
     scores = [answer_scores(said, encoded.answers[row]) for row, said in best_answers(logits, encoded).items()]
     exact, f1 = np.mean(scores, axis=0)
     flat = logits.reshape(-1, logits.shape[-1])
@@ -267,8 +263,7 @@ def metrics_of(logits: np.ndarray, encoded, *, names=None) -> dict[str, float]:
 def hits(logits: np.ndarray, encoded) -> np.ndarray:
     """(rows,) 1 where a sentence of `Windows` has all its tags right, or a question its answer exactly, else 0."""
     if encoded.kind == TAGS:
-        labels, said = _words(logits, encoded)
-        sentence = np.repeat(encoded.example, (encoded.labels >= 0).sum(axis=1))
+        labels, said, sentence = _words(logits, encoded)
         rows, each = np.unique(sentence, return_inverse=True)
         return (np.bincount(each, labels != said, len(rows)) == 0).astype(np.int64)
     return np.array([int(answer_scores(said, encoded.answers[row])[0])
@@ -293,6 +288,11 @@ def metric(name: str, logits: np.ndarray, labels) -> float:
 
 def _are_scores(labels) -> bool:
     return np.asarray(labels).dtype.kind == "f"
+
+
+def _check_any(examples) -> None:
+    if len(examples) == 0:
+        raise ValueError("no examples to evaluate: the split is empty")
 
 
 def _check_classes(labels) -> None:

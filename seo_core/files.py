@@ -58,9 +58,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             remove(old)
 
 
-def moved_aside(path: Path) -> Path | None:
-    """The folder that had this name until a kill cut its replacement short; None where there is none."""
-    return max(_beside(path, "old"), key=lambda old: old.stat().st_mtime_ns, default=None)
+def whole_folder(path: Path) -> Path | None:
+    """The folder of this name, else the one that had it until a kill cut its replacement short; None without either."""
+    return path if path.is_dir() else max(_beside(path, "old"), key=lambda old: old.stat().st_mtime_ns, default=None)
 
 
 @contextlib.contextmanager

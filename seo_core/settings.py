@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from seo_core.checks import SettingsError, above, at_least, check, share, suggest
+from seo_core.checks import SettingsError, above, at_least, check, check_known, share
 
 DEFAULT = "default"  # parameter value meaning "what the profile says"
 NAMES = ("labels", "text")  # settings that are names, written with commas between them
@@ -95,12 +95,10 @@ PROFILES: dict[str, dict] = {
 def load_settings(profile: str = "quick", **overrides) -> RunSettings:
     """The profile's settings with `overrides`; the value "default" keeps the profile's. Raises SettingsError for an
     unknown profile or key, with the nearest, a value of the wrong type or out of range."""
-    if profile not in PROFILES:
-        raise SettingsError(f"unknown profile {profile!r}{suggest(profile, PROFILES)}")
+    check_known("profile", profile, PROFILES)
     known = {f.name for f in fields(RunSettings)}
     for key in overrides:
-        if key not in known:
-            raise SettingsError(f"unknown setting {key!r}{suggest(key, known)}")
+        check_known("setting", key, known)
     chosen = {k: v for k, v in overrides.items() if not (isinstance(v, str) and v == DEFAULT)}
     chosen |= {key: _names(key, chosen[key]) for key in NAMES if chosen.get(key) is not None}
     settings = RunSettings(profile, **PROFILES[profile] | chosen)
@@ -120,14 +118,11 @@ def _names(key: str, given) -> tuple[str, ...]:
     return tuple(names)
 
 
-def book_root(start: str | Path | None = None) -> Path:
-    """The folder of the book: $SEO_BOOK, else the nearest parent of `start` (default: the working directory) that holds
+def book_root() -> Path:
+    """The folder of the book: $SEO_BOOK, else the working directory or the nearest folder above it that holds
     `book/manifest.yml`, else the checkout this package lies in. Raises SettingsError if none of them is one."""
-    if start is None and os.environ.get("SEO_BOOK"):
-        candidates = [Path(os.environ["SEO_BOOK"])]
-    else:
-        here = Path(start or Path.cwd()).resolve()
-        candidates = [here, *here.parents, *([] if start else [Path(__file__).resolve().parent.parent])]
+    named = os.environ.get("SEO_BOOK")
+    candidates = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent]
     for folder in candidates:
         if (folder / "book" / "manifest.yml").is_file():
             return folder.resolve()

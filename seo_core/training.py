@@ -30,10 +30,11 @@ from torch.nn import functional as F
 from seo_core import distributed
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import MEASURES, measure, metrics_of, peak_memory_bytes, reset_peak_memory
-from seo_core.files import atomic_folder, digest, moved_aside, remove, writing
+from seo_core.files import atomic_folder, digest, remove, whole_folder, writing
 from seo_core.machine import OtherLoad
 from seo_core.models.fastpath import call, compute_dtype, forward_module
 from seo_core.progress import Progress
+from seo_core.settings import resolve_path
 
 OPTIMIZERS = ("adamw", "sgd", "lamb")
 LATER = ("accumulation", "checkpointing", "optimizer")  # fields that a TrainingConfig did not always have
@@ -143,9 +144,8 @@ class KeepBest:
             curve = development_curve(state.result.series)
             if not curve:
                 raise TrainingError("the best network is chosen on a development set: pass development=")
-            accuracy = curve[-1]
-            if accuracy > self.accuracy:
-                self.accuracy, self.epoch = accuracy, state.epoch
+            if curve[-1] > self.accuracy:
+                self.accuracy, self.epoch = curve[-1], state.epoch
                 self.weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
         elif event == "end" and self.weights:
             state.model.load_state_dict(self.weights)
@@ -159,8 +159,7 @@ class KeepBest:
     def load_state_dict(self, kept: dict) -> None:
         """What `state_dict` gave."""
         self.accuracy, self.epoch = float(kept["accuracy"]), float(kept["epoch"])
-        self.weights = {name.removeprefix("weights."): torch.as_tensor(value) for name, value in kept.items()
-                        if name.startswith("weights.")}
+        self.weights = {name: torch.as_tensor(value) for name, value in _below("weights.", kept).items()}
 
 
 def classification_loss(logits, batch):
@@ -331,9 +330,9 @@ class _Run:
             last = len(done) + 1 == len(parts)  # with it gradients are exchanged, once a step
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.network):
                 done.append(self._backward(train, part, weight * len(part) / len(taken)))
-        optimizer, scale = self.optimizer, self.scaler.get_scale()
-        if self.scaler.is_enabled():  # which knows torch's own optimizers alone
-            optimizer = _raw(optimizer)
+        scale = self.scaler.get_scale()
+        # the scaler knows torch's own optimizers alone
+        optimizer = _raw(self.optimizer) if self.scaler.is_enabled() else self.optimizer
         self.scaler.unscale_(optimizer)
         trained = self.network if self.sharded else self.model
         self.accelerator.clip_grad_norm_([*trained.parameters(), *self.module.parameters()], self.config.max_grad_norm)
@@ -436,14 +435,12 @@ def _enough_memory(batch_size: int, lengths: np.ndarray):
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; a CPU has no kind of it
-        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-        if not known:
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
             raise
-        longest = int(lengths.max(initial=0))
         advice = (f"use batch_size={batch_size // 2} (half) or less, or a smaller max_length" if batch_size > 1 else
                   "use a smaller max_length, or a smaller network")
-        raise TrainingError(f"a batch of {batch_size} texts of up to {longest} tokens does not fit into memory: "
-                            f"{advice}") from error
+        raise TrainingError(f"a batch of {batch_size} texts of up to {lengths.max(initial=0)} tokens does not fit into "
+                            f"memory: {advice}") from error
 
 
 def _how(run: _Run) -> str:
@@ -565,8 +562,6 @@ def identity(config: TrainingConfig, train) -> str:
 
 def checkpoint_folder(settings, experiment: str) -> Path:
     """Where a chapter's run saves itself: hidden, beside the records, one folder per setting and seed."""
-    from seo_core.settings import resolve_path
-
     name = digest(settings.asdict(), length=8)
     return resolve_path(settings.results_dir) / settings.profile / ".checkpoints" / f"{experiment}-{name}"
 
@@ -622,8 +617,7 @@ class Checkpoint:
         """Loads the newest whole checkpoint into `run`, where there is one."""
         from safetensors.torch import load_file
 
-        last = self.folder / "last"
-        source = last if last.is_dir() else moved_aside(last)
+        source = whole_folder(self.folder / "last")
         if source is None:
             return
         try:
@@ -642,19 +636,17 @@ class Checkpoint:
                                 f"{'es' if len(dropouts) > 1 else ''} and this run has {world}: start as many, delete "
                                 "that folder, or pass another checkpoint_dir")
         for part, module in (("model.", run.model), ("loss.", run.module)):
-            module.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
+            module.load_state_dict(_below(part, tensors))
         optimizer, slots = _raw(run.optimizer), {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, number, name = key.split(".")
-                slots.setdefault(int(number), {})[name] = value
+        for key, value in _below("optimizer.", tensors).items():
+            number, name = key.split(".")
+            slots.setdefault(int(number), {})[name] = value
         optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
         for group, done in zip(optimizer.param_groups, meta.get("optimizer_steps", []), strict=False):
             group["step"] = done
         for i, callback in enumerate(run.callbacks):
-            start = f"callback.{i}."
-            if kept := {k.removeprefix(start): v.numpy() for k, v in tensors.items() if k.startswith(start)}:
-                callback.load_state_dict(kept)
+            if kept := _below(f"callback.{i}.", tensors):
+                callback.load_state_dict({k: v.numpy() for k, v in kept.items()})
         state = run.state
         for name in ("step", "examples", "tokens", "seconds"):
             setattr(state, name, meta[name])
@@ -670,6 +662,11 @@ class Checkpoint:
         torch.set_rng_state(tensors[_stream(rank)])
         if run.stream:
             run.stream.load_state_dict(dropouts[rank])
+
+
+def _below(prefix: str, tensors: dict) -> dict:
+    """Those whose names begin with the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _stream(rank: int) -> str:

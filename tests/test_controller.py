@@ -67,6 +67,11 @@ def goal():
     return best()
 
 
+def test_a_run_of_one_round_ends_well_and_its_state_is_kept():
+    kept, controller = [], SynergyController(actions(), measure, LIMITS)
+    assert controller.run(Made(), 1, save=kept.append) == kept[0] and len(controller.log) == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_it_finds_the_known_best_allocation(goal, seed):
     state, controller = played(seed=seed)

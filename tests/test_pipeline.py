@@ -65,6 +65,15 @@ def test_a_network_that_knows_the_labels_is_where_the_rounds_begin(lab):
     assert state.model is network and state.work == state.examples == 0 and len(state.rows) == RECIPE.labels
 
 
+def test_a_purchase_looks_at_no_fewer_pairs_than_it_buys(lab):
+    few = replace(RECIPE, first=0.25, first_epochs=0, bought=0.25, candidates=1)
+    work = pipeline._Work(lab, few, None, lambda model: None)
+    work.learn = lambda state, step, **options: state
+    for feedback in (True, False):
+        work.recipe = replace(few, feedback=feedback)
+        assert len(work.buy(work.start(lab.network()), 1.0).rows) == few.labels / 2
+
+
 @pytest.mark.trains
 def test_the_record_s_curves_have_a_value_for_each_round(outcome):
     series = outcome.series()

@@ -8,12 +8,11 @@ schema.py says what a record is, provenance.py where it comes from, store.py wri
 tables of many.
 """
 
-from seo_core.results.final import OFFICIAL, SCORES, final_list
-from seo_core.results.frames import load, load_contestants, load_series, matching
-from seo_core.results.provenance import code_hash, command, command_of, names_given
-from seo_core.results.schema import SCHEMA, ResultsError, predictions_path, schema_table, validate
-from seo_core.results.store import find, load_records, predictions, record_at, record_path, reference_dir, write
+from seo_core.lazy import lazy
 
-__all__ = ["OFFICIAL", "SCHEMA", "SCORES", "ResultsError", "code_hash", "command", "command_of", "final_list", "find",
-           "load", "load_contestants", "load_records", "load_series", "matching", "names_given", "predictions",
-           "predictions_path", "record_at", "record_path", "reference_dir", "schema_table", "validate", "write"]
+_HOME = {"final": "OFFICIAL SCORES final_list",
+         "frames": "load load_contestants load_series matching",
+         "provenance": "code_hash command command_of names_given",
+         "schema": "SCHEMA ResultsError predictions_path schema_table validate",
+         "store": "find load_records predictions record_at record_path reference_dir write"}
+__getattr__, __dir__, __all__ = lazy(__name__, _HOME)

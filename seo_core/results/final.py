@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from seo_core.checks import SettingsError, suggest, whole_number
+from seo_core.checks import SettingsError, check_known, whole_number
 from seo_core.results.schema import ResultsError
 from seo_core.settings import book_root
 
@@ -56,8 +56,9 @@ class FinalList:
     def standing(self, record: Mapping) -> str:
         """"final" for a record that the list names and that is no older than its entry, else "exploratory"."""
         finished = _day(record)
-        dated = (entry for entry in self.arms if entry.date <= finished)
-        return "final" if FinalList(self.date, self.data, tuple(dated)).allows(*_key(record)) else "exploratory"
+        dated = replace(self, arms=tuple(entry for entry in self.arms if entry.date <= finished))
+        named = dated.allows(record["configuration"], record["parameters"], record["seed"])
+        return "final" if named else "exploratory"
 
     def broken(self, records: Iterable[Mapping]) -> list[Mapping]:
         """The records of the day of the list or later that score a sealed set and are not on it."""
@@ -91,7 +92,7 @@ def final_list(path: str | Path | None = None) -> FinalList:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ResultsError(f"{path} cannot be read as the list of final arms ({error}); restore it") from error
-    listed = FinalList(**_checked(given, FinalList, f"{path.name}"))
+    listed = FinalList(**_checked(given, FinalList, path.name))
     entries = [Entry(**_checked(entry, Entry, f"{path.name}, arm {number}"))
                for number, entry in enumerate(listed.arms, 1)]
     for number, entry in enumerate(entries, 1):
@@ -99,7 +100,7 @@ def final_list(path: str | Path | None = None) -> FinalList:
             whole_number(f"{path.name}, arm {number} ({entry.arm}): a seed", seed, 0, ResultsError)
         if any(entry.arm == other.arm and entry.recipe == other.recipe for other in entries[:number - 1]):
             raise ResultsError(f"{path.name}, arm {number}: {entry.arm} stands there twice with one recipe; keep one")
-    return FinalList(listed.date, listed.data, tuple(entries))
+    return replace(listed, arms=tuple(entries))
 
 
 _WANTED = {"arm": (str, "a name"), "recipe": (dict, "an object: parameter → value"), "why": (str, "a sentence"),
@@ -113,8 +114,7 @@ def _checked(given, kind: type, where: str) -> dict:
     if not isinstance(given, dict):
         raise ResultsError(f"{where} must be an object with the keys {', '.join(known)}")
     for key in given:
-        if key not in known:
-            raise ResultsError(f"{where}: unknown key {key!r}{suggest(str(key), known)}")
+        check_known("key", key, known, ResultsError, where=f"{where}: ")
     for key in known:
         of, wanted = _WANTED[key]
         if not isinstance(given.get(key), of) or isinstance(given[key], datetime) or not given[key]:
@@ -126,10 +126,6 @@ def _holds(parameters: Mapping, recipe: Mapping) -> bool:
     """Whether parameters have every value that a recipe names, groups of them key by key."""
     return all(_holds(parameters.get(key) or {}, value) if isinstance(value, dict)
                else key in parameters and parameters[key] == value for key, value in recipe.items())
-
-
-def _key(record: Mapping) -> tuple[str, Mapping, int]:
-    return record["configuration"], record["parameters"], record["seed"]
 
 
 def _day(record: Mapping) -> date:

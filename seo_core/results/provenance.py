@@ -6,6 +6,7 @@ import platform
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
@@ -51,13 +52,11 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
     return {name: distribution.version for name, distribution in present.items() if distribution}
 
 
-def command(experiment: str, settings: RunSettings, *, source: bool = False) -> str:
-    """The command that runs the experiment again; local folders appear as `path/to/<name>`.
-    source: whether the chapter has a source task, and so the option."""
+def command(experiment: str, settings: RunSettings) -> str:
+    """The command that runs the experiment again; local folders appear as `path/to/<name>`."""
     return shlex.join(["python", "-m", "seo_core.run", "chapter", experiment, "--profile", settings.profile,
                        "--seed", str(settings.seed), "--data", display_source(settings.data),
-                       "--model", display_source(settings.model),
-                       *(["--source", display_source(settings.source)] if source else []), *names_given(settings)])
+                       "--model", display_source(settings.model), *names_given(settings)])
 
 
 def names_given(settings: RunSettings) -> list[str]:
@@ -108,21 +107,15 @@ def _spelled(option: str, values: list[str]) -> list[str]:
     return [word for value in values for word in (option, value)] if option == "-p" else [option, *values]
 
 
-def _time(value) -> str:
-    """A datetime, ISO text or seconds since the epoch as ISO 8601 in UTC."""
-    if isinstance(value, (int, float)):
-        value = datetime.fromtimestamp(value, UTC)
-    elif isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if value.tzinfo is None:
-        value = value.astimezone()  # naive means local time
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
+def _time(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
-def provenance(experiment: str, settings: RunSettings, started=None, again: str | None = None) -> dict:
-    """Commit, code hash, command, times, machine, threads and package versions, as of now.
-    again: the command, where it is not the chapter's."""
-    finished = datetime.now(UTC)
+def provenance(experiment: str, settings: RunSettings, started: float | None = None, again: str | None = None) -> dict:
+    """Commit, code hash, command, times, machine, threads and package versions, as of now. started: as time.time() has
+    it. again: the command, where it is not the chapter's."""
+    finished = time.time()
     sha, dirty = commit()
     return {"commit": sha, "dirty": dirty, "code_hash": code_hash(), "command": again or command(experiment, settings),
             "started": _time(started if started is not None else finished), "finished": _time(finished),

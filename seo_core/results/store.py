@@ -134,9 +134,9 @@ def _fits(recorded: dict, wanted: dict, defaults: dict) -> bool:
 
 def write(experiment: str, configuration: str, *, settings: RunSettings, data, model_info: dict, metrics: dict,
           series: dict | None = None, parameters: dict | None = None, contestants: dict | None = None,
-          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None, started=None,
-          labels_used: int | None = None, source_labels: int | None = None, logits: bool = False,
-          again: str | None = None) -> Path:
+          predictions: dict[str, np.ndarray] | None = None, labels: dict[str, np.ndarray] | None = None,
+          started: float | None = None, labels_used: int | None = None, source_labels: int | None = None,
+          logits: bool = False, again: str | None = None) -> Path:
     """Write one record (and its predictions) atomically and return the record's path.
 
     data: TaskData (`name`, `fingerprint` and `splits` are read). model_info: name, fingerprint (of the backbone the run
@@ -145,9 +145,8 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     labels: split → (n,) true classes; adds `<split>_correct` so that differences can be paired without the data at
     hand. Where they are scores the predicted ones are kept, as `<split>_logits`. labels_used: default, the rows of
     train and of the development slices. source_labels: those of the source task behind the start, a count of its own.
-    started: datetime or time.time().
-    again: the command that makes this record, where it is not that of the chapter. Raises ResultsError for a record
-    that breaks the schema and where the folder cannot be written.
+    started: of time.time(). again: the command that makes this record, where it is not that of the chapter. Raises
+    ResultsError for a record that breaks the schema and where the folder cannot be written.
     """
     rows = {name: len(frame) for name, frame in data.splits.items()}
     if labels_used is None:

@@ -3,12 +3,13 @@
 import ast
 from pathlib import Path
 
+from seo_core.results.provenance import PACKAGE
+
 # The rooms, level by level: imports point to the same or a lower level (tests/test_levels.py).
 LEVELS = ("settings checks files lazy machine progress", "data models results", "evaluation deploy",
           "training distributed", "transfer augmentation selection pruning quantization distillation",
           "controller pipeline tkd lab", "arms", "analysis", "figures bench compress", "runner run")
 INDEX = "book/api"  # its words are committed; where the manifest has it, it is followed by the list of rooms
-PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def levels() -> list[list[str]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from seo_core.runner import process
 from seo_core.runner.state import book_environment
-from seo_core.settings import RunSettings, book_root
+from seo_core.settings import RunSettings, book_root, load_settings
 
 if TYPE_CHECKING:
     from seo_core.lab.estimate import Due
@@ -45,27 +45,20 @@ def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Calla
                     del waiting[key]
             for key, child in list(running.items()):
                 if child.poll() is not None:
-                    said = child.stdout.read().rstrip()
+                    said = running.pop(key).communicate()[0].rstrip()
                     if child.returncode:
                         failed[key] = key[0]
                     if said:
                         say(said)
-                    _close(running.pop(key))
             time.sleep(0.1)
     finally:
         for child in running.values():
-            _close(child)
+            child.communicate()  # closes its stdin, and waits
     return list(failed.values())
 
 
 def _start(job: dict, jobs: int) -> subprocess.Popen:
     return process.start("seo_core.runner.arms", job, book_environment(book_root(), jobs=jobs))
-
-
-def _close(child: subprocess.Popen) -> None:
-    child.stdin.close()
-    child.wait()
-    child.stdout.close()
 
 
 def main() -> int:
@@ -76,8 +69,8 @@ def main() -> int:
 
     job = process.take(lambda: os._exit(3))
     try:
-        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in job["settings"].items()}
-        lab = open_lab(known(job["arm"]).chapter, RunSettings(**settings), report=print, say=lambda text: None)
+        settings = load_settings(**job["settings"])
+        lab = open_lab(known(job["arm"]).chapter, settings, report=print, say=lambda text: None)
         run = lab.arm(job["arm"], job["labels"], dict(map(knob, job["set"])), recorded_as=job["name"])
         print(line(run), flush=True)
     except (RuntimeError, ValueError, OSError) as error:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from seo_core.checks import suggest
+from seo_core.checks import check_known
 from seo_core.runner import RunnerError, UsageError, api
 
 KINDS = ("technique", "benchmark", "aggregate")
@@ -62,7 +62,7 @@ class Manifest:
     folder: Path
     root: str
     parts: tuple[dict, ...]
-    chapters: tuple[Chapter, ...] = field(default=())
+    chapters: tuple[Chapter, ...]
 
     @cached_property
     def by_id(self) -> dict[str, Chapter]:
@@ -71,8 +71,7 @@ class Manifest:
 
     def chapter(self, name: str) -> Chapter:
         """The chapter called `name`; raises UsageError with the nearest name."""
-        if name not in self.by_id:
-            raise UsageError(f"unknown chapter {name!r}{suggest(name, self.by_id)}")
+        check_known("chapter", name, self.by_id, UsageError)
         return self.by_id[name]
 
     def notebook(self, name: str) -> Path:
@@ -160,8 +159,8 @@ def _chapter(entry: dict) -> Chapter:
     name = entry.get("id", "?") if isinstance(entry, dict) else "?"
     if not isinstance(entry, dict) or {"id", "title", "part", "kind"} - set(entry):
         raise RunnerError(f"book/manifest.yml: chapter {name!r} needs id, title, part and kind")
-    for key in set(entry) - _CHAPTER_KEYS:
-        raise RunnerError(f"book/manifest.yml: chapter {name!r}: unknown key {key!r}{suggest(key, _CHAPTER_KEYS)}")
+    for key in entry:
+        check_known("key", key, _CHAPTER_KEYS, RunnerError, where=f"book/manifest.yml: chapter {name!r}: ")
     lists = {key: entry.get(key) or () for key in ("inputs", "outputs", "shows", "pages", "mutation")}
     if isinstance(lists["mutation"], dict):
         lists["mutation"] = [lists["mutation"]]
@@ -177,8 +176,7 @@ def _check(manifest: Manifest) -> None:
         named = [("kind", chapter.kind, KINDS), ("part", chapter.part, captions),
                  *(("input", name, ids) for name in chapter.inputs if name != ALL_RECORDS)]
         for what, name, known in named:
-            if name not in known:
-                raise RunnerError(f"{where}: unknown {what} {name!r}{suggest(name, known)}")
+            check_known(what, name, known, RunnerError, where=f"{where}: ")
         if any(set(mutation) != {"target", "replacement"} for mutation in chapter.mutation):
             raise RunnerError(f"{where}: a mutation has the keys target and replacement")
     manifest.ordered()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from seo_core import files
+from seo_core.results.provenance import PACKAGE
 from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
 
@@ -37,8 +38,7 @@ def write(notebook, path: Path) -> bool:
 
 def machine_paths(root: Path) -> dict[str, str]:
     """Paths of this machine -> what a page says instead, longest first."""
-    package = Path(__file__).resolve().parent.parent.parent
-    names = {str(root): "path/to/book", str(package): "path/to/book", sys.prefix: "path/to/python",
+    names = {str(root): "path/to/book", str(PACKAGE.parent): "path/to/book", sys.prefix: "path/to/python",
              sys.base_prefix: "path/to/python", str(Path.home()): "~"}
     return {k: names[k] for k in sorted(names, key=len, reverse=True) if len(k) > 3}
 

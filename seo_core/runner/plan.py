@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seo_core import files
-from seo_core.checks import suggest
+from seo_core.checks import check_known
 from seo_core.progress import seconds
 from seo_core.results.provenance import commit
 from seo_core.runner import RunnerError, UsageError, process
@@ -59,8 +59,7 @@ def check_parameters(manifest: Manifest, chapters, extra: dict) -> None:
             raise RunnerError(f"notebooks/{chapter.id}.ipynb: the cell tagged \"parameters\" lacks {', '.join(absent)}")
         known |= {name: entry["inferred_type_name"] for name, entry in declared.items()}
     for name, value in extra.items():
-        if name not in known:
-            raise UsageError(f"unknown parameter {name!r}{suggest(name, known)}")
+        check_known("parameter", name, known, UsageError)
         wanted = _TYPES.get(known[name])
         if wanted and (not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool))):
             raise UsageError(f"parameter {name!r} must be {known[name]}, got {value!r}")
@@ -112,7 +111,9 @@ def run(manifest: Manifest, chapters, options: Options, *, jobs: int = 1, force:
             say(f"[{batch.index(task) + 1}/{len(batch)}] {task.chapter.id} seed {task.seed}: {text}")
 
     jobs = min(jobs, max(1, len(batch)))  # a chapter on its own has all cores
-    work = _Batch(manifest, options, Tree(manifest.folder, options.profile), batch, jobs, force, tell)
+    waiting = chains(manifest, batch)
+    work = _Batch(manifest, options, Tree(manifest.folder, options.profile),
+                  sorted(batch, key=waiting.get, reverse=True), jobs, force, tell)
     _make_kernel(work.tree)
     try:
         while len(work.became) < len(batch):
@@ -141,20 +142,16 @@ class _Batch:
     manifest: Manifest
     options: Options
     tree: Tree
-    tasks: list[Task]
+    tasks: list[Task]  # the longest of the `chains` first
     jobs: int
     force: bool
     tell: Callable[[Task, str], None]
     running: dict[Task, _Worker] = field(default_factory=dict)
     became: dict[Task, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        waiting = chains(self.manifest, self.tasks)
-        self.urgent = sorted(self.tasks, key=waiting.get, reverse=True)
-
     def start_ready(self) -> None:
-        """Start, skip or block every waiting task whose inputs are settled, the longest of the `chains` first."""
-        for task in [t for t in self.urgent if t not in self.became and t not in self.running]:
+        """Start, skip or block every waiting task whose inputs are settled."""
+        for task in [t for t in self.tasks if t not in self.became and t not in self.running]:
             before = needs(self.manifest, task, self.tasks)
             if any(self.became.get(t) in ("failed", "blocked") for t in before):
                 self.settle(task, "blocked", "not run: one of its inputs failed")
@@ -203,7 +200,7 @@ class _Batch:
             return ""
         sidecar, notebook = self.tree.sidecar(task.chapter.id, task.seed), self.manifest.notebook(task.chapter.id)
         state = read_json(sidecar)
-        state["signature"] |= {key: "changed while it ran" for key in changed}
+        state["signature"] |= dict.fromkeys(changed, "changed while it ran")
         files.write(sidecar, json.dumps(state, indent=1), sync=False)
         since = [path.name for path in [*sources(notebook), notebook] if path.stat().st_mtime > worker.asked]
         return ", ".join(since or changed)
@@ -268,8 +265,7 @@ class _Worker:
 
     def result(self) -> dict:
         """The worker's outcome; a worker that died without one is a failure."""
-        lines = self.process.stdout.read().splitlines()
-        self.process.stdin.close()
+        lines = self.process.communicate()[0].splitlines()
         with contextlib.suppress(ValueError, IndexError):
             return json.loads(lines[-1])
         code = self.process.returncode

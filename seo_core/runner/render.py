@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from seo_core import files
-from seo_core.runner import RunnerError, api, notebooks, process
+from seo_core.results.provenance import code_hash
+from seo_core.runner import RunnerError, api, notebooks, process, timing
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.state import Tree, book_environment, digest, environment_hash, read_json
 
@@ -91,8 +92,6 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
     Nothing is built if nothing changed since. Raises RunnerError with Sphinx's warnings if there
     are any; the previous pages then stay.
     """
-    from seo_core.runner import timing  # which loads numpy
-
     in_use = RunnerError("the book's rendering is in use by another run; wait for it or stop it")
     with files.lock(manifest.folder / "_build" / ".render.lock", in_use):
         stage_prose(manifest, tree)
@@ -120,8 +119,6 @@ def render(manifest: Manifest, tree: Tree, output: Path, *, force: bool = False,
 
 def _stamp(tree: Tree) -> str:
     """Hash of all that the pages are made of."""
-    from seo_core.results.provenance import code_hash
-
     parts = [code_hash(), environment_hash()]
     parts += [path.read_bytes() for path in sorted((tree.root / _ARTIFACTS).glob("*/SHA256SUMS"))]  # for the browser
     for path in sorted(tree.staging.rglob("*")):

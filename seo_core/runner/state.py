@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seo_core import files
 from seo_core.machine import environment
+from seo_core.results.provenance import PACKAGE, code_hash, versions
 from seo_core.runner.imports import closure
 from seo_core.runner.manifest import Chapter, Manifest
 from seo_core.settings import KNOBS, PLACES, RunSettings, load_settings
@@ -97,8 +98,7 @@ class Tree:
 def book_environment(root: Path, *, jobs: int = 1, **variables: str) -> dict[str, str]:
     """The environment of a process of the book, one of `jobs` that compute at once (`machine.environment`): with the
     book, this package, and further variables."""
-    package = str(Path(__file__).resolve().parent.parent.parent)
-    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     return {**environment(jobs), "SEO_BOOK": str(root), "PYTHONPATH": paths, **variables}
 
 
@@ -133,8 +133,6 @@ def code_of(notebook: Path) -> str:
 
 def sources(notebook: Path) -> list[Path]:
     """The package's modules that a notebook imports, directly or not: all of them where its code cannot be read."""
-    from seo_core.results.provenance import PACKAGE
-
     try:
         return closure(code_of(notebook), PACKAGE)
     except SyntaxError:
@@ -158,8 +156,6 @@ def records_hash(*folders: Path) -> str:
 
 def environment_hash() -> str:
     """Hash of the Python version and of the versions of the packages that make the numbers."""
-    from seo_core.results.provenance import versions
-
     return digest(sys.version.split()[0], versions(_PACKAGES))
 
 
@@ -181,8 +177,6 @@ def results_folder(options: Options, root: Path) -> Path:
 
 def signature(manifest: Manifest, chapter: Chapter, seed: int, options: Options) -> dict[str, str]:
     """Component -> hash, for everything a chapter's output depends on."""
-    from seo_core.results.provenance import code_hash
-
     root, notebook, settings = manifest.folder, manifest.notebook(chapter.id), options.settings(seed)
     results, reference = results_folder(options, root), root / "book" / "reference"
     inputs = [manifest.by_id[name] for name in manifest.inputs(chapter)]

@@ -7,12 +7,13 @@ asked of a lab, which looks at the records and probes this machine (`seo_core.la
 import re
 from pathlib import Path
 
+from seo_core import results
 from seo_core.checks import first_line
 from seo_core.runner import RunnerError
 from seo_core.runner.manifest import Manifest
 from seo_core.runner.plan import Task
 from seo_core.runner.state import Options, Tree, code_of, read_json
-from seo_core.settings import RunSettings
+from seo_core.settings import RunSettings, load_settings
 
 
 def expected(manifest: Manifest, due: list[Task], options: Options, jobs: int) -> str:
@@ -38,9 +39,7 @@ def last_seconds(tree: Tree, task: Task) -> float | None:
 def recorded(manifest: Manifest) -> dict[str, str]:
     """What the arms of each chapter, or its benchmark, took under `cpu`, one after the other and for one seed, as the
     records in the book say; "" where none does. Chapter → words. Raises RunnerError for a record that is damaged."""
-    from seo_core import results
     from seo_core.lab.estimate import Past
-    from seo_core.settings import load_settings
 
     past = Past(load_settings("cpu", results_dir=str(results.reference_dir())))  # no records of this clone's
     try:

@@ -36,9 +36,7 @@ def pretrain(model, texts: Encoded, tokenizer, config: TrainingConfig, **options
     series["train_loss"] is the cross-entropy of the masked words in nats, by epoch."""
     unlabelled = replace(texts, labels=np.full(len(texts), -1, np.int64))
     words = MaskedWords(model, unlabelled, tokenizer, seed=config.seed)
-    fixed_positions(model)
-    return fit(model, unlabelled, config=replace(config, freeze_embeddings=False), loss=words,
-               callbacks=[words.renew], **options)
+    return _fit(model, unlabelled, config, loss=words, callbacks=[words.renew], **options)
 
 
 def soft_labels(student, teacher, train: Encoded, folder: str | Path, *, tokenizers=None) -> np.ndarray:
@@ -70,14 +68,18 @@ def inject(student, train: Encoded, soft: np.ndarray | None, injection: Injectio
     soft: of `soft_labels`; None where the weight is 0. options: of `fit`."""
     copied = DistillationConfig(temperature=injection.temperature, weight=injection.weight)
     loss = Distillation(student, train, targets=soft if injection.weight else None, config=copied)
-    fixed_positions(student)
-    return fit(student, train, config=replace(config, freeze_embeddings=False), loss=loss, **options)
+    return _fit(student, train, config, loss=loss, **options)
 
 
 def fine_tune(student, train: Encoded, config: TrainingConfig, **options) -> TrainingResult:
     """Stage 4: the labels alone. options: of `fit`."""
-    fixed_positions(student)
-    return fit(student, train, config=replace(config, freeze_embeddings=False), **options)
+    return _fit(student, train, config, **options)
+
+
+def _fit(model, train: Encoded, config: TrainingConfig, **options) -> TrainingResult:
+    """A word table that starts at random is trained, the table of positions never."""
+    fixed_positions(model)
+    return fit(model, train, config=replace(config, freeze_embeddings=False), **options)
 
 
 class MaskedWords(nn.Module):
