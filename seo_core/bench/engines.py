@@ -23,7 +23,7 @@ import importlib.util
 import logging
 import tempfile
 import warnings
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ def contest(settings, plan: dict) -> Outcome:
     from seo_core.machine import OtherLoad, cpu_support
     from seo_core.models.backbone import model_info
 
-    timing = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig) if each.name in plan})
+    timing = InferenceConfig.of(plan)
     lab, folders = open_lab(BASELINE, settings), {name: artifact.locate(name) for name in plan["artifacts"]}
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
     with tempfile.TemporaryDirectory() as folder:
@@ -76,15 +76,10 @@ def contest(settings, plan: dict) -> Outcome:
                             threads=timing.threads)
         contestants |= {name: file_contestant(path / "model.onnx", threads=timing.threads)
                         for name, path in folders.items()}
-        encoded, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
-        others, turns = OtherLoad(), []
-        for size in SIZES:
-            config = replace(timing, batch_size=size)
-            rows = latency.chosen_rows(encoded, config)
-            own = latency.own_batches(contestants, frame, rows, lab.task.texts, settings.max_length)
-            turns.append(latency.measure(contestants, latency.batches(encoded, config, rows), config, own=own)
-                         .assign(size=size))
-        load, turns = others.cores(), pd.concat(turns, ignore_index=True)
+        others = OtherLoad()
+        turns = pd.concat([latency.measure_on(lab, "validation_matched", contestants, replace(timing, batch_size=size))
+                           .assign(size=size) for size in SIZES], ignore_index=True)
+        load = others.cores()
         table = summary(turns).assign(size_bytes=[each.size_bytes for each in contestants.values()],
                                       accuracy=[accuracy(each, lab) for each in contestants.values()])
     cpu, taken = cpu_support(), {name: _auto(path) for name, path in folders.items()}
@@ -181,7 +176,7 @@ def summary(turns):
     parts = []
     for size in SIZES:
         here = turns[turns["size"] == size]
-        whole = by_round(here.groupby(["contestant", "round"], sort=False)["ms"].sum().reset_index(), "ms")
+        whole = by_round(here, "ms", "sum")
         fastest = whole[[name for name in STOCK if name in whole]].sum().idxmin()
         parts += [here.groupby("contestant", sort=False)["ms"].median().rename(f"ms_{size}"),
                   spread(whole.rdiv(whole[fastest], axis=0), f"ratio_{size}")]

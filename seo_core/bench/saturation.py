@@ -21,7 +21,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +70,9 @@ def contest(settings, plan: dict) -> Outcome:
     from seo_core.machine import OtherLoad, cpu_support
     from seo_core.models.backbone import model_info
 
-    config = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig)})
+    config = InferenceConfig.of(plan)
     lab = open_lab("02_baseline", settings)
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
-    texts = lab.task.texts
     with tempfile.TemporaryDirectory() as folder:
         paths = exports(model, lab.encoded("train"), Path(folder), max_length=settings.max_length)
         paths |= {name: Path(path) for name, path in (plan["files"] or {}).items()}
@@ -82,11 +80,8 @@ def contest(settings, plan: dict) -> Outcome:
         opened |= {name + EXACT: session(path, config.threads, exact=True) for name, path in paths.items()}
         contestants = {name: Contestant(run.run, run.size_bytes, tokenizer=run.tokenizer)
                        for name, run in opened.items()}
-        timed, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
-        rows = latency.chosen_rows(timed, config)
-        own = latency.own_batches(contestants, frame, rows, texts, settings.max_length)
         others = OtherLoad()
-        turns = latency.measure(contestants, latency.batches(timed, config, rows), config, own=own)
+        turns = latency.measure_on(lab, "validation_matched", contestants, config)
         load = others.cores()  # before the emulator, which would count as another's
         table = latency.summarize(turns, contestants, baseline=REFERENCE)
         for name, values in judged(opened, lab, plan, paths, Path(folder)).items():

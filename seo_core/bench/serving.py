@@ -108,13 +108,13 @@ def megabytes(process: subprocess.Popen) -> list[float]:
     return [each.memory_info().rss / 1e6 for each in (root, *root.children(recursive=True))]
 
 
-def soak(serve, bodies: list[dict], requests: int, *, clients: int = 16) -> dict[str, float]:
+def soak(serve, bodies: list[dict], requests: int) -> dict[str, float]:
     """Asks a server until it has answered `requests`: soak_requests, soak_errors, soak_megabytes after a tenth of them
     and soak_drift from there to the end, as a share. serve: as for `asked`."""
     answers, errors, early = 0, 0, None
     with serve() as (url, process), Progress("soak", requests, "answer") as watch:
         while answers < requests:
-            told = under_load(url, bodies, clients=clients, seconds=min(5.0, 0.2 + requests / 4000))
+            told = under_load(url, bodies, clients=16, seconds=min(5.0, 0.2 + requests / 4000))
             answers, errors = answers + told["answers"], errors + told["errors"]
             watch.step(f"{errors} errors", told["answers"])
             if early is None and answers >= requests / 10:

@@ -105,8 +105,11 @@ def seconds(function: Callable, *arguments, **options) -> float:
     return time.perf_counter() - began
 
 
-def by_round(turns, value: str):
-    """What was measured once a turn as a DataFrame (rounds, contestants)."""
+def by_round(turns, value: str, how: str | None = None):
+    """What was measured in each turn as a DataFrame (rounds, contestants). how: "sum" or "mean" of a turn's values,
+    where it has several."""
+    if how:
+        turns = turns.groupby(["contestant", "round"], sort=False)[value].agg(how).reset_index()
     wide = turns.pivot(index="round", columns="contestant", values=value)
     return wide.astype(float)[turns["contestant"].unique()].rename_axis(columns=None)
 
