@@ -18,7 +18,6 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from pathlib import Path
 
 NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
          "scoring", "precision", "scalability")
@@ -39,11 +38,6 @@ def measure(name: str, settings, **options):
     module, started = benchmark(name), time.time()
     plan = module.plan(settings, **options)
     return write(module, settings, plan, module.contest(settings, plan), started)
-
-
-def run(name: str, settings, **options) -> Path:
-    """Runs a benchmark (`measure`); returns the path of its record."""
-    return measure(name, settings, **options).paths[0]
 
 
 def main(name: str, arguments: list[str] | None = None) -> int:

@@ -185,13 +185,6 @@ def summarize(turns):
                         accuracy_difference=accuracy.sub(accuracy[FULL], axis=0).mean())
 
 
-def recorded(record: dict | None):
-    """The contestants of a record as `summarize` has them; without a record an empty frame."""
-    import pandas as pd
-
-    return pd.DataFrame.from_dict(record["contestants"] if record else {}, orient="index")
-
-
 def page(table):
     """`summarize` for reading; without rows one, "not run"."""
     from seo_core.analysis.tables import rows_or

@@ -208,13 +208,6 @@ def panels(table) -> tuple:
     return processes, data, sizes
 
 
-def recorded(record: dict | None):
-    """The contestants of a record as `summarize` has them; without a record an empty frame."""
-    import pandas as pd
-
-    return pd.DataFrame.from_dict(record["contestants"] if record else {}, orient="index")
-
-
 def page(table):
     """`summarize` for reading, with the model of 4 and 16 processes below; without rows one, "not run"."""
     from seo_core.analysis.tables import rows_or
