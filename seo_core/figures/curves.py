@@ -133,12 +133,10 @@ def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     return figure
 
 
-@style.card
+@style.card_of_rows
 def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Development loss over the pairs seen, mean over seeds and the range between them; "not run" without
     curves. curves: of `efficiency.loss_curves`; names: configuration -> its label in the legend."""
-    if curves.empty:
-        return style.nothing_run()
     figure, axes = plt.subplots(figsize=(8, 3.8))
     by_name = {name: (rows["pairs"], rows["loss"]) for name, rows in curves.groupby("configuration")}
     curves_by_name(axes, {label: by_name[name] for name, label in names.items() if name in by_name},
@@ -147,12 +145,10 @@ def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return figure
 
 
-@style.card
+@style.card_of_rows
 def over_batches(points: pd.DataFrame) -> Figure:
     """A value over the batch size: a curve for each `name`, mean over seeds and the range between them; "not run"
     without rows. points: name, batch, value."""
-    if points.empty:
-        return style.nothing_run()
     figure, axes = plt.subplots(figsize=(8, 3.8))
     curves_by_name(axes, {name: (rows["batch"], rows["value"]) for name, rows in points.groupby("name", sort=False)},
                    xlabel="batch", ylabel="accuracy, matched set, %")
@@ -162,12 +158,10 @@ def over_batches(points: pd.DataFrame) -> Figure:
     return figure
 
 
-@style.card
+@style.card_of_rows
 def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
     """ms a pair over processes (measured, and modelled on), pairs and weights; "not run" without rows. Each frame: x,
     ms, low, high; processes also `measured` (bool) and perfect: ms if exchanging gradients took no time."""
-    if processes.empty:
-        return style.nothing_run()
     figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.6))
     known = processes[processes["measured"]]
     panels[0].plot(processes["x"], processes["perfect"], color=style.SOFT, linestyle=":", label="nothing exchanged")

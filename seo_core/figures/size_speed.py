@@ -36,10 +36,8 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
             style.not_run(axes)
             axes.set_yticks([])
         left, right = axes.get_xlim()
-        axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
-        if len(measured):
-            axes.set_xlabel(title + style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline,
-                                                   DEEPEST))
+        below = style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline, DEEPEST)
+        axes.set(xlabel=title + below, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
     panels[0].set_ylabel("accuracy, %, mean of both sets")
     style.shared_legend(figure)
     for axes, (gain, (cost, _)) in zip(panels, GAINS.items(), strict=True):
