@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, spread
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_precision", "precision"
@@ -53,17 +53,12 @@ def contest(settings, plan: dict) -> Outcome:
     import pandas as pd
     import torch
 
-    from seo_core.data import encode, prepare
     from seo_core.machine import OtherLoad
-    from seo_core.models.backbone import backbone_config, load_backbone, model_info
+    from seo_core.models.backbone import model_info
     from seo_core.training import TrainingConfig
 
-    have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    task = prepare(replace(settings, train_rows=plan["pairs"]))
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
-    network, tokenizer = load_backbone(**make)
-    train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
-                          for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
+    task, make, network, encoded = ground(settings, plan, train_rows=plan["pairs"])
+    train, development = encoded(task["train"]), encoded(pd.concat([task["reward"], task["acceptance"]]))
     config, gpu = TrainingConfig.from_settings(settings, epochs=1), torch.cuda.is_available()
     others, contestants = OtherLoad(), {}
     for name, changes in CONTESTANTS.items():

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, spread
 from seo_core.checks import SettingsError, suggest, whole_number
 
 EXPERIMENT, RECORD = "bench_scalability", "scalability"
@@ -63,16 +63,12 @@ def network(name: str, *, classes: int = 3, vocabulary: int = 30_522):
 
 def contest(settings, plan: dict) -> Outcome:
     """One and two processes, amounts of data and sizes of networks take turns."""
-    from seo_core.data import encode, prepare
     from seo_core.machine import cores
-    from seo_core.models.backbone import backbone_config, load_backbone, model_info
+    from seo_core.models.backbone import model_info
     from seo_core.training import TrainingConfig
 
-    have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    task = prepare(replace(settings, train_rows=max(plan["pairs"], plan["most"])))
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
-    backbone, tokenizer = load_backbone(**make)
-    train = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+    task, make, backbone, encoded = ground(settings, plan, train_rows=max(plan["pairs"], plan["most"]))
+    train = encoded(task["train"])
     config = TrainingConfig.from_settings(settings, epochs=1)
     if config.batch_size % 2:
         raise SettingsError(f"two processes cannot share batches of {config.batch_size}: use an even batch_size")
@@ -95,8 +91,7 @@ def contest(settings, plan: dict) -> Outcome:
     rates = {name: 1000 / table.at[name, "ms_per_pair"] for name in (ONE, TWO)}
     load = float(turns["other_load"].mean())
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(backbone, settings.model),
-                   metrics={"other_load": load, "speedup_2": rates[TWO] / rates[ONE],
-                            "flatness": flatness(table)},
+                   metrics={"other_load": load, "speedup_2": rates[TWO] / rates[ONE], "flatness": flatness(table)},
                    parameters={"plan": plan, "training": config}, inputs={"train": train},
                    configurations={f"data-parallel-{count}": {"metrics": {
                        "examples_per_second": rates[name], "train_examples": min(plan["pairs"], len(train)),

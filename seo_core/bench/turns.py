@@ -16,6 +16,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from seo_core.checks import whole_number
@@ -71,6 +72,20 @@ def sample(settings, tokenizer, rows: int):
 
     task = prepare(replace(settings, train_rows=rows))
     return encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
+def ground(settings, plan: dict, **rows: int) -> tuple:
+    """What contestants train: (task, what makes the network for `load_backbone`, the network, a function that encodes a
+    frame of the task). plan: with the number of its `layers`, if these are fewer. rows: of the task's sets, as the
+    settings have them."""
+    from seo_core.data import encode, prepare
+    from seo_core.models.backbone import backbone_config, load_backbone
+
+    have = settings.layers or backbone_config(settings.model).num_hidden_layers
+    task = prepare(replace(settings, **rows))
+    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
+    network, tokenizer = load_backbone(**make)
+    return task, make, network, partial(encode, tokenizer=tokenizer, texts=task.texts, max_length=settings.max_length)
 
 
 def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, between: Callable = gc.collect):
