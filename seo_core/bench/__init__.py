@@ -19,16 +19,15 @@ import importlib
 import sys
 import time
 
-NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
-         "scoring", "precision", "scalability")
-BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
+BENCHES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
+           "scoring", "precision", "scalability")
 
 
 def benchmark(name: str):
     """The module of a benchmark, imported now. Raises SettingsError with the nearest name."""
     from seo_core.checks import check_choice
 
-    return importlib.import_module(BENCHES[check_choice("benchmark", name, BENCHES)])
+    return importlib.import_module(f"{__name__}.{check_choice('benchmark', name, BENCHES)}")
 
 
 def measure(name: str, settings, **options):

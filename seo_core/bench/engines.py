@@ -62,6 +62,7 @@ def contest(settings, plan: dict) -> Outcome:
     """The stock files of the baseline and the artifacts in turn: first in batches of 32, then one at a time."""
     import pandas as pd
 
+    import seo_core
     from seo_core.arms.baseline import BASELINE
     from seo_core.deploy import artifact
     from seo_core.lab import open_lab
@@ -82,11 +83,12 @@ def contest(settings, plan: dict) -> Outcome:
         load = others.cores()
         table = summary(turns).assign(size_bytes=[each.size_bytes for each in contestants.values()],
                                       accuracy=[accuracy(each, lab) for each in contestants.values()])
-    cpu, taken = cpu_support(), {name: _auto(path) for name, path in folders.items()}
+    cpu, taken = cpu_support(), {name: seo_core.load(path, engine="auto").engine for name, path in folders.items()}
     return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
                    metrics={"threads": timing.threads, "has_vnni": int(cpu["vnni"]),
                             "onednn_capped": int(cpu["capped"]), "other_load": load},
-                   parameters={"untrained": plan["untrained"], "artifacts": list(plan["artifacts"]), "engine": taken,
+                   parameters={"untrained": plan["untrained"], "artifacts": list(plan["artifacts"]),
+                               "engine": {name: f"{engine.name}: {engine.why}" for name, engine in taken.items()},
                                "calibrated": plan["calibrated"]})
 
 
@@ -181,13 +183,6 @@ def summary(turns):
         parts += [here.groupby("contestant", sort=False)["ms"].median().rename(f"ms_{size}"),
                   spread(whole.rdiv(whole[fastest], axis=0), f"ratio_{size}")]
     return pd.concat(parts, axis=1).rename_axis(None)
-
-
-def _auto(folder: Path) -> str:
-    import seo_core
-
-    choice = seo_core.load(folder, engine="auto").engine
-    return f"{choice.name}: {choice.why}"
 
 
 COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, one pair", "times as fast, one")

@@ -158,9 +158,7 @@ def latest(*folders, capped: bool = False):
 
     from seo_core import results
 
-    records = [r for r in results.load_records(*folders) if r["experiment"] == EXPERIMENT
-               and r["configuration"] == RECORD and bool(r["metrics"].get("onednn_capped")) == capped]
-    if not records:
-        return pd.DataFrame(), None
-    newest = max(records, key=lambda r: r["provenance"]["finished"])
-    return pd.DataFrame.from_dict(newest["contestants"], orient="index"), newest
+    newest = max((r for r in results.load_records(*folders) if r["experiment"] == EXPERIMENT
+                  and r["configuration"] == RECORD and bool(r["metrics"].get("onednn_capped")) == capped),
+                 key=lambda r: r["provenance"]["finished"], default=None)
+    return pd.DataFrame.from_dict(newest["contestants"] if newest else {}, orient="index"), newest

@@ -1,6 +1,7 @@
 """The benchmark of servers: all three are asked in turn, and the best rate within the promise is what counts."""
 
 import contextlib
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -29,16 +30,13 @@ def test_one_command_asks_every_server(tmp_path, capsys, monkeypatch):
 
 
 def test_what_counts_is_the_best_rate_within_the_promise(monkeypatch):
-    class Process:
-        pid = 1
-
     measured = {1: (50, 20, 0), 4: (180, 60, 0), 8: (250, 99, 0), 16: (300, 150, 0), 32: (400, 90, 3)}
     monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: dict(zip(
         ("rate", "p95", "errors", "p50"), (*measured[clients], 10), strict=True)))
 
     @contextlib.contextmanager
     def serve():
-        yield "http://here", Process
+        yield SimpleNamespace(url="http://here", process=SimpleNamespace(pid=1))
 
     found = serving.asked(serve, [], {"clients": list(measured), "seconds": 1})
     assert (found["pairs_per_second"], found["clients"], found["latency_ms_p95"], found["errors"]) == (250, 8, 99, 3)
@@ -62,9 +60,6 @@ def test_a_plan_that_is_none_is_refused(words, says, capsys):
 
 
 def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monkeypatch):
-    class Process:
-        pid = 1
-
     memory, calls = iter([[100.0, 50.0], [100.0, 53.0]]), []
     monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: calls.append(seconds)
                         or {"answers": 40, "errors": len(calls) == 2})
@@ -72,7 +67,7 @@ def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monk
 
     @contextlib.contextmanager
     def serve():
-        yield "http://here", Process
+        yield SimpleNamespace(url="http://here", process=None)
 
     told = serving.soak(serve, [], 100)
     assert (told["soak_requests"], told["soak_errors"], told["soak_megabytes"]) == (120, 1, 150)
