@@ -111,11 +111,14 @@ def megabytes(process: subprocess.Popen) -> list[float]:
 
 def soak(serve, bodies: list[dict], requests: int) -> dict[str, float]:
     """Asks a server until it has answered `requests`: soak_requests, soak_errors, soak_megabytes after a tenth of them
-    and soak_drift from there to the end, as a share. serve: as for `asked`."""
+    and soak_drift from there to the end, as a share. serve: as for `asked`. Raises RuntimeError where
+    nothing is answered in time."""
     answers, errors, early = 0, 0, None
     with serve() as server, Progress("soak", requests, "answer") as watch:
         while answers < requests:
             told = under_load(server.url, bodies, clients=16, seconds=min(5.0, 0.2 + requests / 4000))
+            if not told["answers"]:
+                raise RuntimeError("a server answers too slowly for the soak: nothing came within its time")
             answers, errors = answers + told["answers"], errors + told["errors"]
             watch.step(f"{errors} errors", told["answers"])
             if early is None and answers >= requests / 10:

@@ -1,6 +1,10 @@
 """The benchmark of servers: all three are asked in turn, and the best rate within the promise is what counts."""
 
 import contextlib
+import math
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pandas as pd
@@ -8,6 +12,7 @@ import pytest
 
 from seo_core import results
 from seo_core.bench import main, serving
+from seo_core.bench.load import under_load
 
 
 @pytest.mark.slow
@@ -42,6 +47,36 @@ def test_what_counts_is_the_best_rate_within_the_promise(monkeypatch):
     assert (found["pairs_per_second"], found["clients"], found["latency_ms_p95"], found["errors"]) == (250, 8, 99, 3)
     found = serving.asked(serve, [], {"clients": [16], "seconds": 1})
     assert found["pairs_per_second"] == 0 and found["latency_ms_p95"] is None
+
+
+def test_a_server_that_answers_nothing_in_time_has_no_rate_and_ends_no_benchmark(monkeypatch):
+    class Slow(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(0.3)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = under_load(f"http://127.0.0.1:{server.server_port}", [{}], clients=2, seconds=0.2)
+        server.shutdown()
+    assert told == {"rate": 0, "answers": 0, "errors": 0, **dict.fromkeys(("p50", "p95", "p99"), math.inf)}
+
+    @contextlib.contextmanager
+    def serve():
+        yield SimpleNamespace(url="http://here", process=SimpleNamespace(pid=1))
+
+    monkeypatch.setattr(serving, "under_load", lambda *arguments, **options: told)
+    assert serving.asked(serve, [], {"clients": [2], "seconds": 1})["pairs_per_second"] == 0
+    with pytest.raises(RuntimeError, match="too slowly for the soak"):
+        serving.soak(serve, [], 100)
 
 
 def test_ratios_are_taken_within_a_round_and_none_to_a_server_that_was_never_in_time():
