@@ -28,7 +28,7 @@ import numpy as np
 from seo_core.bench import inference, latency
 from seo_core.bench.latency import Contestant, InferenceConfig
 from seo_core.bench.turns import Outcome, newest
-from seo_core.checks import SettingsError
+from seo_core.checks import SettingsError, whole_number
 from seo_core.deploy.runners import INPUTS, OnnxRunner
 
 EXPERIMENT, RECORD = "bench_saturation", "saturation"
@@ -53,7 +53,7 @@ numpy.save(out, numpy.concatenate(logits))
 
 def plan(settings, *, emulator: str | None = None, emulated_rows: int | None = None, **given) -> dict:
     """How is measured: that of `bench.inference`, and under which emulator on how many pairs. Raises SettingsError for
-    an emulator that cannot run Python."""
+    an emulator that cannot run Python, and for pairs below 1."""
     if emulator:
         try:
             subprocess.run([*shlex.split(emulator), sys.executable, "-c", ""], check=True, capture_output=True)
@@ -61,7 +61,7 @@ def plan(settings, *, emulator: str | None = None, emulated_rows: int | None = N
             raise SettingsError(f"--emulator {emulator!r} cannot run Python here: give a command such as "
                                 "'qemu-x86_64-static -cpu Haswell'") from error
     common = {name: value for name, value in inference.plan(settings, **given).items() if name != "lab"}
-    return {**common, "emulator": emulator, "emulated_rows": emulated_rows or 400}
+    return {**common, "emulator": emulator, "emulated_rows": whole_number("emulated_rows", emulated_rows or 400, 1)}
 
 
 def contest(settings, plan: dict) -> Outcome:
