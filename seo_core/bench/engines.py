@@ -30,7 +30,7 @@ import numpy as np
 
 from seo_core.bench import latency
 from seo_core.bench.latency import Contestant, InferenceConfig, file_contestant
-from seo_core.bench.turns import Outcome, by_round, newest, ranged, spread
+from seo_core.bench.turns import Outcome, by_round, newest_table, ranged, spread
 from seo_core.deploy.runners import INPUTS
 
 EXPERIMENT, RECORD = "bench_serving", "engines"
@@ -189,10 +189,7 @@ COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, on
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
-    return rows_or([(name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}",
-                     f"{values['ms_32']:.1f}", ranged(values, "ratio_32"), f"{values['ms_1']:.2f}",
-                     ranged(values, "ratio_1"))
-                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+    return newest_table(RECORD, COLUMNS, lambda name, values: (
+        name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}", f"{values['ms_32']:.1f}",
+        ranged(values, "ratio_32"), f"{values['ms_1']:.2f}", ranged(values, "ratio_1")), folders)

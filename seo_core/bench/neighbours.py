@@ -43,7 +43,6 @@ CONTESTANTS[ONE_CORE] = dict(one_core=True)
 UNSET = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # what a contestant chooses itself
 ARRAYS = ("ids", "offsets", "first", "labels")
 SEEN = ("threads", "spins", "other_load")  # what the first process of a turn says of itself
-NOT_MEASURED = "not measured here yet"
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # it ends with the benchmark
 ON_ONE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"  # as `taskset -c 0`
 
@@ -167,8 +166,7 @@ def summarize(turns):
 
     rates = by_round(turns, "rate")
     ratios = rates.div(rates[ALONE], axis=0)
-    intervals = [mean_interval(ratios[name]) for name in ratios]
-    table = pd.DataFrame([(i.difference, i.low, i.high, i.n) for i in intervals], index=rates.columns,
+    table = pd.DataFrame([mean_interval(ratios[name])[:4] for name in ratios], index=rates.columns,
                          columns=["ratio", "ratio_low", "ratio_high", "rounds"])
     table.insert(0, "pairs_per_second", rates.median())
     shared = turns.groupby("contestant", sort=False)[list(SEEN)].mean()
@@ -187,4 +185,4 @@ def shares(records: list[dict]):
              "cpu": record["provenance"]["machine"]["cpu"], "record": record["path"],
              "quiet machine": "yes" if record["metrics"].get("other_load", 1.0) <= 0.1 else "no"}
             for record in records for name, values in record.get("contestants", {}).items()]
-    return pd.DataFrame(rows or [{"training": NOT_MEASURED}]).dropna(axis=1, how="all").fillna("—")
+    return pd.DataFrame(rows or [{"training": "not measured here yet"}]).dropna(axis=1, how="all").fillna("—")

@@ -27,7 +27,7 @@ import numpy as np
 
 from seo_core.bench import inference, latency
 from seo_core.bench.latency import Contestant, InferenceConfig
-from seo_core.bench.turns import Outcome, newest
+from seo_core.bench.turns import Outcome, newest_table
 from seo_core.checks import SettingsError, whole_number
 from seo_core.deploy.runners import INPUTS, OnnxRunner
 
@@ -35,8 +35,7 @@ EXPERIMENT, RECORD = "bench_saturation", "saturation"
 OPTIONS = {"emulator": dict(help="a command that runs Python on a CPU with AVX2 only"),
            "files": dict(nargs="+", metavar="NAME=PATH", help="further exported files, with their tokenizer.json"),
            "emulated_rows": dict(type=int, help="pairs under the emulator, which is slow (default: 400)"),
-           "untrained": inference.OPTIONS["untrained"],
-           **{name: dict(type=int) for name in ("batch_size", "threads", "batches", "rounds")}}
+           **{name: inference.OPTIONS[name] for name in ("untrained", "batch_size", "threads", "batches", "rounds")}}
 EXACT = ", exact product"  # behind the name of a file that is opened so
 REFERENCE = "8 bits"  # what speed and accuracy are compared with
 _EMULATED = """
@@ -171,9 +170,7 @@ COLUMNS = ("file", "ms a batch", "accuracy, %", "difference", "same class here, 
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
     def row(name: str, values: dict) -> tuple:
         gap = [values[f"difference{end}"] for end in ("", "_low", "_high") if f"difference{end}" in values]
         there = values.get("agreement_emulated")
@@ -181,4 +178,4 @@ def report(*folders):
                 "{:+.2f} [{:+.2f}, {:+.2f}]".format(*gap) if gap else "", f"{100 * values['agreement']:.2f}",
                 "" if there is None else f"{100 * there:.2f}")
 
-    return rows_or([row(*each) for each in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    return newest_table(RECORD, COLUMNS, row, folders)

@@ -16,6 +16,7 @@ what share its memory grew between a tenth of them and the end.
 from __future__ import annotations
 
 import contextlib
+import math
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from seo_core.bench.load import under_load
-from seo_core.bench.turns import Outcome, by_round, interleave, newest, ranged, spread
+from seo_core.bench.turns import Outcome, by_round, interleave, newest_table, ranged, spread
 from seo_core.checks import SettingsError, check_number
 from seo_core.progress import Progress
 
@@ -111,8 +112,8 @@ def megabytes(process: subprocess.Popen) -> list[float]:
 
 def soak(serve, bodies: list[dict], requests: int) -> dict[str, float]:
     """Asks a server until it has answered `requests`: soak_requests, soak_errors, soak_megabytes after a tenth of them
-    and soak_drift from there to the end, as a share. serve: as for `asked`. Raises RuntimeError where
-    nothing is answered in time."""
+    and soak_drift from there to the end, as a share. serve: as for `asked`. Raises RuntimeError where nothing is
+    answered in time."""
     answers, errors, early = 0, 0, None
     with serve() as server, Progress("soak", requests, "answer") as watch:
         while answers < requests:
@@ -160,11 +161,9 @@ COLUMNS = ("server", "pairs a second", "clients", "p95, ms", "times the pipeline
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
-    return rows_or([(name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', float('nan')):.0f}",
-                     f"{values.get('latency_ms_p95', float('nan')):.0f}", ranged(values, "ratio_pipeline"),
-                     ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
-                     f"{values['megabytes_worker']:.0f}")
-                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+    return newest_table(RECORD, COLUMNS, lambda name, values: (
+        name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', math.nan):.0f}",
+        f"{values.get('latency_ms_p95', math.nan):.0f}", ranged(values, "ratio_pipeline"),
+        ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
+        f"{values['megabytes_worker']:.0f}"), folders)

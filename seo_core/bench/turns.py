@@ -14,7 +14,7 @@ import gc
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -178,12 +178,15 @@ def ranged(values: dict, name: str) -> str:
                                                                              for end in ("", "_low", "_high")))
 
 
-def newest(name: str, *folders) -> dict:
-    """The newest record of a benchmark (its RECORD) under the folders; one without contestants where there is none."""
+def newest_table(name: str, columns: Sequence[str], row: Callable[[str, dict], tuple], folders):
+    """The contestants of the newest record of a benchmark (its RECORD) under the folders as a table for a page:
+    `row(contestant, its numbers)` for each; without a record one row that says "not run"."""
     from seo_core import results
+    from seo_core.analysis.tables import rows_or
 
-    return max((record for record in results.load_records(*folders) if record["configuration"] == name),
-               key=lambda record: record["provenance"]["finished"], default={"contestants": {}, "metrics": {}})
+    record = max((record for record in results.load_records(*folders) if record["configuration"] == name),
+                 key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
+    return rows_or([row(*each) for each in record["contestants"].items()], columns)
 
 
 def _program(benchmark) -> str:
