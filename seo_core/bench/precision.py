@@ -70,16 +70,16 @@ def contest(settings, plan: dict) -> Outcome:
     table, load = summarize(turns), others.cores()
     names = {"full-precision": FULL, "mixed-precision": FP16 if gpu else BF16}
     rows = turns.set_index("contestant")
-    measured = {each: {"train_seconds": rows.loc[[name], "seconds"].median(),
-                       "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
-                       "peak_memory_bytes": table.at[name, "peak_memory_bytes"],
-                       "accuracy_development": table.at[name, "development_accuracy"], "other_load": load}
-                for each, name in names.items()}
+    configurations = {each: {"metrics": {"train_seconds": rows.loc[[name], "seconds"].median(),
+                                         "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
+                                         "peak_memory_bytes": table.at[name, "peak_memory_bytes"],
+                                         "accuracy_development": table.at[name, "development_accuracy"],
+                                         "other_load": load}} for each, name in names.items()}
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(network, settings.model),
                    metrics={"other_load": load, "time_ratio": table.at[names["mixed-precision"], "ratio"],
                             "memory_ratio": table.at[names["mixed-precision"], "memory_ratio"]},
                    parameters={"plan": plan, "training": config}, inputs={"train": train, "network": network},
-                   configurations={name: {"metrics": metrics} for name, metrics in measured.items()})
+                   configurations=configurations)
 
 
 def turn(job: dict, seed: int) -> list[dict]:
