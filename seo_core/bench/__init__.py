@@ -18,18 +18,16 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from pathlib import Path
 
-NAMES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
-         "scoring", "precision", "scalability")
-BENCHES = {name: f"seo_core.bench.{name}" for name in NAMES}
+BENCHES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
+           "scoring", "precision", "scalability")
 
 
 def benchmark(name: str):
     """The module of a benchmark, imported now. Raises SettingsError with the nearest name."""
     from seo_core.checks import check_choice
 
-    return importlib.import_module(BENCHES[check_choice("benchmark", name, BENCHES)])
+    return importlib.import_module(f"{__name__}.{check_choice('benchmark', name, BENCHES)}")
 
 
 def measure(name: str, settings, **options):
@@ -39,11 +37,6 @@ def measure(name: str, settings, **options):
     module, started = benchmark(name), time.time()
     plan = module.plan(settings, **options)
     return write(module, settings, plan, module.contest(settings, plan), started)
-
-
-def run(name: str, settings, **options) -> Path:
-    """Runs a benchmark (`measure`); returns the path of its record."""
-    return measure(name, settings, **options).paths[0]
 
 
 def main(name: str, arguments: list[str] | None = None) -> int:

@@ -23,14 +23,14 @@ import importlib.util
 import logging
 import tempfile
 import warnings
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.bench import latency
 from seo_core.bench.latency import Contestant, InferenceConfig, file_contestant
-from seo_core.bench.turns import Outcome, by_round, newest, ranged, spread
+from seo_core.bench.turns import Outcome, by_round, newest_table, ranged, spread
 from seo_core.deploy.runners import INPUTS
 
 EXPERIMENT, RECORD = "bench_serving", "engines"
@@ -62,13 +62,14 @@ def contest(settings, plan: dict) -> Outcome:
     """The stock files of the baseline and the artifacts in turn: first in batches of 32, then one at a time."""
     import pandas as pd
 
+    import seo_core
     from seo_core.arms.baseline import BASELINE
     from seo_core.deploy import artifact
     from seo_core.lab import open_lab
     from seo_core.machine import OtherLoad, cpu_support
     from seo_core.models.backbone import model_info
 
-    timing = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig) if each.name in plan})
+    timing = InferenceConfig.of(plan)
     lab, folders = open_lab(BASELINE, settings), {name: artifact.locate(name) for name in plan["artifacts"]}
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
     with tempfile.TemporaryDirectory() as folder:
@@ -76,22 +77,18 @@ def contest(settings, plan: dict) -> Outcome:
                             threads=timing.threads)
         contestants |= {name: file_contestant(path / "model.onnx", threads=timing.threads)
                         for name, path in folders.items()}
-        encoded, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
-        others, turns = OtherLoad(), []
-        for size in SIZES:
-            config = replace(timing, batch_size=size)
-            rows = latency.chosen_rows(encoded, config)
-            own = latency.own_batches(contestants, frame, rows, lab.task.texts, settings.max_length)
-            turns.append(latency.measure(contestants, latency.batches(encoded, config, rows), config, own=own)
-                         .assign(size=size))
-        load, turns = others.cores(), pd.concat(turns, ignore_index=True)
+        others = OtherLoad()
+        turns = pd.concat([latency.measure_on(lab, "validation_matched", contestants, replace(timing, batch_size=size))
+                           .assign(size=size) for size in SIZES], ignore_index=True)
+        load = others.cores()
         table = summary(turns).assign(size_bytes=[each.size_bytes for each in contestants.values()],
                                       accuracy=[accuracy(each, lab) for each in contestants.values()])
-    cpu, taken = cpu_support(), {name: _auto(path) for name, path in folders.items()}
+    cpu, taken = cpu_support(), {name: seo_core.load(path, engine="auto").engine for name, path in folders.items()}
     return Outcome(turns=turns, table=table, task=lab.task, model_info=model_info(model, settings.model),
                    metrics={"threads": timing.threads, "has_vnni": int(cpu["vnni"]),
                             "onednn_capped": int(cpu["capped"]), "other_load": load},
-                   parameters={"untrained": plan["untrained"], "artifacts": list(plan["artifacts"]), "engine": taken,
+                   parameters={"untrained": plan["untrained"], "artifacts": list(plan["artifacts"]),
+                               "engine": {name: f"{engine.name}: {engine.why}" for name, engine in taken.items()},
                                "calibrated": plan["calibrated"]})
 
 
@@ -181,28 +178,18 @@ def summary(turns):
     parts = []
     for size in SIZES:
         here = turns[turns["size"] == size]
-        whole = by_round(here.groupby(["contestant", "round"], sort=False)["ms"].sum().reset_index(), "ms")
+        whole = by_round(here, "ms", "sum")
         fastest = whole[[name for name in STOCK if name in whole]].sum().idxmin()
         parts += [here.groupby("contestant", sort=False)["ms"].median().rename(f"ms_{size}"),
                   spread(whole.rdiv(whole[fastest], axis=0), f"ratio_{size}")]
     return pd.concat(parts, axis=1).rename_axis(None)
 
 
-def _auto(folder: Path) -> str:
-    import seo_core
-
-    choice = seo_core.load(folder, engine="auto").engine
-    return f"{choice.name}: {choice.why}"
-
-
 COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, one pair", "times as fast, one")
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
-    return rows_or([(name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}",
-                     f"{values['ms_32']:.1f}", ranged(values, "ratio_32"), f"{values['ms_1']:.2f}",
-                     ranged(values, "ratio_1"))
-                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+    return newest_table(RECORD, COLUMNS, lambda name, values: (
+        name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}", f"{values['ms_32']:.1f}",
+        ranged(values, "ratio_32"), f"{values['ms_1']:.2f}", ranged(values, "ratio_1")), folders)

@@ -1,8 +1,8 @@
 """Benchmark of inference: exported files, PyTorch, ONNX Runtime and OpenVINO take turns on the same batches.
 
     contestants = baselines(model, folder, threads=2) | files({"quant": "path/to/model.onnx"}, threads=2)
-    turns = measure(contestants, batches(encoded, config), config)      # A B C A B C, one process
-    table = summarize(turns, contestants, baseline="control")
+    turns = latency.measure(contestants, latency.batches(encoded, config), config)      # A B C A B C, one process
+    table = latency.summarize(turns, contestants, baseline="control")
 
     python -m seo_core.run bench inference --profile cpu --data path/to/mnli --files final=path/to/model.onnx
 
@@ -20,27 +20,14 @@ import importlib.util
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.bench import latency
-from seo_core.bench.latency import (
-    CONTROL,
-    PLAIN,
-    QUICK,
-    Contestant,
-    InferenceConfig,
-    batches,
-    chosen_rows,
-    eager,
-    file_contestant,
-    measure,
-    own_batches,
-    summarize,
-)
+from seo_core.bench.latency import CONTROL, PLAIN, Contestant, InferenceConfig, file_contestant
 from seo_core.bench.turns import Outcome, by_round
 from seo_core.deploy.runners import RunnerError
 from seo_core.machine import cpu_support
@@ -67,7 +54,7 @@ def plan(settings: RunSettings, *, files: dict[str, str | Path] | Sequence[str] 
         files = dict(text.split("=", 1) for text in files)
     for path in (files or {}).values():  # before anything is trained
         _where(path)
-    config = replace(QUICK if settings.profile == "quick" else InferenceConfig(), **changed)
+    config = replace(latency.QUICK if settings.profile == "quick" else InferenceConfig(), **changed)
     return {"files": files, "untrained": untrained, "lab": lab, **asdict(config)}
 
 
@@ -78,11 +65,11 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
     from seo_core.machine import OtherLoad
     from seo_core.models.backbone import model_info
 
-    config = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig)})
+    config = InferenceConfig.of(plan)
     lab = plan["lab"] or open_lab("02_baseline", settings)
     base = None if plan["untrained"] else lab.arm("base")
     model, encoded = base.model() if base else lab.network(), lab.encoded("validation_matched")
-    rows, threads = chosen_rows(encoded, config), config.threads
+    threads = config.threads
     with tempfile.TemporaryDirectory() as folder:
         compressed = files(kept_files(settings) if plan["files"] is None else plan["files"], threads=threads)
         if plan["files"] is None:
@@ -91,12 +78,11 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         contestants = unpruned | {name: each for name, each in compressed.items() if name not in unpruned}
         if plan["untrained"]:  # times of an untrained network are no configuration's
             contestants = {name: replace(each, configuration="") for name, each in contestants.items()}
-        special = own_batches(contestants, lab.task["validation_matched"], rows, lab.task.texts, settings.max_length)
-        others, given = OtherLoad(), np.sort(rows.ravel())  # the pairs in their given order
-        turns = measure(contestants, batches(encoded, config, rows), config, own=special)
-        shared = {"other_load": others.cores(),
-                  "padding_share": padding_share(encoded.lengths[rows.ravel()], config.batch_size),
-                  "padding_share_unsorted": padding_share(encoded.lengths[given], config.batch_size)}
+        others = OtherLoad()
+        turns = latency.measure_on(lab, "validation_matched", contestants, config)
+        load, rows = others.cores(), latency.chosen_rows(encoded, config).ravel()
+        shared = {"other_load": load, "padding_share": padding_share(encoded.lengths[rows], config.batch_size),
+                  "padding_share_unsorted": padding_share(encoded.lengths[np.sort(rows)], config.batch_size)}
     measured = outcome(turns, contestants, config, task=lab.task, model_info=model_info(model, settings.model),
                        shared=shared)
     return replace(measured, inputs={"baselines": unpruned})
@@ -110,10 +96,10 @@ def outcome(turns, contestants: dict[str, Contestant], config: InferenceConfig, 
     A contestant's record has `round_ms`, its milliseconds per batch in each round, so that two of a run can be compared
     round by round. shared: further metrics of the run as a whole.
     """
-    cpu, table = cpu_support(), summarize(turns, contestants)
+    cpu, table = cpu_support(), latency.summarize(turns, contestants)
     metrics = {"batch_size": config.batch_size, "threads": config.threads, **(shared or {}),
                "has_vnni": int(cpu["vnni"]), "has_bf16": int(cpu["bf16"]), "onednn_capped": int(cpu["capped"])}
-    ms = by_round(turns.groupby(["contestant", "round"], sort=False)["ms"].mean().reset_index(), "ms")
+    ms = by_round(turns, "ms", "mean")
     configurations = {each.configuration: {"metrics": {**metrics, **table.loc[name].dropna().to_dict()},
                                            "series": {"round": ms.index.tolist(), "round_ms": ms[name].tolist()}}
                       for name, each in contestants.items() if each.configuration and not cpu["capped"]}
@@ -134,7 +120,7 @@ def baselines(model, folder: str | Path, *, threads: int, weights: str | Path | 
                             untrained=True)
     file = {name: partial(file_contestant, paths[kind], threads=threads) for name, kind in kinds.items()}
     bf16, openvino = has_bf16("cpu"), importlib.util.find_spec("openvino")
-    network = partial(eager, model, threads=threads, weights=weights)
+    network = partial(latency.eager, model, threads=threads, weights=weights)
     contestants = {
         "PyTorch eager fp32": network(), "PyTorch eager bf16": bf16 and network("bf16"),
         "ONNX Runtime fp32": file["fp32"](configuration="base"),
@@ -165,10 +151,11 @@ def kept_files(settings: RunSettings) -> dict[str, str]:
             for name, folder in _kept(settings, "model.onnx").items()}
 
 
-def kept_networks(settings: RunSettings, names: Sequence[str] = NETWORKS) -> dict[str, Path]:
-    """The fp32 networks among `names` that chapters kept and did not export: configuration -> folder of weights."""
+def kept_networks(settings: RunSettings) -> dict[str, Path]:
+    """The fp32 networks among NETWORKS that chapters kept and did not export: configuration -> folder of weights."""
     folders = _kept(settings, "model.safetensors")
-    return {name: folders[name] for name in names if name in folders and not (folders[name] / "model.onnx").is_file()}
+    return {name: folders[name] for name in NETWORKS
+            if name in folders and not (folders[name] / "model.onnx").is_file()}
 
 
 def _kept(settings: RunSettings, file: str) -> dict[str, Path]:
@@ -201,11 +188,12 @@ def networks(folders: dict[str, Path], place: str | Path, *, threads: int) -> di
     return contestants
 
 
-def by_export(table, base: str = "ONNX Runtime fp32", ours: str = "onnx-fp32"):
+def by_export(table):
     """The fp32 networks of `summarize` that were exported both ways: milliseconds, and how many times as fast as the
     baseline in the same export. What is left of a factor there is the smaller network, not the exporter."""
     import pandas as pd
 
+    base, ours = "ONNX Runtime fp32", "onnx-fp32"
     ms = table["latency_ms_p50"].to_dict() if len(table) else {}
     rows = [{"network": name, "library's export, ms": ms[name], "times as fast": ms[base] / ms[name],
              "our export, ms": ms[name + OURS], "times as fast, ours": ms[ours] / ms[name + OURS]}

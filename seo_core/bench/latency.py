@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +39,11 @@ class InferenceConfig:
 
     def __post_init__(self):
         check(self)
+
+    @classmethod
+    def of(cls, plan: dict) -> InferenceConfig:
+        """What the plan of a benchmark says of it, among other things."""
+        return cls(**{each.name: plan[each.name] for each in fields(cls) if each.name in plan})
 
 
 QUICK = InferenceConfig(batch_size=16, batches=4, warmup=1, rounds=2, pause=0.0)  # shows that it works, in seconds
@@ -118,6 +123,14 @@ def measure(contestants: dict[str, Contestant], timed: Sequence[dict], config: I
                       between=lambda: time.sleep(config.pause))
 
 
+def measure_on(lab, split: str, contestants: dict[str, Contestant], config: InferenceConfig):
+    """`measure` on the first examples of a lab's split, which each contestant reads with its own tokenizer."""
+    encoded = lab.encoded(split)
+    rows = chosen_rows(encoded, config)
+    own = own_batches(contestants, lab.task[split], rows, lab.task.texts, lab.settings.max_length)
+    return measure(contestants, batches(encoded, config, rows), config, own=own)
+
+
 def summarize(turns, contestants: dict[str, Contestant], *, baseline: str | None = None):
     """One row per contestant: latency_ms_p50 and _p95, size_bytes, and the speed compared with the baseline's, by
     default that of the `stronger_control`. speed_ratio is the baseline's time over the contestant's of whole turns
@@ -127,7 +140,7 @@ def summarize(turns, contestants: dict[str, Contestant], *, baseline: str | None
     ms = turns.groupby("contestant", sort=False)["ms"]
     table = pd.DataFrame({"latency_ms_p50": ms.median(), "latency_ms_p95": ms.quantile(0.95)}).rename_axis(None)
     table["size_bytes"] = [contestants[name].size_bytes for name in table.index]
-    whole = by_round(turns.groupby(["contestant", "round"], sort=False)["ms"].sum().reset_index(), "ms")
+    whole = by_round(turns, "ms", "sum")
     baseline = baseline or stronger_control(table)
     return table.join(spread(whole.rdiv(whole[baseline], axis=0), "speed_ratio")) if baseline in whole else table
 
@@ -145,9 +158,7 @@ def latest(*folders, capped: bool = False):
 
     from seo_core import results
 
-    records = [r for r in results.load_records(*folders) if r["experiment"] == EXPERIMENT
-               and r["configuration"] == RECORD and bool(r["metrics"].get("onednn_capped")) == capped]
-    if not records:
-        return pd.DataFrame(), None
-    newest = max(records, key=lambda r: r["provenance"]["finished"])
-    return pd.DataFrame.from_dict(newest["contestants"], orient="index"), newest
+    newest = max((r for r in results.load_records(*folders) if r["experiment"] == EXPERIMENT
+                  and r["configuration"] == RECORD and bool(r["metrics"].get("onednn_capped")) == capped),
+                 key=lambda r: r["provenance"]["finished"], default=None)
+    return pd.DataFrame.from_dict(newest["contestants"] if newest else {}, orient="index"), newest

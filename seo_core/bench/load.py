@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import time
@@ -21,8 +22,8 @@ WARM = 0.2  # share of the time that comes before the clock starts: caches, conn
 
 def under_load(url: str, bodies: Sequence, *, clients: int, seconds: float) -> dict:
     """What `clients` measure within `seconds`: answers a second (rate); p50, p95 and p99 of the milliseconds that one
-    takes; answers; and errors, answers other than 200, of those before the clock too. bodies: what JSON can say. Raises
-    RuntimeError where there is no server, or it hangs up."""
+    takes, endless where none came of what was asked in time; answers; and errors, answers other than 200, of those
+    before the clock too. bodies: what JSON can say. Raises RuntimeError where there is no server, or it hangs up."""
     done = subprocess.run([sys.executable, "-m", "seo_core.bench.load", url, str(clients), str(seconds)], text=True,
                           input=json.dumps(list(bodies)), capture_output=True)
     if done.returncode:
@@ -55,7 +56,8 @@ async def _all(url: str, bodies: list, clients: int, seconds: float) -> dict:
     told = await asyncio.gather(*(_ask(url, requests, 7 * number, seconds) for number in range(clients)))
     taken = sorted(each for times, _ in told for each in times)
     return {"rate": len(taken) / ((1 - WARM) * seconds), "answers": len(taken), "errors": sum(e for _, e in told),
-            **{f"p{share}": taken[min(len(taken) - 1, share * len(taken) // 100)] for share in (50, 95, 99)}}
+            **{f"p{share}": taken[min(len(taken) - 1, share * len(taken) // 100)] if taken else math.inf
+               for share in (50, 95, 99)}}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seo_core.bench.turns import WARMUP_STEPS, Outcome, by_round, interleave
+from seo_core.bench.turns import WARMUP_STEPS, Outcome, by_round, ground, interleave
 from seo_core.checks import check_number, whole_number
 from seo_core.machine import SPINS, side_by_side
 
@@ -43,7 +43,6 @@ CONTESTANTS[ONE_CORE] = dict(one_core=True)
 UNSET = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # what a contestant chooses itself
 ARRAYS = ("ids", "offsets", "first", "labels")
 SEEN = ("threads", "spins", "other_load")  # what the first process of a turn says of itself
-NOT_MEASURED = "not measured here yet"
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # it ends with the benchmark
 ON_ONE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"  # as `taskset -c 0`
 
@@ -58,19 +57,16 @@ def plan(settings, *, seconds: float = 0, rounds: int = 0) -> dict:
 
 def contest(settings, plan: dict) -> Outcome:
     """All contestants take turns, each in processes of its own."""
-    from seo_core.data import encode, prepare
-    from seo_core.models.backbone import load_backbone, model_info
+    from seo_core.models.backbone import model_info
     from seo_core.training import TrainingConfig
 
-    task = prepare(settings)
-    network, tokenizer = load_backbone(settings.model, num_labels=len(task.labels), layers=settings.layers)
-    pairs = encode(task["train"].head(plan["pairs"]), tokenizer, texts=task.texts, max_length=settings.max_length)
+    task, make, network, encoded = ground(settings, plan)
+    pairs = encoded(task["train"].head(plan["pairs"]))
     config = TrainingConfig.from_settings(settings, epochs=10_000)  # until the time is up
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "pairs.npz"
         np.savez(place, pad_id=pairs.pad_id, **{name: getattr(pairs, name) for name in ARRAYS})
-        job = {"pairs": str(place), "model": settings.model, "layers": settings.layers, "classes": len(task.labels),
-               "seconds": plan["seconds"], "config": asdict(config)}
+        job = {"pairs": str(place), "make": make, "seconds": plan["seconds"], "config": asdict(config)}
         can = hasattr(os, "sched_setaffinity")
         contestants = {name: partial(turn, job, **how) for name, how in CONTESTANTS.items() if can or name != ONE_CORE}
         turns = interleave(contestants, rounds=plan["rounds"])
@@ -140,7 +136,7 @@ def train() -> None:
     job, clock = json.loads(sys.argv[1]), {}
     with np.load(job["pairs"]) as kept:
         pairs = Encoded(**{name: kept[name] for name in ARRAYS}, pad_id=int(kept["pad_id"]))
-    network, _ = load_backbone(job["model"], num_labels=job["classes"], layers=job["layers"])
+    network, _ = load_backbone(**job["make"])
 
     def watch(event: str, state) -> bool:
         if event != "step" or state.step < WARMUP_STEPS:
@@ -170,8 +166,7 @@ def summarize(turns):
 
     rates = by_round(turns, "rate")
     ratios = rates.div(rates[ALONE], axis=0)
-    intervals = [mean_interval(ratios[name]) for name in ratios]
-    table = pd.DataFrame([(i.difference, i.low, i.high, i.n) for i in intervals], index=rates.columns,
+    table = pd.DataFrame([mean_interval(ratios[name])[:4] for name in ratios], index=rates.columns,
                          columns=["ratio", "ratio_low", "ratio_high", "rounds"])
     table.insert(0, "pairs_per_second", rates.median())
     shared = turns.groupby("contestant", sort=False)[list(SEEN)].mean()
@@ -190,4 +185,4 @@ def shares(records: list[dict]):
              "cpu": record["provenance"]["machine"]["cpu"], "record": record["path"],
              "quiet machine": "yes" if record["metrics"].get("other_load", 1.0) <= 0.1 else "no"}
             for record in records for name, values in record.get("contestants", {}).items()]
-    return pd.DataFrame(rows or [{"training": NOT_MEASURED}]).dropna(axis=1, how="all").fillna("—")
+    return pd.DataFrame(rows or [{"training": "not measured here yet"}]).dropna(axis=1, how="all").fillna("—")

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, spread
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_precision", "precision"
@@ -53,17 +53,12 @@ def contest(settings, plan: dict) -> Outcome:
     import pandas as pd
     import torch
 
-    from seo_core.data import encode, prepare
     from seo_core.machine import OtherLoad
-    from seo_core.models.backbone import backbone_config, load_backbone, model_info
+    from seo_core.models.backbone import model_info
     from seo_core.training import TrainingConfig
 
-    have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    task = prepare(replace(settings, train_rows=plan["pairs"]))
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
-    network, tokenizer = load_backbone(**make)
-    train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
-                          for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
+    task, make, network, encoded = ground(settings, plan, train_rows=plan["pairs"])
+    train, development = encoded(task["train"]), encoded(pd.concat([task["reward"], task["acceptance"]]))
     config, gpu = TrainingConfig.from_settings(settings, epochs=1), torch.cuda.is_available()
     others, contestants = OtherLoad(), {}
     for name, changes in CONTESTANTS.items():
@@ -75,16 +70,16 @@ def contest(settings, plan: dict) -> Outcome:
     table, load = summarize(turns), others.cores()
     names = {"full-precision": FULL, "mixed-precision": FP16 if gpu else BF16}
     rows = turns.set_index("contestant")
-    measured = {each: {"train_seconds": rows.loc[[name], "seconds"].median(),
-                       "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
-                       "peak_memory_bytes": table.at[name, "peak_memory_bytes"],
-                       "accuracy_development": table.at[name, "development_accuracy"], "other_load": load}
-                for each, name in names.items()}
+    configurations = {each: {"metrics": {"train_seconds": rows.loc[[name], "seconds"].median(),
+                                         "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
+                                         "peak_memory_bytes": table.at[name, "peak_memory_bytes"],
+                                         "accuracy_development": table.at[name, "development_accuracy"],
+                                         "other_load": load}} for each, name in names.items()}
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(network, settings.model),
                    metrics={"other_load": load, "time_ratio": table.at[names["mixed-precision"], "ratio"],
                             "memory_ratio": table.at[names["mixed-precision"], "memory_ratio"]},
                    parameters={"plan": plan, "training": config}, inputs={"train": train, "network": network},
-                   configurations={name: {"metrics": metrics} for name, metrics in measured.items()})
+                   configurations=configurations)
 
 
 def turn(job: dict, seed: int) -> list[dict]:
@@ -183,13 +178,6 @@ def summarize(turns):
     table = table.join(counted[["weights", "zeros", "skipped_steps"]].max()).assign(rounds=pace.count())
     return table.assign(development_accuracy=accuracy.mean(),
                         accuracy_difference=accuracy.sub(accuracy[FULL], axis=0).mean())
-
-
-def recorded(record: dict | None):
-    """The contestants of a record as `summarize` has them; without a record an empty frame."""
-    import pandas as pd
-
-    return pd.DataFrame.from_dict(record["contestants"] if record else {}, orient="index")
 
 
 def page(table):

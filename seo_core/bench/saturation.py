@@ -21,23 +21,21 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from seo_core.bench import inference, latency
 from seo_core.bench.latency import Contestant, InferenceConfig
-from seo_core.bench.turns import Outcome, newest
-from seo_core.checks import SettingsError
+from seo_core.bench.turns import Outcome, newest_table
+from seo_core.checks import SettingsError, whole_number
 from seo_core.deploy.runners import INPUTS, OnnxRunner
 
 EXPERIMENT, RECORD = "bench_saturation", "saturation"
 OPTIONS = {"emulator": dict(help="a command that runs Python on a CPU with AVX2 only"),
            "files": dict(nargs="+", metavar="NAME=PATH", help="further exported files, with their tokenizer.json"),
            "emulated_rows": dict(type=int, help="pairs under the emulator, which is slow (default: 400)"),
-           "untrained": inference.OPTIONS["untrained"],
-           **{name: dict(type=int) for name in ("batch_size", "threads", "batches", "rounds")}}
+           **{name: inference.OPTIONS[name] for name in ("untrained", "batch_size", "threads", "batches", "rounds")}}
 EXACT = ", exact product"  # behind the name of a file that is opened so
 REFERENCE = "8 bits"  # what speed and accuracy are compared with
 _EMULATED = """
@@ -54,7 +52,7 @@ numpy.save(out, numpy.concatenate(logits))
 
 def plan(settings, *, emulator: str | None = None, emulated_rows: int | None = None, **given) -> dict:
     """How is measured: that of `bench.inference`, and under which emulator on how many pairs. Raises SettingsError for
-    an emulator that cannot run Python."""
+    an emulator that cannot run Python, and for pairs below 1."""
     if emulator:
         try:
             subprocess.run([*shlex.split(emulator), sys.executable, "-c", ""], check=True, capture_output=True)
@@ -62,7 +60,7 @@ def plan(settings, *, emulator: str | None = None, emulated_rows: int | None = N
             raise SettingsError(f"--emulator {emulator!r} cannot run Python here: give a command such as "
                                 "'qemu-x86_64-static -cpu Haswell'") from error
     common = {name: value for name, value in inference.plan(settings, **given).items() if name != "lab"}
-    return {**common, "emulator": emulator, "emulated_rows": emulated_rows or 400}
+    return {**common, "emulator": emulator, "emulated_rows": whole_number("emulated_rows", emulated_rows or 400, 1)}
 
 
 def contest(settings, plan: dict) -> Outcome:
@@ -71,10 +69,9 @@ def contest(settings, plan: dict) -> Outcome:
     from seo_core.machine import OtherLoad, cpu_support
     from seo_core.models.backbone import model_info
 
-    config = InferenceConfig(**{each.name: plan[each.name] for each in fields(InferenceConfig)})
+    config = InferenceConfig.of(plan)
     lab = open_lab("02_baseline", settings)
     model = lab.network() if plan["untrained"] else lab.arm("base").model()
-    texts = lab.task.texts
     with tempfile.TemporaryDirectory() as folder:
         paths = exports(model, lab.encoded("train"), Path(folder), max_length=settings.max_length)
         paths |= {name: Path(path) for name, path in (plan["files"] or {}).items()}
@@ -82,11 +79,8 @@ def contest(settings, plan: dict) -> Outcome:
         opened |= {name + EXACT: session(path, config.threads, exact=True) for name, path in paths.items()}
         contestants = {name: Contestant(run.run, run.size_bytes, tokenizer=run.tokenizer)
                        for name, run in opened.items()}
-        timed, frame = lab.encoded("validation_matched"), lab.task["validation_matched"]
-        rows = latency.chosen_rows(timed, config)
-        own = latency.own_batches(contestants, frame, rows, texts, settings.max_length)
         others = OtherLoad()
-        turns = latency.measure(contestants, latency.batches(timed, config, rows), config, own=own)
+        turns = latency.measure_on(lab, "validation_matched", contestants, config)
         load = others.cores()  # before the emulator, which would count as another's
         table = latency.summarize(turns, contestants, baseline=REFERENCE)
         for name, values in judged(opened, lab, plan, paths, Path(folder)).items():
@@ -176,9 +170,7 @@ COLUMNS = ("file", "ms a batch", "accuracy, %", "difference", "same class here, 
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
     def row(name: str, values: dict) -> tuple:
         gap = [values[f"difference{end}"] for end in ("", "_low", "_high") if f"difference{end}" in values]
         there = values.get("agreement_emulated")
@@ -186,4 +178,4 @@ def report(*folders):
                 "{:+.2f} [{:+.2f}, {:+.2f}]".format(*gap) if gap else "", f"{100 * values['agreement']:.2f}",
                 "" if there is None else f"{100 * there:.2f}")
 
-    return rows_or([row(*each) for each in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    return newest_table(RECORD, COLUMNS, row, folders)

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, seconds, spread
 from seo_core.checks import SettingsError, suggest, whole_number
 
 EXPERIMENT, RECORD = "bench_scalability", "scalability"
@@ -63,16 +63,13 @@ def network(name: str, *, classes: int = 3, vocabulary: int = 30_522):
 
 def contest(settings, plan: dict) -> Outcome:
     """One and two processes, amounts of data and sizes of networks take turns."""
-    from seo_core.data import encode, prepare
+    from seo_core import distributed
     from seo_core.machine import cores
-    from seo_core.models.backbone import backbone_config, load_backbone, model_info
+    from seo_core.models.backbone import model_info
     from seo_core.training import TrainingConfig
 
-    have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    task = prepare(replace(settings, train_rows=max(plan["pairs"], plan["most"])))
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
-    backbone, tokenizer = load_backbone(**make)
-    train = encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
+    task, make, backbone, encoded = ground(settings, plan, train_rows=max(plan["pairs"], plan["most"]))
+    train = encoded(task["train"])
     config = TrainingConfig.from_settings(settings, epochs=1)
     if config.batch_size % 2:
         raise SettingsError(f"two processes cannot share batches of {config.batch_size}: use an even batch_size")
@@ -87,7 +84,8 @@ def contest(settings, plan: dict) -> Outcome:
                  vocabulary=backbone.config.vocab_size) for size in plan["sizes"]]
     contestants = {
         ONE: lambda seed: measured([job(ONE, plan["pairs"], processes=1, threads=1)], seed, threads=1),
-        TWO: lambda seed: together([job(TWO, plan["pairs"], processes=2, threads=1)], seed),
+        TWO: lambda seed: distributed.launch(  # new processes of one thread each, as the first of them sees it
+            measured, [job(TWO, plan["pairs"], processes=2, threads=1)], seed, processes=2)[0],
         WIDE: lambda seed: measured(wide, seed, threads=2) if wide else [],
         "amounts": lambda seed: measured(data, seed), "sizes": lambda seed: measured(sizes, seed)}
     turns = interleave(contestants, rounds=plan["rounds"])
@@ -95,19 +93,11 @@ def contest(settings, plan: dict) -> Outcome:
     rates = {name: 1000 / table.at[name, "ms_per_pair"] for name in (ONE, TWO)}
     load = float(turns["other_load"].mean())
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(backbone, settings.model),
-                   metrics={"other_load": load, "speedup_2": rates[TWO] / rates[ONE],
-                            "flatness": flatness(table)},
+                   metrics={"other_load": load, "speedup_2": rates[TWO] / rates[ONE], "flatness": flatness(table)},
                    parameters={"plan": plan, "training": config}, inputs={"train": train},
                    configurations={f"data-parallel-{count}": {"metrics": {
                        "examples_per_second": rates[name], "train_examples": min(plan["pairs"], len(train)),
                        "other_load": load}} for count, name in ((1, ONE), (2, TWO))})
-
-
-def together(jobs: list[dict], seed: int) -> list[dict]:
-    """`measured` in two new processes of one thread each, as the first of them sees it."""
-    from seo_core import distributed
-
-    return distributed.launch(measured, jobs, seed, processes=2)[0]
 
 
 def measured(jobs: list[dict], seed: int, threads: int | None = None) -> list[dict]:
@@ -115,9 +105,8 @@ def measured(jobs: list[dict], seed: int, threads: int | None = None) -> list[di
     processes exchange_ms, a gradient's exchange alone. The first job's first batch is trained once beforehand."""
     rows = []
     with _threads(threads):
-        for number, job in enumerate(jobs):
-            if number == 0:
-                _fit({**job, "train": job["train"].take(slice(job["config"].batch_size))}, seed)
+        _fit({**jobs[0], "train": jobs[0]["train"].take(slice(jobs[0]["config"].batch_size))}, seed)
+        for job in jobs:
             model, metrics = _fit(job, seed)
             row = {name: value for name, value in job.items() if name in ("contestant", "processes", "threads", "data")}
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -144,10 +133,8 @@ def _exchange(numbers: int) -> float:
     import torch
 
     from seo_core import distributed
-    from seo_core.bench.turns import seconds
 
-    device = distributed.accelerator().device
-    gradient = torch.zeros(numbers, device=device)
+    gradient = torch.zeros(numbers, device=distributed.accelerator().device)
     times = []
     for _ in range(EXCHANGES):
         torch.distributed.barrier()
@@ -195,24 +182,15 @@ def panels(table) -> tuple:
     """The three frames of `figures.scalability`, of a table of `summarize`: processes, data, sizes."""
     import pandas as pd
 
-    columns = {"ms_per_pair": "ms", "ms_per_pair_low": "low", "ms_per_pair_high": "high"}
     if table.empty:
         return (pd.DataFrame(),) * 3
-    table = table.rename(columns=columns)
+    table = table.rename(columns={"ms_per_pair": "ms", "ms_per_pair_low": "low", "ms_per_pair_high": "high"})
     known, p = table.loc[[ONE, TWO]], np.array([1, 2, 4, 8, 16])
     processes = pd.DataFrame({"x": p, "ms": modelled(*known["ms"], p), "perfect": known.at[ONE, "ms"] / p,
-                              "measured": p <= 2, "low": [*known["low"], np.nan, np.nan, np.nan],
-                              "high": [*known["high"], np.nan, np.nan, np.nan]})
+                              "measured": p <= 2}).join(known[["low", "high"]].reset_index(drop=True))
     data = table.dropna(subset=["data"]).assign(x=lambda rows: rows["data"]).sort_values("x")
     sizes = table[table["sized"] == 1].assign(x=lambda rows: rows["parameters"] / 1e6).sort_values("x")
     return processes, data, sizes
-
-
-def recorded(record: dict | None):
-    """The contestants of a record as `summarize` has them; without a record an empty frame."""
-    import pandas as pd
-
-    return pd.DataFrame.from_dict(record["contestants"] if record else {}, orient="index")
 
 
 def page(table):

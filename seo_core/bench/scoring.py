@@ -13,7 +13,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from seo_core.bench.turns import Outcome, by_round, interleave, newest, ranged, seconds, spread
+from seo_core.bench.turns import Outcome, by_round, interleave, newest_table, ranged, seconds, spread
 from seo_core.checks import SettingsError, check_number
 
 EXPERIMENT, RECORD = "bench_serving", "scoring"
@@ -80,8 +80,6 @@ COLUMNS = ("way", "pairs a second", "times ONNX Runtime alone")
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
-    return rows_or([(name, f"{values['pairs_per_second']:.0f}", ranged(values, "ratio"))
-                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+    return newest_table(RECORD, COLUMNS, lambda name, values: (
+        name, f"{values['pairs_per_second']:.0f}", ranged(values, "ratio")), folders)

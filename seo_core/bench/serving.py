@@ -16,15 +16,17 @@ what share its memory grew between a tenth of them and the end.
 from __future__ import annotations
 
 import contextlib
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 from seo_core.bench.load import under_load
-from seo_core.bench.turns import Outcome, by_round, interleave, newest, ranged, spread
+from seo_core.bench.turns import Outcome, by_round, interleave, newest_table, ranged, spread
 from seo_core.checks import SettingsError, check_number
 from seo_core.progress import Progress
 
@@ -58,7 +60,7 @@ def plan(settings, *, artifact: str | None = None, seconds: float | None = None,
 def contest(settings, plan: dict) -> Outcome:
     """The three servers in turn, on the first pairs of the task's matched set."""
     from seo_core.data import prepare
-    from seo_core.deploy import artifact
+    from seo_core.deploy import artifact, serving
     from seo_core.machine import OtherLoad
     from seo_core.models import load_backbone, load_tokenizer, save
     from seo_core.models.backbone import model_info
@@ -72,7 +74,7 @@ def contest(settings, plan: dict) -> Outcome:
     with tempfile.TemporaryDirectory() as whole:
         model, _ = load_backbone(settings.model, num_labels=len(task.labels))
         save(model, load_tokenizer(settings.model), Path(whole))
-        servers = {OURS: lambda: _ours(folder), ALONE: lambda: other("one", folder),
+        servers = {OURS: lambda: serving.running(folder), ALONE: lambda: other("one", folder),
                    PIPELINE: lambda: other("pipeline", whole)}
         others = OtherLoad()
         turns = interleave({name: lambda _, serve=serve: [asked(serve, bodies, plan)]
@@ -86,13 +88,13 @@ def contest(settings, plan: dict) -> Outcome:
 
 def asked(serve, bodies: list[dict], plan: dict) -> dict[str, float]:
     """One turn: a server is started, asked by more and more clients, and ended. serve: a context manager that gives its
-    address and first process, once it is ready."""
+    url and first process, once it is ready."""
     began = time.perf_counter()
-    with serve() as (url, process):
+    with serve() as server:
         ready = time.perf_counter() - began
-        found = [{**under_load(url, bodies, clients=count, seconds=plan["seconds"]), "clients": count}
+        found = [{**under_load(server.url, bodies, clients=count, seconds=plan["seconds"]), "clients": count}
                  for count in plan["clients"]]
-        sizes = megabytes(process)
+        sizes = megabytes(server.process)
     kept = [each for each in found if each["p95"] <= PROMISED and not each["errors"]]
     best = max(kept, key=lambda each: each["rate"], default={"rate": 0.0, **dict.fromkeys(("p50", "p95", "clients"))})
     return {"pairs_per_second": best["rate"], "latency_ms_p50": best["p50"], "latency_ms_p95": best["p95"],
@@ -108,18 +110,21 @@ def megabytes(process: subprocess.Popen) -> list[float]:
     return [each.memory_info().rss / 1e6 for each in (root, *root.children(recursive=True))]
 
 
-def soak(serve, bodies: list[dict], requests: int, *, clients: int = 16) -> dict[str, float]:
+def soak(serve, bodies: list[dict], requests: int) -> dict[str, float]:
     """Asks a server until it has answered `requests`: soak_requests, soak_errors, soak_megabytes after a tenth of them
-    and soak_drift from there to the end, as a share. serve: as for `asked`."""
+    and soak_drift from there to the end, as a share. serve: as for `asked`. Raises RuntimeError where nothing is
+    answered in time."""
     answers, errors, early = 0, 0, None
-    with serve() as (url, process), Progress("soak", requests, "answer") as watch:
+    with serve() as server, Progress("soak", requests, "answer") as watch:
         while answers < requests:
-            told = under_load(url, bodies, clients=clients, seconds=min(5.0, 0.2 + requests / 4000))
+            told = under_load(server.url, bodies, clients=16, seconds=min(5.0, 0.2 + requests / 4000))
+            if not told["answers"]:
+                raise RuntimeError("a server answers too slowly for the soak: nothing came within its time")
             answers, errors = answers + told["answers"], errors + told["errors"]
             watch.step(f"{errors} errors", told["answers"])
             if early is None and answers >= requests / 10:
-                early = sum(megabytes(process))
-        grown = sum(megabytes(process)) / early - 1
+                early = sum(megabytes(server.process))
+        grown = sum(megabytes(server.process)) / early - 1
     return {"soak_requests": answers, "soak_errors": errors, "soak_megabytes": early, "soak_drift": grown}
 
 
@@ -136,16 +141,8 @@ def summary(turns):
 
 
 @contextlib.contextmanager
-def _ours(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    from seo_core.deploy import serving
-
-    with serving.running(folder) as server:
-        yield server.url, server.process
-
-
-@contextlib.contextmanager
-def other(kind: str, folder: str | Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A server of `servers.py` on a free port, until the block ends."""
+def other(kind: str, folder: str | Path) -> Iterator[SimpleNamespace]:
+    """A server of `servers.py` on a free port, until the block ends: its url and process."""
     from seo_core.machine import environment
 
     with subprocess.Popen([sys.executable, "-m", "seo_core.bench.servers", kind, str(folder)], env=environment(),
@@ -154,7 +151,7 @@ def other(kind: str, folder: str | Path) -> Iterator[tuple[str, subprocess.Popen
             url = process.stdout.readline().strip()
             if not url:
                 raise RuntimeError(f"the server {kind!r} did not start")
-            yield url, process
+            yield SimpleNamespace(url=url, process=process)
         finally:
             process.terminate()
 
@@ -164,11 +161,9 @@ COLUMNS = ("server", "pairs a second", "clients", "p95, ms", "times the pipeline
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run yet", where there is none."""
-    from seo_core.analysis.tables import rows_or
-
-    return rows_or([(name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', float('nan')):.0f}",
-                     f"{values.get('latency_ms_p95', float('nan')):.0f}", ranged(values, "ratio_pipeline"),
-                     ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
-                     f"{values['megabytes_worker']:.0f}")
-                    for name, values in newest(RECORD, *folders)["contestants"].items()], COLUMNS)
+    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+    return newest_table(RECORD, COLUMNS, lambda name, values: (
+        name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', math.nan):.0f}",
+        f"{values.get('latency_ms_p95', math.nan):.0f}", ranged(values, "ratio_pipeline"),
+        ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
+        f"{values['megabytes_worker']:.0f}"), folders)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 
-from seo_core.bench.turns import Outcome, Turn, interleave, summarize
+from seo_core.bench.turns import Outcome, Turn, ground, interleave, summarize
 
 EXPERIMENT, RECORD = "bench_training", "training_speed"
 OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
@@ -36,17 +36,13 @@ def contest(settings, plan: dict) -> Outcome:
     """The loop with and without each of its tricks takes turns, then the loop and both Trainers."""
     import pandas as pd
 
-    from seo_core.data import encode, prepare
-    from seo_core.models.backbone import backbone_config, load_backbone, model_info
+    from seo_core.models.backbone import load_tokenizer, model_info
     from seo_core.training import TrainingConfig
 
-    have = settings.layers or backbone_config(settings.model).num_hidden_layers
-    task = prepare(replace(settings, train_rows=plan["accuracy_pairs"], development_rows=plan["development_pairs"]))
-    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
-    network, tokenizer = load_backbone(**make)
-    train, development = (encode(frame, tokenizer, texts=task.texts, max_length=settings.max_length)
-                          for frame in (task["train"], pd.concat([task["reward"], task["acceptance"]])))
-    config = TrainingConfig.from_settings(settings, epochs=1)
+    task, make, network, encoded = ground(settings, plan, train_rows=plan["accuracy_pairs"],
+                                          development_rows=plan["development_pairs"])
+    train, development = encoded(task["train"]), encoded(pd.concat([task["reward"], task["acceptance"]]))
+    config, tokenizer = TrainingConfig.from_settings(settings, epochs=1), load_tokenizer(settings.model)
     tricks = ablation(train.take(slice(plan["ablation_pairs"])), config, **make)
     loops = {"Trainer, tuned": trainer_contestant(train, config, tokenizer, development=development, **make),
              "seo_core": fit_contestant(train, config, development=development, **make),
@@ -122,6 +118,7 @@ def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, **make) 
 def _contestant(once: Callable, *, development=None, **make) -> Callable[[int], Turn]:
     """once(network, seed, step) trains a fresh network, and after each step calls step(examples seen so far). make:
     what `load_backbone` is to make: model, layers, num_labels."""
+    from seo_core.evaluation import accuracy
     from seo_core.models.backbone import load_backbone
 
     def turn(seed: int) -> Turn:
@@ -134,12 +131,7 @@ def _contestant(once: Callable, *, development=None, **make) -> Callable[[int], 
 
         once(network, seed, step)
         seconds = time.perf_counter() - began
-        return Turn(sum(sizes), seconds, tuple(ends), tuple(sizes), _accuracy(network, development))
+        right = None if development is None else accuracy(network, development)
+        return Turn(sum(sizes), seconds, tuple(ends), tuple(sizes), right)
 
     return turn
-
-
-def _accuracy(network, development) -> float | None:
-    from seo_core.evaluation import accuracy
-
-    return None if development is None else accuracy(network, development)

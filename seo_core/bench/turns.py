@@ -14,8 +14,9 @@ import gc
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from seo_core.checks import whole_number
@@ -73,6 +74,20 @@ def sample(settings, tokenizer, rows: int):
     return encode(task["train"], tokenizer, texts=task.texts, max_length=settings.max_length)
 
 
+def ground(settings, plan: dict, **rows: int) -> tuple:
+    """What contestants train: (task, what makes the network for `load_backbone`, the network, a function that encodes a
+    frame of the task). plan: with the number of its `layers`, if these are fewer. rows: of the task's sets, as the
+    settings have them."""
+    from seo_core.data import encode, prepare
+    from seo_core.models.backbone import backbone_config, load_backbone
+
+    have = settings.layers or backbone_config(settings.model).num_hidden_layers
+    task = prepare(replace(settings, **rows))
+    make = dict(model=settings.model, layers=min(plan.get("layers", have), have), num_labels=len(task.labels))
+    network, tokenizer = load_backbone(**make)
+    return task, make, network, partial(encode, tokenizer=tokenizer, texts=task.texts, max_length=settings.max_length)
+
+
 def interleave(contestants: dict[str, Callable[[int], object]], *, rounds: int, between: Callable = gc.collect):
     """Calls every contestant once a round, in turn, with the round's number; `between` is called before each turn. A
     contestant returns a `Turn`, or a list of dicts. Returns a DataFrame with a row for each: contestant, round, and
@@ -105,8 +120,11 @@ def seconds(function: Callable, *arguments, **options) -> float:
     return time.perf_counter() - began
 
 
-def by_round(turns, value: str):
-    """What was measured once a turn as a DataFrame (rounds, contestants)."""
+def by_round(turns, value: str, how: str | None = None):
+    """What was measured in each turn as a DataFrame (rounds, contestants). how: "sum" or "mean" of a turn's values,
+    where it has several."""
+    if how:
+        turns = turns.groupby(["contestant", "round"], sort=False)[value].agg(how).reset_index()
     wide = turns.pivot(index="round", columns="contestant", values=value)
     return wide.astype(float)[turns["contestant"].unique()].rename_axis(columns=None)
 
@@ -160,12 +178,15 @@ def ranged(values: dict, name: str) -> str:
                                                                              for end in ("", "_low", "_high")))
 
 
-def newest(name: str, *folders) -> dict:
-    """The newest record of a benchmark (its RECORD) under the folders; one without contestants where there is none."""
+def newest_table(name: str, columns: Sequence[str], row: Callable[[str, dict], tuple], folders):
+    """The contestants of the newest record of a benchmark (its RECORD) under the folders as a table for a page:
+    `row(contestant, its numbers)` for each; without a record one row that says "not run"."""
     from seo_core import results
+    from seo_core.analysis.tables import rows_or
 
-    return max((record for record in results.load_records(*folders) if record["configuration"] == name),
-               key=lambda record: record["provenance"]["finished"], default={"contestants": {}, "metrics": {}})
+    record = max((record for record in results.load_records(*folders) if record["configuration"] == name),
+                 key=lambda record: record["provenance"]["finished"], default={"contestants": {}})
+    return rows_or([row(*each) for each in record["contestants"].items()], columns)
 
 
 def _program(benchmark) -> str:

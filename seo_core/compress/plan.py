@@ -266,8 +266,5 @@ def timed(lab: Lab, paths: dict[str, Path]):
     short = {"batches": 8, "rounds": 2, "pause": 0.0} if lab.quick else {}
     config = replace(TIMED, threads=default_threads(), **short)
     contestants = {name: latency.file_contestant(path, threads=config.threads) for name, path in paths.items()}
-    encoded, frame = lab.encoded(lab.scored[0]), lab.task[lab.scored[0]]
-    rows = latency.chosen_rows(encoded, config)
-    own = latency.own_batches(contestants, frame, rows, lab.task.texts, lab.settings.max_length)
-    turns = latency.measure(contestants, latency.batches(encoded, config, rows), config, own=own)
+    turns = latency.measure_on(lab, lab.scored[0], contestants, config)
     return latency.summarize(turns, contestants, baseline=next(iter(paths)))

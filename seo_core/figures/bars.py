@@ -11,7 +11,7 @@ from seo_core.figures import style
 
 
 def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.ndarray, *, start: float = 0,
-          words: str = "{:.2f}", width: float = 8, at_bar: bool = False):
+          words: str, width: float = 8, at_bar: bool = False):
     """A figure of horizontal bars from `start` to the values, with whiskers from low to high; a value beside each
     whisker, or over it at the end of the bar."""
     figure, axes = style.rows_of(names, width=width)
@@ -25,14 +25,12 @@ def _bars(names: Sequence[str], values: np.ndarray, low: np.ndarray, high: np.nd
     return figure, axes
 
 
-@style.card
+@style.card_of_rows
 def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False, claimed: float | None = None) -> Figure:
     """Horizontal bars of a benchmark's `ratio` with whiskers from `ratio_low` to `ratio_high`; index: names; or
     without rows "not run". A line stands at 1, the contestant that the others are compared with, and a dotted one at
     what the papers report. log: a logarithmic axis, with bars from the line at 1, where ratios lie orders of magnitude
     apart."""
-    if not len(table):
-        return style.nothing_run()
     ratio, low, high = (table.get(column, table["ratio"]).to_numpy(float)
                         for column in ("ratio", "ratio_low", "ratio_high"))
     figure, axes = _bars(table.index, ratio, low, high, start=float(log), words="{:.3g}" if log else "{:.2f}")
@@ -48,16 +46,13 @@ def ratio_bars(table: pd.DataFrame, label: str, *, log: bool = False, claimed: f
     return figure
 
 
-@style.card
+@style.card_of_rows
 def latency_bars(table: pd.DataFrame) -> Figure:
     """Median milliseconds per batch with a whisker to the 95th percentile: batches are sorted by length, so that is
     the time of the longest texts. table: of `bench.latency.summarize`, or empty: "not run"."""
-    if len(table):
-        table = table.sort_values("latency_ms_p50")
-        median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T
-        figure, axes = _bars(table.index, median, median, end, words="{:.1f}", width=style.PHONE, at_bar=True)
-    else:
-        return style.nothing_run()
+    table = table.sort_values("latency_ms_p50")
+    median, end = table[["latency_ms_p50", "latency_ms_p95"]].to_numpy(float).T
+    figure, axes = _bars(table.index, median, median, end, words="{:.1f}", width=style.PHONE, at_bar=True)
     axes.set_xlabel("ms per batch: median, whisker to\nthe 95th percentile (the longest texts)")
     return figure
 
@@ -177,12 +172,10 @@ def softened(probabilities: dict[str, np.ndarray], labels: Sequence[str]) -> Fig
     return figure
 
 
-@style.card
+@style.card_of_rows
 def metric_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Scores in percent side by side, a panel for each table; "not run" without any.
     tables: title -> a row for each network, a column for each score, as `analysis.tables.scores` has them."""
-    if not tables:
-        return style.nothing_run()
     figure, panels = plt.subplots(1, len(tables), figsize=(8.4, 3.4), sharey=True, squeeze=False)
     for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
         shown = table.rename_axis("network").reset_index().melt("network", var_name="score", value_name="value")

@@ -35,6 +35,15 @@ def curves_by_name(axes, curves: Mapping[str, tuple[Sequence, Sequence]], **labe
     axes.set(**labels)
 
 
+def one_panel(curves: Mapping[str, tuple[Sequence, Sequence]], columns: int = 3, *, height: float = 3.8, **labels):
+    """A figure of `curves_by_name`, their legend above in so many columns; and its axes."""
+    figure, axes = plt.subplots(figsize=(8, height))
+    curves_by_name(axes, curves, **labels)
+    if curves:
+        style.legend_above(axes, columns)
+    return figure, axes
+
+
 KINDS = {"train": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
          "development": {"color": style.BLUE, "linestyle": "-", "marker": "o"}}
 
@@ -122,52 +131,39 @@ def _points(series: Mapping, name: str) -> list[tuple]:
 def development(series: pd.DataFrame, names: dict[str, str]) -> Figure:
     """Development accuracy over epochs, mean over seeds and the range between them; "not run" without curves.
     series: `results.load_series`; names: configuration -> its label in the legend."""
-    figure, axes = plt.subplots(figsize=(8, 3.8))
-    points = series[(series["name"] == "development_accuracy") & series["configuration"].isin(list(names))]
-    by_name = {name: (rows["step"], 100 * rows["value"]) for name, rows in points.groupby("configuration")}
-    curves_by_name(axes, {label: by_name[name] for name, label in names.items() if name in by_name}, xlabel="epoch",
-                   ylabel="development accuracy, %")
+    points = series[series["name"] == "development_accuracy"]
+    curves = {label: (rows["step"], 100 * rows["value"]) for name, label in names.items()
+              if len(rows := points[points["configuration"] == name])}
+    figure, axes = one_panel(curves, xlabel="epoch", ylabel="development accuracy, %")
     style.whole_numbers(axes)
-    if by_name:
-        style.legend_above(axes, 3)
     return figure
 
 
-@style.card
+@style.card_of_rows
 def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Development loss over the pairs seen, mean over seeds and the range between them; "not run" without
     curves. curves: of `efficiency.loss_curves`; names: configuration -> its label in the legend."""
-    if curves.empty:
-        return style.nothing_run()
-    figure, axes = plt.subplots(figsize=(8, 3.8))
-    by_name = {name: (rows["pairs"], rows["loss"]) for name, rows in curves.groupby("configuration")}
-    curves_by_name(axes, {label: by_name[name] for name, label in names.items() if name in by_name},
-                   xlabel="pairs seen, repeats counted", ylabel="development loss, nats")
-    style.legend_above(axes, 3)
-    return figure
+    shown = {label: (rows["pairs"], rows["loss"]) for name, label in names.items()
+             if len(rows := curves[curves["configuration"] == name])}
+    return one_panel(shown, xlabel="pairs seen, repeats counted", ylabel="development loss, nats")[0]
 
 
-@style.card
+@style.card_of_rows
 def over_batches(points: pd.DataFrame) -> Figure:
     """A value over the batch size: a curve for each `name`, mean over seeds and the range between them; "not run"
     without rows. points: name, batch, value."""
-    if points.empty:
-        return style.nothing_run()
-    figure, axes = plt.subplots(figsize=(8, 3.8))
-    curves_by_name(axes, {name: (rows["batch"], rows["value"]) for name, rows in points.groupby("name", sort=False)},
-                   xlabel="batch", ylabel="accuracy, matched set, %")
+    figure, axes = one_panel({name: (rows["batch"], rows["value"])
+                              for name, rows in points.groupby("name", sort=False)},
+                             xlabel="batch", ylabel="accuracy, matched set, %")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    style.legend_above(axes, 3)
     return figure
 
 
-@style.card
+@style.card_of_rows
 def scalability(processes: pd.DataFrame, data: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
     """ms a pair over processes (measured, and modelled on), pairs and weights; "not run" without rows. Each frame: x,
     ms, low, high; processes also `measured` (bool) and perfect: ms if exchanging gradients took no time."""
-    if processes.empty:
-        return style.nothing_run()
     figure, panels = plt.subplots(1, 3, figsize=(9.6, 3.6))
     known = processes[processes["measured"]]
     panels[0].plot(processes["x"], processes["perfect"], color=style.SOFT, linestyle=":", label="nothing exchanged")
@@ -263,11 +259,10 @@ def arm_weights(log: pd.DataFrame) -> Figure:
 def share_and_accuracy(points: pd.DataFrame) -> Figure:
     """Accuracy over the share of weights removed, a line for each family of `tables.removed_and_accuracy`; mean over
     seeds, and the range between them. The axis of accuracies is that of `figures.end_axis`."""
-    figure, axes = plt.subplots(figsize=(8, 4.2))
     points, below = points.assign(removed=points["removed"].astype(float).round(0)), ""
     families = {family: (rows["removed"], rows["accuracy"])
                 for family, rows in points[points["family"] != "base"].groupby("family")}
-    curves_by_name(axes, families, ylabel="accuracy, %")
+    figure, axes = one_panel(families, 2, height=4.2, ylabel="accuracy, %")
     base = points.loc[points["family"] == "base", "accuracy"]
     if len(base):
         means = points.groupby(["family", "removed"])["accuracy"].mean()
@@ -277,8 +272,6 @@ def share_and_accuracy(points: pd.DataFrame) -> Figure:
         axes.axhline(base.mean() - 1, color=style.BLACK, linewidth=0.9, linestyle=":")
         axes.text(0.99, base.mean(), "baseline", ha="right", va="bottom", fontsize=9,
                   transform=axes.get_yaxis_transform())
-    if families:
-        style.legend_above(axes)
     axes.set_xlabel(f"weights removed, %{below}")
     return figure
 
@@ -316,23 +309,19 @@ def sqd_trace(traces: dict[str, dict[str, list[float]]]) -> Figure:
 @style.card
 def movement(moved: dict[str, dict[str, float]]) -> Figure:
     """How far each layer moved from where it started. moved: name of a run -> `seo_core.transfer.movement`."""
-    figure, axes = plt.subplots(figsize=(8, 3.6))
-    curves_by_name(axes, {name: (range(len(layers)), list(layers.values())) for name, layers in moved.items()},
-                   ylabel="distance from the start", ylim=(0, None))
+    curves = {name: (range(len(layers)), list(layers.values())) for name, layers in moved.items()}
+    figure, axes = one_panel(curves, len(moved), height=3.6, ylabel="distance from the start", ylim=(0, None))
     layers = list(next(iter(moved.values()), {}))
     axes.set(xticks=range(len(layers)), xticklabels=layers)
-    style.legend_above(axes, max(len(moved), 1))
     return figure
 
 
 @style.card
 def over_layers(curves: Mapping[str, Sequence[float]], label: str) -> Figure:
     """A value before the first layer (0) and after each. curves: name -> (layers + 1,) values; label: of y."""
-    figure, axes = plt.subplots(figsize=(8, 3.2))
-    curves_by_name(axes, {name: (range(len(values)), values) for name, values in curves.items()}, xlabel="layer",
-                   ylabel=label, ylim=(0, None))
+    figure, axes = one_panel({name: (range(len(values)), values) for name, values in curves.items()}, 2, height=3.2,
+                             xlabel="layer", ylabel=label, ylim=(0, None))
     style.whole_numbers(axes)
-    style.legend_above(axes)
     return figure
 
 

@@ -83,9 +83,8 @@ def _signed(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def _svg(inside: str, name: str, **attributes) -> str:
-    said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(name)}"{said}>{inside}</svg>'
+def _svg(inside: str, name: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(name)}">{inside}</svg>'
 
 
 # -- points to filter ---------------------------------------------------------------------------
@@ -103,16 +102,16 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
     and a line says which of the others is most accurate, which smallest and which fastest. A point without the number
     that is asked for is outside. Without points: "not run".
     """
+    folded = "the same points as a table"
+    if table.empty:
+        return Interactive("", pd.DataFrame([{"network": NOT_RUN}]), instead, folded)
     shown = pd.DataFrame({
         "network": table["configuration"], "method": table["method"], "accuracy, %": table["accuracy"].round(2),
         "file, MB": table["megabytes"].round(1), "ms a batch": table["ms"].round(1),
-        "to the baseline, points, matched": [_gap(row) for row in table.itertuples()]}) if len(table) else None
-    folded = "the same points as a table"
-    if shown is None:
-        return Interactive("", pd.DataFrame([{"network": NOT_RUN}]), instead, folded)
-    loss = 0.0 - table["difference"].to_numpy(float)
-    panels = "".join(_panel(table, loss, cost) for cost in COSTS if table[cost].notna().any())
-    limits = "".join(_limit(key, {"loss": loss}.get(key, table.get(key))) for key in LIMITS)
+        "to the baseline, points, matched": [_gap(row) for row in table.itertuples()]})
+    table = table.assign(loss=0.0 - table["difference"].astype(float))
+    panels = "".join(_panel(table, cost) for cost in COSTS if table[cost].notna().any())
+    limits = "".join(_limit(key, table[key]) for key in LIMITS)
     methods = "".join(f"<option>{escape(name)}</option>" for name in tradeoff.families(table))
     markup = (f'<div class="figure-to-ask" data-kind="explore"><div class="controls">{limits}<label>Method '
               f'<select data-part="method"><option value="">all</option>{methods}</select></label></div>'
@@ -140,10 +139,10 @@ def _limit(key: str, values) -> str:
             f'data-limits="{key}" data-values="{json.dumps(known)}" data-unit="{unit}"></label>')
 
 
-def _panel(table: pd.DataFrame, loss: np.ndarray, cost: str) -> str:
+def _panel(table: pd.DataFrame, cost: str) -> str:
     """One panel: accuracy over one cost, with the front as a line and by name, and a mark for each point."""
     title = COSTS[cost]
-    measured = table.assign(loss=loss)[table[cost].notna() & table["accuracy"].notna()].sort_values(cost)
+    measured = table[table[cost].notna() & table["accuracy"].notna()].sort_values(cost)
     baseline = measured.loc[measured["configuration"] == "base", "accuracy"].min()
     low, high = measured["accuracy"].min(), measured["accuracy"].max()
     low = max(low, baseline - DEEPEST) if baseline == baseline else low

@@ -13,7 +13,7 @@ from seo_core.analysis.statistics import wilson
 from seo_core.figures import style
 
 
-@style.card
+@style.card_of_rows
 def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "points",
            words: Mapping[str, str] | None = None, *, width: float = 8.4) -> Figure:
     """`contrasts.differences` as points with their 95% intervals; "not run" without rows.
@@ -21,8 +21,6 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "
     contrasts have one control, it is named below and not in each row. The seeds stand at the right end of each row; a
     hollow point has one. unit: of x. words: what to call configurations that have one control, before their names.
     width: in inches."""
-    if differences.empty:
-        return style.nothing_run()
     metrics, controls = list(differences["metric"].unique()), set(differences["contrast"].str.partition(" − ")[2])
     control = controls.pop() if len(controls) == 1 and "(" not in min(controls) else ""
     names = differences["contrast"].str.removesuffix(f" − {control}" if control else "").str.replace(") − (", ")\n− (")
@@ -50,10 +48,8 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "
 
 
 @style.card
-def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tuple[float, int]]) -> Figure:
-    """Accuracy by genre with 95% intervals. accuracies: genre → (accuracy, examples), or label of a set
-    ("matched", "mismatched") → such a table."""
-    sets = accuracies if all(isinstance(v, dict) for v in accuracies.values()) else {"": accuracies}
+def by_genre(sets: dict[str, dict[str, tuple[float, int]]]) -> Figure:
+    """Accuracy by genre with 95% intervals. sets: label ("matched", "mismatched") → genre → (accuracy, examples)."""
     genres = sorted({genre for table in sets.values() for genre in table}, reverse=True,
                     key=lambda genre: np.mean([table[genre][0] for table in sets.values() if genre in table]))
     figure, axes = style.rows_of(genres, height=0.36)
@@ -65,16 +61,16 @@ def by_genre(accuracies: dict[str, dict[str, tuple[float, int]]] | dict[str, tup
         for place, end, (_, n) in zip(places, high, table.values(), strict=True):
             style.value_beside(axes, 100 * end, place, f"{n}")
     axes.set_xlabel("accuracy, % (bars: 95% interval; beside them: number of examples)")
-    if any(sets):
+    if sets:
         style.legend_above(axes, len(sets))
     return figure
 
 
 @style.card
-def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
-    """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the target's labels. "not run" without any.
-    A bar with a hatch ends at the arm's largest budget without having reached the target; so may an interval (an
-    arrow)."""
+def labels_needed(matches: dict, at: int) -> Figure:
+    """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the labels of random picks. "not run" without
+    any. A bar with a hatch ends at the arm's largest budget without having reached random's accuracy; so may an
+    interval (an arrow)."""
     figure, axes = style.rows_of(matches, height=0.45)
     limit = 1.15 * at
     for place, match in enumerate(matches.values()):
@@ -93,7 +89,7 @@ def labels_needed(matches: dict, at: int, target: str = "random") -> Figure:
         words = f"{match.labels:,.0f}" if reached else f"not reached with {match.top:,}"
         style.value_beside(axes, 0, -place, f"{words}, {style.seeds_text([match.n])}")
     axes.axvline(at, color=style.SOFT, linestyle="--", linewidth=1.2)
-    axes.set(xlim=(0, limit), xlabel=f"labels needed for {target}'s accuracy at {at:,}")
+    axes.set(xlim=(0, limit), xlabel=f"labels needed for random's accuracy at {at:,}")
     if not matches:
         style.not_run(axes)
     return figure

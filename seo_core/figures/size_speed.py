@@ -24,33 +24,31 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
         return style.nothing_run()
     baseline = table.loc[table["configuration"] == "base", "accuracy"].min()
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.9), sharey=True)
+    fronts = {}
     for axes, (gain, (cost, title)) in zip(panels, GAINS.items(), strict=True):
         measured = table[table[gain].notna()]
+        fronts[gain] = tradeoff.pareto(measured, cost=cost)
         axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.6,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}×")
         if len(measured):
-            _front(axes, measured, gain, cost)
+            _front(axes, measured, fronts[gain], gain)
         else:
             style.not_run(axes)
             axes.set_yticks([])
         left, right = axes.get_xlim()
-        axes.set(xlabel=title, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
-        if len(measured):
-            axes.set_xlabel(title + style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline,
-                                                   DEEPEST))
+        below = style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline, DEEPEST)
+        axes.set(xlabel=title + below, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))
     panels[0].set_ylabel("accuracy, %, mean of both sets")
     style.shared_legend(figure)
-    for axes, (gain, (cost, _)) in zip(panels, GAINS.items(), strict=True):
-        front = tradeoff.pareto(table[table[gain].notna()], cost=cost)
+    for axes, (gain, front) in zip(panels, fronts.items(), strict=True):
         style.name_points(axes, front["configuration"], front[gain], front["accuracy"])
     return figure
 
 
-def _front(axes, measured: pd.DataFrame, gain: str, cost: str) -> None:
+def _front(axes, measured: pd.DataFrame, front: pd.DataFrame, gain: str) -> None:
     """The networks in grey, the front over them, and the baseline."""
-    front = tradeoff.pareto(measured, cost=cost)
     axes.plot(measured[gain], measured["accuracy"], "o", color=style.SOFT, alpha=0.35, markeredgewidth=0, markersize=6,
               label="other networks")
     axes.plot(front[gain], front["accuracy"], "-o", color=style.BLUE, linewidth=2, markersize=8,

@@ -16,8 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from seo_core.analysis import NOT_RUN
 
 # Okabe & Ito (2008), "Color Universal Design"
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":")
@@ -58,15 +58,25 @@ def card(function):
     return drawn
 
 
+def card_of_rows(function):
+    """As `card`; of a first argument without rows or entries the figure is `nothing_run`."""
+
+    @functools.wraps(function)
+    def drawn(rows, *arguments, **keywords):
+        return function(rows, *arguments, **keywords) if len(rows) else nothing_run()
+
+    return card(drawn)
+
+
 def look(number: int) -> dict:
     """Colour, marker and line style of the curve with this number."""
     return {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "linestyle": LINES[number % 4]}
 
 
-def rows_of(names: Iterable, *, height: float = 0.42, width: float = 8, **options):
+def rows_of(names: Iterable, *, height: float = 0.42, width: float = 8):
     """A figure and its axes with a row for each name, the first one on top; row k lies at −k."""
     names = list(names)
-    figure, axes = plt.subplots(figsize=(width, 1.3 + height * max(len(names), 2)), **options)
+    figure, axes = plt.subplots(figsize=(width, 1.3 + height * max(len(names), 2)))
     axes.set(yticks=[-place for place in range(len(names))], yticklabels=names,
              ylim=(0.6 - max(len(names), 2), 0.6) if names else None)
     axes.grid(False, axis="y")
@@ -145,9 +155,9 @@ def label_places(points: Sequence[tuple[float, float]], sizes: Sequence[tuple[fl
     return places
 
 
-def name_points(axes, names: Sequence[str], x: Sequence[float], y: Sequence[float], size: float = 11) -> None:
+def name_points(axes, names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> None:
     """Writes the names beside their points, by `label_places`: in turn, and only where there is room."""
-    texts = [axes.text(0, 0, name, fontsize=size, ha="center", va="center") for name in names]
+    texts = [axes.text(0, 0, name, fontsize=11, ha="center", va="center") for name in names]
     axes.figure.draw_without_rendering()  # the layout
     sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
     points = axes.transData.transform(list(zip(x, y, strict=True))) if texts else []
@@ -168,9 +178,9 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
     return [place for _, place in sorted(zip(order, places, strict=True))]
 
 
-def not_run(axes, words: str = NOT_RUN) -> None:
+def not_run(axes) -> None:
     """Says in an axes that there are no records."""
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
+    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
 
 
 def nothing_run():

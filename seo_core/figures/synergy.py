@@ -12,13 +12,11 @@ LOOKS = {"buy": (style.GREEN, "o"), "augment": (style.ORANGE, "^"), "label": (st
 PRICES = {"lambda_data": "λ₁, of data", "lambda_model": "λ₂, of bytes and time"}  # columns of a log -> in words
 
 
-@style.card
+@style.card_of_rows
 def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
     """The rounds of a run from the top down: the accuracy after each, the action as its marker, hollow where it was
     rolled back; the bytes of the file; λ₁ and λ₂ as steps. table: `tables.controller_rounds`. floor: accuracy in
     percent, a dotted line. "not run" if empty."""
-    if table.empty:
-        return style.nothing_run()
     figure, (above, middle, below) = plt.subplots(3, 1, figsize=(8, 6.2), sharex=True, height_ratios=(3, 2, 2))
     below.set_xlabel("round")
     style.whole_numbers(below)

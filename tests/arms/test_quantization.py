@@ -438,4 +438,4 @@ def test_files_are_looked_for_before_a_baseline_is_trained(tmp_path, monkeypatch
 
     monkeypatch.setattr(seo_core.arms, "open_lab", None, raising=False)
     with pytest.raises(RunnerError, match="no model file absent.onnx"):
-        benchmarks.run("inference", load_settings("quick"), files={"mine": f"{tmp_path}/absent.onnx:openvino"})
+        benchmarks.measure("inference", load_settings("quick"), files={"mine": f"{tmp_path}/absent.onnx:openvino"})

@@ -40,7 +40,7 @@ def test_one_command_trains_each_in_its_process_and_writes_the_records(small_mod
                for name, values in contestants.items() if name != precision.FP16)
     assert {"peak_memory_bytes", "train_examples"} <= set(records["mixed-precision"]["metrics"])
     assert records["precision"]["provenance"]["command"].endswith("--pairs 32 --rounds 1")
-    assert len(precision.page(precision.recorded(records["precision"]))) == len(precision.CONTESTANTS)
+    assert len(precision.page(pd.DataFrame(records["precision"]["contestants"]).T)) == len(precision.CONTESTANTS)
 
 
 def test_what_is_kept_for_the_backward_pass(tiny_bert, toy_pairs):
@@ -100,4 +100,4 @@ def test_a_plan_that_is_none_is_refused_and_quick_is_short(capsys):
 
 
 def test_a_page_without_a_record_says_so():
-    assert precision.page(precision.recorded(None)).to_numpy().tolist() == [["not run"]]
+    assert precision.page(pd.DataFrame()).to_numpy().tolist() == [["not run"]]

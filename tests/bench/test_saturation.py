@@ -43,6 +43,8 @@ def test_what_cannot_run_python_is_refused(capsys, tmp_path):
     for words in ("no-such-command", "false", "'"):
         assert main("saturation", ["--emulator", words, "--results-dir", str(tmp_path)]) == 2
         assert "cannot run Python here" in capsys.readouterr().err
+    assert main("saturation", ["--emulated-rows", "-5", "--results-dir", str(tmp_path)]) == 2
+    assert "emulated_rows must be 1 or more" in capsys.readouterr().err
     assert not results.load_records(tmp_path) and saturation.report(tmp_path).iloc[0, 0].startswith("not run")
 
 

@@ -1,12 +1,18 @@
 """The benchmark of servers: all three are asked in turn, and the best rate within the promise is what counts."""
 
 import contextlib
+import math
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from seo_core import results
 from seo_core.bench import main, serving
+from seo_core.bench.load import under_load
 
 
 @pytest.mark.slow
@@ -29,21 +35,48 @@ def test_one_command_asks_every_server(tmp_path, capsys, monkeypatch):
 
 
 def test_what_counts_is_the_best_rate_within_the_promise(monkeypatch):
-    class Process:
-        pid = 1
-
     measured = {1: (50, 20, 0), 4: (180, 60, 0), 8: (250, 99, 0), 16: (300, 150, 0), 32: (400, 90, 3)}
     monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: dict(zip(
         ("rate", "p95", "errors", "p50"), (*measured[clients], 10), strict=True)))
 
     @contextlib.contextmanager
     def serve():
-        yield "http://here", Process
+        yield SimpleNamespace(url="http://here", process=SimpleNamespace(pid=1))
 
     found = serving.asked(serve, [], {"clients": list(measured), "seconds": 1})
     assert (found["pairs_per_second"], found["clients"], found["latency_ms_p95"], found["errors"]) == (250, 8, 99, 3)
     found = serving.asked(serve, [], {"clients": [16], "seconds": 1})
     assert found["pairs_per_second"] == 0 and found["latency_ms_p95"] is None
+
+
+def test_a_server_that_answers_nothing_in_time_has_no_rate_and_ends_no_benchmark(monkeypatch):
+    class Slow(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(0.3)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = under_load(f"http://127.0.0.1:{server.server_port}", [{}], clients=2, seconds=0.2)
+        server.shutdown()
+    assert told == {"rate": 0, "answers": 0, "errors": 0, **dict.fromkeys(("p50", "p95", "p99"), math.inf)}
+
+    @contextlib.contextmanager
+    def serve():
+        yield SimpleNamespace(url="http://here", process=SimpleNamespace(pid=1))
+
+    monkeypatch.setattr(serving, "under_load", lambda *arguments, **options: told)
+    assert serving.asked(serve, [], {"clients": [2], "seconds": 1})["pairs_per_second"] == 0
+    with pytest.raises(RuntimeError, match="too slowly for the soak"):
+        serving.soak(serve, [], 100)
 
 
 def test_ratios_are_taken_within_a_round_and_none_to_a_server_that_was_never_in_time():
@@ -62,9 +95,6 @@ def test_a_plan_that_is_none_is_refused(words, says, capsys):
 
 
 def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monkeypatch):
-    class Process:
-        pid = 1
-
     memory, calls = iter([[100.0, 50.0], [100.0, 53.0]]), []
     monkeypatch.setattr(serving, "under_load", lambda url, bodies, clients, seconds: calls.append(seconds)
                         or {"answers": 40, "errors": len(calls) == 2})
@@ -72,7 +102,7 @@ def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monk
 
     @contextlib.contextmanager
     def serve():
-        yield "http://here", Process
+        yield SimpleNamespace(url="http://here", process=None)
 
     told = serving.soak(serve, [], 100)
     assert (told["soak_requests"], told["soak_errors"], told["soak_megabytes"]) == (120, 1, 150)
