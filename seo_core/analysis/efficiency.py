@@ -13,7 +13,6 @@ has at most the mixture of their standard errors.
 """
 
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -262,20 +261,6 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
                          **table[["difference", "low", "high", "seeds", "p"]]})
 
 
-def in_words(table: pd.DataFrame) -> str:
-    """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
-    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only."""
-    if table.empty:
-        return NOT_RUN_YET
-    words = ("better", "worse", "not told apart", "one seed, no interval")
-    names = {word: [] for word in words}
-    for row in table.itertuples():
-        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,}"
-        names[statistics.side(row.low, row.high, *words)].append(name + " (one seed)" * (row.seeds == 1))
-    return "\n".join(textwrap.fill(f"{word}: {', '.join(listed) or 'none'}", 90, subsequent_indent="   ")
-                     for word, listed in names.items() if listed or word != words[-1])
-
-
 def plateau_table(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
     """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase: one point, one round.
     Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop"). One row,
@@ -345,24 +330,6 @@ def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
     page[f"{gap}, points"] = ["—" if math.isnan(d) else f"{d:+.1f} [{a:+.1f}, {b:+.1f}]"
                               for d, a, b in zip(table[gap], table["low"], table["high"], strict=True)]
     return page.rename(columns={name: f"{name}, %" for name in shares})
-
-
-def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
-    """`map_table` in sentences: who bought more hard-to-learn pairs than the control, and how many. One sentence,
-    "not run yet", without a map."""
-    others = table[table["arm"] != control] if len(table) else table
-    if others.empty:
-        return [NOT_RUN_YET]
-    base, sentences = table[table["arm"] == control].iloc[0], []
-    for _, row in others.iterrows():
-        verdict = statistics.side(row["low"], row["high"], f"more hard-to-learn pairs than {control}",
-                                  f"fewer hard-to-learn pairs than {control}",
-                                  *2 * [f"no clear difference from {control} in hard-to-learn pairs"])
-        sentences.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against {base['hard']:.1f}% "
-                         f"({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to {row['high']:+.1f}); "
-                         f"never given their label: {row['never right']:.1f}% against {base['never right']:.1f}% "
-                         f"({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
-    return sentences
 
 
 def map_histograms(records: Sequence[dict], control: str = "random") -> tuple[dict[str, np.ndarray], float]:
