@@ -23,11 +23,17 @@ def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str,
     stages: suffixes of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
         for name, recipe in named.items():
-            chapter.arm(name, recipe, needs="base", parameters=read_by,
-                        checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in stages])(make)
+            chapter.arm(name, recipe, needs="base", **recorded(*stages))(make)
         return make
 
     return declare
+
+
+def recorded(*stages: str) -> dict:
+    """Options of an arm that has a recipe: its record says what it reads (`read_by`), and until then each of its stages
+    has a checkpoint."""
+    return dict(parameters=read_by,
+                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in stages])
 
 
 def read_by(lab: Lab, recipe) -> dict:

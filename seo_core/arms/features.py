@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seo_core.arms.compression import checkpoint, read_by
+from seo_core.arms.compression import checkpoint, recorded
 from seo_core.arms.search import SEARCH
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.lab import Lab, Made
@@ -32,8 +32,7 @@ class Preprocessing:
         check(self)
 
 
-_COMMON = dict(start="pretrained", logits=True, parameters=read_by,
-               checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+_COMMON = dict(start="pretrained", logits=True, **recorded(""))
 
 
 @SEARCH.arm("ngrams", Ngrams(), keep=False, **_COMMON)

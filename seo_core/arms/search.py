@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from seo_core.arms.compression import checkpoint, read_by
+from seo_core.arms.compression import checkpoint, recorded
 from seo_core.checks import SettingsError, at_least, check, one_of
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.search import PRUNERS, SAMPLERS, TUNED, best, search
@@ -60,7 +60,7 @@ def trials_of(lab: Lab, recipe: Search, storage: str | Path | None = None,
                   rows=recipe.rows, epochs=recipe.epochs, storage=storage, report=report)
 
 
-_COMMON = dict(parameters=read_by, logits=True, checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+_COMMON = dict(logits=True, **recorded(""))
 
 
 @SEARCH.arm("search-grid", Search(sampler="grid"), **_COMMON)
