@@ -167,10 +167,13 @@ class Lab:
         classes = len(self.task.labels)
         return (*ratio[:classes], *ratio[-1:] * (classes - len(ratio)))
 
-    def limited(self, ratio: Sequence[int]) -> Lab:
-        """The same with a pool whose classes stand in `ratio`."""
+    def limited(self, ratio: Sequence[int] | None) -> Lab:
+        """The same with a pool whose classes stand in this ratio of NLI's (`ratio_of`); None: as they are."""
+        if ratio is None:
+            return self
+
         def rare() -> tuple[TaskData, dict]:
-            frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
+            frame = imbalance(self.pool, ratio=self.ratio_of(ratio), seed=self.settings.seed)
             return replace(self.task, splits={**self.task.splits, "train": frame}), {}
 
         task, shared = self._once(f"limited {tuple(ratio)}", rare)
@@ -190,10 +193,9 @@ class Lab:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
-                ground = self.limited(self.ratio_of(arm.ratio)) if arm.ratio else self
                 for budget in arm.at(labels, self.settings.profile):
-                    budget = budget if labels or not budget else ground.affordable(budget)
                     try:
+                        budget = budget if labels or not budget else self.limited(arm.ratio).affordable(budget)
                         runs.append(replace(self, report=report).arm(arm.name, budget))
                     except RatioError as error:
                         if arms != "all":
@@ -228,8 +230,7 @@ class Lab:
 
     def _bound(self, arm: Arm, labels: int | None) -> Lab:
         """This lab for one run of an arm: its ground, its pool, its settings."""
-        lab = self.of(arm.chapter)
-        lab = lab.limited(lab.ratio_of(arm.ratio)) if arm.ratio else lab
+        lab = self.of(arm.chapter).limited(arm.ratio)
         return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
                        labels=arm.counted(lab, labels), trainings=itertools.count())
 
