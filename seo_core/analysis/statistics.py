@@ -129,7 +129,6 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return tuple(stats.binomtest(round(share * n), n).proportion_ci(method="wilson")) if n else (0.0, 1.0)
 
 
-def side(low: float, high: float, *words: str) -> str:
-    """Which of four words an interval says: it lies above 0, below 0, contains 0, or there is none (NaN)."""
-    above, below, neither, unknown = words
-    return unknown if math.isnan(low) else above if low > 0 else below if high < 0 else neither
+def side(low: float, high: float, above: str, below: str, neither: str, unknown: str | None = None) -> str:
+    """Which word an interval says: it lies above 0, below 0, contains 0, or there is none (NaN; default: `neither`)."""
+    return (unknown or neither) if math.isnan(low) else above if low > 0 else below if high < 0 else neither
