@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seo_core.arms.compression import recorded
+from seo_core.arms.compression import fine_tune, recorded
 from seo_core.arms.search import SEARCH, Search, searched
 from seo_core.data import ANSWERS, TAGS
 from seo_core.lab import Lab, Made
@@ -35,11 +35,8 @@ def _checkpoint(lab: Lab):
 
 def _baseline(lab: Lab, recipe: None) -> Made:
     """Fine-tuning as the settings say, on all rows of the pool."""
-    from seo_core.training import fit
-
     model = lab.network()
-    trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else _checkpoint(lab))
+    trained = fine_tune(lab, model, _checkpoint(lab), development=lab.encoded("acceptance"))
     return Made(model, trained.metrics, trained.series)
 
 
