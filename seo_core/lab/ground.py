@@ -115,11 +115,11 @@ class Lab:
         """Whether the profile is `quick`."""
         return self.settings.profile == "quick"
 
-    def comparison(self, count: int = 2000) -> Encoded:
+    def comparison(self) -> Encoded:
         """Texts on which two computations of one network are compared: the acceptance half, and as many training texts
-        as make it `count`. Labels do not matter here, and of few texts one undecided pair weighs too much."""
+        as make it 2 000. Labels do not matter here, and of few texts one undecided pair weighs too much."""
         held = self.encoded("acceptance")
-        return concatenate(held, self.encoded().take(slice(max(count - len(held), 0))))
+        return concatenate(held, self.encoded().take(slice(max(2000 - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
         """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. Raises
@@ -187,7 +187,7 @@ class Lab:
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
-        report = report or self.report
+        report, labels = report or self.report, labels if labels is None else tuple(labels)  # read once for each arm
         runs = []
         for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
             if arms == "all" and (why := arm.resource()):

@@ -69,6 +69,14 @@ def test_more_labels_than_the_pool_has_are_refused(lab, labels):
         lab.random_rows(labels)
 
 
+def test_numbers_of_labels_that_can_be_read_once_hold_for_every_arm(lab, monkeypatch):
+    asked = []
+    monkeypatch.setattr(type(lab), "arm", lambda lab, *run: asked.append(run))
+    monkeypatch.setattr(ground, "line", lambda run: "")
+    lab.of("06_active_learning").run(["random", "hybrid"], labels=(labels for labels in (16, 24)))
+    assert asked == [("random", 16), ("random", 24), ("hybrid", 16), ("hybrid", 24)]
+
+
 def test_candidates_were_not_bought_and_are_drawn_anew_each_round(lab):
     bought = lab.random_rows(100)
     first, second = lab.candidates(bought, 1, 80), lab.candidates(bought, 2, 80)
