@@ -316,8 +316,7 @@ def _in_words(judged: Judged) -> str:
     at = "" if judged.labels is None else f" at {judged.labels} labels"
     if judged.ours is None:
         return f"{judged.contrast}{at}: {NOT_RUN}"
-    seeds = f"n = {judged.ours.n}"
-    return f"{judged.contrast}{at}: {_ours(judged)}, {seeds}: {judged.verdict}"
+    return f"{judged.contrast}{at}: {_ours(judged)}, n = {judged.ours.n}: {judged.verdict}"
 
 
 def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
