@@ -49,11 +49,10 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
     for configuration, words in rows.items():
         cells = scores(frame, configuration)
         seeds = sorted({n for _, n in cells.values()}) or [0]
-        mean = (sum(sum(values) / len(values) for values, _ in cells.values()) / len(TASKS)
-                if len(cells) == len(TASKS) else None)
+        means = [sum(values) / len(values) for values, _ in cells.values()]
         ours.append([f"{words} ({configuration})",
                      *(_cell(cells[name][0]) if name in cells else NOT_RUN for name in TASKS),
-                     NOT_RUN if mean is None else f"{mean:.1f}",
+                     f"{sum(means) / len(TASKS):.1f}" if len(means) == len(TASKS) else NOT_RUN,
                      "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
     paper = papers.TKD_SETTING
     said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]

@@ -33,8 +33,8 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
     compressed = frame[frame["experiment"].isin(CHAPTERS)]
-    order = compressed["experiment"].map(CHAPTERS.index).sort_values(kind="stable").index
-    for (experiment, name), runs in compressed.loc[order].groupby(["experiment", "configuration"], sort=False):
+    compressed = compressed.sort_values("experiment", key=lambda ids: ids.map(CHAPTERS.index), kind="stable")
+    for (experiment, name), runs in compressed.groupby(["experiment", "configuration"], sort=False):
         chosen = one_setting(runs)
         if "accuracy_matched" not in chosen or chosen["accuracy_matched"].isna().all():
             continue
@@ -44,7 +44,7 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
         size = file_bytes(chosen) if math.isnan(size) else size
         rows.append((name, experiment, accuracy, chosen["seed"].nunique(), size / 1e6, mean(timed, "latency_ms_p50")))
     table = pd.DataFrame(rows, columns=list(COLUMNS[:6])).drop_duplicates("configuration", ignore_index=True)
-    table = table.iloc[np.argsort(table["configuration"] != "base", kind="stable")].reset_index(drop=True)
+    table = table.sort_values("configuration", key=lambda names: names != "base", kind="stable", ignore_index=True)
     baseline = table[table["configuration"] == "base"]
     for cost, gain in (("megabytes", "smaller"), ("ms", "faster")):
         table[gain] = (baseline[cost].iloc[0] if len(baseline) else math.nan) / table[cost]
