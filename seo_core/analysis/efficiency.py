@@ -13,7 +13,6 @@ has at most the mixture of their standard errors.
 """
 
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from seo_core.analysis.tables import after_holm, rows_or
 from seo_core.selection.maps import BINS, REGIONS
 
 COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
+CONTROL = "random"  # bought without a choice
 
 
 class EfficiencyError(ValueError):
@@ -46,7 +46,7 @@ class Match(NamedTuple):
     top: int
 
 
-def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profile: str | None = None) -> pd.DataFrame:
+def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",)) -> pd.DataFrame:
     """One row per run under the folders: configuration, seed, labels, accuracy, correct, path; sorted.
 
     accuracy: the mean of `metrics`. correct: (n,) bool, the official sets of these metrics end to end, or None where
@@ -58,7 +58,7 @@ def label_curves(*folders, metrics: Sequence[str] = ("accuracy_matched",), profi
     for record in results.load_records(*folders):
         measured, parameters = record["metrics"], record["parameters"]
         labels = measured.get("labels", parameters.get("labels", parameters.get("train_rows")))
-        if labels is not None and set(metrics) <= set(measured) and profile in (None, record["profile"]):
+        if labels is not None and set(metrics) <= set(measured):
             rows.append((record["configuration"], record["seed"], int(labels),
                          float(np.mean([measured[m] for m in metrics])), contrasts.correctness(record["path"], metrics),
                          record["path"], record["provenance"]["finished"]))
@@ -135,7 +135,7 @@ def rate_trials(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.Data
     return rows_or(rows, columns if rows else columns[:1])
 
 
-def labels_to_match(curves: pd.DataFrame, target: str = "random", at: int = 8000) -> dict[str, Match]:
+def labels_to_match(curves: pd.DataFrame, target: str = CONTROL, at: int = 8000) -> dict[str, Match]:
     """Configuration -> `Match`: labels needed for the accuracy that `target` has with `at` labels.
 
     curves: columns configuration, seed, labels, accuracy and, where there are predictions, correct, as `label_curves`
@@ -212,7 +212,7 @@ def _interval_text(match: Match) -> str:
     return f"{low} to {high}" if math.isfinite(match.low) else f"{low} at either end"
 
 
-def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
+def match_table(curves: pd.DataFrame, target: str = CONTROL, at: int = 8000, *,
                 matches: dict[str, Match] | None = None) -> pd.DataFrame:
     """`labels_to_match` as a table: configuration, labels needed, 95% interval, labels saved (%), seeds.
     matches: what `labels_to_match` gave, where that was called already. One row "not run yet" where there is nothing to
@@ -231,7 +231,7 @@ def match_table(curves: pd.DataFrame, target: str = "random", at: int = 8000, *,
                         columns=["configuration", "labels needed", "95% interval", "labels saved, %", "seeds"])
 
 
-def gains(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
+def gains(curves: pd.DataFrame, target: str = CONTROL) -> pd.DataFrame:
     """Accuracy minus the target's at equal labels, in points, over the shared seeds, with 95% intervals.
     The columns of `contrasts.differences`, led by configuration: paired by seed and example where predictions were
     kept, else by seed (a t interval; NaN bounds for one seed). Empty where nothing can be compared."""
@@ -262,21 +262,7 @@ def compare(curves: pd.DataFrame, pairs: Sequence[tuple[tuple[str, int], tuple[s
                          **table[["difference", "low", "high", "seeds", "p"]]})
 
 
-def in_words(table: pd.DataFrame) -> str:
-    """A table of `gains` or `compare` in words: what is better, worse, and not told apart, by the 95% intervals.
-    A paragraph each; a name is followed by "(one seed)" where its interval holds the spread of examples only."""
-    if table.empty:
-        return NOT_RUN_YET
-    words = ("better", "worse", "not told apart", "one seed, no interval")
-    names = {word: [] for word in words}
-    for row in table.itertuples():
-        name = row.compared if "compared" in table else f"{row.configuration} at {row.labels:,}"
-        names[statistics.side(row.low, row.high, *words)].append(name + " (one seed)" * (row.seeds == 1))
-    return "\n".join(textwrap.fill(f"{word}: {', '.join(listed) or 'none'}", 90, subsequent_indent="   ")
-                     for word, listed in names.items() if listed or word != words[-1])
-
-
-def plateau_table(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
+def plateau_table(curves: pd.DataFrame) -> pd.DataFrame:
     """Where the papers' stopping rule (`selection.plateau`) would have ended each arm's purchase: one point, one round.
     Columns configuration, accuracy, % (mean over seeds at each budget), stops at (labels, or "does not stop"). One row,
     "not run yet", without curves."""
@@ -284,7 +270,7 @@ def plateau_table(curves: pd.DataFrame, target: str = "random") -> pd.DataFrame:
 
     rows = []
     for name in curves["configuration"].unique():
-        means = with_start(curves, name, target).groupby("labels")["accuracy"].mean()
+        means = with_start(curves, name, CONTROL).groupby("labels")["accuracy"].mean()
         ends = [n for i, n in enumerate(means.index, 1) if plateau(means.iloc[:i], window=1, tolerance=0.01)]
         rows.append((name, " → ".join(f"{100 * v:.1f}" for v in means), f"{ends[0]:,}" if ends else "does not stop"))
     return rows_or(rows, ["configuration", "accuracy, %", "stops at"], NOT_RUN_YET)
@@ -300,46 +286,47 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     return rows_or([], page.columns, NOT_RUN_YET) if page.empty else page
 
 
-def _arms(records: Sequence[dict], control: str) -> list[str]:
+def _arms(records: Sequence[dict]) -> list[str]:
+    """The arms of maps, the control first."""
     arms = {name.removeprefix("map_pairs_") for r in records for name in r["metrics"] if name.startswith("map_pairs_")}
-    return sorted(arms, key=lambda name: (name != control, name))
+    return sorted(arms, key=lambda name: (name != CONTROL, name))
 
 
 def latest_maps(records: Sequence[dict]) -> list[dict]:
     """Of the records with a map, the one with most arms for each seed, then the latest."""
     with_map = [r for r in records if "map_cut" in r["metrics"]]
-    with_map.sort(key=lambda r: (len(_arms([r], "")), r["provenance"]["finished"]))
+    with_map.sort(key=lambda r: (len(_arms([r])), r["provenance"]["finished"]))
     fullest = {record["seed"]: record for record in with_map}
     return [fullest[seed] for seed in sorted(fullest)]
 
 
-def map_table(records: Sequence[dict], control: str = "random") -> pd.DataFrame:
+def map_table(records: Sequence[dict]) -> pd.DataFrame:
     """Where each arm's purchase lies: means over the seeds' maps, shares in percent.
     records: of `results.load_records`; of each seed the fullest map counts. Columns arm, seeds, pairs (of one seed),
-    easy, ambiguous, hard, never right, confidence, variability, and `hard − control`, with low and high: points, and a
+    easy, ambiguous, hard, never right, confidence, variability, and `hard − random`, with low and high: points, and a
     95% interval over the pairs of all seeds as if they were drawn apart (NaN for the control). Empty without a map."""
     maps, rows = latest_maps(records), []
-    for arm in _arms(maps, control):
+    for arm in _arms(maps):
         measured = [r["metrics"] for r in maps if f"map_pairs_{arm}" in r["metrics"]]
         mean = {key: float(np.mean([m[f"map_{key}_{arm}"] for m in measured]))
                 for key in ("pairs", *REGIONS, "never_right", "confidence", "variability")}
         gap = half = math.nan
-        if arm != control:
-            gap = float(np.mean([m[f"map_hard_{arm}"] - m[f"map_hard_{control}"] for m in measured]))
+        if arm != CONTROL:
+            gap = float(np.mean([m[f"map_hard_{arm}"] - m[f"map_hard_{CONTROL}"] for m in measured]))
             half = 1.96 * math.sqrt(sum(m[f"map_hard_{a}"] * (1 - m[f"map_hard_{a}"]) / m[f"map_pairs_{a}"]
-                                        for m in measured for a in (arm, control)) / len(measured) ** 2)
+                                        for m in measured for a in (arm, CONTROL)) / len(measured) ** 2)
         rows.append((arm, len(measured), round(mean["pairs"]), *(100 * mean[region] for region in REGIONS),
                      100 * mean["never_right"], mean["confidence"], mean["variability"], 100 * gap,
                      100 * (gap - half), 100 * (gap + half)))
     return pd.DataFrame(rows, columns=["arm", "seeds", "pairs", *REGIONS, "never right", "confidence", "variability",
-                                       f"hard − {control}", "low", "high"])
+                                       f"hard − {CONTROL}", "low", "high"])
 
 
-def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
+def map_page(table: pd.DataFrame) -> pd.DataFrame:
     """`map_table` for a page: rounded, the interval in one column; one row "not run yet" without a map."""
     if table.empty:
         return rows_or([], ["arm"], NOT_RUN_YET)
-    gap, shares = f"hard − {control}", [*REGIONS, "never right"]
+    gap, shares = f"hard − {CONTROL}", [*REGIONS, "never right"]
     digits = {**dict.fromkeys(shares, 1), "confidence": 3, "variability": 3}
     page = table.drop(columns=[gap, "low", "high"]).round(digits)
     page[f"{gap}, points"] = ["—" if math.isnan(d) else f"{d:+.1f} [{a:+.1f}, {b:+.1f}]"
@@ -347,27 +334,9 @@ def map_page(table: pd.DataFrame, control: str = "random") -> pd.DataFrame:
     return page.rename(columns={name: f"{name}, %" for name in shares})
 
 
-def map_statements(table: pd.DataFrame, control: str = "random") -> list[str]:
-    """`map_table` in sentences: who bought more hard-to-learn pairs than the control, and how many. One sentence,
-    "not run yet", without a map."""
-    others = table[table["arm"] != control] if len(table) else table
-    if others.empty:
-        return [NOT_RUN_YET]
-    base, sentences = table[table["arm"] == control].iloc[0], []
-    for _, row in others.iterrows():
-        verdict = statistics.side(row["low"], row["high"], f"more hard-to-learn pairs than {control}",
-                                  f"fewer hard-to-learn pairs than {control}",
-                                  *2 * [f"no clear difference from {control} in hard-to-learn pairs"])
-        sentences.append(f"{row['arm']}: {verdict}, {row['hard']:.1f}% against {base['hard']:.1f}% "
-                         f"({row[f'hard − {control}']:+.1f} points, {row['low']:+.1f} to {row['high']:+.1f}); "
-                         f"never given their label: {row['never right']:.1f}% against {base['never right']:.1f}% "
-                         f"({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})")
-    return sentences
-
-
-def map_histograms(records: Sequence[dict], control: str = "random") -> tuple[dict[str, np.ndarray], float]:
+def map_histograms(records: Sequence[dict]) -> tuple[dict[str, np.ndarray], float]:
     """(arm -> shares `BINS`, mean over seeds; the mean border of the ambiguous region), for the figure."""
     maps = latest_maps(records)
     arms = {arm: np.mean([np.reshape(r["series"][f"map {arm}"], BINS) for r in maps if f"map {arm}" in r["series"]], 0)
-            for arm in _arms(maps, control)}
+            for arm in _arms(maps)}
     return arms, float(np.mean([r["metrics"]["map_cut"] for r in maps])) if maps else math.nan

@@ -61,12 +61,11 @@ class Evidence:
     def gap(self, a: str, b: str, metrics: str | Sequence[str] = OFFICIAL, *, digits: int = 2) -> str:
         """a − b in points, paired by seed and example, with 95% intervals (`contrasts.measure`):
         "−0.12 points [−1.11, +0.88] matched and +0.11 [−0.46, +0.67] mismatched (3 seeds)"."""
-        metrics = (metrics,) if isinstance(metrics, str) else metrics
-        measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
-        if None in measured.values():
+        measured = self._points(a, b, metrics)
+        if not measured:
             return NOT_RUN
         named = [_interval(m, "+", digits, "" if i else " points")
-                 + f" {METRICS.get(metric, metric)}" * (len(metrics) > 1)
+                 + f" {METRICS.get(metric, metric)}" * (len(measured) > 1)
                  for i, (metric, m) in enumerate(measured.items())]
         return f"{' and '.join(named)} ({_seeds(min(m.n for m in measured.values()))})"
 
@@ -78,15 +77,20 @@ class Evidence:
     def told(self, a: str, b: str, metrics: str | Sequence[str] = OFFICIAL, *, better: str = "is better",
              worse: str = "is worse", same: str = "is not told apart from it") -> str:
         """`better` or `worse` where the intervals of a − b lie on that side of 0 on all metrics, else `same`."""
-        metrics = (metrics,) if isinstance(metrics, str) else metrics
-        measured = [self._measured("points", metric, a, b) for metric in metrics]
-        if None in measured:
+        measured = self._points(a, b, metrics)
+        if not measured:
             return NOT_RUN
-        words = {statistics.side(m.low, m.high, better, worse, same, same) for m in measured}
+        words = {statistics.side(m.low, m.high, better, worse, same) for m in measured.values()}
         return words.pop() if len(words) == 1 else same
 
+    def _points(self, a: str, b: str, metrics: str | Sequence[str]) -> dict[str, Measurement]:
+        """a − b by metric; empty where one of them was not measured."""
+        metrics = (metrics,) if isinstance(metrics, str) else metrics
+        measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
+        return {} if None in measured.values() else measured
+
     def _measured(self, form: str, metric: str, a: str, b: str) -> Measurement | None:
-        return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick")) if len(self.frame) else None
+        return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick"))
 
 
 class Contest:
@@ -99,8 +103,8 @@ class Contest:
 
     def __init__(self, chapter: str, name: str):
         frame = results.load_contestants(results.reference_dir() / "cpu" / chapter)
-        frame = frame[frame["configuration"] == name] if len(frame) else frame
-        newest = frame[frame["finished"] == frame["finished"].max()] if len(frame) else frame
+        frame = frame[frame["configuration"] == name]
+        newest = frame[frame["finished"] == frame["finished"].max()]
         self.frame = newest.set_index("contestant").dropna(axis=1, how="all")  # other records' columns
 
     def value(self, contestant: str, column: str = "ratio", *, scale: float = 1, unit: str = "", digits: int = 1,
@@ -115,8 +119,8 @@ class Contest:
              less: str = "is slower than", same: str = "is not told apart from") -> str:
         """`more` or `less` where all rounds lie on that side of `than`, else `same`."""
         measured = self._measured(contestant, column)
-        return NOT_RUN if measured is None else statistics.side(measured.low - than, measured.high - than, more, less,
-                                                                same, same)
+        return NOT_RUN if measured is None else statistics.side(
+            measured.low - than, measured.high - than, more, less, same)
 
     def _measured(self, contestant: str, column: str) -> Measurement | None:
         row = self.frame.loc[contestant] if contestant in self.frame.index else {}

@@ -31,10 +31,10 @@ def task_of(data_name: str) -> str | None:
 
 def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[float], int]]:
     """Task -> (its metrics in percent, each the mean over seeds; how many seeds) of what has records."""
-    frame = frame[frame["configuration"] == configuration] if len(frame) else frame
+    frame = frame[frame["configuration"] == configuration]
     found = {}
     for name in TASKS:
-        of_task = one_setting(frame[frame["data_name"].map(task_of) == name]) if len(frame) else frame
+        of_task = one_setting(frame[frame["data_name"].map(task_of) == name])
         columns = [f"{metric}_matched" for metric in TASKS[name].metrics]
         if len(of_task) and set(columns) <= set(of_task) and of_task[columns].notna().all(axis=None):
             found[name] = [100 * float(of_task[column].mean()) for column in columns], of_task["seed"].nunique()
@@ -49,11 +49,10 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
     for configuration, words in rows.items():
         cells = scores(frame, configuration)
         seeds = sorted({n for _, n in cells.values()}) or [0]
-        mean = (sum(sum(values) / len(values) for values, _ in cells.values()) / len(TASKS)
-                if len(cells) == len(TASKS) else None)
+        means = [sum(values) / len(values) for values, _ in cells.values()]
         ours.append([f"{words} ({configuration})",
                      *(_cell(cells[name][0]) if name in cells else NOT_RUN for name in TASKS),
-                     NOT_RUN if mean is None else f"{mean:.1f}",
+                     f"{sum(means) / len(TASKS):.1f}" if len(means) == len(TASKS) else NOT_RUN,
                      "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
     paper = papers.TKD_SETTING
     said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]
@@ -70,7 +69,7 @@ def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
     `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
     tables = []
     for name, task in TASKS.items():
-        of_task = frame[frame["data_name"].map(task_of) == name] if len(frame) else frame
+        of_task = frame[frame["data_name"].map(task_of) == name]
         found = differences(of_task, [(arm, control)], ["accuracy_matched"], labels=None)
         tables.append(found.assign(contrast=f"{task.title} − {control}"))
     rows = [table for table in tables if len(table)]
@@ -82,7 +81,7 @@ def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     "better on SST-2 and QQP, not told apart on RTE"; "not run" without records."""
     titles: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
     for row in by_task(frame, arm, control).itertuples():
-        word = statistics.side(row.low, row.high, *titles, "not told apart")
+        word = statistics.side(row.low, row.high, *titles)
         titles[word].append(row.contrast.partition(" − ")[0])
     parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"
              for word, names in titles.items() if names]

@@ -1,4 +1,4 @@
-"""Intervals and tests: differences paired by seed and example, t intervals over seeds, Holm, McNemar, Wilson."""
+"""Intervals and tests: differences paired by seed and example, t intervals over seeds, Holm, Wilson."""
 
 import math
 from collections.abc import Sequence
@@ -51,19 +51,12 @@ def contrast_interval(coefficients: Sequence[float], scores: Sequence, right: Se
     return paired_difference(above, below, shared_examples=shared_examples)
 
 
-def _scores(values, labels) -> np.ndarray:
-    """(seeds, examples) float scores: correctness if labels are given, else the values as they are."""
-    values = np.atleast_2d(np.asarray(values))
-    return (values == np.asarray(labels)).astype(float) if labels is not None else values.astype(float)
-
-
-def paired_difference(a, b, labels=None, *, shared_examples: bool = True) -> Interval:
+def paired_difference(a, b, *, shared_examples: bool = True) -> Interval:
     """Mean score of `a` minus that of `b`, paired by seed and example, with its 95% interval and p-value.
 
-    a, b: (seeds, n) or (n,) predicted classes; with labels=None, per-example scores of any kind (correct or not,
-    losses). labels: (n,) or (seeds, n). Row k of `a` and of `b` is the same seed. shared_examples: all seeds saw the
-    same evaluation examples. The truth that it speaks of is the mean over further seeds and further examples; one seed
-    speaks of these runs only, over further examples.
+    a, b: (seeds, n) or (n,) scores of any kind (correct or not, losses). Row k of `a` and of `b` is the same seed.
+    shared_examples: all seeds saw the same evaluation examples. The truth that it speaks of is the mean over further
+    seeds and further examples; one seed speaks of these runs only, over further examples.
 
     The differences d (S, n) have three mean squares: A between seeds, B between examples, C the rest. The half-width is
     √((t²·A + z²·max(B − C, 0)) / Sn), with the 97.5% quantiles t of S − 1 degrees of freedom and z: the scatter of the
@@ -76,7 +69,7 @@ def paired_difference(a, b, labels=None, *, shared_examples: bool = True) -> Int
     freedom 93 to 98%, with S − 1 of them 92 to 100%; Howe's form with A − C and B in place of A and B − C 92 to 98%. A
     bootstrap that draws S − 1 seeds and the examples covered 82 to 98% in an earlier simulation with three seeds.
     """
-    a, b = _scores(a, labels), _scores(b, labels)
+    a, b = (np.atleast_2d(np.asarray(scores, float)) for scores in (a, b))
     if a.shape != b.shape or a.shape[1] == 0:
         raise ResultsError(f"paired_difference needs two arrays of one shape, not {a.shape} and {b.shape}")
     d = a - b  # (S, n)
@@ -129,28 +122,6 @@ def holm(p) -> np.ndarray:
     return adjusted
 
 
-class McNemar(NamedTuple):
-    """Examples only `a` got right, only `b` got right, and the two-sided exact p-value."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(a, b, labels) -> McNemar:
-    """McNemar's exact test on the predictions (n,) of two models over the same examples.
-    Under "both are equally good" the examples that only one gets right fall to either side like a fair coin; p is that
-    of the two-sided binomial test."""
-    from scipy import stats
-
-    a, b, labels = (np.asarray(x).ravel() for x in (a, b, labels))
-    if not len(a) == len(b) == len(labels):
-        raise ResultsError(f"mcnemar needs three arrays of one length, not {len(a)}, {len(b)}, {len(labels)}")
-    right_a, right_b = a == labels, b == labels
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return McNemar(only_a, only_b, stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0)
-
-
 def wilson(share: float, n: int) -> tuple[float, float]:
     """95% interval of a share of n examples (Wilson 1927): stays inside [0, 1] for small n."""
     from scipy import stats
@@ -158,7 +129,6 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return tuple(stats.binomtest(round(share * n), n).proportion_ci(method="wilson")) if n else (0.0, 1.0)
 
 
-def side(low: float, high: float, *words: str) -> str:
-    """Which of four words an interval says: it lies above 0, below 0, contains 0, or there is none (NaN)."""
-    above, below, neither, unknown = words
-    return unknown if math.isnan(low) else above if low > 0 else below if high < 0 else neither
+def side(low: float, high: float, above: str, below: str, neither: str, unknown: str | None = None) -> str:
+    """Which word an interval says: it lies above 0, below 0, contains 0, or there is none (NaN; default: `neither`)."""
+    return (unknown or neither) if math.isnan(low) else above if low > 0 else below if high < 0 else neither

@@ -159,32 +159,30 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
     return pd.DataFrame(rows) if rows else rows_or([], ["configuration"])
 
 
-def arm_table(frame: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS), *, labels: str = "labels") -> pd.DataFrame:
+def arm_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean ± half of the 95% interval over seeds, in percent, of each configuration and number of labels.
     frame: of `results.load`; without records one row, "not run"; "—" where a configuration lacks a metric."""
     rows = []
-    for (count, name), group in frame.groupby([labels, "configuration"]) if labels in frame else ():
+    for (count, name), group in frame.groupby(["labels", "configuration"]) if "labels" in frame else ():
         chosen = one_setting(group)
         rows.append((name, int(count), *(mean_text(100 * chosen[m].dropna().astype(float))
-                                         if m in chosen and chosen[m].notna().any() else "—" for m in metrics)))
-    return rows_or(rows, ["configuration", "labels", *(METRICS.get(m, m) + ", %" for m in metrics)])
+                                         if m in chosen and chosen[m].notna().any() else "—" for m in METRICS)))
+    return rows_or(rows, ["configuration", "labels", *(f"{title}, %" for title in METRICS.values())])
 
 
-def comparison_table(frames: pd.DataFrame | dict[str, pd.DataFrame], metric: str = "accuracy_matched",
-                     paper_column: str | None = "accuracy", *, scale: float = 100.0, digits: int = 2,
-                     also: tuple[str, ...] = ()) -> pd.DataFrame:
+def comparison_table(frames: Mapping[str, pd.DataFrame], metric: str = "accuracy_matched",
+                     paper_column: str | None = "accuracy", *, scale: float = 100.0, digits: int = 2) -> pd.DataFrame:
     """The papers' value beside ours for every configuration: mean ± 95% interval over seeds, and n.
-    frames: one frame of `results.load`, or a column's title → frame. "not run" where a configuration has no record with
-    the metric; "—" where the papers print nothing. also: further configurations to list. Of several settings of a
-    configuration the one with most seeds counts (`contrasts.one_setting`)."""
+    frames: a column's title → frame of `results.load`. "not run" where a configuration has no record with the metric;
+    "—" where the papers print nothing. Of several settings of a configuration the one with most seeds counts
+    (`contrasts.one_setting`)."""
     rows, shape = {}, ".1f" if paper_column in ("accuracy", "perplexity") else "g"
-    for name in dict.fromkeys((*papers.PAPER_TABLE, *also)):
-        paper = papers.PAPER_TABLE.get(name)
-        rows[name] = {"configuration": paper.label_here if paper else name}
+    for name, paper in papers.PAPER_TABLE.items():
+        rows[name] = {"configuration": paper.label_here}
         if paper_column:
-            printed = getattr(paper, paper_column, None)
+            printed = getattr(paper, paper_column)
             rows[name]["papers"] = "—" if printed is None else format(printed, shape)
-        for title, frame in (frames if isinstance(frames, dict) else {"ours": frames}).items():
+        for title, frame in frames.items():
             runs = known(frame, name, metric)
             rows[name][title] = mean_text(scale * runs[metric].astype(float), digits) if len(runs) else NOT_RUN
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
@@ -195,12 +193,11 @@ BY_ENTITY = {"accuracy": "words", "precision": "precision", "recall": "recall", 
 OF_ANSWERS = {"exact_match": "exact match", "f1": "F1"}
 
 
-def scores(frame: pd.DataFrame, names: Mapping[str, str], split: str = "matched", of: Mapping[str, str] = SCORES
-           ) -> dict[str, pd.DataFrame]:
-    """Data set -> accuracy and macro precision, recall and F1, or the metrics `of`, in percent, means over the seeds, a
-    row for each of these configurations. names: configuration -> in words. Data sets where one of them has no record
-    are left out."""
-    columns, tables = [f"{name}_{split}" for name in of], {}
+def scores(frame: pd.DataFrame, names: Mapping[str, str], of: Mapping[str, str] = SCORES) -> dict[str, pd.DataFrame]:
+    """Data set -> accuracy and macro precision, recall and F1, or the metrics `of`, in percent on the matched set,
+    means over the seeds, a row for each of these configurations. names: configuration -> in words. Data sets where one
+    of them has no record are left out."""
+    columns, tables = [f"{name}_matched" for name in of], {}
     for data, rows in frame.groupby("data_name") if set(columns) <= set(frame) else ():
         means = {word: known(rows, name, columns[0])[columns].mean() for name, word in names.items()}
         table = 100 * pd.DataFrame(means).T
@@ -281,7 +278,7 @@ def steps_table(contradiction: contradictions.Contradiction) -> pd.DataFrame:
 
 def absent(frame: pd.DataFrame, configurations: Iterable[str]) -> str:
     """Which of the configurations have no record in a frame of `results.load`, in words."""
-    there = set(frame["configuration"]) if len(frame) else set()
+    there = set(frame["configuration"])
     missing = [name for name in configurations if name not in there]
     return f"arms without a record: {', '.join(missing)}" if missing else "every arm of this chapter has a record"
 
@@ -297,7 +294,7 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
 
 def standing(frame: pd.DataFrame) -> str:
     """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
-    return results.final_list().in_words(map(results.record_at, frame["path"] if len(frame) else ()))
+    return results.final_list().in_words(map(results.record_at, frame["path"]))
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:

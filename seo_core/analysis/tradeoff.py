@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core.analysis import papers
-from seo_core.analysis.contrasts import EVIDENCE, OFFICIAL, contrast_in, mean, measure, one_setting
+from seo_core.analysis.contrasts import OFFICIAL, contrast_in, mean, measure, one_setting
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
             "13_quantization_distillation")
@@ -24,7 +24,7 @@ PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["se
           "faster": papers.PAPER_TABLE["base"].latency_ms / papers.PAPER_TABLE["seo"].latency_ms}  # 1.9
 
 
-def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
+def points(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per compressed configuration of `results.load`, the baseline first.
     accuracy: mean of both official sets, in percent, over seeds. megabytes: of the file that is loaded. ms: median per
     batch in the inference benchmark. smaller, faster: the baseline's bytes and milliseconds over these. NaN where it
@@ -33,52 +33,52 @@ def points(frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
     compressed = frame[frame["experiment"].isin(CHAPTERS)]
-    order = compressed["experiment"].map(CHAPTERS.index).sort_values(kind="stable").index
-    for (experiment, name), runs in compressed.loc[order].groupby(["experiment", "configuration"], sort=False):
+    compressed = compressed.sort_values("experiment", key=lambda ids: ids.map(CHAPTERS.index), kind="stable")
+    for (experiment, name), runs in compressed.groupby(["experiment", "configuration"], sort=False):
         chosen = one_setting(runs)
         if "accuracy_matched" not in chosen or chosen["accuracy_matched"].isna().all():
             continue
         accuracy = 100 * float(np.nanmean(chosen[[c for c in OFFICIAL if c in chosen]].to_numpy(float)))
         timed = one_setting(speed[speed["configuration"] == name])
         size = mean(timed, "size_bytes")
-        size = file_bytes(chosen, base) if math.isnan(size) else size
+        size = file_bytes(chosen) if math.isnan(size) else size
         rows.append((name, experiment, accuracy, chosen["seed"].nunique(), size / 1e6, mean(timed, "latency_ms_p50")))
     table = pd.DataFrame(rows, columns=list(COLUMNS[:6])).drop_duplicates("configuration", ignore_index=True)
-    table = table.iloc[np.argsort(table["configuration"] != base, kind="stable")].reset_index(drop=True)
-    baseline = table[table["configuration"] == base]
+    table = table.sort_values("configuration", key=lambda names: names != "base", kind="stable", ignore_index=True)
+    baseline = table[table["configuration"] == "base"]
     for cost, gain in (("megabytes", "smaller"), ("ms", "faster")):
         table[gain] = (baseline[cost].iloc[0] if len(baseline) else math.nan) / table[cost]
     return table
 
 
-def with_losses(table: pd.DataFrame, frame: pd.DataFrame, base: str = "base") -> pd.DataFrame:
+def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """`points` with the method of each (`families`), and its difference to the baseline in points on the matched set,
     paired by seed and example, with 95% interval: columns method and `LOSS`. NaN where there is none; the baseline's
     own is 0. frame: of `results.load`, what the points are of."""
     rows = []
     for name in table["configuration"]:
-        found = measure(frame, contrast_in("points", OFFICIAL[0], (name, base)), EVIDENCE) if name != base else None
-        rows.append(found[:4] if found else (0.0 if name == base else math.nan, math.nan, math.nan, 0))
+        found = measure(frame, contrast_in("points", OFFICIAL[0], (name, "base"))) if name != "base" else None
+        rows.append(found[:4] if found else (0.0 if name == "base" else math.nan, math.nan, math.nan, 0))
     method = {name: family for family, rows in families(table).items() for name in rows["configuration"]}
     return table.assign(method=table["configuration"].map(method).fillna("other"),
                         **{column: [row[i] for row in rows] for i, column in enumerate(LOSS)})
 
 
-def file_bytes(chosen: pd.DataFrame, base: str = "base") -> float:
+def file_bytes(chosen: pd.DataFrame) -> float:
     """Mean size_bytes of one configuration's records. Of the baseline, which is not exported by a chapter: the bytes of
     its weights in fp32, which is its file up to a header of some kB."""
     size = mean(chosen, "size_bytes")
-    if math.isnan(size) and len(chosen) and set(chosen["configuration"]) == {base}:
+    if math.isnan(size) and len(chosen) and set(chosen["configuration"]) == {"base"}:
         size = 4 * mean(chosen, "model_parameters")
     return size
 
 
-def pareto(table: pd.DataFrame, *, cost: str = "megabytes", gain: str = "accuracy") -> pd.DataFrame:
-    """The rows that no other beats: none costs as little or less and gains as much or more (one of them strictly).
+def pareto(table: pd.DataFrame, *, cost: str = "megabytes") -> pd.DataFrame:
+    """The rows that no other beats: none costs as little or less and is as accurate or more (one of them strictly).
     By ascending cost; rows without either number are left out."""
-    known = table[table[cost].notna() & table[gain].notna()].sort_values([cost, gain], ascending=[True, False])
-    best = known[gain].cummax().shift(fill_value=-math.inf)
-    return known[known[gain] > best].reset_index(drop=True)
+    known = table.dropna(subset=[cost, "accuracy"]).sort_values([cost, "accuracy"], ascending=[True, False])
+    best = known["accuracy"].cummax().shift(fill_value=-math.inf)
+    return known[known["accuracy"] > best].reset_index(drop=True)
 
 
 def bert_weights(hidden: int, layers: int, ffn: int, words: int, *, positions: int = 512,

@@ -316,8 +316,7 @@ def _in_words(judged: Judged) -> str:
     at = "" if judged.labels is None else f" at {judged.labels} labels"
     if judged.ours is None:
         return f"{judged.contrast}{at}: {NOT_RUN}"
-    seeds = f"n = {judged.ours.n}"
-    return f"{judged.contrast}{at}: {_ours(judged)}, {seeds}: {judged.verdict}"
+    return f"{judged.contrast}{at}: {_ours(judged)}, n = {judged.ours.n}: {judged.verdict}"
 
 
 def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
@@ -347,13 +346,13 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
     return pd.DataFrame(rows)
 
 
-def shares(frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENCE) -> tuple[pd.DataFrame, pd.DataFrame]:
+def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What decides each claim with records, for `figures.forest`: where a value is claimed, as a share of the claimed
     effect (0: no effect, 1: as claimed; ratios in logarithms); and in points, where only a direction is, positive as
     claimed. Direction-only claims in other units are in neither. The rows are named by claim and verdict."""
     valued, directed = [], []
     for claim in CLAIMS + TABLE_CLAIMS:
-        found = judge(claim, frame, profiles)
+        found = judge(claim, frame)
         if found.decides is None or found.decides.ours is None or claim.reason:
             continue
         contrast, ours = found.decides.contrast, found.decides.ours

@@ -14,7 +14,7 @@ from seo_core.arms.transfer import transfer_loss
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.perturbation import robust_accuracy
 from seo_core.data import imbalance
-from seo_core.lab import Added, Chapter, Lab, Made, Need, Run
+from seo_core.lab import Added, Chapter, Lab, Made, Run
 
 STATIC = Chapter("03_augmentation", budgets=(2000,))
 ADAPTIVE = Chapter("04_adaptive_augmentation", budgets=(2000,))
@@ -24,15 +24,10 @@ ADDED = 0.5  # added rows per label: every arm adds the same number, and sees as
 def robust(lab: Lab, made: Made) -> Made:
     """Its accuracy on 2 000 pairs of the matched set with typing errors, and with synonyms put in, measured too; of the
     acceptance half, and named so, where the run is not scored on the official sets."""
-    return replace(made, metrics={**made.metrics, **robustness(lab, made.model)})
-
-
-def robustness(lab: Lab, model) -> dict[str, float]:
-    """Accuracy of a network on perturbed pairs of the matched set, by perturbation."""
     split, end = lab.scored[0], "" if lab.scored[0] in lab.official else "_development"
-    accuracies = robust_accuracy(model, lab.task[split].head(2000), lab.tokenizer, texts=lab.task.texts,
+    accuracies = robust_accuracy(made.model, lab.task[split].head(2000), lab.tokenizer, texts=lab.task.texts,
                                  max_length=lab.settings.max_length)
-    return {name + end: value for name, value in accuracies.items()}
+    return replace(made, metrics={**made.metrics, **{name + end: value for name, value in accuracies.items()}})
 
 
 def copies(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = ()) -> Added:
@@ -46,22 +41,24 @@ def static_edits(lab: Lab, rows: np.ndarray, operators: tuple[str, ...] = OPERAT
     return Added(edited(lab, lab.pool.iloc[rows], int(ADDED * len(rows)), operators))
 
 
-def ada_config(lab: Lab) -> AdaptiveConfig:
-    """The studies' AdaptiveConfig. `quick`: two short rounds, without the seconds that translators take to start."""
-    return AdaptiveConfig(rounds=2, trial=8) if lab.quick else AdaptiveConfig(operators=OPERATORS)
+def ada_config(lab: Lab, recipe: AdaptiveConfig | None = None) -> AdaptiveConfig:
+    """The recipe; None: that of all studies. `quick`: two short rounds, without the seconds that translators take to
+    start."""
+    recipe = recipe or AdaptiveConfig(operators=OPERATORS)
+    return AdaptiveConfig(rounds=2, trial=8, temperature=recipe.temperature) if lab.quick else recipe
 
 
-def ada_parameters(lab: Lab, recipe=None) -> dict:
+def ada_parameters(lab: Lab, recipe: AdaptiveConfig | None = None) -> dict:
     """What ADA was run with, for the record."""
-    config = ada_config(lab)
+    config = ada_config(lab, recipe)
     return {"ada": config, "added_share": ADDED, **absent(config.operators)}
 
 
-def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run, config: AdaptiveConfig | None = None) -> Added:
+def adaptive_edits(lab: Lab, rows: np.ndarray, teacher: Run, recipe: AdaptiveConfig | None = None) -> Added:
     """ADA's edits of the pairs at `rows`, chosen with the teacher's model as M(θ). series: arm weights by round.
     metrics: examples_scored; by class accuracy on the reward half, shares of the labelled and of the added pairs
     (ada_…)."""
-    ada = AdaptiveDataAugmentation(config or ada_config(lab), seed=lab.settings.seed)
+    ada = AdaptiveDataAugmentation(ada_config(lab, recipe), seed=lab.settings.seed)
     result = ada(lab.pool.iloc[rows], teacher.model(), lab.tokenizer, lab.task["reward"],
                  budget=int(ADDED * len(rows)), texts=lab.task.texts, max_length=lab.settings.max_length)
     series = {"round": sorted(result.log["round"].unique().tolist())}
@@ -105,45 +102,29 @@ def robust_base(lab: Lab, recipe: None, supervised: Run) -> Made:
     return robust(lab, Made(supervised.model(), supervised.metrics, supervised.record["series"], rows=supervised.rows))
 
 
-@ADAPTIVE.arm("da", needs="supervised", start="pretrained", budgets=(2000, 8000), keep=False,
-              parameters=ada_parameters)
-def adaptive(lab: Lab, recipe: None, teacher: Run) -> Made:
-    """ADA: the bandit's edits, chosen with the supervised model of the same labels as M(θ)."""
-    return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher)))
-
-
 # A temperature at which arms differ: the rewards behind the recorded weights of `da` at 2 000 labels (last round, the
 # inverse of `arm_weights`) give at 0.03 between 5 and 21% to each of nine arms, at 0.01 from 2.5 to 44%: as if four to
 # seven arms were left. At 0.003 it would be two to four, by rewards of which each round still moves the order.
 SHARP = AdaptiveConfig(operators=OPERATORS, temperature=0.01)
 
 
-def sharp_config(lab: Lab, recipe: AdaptiveConfig) -> AdaptiveConfig:
-    """The recipe, under `quick` as short as `ada_config`."""
-    return replace(ada_config(lab), temperature=recipe.temperature) if lab.quick else recipe
+_COMMON = dict(needs="supervised", start="pretrained", keep=False, parameters=ada_parameters)
 
 
-def sharp_parameters(lab: Lab, recipe: AdaptiveConfig) -> dict:
-    """What these arms were run with, for the record."""
-    config = sharp_config(lab, recipe)
-    return {"ada": config, "added_share": ADDED, **absent(config.operators)}
+@ADAPTIVE.arm("da-sharp", SHARP, budgets=(), **_COMMON)
+@ADAPTIVE.arm("da", budgets=(2000, 8000), **_COMMON)
+def adaptive(lab: Lab, recipe: AdaptiveConfig | None, teacher: Run) -> Made:
+    """ADA: the bandit's edits, chosen with the finished supervised model of the same labels as M(θ)."""
+    return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher, recipe)))
 
 
-@ADAPTIVE.arm("da-sharp", SHARP, needs="supervised", start="pretrained", budgets=(), keep=False,
-              parameters=sharp_parameters)
-def sharp(lab: Lab, recipe: AdaptiveConfig, teacher: Run) -> Made:
-    """`da` with arm weights that differ: M(θ) is the finished supervised model."""
-    return robust(lab, lab.fit(teacher.rows, adaptive_edits(lab, teacher.rows, teacher, sharp_config(lab, recipe))))
-
-
-@ADAPTIVE.arm("da-current", SHARP, needs="supervised", start="pretrained", budgets=(), keep=False,
-              parameters=sharp_parameters)
+@ADAPTIVE.arm("da-current", SHARP, budgets=(), **_COMMON)
 def current(lab: Lab, recipe: AdaptiveConfig, teacher: Run) -> Made:
     """D_aug = ADA(D, M(θ), P) with the model in training as M(θ), asked anew before each epoch. The first one, whose
     model has read nothing yet, has the edits of `da-sharp`; labels are filtered by the supervised model throughout.
     series: the share of the last round's rows that went to the arm with the most, by epoch."""
-    config, model = sharp_config(lab, recipe), teacher.model()
-    first = adaptive_edits(lab, teacher.rows, teacher, config)
+    config, model = ada_config(lab, recipe), teacher.model()
+    first = adaptive_edits(lab, teacher.rows, teacher, recipe)
     series, scored, count = {"ada_epoch": [], "ada_largest_weight": []}, [], len(first.examples)
 
     def renew(network, epoch: int):
@@ -188,4 +169,4 @@ def ada_and_tal(lab: Lab, recipe: None, tal: Run) -> Made:
 
 _both = dict(start="source", keep=False, parameters=ada_parameters)
 ADAPTIVE.arm("adatal", needs="tal", **_both)(ada_and_tal)
-ADAPTIVE.arm("adatal-limited", needs=Need("tal-limited"), ratio=LIMITED, **_both)(ada_and_tal)
+ADAPTIVE.arm("adatal-limited", needs="tal-limited", ratio=LIMITED, **_both)(ada_and_tal)

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import seo_core.arms.baseline  # noqa: F401  declares the arm that all these need
+from seo_core import training
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import atomic_folder, digest
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.settings import display_source
-from seo_core.training import checkpoint_folder
 
 EXPORTED = "model.onnx"  # in the folder of a run's kept weights
 
@@ -23,11 +23,17 @@ def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str,
     stages: suffixes of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
         for name, recipe in named.items():
-            chapter.arm(name, recipe, needs="base", parameters=read_by,
-                        checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in stages])(make)
+            chapter.arm(name, recipe, needs="base", **recorded(*stages))(make)
         return make
 
     return declare
+
+
+def recorded(*stages: str) -> dict:
+    """Options of an arm that has a recipe: its record says what it reads (`read_by`), and until then each of its stages
+    has a checkpoint."""
+    return dict(parameters=read_by,
+                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in stages])
 
 
 def read_by(lab: Lab, recipe) -> dict:
@@ -39,7 +45,14 @@ def read_by(lab: Lab, recipe) -> dict:
 
 def checkpoint(lab: Lab, recipe, stage: str = "") -> Path:
     """Where a stage of a recipe saves itself; removed when the record is written."""
-    return checkpoint_folder(lab.settings, f"{lab.chapter.id}-{digest(asdict(recipe), length=8)}{stage}")
+    return training.checkpoint_folder(lab.settings, f"{lab.chapter.id}-{digest(asdict(recipe), length=8)}{stage}")
+
+
+def fine_tune(lab: Lab, model, folder: Path, **options) -> training.TrainingResult:
+    """Trains in place on all pairs of the pool, as the settings and the arm say; options: of `fit`. A stopped run goes
+    on from `folder`, but under `quick`, where a checkpoint takes as long as ten steps."""
+    return training.fit(model, lab.encoded("train"), config=lab.config(),
+                        checkpoint_dir=None if lab.quick else folder, **options)
 
 
 def deployed(lab: Lab, model, export: Callable[[Path], object], *, runtime: str = "onnxruntime",

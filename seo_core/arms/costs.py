@@ -20,6 +20,7 @@ from seo_core.settings import RunSettings
 
 # unlabelled pairs that go forward and backward beside each labelled one: those of TAL's second term
 UNLABELLED_SHARE = TransferActiveConfig.unlabelled_batch / RunSettings.batch_size
+MATCHED = "accuracy_matched"
 _COUNTED = ("train_examples", "train_tokens", "added", "examples_scored")
 _COLUMNS = ["configuration", "seeds", "labels", "accuracy, %", "pairs trained on", "tokens", "pairs scored",
             "minutes, quiet", "of the baseline's", "labels run"]
@@ -85,20 +86,19 @@ def seconds(cost: dict[str, float], speed: Speed, pair_tokens: float) -> float:
     return cost["train_tokens"] / pair_tokens / speed.training + cost["scored"] / speed.scoring
 
 
-def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int, speed: Speed,
-             metric: str = "accuracy_matched") -> pd.DataFrame:
+def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int, speed: Speed) -> pd.DataFrame:
     """What each configuration needs to be as good as `base` with so many labels, on the mean over its seeds.
 
     configurations: id -> title. One row each: seeds, labels at which the mean first reaches the target, its accuracy,
     pairs trained on and scored, tokens, quiet minutes, minutes over the baseline's, and all numbers of labels that were
     run, between which nothing is interpolated. "not reached" with the best accuracy found, "not run" without records.
     """
-    measured = frame.dropna(subset=["labels", metric]) if "labels" in frame else frame.iloc[:0]
-    means = _means(measured, metric) if len(measured) else pd.DataFrame()
+    measured = frame.dropna(subset=["labels", MATCHED]) if "labels" in frame else frame.iloc[:0]
+    means = _means(measured, MATCHED) if len(measured) else pd.DataFrame()
     if ("base", labels) not in means.index:
         return pd.DataFrame({"configuration": list(configurations.values()), "labels": "not run"},
                             index=pd.Index(list(configurations), name="id"))
-    target, cost = means.at[("base", labels), metric], total(measured, "base", labels)
+    target, cost = means.at[("base", labels), MATCHED], total(measured, "base", labels)
     pair_tokens = cost["train_tokens"] / cost["train_examples"]
     baseline = seconds(cost, speed, pair_tokens)
     table = pd.DataFrame("—", index=pd.Index(list(configurations), name="id"), columns=_COLUMNS)
@@ -107,11 +107,11 @@ def to_reach(frame: pd.DataFrame, configurations: dict[str, str], *, labels: int
         if name not in means.index:
             continue
         curve = means.loc[name]
-        reached = curve[metric] >= target
-        at = reached.idxmax() if reached.any() else curve[metric].idxmax()  # the first that does, or the best
+        reached = curve[MATCHED] >= target
+        at = reached.idxmax() if reached.any() else curve[MATCHED].idxmax()  # the first that does, or the best
         table.loc[name, ["seeds", "labels", "accuracy, %", "labels run"]] = (
             f"{curve.at[at, 'seeds']:.0f}", f"{at:.0f}" if reached.any() else f"not reached with {at:.0f}",
-            f"{100 * curve.at[at, metric]:.2f}", ", ".join(f"{budget:.0f}" for budget in curve.index))
+            f"{100 * curve.at[at, MATCHED]:.2f}", ", ".join(f"{budget:.0f}" for budget in curve.index))
         cost = total(measured, name, int(at)) if reached.any() else None
         if cost is not None:
             time = seconds(cost, speed, pair_tokens)

@@ -29,7 +29,7 @@ from seo_core.settings import RunSettings
 from seo_core.training import KeepBest
 
 METHODS = ("kd", "ptq", "qat", "sqd")
-FIRST, LAST, JOIN = "-first", "-last", "-join"  # a recipe's stages, as their checkpoints are named
+STAGES = FIRST, LAST, JOIN = "-first", "-last", "-join"  # a recipe's stages, as their checkpoints are named
 
 
 @dataclass(frozen=True)
@@ -261,11 +261,10 @@ _JOINT |= {f"{name}-7bit": replace(_JOINT[name], weight_bits=7) for name in ("sq
 # at 8 bits rounding costs next to nothing, so that there is nothing for joint training to save: the same pair at 4
 _JOINT |= {f"{name}-4bit": replace(_JOINT[like], weight_bits=4) for name, like in {"sqd": "sqd-pairs",
                                                                                   "kd-ptq": "kd-ptq"}.items()}
-_stages = (FIRST, LAST, JOIN)
 
 
-@recipes(JOINT, _JOINT, stages=_stages)
-@recipes(DISTILLATION, _DISTILLATION, stages=_stages)
+@recipes(JOINT, _JOINT, stages=STAGES)
+@recipes(DISTILLATION, _DISTILLATION, stages=STAGES)
 def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) -> Made:
     """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
     stages = _Stages(lab, recipe, base)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seo_core.arms.compression import checkpoint, read_by
+from seo_core.arms.compression import checkpoint, fine_tune, recorded
 from seo_core.arms.search import SEARCH
 from seo_core.checks import above, at_least, check, one_of
+from seo_core.evaluation import predict
 from seo_core.lab import Lab, Made
+from seo_core.models.hashed import NgramHead
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,15 @@ class Preprocessing:
         check(self)
 
 
-_COMMON = dict(start="pretrained", logits=True, parameters=read_by,
-               checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+_COMMON = dict(start="pretrained", logits=True, **recorded(""))
 
 
 @SEARCH.arm("ngrams", Ngrams(), keep=False, **_COMMON)
 def with_ngrams(lab: Lab, recipe: Ngrams) -> Made:
     """The baseline with hashed n-grams beside its pooled vector."""
-    from seo_core.evaluation import predict
-    from seo_core.models.hashed import NgramHead
-    from seo_core.training import fit
-
-    model, train = lab.network(), lab.encoded("train")
-    head = NgramHead(train, len(lab.task.labels), buckets=recipe.buckets, scale=recipe.scale)
-    trained = fit(model, train, config=lab.config(), loss=head,
-                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
+    model = lab.network()
+    head = NgramHead(lab.encoded("train"), len(lab.task.labels), buckets=recipe.buckets, scale=recipe.scale)
+    trained = fine_tune(lab, model, checkpoint(lab, recipe), loss=head)
     added = head.added(lab.encoded("acceptance"))
     return Made(model, {**trained.metrics, "ngram_weights": head.weight.numel(), "ngram_logits": abs(added).mean()},
                 trained.series, predict=lambda encoded: predict(model, encoded, precision="auto") + head.added(encoded))
@@ -72,10 +68,7 @@ def preprocessing(tokenizer, recipe: Preprocessing):
 @SEARCH.arm("text-no-punctuation", Preprocessing(punctuation="remove"), **_COMMON)
 def preprocessed(lab: Lab, recipe: Preprocessing) -> Made:
     """The baseline on texts that are preprocessed in another way, in training and in evaluation."""
-    from seo_core.training import fit
-
     tokenizer = preprocessing(lab.tokenizer, recipe)
     reader, model = lab.reading_with(tokenizer), lab.network()
-    trained = fit(model, reader.encoded("train"), config=lab.config(), development=reader.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
+    trained = fine_tune(reader, model, checkpoint(lab, recipe), development=reader.encoded("acceptance"))
     return Made(model, trained.metrics, trained.series, tokenizer=tokenizer)

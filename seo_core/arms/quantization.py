@@ -70,20 +70,16 @@ def exported(run: Run) -> Path:
     return run.folder() / EXPORTED
 
 
-def trimmed(lab: Lab, base: Run, size: int):
-    """The baseline with the `size` most frequent WordPieces of training and source text: a `vocabulary.Trimmed`.
-    Raises DataError where the source task cannot be had."""
-    texts = texts_of_source(lab.settings, EMBEDDED[0], lab.task.texts)
-    return trim(base.model(), lab.tokenizer, token_counts(lab.encoded("train"), lab.encode(texts)), size)
-
-
 @recipes(QUANTIZATION, _RECIPES)
 def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
-    """The baseline as a file, and how far that is from the network."""
+    """The baseline as a file, and how far that is from the network. Of a vocabulary the most frequent WordPieces of
+    training and source text stay. Raises DataError where the source task cannot be had."""
     model, reader, metrics = base.model(), lab, {}
     reference = predict(model, lab.encoded("acceptance"))
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
-        small = trimmed(lab, base, recipe.vocabulary)
+        texts = texts_of_source(lab.settings, EMBEDDED[0], lab.task.texts)
+        counts = token_counts(lab.encoded("train"), lab.encode(texts))
+        small = trim(model, lab.tokenizer, counts, recipe.vocabulary)
         model, reader = small.model, lab.reading_with(small.tokenizer)
         metrics = {"vocabulary": model.config.vocab_size,
                    **unknown_rates(lab.task, lab.official, reader.tokenizer, lab.tokenizer)}

@@ -6,13 +6,12 @@ pairs. Its record has every trial.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from seo_core.arms.compression import checkpoint, read_by
+from seo_core.arms.compression import checkpoint, fine_tune, recorded
 from seo_core.checks import SettingsError, at_least, check, one_of
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.search import PRUNERS, SAMPLERS, TUNED, best, search
@@ -53,14 +52,13 @@ def _short(recipe):
 SEARCH = Chapter("18_hyperparameter_search", ground="headline", layers=1, quick=_short)
 
 
-def trials_of(lab: Lab, recipe: Search, storage: str | Path | None = None,
-              report: Callable[[str], object] | None = None) -> pd.DataFrame:
+def trials_of(lab: Lab, recipe: Search, storage: str | Path | None = None) -> pd.DataFrame:
     """The trials of a recipe, as `lab.search.search` returns them."""
     return search(lab, recipe.space, sampler=recipe.sampler, trials=recipe.trials, pruner=recipe.pruner,
-                  rows=recipe.rows, epochs=recipe.epochs, storage=storage, report=report)
+                  rows=recipe.rows, epochs=recipe.epochs, storage=storage)
 
 
-_COMMON = dict(parameters=read_by, logits=True, checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+_COMMON = dict(logits=True, **recorded(""))
 
 
 @SEARCH.arm("search-grid", Search(sampler="grid"), **_COMMON)
@@ -68,15 +66,11 @@ _COMMON = dict(parameters=read_by, logits=True, checkpoints=lambda lab, recipe: 
 @SEARCH.arm("search-tpe", Search(), recorded_as="tuned", **_COMMON)  # as the paper's claim on metrics is judged by
 def searched(lab: Lab, recipe: Search) -> Made:
     """The best of so many trials, trained on all training pairs. The trials see the development slice alone."""
-    from seo_core.training import TrainingConfig, fit
-
     trials = trials_of(lab, recipe)
     values = best(trials)
     tuned = replace(lab, settings=replace(lab.settings, **values))
     model = tuned.network()
-    trained = fit(model, lab.encoded("train"), config=TrainingConfig.from_settings(tuned.settings),
-                  development=lab.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else checkpoint(lab, recipe))
+    trained = fine_tune(tuned, model, checkpoint(lab, recipe), development=lab.encoded("acceptance"))
     metrics = {**trained.metrics, **{f"best_{name}": value for name, value in values.items()}, "trials": len(trials),
                "trials_pruned": int((trials["state"] == "pruned").sum()),
                "search_seconds": trials["seconds"].sum(), "search_best": trials["accuracy"].max()}

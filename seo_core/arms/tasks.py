@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seo_core.arms.compression import read_by
-from seo_core.arms.search import SEARCH, Search, checkpoint, searched
+from seo_core.arms.compression import fine_tune, recorded
+from seo_core.arms.search import SEARCH, Search, searched
 from seo_core.data import ANSWERS, TAGS
-from seo_core.lab import Chapter, Lab, Made
+from seo_core.lab import Lab, Made
 from seo_core.training import checkpoint_folder
 
 
@@ -35,19 +35,11 @@ def _checkpoint(lab: Lab):
 
 def _baseline(lab: Lab, recipe: None) -> Made:
     """Fine-tuning as the settings say, on all rows of the pool."""
-    from seo_core.training import fit
-
     model = lab.network()
-    trained = fit(model, lab.encoded("train"), config=lab.config(), development=lab.encoded("acceptance"),
-                  checkpoint_dir=None if lab.quick else _checkpoint(lab))
+    trained = fine_tune(lab, model, _checkpoint(lab), development=lab.encoded("acceptance"))
     return Made(model, trained.metrics, trained.series)
 
 
-def _declare(chapter: Chapter, name: str) -> None:
-    chapter.arm(f"{name}-base", start="pretrained", checkpoints=lambda lab, recipe: [_checkpoint(lab)])(_baseline)
-    chapter.arm(f"{name}-tuned", Search(), parameters=read_by,
-                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])(searched)
-
-
-_declare(NER, "ner")
-_declare(QA, "qa")
+for _name, _chapter in {"ner": NER, "qa": QA}.items():
+    _chapter.arm(f"{_name}-base", start="pretrained", checkpoints=lambda lab, recipe: [_checkpoint(lab)])(_baseline)
+    _chapter.arm(f"{_name}-tuned", Search(), **recorded(""))(searched)

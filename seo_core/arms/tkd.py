@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seo_core.arms import distillation
-from seo_core.arms.compression import checkpoint, read_by, recipes
+from seo_core.arms.compression import checkpoint, recipes, recorded
 from seo_core.arms.texts import cache_folder
 from seo_core.checks import above, at_least, share
 from seo_core.lab import Chapter, Lab, LabError, Made, Run
@@ -83,8 +83,7 @@ def _config(lab: Lab, recipe, epochs: int) -> TrainingConfig:
                                         freeze_embeddings=False)
 
 
-@TKD.arm(PRETRAINED, Pretraining(), parameters=read_by,
-         checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
+@TKD.arm(PRETRAINED, Pretraining(), **recorded(""))
 def pretrained(lab: Lab, recipe: Pretraining) -> Made:
     """The encoder after stage 1. Its classifier has learned nothing yet, so its accuracy is that of chance."""
     model = _network(lab, recipe)
@@ -109,27 +108,18 @@ _ARMS = {
 }
 
 
-def _declared(function):
-    """Declares the arms; the weights of the first two are kept."""
-    for name, recipe in _ARMS.items():
-        TKD.arm(name, recipe, parameters=read_by, keep=name in ("tkd-kd", "tkd-no-kd"),
-                checkpoints=lambda lab, recipe: [checkpoint(lab, recipe, stage) for stage in STAGES])(function)
-    return function
-
-
-@_declared
 def student(lab: Lab, recipe: Recipe, *runs: Run) -> Made:
     """Stages 2 to 4 on all training pairs."""
     needed = dict(zip(_needs(recipe), runs, strict=True))
     model, train, soft = _start(lab, recipe, needed.get(PRETRAINED)), lab.encoded("train"), None
     if recipe.weight:
         soft = soft_labels(model, needed["base"].model(), train, cache_folder(lab.settings))
-    follow = dict(development=lab.encoded("acceptance"))
+    development = lab.encoded("acceptance")
     first = inject(model, train, soft, Injection(recipe.temperature, recipe.weight),
-                   _config(lab, recipe, recipe.injection_epochs), checkpoint_dir=checkpoint(lab, recipe, "-inject"),
-                   **follow)
-    last = fine_tune(model, train, _config(lab, recipe, recipe.epochs),
-                     checkpoint_dir=checkpoint(lab, recipe, "-tune"), **follow)
+                   _config(lab, recipe, recipe.injection_epochs), development=development,
+                   checkpoint_dir=checkpoint(lab, recipe, "-inject"))
+    last = fine_tune(model, train, _config(lab, recipe, recipe.epochs), development=development,
+                     checkpoint_dir=checkpoint(lab, recipe, "-tune"))
     metrics = {name: first.metrics[name] + last.metrics[name]
                for name in ("train_examples", "train_tokens", "train_seconds")}
     metrics |= {name: max(first.metrics[name], last.metrics[name]) for name in ("peak_memory_bytes", "other_load")}
@@ -139,15 +129,19 @@ def student(lab: Lab, recipe: Recipe, *runs: Run) -> Made:
     return Made(model, {**metrics, "parameters_encoder": count_parameters(model.bert.encoder)}, series, start=start)
 
 
+for _name, _recipe in _ARMS.items():
+    TKD.arm(_name, _recipe, keep=_name in ("tkd-kd", "tkd-no-kd"), **recorded(*STAGES))(student)
+
+
 def _start(lab: Lab, recipe: Recipe, before: Run | None):
     """The network to train. Raises LabError where the pre-trained one has another shape."""
     if before is None:
         return _network(lab, recipe)
     model = before.model()
-    has = {name: before.record["parameters"]["recipe"][name] for name in ("layers", "heads", "hidden", "neurons")}
-    for name, value in has.items():
-        if getattr(recipe, name) != value:
-            raise LabError(f"{name}={getattr(recipe, name)} was asked for, and {PRETRAINED} has {value}: another shape "
+    for name in ("layers", "heads", "hidden", "neurons"):
+        asked, has = getattr(recipe, name), before.record["parameters"]["recipe"][name]
+        if asked != has:
+            raise LabError(f"{name}={asked} was asked for, and {PRETRAINED} has {has}: another shape "
                            "starts from random weights, with --set pretrained=False")
     return model
 
@@ -161,4 +155,4 @@ _OTHERS = {
     "tkd-distilbert": distillation.Recipe(**_SAME, epochs=_FULL.injection_epochs + _FULL.epochs),
     "tkd-tinybert": distillation.Recipe(**_SAME, first_epochs=_FULL.injection_epochs, epochs=_FULL.epochs),
 }
-recipes(TKD, _OTHERS, stages=(distillation.FIRST, distillation.LAST, distillation.JOIN))(distillation.distilled)
+recipes(TKD, _OTHERS, stages=distillation.STAGES)(distillation.distilled)

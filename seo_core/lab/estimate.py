@@ -159,26 +159,27 @@ def due(lab: Lab, wanted: Iterable[tuple[Arm, int | None]], seeds: Iterable[int]
     there: list[Run] = []
     missing: dict[tuple, Due] = {}
 
+    def add(run: Due) -> set[tuple]:
+        return {missing.setdefault(run.key, run).key}
+
     def visit(ground: Lab, arm: Arm, labels: int | None, asked: bool) -> set[tuple]:
         labels = None if arm.chapter.ground == "headline" else labels
         if arm.first and labels is not None and labels <= ground.budgets[0]:
             return visit(ground, known(arm.first).suited(ground.settings), labels, asked)
-        run = _found(ground, arm, labels)
+        run = None
+        with contextlib.suppress(LabError):  # what it will be made of is not made yet
+            run = ground.find(arm, labels)
         if run is not None and (asked or run.weights is None or run.weights.is_dir()):
             there.extend([run] * asked)
             return set()
-        source, needs = Due(known("source"), 0, None), set()
-        if arm.start == "source" and not source_folder(ground.settings).is_dir():
-            missing.setdefault(source.key, source)
-            needs.add(source.key)
+        source = Due(known("source"), 0, None)
         if arm.name == "source":
-            missing.setdefault(source.key, source)
-            return {source.key}
+            return add(source)
+        needs = add(source) if arm.start == "source" and not source_folder(ground.settings).is_dir() else set()
         for need in arm.needs:
             needed = known(need.arm).suited(ground.settings)
             needs |= visit(ground, needed, need.budget(labels, ground.budgets), False)
-        found = Due(arm, labels, ground.settings.seed, frozenset(needs))
-        return {missing.setdefault(found.key, found).key}
+        return add(Due(arm, labels, ground.settings.seed, frozenset(needs)))
 
     for seed in seeds or (lab.settings.seed,):
         ground = lab if seed == lab.settings.seed else replace(
@@ -186,12 +187,6 @@ def due(lab: Lab, wanted: Iterable[tuple[Arm, int | None]], seeds: Iterable[int]
         for arm, labels in wanted:
             visit(ground, arm, labels, True)
     return there, list(missing.values())
-
-
-def _found(lab: Lab, arm: Arm, labels: int | None) -> Run | None:
-    with contextlib.suppress(LabError):  # what it will be made of is not made yet
-        return lab.find(arm, labels)
-    return None
 
 
 def at_hand(settings: RunSettings) -> bool:

@@ -115,11 +115,11 @@ class Lab:
         """Whether the profile is `quick`."""
         return self.settings.profile == "quick"
 
-    def comparison(self, count: int = 2000) -> Encoded:
+    def comparison(self) -> Encoded:
         """Texts on which two computations of one network are compared: the acceptance half, and as many training texts
-        as make it `count`. Labels do not matter here, and of few texts one undecided pair weighs too much."""
+        as make it 2 000. Labels do not matter here, and of few texts one undecided pair weighs too much."""
         held = self.encoded("acceptance")
-        return concatenate(held, self.encoded().take(slice(max(count - len(held), 0))))
+        return concatenate(held, self.encoded().take(slice(max(2000 - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
         """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. Raises
@@ -167,10 +167,13 @@ class Lab:
         classes = len(self.task.labels)
         return (*ratio[:classes], *ratio[-1:] * (classes - len(ratio)))
 
-    def limited(self, ratio: Sequence[int]) -> Lab:
-        """The same with a pool whose classes stand in `ratio`."""
+    def limited(self, ratio: Sequence[int] | None) -> Lab:
+        """The same with a pool whose classes stand in this ratio of NLI's (`ratio_of`); None: as they are."""
+        if ratio is None:
+            return self
+
         def rare() -> tuple[TaskData, dict]:
-            frame = imbalance(self.pool, ratio=ratio, seed=self.settings.seed)
+            frame = imbalance(self.pool, ratio=self.ratio_of(ratio), seed=self.settings.seed)
             return replace(self.task, splits={**self.task.splits, "train": frame}), {}
 
         task, shared = self._once(f"limited {tuple(ratio)}", rare)
@@ -184,16 +187,15 @@ class Lab:
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
-        report = report or self.report
+        report, labels = report or self.report, labels if labels is None else tuple(labels)  # read once for each arm
         runs = []
         for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
             if arms == "all" and (why := arm.resource()):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
-                ground = self.limited(self.ratio_of(arm.ratio)) if arm.ratio else self
                 for budget in arm.at(labels, self.settings.profile):
-                    budget = budget if labels or not budget else ground.affordable(budget)
                     try:
+                        budget = budget if labels or not budget else self.limited(arm.ratio).affordable(budget)
                         runs.append(replace(self, report=report).arm(arm.name, budget))
                     except RatioError as error:
                         if arms != "all":
@@ -228,8 +230,7 @@ class Lab:
 
     def _bound(self, arm: Arm, labels: int | None) -> Lab:
         """This lab for one run of an arm: its ground, its pool, its settings."""
-        lab = self.of(arm.chapter)
-        lab = lab.limited(lab.ratio_of(arm.ratio)) if arm.ratio else lab
+        lab = self.of(arm.chapter).limited(arm.ratio)
         return replace(lab, chapter=replace(lab.chapter, id=arm.home), current=arm, budget=labels, origin=self,
                        labels=arm.counted(lab, labels), trainings=itertools.count())
 

@@ -70,8 +70,9 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
     space = checked(space, settings)
     check_choice("sampler", sampler, SAMPLERS)
     check_choice("pruner", pruner, PRUNERS)
-    for name, value in {"trials": trials, **({} if rows is None else {"rows": rows})}.items():
-        check_number(name, value, least=1, whole=True)
+    check_number("trials", trials, least=1, whole=True)
+    if rows is not None:
+        check_number("rows", rows, least=1, whole=True)
     points = math.prod(map(len, space.values()))
     if sampler == "grid" and trials > points:
         report(f"the grid has {points} points: {points} trials, not {trials}")
@@ -80,9 +81,10 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
     about = _identity(lab, settings, space, sampler=sampler, pruner=pruner, rows=rows, **own)
     place = default_storage(lab, about) if storage is None else Path(storage)
     train = measure or lab.encoded().of(lab.random_rows(min(rows or len(lab.pool), len(lab.pool))))
+    fresh = max(2, trials // 3)
     with _errors_of(place), _worker(place) as worker:
-        study = _open(place, worker, about, pruner, fresh=max(2, trials // 3))
-        draw = partial(_sampler, sampler, space, settings.seed, max(2, trials // 3))
+        study = _open(place, worker, about, pruner, fresh)
+        draw = partial(_sampler, sampler, space, settings.seed, fresh)
         while (trial := _next(study, place, worker, draw, space, trials)) is not None:
             (_measure if measure else _make)(lab, settings, study, trial, train, place)
             report(line(_table(study, space, trials).set_index("trial", drop=False).loc[trial.number], trials))

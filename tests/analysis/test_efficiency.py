@@ -85,20 +85,6 @@ def test_a_curve_that_stays_below_is_said_to_stay_below():
         "95% interval": "more than 8,000 at either end", "labels saved, %": "none", "seeds": 3}
 
 
-def test_verdicts_put_intervals_into_words():
-    table = pd.DataFrame([("a", 1000, 1.0, 0.1, 2.0, 3), ("b", 2000, -1.0, -2.0, -0.1, 1), ("c", 1000, 0.1, -1, 1, 3),
-                          ("d", 1000, 0.1, math.nan, math.nan, 1)],
-                         columns=["configuration", "labels", "difference", "low", "high", "seeds"])
-    assert efficiency.in_words(table).splitlines() == [
-        "better: a at 1,000", "worse: b at 2,000 (one seed)", "not told apart: c at 1,000",
-        "one seed, no interval: d at 1,000 (one seed)"]
-    assert efficiency.in_words(table[:1]).splitlines()[1] == "worse: none"
-    assert efficiency.in_words(table[:0]) == NOT_RUN_YET
-    compared = efficiency.compare(_curves({"random": RANDOM, "arm": (0.6, 0.7, 0.8, 0.9)}),
-                                  [(("arm", 4000), ("random", 8000))])
-    assert "better: arm at 4,000 against random at 8,000" in efficiency.in_words(compared)
-
-
 def test_a_curve_that_was_not_run_up_to_the_goals_labels_bounds_what_is_saved():
     curves = _curves({"random": RANDOM, "short": (0.5, 0.52, 0.55, math.nan)})
     match = labels_to_match(curves)["short"]
@@ -246,7 +232,7 @@ def test_curves_are_read_from_records(tmp_path):
     assert curves["correct"][1].tolist() == [False, True, True, True]
     both = label_curves(tmp_path, metrics=("accuracy_matched", "accuracy_mismatched"))
     assert both["accuracy"].tolist() == [0.625, 0.625] and both["correct"].isna().all()
-    assert label_curves(tmp_path, metrics=("f1_macro",)).empty and label_curves(tmp_path, profile="cpu").empty
+    assert label_curves(tmp_path, metrics=("f1_macro",)).empty
 
 
 def test_compare_pairs_different_budgets_and_leaves_out_what_was_not_run():

@@ -69,6 +69,14 @@ def test_more_labels_than_the_pool_has_are_refused(lab, labels):
         lab.random_rows(labels)
 
 
+def test_numbers_of_labels_that_can_be_read_once_hold_for_every_arm(lab, monkeypatch):
+    asked = []
+    monkeypatch.setattr(type(lab), "arm", lambda lab, *run: asked.append(run))
+    monkeypatch.setattr(ground, "line", lambda run: "")
+    lab.of("06_active_learning").run(["random", "hybrid"], labels=(labels for labels in (16, 24)))
+    assert asked == [("random", 16), ("random", 24), ("hybrid", 16), ("hybrid", 24)]
+
+
 def test_candidates_were_not_bought_and_are_drawn_anew_each_round(lab):
     bought = lab.random_rows(100)
     first, second = lab.candidates(bought, 1, 80), lab.candidates(bought, 2, 80)
@@ -266,7 +274,7 @@ def test_a_limited_lab_has_a_pool_of_the_ratio_and_records_of_its_own(lab):
 
 
 def test_robustness_is_measured_on_the_same_network(lab, run, monkeypatch):
-    monkeypatch.setattr(augmentation, "robustness", lambda lab, model: {"robust_accuracy": 0.5})
+    monkeypatch.setattr(augmentation, "robust_accuracy", lambda *_, **__: {"robust_accuracy": 0.5})
     robust = lab.arm("robust-base", 32)
     assert robust.metrics["robust_accuracy"] == 0.5 and robust.record["experiment"] == "04_adaptive_augmentation"
     assert robust.record["configuration"] == "base"
@@ -454,7 +462,7 @@ def test_what_was_not_there_is_left_out_and_makes_a_record_of_its_own(lab, monke
 
     labels, lines = lab.budgets[0], []
     lab = lab.of("03_augmentation")
-    monkeypatch.setattr(augmentation, "robustness", lambda lab, model: {})
+    monkeypatch.setattr(augmentation, "robust_accuracy", lambda *_, **__: {})
     for name in [name for name in augmentation.STATIC.arms if name not in ("da-static", "da-eda", "da-aeda")]:
         monkeypatch.delitem(ARMS, name)
     gone = {name: replace(OPERATORS[name], absent=lambda: "It comes with a command.") for name in ("synonym", "eda")}

@@ -149,12 +149,7 @@ def test_of_a_seeds_maps_the_fullest_counts_then_the_latest():
     assert efficiency.latest_maps([few, new, old]) == [new]
 
 
-def test_the_sentences_say_more_fewer_or_neither():
-    table = efficiency.map_table([_record(0, {"random": 0.3, "a": 0.4, "b": 0.2, "c": 0.31})])
-    a, b, c = efficiency.map_statements(table)
-    assert a.startswith("a: more hard-to-learn pairs than random, 40.0% against 30.0% (+10.0 points")
-    assert b.startswith("b: fewer") and c.startswith("c: no clear difference") and c.endswith("(1 seed)")
-    assert efficiency.map_statements(efficiency.map_table([])) == [efficiency.NOT_RUN_YET]
+def test_without_a_map_the_page_says_so():
     assert efficiency.map_page(efficiency.map_table([]))["arm"].tolist() == [efficiency.NOT_RUN_YET]
 
 
