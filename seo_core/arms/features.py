@@ -8,7 +8,7 @@ from seo_core.arms.compression import checkpoint, fine_tune, recorded
 from seo_core.arms.search import SEARCH
 from seo_core.checks import above, at_least, check, one_of
 from seo_core.evaluation import predict
-from seo_core.lab import Lab, Made
+from seo_core.lab import Lab, LabError, Made
 from seo_core.models.hashed import NgramHead
 
 
@@ -49,7 +49,8 @@ def with_ngrams(lab: Lab, recipe: Ngrams) -> Made:
 
 
 def preprocessing(tokenizer, recipe: Preprocessing):
-    """A tokenizer that does this to every text: it is saved with its network, so no server can forget it."""
+    """A tokenizer that does this to every text: it is saved with its network, so no server can forget it. Raises
+    LabError where the case cannot be kept."""
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
@@ -57,6 +58,9 @@ def preprocessing(tokenizer, recipe: Preprocessing):
     own = words.normalizer
     if recipe.case == "keep" and hasattr(own, "lowercase"):
         own.lowercase, own.strip_accents = False, False
+    if recipe.case == "keep" and own is not None and own.normalize_str("A") != "A":
+        raise LabError(f"this tokenizer's normalizer ({type(own).__name__}) makes small letters of all, and has no "
+                       "setting for it: case='keep' needs a model whose tokenizer has one, as BERT's")
     first = [normalizers.Lowercase()] * (recipe.case == "lower")
     first += [normalizers.Replace(Regex(r"\p{P}"), " ")] * (recipe.punctuation == "remove")
     words.normalizer = normalizers.Sequence([*first, *([own] if own is not None else [])])

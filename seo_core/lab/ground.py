@@ -218,6 +218,9 @@ class Lab:
                 raise LabError(f"{name}: say with how many labels; its chapter runs it with "
                                f"{', '.join(map(str, arm.budgets)) or 'as many as the arm that needs it'}")
             if arm.first and labels <= self.budgets[0]:
+                if knobs or recorded_as:
+                    raise LabError(f"with {labels} labels {name} is {arm.first}, the first purchase of all arms: a "
+                                   "recipe or a name of its own needs more labels (--labels)")
                 return self.arm(arm.first, labels)
         else:
             labels = None

@@ -1,9 +1,11 @@
 """The arms of the chapter on hyperparameter search: what their records hold, and what they do to a text."""
 
+import copy
+
 import numpy as np
 import pytest
 
-from seo_core.arms import open_lab
+from seo_core.arms import LabError, open_lab
 from seo_core.arms.features import Ngrams, Preprocessing, preprocessing
 from seo_core.arms.search import Search, recorded_trials, trials_of
 from seo_core.models import load_tokenizer, save
@@ -57,6 +59,17 @@ def test_case_and_punctuation_survive_saving(tiny_bert, tmp_path, recipe, pieces
     assert changed.tokenize(TEXT) == pieces and tokenizer.tokenize(TEXT)[1] == "'"
     if recipe.get("case") != "keep":
         assert load_tokenizer(str(save(tiny_bert(), changed, tmp_path / "kept"))).tokenize(TEXT) == pieces
+
+
+def test_a_case_that_cannot_be_kept_is_refused(tiny_tokenizer):
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    words = copy.deepcopy(tiny_tokenizer)
+    words.backend_tokenizer.normalizer = Sequence([Lowercase()])
+    with pytest.raises(LabError, match=r"normalizer \(Sequence\) makes small letters of all"):
+        preprocessing(words, Preprocessing(case="keep"))
+    words.backend_tokenizer.normalizer = Sequence([])
+    assert preprocessing(words, Preprocessing(case="keep")).backend_tokenizer.normalizer.normalize_str("A") == "A"
 
 
 @pytest.mark.parametrize("make, message", [

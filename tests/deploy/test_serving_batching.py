@@ -35,8 +35,8 @@ class Counts:
     def waiting(self, texts):
         self.queue = texts
 
-    def batch(self, texts):
-        self.batches.append(texts)
+    def predicted(self, probabilities):
+        self.batches.append(len(probabilities))
 
 
 def during(scenario, **limits):

@@ -490,6 +490,12 @@ def test_an_unknown_arm_names_the_nearest_and_labels_have_to_be_said(lab):
         lab.arm("hybrid")
 
 
+@pytest.mark.parametrize("own", [{"knobs": {"pull": False}}, {"recorded_as": "hybrid-alone"}])
+def test_a_recipe_or_name_of_its_own_is_not_dropped_at_the_first_purchase(lab, own):
+    with pytest.raises(LabError, match="labels hybrid is random, the first purchase of all arms"):
+        lab.arm("hybrid", lab.budgets[0], **own)
+
+
 def test_a_record_names_the_command_that_makes_it(lab, run):
     assert run.record["provenance"]["command"] == (
         "python -m seo_core.run arm supervised --labels 32 --profile quick --seeds 0 --data embedded --model bundled "
