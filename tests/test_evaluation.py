@@ -80,6 +80,7 @@ def test_predictions_keep_the_order_and_the_mode(tiny_bert, toy_pairs, precision
                                        atol=1e-5 if precision == "fp32" else 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's VmHWM")
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     ballast = np.ones(400_000_000, np.uint8)  # in this process, before the other one is started

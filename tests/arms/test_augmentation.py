@@ -31,6 +31,7 @@ def test_ada_reads_the_model_in_training_before_each_epoch_but_the_first(tmp_pat
     assert run.metrics["examples_scored"] > 16
 
 
+@pytest.mark.slow
 def test_the_arms_differ_from_the_recorded_one_in_the_temperature_alone():
     settings = load_settings("cpu", data="embedded", development_rows=16, evaluation_rows=8)
     lab = open_lab("04_adaptive_augmentation", settings)

@@ -94,6 +94,7 @@ def test_a_plan_that_is_none_is_refused_and_quick_is_short(capsys):
     assert "most must be 0 or more and a whole number, got -1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_batch_that_two_cannot_share_is_refused_before_anything_is_measured(tiny_model):
     settings = replace(load_settings("quick", model=tiny_model), batch_size=5)
     with pytest.raises(SettingsError, match="two processes cannot share batches of 5: use an even batch_size"):

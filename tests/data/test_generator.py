@@ -265,6 +265,7 @@ def test_a_planted_cue_is_found():
     assert model.score(frame.iloc[4500:], frame["label"].iloc[4500:]) > 0.45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
 def test_label_noise_is_as_large_as_asked_and_only_in_train(noise):
     clean, noisy = generate_nli(4000), generate_nli(4000, noise=noise)

@@ -133,6 +133,7 @@ def assert_same(a, b):
     pd.testing.assert_frame_equal(a.report, b.report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", FORMATS, ids=lambda f: f.__name__)
 def test_every_format_gives_what_the_generator_gave(tmp_path, write):
     splits = {n: f.drop(columns="phenomenon") for n, f in generate_nli(900, evaluation_rows=90).items()}
@@ -340,6 +341,7 @@ def test_fingerprint_follows_content_order_and_labels(tmp_path):
     assert len(seen) == 4 and all(len(f) == 16 for f in seen)
 
 
+@pytest.mark.slow
 def test_fingerprint_is_the_same_in_another_process():
     code = "from seo_core.data import load_nli; print(load_nli(rows=600).fingerprint)"
     root = Path(__file__).resolve().parents[2]

@@ -120,6 +120,7 @@ def test_no_sum_overflows_with_scales_by_pairs(data):
     np.testing.assert_allclose(scheme.pair_scales(alternating), scheme.weight_scales(alternating), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_whether_a_file_overflows_is_read_off_its_weights(spread_bert, toy_pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("seo_core.deploy.runners.cpu_support", lambda: {"vnni": False})
     model, texts, said = spread_bert(), toy_pairs(64), {}
@@ -136,6 +137,7 @@ def test_whether_a_file_overflows_is_read_off_its_weights(spread_bert, toy_pairs
             CalibrationConfig(**wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
 @pytest.mark.parametrize("kind", ["bert", "compact"])
 def test_rounding_by_default_says_the_same_everywhere(kind, operators, spread_bert, compact, toy_pairs, tmp_path):
@@ -184,6 +186,7 @@ def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_
     assert most == {7: 64, 8: 127}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8-static", "int8-dynamic"])
 @pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
 def test_weights_of_four_bits_share_bytes_in_the_file_and_say_what_was_emulated(precision, operators, spread_bert,

@@ -183,6 +183,7 @@ def test_predictions_are_small_and_logits_only_on_request():
     assert results.predictions(write()) == {}  # a rerun without predictions takes the old ones away
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=30, deadline=None,
                      suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(metrics=st.dictionaries(st.text(min_size=1, max_size=12), st.floats(-1e12, 1e12), max_size=6),

@@ -17,6 +17,7 @@ def test_a_dry_run_prints_every_run_in_order_and_makes_none(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_chapter_stands_for_all_of_its_arms(capsys):
     assert main(["arm", "08_semi_supervised", "--dry-run"]) == 0
     assert "ssl-source" in capsys.readouterr().out
