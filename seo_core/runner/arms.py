@@ -9,7 +9,6 @@ the lock).
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -45,7 +44,7 @@ def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Calla
                     del waiting[key]
             for key, child in list(running.items()):
                 if child.poll() is not None:
-                    said = running.pop(key).communicate()[0].rstrip()
+                    said = running.pop(key).words().rstrip()
                     if child.returncode:
                         failed[key] = key[0]
                     if said:
@@ -53,11 +52,11 @@ def make(missing: Iterable[Due], settings: RunSettings, *, jobs: int, say: Calla
             time.sleep(0.1)
     finally:
         for child in running.values():
-            child.communicate()  # closes its stdin, and waits
+            child.words()  # closes its stdin, and waits
     return list(failed.values())
 
 
-def _start(job: dict, jobs: int) -> subprocess.Popen:
+def _start(job: dict, jobs: int) -> process.Process:
     return process.start("seo_core.runner.arms", job, book_environment(book_root(), jobs=jobs))
 
 

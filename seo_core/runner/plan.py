@@ -265,7 +265,7 @@ class _Worker:
 
     def result(self) -> dict:
         """The worker's outcome; a worker that died without one is a failure."""
-        lines = self.process.communicate()[0].splitlines()
+        lines = self.process.words().splitlines()
         with contextlib.suppress(ValueError, IndexError):
             return json.loads(lines[-1])
         code = self.process.returncode

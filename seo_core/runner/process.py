@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 
@@ -17,10 +18,25 @@ from collections.abc import Callable
 COLLECT_LESS = "import gc; gc.set_threshold(50_000)"
 
 
-def start(module: str, job: dict, environment: dict[str, str], **options) -> subprocess.Popen:
-    """`python -m module` at work on a job; what it prints is read from its stdout."""
-    process = subprocess.Popen([sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                               start_new_session=True, env=environment, **options)
+class Process(subprocess.Popen):
+    """A process that reads a line, and whose words are kept in a file: a pipe that nobody reads is full after 64 kB,
+    and then its process waits for ever."""
+
+    def __init__(self, command: list[str], **options):
+        self.printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 (`words` closes it)
+        super().__init__(command, stdin=subprocess.PIPE, stdout=self.printed, text=True, **options)
+
+    def words(self) -> str:
+        """All that it printed, once it has ended; its stdin, by which it knows its parent, is closed."""
+        self.communicate()
+        with self.printed:
+            self.printed.seek(0)
+            return self.printed.read()
+
+
+def start(module: str, job: dict, environment: dict[str, str], **options) -> Process:
+    """`python -m module` at work on a job."""
+    process = Process([sys.executable, "-m", module], start_new_session=True, env=environment, **options)
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     return process

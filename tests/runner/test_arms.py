@@ -1,6 +1,5 @@
 """Runs of arms, several at once: the order of their needs, what follows a failure, that they leave their records."""
 
-import subprocess
 import sys
 
 import pytest
@@ -10,6 +9,7 @@ from seo_core.lab.arm import Arm, Chapter
 from seo_core.lab.estimate import Due
 from seo_core.run import main
 from seo_core.runner import arms
+from seo_core.runner.process import Process
 from seo_core.settings import load_settings
 
 TRIAL = Chapter("99_trial")
@@ -28,9 +28,9 @@ def made(monkeypatch):
 
         def start(job, jobs):
             code = f"import time; time.sleep(0.3); print({job['arm']!r}, {job['settings']['seed']})"
+            code += f"; print('.' * {200_000 * (job['arm'] == 'loud')})"
             code += f"; raise SystemExit({int(job['arm'] == 'bad')})"
-            processes.append(subprocess.Popen([sys.executable, "-S", "-c", code], text=True, stdin=subprocess.PIPE,
-                                              stdout=subprocess.PIPE))
+            processes.append(Process([sys.executable, "-S", "-c", code]))
             most[0] = max(most[0], sum(process.poll() is None for process in processes))
             return processes[-1]
 
@@ -51,6 +51,11 @@ def test_what_is_needed_comes_first_and_no_more_run_than_were_asked_for(made):
 def test_a_failure_stops_what_needs_it_and_nothing_else(made):
     said, failed, _ = made([run("bad"), run("kd", "bad"), run("sqd", "kd"), run("other")], 2)
     assert failed == ["bad", "kd (not made)", "sqd (not made)"] and "other 0" in said
+
+
+def test_one_that_says_more_than_a_pipe_holds_comes_to_its_end(made):
+    said, failed, _ = made([run("loud")], 1)
+    assert not failed and said == ["loud 0\n" + 200_000 * "."]
 
 
 @pytest.mark.trains
