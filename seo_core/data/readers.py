@@ -325,13 +325,17 @@ def _from_saved(folder: Path) -> dict[str, list[Path]]:
 
 
 def _shards(folder: Path) -> list[Path]:
-    return [folder / entry["filename"] for entry in _json(folder / "state.json").get("_data_files", [])]
+    entries = _json(folder / "state.json").get("_data_files")
+    try:
+        return [folder / entry["filename"] for entry in entries]
+    except (KeyError, TypeError):
+        raise DataError(f"{folder / 'state.json'}: its _data_files name no files. Save the data set again") from None
 
 
 def _json(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not readable ({first_line(error)}). Save the data set again") from None
 
 

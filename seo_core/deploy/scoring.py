@@ -69,7 +69,7 @@ class Scored:
     named: tuple[str, ...] = ()  # the first rows without a score, and why
 
 
-def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: Sequence[str] | None = None,
+def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: str | Sequence[str] | None = None,
           id: str | None = None, bad: str = "stop", part_rows: int = 10_000, batch_size: int = 32,
           threads: int | None = None, processes: int = 1, report: Callable[[str], None] | None = None) -> Scored:
     """The labels and probabilities of all rows of a file, in the folder `out`.
@@ -86,6 +86,7 @@ def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: Sequ
     """
     import seo_core
 
+    text = [text] if isinstance(text, str) else text
     check_choice("bad", bad, ("stop", "skip"))
     for name, value in {"part_rows": part_rows, "batch_size": batch_size, "processes": processes}.items():
         check_number(name, value, least=1, whole=True)

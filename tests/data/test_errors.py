@@ -191,8 +191,10 @@ def test_truncated_arrow_file(tmp_path):
     assert_data_error(lambda: load_nli(tmp_path), part.name, "cut short")
     part.unlink()
     assert_data_error(lambda: load_nli(tmp_path), part.name, "no such file")
-    (tmp_path / "train" / "state.json").write_text("{")
-    assert_data_error(lambda: load_nli(tmp_path), "state.json", "not readable")
+    for state, words in (("{", "not readable"), ("[1]", "not readable"), ("{}", "name no files"),
+                         ('{"_data_files": [{"file": "a"}]}', "name no files"), ('{"_data_files": [1]}', "no files")):
+        (tmp_path / "train" / "state.json").write_text(state)
+        assert_data_error(lambda: load_nli(tmp_path), "state.json", words)
 
 
 @pytest.mark.parametrize(

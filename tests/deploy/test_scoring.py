@@ -205,6 +205,7 @@ def test_a_table_without_rows_or_without_text_is_refused(folder, tmp_path):
     frame(5).to_parquet(tmp_path / "rows.parquet")
     for name, options, words in [("none", {}, "object|no rows|no text"), ("numbers", {}, "'premise' holds int64"),
                                  ("rows", {"text": ["premise"]}, "reads 2 texts"), ("rows", {"id": "nokey"}, "'nokey'"),
+                                 ("rows", {"text": "premise"}, "the columns premise were given"),
                                  ("rows", {"id": "label"}, "id column is called 'label'|no column 'label'")]:
         with pytest.raises(ScoringError, match=words):
             score(folder, tmp_path / f"{name}.parquet", tmp_path / "out", **options)
