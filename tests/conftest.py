@@ -36,6 +36,11 @@ def pytest_runtest_setup(item):
     _item = item
 
 
+def pytest_runtest_teardown():
+    if pyplot := sys.modules.get("matplotlib.pyplot"):  # which keeps each figure until it is told
+        pyplot.close("all")
+
+
 def _watch(event, arguments):
     """What Python and torch do meanwhile, whoever asked for it: processes that start, and steps of optimizers."""
     global _watched
