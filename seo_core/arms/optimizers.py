@@ -34,10 +34,15 @@ class Optimizing:
 
     @property
     def rate(self) -> float:
-        """The learning rate at this batch: η (B / B₀)^p. p = 1 (Goyal et al. 2017): gradients of more examples are as
-        many steps in one; p = ½ (Krizhevsky 2014; You et al. 2020): the noise of a step stays as it was; p = 0: as it
-        is."""
-        return self.learning_rate * (self.batch_size / self.base) ** RULES[self.rule]
+        """The learning rate at this batch."""
+        return scaled(self.learning_rate, self.batch_size / self.base, RULES[self.rule])
+
+
+def scaled(rate: float, times: float, power: float) -> float:
+    """The rate of a batch that is so many times as large: η (B / B₀)^p. p = 1 (Goyal et al. 2017): gradients of more
+    examples are as many steps in one; p = ½ (Krizhevsky 2014; You et al. 2020): the noise of a step stays as it was;
+    p = 0: as it is."""
+    return rate * times**power
 
 
 OPTIMIZERS = Chapter("17_optimizers", budgets=(8000,), layers=3, quick=lambda recipe: replace(

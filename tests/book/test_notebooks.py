@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import getpass
+import pkgutil
 import re
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ import nbformat
 import pytest
 
 from seo_core.arms import ARMS
+from seo_core.figures import dependencies
 from seo_core.runner.manifest import load_manifest
 from seo_core.runner.notebooks import checks, machine_paths, scratch_book
 from seo_core.runner.plan import STANDARD
@@ -218,3 +220,16 @@ def test_a_scratch_book_has_nothing_that_the_book_has_no_longer(tmp_path):
     assert (scratch_book(root, folder) / record).is_file()
     (root / record).unlink()
     assert not (scratch_book(root, folder) / record).exists() and (folder / "_build" / "kept.json").is_file()
+
+
+@pytest.mark.parametrize("mutation", [m for c in MANIFEST.chapters for m in c.mutation], ids=lambda m: m["target"])
+def test_what_a_mutation_breaks_is_there(mutation):
+    assert callable(pkgutil.resolve_name(mutation["target"]))
+
+
+def test_the_page_of_the_architecture_shows_the_imports_of_now():
+    shown = "\n".join(output.data["text/html"] for cell in code(read("fig1_architecture")) for output in cell.outputs
+                      if "text/html" in output.get("data", {}))
+    for row in dependencies().itertuples():
+        assert f">{row.module}</td>\n      <td style=\"text-align: left\">{row.imports}</td>" in shown, (
+            f"{row.module}: python -m seo_core.run refresh fig1_architecture")
