@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(marker)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_bert():
     """A function making a random 2-layer BERT classifier (d = 32, 4 heads, 100 words) without any download."""
     import torch
@@ -111,7 +111,7 @@ def tiny_model(tmp_path):
     return str(tmp_path / "tiny_model")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_pairs():
     """A function making n encoded pairs whose label is the first token of the premise modulo 3."""
     from seo_core.data import Encoded

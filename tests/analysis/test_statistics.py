@@ -30,6 +30,7 @@ def _runs(seeds: int, spread: float, shared: str, rng):
     return score[0] < above, score[1] < special.ndtri(ACCURACY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize("seeds", REPETITIONS)
 def test_the_paired_interval_covers_93_to_99_percent(seeds, shared):

@@ -272,6 +272,7 @@ def test_without_records_tables_and_figures_say_so(tmp_path):
         assert any(t.get_text() == "not run" for axes in figure.axes for t in axes.texts)
 
 
+@pytest.mark.slow
 def test_the_package_stays_cheap_to_import():
     script = "import sys, seo_core, seo_core.quantization, seo_core.figures.pruning; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)

@@ -410,6 +410,7 @@ def test_what_lies_far_below_the_baseline_is_named_and_not_drawn(baseline):
     plt.close(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [1.0, 3.9, 19.0])
 def test_names_of_crowded_points_do_not_lie_on_each_other(where):
     """Ten points within a hundredth of a doubling, at either end of the axis or in the middle."""

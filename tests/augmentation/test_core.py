@@ -118,6 +118,7 @@ def test_other_words_are_not(word):
     assert not protected(word)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORDY)
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join), min_size=1, max_size=6),
        st.integers(0, 2**32), st.sampled_from([0.1, 0.5, 1.0]), st.sampled_from([0, 1, 2]))

@@ -352,6 +352,7 @@ def test_fingerprint_is_the_same_in_another_process():
     assert result.stdout.strip() == load_nli(rows=600).fingerprint
 
 
+@pytest.mark.slow
 def test_files_load_without_datasets(tmp_path):
     """A training machine with pyarrow alone: neither datasets nor torch is imported by loading."""
     splits = {n: f.drop(columns="phenomenon") for n, f in generate_nli(60, evaluation_rows=30).items()}
@@ -460,6 +461,7 @@ def test_real_mnli():
     assert 0.3 < (task["train"]["genre"] == "").mean() < 0.4
 
 
+@pytest.mark.slow
 @needs_real
 @pytest.mark.parametrize(
     ("name", "text", "rows"),

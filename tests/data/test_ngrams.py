@@ -24,6 +24,7 @@ def planted():
     return pd.DataFrame(rows, columns=["premise", "hypothesis", "label"])
 
 
+@pytest.mark.slow
 def test_baselines_report_every_split(task):
     table = baselines(task)
     assert table.columns.tolist() == ["baseline", "features", "validation_matched", "validation_mismatched"]

@@ -34,6 +34,7 @@ def test_a_slice_that_was_asked_for_is_taken_or_refused(tmp_path):
     assert_data_error(lambda: prepare(load_settings("cpu", development_rows=200, **own)), "Lower development_rows")
 
 
+@pytest.mark.slow
 def test_a_large_set_is_prepared_without_a_word():
     lines = []
     prepare(load_settings("quick"), say=lines.append)

@@ -25,7 +25,7 @@ def tokenizer(tiny_tokenizer):
     return tiny_tokenizer
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(tiny_bert):
     torch.manual_seed(3)
     network = tiny_bert()
@@ -36,12 +36,19 @@ def model(tiny_bert):
     return network.eval()
 
 
-@pytest.fixture
-def folder(model, tokenizer, toy_pairs, tmp_path):
+@pytest.fixture(scope="module")
+def saved(model, tiny_tokenizer, toy_pairs, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("saved")
     path = export_onnx(model, tmp_path / "m.onnx", scales=calibrate(model, toy_pairs(32)))
     card = Card("tiny", metrics={"accuracy_matched": 0.5, "latency_ms_p50": 1.25, "batch_size": 32, "other": 3},
                 data=("made-up pairs, CC0",), made=("random weights",), machine="a test machine")
-    return artifact.save(tmp_path / "art", path, tokenizer, labels=LABELS, card=card)
+    return artifact.save(tmp_path / "art", path, tiny_tokenizer, labels=LABELS, card=card).parent
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """An artifact of one's own, and beside it the file that it was made of."""
+    return shutil.copytree(saved, tmp_path, dirs_exist_ok=True) / "art"
 
 
 PAIRS = [("A man sleeps.", "A person rests."), ("A man sleeps.", "Nobody rests."), ("The dog runs on grass.", "A dog.")]

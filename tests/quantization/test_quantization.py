@@ -242,6 +242,7 @@ def test_scales_written_before_there_was_a_choice_have_eight_bits(tmp_path):
     assert Scales.load(path).weight_bits == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vnni, bits, slower", [(False, 7, False), (False, 8, True), (True, 8, False)])
 def test_only_what_may_saturate_here_takes_the_slower_product(vnni, bits, slower, spread_bert, toy_pairs, tmp_path,
                                                               monkeypatch):
@@ -515,6 +516,7 @@ def test_the_first_token_suffices(spread_bert, toy_pairs, tmp_path):
     np.testing.assert_allclose(*found, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
 @pytest.mark.parametrize("precision", ["int8-static", "int8-dynamic"])
 def test_without_vnni_the_exact_product_is_asked_for(precision, operators, spread_bert, toy_pairs, tmp_path,

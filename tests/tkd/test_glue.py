@@ -25,6 +25,7 @@ def test_an_unknown_task_is_told_the_nearest():
         glue.load("sst-2", "anywhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cola", "sst2", "mrpc", "stsb", "qnli", "rte", "wnli"])
 def test_the_real_sets_load_and_the_majority_is_what_the_table_says(real_data, name):
     task, about = glue.load(name, real_data(name)), glue.TASKS[name]
