@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from seo_core.bench.turns import Outcome, by_round, ground, interleave, seconds, spread
-from seo_core.checks import SettingsError, suggest, whole_number
+from seo_core.checks import SettingsError, check_known, whole_number
 
 EXPERIMENT, RECORD = "bench_scalability", "scalability"
 OPTIONS = {"pairs": dict(type=int, help="training pairs of the turns that compare processes (0: as the profile says)"),
@@ -53,8 +53,7 @@ def network(name: str, *, classes: int = 3, vocabulary: int = 30_522):
     wide, the layers' middle four times as wide as the network. Raises SettingsError for another name."""
     from transformers import BertConfig, BertForSequenceClassification
 
-    if name not in SIZES:
-        raise SettingsError(f"unknown size {name!r}{suggest(name, SIZES)}")
+    check_known("size", name, SIZES)
     layers, width = SIZES[name]
     return BertForSequenceClassification(BertConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,

@@ -18,7 +18,7 @@ import graphlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from seo_core.checks import suggest
+from seo_core.checks import check_known, suggest
 from seo_core.lab.knobs import with_knobs
 from seo_core.lab.run import LabError
 
@@ -134,8 +134,8 @@ class Chapter:
                       **{"recorded_as": name, "home": self.id, **options})
             if name in ARMS:
                 raise LabError(f"two arms are named {name!r}: in {ARMS[name].chapter.id} and in {self.id}")
-            if arm.start not in (None, *STARTS):
-                raise LabError(f"arm {name!r}: unknown start {arm.start!r}{suggest(arm.start, STARTS)}")
+            if arm.start is not None:
+                check_known("start", arm.start, STARTS, LabError, where=f"arm {name!r}: ")
             ARMS[name] = arm
             CHAPTERS.setdefault(self.id, self)  # its first kind of task is the one meant by the id alone
             return function
