@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 
-from seo_core.checks import SettingsError, check_known, is_number
+from seo_core.checks import SettingsError, is_number, suggest
 from seo_core.lab.run import LabError
 
 
@@ -41,7 +41,8 @@ def with_knobs(recipe, knobs: Mapping | None):
         raise LabError(f"this arm has no recipe, and so no knob {next(iter(knobs))!r}")
     hints = typing.get_type_hints(type(recipe))
     for name, value in knobs.items():
-        check_known("knob", name, hints, LabError)
+        if name not in hints:
+            raise LabError(f"unknown knob {name!r}{suggest(name, hints)}")
         if not _fits(value, hints[name]):
             kind = str(hints[name]) if typing.get_args(hints[name]) else hints[name].__name__
             raise LabError(f"knob {name!r} must be {kind}, got {value!r}")
