@@ -45,6 +45,7 @@ from seo_core.analysis.findings import Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
 from seo_core.arms.texts import cache_folder
+from seo_core.bench import batches
 from seo_core.models import count_parameters
 from seo_core.tkd import (
     Injection,
@@ -78,7 +79,7 @@ against the teacher itself: {glue.told(frame, 'tkd-kd', 'base')}. Residual
 connections against none:
 {glue.told(frame, 'tkd-scratch', 'tkd-no-residual')}.""")
 
-# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network, stages and steps without, by task (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE: accuracy with a teacher minus accuracy without one; without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network, stages and steps without, by the metric of each task (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE that was run: its metric with a teacher minus that without one; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.forest(glue.by_task(frame, "tkd-kd", "tkd-no-kd"))
 
 # %% [markdown]
@@ -231,6 +232,13 @@ except TrainingError as error:
     print(error)
 
 # %% [markdown]
+# What a batch costs in memory and time, your machine has to say: `python -m seo_core.run bench batches` trains this network on it over batch sizes and {term}`precisions <bf16>`, and lets it answer. On ours:
+
+# %% tags=["record", "hide-input"]
+Table(batches.report(folder / "bench_batches"),
+      folded="memory, time and latency by batch and precision")
+
+# %% [markdown]
 # ## What the paper reports
 #
 # Two numbers, 98.32% accuracy and 97.14% F1 {cite}`tkdnlp2024`, without tasks, teacher, width, text or formula. The accuracy is above every published GLUE mean that we know of.
@@ -248,7 +256,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
-# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand. MNLI, QNLI and QQP are trained on subsets. Published students appear where we have a number of theirs. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are trained on subsets. Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
 Table(glue.glue_table(frame), folded="every system on every task")
@@ -258,6 +266,26 @@ middle = {"tkd-kd": "τ = 2, w = 0.5", "tkd-weight-0.9": "w = 0.9"}
 swept = glue.glue_table(frame, {**middle, **SWEEP})
 ours = swept["system"].str.contains("(tkd-", regex=False)
 Table(swept[ours], folded="temperatures and weights")
+
+# %% [markdown]
+# "Pruning and quantization shrink further; aggressive settings collapse", says the summary. This network is a BERT, so [units](09_pruning) go and [integers](11_quantization) come by the calls of those chapters, with one pass over the labels in between. How far does that go?
+
+# %% tags=["record", "remove-input"]
+SQUEEZED = {"tkd-quant": "integers alone",
+            **{f"tkd-prune-quant-{part}": f"{part}% of the encoder gone first"
+               for part in (50, 80, 90)}}
+Finding("Against the network in fp32: " + "; ".join(
+    f"{words}, {glue.told(frame, name, 'tkd-kd')}"
+    for name, words in SQUEEZED.items()) + ".")
+
+# %% tags=["record", "hide-input"]
+rows = glue.glue_table(frame, {"tkd-kd": "in fp32", **SQUEEZED})
+rows = rows[rows["system"].str.contains("(tkd-", regex=False)]
+sizes = frame.groupby("configuration")["size_bytes"].mean() / 1e6
+rows.insert(1, "file, MB", [
+    f"{sizes[name]:.1f}" if name in sizes else "not run"
+    for name in ("tkd-kd", *SQUEEZED)])
+Table(rows, folded="smaller and smaller")
 
 # %% tags=["record", "hide-input"]
 done = glue.scores(frame, "tkd-kd")  # task -> metrics, seeds

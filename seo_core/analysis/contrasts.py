@@ -26,6 +26,7 @@ KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase":
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
 CONTROLS = ("distilled", "base-control")  # the uncompressed baseline trained on with its own soft labels, fewer first
 NO_EQUAL = "no equal control"
+_ROUNDED = 1e-3  # what scores kept in 16 bits change of a correlation, at most
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
 
 
@@ -232,8 +233,9 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] =
     """The contrast over the records of `results.load`, paired by seed and data; None without records.
 
     Profiles are tried in the order given; within one, the study with most seeds counts. Accuracies whose
-    per-example correctness was kept are paired by example too (`statistics.paired_difference`); everything
-    else has a t interval over seeds, ratios in logarithms. One seed without examples has no interval.
+    per-example correctness was kept are paired by example too (`statistics.paired_difference`), and so are F1 of two
+    classes, Matthews and Pearson correlation; everything else has a t interval over seeds, ratios in logarithms. One
+    seed without examples has no interval.
     Runs of `efficiency.label_curves` are one for each configuration and seed already, and are taken as they are.
     """
     if contrast.metric == "generalization_gap":
@@ -296,8 +298,8 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
         found = timed or statistics.mean_interval([math.log(first / second) for first, second in values.T])
         interval = [math.exp(x) for x in found[:3]]
     else:
-        right = [[_right(run, metric) for run in of_name] for of_name in chosen]
-        found = statistics.contrast_interval([c for _, c in contrast.terms], values, right,
+        scores = [[_by_example(run, metric) for run in of_name] for of_name in chosen]
+        found = statistics.contrast_interval([c for _, c in contrast.terms], values, scores,
                                              shared_examples=len({each[1:] for each in units}) == 1)
         interval = [contrast.scale * x for x in found[:3]]
     if math.isnan(interval[1]) and metric in _EXACT:
@@ -325,11 +327,27 @@ def correctness(path: str, metrics: Sequence[str]) -> np.ndarray | None:
     return np.concatenate([kept[name] for name in names]) if all(name in kept for name in names) else None
 
 
-def _right(run: dict, metric: str):
-    """Which examples a run got right, (n,); None where it did not keep that, and for metrics that are no such mean."""
+def _by_example(run: dict, metric: str) -> np.ndarray | None:
+    """(n,) scores whose mean is the run's metric: right or wrong, or those of `statistics.by_example`; None where what
+    the run kept does not give the metric."""
     if "correct" in run:
         return run["correct"]
-    return correctness(run["path"], [metric]) if metric in (*OFFICIAL, DEVELOPMENT) else None
+    if metric in (*OFFICIAL, DEVELOPMENT):
+        return correctness(run["path"], [metric])
+    name, _, where = metric.partition("_")
+    if name not in statistics.EXAMPLE_METRICS or where != "matched":
+        return None
+    scores = [statistics.by_example(name, *both) for both in _kept(results.predictions(run["path"]))]
+    return next((each for each in scores if abs(each.mean() - run[metric]) < _ROUNDED), None)
+
+
+def _kept(arrays: Mapping[str, np.ndarray]):
+    """(truth, predicted), (n,) each, of the first official set: of two classes, or of scores, where they were kept."""
+    predicted, right = (arrays.get(f"validation_matched{name}") for name in ("", "_correct"))
+    if right is not None and predicted.max(initial=0) <= 1:
+        yield np.where(right, predicted, 1 - predicted), predicted
+    if "validation_matched_labels" in arrays:
+        yield arrays["validation_matched_labels"], arrays["validation_matched_logits"].ravel()
 
 
 def _by_round(chosen: list[list[dict]]) -> statistics.Interval | None:

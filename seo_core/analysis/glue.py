@@ -19,7 +19,6 @@ from seo_core.tkd.glue import TASKS
 ROWS = {"base": "fine-tuned MiniLM, the teacher", "tkd-kd": "TKD-NLP here, four stages",
         "tkd-no-kd": "the same without a teacher", "tkd-distilbert": "student as DistilBERT's",
         "tkd-tinybert": "student as TinyBERT's"}
-PUBLISHED = ("DistilBERT", "TinyBERT")  # of `papers.HIGHER_REFERENCES`, which has their MNLI alone
 MEAN = "all nine"
 
 
@@ -42,9 +41,9 @@ def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[floa
 
 
 def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFrame:
-    """A row for the paper, for each configuration of `rows`, for published students and for the majority class; a
-    column for each task, one for GLUE's own mean where all nine have been run, and one for seeds. frame: of
-    `results.load`."""
+    """A row for the paper, for each configuration of `rows`, for published students (as printed: one number a task, and
+    their own mean) and for the majority class; a column for each task, one for GLUE's own mean where all nine have been
+    run, and one for seeds. frame: of `results.load`."""
     ours = []
     for configuration, words in rows.items():
         cells = scores(frame, configuration)
@@ -56,36 +55,38 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
                      "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
     paper = papers.TKD_SETTING
     said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]
-    theirs = [each for each in papers.HIGHER_REFERENCES if each.system.startswith(PUBLISHED)]
-    others = ["; ".join(each.system for each in theirs) + ", published",
-              *("; ".join(each.mnli for each in theirs) if name == "mnli" else "—" for name in TASKS), "—", "—"]
+    others = [[f"{each.system}, published: {each.sets}", *(each.scores.get(name, "—") for name in TASKS), each.mean,
+               "—"] for each in papers.PUBLISHED_GLUE]
     least = ["the majority class", *(_cell(task.majority) for task in TASKS.values()), "—", "—"]
     titles = [f"{task.title}, {_metrics(task.metrics)}" for task in TASKS.values()]
-    return pd.DataFrame([said, *ours, others, least], columns=["system", *titles, MEAN, "seeds"])
+    return pd.DataFrame([said, *ours, *others, least], columns=["system", *titles, MEAN, "seeds"])
 
 
 def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
-    """Differences arm − control in points of accuracy, a row for each task of classes that has both: of
+    """Differences arm − control in points of the metric that counts first, a row for each task that has both: of
     `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
     tables = []
     for name, task in TASKS.items():
         of_task = frame[frame["data_name"].map(task_of) == name]
-        found = differences(of_task, [(arm, control)], ["accuracy_matched"], labels=None)
-        tables.append(found.assign(contrast=f"{task.title} − {control}"))
+        found = differences(of_task, [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
+        title = f"{task.title}, {_metrics(task.metrics[:1])}"
+        tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
     rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else tables[0]
 
 
 def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     """On which tasks the intervals of `by_task` say that arm is better than control, on which worse, for a sentence:
-    "better on SST-2 and QQP, not told apart on RTE"; "not run" without records."""
+    "better on SST-2 and QQP, not told apart on RTE (one seed)"; "not run" without records."""
     titles: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
-    for row in by_task(frame, arm, control).itertuples():
-        word = statistics.side(row.low, row.high, *titles)
-        titles[word].append(row.contrast.partition(" − ")[0])
+    table = by_task(frame, arm, control)
+    alone = table["seeds"] == 1
+    for row in table.itertuples():
+        title = row.contrast.partition(",")[0] + " (one seed)" * (row.seeds == 1 and not alone.all())
+        titles[statistics.side(row.low, row.high, *titles)].append(title)
     parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"
              for word, names in titles.items() if names]
-    return ", ".join(parts) or NOT_RUN
+    return ", ".join(parts) + " (one seed)" * bool(len(table) and alone.all()) or NOT_RUN
 
 
 def _cell(values: Sequence[float]) -> str:

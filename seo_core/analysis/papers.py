@@ -54,6 +54,17 @@ class HigherReference(NamedTuple):
     source: str
 
 
+class PublishedGlue(NamedTuple):
+    """A published student's results on GLUE, as its paper prints them: one number a task, most papers' F1 for MRPC and
+    QQP, without saying so."""
+
+    system: str
+    cite: str
+    sets: str  # which of GLUE's sets they were measured on
+    scores: dict[str, str]  # task (`seo_core.tkd.glue.TASKS`) → as printed
+    mean: str  # as printed, over the tasks that it has
+
+
 _FACTS = files.table(__file__)
 PAPER_TABLE = {name: PaperRow(*row) for name, row in _FACTS["table"].items()}
 PAPER_COLUMNS = {name: tuple(about) for name, about in _FACTS["columns"].items()}  # what it is, where it stands
@@ -66,6 +77,7 @@ SETTING, TKD_SETTING, BHAT_SETTING = (
 EQUATIONS = tuple(Equation(*row) for row in _FACTS["equations"])
 HIGHER_REFERENCES = tuple(HigherReference(*(tuple(value) if isinstance(value, list) else value for value in row))
                           for row in _FACTS["higher_references"])
+PUBLISHED_GLUE = tuple(PublishedGlue(*row) for row in _FACTS["published_glue"])
 
 
 def ratio_to_base(column: str, configuration: str) -> float:

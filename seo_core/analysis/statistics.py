@@ -1,4 +1,4 @@
-"""Intervals and tests: differences paired by seed and example, t intervals over seeds, Holm, Wilson."""
+"""Intervals and tests: differences paired by seed and example, t intervals over seeds, Holm, Wilson, jackknife."""
 
 import math
 from collections.abc import Sequence
@@ -74,6 +74,49 @@ def paired_difference(a, b, *, shared_examples: bool = True) -> Interval:
         raise ResultsError(f"paired_difference needs two arrays of one shape, not {a.shape} and {b.shape}")
     d = a - b  # (S, n)
     return _of_parts(float(d.mean()), *_parts(d, shared_examples), len(d))
+
+
+def by_example(metric: str, truth, predicted) -> np.ndarray:
+    """(n,) a score for each example, whose mean is the metric of them all and whose scatter, as that of right and wrong
+    for accuracy, is the metric's own: n times the metric less n − 1 times that without the example, about the same mean
+    (the jackknife's pseudo-values; Efron & Stein 1981, Annals of Statistics 9, 586).
+
+    metric: of `EXAMPLE_METRICS`. truth, predicted: (n,) classes 0 and 1, for pearson scores. A metric that is not
+    defined is 0, as in `seo_core.evaluation`.
+    """
+    of = _pearson if metric == "pearson" else _two_classes
+    value, without = of(metric, np.asarray(truth), np.asarray(predicted))
+    return value + (len(without) - 1) * (without.mean() - without)
+
+
+def _two_classes(metric: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
+    """The metric, and (n,) it without each example: four kinds of examples have one value each."""
+    kinds = 2 * truth.astype(int) + predicted.astype(int)
+    counts = np.bincount(kinds, minlength=4).astype(float)  # true and false negatives and positives, as in `_f1`
+    of = _f1 if metric == "f1" else _matthews
+    return of(*counts), np.array([of(*np.maximum(counts - one, 0)) for one in np.eye(4)])[kinds]
+
+
+def _f1(_, false, missed, right) -> float:
+    return 2 * right / ((2 * right + false + missed) or 1)
+
+
+def _matthews(rejected, false, missed, right) -> float:
+    below = (right + false) * (right + missed) * (rejected + false) * (rejected + missed)
+    return (right * rejected - false * missed) / (math.sqrt(below) or 1)
+
+
+def _pearson(_, truth: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
+    """The correlation, and (n,) it without each example. What one takes from a sum of products about the mean is its
+    own product, n / (n − 1)-fold."""
+    x, y = (np.asarray(values, float) - np.mean(values, dtype=float) for values in (truth, predicted))
+    xx, xy, yy = ((a * b).sum() - np.append(0, a * b * len(x) / (len(x) - 1)) for a, b in ((x, x), (x, y), (y, y)))
+    below = np.sqrt(np.maximum(xx * yy, 0))
+    values = np.divide(xy, below, out=np.zeros_like(xy), where=below > 0)
+    return float(values[0]), values[1:]
+
+
+EXAMPLE_METRICS = ("f1", "matthews", "pearson")  # that are no mean over examples
 
 
 def _parts(d: np.ndarray, shared_examples: bool) -> tuple[float, float, float]:

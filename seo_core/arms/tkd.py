@@ -7,7 +7,8 @@ other kinds by the same hyperparameters.
     python -m seo_core.run arm tkd-kd --profile cpu --data ../shared/data/sst2 -p text=sentence
 
 All of a seed start from one pre-trained network, `tkd-pretrained`, and have as many steps. One without a teacher has
-weight 0: the same steps, on the labels alone.
+weight 0: the same steps, on the labels alone. `tkd-prune-quant-50` and its like start from `tkd-kd`: units out, some
+training, integers.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seo_core.arms import distillation
-from seo_core.arms.compression import checkpoint, recipes, recorded
-from seo_core.arms.texts import cache_folder
-from seo_core.checks import above, at_least, share
+from seo_core.arms.compression import checkpoint, deployed, recipes, recorded
+from seo_core.arms.texts import cache_folder, sample
+from seo_core.checks import above, at_least, check, share
 from seo_core.lab import Chapter, Lab, LabError, Made, Run
 from seo_core.models import count_parameters
+from seo_core.pruning import structured
+from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx
 from seo_core.tkd import Injection, Shape, build, fine_tune, inject, pretrain, soft_labels
 from seo_core.training import TrainingConfig
 
@@ -47,7 +50,23 @@ class Recipe(Shape):
     learning_rate: float = above(0, default=2e-4)  # of both
 
 
-_QUICK = {"hidden": 64, "neurons": 256, "epochs": 1, "injection_epochs": 1}  # at most, under `quick`; 12 layers stay
+@dataclass(frozen=True)
+class Squeezed:
+    """What becomes of `tkd-kd`: the least important heads and neurons go, what stays is trained on the labels and put
+    into integers. Unknown keys raise."""
+
+    share: float = at_least(0, below=1, default=0.5)  # of the encoder's weights that goes; 0: integers alone
+    epochs: int = at_least(1, default=1)  # after pruning: a fifth of what `tkd-kd` was trained
+    learning_rate: float = above(0, default=2e-4)  # of stage 4
+    score_rows: int = at_least(1, default=1024)  # training texts that say which units matter
+    calibration_rows: int = at_least(1, default=512)  # and that give the ranges of the integers
+
+    def __post_init__(self):
+        check(self)
+
+
+_QUICK = {"hidden": 64, "neurons": 256, "epochs": 1, "injection_epochs": 1,  # at most, under `quick`; 12 layers stay
+          "score_rows": 64, "calibration_rows": 64}
 
 
 def _quick(recipe):
@@ -57,7 +76,10 @@ def _quick(recipe):
 
 
 def _needs(recipe) -> tuple[str, ...]:
-    """The teacher where there is one, and the pre-trained network where training starts from it."""
+    """The teacher where there is one, and the pre-trained network where training starts from it; or the network that is
+    squeezed."""
+    if isinstance(recipe, Squeezed):
+        return ("tkd-kd",)
     if not isinstance(recipe, Recipe):
         return ()
     return (*(["base"] if recipe.weight else []), *([PRETRAINED] if recipe.pretrained else []))
@@ -156,3 +178,29 @@ _OTHERS = {
     "tkd-tinybert": distillation.Recipe(**_SAME, first_epochs=_FULL.injection_epochs, epochs=_FULL.epochs),
 }
 recipes(TKD, _OTHERS, stages=distillation.STAGES)(distillation.distilled)
+
+
+# What the summary says of compression: it "shrinks further", and collapses where it is aggressive.
+_SQUEEZED = {"tkd-quant": Squeezed(share=0.0),
+             **{f"tkd-prune-quant-{round(100 * part)}": Squeezed(share=part) for part in (0.5, 0.8, 0.9)}}
+
+
+def squeezed(lab: Lab, recipe: Squeezed, taught: Run) -> Made:
+    """`tkd-kd` with fewer units, as the file in integers. metrics: removed, the share of the encoder's weights."""
+    whole = model = taught.model()
+    metrics, series = {}, {}
+    if recipe.share:
+        scores = structured.importance(whole, "taylor", sample(lab, "train", recipe.score_rows, stream=223))
+        model = structured.remove(whole, **structured.choose(whole, scores, recipe.share).units)
+        trained = fine_tune(model, lab.encoded("train"), _config(lab, recipe, recipe.epochs),
+                            development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe))
+        metrics, series = trained.metrics, trained.series
+    scales = calibrate(model, lab.encoded("train"), CalibrationConfig(examples=recipe.calibration_rows))
+    config = ExportConfig(max_length=lab.settings.max_length)
+    made, _ = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales))
+    removed = 1 - structured.encoder_weights(model) / structured.encoder_weights(whole)
+    return replace(made, series=series, metrics={**metrics, **made.metrics, "removed": removed})
+
+
+for _name, _recipe in _SQUEEZED.items():
+    TKD.arm(_name, _recipe, **recorded(""))(squeezed)

@@ -20,7 +20,7 @@ import sys
 import time
 
 BENCHES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
-           "scoring", "precision", "scalability")
+           "scoring", "precision", "scalability", "batches")
 
 
 def benchmark(name: str):

@@ -13,6 +13,7 @@ GPU as in the paper: fp16 with dynamic loss scaling.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -82,15 +83,16 @@ def contest(settings, plan: dict) -> Outcome:
                    configurations=configurations)
 
 
-def turn(job: dict, seed: int) -> list[dict]:
-    """One turn: `train` in a new process. Raises RuntimeError where that ends before it answers."""
+def turn(job: dict, seed: int, *, work: Callable | None = None) -> list[dict]:
+    """One turn: work(job, seed), default `train`, in a new process. Raises RuntimeError where that ends before it
+    answers."""
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:  # the libraries are loaded once, by a process that computes nothing
         context.set_forkserver_preload(["seo_core.training"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return [pool.submit(train, job, seed).result()]
+            return [pool.submit(work or train, job, seed).result()]
         except BrokenProcessPool:
             raise RuntimeError(f"the training {job['name']!r} of the benchmark was ended from outside: if the machine "
                                "has no memory left, ask for fewer pairs or another model") from None

@@ -171,12 +171,15 @@ def _batches(model, encoded, batch_size: int):
 
 
 def _taylor(model, encoded, batch_size: int, size: int):
-    """E_x (Σ output · ∂L/∂output)² of every head, neuron and layer; L is the cross-entropy of an example."""
+    """E_x (Σ output · ∂L/∂output)² of every head, neuron and layer; L is the cross-entropy of an example, or the
+    squared error of its score."""
     heads, neurons, whole = ([0.0] * len(_layers(model)) for _ in range(3))  # sums over the examples, by layer
     with _captured(model) as states, torch.enable_grad():
         for inputs, labels in _batches(model, encoded, batch_size):
             # the sum over examples: none of them enters another's gradient
-            loss = F.cross_entropy(model(**inputs).logits.float(), labels, reduction="sum")
+            logits = model(**inputs).logits.float()
+            loss = (F.mse_loss(logits[:, 0], labels, reduction="sum") if labels.is_floating_point()
+                    else F.cross_entropy(logits, labels, reduction="sum"))
             slopes = torch.autograd.grad(loss, states["context"] + states["active"] + states["output"])
             for number, tensors in enumerate(zip(*states.values(), strict=True)):
                 c, a, x, y = (tensor.detach() for tensor in tensors)

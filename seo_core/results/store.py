@@ -143,9 +143,9 @@ def write(experiment: str, configuration: str, *, settings: RunSettings, data, m
     started from), parameters. metrics: flat numbers; None entries are left out. predictions: split → (n,) classes or
     (n, k) logits; of logits the argmax is kept, and with `logits=True` the values as float16 under `<split>_logits`.
     labels: split → (n,) true classes; adds `<split>_correct` so that differences can be paired without the data at
-    hand. Where they are scores the predicted ones are kept, as `<split>_logits`. labels_used: default, the rows of
-    train and of the development slices. source_labels: those of the source task behind the start, a count of its own.
-    started: of time.time(). again: the command that makes this record, where it is not that of the chapter. Raises
+    hand. Where they are scores both are kept, as `<split>_logits` and `<split>_labels`. labels_used: default, the rows
+    of train and of the development slices. source_labels: those of the source task behind the start, a count of its
+    own. started: of time.time(). again: the command that makes this record, where it is not that of the chapter. Raises
     ResultsError for a record that breaks the schema and where the folder cannot be written.
     """
     rows = {name: len(frame) for name, frame in data.splits.items()}
@@ -174,7 +174,8 @@ def _prediction_arrays(predictions, labels, keep_logits: bool) -> dict[str, np.n
     for split, values in (predictions or {}).items():
         values = np.asarray(values)
         if labels is not None and split in labels and np.asarray(labels[split]).dtype.kind == "f":
-            arrays[f"{split}_logits"] = values.astype(np.float16)  # scores have no class
+            arrays |= {f"{split}_logits": values.astype(np.float16),  # scores have no class
+                       f"{split}_labels": np.asarray(labels[split], np.float16)}
             continue
         if values.ndim not in (1, 2):
             raise ResultsError(f"predictions of {split!r} must be (n,) classes or (n, k) logits, not {values.shape}")
@@ -283,7 +284,8 @@ def _located(shown) -> Path:
 
 def predictions(record_path) -> dict[str, np.ndarray]:
     """The arrays kept beside a record (path, or the `path` column of `load`): split → (n,) classes, `<split>_correct` →
-    (n,) bool, `<split>_logits` → (n, k) float16. Empty if none were kept.
+    (n,) bool, `<split>_logits` → (n, k) float16; of scores `<split>_labels` → (n,) float16, too. Empty if none were
+    kept.
     Raises ResultsError if the file is damaged or belongs to another write of the record."""
     path = _located(record_path)
     beside = predictions_path(path)

@@ -60,6 +60,29 @@ def test_screening_is_paired_on_the_kept_development_rows(monkeypatch):
     assert row[["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])
 
 
+@pytest.mark.parametrize("metric", statistics.EXAMPLE_METRICS)
+def test_metrics_of_two_classes_and_of_scores_are_paired_by_example_too(monkeypatch, metric):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=80).astype(np.float16) if metric == "pearson" else rng.integers(0, 2, 80)
+    said, kept = {}, {}
+    for name in ("a", "b"):
+        if metric == "pearson":
+            said[name] = (truth + rng.normal(size=80)).astype(np.float16)
+            kept[name] = {"validation_matched_labels": truth, "validation_matched_logits": said[name][:, None]}
+        else:
+            said[name] = np.where(rng.random(80) < 0.7, truth, 1 - truth)
+            kept[name] = {"validation_matched": said[name], "validation_matched_correct": said[name] == truth}
+    monkeypatch.setattr(contrasts.results, "predictions", kept.get)
+    scores = {name: statistics.by_example(metric, truth, each) for name, each in said.items()}
+    frame = pd.DataFrame([(name, 0, name, each.mean()) for name, each in scores.items()],
+                         columns=["configuration", "seed", "path", f"{metric}_matched"])
+    row = contrasts.differences(frame, {"a": "b"}, [f"{metric}_matched"], labels=None).iloc[0]
+    expected = statistics.paired_difference(scores["a"][None], scores["b"][None])
+    assert row[["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])
+    frame[f"{metric}_matched"] += 0.01  # of other answers than those that were kept: no interval
+    assert np.isnan(contrasts.differences(frame, {"a": "b"}, [f"{metric}_matched"], labels=None).loc[0, "low"])
+
+
 COMPRESSION = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
                "13_quantization_distillation")
 

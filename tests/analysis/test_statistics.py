@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import special, stats
+from sklearn import metrics
 
 from seo_core.analysis import statistics, tables
 
@@ -131,3 +132,58 @@ def test_tables_say_what_is_left_after_holm_and_mark_one_seed():
     assert against["after Holm"].tolist() == ["stands", "falls", "contains 0", "—"]  # seeds stand behind each interval
     ends = [text.split("] ")[-1] for text in against["to base, points (matched)"]]
     assert ends[:3] == ["(n = 3)", "(1 seed)", "(n = 3)"]
+
+
+# -- metrics that are no mean over examples ----------------------------------------------------
+
+REFERENCES = {"f1": lambda truth, said: metrics.f1_score(truth, said, zero_division=0),
+              "matthews": metrics.matthews_corrcoef, "pearson": lambda truth, said: stats.pearsonr(truth, said)[0]}
+
+
+def _answers(metric: str, n: int, rng):
+    """(n,) truth and what is said of it, right for most."""
+    if metric == "pearson":
+        truth = rng.normal(size=n)
+        return truth, truth + rng.normal(size=n)
+    truth = (rng.random(n) < 0.7).astype(int)
+    return truth, np.where(rng.random(n) < 0.8, truth, 1 - truth)
+
+
+@pytest.mark.parametrize("metric", statistics.EXAMPLE_METRICS)
+def test_scores_by_example_are_the_jackknifes_of_the_reference_implementation(metric):
+    truth, said = _answers(metric, 60, np.random.default_rng(0))
+    reference, everyone = REFERENCES[metric], np.arange(len(truth))
+    value = reference(truth, said)
+    without = np.array([reference(truth[everyone != i], said[everyone != i]) for i in everyone])
+    scores = statistics.by_example(metric, truth, said)
+    assert scores.mean() == pytest.approx(value)
+    assert scores - scores.mean() == pytest.approx((len(truth) - 1) * (without.mean() - without))
+
+
+def test_the_scores_of_accuracy_would_be_right_and_wrong():
+    """What the other metrics' scores are to them: (n − 1) (mean without one − without this one) + the mean."""
+    right = np.random.default_rng(1).random(50) < 0.7
+    without = (right.sum() - right) / 49
+    assert right.mean() + 49 * (without.mean() - without) == pytest.approx(right.astype(float))
+
+
+@pytest.mark.parametrize("metric", statistics.EXAMPLE_METRICS)
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_metric_that_is_not_defined_is_zero_for_every_example(metric, said):
+    scores = statistics.by_example(metric, np.zeros(5), np.full(5, said))
+    assert scores == pytest.approx(np.zeros(5))
+
+
+@pytest.mark.parametrize("metric", statistics.EXAMPLE_METRICS)
+def test_the_interval_of_such_a_difference_covers_the_truth(metric):
+    rng, inside = np.random.default_rng(2), []
+    truth = np.mean([REFERENCES[metric](*_answers(metric, 20_000, rng)) for _ in range(10)])
+    for _ in range(300):  # two runs of one accuracy on the same 300 examples: the truth is 0
+        answers, first = _answers(metric, 300, rng)
+        second = np.where(rng.random(300) < 0.8, answers, 1 - answers) if metric != "pearson" else (
+            answers + rng.normal(size=300))
+        ours, theirs = (statistics.by_example(metric, answers, said) for said in (first, second))
+        found = statistics.paired_difference(ours, theirs)
+        alone = statistics.paired_difference(ours, np.zeros(300))
+        inside.append([found.low <= 0 <= found.high, alone.low <= truth <= alone.high])
+    assert (np.mean(inside, axis=0) > 0.92).all() and (np.mean(inside, axis=0) < 0.99).all(), np.mean(inside, axis=0)

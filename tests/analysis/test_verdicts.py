@@ -28,6 +28,7 @@ from seo_core.analysis.verdicts import (
     audit,
     verdict,
 )
+from seo_core.arms import ARMS
 
 # What the papers print, copied from them independently of the module: hours, MB, ms/batch, %, perplexity.
 EXPECTED = {
@@ -93,6 +94,15 @@ def test_every_claim_cites_its_place_and_is_testable_or_says_why_not():
         assert set(claim.papers) <= {"seollm2024", "sec2025", "tkdnlp2024", "bhat2024"}
         assert claim.contrasts or claim.reason, claim.id
     assert len(verdicts.TABLE_CLAIMS) == 34 - 5  # every cell but the baseline's own
+
+
+def test_every_configuration_of_a_claim_is_made_by_an_arm_or_a_benchmark():
+    made, here = {arm.recorded_as for arm in ARMS.values()}, Path(verdicts.__file__).parent.parent / "bench"
+    benches = "".join(path.read_text(encoding="utf-8") for path in here.glob("*.py"))
+    for claim in verdicts.CLAIMS + verdicts.TABLE_CLAIMS:
+        for contrast in (*claim.contrasts, *claim.controlled):
+            for name in () if contrast.kind == "rank" else (name.partition("@")[0] for name, _ in contrast.terms):
+                assert name in made or f'"{name.rstrip("0123456789")}' in benches, (claim.id, name)
 
 
 def test_claimed_values_follow_from_the_tables():

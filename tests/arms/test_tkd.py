@@ -57,6 +57,7 @@ def test_what_an_arm_needs_follows_from_its_recipe():
     assert names("tkd-no-kd") == ["tkd-pretrained", "tkd-no-kd"] and names("tkd-scratch") == ["tkd-scratch"]
     assert names("tkd-no-pretraining") == ["base", "tkd-no-pretraining"]
     assert names("tkd-tinybert") == ["base", "tkd-tinybert"]
+    assert names("tkd-prune-quant-90") == ["base", "tkd-pretrained", "tkd-kd", "tkd-prune-quant-90"]
 
 
 @pytest.mark.trains
@@ -72,6 +73,19 @@ def test_with_and_without_a_teacher_the_steps_are_equal_and_the_start_is_one(lab
     assert supports(model) and model.config.num_hidden_layers == 2
     with pytest.raises(LabError, match="hidden=32 was asked for, and tkd-pretrained has 16"):
         lab.arm("tkd-kd", knobs={"hidden": 32})
+
+
+@pytest.mark.trains
+def test_squeezed_it_has_fewer_units_and_smaller_files_and_without_pruning_the_same_answers(lab, small):
+    taught, rounded = lab.arm("tkd-kd"), lab.arm("tkd-quant")
+    runs = [lab.arm("tkd-prune-quant-50", knobs={"share": part}) for part in (0.2, 0.4)]  # of so few there is no more
+    sizes = [run.metrics["size_bytes"] for run in (taught, rounded, *runs)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[1] < 0.35 * sizes[0]
+    assert rounded.metrics["removed"] == 0 and "train_examples" not in rounded.metrics
+    assert 0.2 <= runs[0].metrics["removed"] < runs[1].metrics["removed"]
+    assert runs[0].metrics["train_examples"] == 64  # a pass
+    answers = [results.predictions(run.path)["validation_matched"] for run in (taught, rounded)]
+    assert (answers[0] == answers[1]).mean() > 0.8
 
 
 @pytest.mark.trains
@@ -121,6 +135,8 @@ def test_scores_go_through_the_same_stages_and_are_recorded_by_their_own_metrics
     assert kept["validation_matched_logits"].shape == (40, 1) and "validation_matched_correct" not in kept
     assert len(run.record["series"]["development_pearson"]) == 2 and not run.record["series"]["train_accuracy"]
     assert lab.arm("tkd-distilbert", knobs={"depth": 1}).metrics["mse_matched"] > 0
+    assert lab.arm("tkd-prune-quant-50", knobs={"share": 0.3}).metrics["pearson_matched"] == pytest.approx(
+        run.metrics["pearson_matched"], abs=0.5)
     with pytest.raises(LabError, match="has scores, and the arms of 09_pruning learn classes"):
         lab.arm("taylor-60")
 

@@ -180,6 +180,10 @@ def test_predictions_are_small_and_logits_only_on_request():
     kept = results.predictions(write(predictions={"validation_matched": logits}, logits=True))
     assert kept["validation_matched_logits"].dtype == np.float16
     assert np.allclose(kept["validation_matched_logits"], logits, atol=1e-2)
+    kept = results.predictions(write(predictions={"validation_matched": logits[:, :1]},
+                                     labels={"validation_matched": np.linspace(0, 5, 7)}))
+    assert set(kept) == {"validation_matched_logits", "validation_matched_labels"}  # scores, which have no class
+    assert np.allclose(kept["validation_matched_labels"], np.linspace(0, 5, 7), atol=1e-2)
     assert results.predictions(write()) == {}  # a rerun without predictions takes the old ones away
 
 
