@@ -270,6 +270,7 @@ Table(pd.DataFrame([
 # - **`static-book`**: the best recipe that the book has without a controller ([](13_quantization_distillation)): all labels at once, one cut, SQD.
 # - `controller-no-ada`, `-no-tal`, `-no-aip`, `-no-sqd`, `-no-soft-labels`: without one part. `controller-not-data-aware`, `-not-guided`, `-no-feedback`, `-no-guard`: without one principle. `controller-no-source`: begins with pre-training alone.
 # - `controller-data-only`, `controller-compression-only`, `controller-neither`: with `controller`, the 2 × 2 that asks whether better data makes up for what compression loses.
+# - `factorial-none` to `factorial-distil-prune-int8-data`: fixed schedules, every combination of half of the layers, a third of the rest gone, integers, and the data module ([](15_seo_llm) asks where sizes multiply).
 # :::
 #
 # ## What the papers report

@@ -43,7 +43,7 @@ from seo_core.checks import above, at_least, check, one_of, share
 State = TypeVar("State")
 DATA, MODEL = ("labels", "examples"), ("size", "latency")  # what R_data and R_model look at
 SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
-ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train")  # of `pipeline`, as records number them
+ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train", "distil")  # of `pipeline`, as records number them
 ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
 PRICES = ("adaptive", "fixed", "absent")  # what becomes of λ
 

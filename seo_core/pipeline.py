@@ -53,7 +53,7 @@ from seo_core.checks import above, at_least, check, one_of, share
 from seo_core.controller import ACTIONS, Action, Budgets, ControllerConfig, ControllerError, Measured, SynergyController
 from seo_core.data.encoding import Encoded, concatenate
 from seo_core.deploy.runners import runner
-from seo_core.distillation import Distillation, DistillationConfig
+from seo_core.distillation import Distillation, DistillationConfig, select_layers, spread_layers
 from seo_core.distillation.cache import cached_logits
 from seo_core.distillation.sqd import SQDConfig, SQDLoss
 from seo_core.evaluation import cross_entropy, predict, softmax
@@ -71,7 +71,7 @@ from seo_core.training import DivergedError, TrainingConfig, classification_loss
 
 STATE, TIMED = "state", 32  # the folder of what is kept; texts whose time is taken
 STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
-COMPRESSION = ("prune", "quantize")
+COMPRESSION = ("prune", "quantize", "distil")
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Pipeline:
     removed: float = share(default=0.12)  # of the whole encoder's weights
     most_removed: float = at_least(0, below=1, default=0.8)  # beyond it a step is not tried: chapter 9's last arm
     vocabulary: int | None = at_least(1, default=None)  # words that stay in integers; None: all
+    depth: int | None = at_least(1, default=None)  # layers that `distil` leaves of the whole network; None: not done
     pairs: int = at_least(1, default=2000)  # trained on after every action, by the teacher, and by the student
     learning_rate: float | None = above(0, default=None)  # None: the settings'
     batch: int | None = at_least(1, default=None)  # None: the settings'
@@ -221,7 +222,10 @@ class _Work:
         if recipe.labels > rows:
             raise ControllerError(f"a budget of {recipe.labels} labels, and {self.lab.task.name} has {rows} rows to "
                                   "train on: lower it")
-        if recipe.size is None or not set(COMPRESSION).isdisjoint(recipe.without):
+        if recipe.depth is not None and recipe.depth >= config.num_hidden_layers:
+            raise ControllerError(f"depth is {recipe.depth}, and the network has {config.num_hidden_layers} layers: "
+                                  "leave fewer")
+        if recipe.size is None or not {"prune", "quantize"}.isdisjoint(recipe.without):
             return
         least = self.int8_bytes(config, min(recipe.most_removed, most_removed(config, layers=False)))
         if least > recipe.size:
@@ -238,7 +242,9 @@ class _Work:
     def actions(self) -> tuple[Action, ...]:
         """What a round can do. λ stays with the controller: no action here has a term of its own for data or size."""
         recipe = self.recipe
+        left_out = {*recipe.without, *["distil"] * (recipe.depth is None)}
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
+                 "distil": lambda s: s.whole,
                  "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
                  "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
@@ -246,8 +252,8 @@ class _Work:
                    ready.get(name, Action.ready),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
                    uses=("labels", *Action.uses) if name == "buy" else Action.uses,
-                   whole=name == "quantize")  # half a rounding is none
-            for name in ACTIONS if name not in recipe.without)
+                   whole=name in ("quantize", "distil"))  # half a rounding is none
+            for name in ACTIONS if name not in left_out)
 
     def start(self, model) -> State:
         """A state whose network was trained on the first labels, bought at random."""
@@ -363,6 +369,11 @@ class _Work:
         qat.attach(model, calibrate(model, self.scoring(state), self.calibration(model)))
         return self.learn(state, step) if recipe.synergistic else state
 
+    def distil(self, state: State, step: float) -> State:
+        """A student of some of the layers, which learns from the whole network from here on."""
+        layers = spread_layers(self.recipe.depth, state.model.config.num_hidden_layers)
+        return self.learn(replace(state, model=select_layers(state.model, layers)), step)
+
     def train(self, state: State, step: float) -> State:
         """More passes over the same."""
         return self.learn(state, step)
@@ -392,6 +403,8 @@ class _Work:
         part = self.recipe.removed * self.encoder / structured.encoder_weights(state.model)  # of what is left
         if name == "quantize":
             after = self.int8_bytes(config)
+        elif name == "distil":
+            after = size - 4 * self.encoder * (1 - self.recipe.depth / config.num_hidden_layers)
         elif state.integers:
             after = self.int8_bytes(config, min(part, 0.99))
         else:

@@ -159,10 +159,32 @@ def test_pairs_that_the_student_gets_wrong_and_the_teacher_right_are_bought(lab,
     assert gap[picked].min() >= np.sort(gap)[-8] - 1e-6
 
 
+@pytest.mark.trains
+def test_a_student_of_some_layers_learns_from_the_whole_network(lab):
+    recipe = replace(RECIPE, size=None, depth=1, rounds=3, first=1.0)
+    schedule = tuple((name, 1) for name in ("distil", "prune", "quantize"))
+    outcome = run_seo_llm(lab, recipe, config=ControllerConfig(allocation="static", schedule=schedule))
+    assert [entry["action"] for entry in outcome.log] == [name for name, _ in schedule]
+    state, sizes = outcome.state, [outcome.start.size, *(entry["size"] for entry in outcome.log)]
+    assert (state.model.config.num_hidden_layers, state.teacher.config.num_hidden_layers) == (1, 2)
+    assert sizes == sorted(sizes, reverse=True)
+    work = pipeline._Work(lab, recipe, None, lambda model: None)
+    work.encoder = pipeline.structured.encoder_weights(state.teacher)
+    whole = replace(state, model=state.teacher)
+    distil = next(action for action in work.actions() if action.name == "distil")
+    assert distil.ready(whole) and not distil.ready(state) and distil.whole
+    limited = pipeline._Work(lab, replace(recipe, size=12e6), None, lambda model: None)
+    limited.encoder = work.encoder
+    foreseen = limited.guess("distil", whole)["model"] * 12e6
+    assert foreseen == pytest.approx(sizes[1] - sizes[0], rel=0.02)
+    assert "distil" not in [action.name for action in pipeline._Work(lab, RECIPE, None, None).actions()]
+
+
 @pytest.mark.parametrize("change, message", [
+    ({"depth": 2}, "depth is 2, and the network has 2 layers: leave fewer"),
     ({"labels": 1000}, "a budget of 1000 labels, and .* has [0-9]+ rows to train on: lower it"),
     ({"size": 1e5}, "size is 0.1 MB, and the smallest student of this network has .* MB: allow more"),
-], ids=["labels", "size"])
+], ids=["depth", "labels", "size"])
 def test_budgets_that_no_run_could_keep_are_refused_before_anything_is_trained(lab, monkeypatch, change, message):
     monkeypatch.setattr(pipeline._Work, "fitted", None)
     with pytest.raises(ControllerError, match=message):

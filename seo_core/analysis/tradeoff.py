@@ -108,3 +108,29 @@ def families(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     family[table["configuration"].str.fullmatch(r"prune(-\w+)?")] = "weights at zero"
     family[table["configuration"] == "base"] = "baseline"
     return {name: table[family == name] for name in ("baseline", *METHODS[:-1]) if (family == name).any()}
+
+
+FACTORIAL = ("what works", "file, MB", "times smaller", "product of each alone", "accuracy, points",
+             "sum of each alone", "seeds")
+
+
+def factorial(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the factorial (arms "factorial-…"; frame: of `results.load`) against the one in which nothing works:
+    how many times smaller the file is, and the accuracy on development rows; beside them what each part does alone,
+    multiplied and added up. Where a part has no record alone these are NaN. Without the cell of nothing: no rows."""
+    cells = {}
+    for name, runs in frame.groupby("configuration") if len(frame) else ():
+        if name.startswith("factorial-"):
+            chosen = one_setting(runs)
+            cells[name.partition("-")[2]] = (mean(chosen, "size_bytes") / 1e6,
+                                             100 * mean(chosen, "accuracy_development"), chosen["seed"].nunique())
+    if "none" not in cells:
+        return pd.DataFrame(columns=list(FACTORIAL))
+    size, accuracy, runs = cells.pop("none")
+    rows = [("none", size, 1.0, math.nan, 0.0, math.nan, runs)]
+    for name, (megabytes, right, seeds) in sorted(cells.items(), key=lambda cell: cell[0].count("-")):
+        alone = [cells.get(part, (math.nan,) * 3) for part in name.split("-")]
+        product = math.prod(size / each for each, *_ in alone)
+        rows.append((name.replace("-", " + "), megabytes, size / megabytes, product, right - accuracy,
+                     sum(each - accuracy for _, each, _ in alone), seeds))
+    return pd.DataFrame(rows, columns=list(FACTORIAL))

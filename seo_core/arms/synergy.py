@@ -11,6 +11,7 @@ out of the pipeline.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 
 from seo_core.arms.compression import checkpoint, deployed
 from seo_core.arms.distillation import integers
@@ -30,7 +31,8 @@ QUICK_SIZE = 5e6  # of three layers: integers are not enough
 def _quick(recipe):
     """A recipe -> one of a few short rounds, with budgets that mean what they mean."""
     size = None if recipe.size is None else QUICK_SIZE
-    return replace(recipe, **QUICK, size=size, first=max(recipe.first, 0.5), first_epochs=min(recipe.first_epochs, 3))
+    return replace(recipe, **QUICK, size=size, depth=recipe.depth and 1, first=max(recipe.first, 0.5),
+                   first_epochs=min(recipe.first_epochs, 3))
 
 
 SYNERGY = Chapter("14_synergy_controller", budgets=(4000,), layers=3, quick=_quick)
@@ -75,6 +77,19 @@ BOOK = replace(SEO, allocation="static", first=1.0, first_epochs=3, removed=0.65
                schedule=(("label", 2), ("prune", 1), ("quantize", 1), ("train", 99)))
 # all labels at once, at random: no data module
 UNCHOSEN, DATA = replace(SEO, first=1.0, first_epochs=3), ("buy", "augment", "label")
+FACTORS = ("distil", "prune", "int8", "data")
+
+
+def cell(*on: str) -> Recipe:
+    """A cell of the factorial {half of the layers, a third of the rest of the encoder gone, integers} × {data module},
+    which asks where sizes multiply and losses add up: a fixed schedule, all words kept, no budget of bytes."""
+    removed = SEO.removed / 2 if "distil" in on else SEO.removed  # of the whole encoder
+    steps = (*_data * ("data" in on), *[("distil", 1)] * ("distil" in on), *[("prune", 3)] * ("prune" in on),
+             *[("quantize", 1)] * ("int8" in on), ("train", 99))
+    return replace(SEO if "data" in on else UNCHOSEN, allocation="static", schedule=steps, size=None, vocabulary=None,
+                   depth=3 if "distil" in on else None, removed=removed)
+
+
 _RECIPES = {
     "controller": SEO,
     **{f"controller-{name}": replace(SEO, allocation=name) for name in ("alternate", "random", "shuffled")},
@@ -92,6 +107,8 @@ _RECIPES = {
     "controller-data-only": replace(SEO, without=COMPRESSION, size=None),
     "controller-compression-only": replace(UNCHOSEN, without=DATA),
     "controller-neither": replace(UNCHOSEN, without=(*DATA, *COMPRESSION), size=None),
+    **{"-".join(("factorial", *(on or ["none"]))): cell(*on)
+       for count in range(len(FACTORS) + 1) for on in combinations(FACTORS, count)},
 }
 
 
