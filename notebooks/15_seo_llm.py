@@ -40,7 +40,7 @@ from itertools import combinations
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, tables, tradeoff, verdicts
+from seo_core.analysis import contrasts, glue, tables, tradeoff, verdicts
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -219,6 +219,13 @@ print(tables.absent(frame, ["seo"]))
 against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
                                 labels=None)
 Table(tables.pair_table(against), folded="the system minus its baseline")
+
+# %% [markdown]
+# It takes any task of one or two texts. On SST-2: `python -m seo_core.run arm base seo --profile cpu --data path/to/sst2 -p text=sentence`, and on MRPC with `text=sentence1,sentence2`. By the metric of each task:
+
+# %% tags=["record", "hide-input"]
+Table(tables.pair_table(glue.by_task(frame, "seo", "base")),
+      folded="the system minus its baseline, task by task")
 
 # %% [markdown]
 # On a GPU nothing changes in the call: the rounds are shorter and the network larger. `seconds` and `speed` of the recipe say how much work a run may do. So a slower machine takes longer for the same run.

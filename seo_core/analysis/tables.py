@@ -91,11 +91,13 @@ def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` on the official sets as numbers: a row for each pair and set, and what is
-    left of it `after_holm` among the rows of this table; or one row, "not run"."""
+    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it `after_holm` among the
+    rows of this table; or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
-    named = differences.assign(metric=differences["metric"].map(METRICS), **{"after Holm": after_holm(differences)})
+    words = METRICS | {contrasts.DEVELOPMENT: "development"}
+    named = differences.assign(metric=differences["metric"].map(lambda metric: words.get(metric, metric)),
+                               **{"after Holm": after_holm(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 

@@ -55,7 +55,9 @@ def test_screening_is_paired_on_the_kept_development_rows(monkeypatch):
     monkeypatch.setattr(contrasts.results, "predictions", lambda path: {"acceptance_correct": right[path]})
     frame = pd.DataFrame([(name, 0, name, each.mean()) for name, each in right.items()],
                          columns=["configuration", "seed", "path", "accuracy_development"])
-    row = contrasts.differences(frame, {"ssl": "base"}, ["accuracy_development"], labels=None).iloc[0]
+    table = contrasts.differences(frame, {"ssl": "base"}, ["accuracy_development"], labels=None)
+    assert tables.pair_table(table)["split"].tolist() == ["development"]
+    row = table.iloc[0]
     expected = statistics.paired_difference(right["ssl"][None], right["base"][None])
     assert row[["difference", "low", "high"]].tolist() == pytest.approx([100 * x for x in expected[:3]])
 
