@@ -34,7 +34,6 @@ development_rows: object = "default"  # likewise
 
 # %% tags=["hide-input"]
 import math
-import tempfile
 from itertools import combinations
 
 import pandas as pd
@@ -45,9 +44,7 @@ from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
-from seo_core.distillation import select_layers
-from seo_core.pruning import structured
-from seo_core.quantization import ExportConfig, export_onnx
+from seo_core.pipeline import combined_bytes
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir,
@@ -133,24 +130,8 @@ Table(pd.DataFrame([
 # Do techniques help one another? For bytes you can count it: make a file of each combination, and hold it against the product of what each does alone. Here `distil` keeps one layer, and `prune` takes a third of what is left of the encoder.
 
 # %% tags=["live"]
-def file_mb(*works):
-    small = base.model()
-    if "distil" in works:
-        small = select_layers(small, (0,))
-    if "prune" in works:
-        scores = structured.importance(small, "magnitude")
-        removal = structured.choose(small, scores, 0.36)
-        small = structured.remove(small, **removal.units)
-    int8 = ExportConfig("int8-dynamic")
-    fp32 = ExportConfig("fp32", embedding_bits=32)
-    with tempfile.TemporaryDirectory() as place:
-        path = export_onnx(small, f"{place}/model.onnx",
-                           int8 if "int8" in works else fp32)
-        return path.stat().st_size / 1e6
-
-# %% tags=["live"]
 parts = ("distil", "prune", "int8")
-files = {works: file_mb(*works)
+files = {works: combined_bytes(base.model(), *works) / 1e6
          for count in range(4) for works in combinations(parts, count)}
 whole, alone = files[()], {part: files[()] / files[part,] for part in parts}
 Table(pd.DataFrame([
@@ -158,7 +139,7 @@ Table(pd.DataFrame([
      math.prod(alone[part] for part in works))
     for works, size in files.items()], columns=[
         "what works", "file, MB", "times smaller", "product of each alone",
-    ]).round(2))
+    ]).round(2), folded="every combination")
 
 # %% [markdown]
 # **Check.** Integers multiply with all else. Layers and units do not multiply with one another.

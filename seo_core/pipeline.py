@@ -581,3 +581,16 @@ def median_ms(run, texts: Encoded) -> float:
         run.logits(one)
         times.append(1e3 * (time.perf_counter() - began))
     return float(np.median(times))
+
+
+def combined_bytes(model, *works: str, layers: int = 1, removed: float = 0.36) -> int:
+    """Bytes of the file of a network on which these work: `distil` leaves some layers, `prune` takes a share of what is
+    then left of the encoder, `int8` makes integers. Nothing is trained: bytes follow from the shape."""
+    if "distil" in works:
+        model = select_layers(model, spread_layers(layers, model.config.num_hidden_layers))
+    if "prune" in works:
+        scores = structured.importance(model, "magnitude")
+        model = structured.remove(model, **structured.choose(model, scores, removed).units)
+    config = ExportConfig("int8-dynamic") if "int8" in works else ExportConfig("fp32", embedding_bits=32)
+    with tempfile.TemporaryDirectory() as folder:
+        return export_onnx(model, Path(folder) / "model.onnx", config, untrained=True).stat().st_size

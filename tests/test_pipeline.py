@@ -180,6 +180,14 @@ def test_a_student_of_some_layers_learns_from_the_whole_network(lab):
     assert "distil" not in [action.name for action in pipeline._Work(lab, RECIPE, None, None).actions()]
 
 
+def test_what_works_makes_the_file_smaller_and_integers_multiply(lab):
+    model, parts = lab.network(), ("distil", "prune", "int8")
+    sizes = {works: pipeline.combined_bytes(model, *works) for works in ((), *((part,) for part in parts), parts)}
+    assert all(sizes[parts] < sizes[part,] < sizes[()] for part in parts)
+    rest = pipeline.combined_bytes(model, "distil", "prune")
+    assert rest / sizes[parts] == pytest.approx(sizes[()] / sizes["int8",], rel=0.05)
+
+
 @pytest.mark.parametrize("change, message", [
     ({"depth": 2}, "depth is 2, and the network has 2 layers: leave fewer"),
     ({"labels": 1000}, "a budget of 1000 labels, and .* has [0-9]+ rows to train on: lower it"),

@@ -28,13 +28,17 @@ def settings_of(record: dict) -> RunSettings:
     given = {"data": record["data"]["name"], "model": record["model"]["name"], "seed": record["seed"]}
     if "source" in record["parameters"]:
         given["source"] = record["parameters"]["source"]
+    if text := record["parameters"].get("text"):  # of a task that is not NLI
+        given["text"] = ",".join(text)
     return load_settings(record["profile"], results_dir=str(REFERENCE), **given)
 
 
 def task_of(record: dict) -> TaskData:
     """The record's data, by its fingerprint: it does not have to be at hand."""
-    return TaskData(name=record["data"]["name"], splits={}, texts=("premise", "hypothesis"), report=None,
-                    labels=("entailment", "neutral", "contradiction"), fingerprint=record["data"]["fingerprint"])
+    said = record["parameters"]
+    return TaskData(name=record["data"]["name"], splits={}, texts=tuple(said.get("text") or ("premise", "hypothesis")),
+                    report=None, labels=tuple(said.get("classes") or ("entailment", "neutral", "contradiction")),
+                    fingerprint=record["data"]["fingerprint"])
 
 
 def lab_of(record: dict, arm: Arm) -> Lab:
