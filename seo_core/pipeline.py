@@ -13,6 +13,7 @@ another state of it:
     prune      heads and neurons of the student out, the rest recovers             equation (3), AIP's step
     quantize   words that the text does not use out, then integers, taught         equation (4), SQD
     train      no change, more training
+    distil     a student of some layers, where `depth` asks for one                the papers' row on distillation
 
 The *teacher* is whole and in fp32, and learns from the data. The *student* is the teacher itself until something was
 taken away; from then on it learns from labels and from the teacher's logits, and is what is measured and deployed.
