@@ -89,6 +89,16 @@ def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     return ", ".join(parts) + " (one seed)" * bool(len(table) and alone.all()) or NOT_RUN
 
 
+def no_better_than_majority(frame: pd.DataFrame, configuration: str) -> str:
+    """The tasks on which a configuration has no more than the majority class, by the metric that counts first, for a
+    sentence: "CoLA and WNLI", "none of them"; "not run" without records."""
+    reached = scores(frame, configuration)
+    titles = [TASKS[name].title for name, (values, _) in reached.items() if values[0] <= TASKS[name].majority[0]]
+    if not reached:
+        return NOT_RUN
+    return " and ".join(filter(None, (", ".join(titles[:-1]), *titles[-1:]))) or "none of them"
+
+
 def _cell(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.1f}" for value in values)
 

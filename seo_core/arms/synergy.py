@@ -82,12 +82,13 @@ FACTORS = ("distil", "prune", "int8", "data")
 
 def cell(*on: str) -> Recipe:
     """A cell of the factorial {half of the layers, a third of the rest of the encoder gone, integers} × {data module},
-    which asks where sizes multiply and losses add up: a fixed schedule, all words kept, no budget of bytes."""
+    which asks where sizes multiply and losses add up: a fixed schedule, all words kept, no budget of bytes, and no
+    floor, below which a round would be taken back."""
     removed = SEO.removed / 2 if "distil" in on else SEO.removed  # of the whole encoder
     steps = (*_data * ("data" in on), *[("distil", 1)] * ("distil" in on), *[("prune", 3)] * ("prune" in on),
              *[("quantize", 1)] * ("int8" in on), ("train", 99))
-    return replace(SEO if "data" in on else UNCHOSEN, allocation="static", schedule=steps, size=None, vocabulary=None,
-                   depth=3 if "distil" in on else None, removed=removed)
+    return replace(SEO if "data" in on else UNCHOSEN, allocation="static", schedule=steps, guard=False, size=None,
+                   vocabulary=None, depth=3 if "distil" in on else None, removed=removed)
 
 
 _RECIPES = {

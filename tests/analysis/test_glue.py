@@ -82,3 +82,11 @@ def test_a_sentence_names_the_tasks_by_what_their_intervals_say():
     assert glue.told(frame, "a", "c") == glue.told(results.load("nowhere"), "a", "b") == "not run"
     alone = glue.told(frame[frame["seed"] == 0], "a", "b")
     assert alone == "not told apart on SST-2, QQP, QNLI, RTE and WNLI (one seed)"
+
+
+def test_where_an_arm_says_what_the_majority_class_says():
+    frame = records("a", ("sst2", "cola", "rte", "wnli"), (0,)).assign(matthews_matched=0.0)
+    assert glue.no_better_than_majority(frame, "a") == "CoLA, SST-2, RTE and WNLI"  # which have 50.9% and more
+    assert glue.no_better_than_majority(frame[frame["data_name"].str.endswith("wnli")], "a") == "WNLI"
+    assert glue.no_better_than_majority(frame.assign(accuracy_matched=0.9, matthews_matched=0.1), "a") == "none of them"
+    assert glue.no_better_than_majority(frame, "b") == "not run"
