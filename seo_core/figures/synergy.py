@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from seo_core.figures import style
 
 LOOKS = {"buy": (style.GREEN, "o"), "augment": (style.ORANGE, "^"), "label": (style.SKY, "v"),
-         "prune": (style.PURPLE, "s"), "quantize": (style.VERMILION, "D"), "train": (style.SOFT, "P")}
+         "prune": (style.PURPLE, "s"), "quantize": (style.VERMILION, "D"), "train": (style.SOFT, "P"),
+         "distil": (style.BLUE, "X")}
 PRICES = {"lambda_data": "λ₁, of data", "lambda_model": "λ₂, of bytes and time"}  # columns of a log -> in words
 
 

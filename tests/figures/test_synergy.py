@@ -6,6 +6,8 @@ import pytest
 
 from seo_core import figures
 from seo_core.analysis import tables
+from seo_core.controller import ACTIONS
+from seo_core.figures import synergy
 
 RECORD = {"series": {
     "round": [1, 2, 3], "action": [0, 3, 4], "step": [1, 0.5, 1], "loss": [-0.1, 0.02, 0.01],
@@ -52,3 +54,7 @@ def test_both_prices_of_a_log_are_steps_on_one_axis():
     assert [line.get_drawstyle() for line in lines.values()] == ["steps-mid"] * 2
     assert lines["λ₁, of data"].get_ydata().tolist() == [0.5, 1.0, 0.75]
     plt.close(figure)
+
+
+def test_every_action_has_a_look_of_its_own():
+    assert set(synergy.LOOKS) == set(ACTIONS) and len(set(synergy.LOOKS.values())) == len(ACTIONS)
