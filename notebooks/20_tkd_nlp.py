@@ -258,7 +258,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
-# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are trained on subsets. Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are trained on subsets, and SST-2 was capped (the last table says how many texts each was trained on; a tenth to a fifth is held out). Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
 Table(glue.glue_table(frame), folded="every system on every task")
@@ -291,11 +291,16 @@ Table(rows, folded="smaller and smaller")
 
 # %% tags=["record", "hide-input"]
 done = glue.scores(frame, "tkd-kd")  # task -> metrics, seeds
+taught = frame[frame["configuration"] == "tkd-kd"]
+tasks = taught["data_name"].map(glue.task_of)
+rows = taught.groupby(tasks)["train_rows"].max()
 commands = [(task.title, ", ".join(task.metrics),
-             done[name][1] if name in done else 0, command("tkd-kd", name))
-            for name, task in TASKS.items()]
-Table(pd.DataFrame(commands, columns=["task", "metrics", "seeds", "its run"]),
-      folded="the command of each task")
+             done[name][1] if name in done else 0,
+             f"{rows[name]:.0f} of {task.train}" if name in done else "—",
+             command("tkd-kd", name)) for name, task in TASKS.items()]
+Table(pd.DataFrame(commands, columns=[
+    "task", "metrics", "seeds", "trained on", "its run"]),
+      folded="the command of each task, and what it was trained on")
 
 # %% [markdown]
 # Stage 1 is where scale would show. DistilBERT and TinyBERT distilled on a general corpus first {cite}`sanh2019,jiao2020`; a task's own text is thousands of times less, and the teacher has seen much more. Where stage 1 is poor, stage 3 has to bring the language too.
