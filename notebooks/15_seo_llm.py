@@ -205,7 +205,7 @@ Table(tables.pair_table(against), folded="the system minus its baseline")
 # It takes any task of one or two texts. On SST-2: `python -m seo_core.run arm base seo --profile cpu --data path/to/sst2 -p text=sentence`, and on MRPC with `text=sentence1,sentence2`. By the metric of each task:
 
 # %% tags=["record", "hide-input"]
-Table(tables.pair_table(glue.by_task(frame, "seo", "base")),
+Table(tables.pair_table(glue.by_task(frame, ("seo", "base"))),
       folded="the system minus its baseline, task by task")
 
 # %% [markdown]

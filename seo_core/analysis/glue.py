@@ -62,15 +62,16 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
     return pd.DataFrame([said, *ours, *others, least], columns=["system", *titles, MEAN, "seeds"])
 
 
-def by_task(frame: pd.DataFrame, arm: str, control: str) -> pd.DataFrame:
-    """Differences arm − control in points of the metric that counts first, a row for each task that has both: of
-    `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
+def by_task(frame: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
+    """Differences arm − control of each pair in points of the metric that counts first, a row for each task that has
+    both: of `contrasts.differences`, with the task in the contrast's name. Without records: no rows."""
     tables = []
-    for name, task in TASKS.items():
-        of_task = frame[frame["data_name"].map(task_of) == name]
-        found = differences(of_task, [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
-        title = f"{task.title}, {_metrics(task.metrics[:1])}"
-        tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
+    for arm, control in pairs:
+        for name, task in TASKS.items():
+            of_task = frame[frame["data_name"].map(task_of) == name]
+            found = differences(of_task, [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
+            title = f"{task.title}, {_metrics(task.metrics[:1])}"
+            tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
     rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else tables[0]
 
@@ -79,7 +80,7 @@ def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     """On which tasks the intervals of `by_task` say that arm is better than control, on which worse, for a sentence:
     "better on SST-2 and QQP, not told apart on RTE (one seed)"; "not run" without records."""
     titles: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
-    table = by_task(frame, arm, control)
+    table = by_task(frame, (arm, control))
     alone = table["seeds"] == 1
     for row in table.itertuples():
         title = row.contrast.partition(",")[0] + " (one seed)" * (row.seeds == 1 and not alone.all())

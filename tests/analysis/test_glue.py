@@ -60,10 +60,10 @@ def test_a_record_belongs_to_the_task_that_its_data_is_named_after(name, task):
 def test_differences_by_task_are_named_after_the_tasks_and_absent_without_records():
     both = pd.concat([records("tkd-kd", ("sst2", "rte", "stsb")), records("tkd-no-kd", ("sst2", "stsb"))],
                      ignore_index=True).assign(path="nowhere")
-    table = glue.by_task(both, "tkd-kd", "tkd-no-kd")
+    table = glue.by_task(both, ("tkd-kd", "tkd-no-kd"), ("tkd-kd", "base"))
     assert table["contrast"].tolist() == ["SST-2, acc. − tkd-no-kd", "STS-B, Pearson − tkd-no-kd"]
     assert table["difference"].tolist() == pytest.approx([0, 0]) and table["metric"].nunique() == 1
-    assert glue.by_task(results.load("nowhere"), "tkd-kd", "tkd-no-kd").empty
+    assert glue.by_task(results.load("nowhere"), ("tkd-kd", "tkd-no-kd")).empty
 
 
 def test_a_sentence_names_the_tasks_by_what_their_intervals_say():

@@ -41,7 +41,8 @@ def test_every_arm_that_was_asked_for_is_there_and_differs_in_what_its_name_says
                "tkd-temperature-5": {"temperature": 5.0}, "tkd-weight-0.1": {"weight": 0.1},
                "tkd-weight-0.9": {"weight": 0.9}, "tkd-weight-1.0": {"weight": 1.0},
                "tkd-no-pretraining": {"pretrained": False}, "tkd-scratch": {"pretrained": False, "weight": 0.0},
-               "tkd-no-residual": {"pretrained": False, "weight": 0.0, "residual": False}}
+               "tkd-no-residual": {"pretrained": False, "weight": 0.0, "residual": False},
+               "tkd-scratch-rate-5e-5": {"pretrained": False, "weight": 0.0, "learning_rate": 5e-5}}
     for name, changed in changes.items():
         assert ARMS[name].recipe == replace(full, **changed), name
     others = [ARMS[f"tkd-{name}"].recipe for name in ("distilbert", "tinybert")]
