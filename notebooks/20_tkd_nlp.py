@@ -250,7 +250,7 @@ Table(batches.report(folder / "bench_batches"),
 #
 # ## What the records say
 #
-# First, the rate. Twelve layers with LayerNorm behind the sum want small steps, or a long warm-up {cite}`xiong2020`. It was searched from random weights, without a teacher, on 4 000 sentences of SST-2. <!-- setting --> So few rows do not tell the two larger ones apart: all arms have the middle one.
+# First, the rate. Twelve layers with LayerNorm behind the sum want small steps, or a long warm-up {cite}`xiong2020`. It was searched from random weights, without a teacher, on 4 000 sentences of SST-2. <!-- setting --> So few rows do not tell the two larger ones apart: all arms have the middle one.
 
 # %% tags=["record", "remove-input"]
 searched = Evidence("20_tkd_nlp")

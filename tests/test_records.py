@@ -30,6 +30,7 @@ def settings_of(record: dict) -> RunSettings:
         given["source"] = record["parameters"]["source"]
     if text := record["parameters"].get("text"):  # of a task that is not NLI
         given["text"] = ",".join(text)
+        given["train_rows"] = record["parameters"].get("train_rows")
     return load_settings(record["profile"], results_dir=str(REFERENCE), **given)
 
 

@@ -49,7 +49,7 @@ class Recipe(Shape):
     weight: float = share(default=0.5)  # w, of the soft labels; 0: no teacher, as many steps
     injection_epochs: int = at_least(1, default=3)  # of stage 3
     epochs: int = at_least(1, default=2)  # of stage 4
-    # of both: of RATES the two larger are not told apart on development rows, and the middle one is that of stage 1, too
+    # of both: the two larger of RATES are not told apart on development rows, and this one is that of stage 1, too
     learning_rate: float = above(0, default=1e-4)
 
 
