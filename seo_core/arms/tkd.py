@@ -36,7 +36,7 @@ class Pretraining(Shape):
 
     epochs: int = at_least(1, default=10)  # each with fresh masks, as in RoBERTa; not searched for
     # BERT's. At 5e-4 the twelve layers learned how often a word occurs and no more: LayerNorm behind the sum wants
-    # small steps where there are so few of them to warm up in (Xiong et al. 2020)
+    # small steps where there are so few of them to warm up in (Xiong et al. 2020). This one has no record yet
     learning_rate: float = above(0, default=1e-4)
 
 
