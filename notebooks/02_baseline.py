@@ -38,7 +38,7 @@ import inspect
 import numpy as np
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import tables, tradeoff
+from seo_core.analysis import glue, tables, tradeoff
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import baseline, open_lab
@@ -64,7 +64,8 @@ one seed each. A teacher does: `distilled`
 {ours.gap('distilled', 'base', MATCHED)}.""")
 
 # %% mystnb={"figure": {"caption": "Curves of the reference runs: mean over the seeds, and the range between them. Training values are running means with dropout on.", "name": "fig-baseline-reference"}, "image": {"alt": "Two panels over three epochs of the reference runs: accuracy rises and loss falls, for training and for development pairs; development accuracy rises little in the third epoch."}} tags=["record", "hide-input"]
-reference = results.load(results.reference_dir() / "cpu" / "02_baseline")
+reference = glue.of_task(results.load(
+    results.reference_dir() / "cpu" / "02_baseline"), "mnli")
 base = reference[reference["configuration"] == "base"]
 _ = figures.training_curves([results.record_at(path) for path in base["path"]])
 
@@ -209,8 +210,7 @@ nothing for other pairs: what this network lacks is not steps.""")
 # %% tags=["record", "hide-input"]
 trials = [(r["parameters"]["training"], r["configuration"],
            r["series"]["development_accuracy"][-1])
-          for r in results.load_records(
-              results.reference_dir() / "cpu" / "02_baseline")
+          for r in map(results.record_at, reference["path"])
           if r["seed"] == 0]
 rows = [(name, t["learning_rate"], t["epochs"],
          "no" if t["freeze_embeddings"] else "yes", 100 * accuracy)

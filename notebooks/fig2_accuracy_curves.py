@@ -31,14 +31,22 @@ results_dir: str = "default"  # where the records are
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN, contrasts, papers, tables, verdicts
+from seo_core.analysis import (
+    NOT_RUN,
+    contrasts,
+    glue,
+    papers,
+    tables,
+    verdicts,
+)
 from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir)
 folder = results.reference_dir() / "cpu"
-reference = contrasts.with_gap(results.load(folder))
+reference = contrasts.with_gap(
+    glue.of_task(results.load(folder), "mnli"))
 curves = tables.curves_shown(reference, results.load_series(folder))
 with_curve = [name for name in papers.PAPER_TABLE
               if name in set(curves["configuration"])]

@@ -33,7 +33,7 @@ import math
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN, papers, tables, verdicts
+from seo_core.analysis import NOT_RUN, glue, papers, tables, verdicts
 from seo_core.analysis.findings import Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import costs
@@ -58,7 +58,8 @@ def numbers(table, column):
         table.reindex(columns=[column])[column], errors="coerce")
 
 # %% tags=["record", "answer", "remove-input"]
-reference = results.load(results.reference_dir() / "cpu")
+reference = glue.of_task(
+    results.load(results.reference_dir() / "cpu"), "mnli")
 contests = results.load_contestants(results.reference_dir() / "cpu")
 try:
     speed = costs.quiet_speed(contests)

@@ -34,7 +34,14 @@ from pathlib import Path
 import pandas as pd
 
 from seo_core import load_settings, results
-from seo_core.analysis import NOT_RUN, papers, tables, tradeoff, verdicts
+from seo_core.analysis import (
+    NOT_RUN,
+    glue,
+    papers,
+    tables,
+    tradeoff,
+    verdicts,
+)
 from seo_core.analysis.findings import Finding
 from seo_core.analysis.tables import Table
 from seo_core.deploy import artifact
@@ -51,7 +58,8 @@ def size_table(frame):
     return tables.size_table(frame, "size_mb", "size_bytes", 1e-6, "MB")
 
 # %% tags=["record", "answer", "remove-input"]
-reference = results.load(results.reference_dir() / "cpu")
+reference = glue.of_task(
+    results.load(results.reference_dir() / "cpu"), "mnli")
 sizes = size_table(reference)
 share = sizes["ours, of the baseline"].replace("—", NOT_RUN)
 claimed = sizes["papers, of the baseline"]

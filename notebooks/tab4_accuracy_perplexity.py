@@ -37,6 +37,7 @@ from seo_core import figures, load_settings, results
 from seo_core.analysis import (
     NOT_RUN,
     contrasts,
+    glue,
     papers,
     tables,
     tradeoff,
@@ -47,7 +48,8 @@ from seo_core.analysis.tables import Table
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir)
-reference = results.load(results.reference_dir() / "cpu")
+reference = glue.of_task(
+    results.load(results.reference_dir() / "cpu"), "mnli")
 CELLS = tuple(claim for claim in verdicts.TABLE_CLAIMS
               if claim.id.endswith("-accuracy"))
 judged = verdicts.audit(reference, CELLS)

@@ -28,15 +28,21 @@ def task_of(data_name: str) -> str | None:
     return name if name in TASKS else "mnli" if name == "multi_nli" else None
 
 
+def of_task(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of `results.load` or `results.load_series` whose data is the task `name` of `TASKS`: pages about MNLI
+    keep to its records with it, since a `base` of every task is the teacher of another chapter."""
+    return frame[frame["data_name"].map(task_of) == name]
+
+
 def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[float], int]]:
     """Task -> (its metrics in percent, each the mean over seeds; how many seeds) of what has records."""
     frame = frame[frame["configuration"] == configuration]
     found = {}
     for name in TASKS:
-        of_task = one_setting(frame[frame["data_name"].map(task_of) == name])
+        rows = one_setting(of_task(frame, name))
         columns = [f"{metric}_matched" for metric in TASKS[name].metrics]
-        if len(of_task) and set(columns) <= set(of_task) and of_task[columns].notna().all(axis=None):
-            found[name] = [100 * float(of_task[column].mean()) for column in columns], of_task["seed"].nunique()
+        if len(rows) and set(columns) <= set(rows) and rows[columns].notna().all(axis=None):
+            found[name] = [100 * float(rows[column].mean()) for column in columns], rows["seed"].nunique()
     return found
 
 
@@ -68,8 +74,7 @@ def by_task(frame: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
     tables = []
     for arm, control in pairs:
         for name, task in TASKS.items():
-            of_task = frame[frame["data_name"].map(task_of) == name]
-            found = differences(of_task, [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
+            found = differences(of_task(frame, name), [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
             title = f"{task.title}, {_metrics(task.metrics[:1])}"
             tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
     rows = [table for table in tables if len(table)]

@@ -61,8 +61,8 @@ def search(lab: Lab, space: Mapping[str, Sequence], *, sampler: str = "tpe", tri
     after each epoch, in place of a training, to see a sampler at work. report gets a line per trial of this process.
     Ends when all trials have ended, those of other processes too.
 
-    Raises SettingsError for a space, a sampler or a number that is none, and LabError for a storage of another search,
-    or one that cannot be read or written.
+    Raises SettingsError for a space, a sampler, a number or a measured accuracy that is none, and LabError for a
+    storage of another search, or one that cannot be read or written.
     """
     report = report or lab.report
     settings = replace(lab.settings, epochs=lab.settings.epochs if epochs is None else epochs)
@@ -330,6 +330,10 @@ def _measure(lab: Lab, settings, study, trial, measure: Callable, place: Path) -
     from optuna.trial import TrialState
 
     curve = list(measure(trial.params))
+    if not curve or not all(0 <= accuracy <= 1 for accuracy in curve):
+        study.tell(trial, state=TrialState.FAIL)
+        raise SettingsError(f"measure gave {curve} for {in_words(trial.params)}: it must give an accuracy, from 0 to 1, "
+                            "after each epoch, and have one epoch or more")
     trial.set_user_attr("seconds", 0.0)
     for epoch, accuracy in enumerate(curve, 1):
         trial.report(accuracy, epoch)

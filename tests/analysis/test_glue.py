@@ -57,6 +57,11 @@ def test_a_record_belongs_to_the_task_that_its_data_is_named_after(name, task):
     assert glue.task_of(name) == task
 
 
+def test_the_records_of_one_task_can_be_kept_alone():
+    frame = pd.DataFrame({"data_name": ["path/to/mnli", "path/to/sst2", "glue:sst2", "embedded"], "seed": range(4)})
+    assert glue.of_task(frame, "sst2")["seed"].tolist() == [1, 2] and glue.of_task(frame, "rte").empty
+
+
 def test_differences_by_task_are_named_after_the_tasks_and_absent_without_records():
     both = pd.concat([records("tkd-kd", ("sst2", "rte", "stsb")), records("tkd-no-kd", ("sst2", "stsb"))],
                      ignore_index=True).assign(path="nowhere")

@@ -184,6 +184,18 @@ def test_a_number_or_a_name_that_is_none_is_refused(lab, options, message):
         search(lab, SPACE, **options)
 
 
+@pytest.mark.parametrize("curve", [[], [0.5, math.nan], [0.5, 73.2]])
+def test_a_measured_accuracy_that_is_none_is_refused(lab, tmp_path, curve):
+    place = tmp_path / "measured.journal"
+
+    def measured(values):
+        return curve
+
+    for _ in range(2):  # its trial has failed, and nobody waits for it
+        with pytest.raises(SettingsError, match="must give an accuracy, from 0 to 1, after each epoch"):
+            search(lab, SPACE, trials=2, measure=measured, storage=place)
+
+
 def test_the_storage_of_another_search_is_refused_and_stays(four, lab):
     place, kept = four[0], four[0].read_bytes()
     others = {"learning_rate is .* here": (lab, {"batch_size": (16, 32)}), "space is": (lab, {**SPACE, "layers": (1,)}),
