@@ -126,6 +126,12 @@ def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(generalization_gap=frame[ends[0]] - frame[ends[1]])
 
 
+def exploratory(frame: pd.DataFrame) -> pd.DataFrame:
+    """The exploratory records of a frame of `results.load`. A table of earlier arms keeps to them, since they stand
+    beside the base that they were made from; `tables.final_table` has the others."""
+    return frame[frame["standing"] != "final"] if "standing" in frame else frame
+
+
 def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the records of each configuration, those of one experiment and one set of parameters: the set with most seeds,
     then with most labels, then the latest; of one standing. (The data may differ by seed: the generator is seeded.)"""

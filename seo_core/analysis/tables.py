@@ -143,16 +143,10 @@ def _shown_sets(differences: pd.DataFrame) -> list[str]:
     return [*OFFICIAL, *({DEVELOPMENT} & set(differences["metric"]))]
 
 
-def exploratory(frame: pd.DataFrame) -> pd.DataFrame:
-    """The exploratory records of a frame of `results.load`. A table of earlier arms keeps to them, since they stand
-    beside the base that they were made from, and `final_table` has the others."""
-    return frame[frame["standing"] != "final"] if "standing" in frame else frame
-
-
 def final_table(frame: pd.DataFrame) -> pd.DataFrame:
     """`against_table` of the final records of book/final.yml's arms in the headline setting, in its order, against its
     base; frame: of `results.load`, with their ancestors. One row, "not run", as long as there are none."""
-    final = frame.drop(exploratory(frame).index)
+    final = frame.drop(contrasts.exploratory(frame).index)
     arms = list(dict.fromkeys(entry.arm for entry in results.final_list().arms if "labels" not in entry.recipe))
     return against_table(final, arms, contrasts.official_differences(final, dict.fromkeys(arms, "base")), frame)
 

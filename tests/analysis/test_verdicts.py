@@ -541,4 +541,4 @@ def test_final_records_stand_alone_and_earlier_ones_beside_their_own_base(store,
     final = tables.final_table(store.load()).set_index("configuration")
     assert final.index.tolist() == ["base", "quant"] and final["seeds"].tolist() == [5, 5]
     assert final["matched, %"].tolist() == ["74.00", "72.00"]
-    assert set(tables.exploratory(store.load())["seed"]) == {0, 1, 2}
+    assert set(contrasts.exploratory(store.load())["seed"]) == {0, 1, 2}
