@@ -225,7 +225,7 @@ class Lab:
         else:
             labels = None
         lab = self._bound(arm, labels)
-        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.settings))
+        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.asked))
 
     def find(self, arm: Arm, labels: int | None = None) -> Run | None:
         """The run of an arm, as it is suited to the settings, where it has its record; None where it would be made."""
