@@ -397,6 +397,7 @@ Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
 # - `control`: torch.onnx.export, ONNX Runtime's graph optimizer, then `quantize_dynamic` per channel; `control-plain`: without the optimizer.
 # - `onnx-fp32`: our export without any integers. What the graph alone does shows here.
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
+# - `base-control-int8`: as `quant`, of the uncompressed network that was trained on with a teacher (`base-control`, [](12_distillation)).
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
 # - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
 # - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.

@@ -127,6 +127,43 @@ def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
                         index=arms)
 
 
+GOAL_SEEDS = 5  # fewer settle no goal
+
+
+def goal_table(frame: pd.DataFrame, goals: Mapping[tuple[float, float], Sequence[str]]) -> pd.DataFrame:
+    """Goals for compressed networks, and what the records say of them: a row for each arm, with its file, its
+    differences `to_control`, and whether the goal is met.
+
+    frame: of `results.load`, with the records of controls and ancestors. goals: (megabytes at most, points that may be
+    lost at most, below 0) -> arms. "met": the intervals on both sets lie within the points; "by its mean alone": the
+    differences do; with fewer than GOAL_SEEDS seeds that is said. An arm without an equal control is shown beside the
+    nearest (`tradeoff.nearest_control`), which settles nothing."""
+    arms = [arm for listed in goals.values() for arm in listed]
+    equal, cells, rows = contrasts.equal_controls(frame, arms), to_control(frame, arms), []
+    for (most, least), listed in goals.items():
+        for arm in listed:
+            control = equal.get(arm, NOT_RUN)
+            against, share = (control, 1.0) if control in CONTROLS else tradeoff.nearest_control(frame, arm)
+            found = contrasts.official_differences(frame, {arm: against})
+            size = mean(known(frame, arm, "size_bytes"), "size_bytes") / 1e6
+            shown = list(cells.loc[arm]) if arm in equal else [NOT_RUN] * len(OFFICIAL)
+            if control not in CONTROLS and len(found):
+                shown = [f"{control}; to {against}, {share:.0%} of the pairs: {_with_seeds(row)}"
+                         for row in found.itertuples()]
+            said = _goal(found, size <= most, least) if control in CONTROLS and len(found) else control
+            rows.append((f"≤ {most:g} MB, within {least:.1f}".replace("-", "−"), arm, _number(size), *shown,
+                         NOT_RUN if said in CONTROLS else said))
+    return pd.DataFrame(rows, columns=["goal", "configuration", "file, MB", *cells.columns, "is it met?"])
+
+
+def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
+    """Whether the intervals of an arm's differences lie within what it may lose, in a word."""
+    seeds = int(differences["seeds"].min())
+    word = ("not met" if not small or differences["difference"].min() < least
+            else "met" if (differences["low"] >= least).all() else "by its mean alone")
+    return word if seeds >= GOAL_SEEDS else f"{word}, {seeds} of {GOAL_SEEDS} seeds"
+
+
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
                   among: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that
