@@ -8,7 +8,17 @@ import torch
 
 from seo_core.distillation import DistillationError
 from seo_core.models import load_tokenizer
-from seo_core.tkd import Injection, MaskedWords, Shape, build, fine_tune, inject, pretrain, soft_labels
+from seo_core.tkd import (
+    Injection,
+    MaskedWords,
+    Shape,
+    build,
+    fine_tune,
+    frequency_cross_entropy,
+    inject,
+    pretrain,
+    soft_labels,
+)
 from seo_core.training import TrainingConfig, TrainingError
 
 LABELS = ("a", "b", "c")
@@ -75,6 +85,14 @@ def test_the_loss_reads_the_masked_words_alone(toy_pairs):
 
 
 @pytest.mark.trains
+def test_what_word_frequencies_alone_cost_is_their_entropy(toy_pairs):
+    texts = toy_pairs(4)
+    words = [7, 7, 8, 9]  # and special tokens, which nobody has to say
+    ids = np.array([*words, *Words.all_special_ids], texts.ids.dtype)
+    cost = frequency_cross_entropy(replace(texts, ids=ids), Words())
+    assert cost == pytest.approx(-np.mean(np.log([words.count(word) / 4 for word in words])))
+
+
 def test_pretraining_learns_words_and_leaves_the_positions(toy_pairs):
     texts, model = toy_pairs(256), student()
     texts.ids[:] = np.where(texts.ids > 4, 5 + texts.ids % 3, texts.ids)  # three words: there is something to learn
