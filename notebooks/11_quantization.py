@@ -348,7 +348,7 @@ runs = {name: lab.arm(name) for name in ["base", *names]}
 Table(pd.DataFrame([
     {"arm": name, "file, MB": run.metrics["size_bytes"] / 1e6,
      **{f"{k}, %": 100 * v for k, v in run.accuracies.items()},
-     "same class as base, %": 100 * run.metrics.get("agreement", 1.0)}
+     "same class as in fp32, %": 100 * run.metrics.get("agreement", 1.0)}
     for name, run in runs.items()]).round(2))
 
 # %% [markdown]
@@ -386,7 +386,7 @@ gives {few} and has a price, without training: `vocabulary` against `static`
 frame = results.load(*(results.reference_dir() / "cpu" / name
                        for name in ("09_pruning", "11_quantization")))
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-print(tables.standing(frame))
+print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
 compared = tables.against_table(frame, ["base", *arms], against, ours.frame)
 Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
                     errors="ignore"),
