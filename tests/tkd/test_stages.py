@@ -84,7 +84,6 @@ def test_the_loss_reads_the_masked_words_alone(toy_pairs):
     assert found == pytest.approx(np.mean(each), abs=1e-4)
 
 
-@pytest.mark.trains
 def test_what_word_frequencies_alone_cost_is_their_entropy(toy_pairs):
     texts = toy_pairs(4)
     words = [7, 7, 8, 9]  # and special tokens, which nobody has to say
@@ -93,6 +92,7 @@ def test_what_word_frequencies_alone_cost_is_their_entropy(toy_pairs):
     assert cost == pytest.approx(-np.mean(np.log([words.count(word) / 4 for word in words])))
 
 
+@pytest.mark.trains
 def test_pretraining_learns_words_and_leaves_the_positions(toy_pairs):
     texts, model = toy_pairs(256), student()
     texts.ids[:] = np.where(texts.ids > 4, 5 + texts.ids % 3, texts.ids)  # three words: there is something to learn
