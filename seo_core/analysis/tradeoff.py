@@ -115,6 +115,7 @@ FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP"
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "taylor-65-strong": "units pruned", "taylor-80-strong": "units pruned",  # of SQD, which starts from these
             "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
 METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 

@@ -18,13 +18,13 @@ import torch
 
 from seo_core.arms import pruning
 from seo_core.arms.compression import check_network, checkpoint, deployed, recipes, sources
-from seo_core.arms.pruning import ITERATIVE, PRUNING
+from seo_core.arms.pruning import PRUNING
 from seo_core.arms.teaching import Work
 from seo_core.arms.texts import reading, sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation import DistillationConfig, narrow, select_layers, spread_layers
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.lab import Chapter, Lab, Made, Run, open_lab
+from seo_core.lab import ARMS, Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config, count_parameters
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
 from seo_core.settings import RunSettings
@@ -116,7 +116,8 @@ def _check(recipe: Recipe, settings: RunSettings) -> None:
     that is none."""
     check_network("teacher", recipe.teacher)
     if recipe.pruned:
-        if recipe.pruned not in (arms := ["base", *PRUNING.arms, *ITERATIVE.arms]):
+        cut = [name for name, arm in ARMS.items() if isinstance(arm.recipe, pruning.Recipe)]
+        if recipe.pruned not in (arms := ["base", *cut]):
             raise ValueError(f"pruned names an arm of pruning, and {recipe.pruned!r} is none"
                              f"{suggest(recipe.pruned, arms)}")
         return

@@ -82,6 +82,8 @@ def test_the_stronger_teacher_is_what_is_cut_and_its_control_saw_as_many_pairs()
         assert cut.home == distillation.JOINT.id and cut.name not in distillation.PRUNING.arms
     taught = [name for name in ARMS if name.startswith("sqd-") and ARMS[name].recipe.teacher != "base"]
     assert len(taught) == 5 and max(map(pairs_after_base, taught)) <= pairs_after_base("base-control-strong")
+    for name in (*taught, "base-control-strong", "taylor-65-strong", "base-control-int8"):
+        assert ARMS[name].suited(load_settings("cpu")).recipe == ARMS[name].recipe  # and is not refused
     control = ARMS["base-control-strong"].recipe
     assert control.teachers == max(ARMS[name].recipe.teachers for name in taught) and control.best
 
