@@ -75,7 +75,7 @@ trained as long,
 {ours.told('oneshot', 'aip', same='is not told apart from the loop')}:
 {ours.gap('oneshot', 'aip', MATCHED)}.""")
 
-# %% mystnb={"figure": {"caption": "The loop, single cuts, and the uncompressed network trained on with a teacher, against the baseline (reference runs, 95% intervals). Dotted: one point lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for the loop with two thresholds, for three single cuts, and for the equal-compute control in the first row, on the matched and the mismatched set, beside the line at zero where the baseline is."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "The loop, single cuts, and the uncompressed network trained on with a teacher, against the baseline (reference runs, 95% intervals). Dotted: one point lost. Hollow points have one seed.", "name": "fig-aip-methods"}, "image": {"alt": "Points with intervals for the loop with two thresholds, for three single cuts, and in the first row for the uncompressed network trained on, on the matched and the mismatched set, beside the line at zero where the baseline is."}} tags=["record", "hide-input"]
 hows = {"oneshot": "in one cut, trained as long", "aip": "by the loop, T = 1",
         "aip-T2": "by the loop, T = 2", "taylor-60": "in one cut, shorter",
         "taylor-65": "in one cut, shorter"}
@@ -195,7 +195,7 @@ trained for as many pairs: {ours.gap('aip', 'oneshot')} for the loop.
 {ours.gap('aip', 'taylor-60')}.""")
 
 # %% [markdown]
-# What the loop has and the single cut has not is the promise. It stops where $P$ falls below the threshold, and nobody has to know beforehand how much can go. But the promise is easy to keep if it is measured from a baseline that was not trained to its end:
+# What the loop has and the single cut has not is the promise. It stops where $P$ falls below the threshold, and nobody has to know beforehand how much can go. But the promise is easy to keep where the training that comes with the loop lifts the uncut network too. More epochs on the labels did not do that ([](02_baseline)). Soft labels do:
 
 # %% tags=["record", "remove-input"]
 Finding(f"""
@@ -297,7 +297,7 @@ Table(tables.pair_table(contrasts.official_differences(frame, compared)),
 # ## To remember
 #
 # - The loop keeps a promise, $P \ge P_0 - T$; it is not shown to make a better network than one cut of the same size.
-# - Use it when you do not know how much may go. Train your baseline to its end first, or the promise is cheap.
+# - Use it when you do not know how much may go. Give your baseline a teacher first, or the promise is cheap.
 # - Open: patient recovery, other scores and thresholds (their arms were not run), and more seeds.
 #
 # ## Exercises

@@ -79,7 +79,7 @@ against the same student without one,
 importance instead of by layers (`taylor-65`) is worth more:
 {ours.gap('taylor-65', 'kd-logits', MATCHED)}.""")
 
-# %% mystnb={"figure": {"caption": "Students, and the uncompressed network trained on with a teacher, against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for five students, for a network pruned by importance, and for the equal-compute control in the first row, on the matched and the mismatched set, beside the line at zero where the baseline is."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Students, and the uncompressed network trained on with a teacher, against the baseline (reference runs, 95% intervals). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-methods"}, "image": {"alt": "Points with intervals for five students, for a network pruned by importance, and in the first row for the uncompressed network trained on with a teacher, on the matched and the mismatched set, beside the line at zero where the baseline is."}} tags=["record", "hide-input"]
 words = {"distilled": "nothing removed, trained on",
          "taylor-65": "cut to 35% by importance",
          "kd-depth-4": "four layers, taught",
@@ -270,7 +270,7 @@ Table(tables.against_table(frame, ["base", *arms], against, ours.frame),
 # - `kd`: hidden states first, all texts, more epochs. The edits of its first two seeds are older than the list of opposites in [](03_augmentation), and could still exchange two of these.
 # - `kd-depth-…`, `kd-first-layers`, `kd-first-and-last`, `kd-width-…`: other shapes, distilled as `kd-logits`. That one has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5.
 # - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
-# - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control` (as `kd`, nothing removed, for five epochs). *No equal control*: these saw fewer pairs than the arm with all that it was made from, as in the last column.
+# - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control` (as `kd`, nothing removed, for five epochs); for what that one taught, `base-control-strong` (likewise, for six, with two teachers). *No equal control*: these saw fewer pairs than the arm with all that it was made from, as in the last column.
 # :::
 
 # %% tags=["record", "hide-input"]

@@ -151,6 +151,44 @@ def final_table(frame: pd.DataFrame) -> pd.DataFrame:
     return against_table(final, arms, contrasts.official_differences(final, dict.fromkeys(arms, "base")), frame)
 
 
+GOAL_SEEDS = 5  # fewer settle no goal
+
+
+def goal_table(frame: pd.DataFrame, goals: Mapping[tuple[float, float], Sequence[str]]) -> pd.DataFrame:
+    """Goals for compressed networks, and what the records say of them: a row for each arm, with its file, its
+    differences to the control of equal compute (`contrasts.equal_controls`), and whether the goal is met.
+
+    frame: of `results.load`, with the records of controls and ancestors. goals: (megabytes at most, points that may be
+    lost at most, below 0) -> arms. "met": the intervals on both sets lie within the points; "by its mean alone": the
+    differences do; with fewer than GOAL_SEEDS seeds, and on development rows, that is said. An arm without an equal
+    control stands beside the nearest (`tradeoff.nearest_control`), which settles nothing."""
+    rows, equal = [], contrasts.equal_controls(frame, [arm for arms in goals.values() for arm in arms])
+    for (most, least), arm in [(goal, arm) for goal, arms in goals.items() for arm in arms]:
+        beside = said = against = equal.get(arm, NOT_RUN)
+        size = mean(known(frame, arm, "size_bytes"), "size_bytes") / 1e6
+        if against == contrasts.NO_EQUAL:
+            against, share = tradeoff.nearest_control(frame, arm)
+            beside = f"{against}, {share:.0%} of the pairs" if share == share else said
+        found = contrasts.official_differences(frame, {arm: against})
+        if said in CONTROLS:
+            said = _goal(found, size <= most, least) if len(found) else NOT_RUN
+        gaps = {f"points ({TITLES[row.metric]})": _with_seeds(row) for row in found.itertuples()}
+        none = {f"points ({METRICS[metric]})": "—" if gaps else NOT_RUN for metric in OFFICIAL}
+        rows.append({"goal": f"≤ {most:g} MB, within {least:.1f}".replace("-", "−"), "configuration": arm,
+                     "file, MB": _number(size), "control": beside, **none, **gaps, "is it met?": said})
+    table = pd.DataFrame(rows).fillna("—")
+    return table[[*table.columns.drop("is it met?"), "is it met?"]]
+
+
+def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
+    """Whether an arm's differences lie within what it may lose, in a word, and on what that stands."""
+    seeds = int(differences["seeds"].min())
+    word = ("not met" if not small or differences["difference"].min() < least
+            else "met" if (differences["low"] >= least).all() else "by its mean alone")
+    return ", ".join([word, *["on development rows"] * (DEVELOPMENT in set(differences["metric"])),
+                      *[f"{seeds} of {GOAL_SEEDS} seeds"] * (seeds < GOAL_SEEDS)])
+
+
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
                   among: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that

@@ -12,8 +12,17 @@ import math
 import numpy as np
 import pandas as pd
 
-from seo_core.analysis import papers
-from seo_core.analysis.contrasts import OFFICIAL, contrast_in, exploratory, mean, measure, one_setting
+from seo_core.analysis import NOT_RUN, papers
+from seo_core.analysis.contrasts import CONTROLS as TRAINED_ON
+from seo_core.analysis.contrasts import (
+    OFFICIAL,
+    contrast_in,
+    exploratory,
+    mean,
+    measure,
+    one_setting,
+    pairs_seen,
+)
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
             "13_quantization_distillation", "02_baseline")  # the last has the baselines of the arms that follow
@@ -64,6 +73,18 @@ def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
                         **{column: [row[i] for row in rows] for i, column in enumerate(LOSS)})
 
 
+def nearest_control(frame: pd.DataFrame, arm: str) -> tuple[str, float]:
+    """Of the uncompressed networks that were trained on, the one that saw most pairs at a seed of the arm's; and how
+    many of those that the arm saw, with all that it was made from (`pairs_seen`). ("not run", NaN) without a record."""
+    seen = frame[["configuration", "seed"]].assign(pairs=pairs_seen(frame)).dropna() if len(frame) else frame
+    runs = seen[seen["configuration"] == arm] if len(seen) else seen
+    others = seen[seen["configuration"].isin(TRAINED_ON) & seen["seed"].isin(runs["seed"])] if len(runs) else runs
+    if others.empty:
+        return NOT_RUN, math.nan
+    best = others.loc[others["pairs"].idxmax()]
+    return best["configuration"], float(best["pairs"] / runs["pairs"].max())
+
+
 def file_bytes(chosen: pd.DataFrame) -> float:
     """Mean size_bytes of one configuration's records. Of the baseline, which is not exported by a chapter: the bytes of
     its weights in fp32, which is its file up to a header of some kB."""
@@ -94,6 +115,7 @@ FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP"
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "taylor-65-strong": "units pruned", "taylor-80-strong": "units pruned",  # of SQD, which starts from these
             "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
 METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 
