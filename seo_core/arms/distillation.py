@@ -241,6 +241,8 @@ _DISTILLATION = {
     "student": replace(PLAIN, weight=0.0), "kd-logits": PLAIN, "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
     "kd-relations": replace(PLAIN, relations=1.0), "kd-hidden-first": replace(PLAIN, first_epochs=1),
     "kd-text": replace(PLAIN, source_text=True, augmented=1.0), "kd": RICH,
+    # and the texts that `--unlabelled` names: what more text of the task itself is worth
+    "kd-domain": replace(RICH, domain_text=True),
     # the opponent of equal compute for the compressed networks that are given away: nothing removed, the same teacher
     # and texts, and more pairs than they saw with all that they were made from (285 498 after the baseline)
     "base-control": CONTROL,
