@@ -322,8 +322,8 @@ Table(served, folded="accuracy and added rows by class")
 judged = verdicts.audit(everything, tuple(
     c for c in verdicts.CLAIMS if c.id in ("h-ada", "h-robust",
                                            "h-imbalance")))
-Table(judged[["claim", "ours", "verdict", "n", "uncontrolled", "before",
-              "statement", "measured by", "records", "each", "note"]],
+Table(tables.verdict_table(judged, "uncontrolled", "before", "measured by",
+                           "records", "each", "note"),
       folded="verdicts on the claims about ADA")
 
 # %% [markdown]

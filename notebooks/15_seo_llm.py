@@ -184,8 +184,7 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% tags=["record", "hide-input"]
 wanted = ("h-size", "h-speed", "h-time", "h-acc", "h-data", "h-synergy")
 claims = [claim for claim in verdicts.CLAIMS if claim.id in wanted]
-Table(verdicts.audit(results.load(), claims)[
-    ["statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% [markdown]
 # The 30% fewer labels are judged on the data module alone, since the whole system has no such record {cite}`seollm2024`. All claims, with what they are measured by, stand in [the audit](claims_audit).

@@ -73,7 +73,7 @@ tested as they are stated, and {count[NOT_RUN]} have no records yet.
 # %% tags=["record", "hide-input"]
 known = ~judged["verdict"].isin((verdicts.NOT_TESTABLE, NOT_RUN))
 decided = judged[known & (judged["verdict"] != verdicts.NOT_SETTLED)]
-Table(decided[["claim", "statement", "claimed", "ours", "verdict"]],
+Table(tables.verdict_table(decided),
       folded="what the records decide" if len(decided) > 8 else "")
 
 # %% mystnb={"figure": {"caption": "Our effect as a share of the claimed one, with 95% intervals, for each claim and each cell of the papers' tables that has a value and records. 0: no effect (where accuracy is said to be kept, a point lost); dotted, 1: as claimed (for a claimed loss, the loss as claimed). Ratios in logarithms. Names with h-, tkd- or bd- are claims, the others are cells of the tables. Hollow points have one seed.", "name": "fig-claims-valued"}, "image": {"alt": "A row for each claim with its verdict; points with intervals between the lines at zero, no effect, and at one, the claimed effect. Without records it says not run."}} tags=["record", "hide-input"]
@@ -127,18 +127,18 @@ print("40 claims, each with a verdict; the rule gives", ", ".join(made_up))
 # SEO-LLM and SEC (`h-…`), TKD-NLP (`tkd-…`) and Optimized BERT (`bd-…`):
 
 # %% tags=["record", "hide-input"]
-columns = ["claim", "statement", "claimed", "ours", "n", "verdict", "tier"]
 for title, prefix in (("SEO-LLM and SEC", "h-"), ("TKD-NLP", "tkd-"),
                       ("Optimized BERT", "bd-")):
     rows = judged[judged["claim"].str.startswith(prefix)]
-    display(Table(rows[columns], folded=f"{title}: {len(rows)} claims"))
+    display(Table(tables.verdict_table(rows, "tier"),
+                  folded=f"{title}: {len(rows)} claims"))
 display(Table(judged[["claim", "source", "measured by", "records", "note"]],
               folded="where each is claimed, and how it is measured"))
 
 # %% tags=["record", "hide-input"]
 both = pd.concat([judged, cells])
 changed = both[(both["before"] != "—") & (both["before"] != both["verdict"])]
-display(Table(changed[["claim", "before", "verdict", "ours", "uncontrolled"]],
+display(Table(tables.verdict_table(changed, "before", "uncontrolled"),
               folded="verdicts that the new rule changed"))
 display(Table(pd.DataFrame({"claims": NEW, "before": OLD}).reindex(
     [*verdicts.VERDICTS, "—"]).fillna(0).astype(int), index=True,
@@ -181,16 +181,12 @@ source task it is {row.ours['h-data']}: {row.verdict['h-data']}
 # Tables 1 to 4 of SEO-LLM and SEC, each cell as a ratio or difference to its baseline. The papers' network is BERT-base, ours MiniLM of six layers; each is compared with its own baseline.
 
 # %% tags=["record", "hide-input"]
-cells["cell"] = cells["claim"].str.removeprefix("table-")
 there = cells["ours"] != NOT_RUN
 print(f"{len(cells)} cells; with records:", ", ".join(
     f"{n} {word}" for word, n in cells.loc[there, "verdict"]
     .value_counts().items()))
-display(Table(cells.loc[there, ["cell", "ours", "verdict"]],
-              folded="the cells with records"))
-display(Table(
-    cells[["cell", "statement", "claimed", "n", "verdict", "note"]],
-    folded="all cells: claimed value, seeds, notes"))
+for of, title in (there, "the cells with records"), (~there, "the others"):
+    display(Table(tables.verdict_table(cells[of], "note"), folded=title))
 
 # %% [markdown]
 # ## The twelve contradictions
@@ -283,7 +279,7 @@ this_run = verdicts.audit(run, verdicts.CLAIMS + verdicts.TABLE_CLAIMS,
                           profiles=(settings.profile,))
 this_run = this_run[this_run["ours"] != NOT_RUN]
 print(f"{len(run)} records, {len(this_run)} claims with all their records")
-Table(this_run[["claim", "statement", "ours", "verdict"]],
+Table(tables.verdict_table(this_run),
       folded="claims with records of this run")
 
 # %% tags=["record", "hide-input"]
@@ -332,5 +328,4 @@ print(f"above the combination's {seo.accuracy}%:", ", ".join(better))
 mine = verdicts.Claim(
     "40½", "semi-supervised beats active learning", ("sec2025",), "Table 4",
     (contrast_in("points", "accuracy_matched", ("ssl", "al"), claimed=0.4),))
-Table(verdicts.audit(reference, (mine,))[
-    ["claim", "statement", "claimed", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(reference, (mine,))))

@@ -140,7 +140,7 @@ cells = tuple(
     claim for claim in (*verdicts.HEADLINE_CLAIMS, *verdicts.TABLE_CLAIMS)
     if claim.id == "h-size" or claim.id.endswith("-size_mb"))
 judged = verdicts.audit(reference, cells)
-Table(judged[["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # ## What the records say

@@ -85,7 +85,8 @@ def over_library(name):
         return NOT_RUN
     ratio, low, high = latest.loc[name, [
         "speed_ratio", "speed_ratio_low", "speed_ratio_high"]]
-    return f"{ratio:.1f} times ({low:.1f} to {high:.1f})"
+    count = record["parameters"]["inference"]["rounds"]
+    return f"{ratio:.1f} times ({low:.1f} to {high:.1f}, {count} rounds)"
 
 
 def theirs(name):
@@ -197,7 +198,7 @@ print("same pairs, same batches; equal functions say the same;",
 Table(tables.size_table(reference, "latency_ms", MS, 1, "ms"))
 
 # %% tags=["record", "hide-input"]
-Table(judged[["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # ## What the records say

@@ -67,12 +67,13 @@ class Evidence:
         named = [_interval(m, "+", digits, "" if i else " points")
                  + f" {METRICS.get(metric, metric)}" * (len(measured) > 1)
                  for i, (metric, m) in enumerate(measured.items())]
-        return f"{' and '.join(named)} ({_seeds(min(m.n for m in measured.values()))})"
+        return f"{' and '.join(named)} ({min(measured.values(), key=lambda m: m.n).behind})"
 
     def ratio(self, a: str, b: str, metric: str, *, digits: int = 1) -> str:
-        """a / b of a column, "3.4 times", with its 95% interval where several seeds or rounds give one."""
+        """a / b of a column, with its 95% interval where several seeds or rounds give one, and how many are behind
+        it: "3.4 times [3.1, 3.7] (12 rounds)", "4.0 times (1 seed)"."""
         measured = self._measured("ratio", metric, a, b)
-        return _interval(measured, "", digits, " times") if measured else NOT_RUN
+        return f"{_interval(measured, '', digits, ' times')} ({measured.behind})" if measured else NOT_RUN
 
     def told(self, a: str, b: str, metrics: str | Sequence[str] = OFFICIAL, *, better: str = "is better",
              worse: str = "is worse", same: str = "is not told apart from it") -> str:

@@ -37,6 +37,13 @@ class Table:
         return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
 
 
+def verdict_table(judged: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """`verdicts.audit` for reading: the claim, our value with its interval and seeds, and the verdict come first, so
+    that they are in sight on a phone; behind them stand the claimed value, the statement and the columns `more`."""
+    columns = dict.fromkeys(["claim", "ours", "verdict", "claimed", "statement", *more])
+    return judged.assign(claim=judged["claim"].str.removeprefix("table-"))[[*columns]]
+
+
 def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_RUN) -> pd.DataFrame:
     """A frame of the rows; without any, one row that says so: `words` in its first column, "—" in the others."""
     return pd.DataFrame(rows or [(words, *["—"] * (len(columns) - 1))], columns=list(columns))

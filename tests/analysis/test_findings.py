@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -13,6 +14,7 @@ from seo_core import results
 from seo_core.analysis import efficiency
 from seo_core.analysis.contrasts import OFFICIAL, differences
 from seo_core.analysis.findings import Contest, Evidence, Finding
+from seo_core.bench import latency
 
 
 @pytest.fixture
@@ -37,6 +39,14 @@ def test_a_sentence_says_what_the_table_of_contrasts_says():
         words = f"{row.difference:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] (3 seeds)".replace("-", "−")
         assert ours.gap("taylor-65", "base", metric) == words
     assert ours.gap("taylor-65", "base").count("[") == 2
+
+
+def test_a_ratio_says_what_its_interval_is_over():
+    timed, sizes = Evidence("tab3_inference_speed"), Evidence("09_pruning")
+    record = latency.latest(results.reference_dir() / "cpu" / "tab3_inference_speed")[1]
+    rounds = record["parameters"]["inference"]["rounds"]
+    assert timed.ratio("base", "quant", "latency_ms_p50").endswith(f"] ({rounds} rounds)")
+    assert re.fullmatch(r"[\d.]+ times \(\d seeds?\)", sizes.ratio("base", "taylor-65", "model_parameters"))
 
 
 def test_a_record_that_changes_changes_the_sentence_and_its_words(book):

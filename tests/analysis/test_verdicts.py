@@ -296,7 +296,7 @@ def test_one_seed_has_no_interval_but_bytes_need_none(store):
     store.write("base", size_bytes=100, train_seconds=10.0)
     store.write("seo", size_bytes=50, train_seconds=5.0)
     frame = store.load()
-    assert judged(frame, "h-time")["verdict"] == NOT_SETTLED and judged(frame, "h-time")["ours"] == "0.500 ×"
+    assert judged(frame, "h-time")["verdict"] == NOT_SETTLED and judged(frame, "h-time")["ours"] == "0.500 × (1 seed)"
     assert "one seed" in judged(frame, "h-time")["note"]
     assert judged(frame, "h-size")["verdict"] == PARTLY
 
@@ -430,6 +430,27 @@ def test_size_and_speed_are_ranked_over_the_files_timed_together(store):
                     latency_ms_p50=10.0 + size)
     row = judged(store.load(), "h-correlate")
     assert row["verdict"] == REPRODUCED and row["ours"].startswith("+1.00") and row["n"] == 12
+
+
+def test_a_table_of_verdicts_begins_with_claim_value_and_verdict(store):
+    for seed in range(3):
+        store.write("base", seed, size_bytes=100, train_seconds=10.0 + seed)
+        store.write("seo", seed, size_bytes=30, train_seconds=5.0)
+    shown = tables.verdict_table(audit(store.load(), verdicts.TABLE_CLAIMS), "note").set_index("claim")
+    assert [*shown] == ["ours", "verdict", "claimed", "statement", "note"]
+    assert shown.loc["seo-size_mb", "ours"] == "0.300 [0.300, 0.300] × (3 seeds)"
+    assert shown.loc["quant-size_mb", "ours"] == NOT_RUN
+    assert "n = " not in " ".join(shown["ours"])
+
+
+@pytest.mark.parametrize("page", sorted((Path(__file__).parents[2] / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_no_page_has_the_verdict_out_of_sight(page):
+    """On a phone three columns of a table are in sight."""
+    code = "".join(line for line in page.read_text().splitlines(keepends=True) if not line.startswith("#"))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.List):
+            columns = [getattr(each, "value", None) for each in node.elts]
+            assert "verdict" not in columns[3:], columns
 
 
 def test_an_entry_carries_its_evidence(store):
