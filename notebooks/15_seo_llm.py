@@ -68,7 +68,9 @@ development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 fixed beforehand and has no controller does have records: cut to 35% of its
 encoder and trained in int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
-the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
+the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
+uncompressed network after as much training:
+{parts.to_control('sqd-taylor-65', MATCHED)}
 ([chapter](13_quantization_distillation.ipynb)).""")
 
 # %% [markdown]

@@ -56,9 +56,9 @@ Finding(f"""
 file is {small.mean('sqd-taylor-65', 'size_bytes', scale=1e-6, unit=' MB')}
 instead of {small.mean('base', 'model_parameters', scale=4e-6, unit=' MB')}.
 It {small.told('sqd-taylor-65', 'base', same='is not told apart from')} the
-baseline: {small.gap('sqd-taylor-65', 'base', MATCHED)}. Against the same
+baseline: {small.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the same
 network, uncut, after as much training:
-{small.gap('sqd-taylor-65', 'distilled', MATCHED)}
+{small.to_control('sqd-taylor-65', MATCHED)}
 ([chapter](13_quantization_distillation.ipynb)).
 
 **2. Faster.** A batch takes

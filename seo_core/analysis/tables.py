@@ -134,6 +134,16 @@ def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
                         index=arms)
 
 
+def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Differences in points on both official sets to the baseline, with interval and seeds, and `to_control`: a row for
+    each arm, the two opponents side by side for each set. frame: as there."""
+    found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
+    cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
+    return pd.DataFrame({title: column for metric, control in zip(OFFICIAL, equal, strict=True) for title, column in (
+        (f"to base, points ({METRICS[metric]})", [cells.get((arm, metric), "—") for arm in equal.index]),
+        (control, equal[control]))}, index=equal.index)
+
+
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
                   among: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that
