@@ -298,6 +298,7 @@ print(tables.absent(frame, arms))
 Table(tables.arm_table(reference), folded="all arms: mean over the seeds")
 
 # %% tags=["record", "hide-input"]
+print(tables.standing(reference))
 balanced = [("da-copies", "base"), ("da-static", "da-copies"), *pairs[:1],
             *pairs[2:]]
 every = (*contrasts.METRICS, *contrasts.KINDS)

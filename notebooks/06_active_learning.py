@@ -236,7 +236,8 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels; bands run from the lowest to the highest seed. Grey: the five other functions.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels: random labels as a dashed line, badge and entropy in colour close to it, the other functions in grey."}} tags=["record", "hide-input"]
 curves = bought_by_names(efficiency.label_curves(folder))
-print(tables.absent(curves, names))
+print(tables.absent(curves, names), tables.standing(results.load(folder)),
+      sep="\n")
 _ = figures.label_curves(curves, metric="matched accuracy",
                          strong=("badge", "entropy"))
 

@@ -197,7 +197,7 @@ Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% tags=["record", "hide-input"]
 frame = results.load(*folders)
-print(tables.absent(frame, ["seo"]))
+print(tables.absent(frame, ["seo"]), tables.standing(frame), sep="\n")
 against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
                                 labels=None)
 Table(tables.pair_table(against), folded="the system minus its baseline")

@@ -317,7 +317,7 @@ def standing(frame: pd.DataFrame) -> str:
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source.
+    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source, standing.
     A value that a record lacks is "—"; without records there is one row, "not run"."""
     wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
               "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
@@ -327,7 +327,7 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     for metric, (title, scale, digits) in wanted.items():
         values = frame.get(metric, pd.Series(math.nan, index=frame.index)).astype(float)
         table[title] = [_number(scale * value, f".{digits}f") for value in values]
-    return pd.concat([table, standing_on(frame)[["commit", "record"]].set_index(frame.index)], axis=1)
+    return pd.concat([table, standing_on(frame)[["commit", "standing", "record"]].set_index(frame.index)], axis=1)
 
 
 def contestant_table(records: list[dict]) -> pd.DataFrame:

@@ -102,8 +102,9 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
 
     A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Five
     fields say what a reader can use: largest file, slowest batch, largest loss to the baseline and to the uncompressed
-    network of equal compute, and the method. Points outside fade, and a line says which of the others is most accurate, which smallest and which fastest. A point without the number
-    that is asked for is outside. Without points: "not run".
+    network of equal compute, and the method. Points outside fade, and a line says which of the others is most
+    accurate, which smallest and which fastest. A point without the number that is asked for is outside. Without points:
+    "not run".
     """
     folded = "the same points as a table"
     if table.empty:

@@ -47,7 +47,8 @@ def test_a_price_names_both_opponents_and_says_where_none_is_equal():
     equal = tables.both_differences(frame, ["quant", "sqd-taylor-65", "base"])
     assert equal.loc["sqd-taylor-65"].str.contains("no equal control").sum() == 2
     cell = equal.loc["quant", "to equal control, points (matched)"]
-    assert cell.startswith(f"to distilled: {ours.gap('quant', 'distilled', name).split(' (')[0].replace(' points', '')}")
+    against = ours.gap("quant", "distilled", name).split(" (")[0].replace(" points", "")
+    assert cell.startswith(f"to distilled: {against} (")
     assert equal.loc["quant", "to base, points (matched)"].split(" (")[0] == (
         ours.gap("quant", "base", name).split(" (")[0].replace(" points", ""))
     assert ours.price("quant") == (f"{ours.gap('quant', 'base', name)} to the baseline, "
