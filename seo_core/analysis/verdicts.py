@@ -352,26 +352,27 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
     return pd.DataFrame(rows)
 
 
-def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What decides each claim with records, for `figures.forest`: where a value is claimed, as a share of the claimed
-    effect (0: no effect, 1: as claimed; ratios in logarithms); and in points, where only a direction is, positive as
-    claimed. Direction-only claims in other units are in neither. The rows are named by claim and verdict."""
-    valued, directed = [], []
+    effect (0: no effect, 1: as claimed; ratios in logarithms); where only a direction is, in points; and likewise in
+    hundredths of the claim's own unit, from no effect on. Both are positive as claimed. The rows are named by claim and
+    verdict; columns claimed and ours: both values in their own unit."""
+    valued, directed, other = [], [], []
     for claim in CLAIMS + TABLE_CLAIMS:
         found = judge(claim, frame)
         if found.decides is None or found.decides.ours is None or claim.reason:
             continue
         contrast, ours = found.decides.contrast, found.decides.ours
-        scale = math.log if contrast.kind == "ratio" else float
-        zero, one = scale(contrast.no_effect), contrast.claimed
-        unit = contrast.direction if one is None else scale(one) - zero
+        one, points = contrast.claimed, contrast.unit == "points"
+        scale = math.log if contrast.kind == "ratio" and one is not None else float
+        zero = scale(contrast.no_effect)
+        unit = scale(one) - zero if one is not None else contrast.direction * (1 if points else 0.01)
         ends = sorted(((scale(x) - zero) / unit for x in ours[1:3]), key=lambda x: (math.isnan(x), x))
-        if one is not None or contrast.unit == "points":
-            rows = directed if one is None else valued
-            name = f"{claim.id.removeprefix('table-')}: {found.verdict}"
-            rows.append((name, "", (scale(ours.estimate) - zero) / unit, *ends, ours.n))
-    columns = ["contrast", "metric", "difference", "low", "high", "seeds"]
-    return pd.DataFrame(valued, columns=columns), pd.DataFrame(directed, columns=columns)
+        rows = valued if one is not None else directed if points else other
+        rows.append((f"{claim.id.removeprefix('table-')}: {found.verdict}", "", (scale(ours.estimate) - zero) / unit,
+                     *ends, ours.n, _claimed(contrast), _value(contrast, ours.estimate)))
+    columns = ["contrast", "metric", "difference", "low", "high", "seeds", "claimed", "ours"]
+    return tuple(pd.DataFrame(rows, columns=columns) for rows in (valued, directed, other))
 
 
 def entries(frame: pd.DataFrame) -> list[dict]:
