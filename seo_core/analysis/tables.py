@@ -84,27 +84,35 @@ def after_holm(differences: pd.DataFrame) -> list[str]:
     return [word + ", 1 seed" * (seeds == 1) for word, seeds in zip(words, differences["seeds"], strict=True)]
 
 
+def holm_text(differences: pd.DataFrame) -> list[str]:
+    """`after_holm` with the corrected p-value: "stands (p = 0.012)"."""
+    numbers = ["" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
+               for p in statistics.holm(differences["p"])]
+    words = [word.partition(", ") for word in after_holm(differences)]
+    return [word + p + comma + rest for (word, comma, rest), p in zip(words, numbers, strict=True)]
+
+
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says,
-    and what is left of it `after_holm` among the rows of this table. Without rows: one row, "not run". "interval says"
+    and what is left of it among the rows of this table (`holm_text`). Without rows: one row, "not run". "interval says"
     names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
     examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
              + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
-            for row, after in zip(differences.itertuples(), after_holm(differences), strict=True)]
+            for row, after in zip(differences.itertuples(), holm_text(differences), strict=True)]
     return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says", "after Holm"])
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it `after_holm` among the
-    rows of this table; or one row, "not run"."""
+    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it among the rows of this
+    table (`holm_text`); or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
     words = METRICS | {contrasts.DEVELOPMENT: "development"}
     named = differences.assign(metric=differences["metric"].map(lambda metric: words.get(metric, metric)),
-                               **{"after Holm": after_holm(differences)})
+                               **{"after Holm": holm_text(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 

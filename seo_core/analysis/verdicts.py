@@ -356,7 +356,7 @@ def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
     """What decides each claim with records, for `figures.forest`: where a value is claimed, as a share of the claimed
     effect (0: no effect, 1: as claimed; ratios in logarithms); where only a direction is, in points; and likewise in
     hundredths of the claim's own unit, from no effect on. Both are positive as claimed. The rows are named by claim and
-    verdict; columns claimed and ours: both values in their own unit."""
+    verdict; columns claimed and ours: both values, in the unit of the latter."""
     valued, directed, other = [], [], []
     for claim in CLAIMS + TABLE_CLAIMS:
         found = judge(claim, frame)
@@ -369,8 +369,9 @@ def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
         unit = scale(one) - zero if one is not None else contrast.direction * (1 if points else 0.01)
         ends = sorted(((scale(x) - zero) / unit for x in ours[1:3]), key=lambda x: (math.isnan(x), x))
         rows = valued if one is not None else directed if points else other
+        values = _claimed(contrast).removesuffix(contrast.unit).strip(), _value(contrast, ours.estimate)
         rows.append((f"{claim.id.removeprefix('table-')}: {found.verdict}", "", (scale(ours.estimate) - zero) / unit,
-                     *ends, ours.n, _claimed(contrast), _value(contrast, ours.estimate)))
+                     *ends, ours.n, *values))
     columns = ["contrast", "metric", "difference", "low", "high", "seeds", "claimed", "ours"]
     return tuple(pd.DataFrame(rows, columns=columns) for rows in (valued, directed, other))
 

@@ -123,8 +123,11 @@ def test_tables_say_what_is_left_after_holm_and_mark_one_seed():
     frame = pd.DataFrame(rows, columns=["contrast", "difference", "low", "high", "seeds", "p"])
     frame = frame.assign(metric="accuracy_matched")
     said = ["stands", "falls, 1 seed", "contains 0", "—, 1 seed"]
-    assert tables.after_holm(frame) == said == tables.pair_table(frame)["after Holm"].tolist()
-    assert tables.difference_table(frame.assign(labels=500))["after Holm"].tolist() == said
+    assert tables.after_holm(frame) == said
+    with_p = ["stands (p = 0.003)", "falls (p = 0.060), 1 seed", "contains 0 (p = 0.800)", "—, 1 seed"]
+    assert tables.holm_text(frame) == with_p == tables.pair_table(frame)["after Holm"].tolist()
+    assert tables.difference_table(frame.assign(labels=500))["after Holm"].tolist() == with_p
+    assert tables.holm_text(frame[:1].assign(p=1e-5)) == ["stands (p < 0.001)"]
     runs = pd.DataFrame({"configuration": list("abcd"), "accuracy_matched": 0.7, "accuracy_mismatched": 0.7, "seed": 0,
                          "labels_used": 1, "finished": "", "experiment": "", "profile": "", "data_name": "",
                          "model_name": ""})

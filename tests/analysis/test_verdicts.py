@@ -499,7 +499,7 @@ def test_effects_are_drawn_as_shares_of_what_is_claimed(store):
     store.write("base", 0, latency_ms_p50=100.0)
     valued, directed, other = (frame.set_index("contrast") for frame in verdicts.shares(store.load()))
     assert other["difference"].to_dict() == pytest.approx({"bd-infer: not settled": 70}), "hundredths that are saved"
-    assert valued.loc["h-size: partly", ["claimed", "ours"]].tolist() == ["0.324 ×", "0.500 ×"]
+    assert valued.loc["h-size: partly", ["claimed", "ours"]].tolist() == ["0.324", "0.500 ×"]
     assert directed.loc["h-robust: reproduced", ["claimed", "ours"]].tolist() == ["above 0", "+2.00 points"]
     assert valued.loc["h-acc: reproduced", "difference"] == pytest.approx(2), "3.4 points where 1.7 are claimed"
     assert valued.loc["h-size: partly", "difference"] == pytest.approx(math.log(0.5) / math.log(136 / 420))
