@@ -199,7 +199,7 @@ source task it is {row.ours['h-imbalance']}: {row.verdict['h-imbalance']}
 That 30% less data will do (`h-data`) would be, against the baseline with all
 labels, {row.uncontrolled['h-data']}. Against random labels after the same
 source task it is {row.ours['h-data']}: {row.verdict['h-data']}. And which
-labels count? Bought alone, 5 600 of 8 000 are {spent()}; with those of the
+labels count? Bought alone, 5 600 of 8 000 are {spent()}; with those of the
 development slice, {spent('development')}; with those of the source task too,
 {spent('source')} ([chapter](07_transfer_active_learning.ipynb)).""")
 
