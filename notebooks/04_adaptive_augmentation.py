@@ -306,6 +306,7 @@ print(tables.absent(frame, [*arms, *screened]))
 Table(tables.arm_table(reference), folded="all arms: mean over the seeds")
 
 # %% tags=["record", "hide-input"]
+print(tables.standing(reference))
 balanced = [("da-copies", "base"), ("da-static", "da-copies"), *pairs[:1],
             *pairs[2:]]
 every = (*contrasts.METRICS, *contrasts.KINDS)
@@ -338,8 +339,8 @@ Table(served, folded="accuracy and added rows by class")
 judged = verdicts.audit(everything, tuple(
     c for c in verdicts.CLAIMS if c.id in ("h-ada", "h-robust",
                                            "h-imbalance")))
-Table(judged[["claim", "ours", "verdict", "n", "uncontrolled", "before",
-              "statement", "measured by", "records", "each", "note"]],
+Table(tables.verdict_table(judged, "uncontrolled", "before", "measured by",
+                           "records", "each", "note"),
       folded="verdicts on the claims about ADA")
 
 # %% [markdown]

@@ -239,7 +239,8 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 curves = bought_by_names(efficiency.label_curves(folder))
 development = bought_by_names(
     efficiency.label_curves(folder, metrics=(DEVELOPMENT,)))
-print(tables.absent(development, compared))
+print(tables.absent(development, compared),
+      tables.standing(results.load(folder)), sep="\n")
 _ = figures.label_curves(curves, metric="matched accuracy",
                          strong=("badge", "entropy"))
 

@@ -289,6 +289,7 @@ matches = efficiency.labels_to_match(chosen) if goal.any() else {}
 _ = figures.labels_needed(matches, 8000)
 
 # %% tags=["record", "hide-input"]
+print(tables.standing(counted))
 Table(efficiency.shown(table),
       folded="all comparisons, with fewer labels and with as many")
 

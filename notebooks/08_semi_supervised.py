@@ -344,7 +344,8 @@ _ = figures.by_class(pd.DataFrame(rows, columns=columns).astype(
     {"kept": float, "accuracy": float}))
 
 # %% tags=["record", "hide-input"]
-print(tables.absent(results.load(folders[2]), arms.SEMI.arms))
+print(tables.absent(results.load(folders[2]), arms.SEMI.arms),
+      tables.standing(results.load(*folders)), sep="\n")
 rows = [{"configuration": r["configuration"], "seed": r["seed"],
          **{name: r["metrics"].get(name) for name in names}}
         for r in results.load_records(folders[2])]

@@ -111,7 +111,7 @@ _ = figures.forest(shown, goals=(-1, -2), words=words)
 # %% [markdown]
 # ## The idea
 #
-# "{term}`Quantization <quantization>` was performed by converting the weights and activations of the model to 8-bit integers, reducing the precision from 32-bit floating-point representations" {cite}`seollm2024`. A byte for each weight instead of four makes the file smaller. Products of bytes are faster where the processor has instructions for them.
+# "{term}`Quantization <quantization>` was performed by converting the weights and activations of the model to 8-bit integers, reducing the precision from 32-bit floating-point representations" {cite}`seollm2024`. The revision speaks of weights alone {cite}`sec2025`; here it is both. A byte for each weight instead of four makes the file smaller. Products of bytes are faster where the processor has instructions for them.
 #
 # A number $x$ is replaced by an integer $q$ and a {term}`step size` $s$, with a {term}`zero point` $z$ where the numbers are not symmetric about 0 {cite}`jacob2018`:
 #

@@ -69,7 +69,9 @@ development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 fixed beforehand and has no controller does have records: cut to 35% of its
 encoder and trained in int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
-the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
+the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
+uncompressed network after as much training:
+{parts.to_control('sqd-taylor-65', MATCHED)}
 ([chapter](13_quantization_distillation.ipynb)).""")
 
 # %% [markdown]
@@ -185,8 +187,7 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% tags=["record", "hide-input"]
 wanted = ("h-size", "h-speed", "h-time", "h-acc", "h-data", "h-synergy")
 claims = [claim for claim in verdicts.CLAIMS if claim.id in wanted]
-Table(verdicts.audit(results.load(), claims)[
-    ["statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% [markdown]
 # The 30% fewer labels are judged on the data module alone, since the whole system has no such record {cite}`seollm2024`. All claims, with what they are measured by, stand in [the audit](claims_audit).
@@ -197,7 +198,7 @@ Table(verdicts.audit(results.load(), claims)[
 
 # %% tags=["record", "hide-input"]
 frame = results.load(*folders)
-print(tables.absent(frame, ["seo"]))
+print(tables.absent(frame, ["seo"]), tables.standing(frame), sep="\n")
 against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
                                 labels=None)
 Table(tables.pair_table(against), folded="the system minus its baseline")

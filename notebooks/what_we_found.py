@@ -34,7 +34,7 @@ import pandas as pd
 
 import seo_core
 from seo_core import figures, results
-from seo_core.analysis import tradeoff, verdicts
+from seo_core.analysis import tables, tradeoff, verdicts
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 
@@ -98,6 +98,9 @@ _ = figures.smaller(table, {
     "base": "baseline", "distilled": "baseline, trained on",
     "quant": "rounded to int8", "sqd-taylor-65": "cut to 35%, int8",
     "sqd-taylor-80": "cut to 20%, int8"})
+
+# %% tags=["record", "hide-input"]
+print(tables.standing(frame))
 
 # %% [markdown]
 # Points are points of accuracy, with 95% intervals; one seed says nothing about other seeds. Each number comes from a committed record.

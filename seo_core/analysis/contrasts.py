@@ -77,6 +77,12 @@ class Measurement(NamedTuple):
     note: str = ""
     records: tuple[str, ...] = ()  # paths
     p: float = math.nan  # two-sided, of "no difference", by the method of the interval
+    counted: str = ""  # what the interval is over, where that is not seeds: "12 rounds"
+
+    @property
+    def behind(self) -> str:
+        """What stands beside an interval: "3 seeds", "12 rounds"."""
+        return self.counted or f"{self.n} seed{'s' * (self.n != 1)}"
 
 
 def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]],
@@ -351,7 +357,8 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
         interval[1:] = [interval[0]] * 2
     note = "one seed: no interval" if math.isnan(interval[1]) else ""
     records = tuple(sorted({run["path"] for of_name in chosen for run in of_name})) if "path" in rows else ()
-    return Measurement(*interval, len(units), _where(listed), note, records, found.p)
+    counted = f"{found.n} rounds" if contrast.kind == "ratio" and timed else ""
+    return Measurement(*interval, len(units), _where(listed), note, records, found.p, counted)
 
 
 def _where(runs: list[dict]) -> str:

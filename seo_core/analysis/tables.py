@@ -47,6 +47,13 @@ class Table:
         return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
 
 
+def verdict_table(judged: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """`verdicts.audit` for reading: the claim, our value with its interval and seeds, and the verdict come first, so
+    that they are in sight on a phone; behind them stand the claimed value, the statement and the columns `more`."""
+    columns = dict.fromkeys(["claim", "ours", "verdict", "claimed", "statement", *more])
+    return judged.assign(claim=judged["claim"].str.removeprefix("table-"))[[*columns]]
+
+
 def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_RUN) -> pd.DataFrame:
     """A frame of the rows; without any, one row that says so: `words` in its first column, "—" in the others."""
     return pd.DataFrame(rows or [(words, *["—"] * (len(columns) - 1))], columns=list(columns))
@@ -87,26 +94,34 @@ def after_holm(differences: pd.DataFrame) -> list[str]:
     return [word + ", 1 seed" * (seeds == 1) for word, seeds in zip(words, differences["seeds"], strict=True)]
 
 
+def holm_text(differences: pd.DataFrame) -> list[str]:
+    """`after_holm` with the corrected p-value: "stands (p = 0.012)"."""
+    numbers = ["" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
+               for p in statistics.holm(differences["p"])]
+    words = [word.partition(", ") for word in after_holm(differences)]
+    return [word + p + comma + rest for (word, comma, rest), p in zip(words, numbers, strict=True)]
+
+
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says,
-    and what is left of it `after_holm` among the rows of this table. Without rows: one row, "not run". "interval says"
+    and what is left of it among the rows of this table (`holm_text`). Without rows: one row, "not run". "interval says"
     names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
     examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, TITLES.get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
              + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
-            for row, after in zip(differences.itertuples(), after_holm(differences), strict=True)]
+            for row, after in zip(differences.itertuples(), holm_text(differences), strict=True)]
     return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says", "after Holm"])
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it `after_holm` among the
-    rows of this table; or one row, "not run"."""
+    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it among the rows of this
+    table (`holm_text`); or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
     named = differences.assign(metric=differences["metric"].map(lambda metric: TITLES.get(metric, metric)),
-                               **{"after Holm": after_holm(differences)})
+                               **{"after Holm": holm_text(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 
@@ -187,6 +202,19 @@ def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
             else "met" if (differences["low"] >= least).all() else "by its mean alone")
     return ", ".join([word, *["on development rows"] * (DEVELOPMENT in set(differences["metric"])),
                       *[f"{seeds} of {GOAL_SEEDS} seeds"] * (seeds < GOAL_SEEDS)])
+
+
+def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Differences in points on both official sets (and of sealed arms on development rows) to the baseline, with
+    interval and seeds, and `to_control`: a row for each arm, the two opponents side by side. frame: as there."""
+    found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
+    cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
+    both = {}
+    for metric in _shown_sets(found):
+        both[f"to base, points ({TITLES[metric]})"] = [cells.get((arm, metric), "—") for arm in equal.index]
+        control = f"to equal control, points ({TITLES[metric]})"
+        both[control] = equal.get(control, "—")
+    return pd.DataFrame(both, index=equal.index)
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
@@ -364,7 +392,7 @@ def standing(frame: pd.DataFrame) -> str:
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source.
+    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source, standing.
     A value that a record lacks is "—"; without records there is one row, "not run"."""
     wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
               "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
@@ -374,7 +402,7 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     for metric, (title, scale, digits) in wanted.items():
         values = frame.get(metric, pd.Series(math.nan, index=frame.index)).astype(float)
         table[title] = [_number(scale * value, f".{digits}f") for value in values]
-    return pd.concat([table, standing_on(frame)[["commit", "record"]].set_index(frame.index)], axis=1)
+    return pd.concat([table, standing_on(frame)[["commit", "standing", "record"]].set_index(frame.index)], axis=1)
 
 
 def contestant_table(records: list[dict]) -> pd.DataFrame:

@@ -15,11 +15,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from seo_core.analysis import NOT_RUN, tradeoff
+from seo_core.analysis.contrasts import CONTROLS
 from seo_core.analysis.tables import Table, points_text
 from seo_core.figures import style
 from seo_core.figures.size_speed import DEEPEST
@@ -91,25 +93,29 @@ def _svg(inside: str, name: str) -> str:
 
 COSTS = {"megabytes": "file, MB", "ms": "ms a batch"}
 LIMITS = {"megabytes": ("Largest file", "MB", 1), "ms": ("Slowest batch", "ms", 0),
-          "loss": ("Largest loss", "points", 1)}  # title, unit, digits
+          "loss": ("Largest loss to the baseline", "points", 1),
+          "behind": ("Largest loss to an equal control", "points", 1)}  # title, unit, digits
 
 
 def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
     """The points of `tradeoff.with_losses`, to ask and to filter: accuracy over bytes and over milliseconds.
 
-    A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Four
-    fields say what a reader can use: largest file, slowest batch, largest loss, and the method. Points outside fade,
-    and a line says which of the others is most accurate, which smallest and which fastest. A point without the number
-    that is asked for is outside. Without points: "not run".
+    A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Five
+    fields say what a reader can use: largest file, slowest batch, largest loss to the baseline and to the uncompressed
+    network of equal compute, and the method. Points outside fade, and a line says which of the others is most
+    accurate, which smallest and which fastest. A point without the number that is asked for is outside. Without points:
+    "not run".
     """
     folded = "the same points as a table"
     if table.empty:
         return Interactive("", pd.DataFrame([{"network": NOT_RUN}]), instead, folded)
+    table = table.assign(
+        loss=0.0 - table["difference"].astype(float), behind=0.0 - table["difference_equal"].astype(float),
+        to_base=[_gap(row) for row in table.itertuples()], to_equal=[_gap(row, "_equal") for row in table.itertuples()])
     shown = pd.DataFrame({
         "network": table["configuration"], "method": table["method"], "accuracy, %": table["accuracy"].round(2),
         "file, MB": table["megabytes"].round(1), "ms a batch": table["ms"].round(1),
-        "to the baseline, points, matched": [_gap(row) for row in table.itertuples()]})
-    table = table.assign(loss=0.0 - table["difference"].astype(float))
+        "to the baseline, points, matched": table["to_base"], "to equal control, points, matched": table["to_equal"]})
     panels = "".join(_panel(table, cost) for cost in COSTS if table[cost].notna().any())
     limits = "".join(_limit(key, table[key]) for key in LIMITS)
     methods = "".join(f"<option>{escape(name)}</option>" for name in tradeoff.families(table))
@@ -123,12 +129,15 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
     return Interactive(markup, shown, instead, folded)
 
 
-def _gap(row) -> str:
+def _gap(row, to: str = "") -> str:
+    """A network's difference to the baseline or, to="_equal", to its control of equal compute, which is named."""
     if row.configuration == "base":
-        return "the baseline"
-    if math.isnan(row.difference):
-        return NOT_RUN
-    return f"{points_text(row)} ({row.paired:.0f} seed{'s' * (row.paired > 1)})"
+        return "—" if to else "the baseline"
+    found = SimpleNamespace(**{column: getattr(row, column + to) for column in tradeoff.LOSS})
+    if math.isnan(found.difference):
+        return row.control if to and row.control not in CONTROLS else NOT_RUN
+    against = f" to {row.control}" * bool(to)
+    return f"{points_text(found)}{against} ({found.paired:.0f} seed{'s' * (found.paired > 1)})"
 
 
 def _limit(key: str, values) -> str:
@@ -168,7 +177,8 @@ def _mark(row, axes: Axes, cost: str, best: bool) -> str:
     numbers = [f"accuracy {row.accuracy:.1f}%"]
     numbers += [f"{row.megabytes:.1f} MB"] * (not math.isnan(row.megabytes))
     numbers += ["not timed" if math.isnan(row.ms) else f"{row.ms:.1f} ms a batch"]
-    compared = "" if row.configuration == "base" else f"; to the baseline, in points on the matched set: {_gap(row)}"
+    compared = "" if row.configuration == "base" else (
+        f"; in points on the matched set, to the baseline: {row.to_base}; to an equal control: {row.to_equal}")
     said = f"{row.configuration} ({row.method}): {', '.join(numbers)}{compared}"
     data = {"name": row.configuration, "method": row.method, "accuracy": round(row.accuracy, 3), **{
         key: round(value, 3) for key in LIMITS if not math.isnan(value := getattr(row, key))}}

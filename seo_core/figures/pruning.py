@@ -16,13 +16,11 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
     """AIP's attempts: share removed above, points to the start below; accepted steps filled, rejected ones hollow.
     rounds: columns round, removed (fraction), points, accepted, final. threshold: T, a dotted line. "not run" if
     empty."""
+    if rounds.empty:
+        return style.nothing_run()
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
     below.set_xlabel("round")
     style.whole_numbers(below)
-    if rounds.empty:
-        style.not_run(above)
-        style.not_run(below)
-        return figure
     accepted, final = rounds["accepted"].astype(bool), rounds["final"].astype(bool)
     kinds = {"accepted": (accepted & ~final, "o", style.BLUE, style.BLUE),
              "rolled back": (~accepted, "o", style.VERMILION, "none"),

@@ -313,7 +313,8 @@ def test_points_join_accuracy_bytes_and_milliseconds(frame):
     assert sizes.loc["base", "ours, MB"] == "92.00" and sizes.loc["quant", "ours, of the baseline"] == "0.25"
 
 
-def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path):
+def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "record_at", lambda path: {"parameters": {}})
     frame = frame.assign(path=[str(tmp_path / f"{i}.json") for i in range(len(frame))])
     table = tradeoff.with_losses(tradeoff.points(frame), frame).set_index("configuration")
     assert table["method"].to_dict() == {"base": "baseline", "prune": "weights at zero", "quant": "quantization",
@@ -321,10 +322,17 @@ def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path):
     assert table.loc["quant", ["difference", "paired"]].tolist() == pytest.approx([-1.0, 2])
     assert table.loc["kd", "difference"] == pytest.approx(-3.0) and table.loc["base", "difference"] == 0
     assert np.isnan(table.loc["kd", "low"])  # one seed, and no predictions
+    assert set(table["control"]) == {"—", "not run"} and table["difference_equal"].isna().all()
+    taught = frame[frame["configuration"] == "quant"].assign(configuration="distilled", train_examples=9e9,
+                                                             experiment="12_distillation")
+    taught["accuracy_matched"] += 0.02
+    equal = pd.concat([frame, taught], ignore_index=True)
+    row = tradeoff.with_losses(tradeoff.points(equal), equal).set_index("configuration").loc["quant"]
+    assert row["control"] == "distilled" and row["difference_equal"] == pytest.approx(-2.0)
     without = frame[frame["configuration"] != "base"]
     assert tradeoff.with_losses(tradeoff.points(without), without)["difference"].isna().all()
     none = tradeoff.with_losses(tradeoff.points(frame[:0]), frame[:0])
-    assert none.empty and {"method", *tradeoff.LOSS} <= set(none)
+    assert none.empty and {"method", "control", *tradeoff.LOSS, *tradeoff.EQUAL} <= set(none)
 
 
 def test_counts_of_weights_are_those_of_the_network(tiny_bert):

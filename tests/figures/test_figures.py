@@ -275,6 +275,11 @@ def test_curves_with_gaps_leave_gaps():
         steps, mean = line.get_data()
         drawn = ~np.isnan(mean)
         assert steps[drawn].tolist() == [2.0] and mean[drawn] == pytest.approx(60)
+    half = figures.training_curves({"epoch": [1, 2], "train_accuracy": [0.3, 0.4]})
+    assert [axes.get_ylabel() for axes in half.axes] == ["accuracy, %"], "a panel without records is left out"
+    for empty in (figures.training_curves([]), figures.sizes({}), figures.thresholds({}),
+                  figures.trace(pd.DataFrame())):
+        assert len(empty.axes) == 1 and not empty.axes[0].axison and empty.get_figheight() <= 1, "no empty axes"
     single = figures.training_curves({"epoch": [1, 2, 3], "train_accuracy": [0.4, None, 0.6]}).axes[0].lines[0]
     assert np.isnan(single.get_ydata()).tolist() == [False, True, False]
 
