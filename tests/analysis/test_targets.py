@@ -108,7 +108,8 @@ def runs_on_guard(name, ended, reached):
     return pd.DataFrame([{
         "experiment": "14_synergy_controller", "configuration": name, "profile": "cpu", "seed": seed, "floor": 0.60,
         "model_name": "m", "data_name": "d", "data_fingerprint": "f", "labels_used": 6000,
-        "finished": f"2026-{seed:02d}", "path": f"{name}-{seed}", "set_aside": 4000, "set_aside_accuracy": accuracy, "requested_share": 0.65,
+        "finished": f"2026-{seed:02d}", "path": f"{name}-{seed}",
+        "set_aside": 4000, "set_aside_accuracy": accuracy, "requested_share": 0.65,
         "reached_share": part} for seed, (accuracy, part) in enumerate(zip(ended, reached, strict=True))])
 
 
