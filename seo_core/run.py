@@ -233,10 +233,10 @@ def _arm(given: argparse.Namespace) -> None:
                          "them one by one")
     try:
         arms = [known(name).suited(options.settings(), knobs, given.name) for name in names]
+        wanted = [(arm, labels) for arm in arms if arm.alone or given.labels
+                  for labels in arm.at(given.labels, options.profile)]
     except LabError as error:
         raise UsageError(str(error)) from None
-    wanted = [(arm, labels) for arm in arms if arm.alone or given.labels
-              for labels in arm.at(given.labels, options.profile)]
     if given.dry_run:
         budgets = budgets_of(options.profile)
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
