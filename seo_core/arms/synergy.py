@@ -118,7 +118,8 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
 
     base: a network to begin with that has learned all labels; without one it begins with some of them. metrics: labels,
     train_examples, work_seconds (at the recipe's speed), rounds, rounds_back (rolled back), accuracy_start, floor,
-    removed, lambda_data and lambda_model at the end, budgets_missed.
+    removed, lambda_data and lambda_model at the end, budgets_missed, and
+    those of `Outcome.metrics`.
     """
     recipe = _with_labels(lab, recipe)
     outcome = run_seo_llm(lab, recipe.pipeline, checkpoint(lab, recipe), freeze=lambda model: _freeze(lab, model),
@@ -132,7 +133,8 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
         made = deployed(lab, state.model, lambda path: export_onnx(state.model, path, config))[0]
     prices = {f"lambda_{name}": log[-1][f"lambda_{name}"] if log else ControllerConfig.start for name in Prices._fields}
     return replace(made, rows=state.rows, series=outcome.series(), metrics={
-        **made.metrics, **prices, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
+        **made.metrics, **outcome.metrics, **prices,
+        "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
         "train_examples": state.examples, "work_seconds": state.work / recipe.speed, "rounds": len(log),
         "rounds_back": sum(not entry["accepted"] for entry in log), "accuracy_start": outcome.start.accuracy,
         "floor": outcome.floor, "budgets_missed": len(outcome.missed),
