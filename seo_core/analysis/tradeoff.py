@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from seo_core.analysis import papers
-from seo_core.analysis.contrasts import OFFICIAL, contrast_in, mean, measure, one_setting
+from seo_core.analysis.contrasts import OFFICIAL, contrast_in, exploratory, mean, measure, one_setting
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
-            "13_quantization_distillation")
+            "13_quantization_distillation", "02_baseline")  # the last has the baselines of the arms that follow
 SPEED = "tab3_inference_speed"
 COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
 LOSS = ("difference", "low", "high", "paired")  # what `with_losses` adds; paired: seeds
@@ -32,7 +32,7 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
-    compressed = frame[frame["experiment"].isin(CHAPTERS)]
+    compressed = exploratory(frame[frame["experiment"].isin(CHAPTERS)])
     compressed = compressed.sort_values("experiment", key=lambda ids: ids.map(CHAPTERS.index), kind="stable")
     for (experiment, name), runs in compressed.groupby(["experiment", "configuration"], sort=False):
         chosen = one_setting(runs)
@@ -55,7 +55,7 @@ def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """`points` with the method of each (`families`), and its difference to the baseline in points on the matched set,
     paired by seed and example, with 95% interval: columns method and `LOSS`. NaN where there is none; the baseline's
     own is 0. frame: of `results.load`, what the points are of."""
-    rows = []
+    rows, frame = [], exploratory(frame)
     for name in table["configuration"]:
         found = measure(frame, contrast_in("points", OFFICIAL[0], (name, "base"))) if name != "base" else None
         rows.append(found[:4] if found else (0.0 if name == "base" else math.nan, math.nan, math.nan, 0))
