@@ -177,7 +177,7 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% [markdown]
 # ## From your own file
 #
-# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with every round:
+# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with the smallest and most accurate networks on the way and every round:
 #
 # ```bash
 # python -m seo_core.run compress --data pairs.csv --text a b --label y --controller \

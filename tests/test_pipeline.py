@@ -198,29 +198,30 @@ def test_where_no_label_is_bought_the_data_budget_is_the_examples_and_its_price_
     all_labels = replace(RECIPE, first=1.0, without=("buy",), rounds=3)
     assert all_labels.budgets.labels is None and all_labels.budgets.examples == all_labels.work == 60 * 150
     assert RECIPE.budgets.labels == 48 and replace(RECIPE, examples=500).budgets.examples == 500
-    ended = run_seo_llm(lab, replace(all_labels, examples=48 + 3 * 64), config=ControllerConfig(
+    ended = run_seo_llm(lab, replace(all_labels, examples=48 + 4 * 64), config=ControllerConfig(
         allocation="static", schedule=(("train", 9),)))
-    assert [entry["data"] for entry in ended.log] == pytest.approx([64 / 240] * 3)
-    assert ended.measured.examples == 240 and len({entry["lambda_data"] for entry in ended.log}) > 1
+    assert [entry["data"] for entry in ended.log] == pytest.approx([64 / 304] * 3)
+    prices = [entry["lambda_data"] for entry in ended.log]  # the run will leave a round's pairs
+    assert ended.measured.examples == 240 and prices[0] == 0.5 and prices == sorted(prices, reverse=True)
+    assert prices[-1] < 0.5
     short = run_seo_llm(lab, replace(all_labels, examples=48 + 64), config=ControllerConfig(
         allocation="static", schedule=(("train", 9),)))
     assert len(short.log) == 1 and short.measured.examples == 112  # used up, and nothing can work
 
 
-@pytest.mark.trains
-def test_of_the_teacher_s_labels_those_may_be_kept_that_pass_the_bar_of_their_class(lab, outcome):
-    kept = {}
+def test_of_the_teacher_s_labels_those_may_be_kept_that_pass_the_bar_of_their_class(lab, monkeypatch):
+    kept, said = {}, np.random.default_rng(0).normal(size=(40, 3))
+    monkeypatch.setattr(pipeline, "predict", lambda model, encoded, precision: said[:len(encoded)])
     for which in ("all", "adaptive"):
-        work = pipeline._Work(lab, replace(RECIPE, keep=which, labelled=40), None, lambda model: None)
+        work = pipeline._Work(lab, replace(RECIPE, keep=which, labelled=40, first_epochs=0), None, lambda model: None)
         work.learn = lambda state, step, **options: state
-        kept[which] = work.label(replace(outcome.state, soft=np.empty(0, np.int64)), 1.0)
+        kept[which] = work.label(work.start(lab.network()), 1.0)
     sure, every = kept["adaptive"], kept["all"]
-    assert len(every.soft) == 40 and 0 < len(sure.soft) < 40 and set(sure.soft) <= set(every.soft)
-    assert sure.work - every.work == pytest.approx(pipeline.FORWARD * 40)
-    p = pipeline.softmax(pipeline.predict(outcome.state.teacher, lab.sealed.take(every.soft), precision="auto"))
-    bar = pipeline.pseudo.class_thresholds(p)
-    passed = p.max(1) >= bar[p.argmax(1)]
+    p = pipeline.softmax(said)
+    passed = p.max(1) >= pipeline.pseudo.class_thresholds(p)[p.argmax(1)]
+    assert 0 < len(sure.soft) < len(every.soft) == 40
     assert sure.soft.tolist() == every.soft[passed].tolist()
+    assert sure.work - every.work == pytest.approx(pipeline.FORWARD * 40)
 
 
 @pytest.mark.trains
