@@ -206,7 +206,7 @@ print("within the budgets, and near the best that all allocations hold")
 
 # %% tags=["live"]
 columns = ["round", "action", "step", "loss", "lambda_data", "lambda_model",
-           "accepted"]
+           "labels_used", "seconds_used", "accepted", "why"]
 log = pd.DataFrame([
     {**{column: entry[column] for column in columns},
      **{f"score {name}": score for name, score in entry["scores"].items()}}
@@ -313,11 +313,21 @@ Table(table, folded="every arm: accuracy, bytes, labels and rounds")
 # %% tags=["record", "hide-input"]
 Table(tables.pair_table(against), folded="the controller minus each other arm")
 
-# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Three panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, and the two prices of labels and bytes. Without records it says not run."}} tags=["record", "hide-input"]
-_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "controller"))
+# %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file, the labels and the seconds of work spent so far; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Five panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, labels and seconds spent, and the two prices of labels and bytes. Without records it says not run."}} tags=["record", "hide-input"]
+recorded_run = tables.recorded_run(lab.chapter.id, "controller")
+_ = figures.rounds(tables.controller_rounds(recorded_run))
 
-# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The three panels of the figure before for the schedule that was fixed beforehand; without records it says not run."}} tags=["record", "hide-input"]
-_ = figures.rounds(tables.recorded_rounds(lab.chapter.id, "static-data-first"))
+# %% tags=["record", "hide-input"]
+figures.price_steps(tables.controller_log(recorded_run),
+                    instead="fig-controller-rounds")
+
+# %% tags=["record", "hide-input"]
+print(tables.controller_says(recorded_run)
+      if recorded_run else "the controller's own time: not run")
+
+# %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The five panels of the figure before for the schedule that was fixed beforehand; without records it says not run."}} tags=["record", "hide-input"]
+fixed = tables.recorded_run(lab.chapter.id, "static-data-first")
+_ = figures.rounds(tables.controller_rounds(fixed))
 
 # %% [markdown]
 # Is that fair to the schedules? Only with as many trials. The controller and each schedule have the same four: two learning rates times two lengths of a round, on one seed. The first of them is the arm as it is. <!-- setting -->

@@ -105,11 +105,20 @@ print(f"{m['rounds']} rounds, {m['rounds_back']} taken back;",
       f"{m['removed']:.0%} of the encoder gone,",
       f"{m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
+print(tables.controller_says(run.record))
 Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB",
-              "λ data", "λ model", "kept"]])
+              "predicted MB off, %", "seconds spent", "λ data", "λ model",
+              "kept", "why"]])
 
-# %% mystnb={"figure": {"caption": "The rounds of this run, a toy. Above, the accuracy after each round and the floor; then the file's bytes; then the two prices \u03bb.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}} tags=["live"]
+# %% mystnb={"figure": {"caption": "The rounds of this run, a toy. Above, the accuracy after each round and the floor; then the file's bytes, and the labels and the seconds of work spent so far; then the two prices \u03bb.", "name": "fig-seo-rounds"}, "image": {"alt": "Five panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, labels and seconds spent, and the two prices."}} tags=["live"]
 _ = figures.rounds(rounds, floor=100 * m["floor"])
+
+# %% tags=["nbval-ignore-output", "live", "hide-input"]
+figures.price_steps(tables.controller_log(run.record),
+                    instead="fig-seo-rounds")
+
+# %% [markdown]
+# You see labels stay as they are: `seo` has them all. Its data budget is the pairs that it trains on, and $\lambda_1$ follows those.
 
 # %% [markdown]
 # **Check.** What was deployed is what the rounds made. The file has the bytes that the last round foresaw, the network has the share that pruning left, and no accepted round is below the floor or over a budget.
@@ -178,7 +187,7 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% [markdown]
 # ## From your own file
 #
-# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with every round:
+# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with the smallest and most accurate networks on the way and every round:
 #
 # ```bash
 # python -m seo_core.run compress --data pairs.csv --text a b --label y --controller \

@@ -424,14 +424,17 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_artifact(made, copied, capsy
 @pytest.mark.trains
 def test_the_controller_makes_an_artifact_within_the_goals_and_its_page_has_the_rounds(folder, tmp_path, capsys):
     out = tmp_path / "rounds"
-    more = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--controller")
+    more = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--max-latency", "10s", "--controller")
     assert command(folder, out, *more, data="pairs.csv", text=("a", "b")) == 0
     said = capsys.readouterr().out
     assert "rounds" in said and "round  1" in said and "max_size" in said
     page = out.with_name("rounds.html").read_text(encoding="utf-8")
-    assert "<h2>Rounds</h2>" in page and "quantize" in page
+    assert "<h2>Rounds</h2>" in page and "quantize" in page and "ms a batch" in page
+    assert "<h2>Front</h2>" in page and "of the run; judging" in page and "milliseconds (of 1 a batch)" in page
     assert len(seo_core.load(out).predict([("the soup of day 1 was good", "we saw the film")])) == 1
     record = next(r for r in results.load_records(out.with_name("rounds-results")) if r["experiment"] == "15_seo_llm")
+    assert record["metrics"]["latency_batch"] == 1 and 0 < record["metrics"]["latency_ms"] < 10_000
+    assert 0 < record["metrics"]["overhead"] < 1 and record["metrics"]["size_error_worst"] < 0.2
     assert record["metrics"]["size_bytes"] <= 150e3 and "--controller" in next(
         r for r in results.load_records(out.with_name("rounds-results"))
         if r["experiment"] == "compress")["provenance"]["command"]

@@ -153,8 +153,8 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
     base: a network to begin with that has learned all labels; without one it begins with some of them. metrics: labels,
     train_examples and work_seconds of the rounds (at the recipe's speed; what was rolled back is spent, too), rounds,
     rounds_back (rolled back), accuracy_start, floor, removed, lambda_data and lambda_model at the end, budgets_missed,
-    and `training_time`. series: development_accuracy before the first round and after each; train_accuracy, once, at
-    the end, on the labelled pairs, without dropout.
+    `training_time`, and those of `Outcome.metrics`. series: development_accuracy before the first round and after each;
+    train_accuracy, once, at the end, on the labelled pairs, without dropout.
     """
     recipe = _with_labels(lab, recipe)
     outcome = run_seo_llm(lab, recipe.pipeline, _folder(lab, recipe), freeze=lambda model: _freeze(lab, model),
@@ -170,7 +170,7 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
     curves = {"development_accuracy": [outcome.start.accuracy, *(entry["accuracy"] for entry in log)],
               "train_accuracy": [_accuracy(state.model, state.reader.encoded().take(state.rows))]}
     return replace(made, rows=state.rows, series=outcome.series() | curves, metrics={
-        **made.metrics, **prices, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
+        **made.metrics, **outcome.metrics, **prices, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
         **training_time(lab, recipe, outcome, base), "rounds": len(log),
         "rounds_back": sum(not entry["accepted"] for entry in log), "accuracy_start": outcome.start.accuracy,
         "floor": outcome.floor, "budgets_missed": len(outcome.missed),
