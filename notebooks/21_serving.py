@@ -169,7 +169,7 @@ print("no request was lost")
 #
 # ## Its meters
 #
-# A server sees no labels, so it cannot know its accuracy. But it can see that it suddenly answers one class much more often than expected, or with less confidence. That is *drift*. `/metrics` reports it to Prometheus, with requests, errors, times, batch sizes and the queue. What was expected comes from the evaluation set, and stands in the folder's card.
+# A server sees no labels, so it cannot know its accuracy. But it can see that it suddenly answers one class much more often than expected, or with less confidence. That is *drift*. `/metrics` reports it to Prometheus, with requests, errors, times, batch sizes and the queue. What was expected comes from the evaluation set, and stands in the folder's card. Where a card says nothing of it, this meter is missing and no alert can go off.
 
 # %% tags=["nbval-ignore-output", "live"]
 lines = httpx.get(f"{server.url}/metrics").text.splitlines()

@@ -239,6 +239,9 @@ def test_one_command_makes_an_artifact_that_answers(made):
     assert classifier.labels == ("neg", "pos") and classifier.names == ("a", "b")
     assert set(classifier.predict([("the soup was good", "we saw the lake")])) <= {"neg", "pos"}
     assert (folder / "model" / "model.onnx").stat().st_size <= 150_000
+    said = json.loads((folder / "model" / "config.json").read_text())["metrics"]
+    assert said["expected_share_neg"] + said["expected_share_pos"] == pytest.approx(1)
+    assert 0.5 <= said["expected_confidence"] <= 1
     assert "natural language inference" not in (folder / "model" / "README.md").read_text()
     records = results.load_records(folder / "model-results")
     assert {record["configuration"] for record in records} >= {"base", "compressed"} and len(records) == 4

@@ -274,6 +274,26 @@ def test_alerts_say_what_to_do_and_panels_have_a_place():
 
 
 @serves
+@pytest.mark.parametrize("card, alarm", [((0.9, 0.07, 0.03), False), ((1 / 3, 1 / 3, 1 / 3), True), (None, None)])
+def test_classes_of_unlike_frequency_are_a_drift_only_where_the_card_expects_others(card, alarm):
+    """What SeoDriftOfClasses asks for, of a model that says one class nine times in ten; of no card, nothing."""
+    import numpy as np
+
+    from seo_core.deploy.artifact import SHARE
+    from seo_core.deploy.serving.metrics import Metrics, expected
+
+    rule, = (each for each in expressions() if "seo_drift_classes) >" in each)
+    most, labels = float(re.search(r"avg\(seo_drift_classes\) > ([\d.]+)", rule)[1]), ["a", "b", "c"]
+    said = {SHARE + label: share for label, share in zip(labels, card or (), strict=bool(card))}
+    metrics = Metrics(labels, *expected({"labels": labels, "metrics": said}), name="x", sha256="x")
+    for classes in np.random.default_rng(0).choice(3, p=(0.9, 0.07, 0.03), size=(300, 16)):
+        metrics.predicted(np.eye(3)[classes])
+    found = re.findall(r"^seo_drift_classes (\S+)$", metrics.text().decode(), re.MULTILINE)
+    assert [float(value) > most for value in found] == ([] if alarm is None else [alarm])
+    assert ("seo_expected_share" in metrics.text().decode()) == bool(card)
+
+
+@serves
 def test_what_is_watched_is_counted():
     """By the names and labels that the server gives its metrics."""
     import numpy as np

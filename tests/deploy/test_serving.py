@@ -151,8 +151,9 @@ def test_it_counts_what_it_does(client):
     assert more["seo_confidence_sum"] == pytest.approx(40 * max(answers[0]["probabilities"].values()), abs=1e-3)
     assert now["seo_queue_texts"] == 0 and more["seo_drift_classes"] > 0
     assert next(name for name in now if name.startswith("seo_model_info")).count("reference-small") == 1
-    record = json.loads((FOLDER / "record.json").read_text())["metrics"]
-    assert now["seo_expected_confidence"] == pytest.approx(record["accuracy_matched"] + record["ece_matched"])
+    card = json.loads((FOLDER / "config.json").read_text())["metrics"]
+    assert now["seo_expected_confidence"] == card["expected_confidence"]
+    assert now['seo_expected_share{label="neutral"}'] == card["expected_share_neutral"]
 
 
 def _connected(server):

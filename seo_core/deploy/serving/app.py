@@ -43,7 +43,7 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     folder, limits = artifact.locate(folder), limits or Limits()
     config = artifact.check(folder)
     card = _card(folder, config)
-    metrics = Metrics(config["labels"], *expected(folder, config), name=card["name"], sha256=card["sha256"],
+    metrics = Metrics(config["labels"], *expected(config), name=card["name"], sha256=card["sha256"],
                       commit=config.get("commit", ""), precision=config["export"].get("precision", ""))
 
     @contextlib.asynccontextmanager
