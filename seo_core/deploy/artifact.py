@@ -104,8 +104,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", **known) -> 
 
     record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
     baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them, and the
-    terms known of the record's data and source; and what the run said of its evaluation set, which a server expects. known: other fields of the Card, in place of what the records say
-    (metrics: beside it). Raises ArtifactError.
+    terms known of the record's data and source; and what the run said of its evaluation set, which a server expects.
+    known: other fields of the Card, in place of what the records say (metrics: beside it). Raises ArtifactError.
     """
     from seo_core import results
 

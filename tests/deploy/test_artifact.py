@@ -354,7 +354,8 @@ def finished_run(tiny_artifact, root: Path, data: str, **parameters) -> Path:
     model = {"name": "bundled", "fingerprint": "feedfacefeedface", "parameters": 1000}
     settings = load_settings("cpu", data=data, source="path/to/snli", results_dir="book/reference")
     record = results.write("13_quantization_distillation", "sqd", data=task, model_info=model, settings=settings,
-                           metrics={"accuracy_matched": 0.7, **EXPECTED}, parameters={"classes": list(LABELS), **parameters})
+                           metrics={"accuracy_matched": 0.7, **EXPECTED},
+                           parameters={"classes": list(LABELS), **parameters})
     made = tiny_artifact(root / "made")
     for name in ("model.onnx", "tokenizer.json"):
         (kept := record.parent / ".weights" / record.stem).mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The server, as its users see it: what it answers, what it refuses and how, and what it counts. One real server."""
 
+import contextlib
 import json
 import socket
 import time
@@ -215,6 +216,47 @@ def test_beyond_the_queue_callers_are_sent_away_for_a_while():
                 assert len(answer.json()) == 64
         assert client.post("/predict", json=PAIR).status_code == client.get("/readyz").status_code == 200
         assert counted(client)["seo_queue_texts"] == 0
+
+
+def test_beyond_the_limit_requests_are_problems_probes_are_answered_and_all_is_counted():
+    """Three requests that never end, of three that are allowed."""
+    with serving.running(FOLDER, workers=1, connections=3, read=30) as server, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(_connected(server)).sendall(HEAD + b"[{")
+        _until(lambda: httpx.post(f"{server.url}/predict", json=PAIR).status_code == 503)
+        for answer in (httpx.post(f"{server.url}/predict", json=PAIR), httpx.get(f"{server.url}/model")):
+            assert "3 requests are at work" in refused(answer, 503)["detail"] and answer.headers["retry-after"] == "1"
+        for path in ("healthz", "readyz", "metrics"):
+            assert httpx.get(f"{server.url}/{path}").status_code == 200
+        text = httpx.get(f"{server.url}/metrics").text
+        assert 'seo_requests_total{path="/model",status="503"} 1.0' in text
+        stack.close()
+        _until(lambda: httpx.post(f"{server.url}/predict", json=PAIR).status_code == 200)
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /heal"])
+def test_idle_connections_are_no_load_and_make_room(begin):
+    with serving.running(FOLDER, workers=1, connections=3, idle=30) as server, contextlib.ExitStack() as stack:
+        with httpx.Client(base_url=server.url) as client:
+            for _ in range(2):
+                assert client.post("/predict", json=PAIR).status_code == 200
+                idle = [stack.enter_context(_connected(server)) for _ in range(12)]
+                for each in idle:
+                    each.sendall(begin)
+                for path in ("healthz", "readyz"):
+                    assert httpx.get(f"{server.url}/{path}").status_code == 200
+        with contextlib.suppress(ConnectionResetError):  # where it had sent more than was read
+            assert idle[0].recv(10) == b"", "the one that has been idle for longest was closed"
+        idle[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            idle[-1].recv(10)
+
+
+def _until(true, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_limits_are_checked_where_they_are_set():
