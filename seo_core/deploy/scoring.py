@@ -80,9 +80,9 @@ def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: str 
     two columns of text; default, those that the artifact names. id: a column that is kept (of JSON lines as text).
     bad: "stop" at the first row that holds no text (null, no text, no JSON, half of a surrogate pair), or "skip" such
     rows and count them. part_rows: rows of a part. threads: as of OnnxRunner. processes: that are started and share the
-    cores; where RANK and WORLD_SIZE say that this is one of several, it does its share alone. engine: as of `seo_core.load`;
-    all parts are made by the same one, so name it where several machines share them. report: gets a line now and then
-    (`seo_core.progress.seconds`).
+    cores; where RANK and WORLD_SIZE say that this is one of several, it does its share alone. engine: as of
+    `seo_core.load`; all parts are made by the same one, so name it where several machines share them. report: gets a
+    line now and then (`seo_core.progress.seconds`).
 
     Raises ScoringError for what is wrong with the rows or the folder, ArtifactError for an artifact that is not whole,
     SettingsError for a number out of its bounds.

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 
 import seo_core
 from seo_core.data import generate, lexicon
@@ -250,6 +252,48 @@ def test_idle_connections_are_no_load_and_make_room(begin):
         idle[-1].settimeout(0.2)
         with pytest.raises(TimeoutError):
             idle[-1].recv(10)
+
+
+@contextlib.contextmanager
+def _here(**limits):
+    """A client of the application in this process, over a real socket, and its engine, where a test can get at it."""
+    app = serving.make_app(FOLDER, limits=Limits(**limits))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    running = threading.Thread(target=server.run)
+    running.start()
+    try:
+        _until(lambda: server.started)
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}") as client:
+            yield client, app.state.batcher.runner
+    finally:
+        server.should_exit = True
+        running.join()
+
+
+def test_an_engine_that_fails_is_a_problem_that_says_nothing_of_its_inside(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("/srv/secret/model.onnx of seo_core")
+
+    with _here() as (client, engine):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "logits", fails)
+            problem = refused(answer := client.post("/predict", json=PAIR), 500)
+            assert problem["detail"] == "An error of the server." and "secret" not in answer.text
+        assert client.post("/predict", json=PAIR).status_code == 200
+        assert counted(client)['seo_requests_total{path="/predict",status="500"}'] == 1
+
+
+def test_an_engine_that_hangs_is_a_problem_after_a_while(monkeypatch):
+    go = threading.Event()
+    with _here(answer=0.2) as (client, engine):
+        whole = engine.logits
+        monkeypatch.setattr(engine, "logits", lambda *given, **more: go.wait(10) and whole(*given, **more))
+        began = time.monotonic()
+        answer = client.post("/predict", json=PAIR)
+        assert "within 0.2 seconds" in refused(answer, 503)["detail"] and answer.headers["retry-after"] == "1"
+        assert time.monotonic() - began < 5
+        go.set()
+        assert client.post("/predict", json=PAIR).status_code == 200
 
 
 def _until(true, seconds: float = 10) -> None:
