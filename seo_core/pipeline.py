@@ -233,7 +233,7 @@ class Outcome:
 
 def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: Path | None = None, *,
                 config: ControllerConfig | None = None, network: Callable = lambda lab: lab.network(),
-                freeze: Callable = lambda model: None) -> Outcome:
+                freeze: Callable = lambda model: None, further: pd.DataFrame | None = None) -> Outcome:
     """Runs rounds until the budgets are used up.
 
     lab: its ground, or settings, whose data and network are then read: of any task that `load_task` reads. recipe: None

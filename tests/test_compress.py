@@ -239,6 +239,11 @@ def test_one_command_makes_an_artifact_that_answers(made):
     assert classifier.labels == ("neg", "pos") and classifier.names == ("a", "b")
     assert set(classifier.predict([("the soup was good", "we saw the lake")])) <= {"neg", "pos"}
     assert (folder / "model" / "model.onnx").stat().st_size <= 150_000
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert "check" not in config, "texts may be private"
+    card = config["metrics"]
+    assert card["expected_share_neg"] + card["expected_share_pos"] == pytest.approx(1)
+    assert 0.5 <= card["expected_confidence"] <= 1
     assert "natural language inference" not in (folder / "model" / "README.md").read_text()
     records = results.load_records(folder / "model-results")
     assert {record["configuration"] for record in records} >= {"base", "compressed"} and len(records) == 4
@@ -246,6 +251,24 @@ def test_one_command_makes_an_artifact_that_answers(made):
                   "no validation set"):
         assert words in said
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.trains
+def test_a_file_for_other_engines_has_its_check_texts_where_these_are_asked_for(folder, tmp_path):
+    pytest.importorskip("openvino")
+    assert command(folder, tmp_path / "model", "--operators", "standard", "--check", 5) == 0
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["export"]["operators"] == "standard" and len(config["check"]) == 5
+    texts = [f"the soup of day {number} was good" for number in range(20)]
+    ours, theirs = (seo_core.load(tmp_path / "model", engine=name) for name in ("onnxruntime", "openvino"))
+    assert np.abs(ours.probabilities(texts) - theirs.probabilities(texts)).max() < 0.02
+    made, = (each for each in results.load_records(tmp_path / "model-results") if each["configuration"] == "compressed")
+    assert "--operators standard --check 5" in command_of(made)
+
+
+def test_with_the_controller_other_operators_are_refused(folder, tmp_path, capsys):
+    assert command(folder, tmp_path / "model", "--operators", "standard", "--controller") == 2
+    assert "leave out --operators" in capsys.readouterr().err
 
 
 def test_the_page_stands_alone_and_says_what_came_out(made):

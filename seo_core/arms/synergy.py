@@ -170,7 +170,8 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
     curves = {"development_accuracy": [outcome.start.accuracy, *(entry["accuracy"] for entry in log)],
               "train_accuracy": [_accuracy(state.model, state.reader.encoded().take(state.rows))]}
     return replace(made, rows=state.rows, series=outcome.series() | curves, metrics={
-        **made.metrics, **outcome.metrics, **prices, "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
+        **made.metrics, **outcome.metrics, **prices,
+        "labels": len(state.rows), "added": len(state.edits) + len(state.soft),
         **training_time(lab, recipe, outcome, base), "rounds": len(log),
         "rounds_back": sum(not entry["accepted"] for entry in log), "accuracy_start": outcome.start.accuracy,
         "floor": outcome.floor, "budgets_missed": len(outcome.missed),

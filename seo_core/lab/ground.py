@@ -27,7 +27,7 @@ import pandas as pd
 from seo_core import models, results
 from seo_core.data import Encoded, RatioError, TaskData, encode_for, imbalance, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.evaluation import HEADLINE, hits, measure, metrics_of, predict
+from seo_core.evaluation import HEADLINE, expected_answers, hits, measure, metrics_of, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
@@ -417,12 +417,13 @@ class Lab:
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics of the sets that are scored, and on the acceptance half the one that a run is told by (accuracy, of
         scores Pearson, of tags and answers F1). Without suffix some of the first official set; a run that is not scored
-        there has none of these."""
+        there has none of these. Of classes also what to expect of texts like those of the first set."""
         scores = {split: metrics_of(values, self.encoded(split), names=self.task.labels)
                   for split, values in logits.items()}
         scored, told = self.scored, measure(scores["acceptance"])
         headline = HEADLINE if scored[0] in self.official else ()
-        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]},
+        expected = expected_answers(logits[scored[0]], self.task.labels) if told == "accuracy" else {}
+        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]}, **expected,
                 f"{told}_development": scores["acceptance"][told],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 
