@@ -272,12 +272,11 @@ _ = figures.sizes({name: {
     for kind in ("heads", "neurons")} for name in loops if name in records})
 
 # %% tags=["record", "hide-input"]
-frame = results.load(*(results.reference_dir() / "cpu" / name for name in (
-    "09_pruning", "10_adaptive_iterative_pruning")))
+frame = contrasts.exploratory(ours.frame)
 arms = list(pruning.ITERATIVE.arms)
-print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
+print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against, ours.frame),
+Table(tables.against_table(frame, ["base", *arms], against),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]

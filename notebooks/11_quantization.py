@@ -383,11 +383,10 @@ gives {few} and has a price, without training: `vocabulary` against `static`
 {ours.gap('vocabulary', 'static')}.""")
 
 # %% tags=["record", "hide-input"]
-frame = results.load(*(results.reference_dir() / "cpu" / name
-                       for name in ("09_pruning", "11_quantization")))
+frame = contrasts.exploratory(ours.frame)
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
-compared = tables.against_table(frame, ["base", *arms], against, ours.frame)
+print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
+compared = tables.against_table(frame, ["base", *arms], against)
 Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
                     errors="ignore"),
       folded="all arms, against the baseline and the equal control")

@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from seo_core import figures, load_settings, results
+from seo_core import figures, load_settings
 from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
@@ -256,11 +256,10 @@ further texts of the task itself besides (`kd-domain` against `kd`, on
 development rows): {ours.gap('kd-domain', 'kd', DEVELOPMENT)}.""")
 
 # %% tags=["record", "hide-input"]
-frame = results.load(*(results.reference_dir() / "cpu" / name
-                       for name in ("09_pruning", "12_distillation")))
-print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
+frame = contrasts.exploratory(ours.frame)
+print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against, ours.frame),
+Table(tables.against_table(frame, ["base", *arms], against),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]

@@ -319,8 +319,7 @@ These two seeds show no inflation. Against the baseline: {fresh[0]}, and
 
 # %% tags=["record", "hide-input"]
 folder = results.reference_dir() / "cpu"
-frame = results.load(*(folder / name for name in (
-    "09_pruning", "12_distillation", "13_quantization_distillation")))
+frame = contrasts.exploratory(ours.frame)
 arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs",
         "kd-ptq-4bit", "sqd-4bit", "sqd-tiny", "sqd", "sqd-aip",
         "sqd-aip-patient",
@@ -328,9 +327,9 @@ arms = ["base", "kd", "kd-small", "kd-ptq", "qat", "sqd-fixed", "sqd-pairs",
 print(tables.absent(frame, [
     name for name, arm in distillation.JOINT.arms.items()
     if getattr(arm.recipe, "weight_bits", 7) != 7]),
-    tables.standing(frame), sep="\n")
+    tables.standing(frame, arms), sep="\n")
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, arms, against, ours.frame),
+Table(tables.against_table(frame, arms, against),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]

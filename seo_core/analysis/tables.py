@@ -386,8 +386,11 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     return rows_or(rows, ["record", "commit", "finished", "standing"], "none")
 
 
-def standing(frame: pd.DataFrame) -> str:
-    """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
+def standing(frame: pd.DataFrame, configurations: Iterable[str] | None = None) -> str:
+    """How many of the records of a frame of `results.load` are final and how many exploratory, in words; of all, or of
+    some configurations."""
+    if configurations is not None:
+        frame = frame[frame["configuration"].isin(configurations)]
     return results.final_list().in_words(map(results.record_at, frame["path"]))
 
 
