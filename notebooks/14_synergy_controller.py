@@ -27,6 +27,7 @@ data: str = "default"  # embedded | hub id | local path
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
 source: str = "default"  # the source task, named likewise
+unlabelled: str = "default"  # further texts without labels; default: none
 labels: str = "default"  # names of its classes, where it is not NLI
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -55,8 +56,8 @@ from seo_core.controller import (
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir,
-    source=source, labels=labels, text=text, epochs=epochs,
-    train_rows=train_rows, development_rows=development_rows)
+    source=source, unlabelled=unlabelled, labels=labels, text=text,
+    epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("14_synergy_controller", settings)
 frame = results.load(results.reference_dir() / "cpu" / "14_synergy_controller")
 recorded = frame["configuration"].unique() if len(frame) else []
@@ -250,7 +251,7 @@ print(f"{len(back)} taken back, and the file still came to",
 # %% [markdown]
 # ## On real pairs
 #
-# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, and 8 MB for the file. All but one begin with the network of the source task, and all have the same floor. They differ in who picks.
+# The same controller over the book's own techniques is [the next chapter](15_seo_llm); its arms live here. All have 4 000 labels to buy, work worth a quarter of an hour on a quiet machine, and 8 MB for the file. All but one begin with the network of the source task, and all have the same floor. They differ in who picks. Texts that you name with `unlabelled` stand behind the pool that their teacher labels.
 
 # %% tags=["here"]
 seo = known("controller").recipe

@@ -26,6 +26,7 @@ seed: int = 0  # of the baseline, the draws and the order of training
 data: str = "default"  # embedded | hub id | local path
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+unlabelled: str = "default"  # further texts without labels; default: none
 labels: str = "default"  # names of its classes, where it is not NLI
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -48,8 +49,8 @@ from seo_core.pipeline import combined_bytes
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir,
-    labels=labels, text=text, epochs=epochs, train_rows=train_rows,
-    development_rows=development_rows)
+    unlabelled=unlabelled, labels=labels, text=text, epochs=epochs,
+    train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("15_seo_llm", settings)
 folders = [results.reference_dir() / "cpu" / name
            for name in ("02_baseline", "15_seo_llm")]
@@ -79,7 +80,7 @@ uncompressed network after as much training:
 # Each box of [the papers' Figure 1](fig1_architecture) is one call here, and the {term}`Synergy Controller` ([its chapter](14_synergy_controller)) decides which of them works next. `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then come rounds, and in each one an {term}`action` works:
 #
 # - `augment`: ADA's [edits](04_adaptive_augmentation) of the labelled pairs.
-# - `label`: the teacher's [soft labels](08_semi_supervised) for other texts.
+# - `label`: the teacher's [soft labels](08_semi_supervised) for other texts: what is left of the pool, and what you name with `unlabelled`.
 # - `prune`: a [pruning](10_adaptive_iterative_pruning) step, after which the rest recovers.
 # - `quantize`: [integers](13_quantization_distillation), taught by the teacher.
 # - `train`: no change, more training. And where labels are still to be bought, `buy`: [the purchase](07_transfer_active_learning).

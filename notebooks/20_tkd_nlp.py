@@ -260,6 +260,18 @@ Finding("Right on the development rows: " + "; ".join(
     for rate in RATES) + ".")
 
 # %% [markdown]
+# And stage 1: what is it worth to have read the task's own sentences first?
+
+# %% tags=["record", "remove-input"]
+Finding(f"""
+After it, a hidden word costs
+{searched.mean('tkd-pretrained', 'masked_cross_entropy', scale=1, digits=2,
+               unit=' nats')}; to say each word as often as it occurs costs
+{searched.mean('tkd-pretrained', 'frequency_cross_entropy', scale=1, digits=2,
+               unit=' nats')}. Without a teacher, against the same steps from
+random weights: {glue.told(frame, 'tkd-no-kd', 'tkd-scratch')}.""")
+
+# %% [markdown]
 # Is the weight as delicate as the summary says, and the temperature?
 
 # %% tags=["record", "remove-input"]

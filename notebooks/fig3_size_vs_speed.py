@@ -177,7 +177,7 @@ Table(front if len(front) else pd.DataFrame([{"configuration": NOT_RUN}]),
 # - Accuracy is the mean of both official sets. Megabytes are those of the file that was timed, which is ONNX. A network without a time has those of the file that its chapter kept: ONNX for integers, safetensors for fp32. The difference is the graph, see [](tab2_model_size).
 # - Speed is that of the benchmark of [](tab3_inference_speed), under ONNX Runtime (`static-openvino`: under OpenVINO). Both factors are to the baseline's fp32 file as the library exports it.
 # - `qat`, `sqd-fixed`, `kd-ptq` and `sqd` follow one another on the front of speed. They are networks of one shape, taught differently: their times differ by chance, and so do their places.
-# - The baseline is that of all these chapters, three epochs on the labels. It was not trained to the end. After six and a half more passes with its own soft labels the same network, uncompressed, is better (`distilled`, [](10_adaptive_iterative_pruning)). What a method costs beside *that* one is more: *to equal control*. *No equal control* says that an arm saw more pairs than that network, with all that it was made from.
+# - The baseline is that of all these chapters, three epochs on the labels. More epochs or another rate made it no better ([](02_baseline)); a teacher does. After six and a half more passes with its own soft labels the same network, uncompressed, is better (`distilled`, [](10_adaptive_iterative_pruning)). What a method costs beside *that* one is more: *to equal control*. *No equal control* says that an arm saw more pairs than that network, with all that it was made from.
 # :::
 
 # %% tags=["record", "hide-input"]

@@ -51,14 +51,16 @@ claimed = {word: (judged["verdict"] == word).sum() for word in (
     "not settled", "confounded", "not run", "not testable as stated")}
 
 # %% tags=["record", "answer", "remove-input"]
+nearest, share = tradeoff.nearest_control(small.frame, "sqd-taylor-65")
+part = f"{share:.0%}" if share == share else "not run"
 Finding(f"""
 **1. Smaller.** Cut to 35% of its encoder and trained in int8, the network's
 file is {small.mean('sqd-taylor-65', 'size_bytes', scale=1e-6, unit=' MB')}
 instead of {small.mean('base', 'model_parameters', scale=4e-6, unit=' MB')}.
 It {small.told('sqd-taylor-65', 'base', same='is not told apart from')} the
-baseline: {small.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the same
-network, uncut, after as much training:
-{small.to_control('sqd-taylor-65', MATCHED)}
+baseline: {small.gap('sqd-taylor-65', 'base', MATCHED)}. Against the nearest
+control, the same network uncut and trained on with a teacher for {part} of
+the pairs: {small.gap('sqd-taylor-65', nearest, MATCHED)}
 ([chapter](13_quantization_distillation.ipynb)).
 
 **2. Faster.** A batch takes

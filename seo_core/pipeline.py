@@ -142,7 +142,7 @@ class State:
     teacher: object  # the whole network; the same object until something was taken from the student
     reader: Lab = field(repr=False)  # reads texts as the student does
     rows: np.ndarray = field(repr=False)  # (n,) positions in the pool whose labels were bought, in order
-    soft: np.ndarray = field(repr=False)  # (m,) positions whose labels the teacher gives
+    soft: np.ndarray = field(repr=False)  # (m,) positions whose labels the teacher gives, the further texts' last
     edits: pd.DataFrame = field(repr=False)
     examples: int = 0  # pairs trained on, repeats counted
     work: float = 0.0  # in pairs that the baseline is trained on
@@ -181,11 +181,13 @@ class Outcome:
 
 
 def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, config: ControllerConfig | None = None,
-                network: Callable = lambda lab: lab.network(), freeze: Callable = lambda model: None) -> Outcome:
+                network: Callable = lambda lab: lab.network(), freeze: Callable = lambda model: None,
+                further: pd.DataFrame | None = None) -> Outcome:
     """Runs rounds until the budgets are used up. folder: where the state is kept after each, so that a run that was
     killed goes on and ends as it would have. network(lab): what training starts from. freeze(model): called before
-    every training. Raises ControllerError for budgets that no run could keep, before anything is trained."""
-    work = _Work(lab, recipe, folder, freeze)
+    every training. further: texts beside the pool that the teacher may label. Raises ControllerError for budgets that
+    no run could keep, before anything is trained."""
+    work = _Work(lab, recipe, folder, freeze, further)
     config = config or ControllerConfig(seed=lab.settings.seed)
     kept = work.kept()
     if kept is None:
@@ -211,8 +213,10 @@ def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, confi
 class _Work:
     """One run: its ground, its recipe, and the actions."""
 
-    def __init__(self, lab: Lab, recipe: Pipeline, folder: Path | None, freeze: Callable):
+    def __init__(self, lab: Lab, recipe: Pipeline, folder: Path | None, freeze: Callable,
+                 further: pd.DataFrame | None = None):
         self.lab, self.recipe, self.folder, self.freeze, self.report = lab, recipe, folder, freeze, lab.report
+        self.further, self.sealed = lab.pool[:0] if further is None else further, {}  # number of words -> `unlabelled`
         self.encoder, self.timed = 0, {"ms": 0.0, "weights": 0}  # weights of the whole encoder; the last timing
         self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
 
@@ -246,7 +250,7 @@ class _Work:
         left_out = {*recipe.without, *["distil"] * (recipe.depth is None)}
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
                  "distil": lambda s: s.whole,
-                 "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
+                 "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool) + len(self.further),
                  "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
             Action(name, lambda state, step, prices, name=name: getattr(self, name)(state, step),
@@ -318,10 +322,10 @@ class _Work:
         return self.learn(replace(state, edits=edits, work=state.work + work), step, changed=True)
 
     def label(self, state: State, step: float) -> State:
-        """Further pairs of the pool, which the teacher labels."""
+        """Further pairs of the pool, or of the texts behind it, which the teacher labels."""
         wanted = max(1, round(step * self.recipe.labelled))
         taken = np.concatenate([state.rows, state.soft])
-        chosen = self.lab.candidates(taken, 1 + len(state.soft), wanted)
+        chosen = self.lab.candidates(taken, 1 + len(state.soft), wanted, further=len(self.further))
         return self.learn(replace(state, soft=np.concatenate([state.soft, chosen])), step, changed=True)
 
     def errors(self, state: State, frame: pd.DataFrame) -> np.ndarray:
@@ -426,7 +430,16 @@ class _Work:
         encoded = reader.encoded().take(state.rows)
         if len(state.edits):
             encoded = concatenate(encoded, reader.encode(state.edits))
-        return concatenate(encoded, reader.sealed.take(state.soft)) if len(state.soft) else encoded
+        return concatenate(encoded, self.unlabelled(reader).take(state.soft)) if len(state.soft) else encoded
+
+    def unlabelled(self, reader: Lab) -> Encoded:
+        """The pool, and behind it the further texts, as a reader reads them; every label −1."""
+        if self.further.empty:
+            return reader.sealed
+        words = len(reader.tokenizer)
+        if words not in self.sealed:
+            self.sealed[words] = concatenate(reader.sealed, reader.encode(self.further[list(self.lab.task.texts)]))
+        return self.sealed[words]
 
     def learn(self, state: State, step: float, *, changed: bool = False, pairs: int = 0) -> State:
         """`taught`, and a state that says so where the loss is no number."""

@@ -296,7 +296,7 @@ def _search(given: argparse.Namespace) -> None:
         _say(f"best of {len(trials)} trials: {in_words(best(trials))}: {100 * trials['accuracy'].max():.2f}% on the "
              "development slice")
         if given.storage is None:
-            _say(f"trained on all pairs, measured and recorded by: {arm_command(arm, None, knobs, None, lab.settings)}")
+            _say(f"trained on all pairs, measured and recorded by: {arm_command(arm, None, knobs, None, lab.asked)}")
 
 
 def _compress(given: argparse.Namespace) -> int:

@@ -23,8 +23,11 @@ METRICS = {"accuracy_matched": "matched", "accuracy_mismatched": "mismatched", "
 OFFICIAL = results.SCORES
 DEVELOPMENT = "accuracy_development"  # what arms are screened by: the acceptance half of the development slice
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
+TITLES = METRICS | KINDS | {DEVELOPMENT: "development"}
+ENOUGH = 3  # seeds, from which final records decide, even where there are more exploratory ones
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
-CONTROLS = ("distilled", "base-control")  # the uncompressed baseline trained on with its own soft labels, fewer first
+# the uncompressed baseline trained on with its own soft labels, or with those of one that was: fewer pairs first
+CONTROLS = ("distilled", "base-control", "base-control-strong")
 NO_EQUAL = "no equal control"
 _ROUNDED = 1e-3  # what scores kept in 16 bits change of a correlation, at most
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
@@ -90,22 +93,35 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     tuples: (a, b) for a − b, (a, b, c, d) for (a − b) − (c − d). labels: the column to hold equal, or None to compare
     the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
     interval; NaN for one seed without predictions), seeds, p (for `statistics.holm`, likewise); one row for each
-    combination that has records.
+    combination that has records. Where a pair has none on the official sets, because one of its arms is sealed from
+    them, the row is of `DEVELOPMENT`.
     """
     rows, pairs = [], pairs.items() if isinstance(pairs, Mapping) else pairs
     pairs = [names for names in pairs if len(set(names)) > 1]  # an arm is no control of itself
     groups = [(math.nan, frame)] if labels is None else frame.groupby(labels) if labels in frame else ()
-    for (count, same), names, metric in itertools.product(groups, pairs, metrics):
+    for (count, same), names in itertools.product(groups, pairs):
         title = "{} − {}" if len(names) == 2 else "({} − {}) − ({} − {})"
-        measured = measure(same, contrast_in("points", metric, names), (*EVIDENCE, "quick"))
-        if measured:
+        for metric, measured in measured_on(metrics, same, names).items():
             rows.append((count, title.format(*names), metric, *measured[:4], measured.p))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.drop(columns="labels") if labels is None else table.astype({"labels": int})
 
 
+def measured_on(metrics: Sequence[str], frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Measurement]:
+    """Metric → the difference of `names` in points, of the metrics that have one; in place of the official sets, where
+    neither has, the development rows: arms are screened by these, and the sets are sealed (`results.final`)."""
+    def on(wanted: Sequence[str]) -> dict[str, Measurement]:
+        measured = {metric: measure(frame, contrast_in("points", metric, names), (*EVIDENCE, "quick"))
+                    for metric in wanted}
+        return {metric: each for metric, each in measured.items() if each}
+
+    found = on(metrics)
+    return found | on([DEVELOPMENT]) if set(metrics) & set(OFFICIAL) and not set(found) & set(OFFICIAL) else found
+
+
 def official_differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]]) -> pd.DataFrame:
-    """`differences` on both official sets, of arms that were run at one number of labels."""
+    """`differences` on both official sets, of arms that were run at one number of labels; of sealed arms on
+    development rows."""
     return differences(frame, pairs, OFFICIAL, labels=None)
 
 
@@ -117,12 +133,19 @@ def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(generalization_gap=frame[ends[0]] - frame[ends[1]])
 
 
+def exploratory(frame: pd.DataFrame) -> pd.DataFrame:
+    """The exploratory records of a frame of `results.load`. A table of earlier arms keeps to them, since they stand
+    beside the base that they were made from; `tables.final_table` has the others."""
+    return frame[frame["standing"] != "final"] if "standing" in frame else frame
+
+
 def one_setting(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the records of each configuration, those of one experiment and one set of parameters: the set with most seeds,
-    then with most labels, then the latest. (The data may differ by seed: the generator is seeded.)"""
+    then with most labels, then the latest; of one standing. (The data may differ by seed: the generator is seeded.)"""
     if rows.empty:
         return rows
-    identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_"))]
+    identity = ["experiment", "profile", "data_name", "model_name", *(c for c in rows if c.startswith("param_")),
+                *(c for c in rows if c == "standing")]
     settings = rows[identity].astype(object).to_numpy()  # astype(str) would leave NaN as it is
     runs = rows[["configuration", "finished", "labels_used", "seed"]].itertuples()
     sets = defaultdict(lambda: defaultdict(list))  # configuration → setting → (finished, labels, seed, index)
@@ -161,8 +184,9 @@ def lineage(frame: pd.DataFrame) -> dict:
     own last; None where one of them has no record in the frame.
 
     frame: of `results.load`. Ancestors are found by the recipe in the record, at the same seed and data: the arm of
-    pruning whose weights a student starts from (`pruned`), and the baselines of other seeds among the teachers. An arm
-    of which only numbers are taken over (`like`: how much to remove, how long to train) is none.
+    pruning whose weights a student starts from (`pruned`), the one that teaches (`teacher`) or is made a file (`of`) in
+    the baseline's place, and the baselines of other seeds among the teachers. An arm of which only numbers are taken
+    over (`like`: how much to remove, how long to train) is none.
     """
     same = [key for key in ("profile", "data_fingerprint", "model_fingerprint") if key in frame]
     recipes = _recipes(frame)
@@ -177,8 +201,9 @@ def lineage(frame: pd.DataFrame) -> dict:
         row, recipe, before = frame.loc[index], recipes.get(index, {}), []
         if row["configuration"] == "base":
             return []
-        if (pruned := recipe.get("pruned") or "base") != "base":
-            parent = latest(pruned, row["seed"], row)
+        named = dict.fromkeys(recipe.get(field) or "base" for field in ("pruned", "teacher", "of"))
+        for name in [name for name in named if name != "base"]:
+            parent = latest(name, row["seed"], row)
             before.append(None if parent is None else of(parent))
         others = [seed for seed in range(recipe.get("teachers", 1)) if seed != row["seed"]]
         for seed in others[: recipe.get("teachers", 1) - 1]:
@@ -238,7 +263,8 @@ def equal_controls(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:
     """The contrast over the records of `results.load`, paired by seed and data; None without records.
 
-    Profiles are tried in the order given; within one, the study with most seeds counts. Accuracies whose
+    Profiles are tried in the order given; within one, the study with most seeds counts, but final records decide from
+    `ENOUGH` seeds on, and are held against exploratory ones only where neither can be compared alone. Accuracies whose
     per-example correctness was kept are paired by example too (`statistics.paired_difference`), and so are F1 of two
     classes, Matthews and Pearson correlation; everything else has a t interval over seeds, ratios in logarithms. One
     seed without examples has no interval.
@@ -256,11 +282,30 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] =
     if "profile" not in frame:
         return _measure_runs(rows, contrast)
     for profile in profiles:
-        measured = [m for study in _studies(rows[rows["profile"] == profile], wanted)
-                    if (m := _measure_runs(one_setting(study), contrast)) is not None]
-        if measured:
-            return max(measured, key=lambda m: m.n)
+        of_profile = rows[rows["profile"] == profile]
+        is_final = of_profile.get("standing", pd.Series("", of_profile.index)) == "final"
+        final, exploratory = (_best_study(of_profile[part], wanted, contrast) for part in (is_final, ~is_final))
+        if final and (not exploratory or final.n >= min(ENOUGH, exploratory.n)):
+            return final
+        together = of_profile.drop(columns="standing", errors="ignore")
+        if measured := exploratory or _best_study(together, wanted, contrast):
+            return measured
     return None
+
+
+def _best_study(rows: pd.DataFrame, wanted: set[str], contrast: Contrast) -> Measurement | None:
+    """The contrast over the study with most seeds; None where none has all configurations at one seed."""
+    measured = [_measure_runs(one_setting(_paired(study, wanted)), contrast) for study in _studies(rows, wanted)]
+    return max(filter(None, measured), key=lambda m: m.n, default=None)
+
+
+def _paired(rows: pd.DataFrame, wanted: set[str]) -> pd.DataFrame:
+    """The rows of seeds and data that all configurations have: an arm stands beside the base of its own seed."""
+    units = list(zip(*(rows[key] for key in ("seed", "data_fingerprint") if key in rows), strict=True))
+    there = defaultdict(set)
+    for unit, name in zip(units, rows["configuration"], strict=True):
+        there[unit].add(name)
+    return rows[[there[unit] == wanted for unit in units]]
 
 
 def _studies(rows: pd.DataFrame, wanted: set[str]):
@@ -283,7 +328,7 @@ def _studies(rows: pd.DataFrame, wanted: set[str]):
 
 
 _COLUMNS = ("configuration", "seed", "data_fingerprint", "path", "correct", "experiment", "profile", "data_name",
-            "model_name", "labels", "labels_used", "finished")  # what is read here, beside the parameters
+            "model_name", "labels", "labels_used", "finished", "standing")  # what is read here, beside the parameters
 
 
 def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:

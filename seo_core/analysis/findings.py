@@ -3,7 +3,8 @@
     ours = Evidence("09_pruning")                                   # the committed records of a chapter
     Finding(f"Cut to 35%, it {ours.told('taylor-65', 'base')}: {ours.gap('taylor-65', 'base')}.")
 
-A number whose record is absent reads "not run"; a word that a number decides (`told`) changes with it.
+A number whose record is absent reads "not run"; a word that a number decides (`told`) changes with it. An arm that is
+sealed from the official sets is spoken of by its development rows, and the sentence says so.
 """
 
 import math
@@ -16,18 +17,23 @@ from seo_core import results
 from seo_core.analysis import NOT_RUN, statistics
 from seo_core.analysis.contrasts import (
     CONTROLS,
+    DEVELOPMENT,
     EVIDENCE,
-    METRICS,
     NO_EQUAL,
     OFFICIAL,
+    TITLES,
     Measurement,
     contrast_in,
     equal_controls,
     known,
     measure,
+    measured_on,
 )
 
 MATCHED = OFFICIAL[0]  # where one number must do
+
+
+_DEVELOPMENT = " on development rows"
 
 
 class Finding:
@@ -61,8 +67,10 @@ class Evidence:
     def mean(self, configuration: str, metric: str = MATCHED, *, scale: float = 100, unit: str = "%",
              digits: int = 1) -> str:
         """Mean over seeds of a column of `results.load`, "72.5%"; scale: what the column is multiplied with."""
-        values = known(self.frame, configuration, metric)
-        return f"{_number(scale * values[metric].mean(), '', digits)}{unit}" if len(values) else NOT_RUN
+        values, where = known(self.frame, configuration, metric), ""
+        if values.empty and metric in OFFICIAL:
+            values, metric, where = known(self.frame, configuration, DEVELOPMENT), DEVELOPMENT, _DEVELOPMENT
+        return f"{_number(scale * values[metric].mean(), '', digits)}{unit}{where}" if len(values) else NOT_RUN
 
     def seeds(self, configuration: str, metric: str = MATCHED) -> str:
         """How many seeds are behind it: "1 seed", "3 seeds"."""
@@ -76,7 +84,8 @@ class Evidence:
         if not measured:
             return NOT_RUN
         named = [_interval(m, "+", digits, "" if i else " points")
-                 + f" {METRICS.get(metric, metric)}" * (len(measured) > 1)
+                 + f" {TITLES.get(metric, metric)}" * (len(measured) > 1)
+                 + _DEVELOPMENT * (metric == DEVELOPMENT and metric not in metrics)
                  for i, (metric, m) in enumerate(measured.items())]
         return f"{' and '.join(named)} ({min(measured.values(), key=lambda m: m.n).behind})"
 
@@ -114,8 +123,8 @@ class Evidence:
     def _points(self, a: str, b: str, metrics: str | Sequence[str]) -> dict[str, Measurement]:
         """a − b by metric; empty where one of them was not measured."""
         metrics = (metrics,) if isinstance(metrics, str) else metrics
-        measured = {metric: self._measured("points", metric, a, b) for metric in metrics}
-        return {} if None in measured.values() else measured
+        measured = measured_on(metrics, self.frame, (a, b))
+        return measured if set(measured) in (set(metrics), {DEVELOPMENT}) else {}
 
     def _measured(self, form: str, metric: str, a: str, b: str) -> Measurement | None:
         return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick"))

@@ -9,7 +9,17 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import NOT_RUN, contradictions, contrasts, papers, statistics, tradeoff
-from seo_core.analysis.contrasts import CONTROLS, KINDS, METRICS, OFFICIAL, known, mean, one_setting, with_gap
+from seo_core.analysis.contrasts import (
+    CONTROLS,
+    DEVELOPMENT,
+    METRICS,
+    OFFICIAL,
+    TITLES,
+    known,
+    mean,
+    one_setting,
+    with_gap,
+)
 from seo_core.controller import ACTIONS
 
 
@@ -98,7 +108,7 @@ def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
     examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
-    rows = [(row.labels, row.contrast, (METRICS | KINDS).get(row.metric, row.metric), points_text(row), row.seeds,
+    rows = [(row.labels, row.contrast, TITLES.get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
              + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
             for row, after in zip(differences.itertuples(), holm_text(differences), strict=True)]
@@ -110,8 +120,7 @@ def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
     table (`holm_text`); or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
-    words = METRICS | {contrasts.DEVELOPMENT: "development"}
-    named = differences.assign(metric=differences["metric"].map(lambda metric: words.get(metric, metric)),
+    named = differences.assign(metric=differences["metric"].map(lambda metric: TITLES.get(metric, metric)),
                                **{"after Holm": holm_text(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
@@ -124,7 +133,8 @@ def _with_seeds(row, *more: str) -> str:
 
 def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Differences in points to the uncompressed network of equal compute and data (`contrasts.equal_controls`): a row
-    for each arm, a column for each official set, "to equal control, points (matched)".
+    for each arm, a column for each official set, "to equal control, points (matched)"; one for development rows where
+    an arm or its control is sealed from those.
 
     frame: of `results.load`, with the records of controls and ancestors. A cell has difference, interval, the control,
     seeds, and what is left `after_holm` among all these; "not run" without records of the control at a seed of the
@@ -137,9 +147,61 @@ def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         cells[arm, row.metric] = f"to {control}: {_with_seeds(row, word.removesuffix(', 1 seed'))}"
     absent = {arm: NOT_RUN if name in CONTROLS else name for arm, name in controls.items()}
     arms = list(dict.fromkeys(arms))
-    return pd.DataFrame({f"to equal control, points ({METRICS[metric]})":
-                         [cells.get((arm, metric), absent.get(arm, "—")) for arm in arms] for metric in OFFICIAL},
-                        index=arms)
+    of = {arm for arm, _ in cells}
+    return pd.DataFrame({f"to equal control, points ({TITLES[metric]})":
+                         [cells.get((arm, metric), "—" if arm in of else absent.get(arm, "—")) for arm in arms]
+                         for metric in _shown_sets(found)}, index=arms)
+
+
+def _shown_sets(differences: pd.DataFrame) -> list[str]:
+    """The official sets, and the development rows where there are differences on them."""
+    return [*OFFICIAL, *({DEVELOPMENT} & set(differences["metric"]))]
+
+
+def final_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """`against_table` of the final records of book/final.yml's arms in the headline setting, in its order, against its
+    base; frame: of `results.load`, with their ancestors. One row, "not run", as long as there are none."""
+    final = frame.drop(contrasts.exploratory(frame).index)
+    arms = list(dict.fromkeys(entry.arm for entry in results.final_list().arms if "labels" not in entry.recipe))
+    return against_table(final, arms, contrasts.official_differences(final, dict.fromkeys(arms, "base")), frame)
+
+
+GOAL_SEEDS = 5  # fewer settle no goal
+
+
+def goal_table(frame: pd.DataFrame, goals: Mapping[tuple[float, float], Sequence[str]]) -> pd.DataFrame:
+    """Goals for compressed networks, and what the records say of them: a row for each arm, with its file, its
+    differences to the control of equal compute (`contrasts.equal_controls`), and whether the goal is met.
+
+    frame: of `results.load`, with the records of controls and ancestors. goals: (megabytes at most, points that may be
+    lost at most, below 0) -> arms. "met": the intervals on both sets lie within the points; "by its mean alone": the
+    differences do; with fewer than GOAL_SEEDS seeds, and on development rows, that is said. An arm without an equal
+    control stands beside the nearest (`tradeoff.nearest_control`), which settles nothing."""
+    rows, equal = [], contrasts.equal_controls(frame, [arm for arms in goals.values() for arm in arms])
+    for (most, least), arm in [(goal, arm) for goal, arms in goals.items() for arm in arms]:
+        beside = said = against = equal.get(arm, NOT_RUN)
+        size = mean(known(frame, arm, "size_bytes"), "size_bytes") / 1e6
+        if against == contrasts.NO_EQUAL:
+            against, share = tradeoff.nearest_control(frame, arm)
+            beside = f"{against}, {share:.0%} of the pairs" if share == share else said
+        found = contrasts.official_differences(frame, {arm: against})
+        if said in CONTROLS:
+            said = _goal(found, size <= most, least) if len(found) else NOT_RUN
+        gaps = {f"points ({TITLES[row.metric]})": _with_seeds(row) for row in found.itertuples()}
+        none = {f"points ({METRICS[metric]})": "—" if gaps else NOT_RUN for metric in OFFICIAL}
+        rows.append({"goal": f"≤ {most:g} MB, within {least:.1f}".replace("-", "−"), "configuration": arm,
+                     "file, MB": _number(size), "control": beside, **none, **gaps, "is it met?": said})
+    table = pd.DataFrame(rows).fillna("—")
+    return table[[*table.columns.drop("is it met?"), "is it met?"]]
+
+
+def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
+    """Whether an arm's differences lie within what it may lose, in a word, and on what that stands."""
+    seeds = int(differences["seeds"].min())
+    word = ("not met" if not small or differences["difference"].min() < least
+            else "met" if (differences["low"] >= least).all() else "by its mean alone")
+    return ", ".join([word, *["on development rows"] * (DEVELOPMENT in set(differences["metric"])),
+                      *[f"{seeds} of {GOAL_SEEDS} seeds"] * (seeds < GOAL_SEEDS)])
 
 
 def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -147,15 +209,16 @@ def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     each arm, the two opponents side by side for each set. frame: as there."""
     found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
     cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
-    return pd.DataFrame({title: column for metric, control in zip(OFFICIAL, equal, strict=True) for title, column in (
-        (f"to base, points ({METRICS[metric]})", [cells.get((arm, metric), "—") for arm in equal.index]),
+    sets = [*OFFICIAL, DEVELOPMENT][: len(equal.columns)]
+    return pd.DataFrame({title: column for metric, control in zip(sets, equal, strict=True) for title, column in (
+        (f"to base, points ({TITLES[metric]})", [cells.get((arm, metric), "—") for arm in equal.index]),
         (control, equal[control]))}, index=equal.index)
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
                   among: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that
-    has records.
+    has records; of arms that are sealed from these sets on development rows, in columns of their own.
 
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. among: where the records of
     controls and ancestors are looked for, those of `frame` with them; default: `frame`. seeds: of the accuracy;
@@ -171,13 +234,15 @@ def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.Data
     rows, among = [], frame if among is None else among
     arms = [name for name in arms if name in set(frame.get("configuration", ()))]
     equal, among = to_control(among, arms), among.assign(pairs_seen=contrasts.pairs_seen(among))
-    for name in arms:
-        runs = one_setting(frame[frame["configuration"] == name])
+    runs_of = {name: one_setting(frame[frame["configuration"] == name]) for name in arms}
+    sealed = any(math.isnan(mean(runs, OFFICIAL[0])) for runs in runs_of.values())
+    for name, runs in runs_of.items():
         row = {"configuration": name, "seeds": runs["seed"].nunique()}
-        for metric, control in zip(OFFICIAL, equal.columns, strict=True):  # both opponents side by side, and in sight
-            row[f"{METRICS[metric]}, %"] = f"{100 * runs[metric].mean():.2f}"
-            row[f"to base, points ({METRICS[metric]})"] = gaps.get((name, metric), "—")
-            row[control] = equal.at[name, control]
+        for metric in (*OFFICIAL, *[DEVELOPMENT] * sealed):  # both opponents side by side, and in sight
+            control = f"to equal control, points ({TITLES[metric]})"
+            row[f"{TITLES[metric]}, %"] = _number(100 * mean(runs, metric))
+            row[f"to base, points ({TITLES[metric]})"] = gaps.get((name, metric), "—")
+            row[control] = equal.at[name, control] if control in equal else "—"
         seen = mean(one_setting(among[among["configuration"] == name]), "pairs_seen")
         row["after Holm"] = " / ".join(dict.fromkeys(left.get(name, ["—"])))
         rows.append({**row, "file, MB": _number(mean(runs, "size_bytes") / 1e6),

@@ -12,11 +12,21 @@ import math
 import numpy as np
 import pandas as pd
 
-from seo_core.analysis import papers
-from seo_core.analysis.contrasts import OFFICIAL, contrast_in, equal_controls, mean, measure, one_setting
+from seo_core.analysis import NOT_RUN, papers
+from seo_core.analysis.contrasts import CONTROLS as TRAINED_ON
+from seo_core.analysis.contrasts import (
+    OFFICIAL,
+    contrast_in,
+    equal_controls,
+    exploratory,
+    mean,
+    measure,
+    one_setting,
+    pairs_seen,
+)
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
-            "13_quantization_distillation")
+            "13_quantization_distillation", "02_baseline")  # the last has the baselines of the arms that follow
 SPEED = "tab3_inference_speed"
 COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
 LOSS = ("difference", "low", "high", "paired")  # what `with_losses` adds, to the baseline; paired: seeds
@@ -33,7 +43,7 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     speed, rows = frame[frame["experiment"] == SPEED], []
-    compressed = frame[frame["experiment"].isin(CHAPTERS)]
+    compressed = exploratory(frame[frame["experiment"].isin(CHAPTERS)])
     compressed = compressed.sort_values("experiment", key=lambda ids: ids.map(CHAPTERS.index), kind="stable")
     for (experiment, name), runs in compressed.groupby(["experiment", "configuration"], sort=False):
         chosen = one_setting(runs)
@@ -57,7 +67,8 @@ def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     and example, with 95% interval: to the baseline (`LOSS`), and to the uncompressed network of equal compute (`EQUAL`,
     and control: its name, or why there is none, see `contrasts.equal_controls`). NaN where there is none; the
     baseline's own is 0. frame: of `results.load`, what the points are of."""
-    rows, trained = [], frame[frame["experiment"].isin(CHAPTERS)] if len(frame) else frame
+    rows, frame = [], exploratory(frame)
+    trained = frame[frame["experiment"].isin(CHAPTERS)] if len(frame) else frame
     controls = equal_controls(trained, table["configuration"]) if len(trained) else {}
     control = [controls.get(name, "—") for name in table["configuration"]]
     for name, *others in zip(table["configuration"], ["base"] * len(table), control, strict=True):
@@ -68,6 +79,18 @@ def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     method = {name: family for family, rows in families(table).items() for name in rows["configuration"]}
     return table.assign(method=table["configuration"].map(method).fillna("other"),
                         control=control, **{c: [row[i] for row in rows] for i, c in enumerate((*LOSS, *EQUAL))})
+
+
+def nearest_control(frame: pd.DataFrame, arm: str) -> tuple[str, float]:
+    """Of the uncompressed networks that were trained on, the one that saw most pairs at a seed of the arm's; and how
+    many of those that the arm saw, with all that it was made from (`pairs_seen`). ("not run", NaN) without a record."""
+    seen = frame[["configuration", "seed"]].assign(pairs=pairs_seen(frame)).dropna() if len(frame) else frame
+    runs = seen[seen["configuration"] == arm] if len(seen) else seen
+    others = seen[seen["configuration"].isin(TRAINED_ON) & seen["seed"].isin(runs["seed"])] if len(runs) else runs
+    if others.empty:
+        return NOT_RUN, math.nan
+    best = others.loc[others["pairs"].idxmax()]
+    return best["configuration"], float(best["pairs"] / runs["pairs"].max())
 
 
 def file_bytes(chosen: pd.DataFrame) -> float:
@@ -100,6 +123,7 @@ FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP"
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "taylor-65-strong": "units pruned", "taylor-80-strong": "units pruned",  # of SQD, which starts from these
             "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
 METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 

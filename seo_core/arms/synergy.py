@@ -15,8 +15,10 @@ from itertools import combinations
 
 from seo_core.arms.compression import checkpoint, deployed
 from seo_core.arms.distillation import integers
+from seo_core.arms.texts import further_texts, whose_texts
 from seo_core.checks import one_of
 from seo_core.controller import ALLOCATIONS, PRICES, ControllerConfig, Prices
+from seo_core.files import digest
 from seo_core.lab import Chapter, Lab, Made, Run
 from seo_core.lab.source import QUICK_DEPTH, freeze_below
 from seo_core.pipeline import COMPRESSION, Pipeline, run_seo_llm
@@ -121,8 +123,8 @@ def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
     removed, lambda_data and lambda_model at the end, budgets_missed.
     """
     recipe = _with_labels(lab, recipe)
-    outcome = run_seo_llm(lab, recipe.pipeline, checkpoint(lab, recipe), freeze=lambda model: _freeze(lab, model),
-                          config=controller(recipe, lab.settings.seed),
+    outcome = run_seo_llm(lab, recipe.pipeline, _folder(lab, recipe), freeze=lambda model: _freeze(lab, model),
+                          config=controller(recipe, lab.settings.seed), further=further_texts(lab),
                           network=lambda lab: base.model() if base else lab.network(lab.current.start))
     state, log = outcome.state, outcome.log
     if state.integers:
@@ -144,14 +146,19 @@ def _with_labels(lab: Lab, recipe: Recipe) -> Recipe:
     return replace(recipe, labels=len(lab.pool) if lab.labels is None else lab.labels)
 
 
+def _folder(lab: Lab, recipe: Recipe):
+    """Where a run keeps its state: with other texts to label it is another run."""
+    return checkpoint(lab, recipe, "".join(f"-{digest(name, length=8)}" for name in whose_texts(lab).values()))
+
+
 def _freeze(lab: Lab, model) -> None:
     """Under `quick` the lower layers stay as they are, as in every run of it."""
     if lab.quick and not hasattr(model, "quantizer"):
         freeze_below(model, QUICK_DEPTH)
 
 
-_options = dict(parameters=lambda lab, recipe: {"recipe": _with_labels(lab, recipe)},
-                checkpoints=lambda lab, recipe: [checkpoint(lab, _with_labels(lab, recipe))])
+_options = dict(parameters=lambda lab, recipe: {"recipe": _with_labels(lab, recipe), **whose_texts(lab)},
+                checkpoints=lambda lab, recipe: [_folder(lab, _with_labels(lab, recipe))])
 for _name, _recipe in _RECIPES.items():
     SYNERGY.arm(_name, _recipe, start="source", **_options)(assembled)
 SYNERGY.arm("controller-no-source", SEO, start="pretrained", **_options)(assembled)  # what the source task is worth

@@ -16,14 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seo_core.arms import distillation
-from seo_core.arms.compression import checkpoint, deployed, recipes, recorded
+from seo_core.arms.compression import checkpoint, deployed, recipes, recorded, sources
 from seo_core.arms.texts import cache_folder, sample
 from seo_core.checks import above, at_least, check, share
 from seo_core.lab import Chapter, Lab, LabError, Made, Run
 from seo_core.models import count_parameters
 from seo_core.pruning import structured
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx
-from seo_core.tkd import Injection, Shape, build, fine_tune, inject, pretrain, soft_labels
+from seo_core.tkd import (
+    Injection,
+    Shape,
+    build,
+    fine_tune,
+    frequency_cross_entropy,
+    inject,
+    pretrain,
+    soft_labels,
+)
 from seo_core.training import TrainingConfig
 
 PRETRAINED = "tkd-pretrained"
@@ -35,8 +44,8 @@ class Pretraining(Shape):
     """Stage 1: masked words of the task's own training texts."""
 
     epochs: int = at_least(1, default=10)  # each with fresh masks, as in RoBERTa; not searched for
-    # BERT's. At 5e-4 the twelve layers learned how often a word occurs and no more: LayerNorm behind the sum wants
-    # small steps where there are so few of them to warm up in (Xiong et al. 2020). This one has no record yet
+    # BERT's. After 5e-4 the twelve layers said the same of every text, and no later stage mended it: LayerNorm behind
+    # the sum wants small steps where there are so few of them to warm up in (Xiong et al. 2020)
     learning_rate: float = above(0, default=1e-4)
 
 
@@ -84,7 +93,7 @@ def _needs(recipe) -> tuple[str, ...]:
     if isinstance(recipe, Squeezed):
         return ("tkd-kd",)
     if not isinstance(recipe, Recipe):
-        return ()
+        return sources(recipe)
     return (*(["base"] if recipe.weight else []), *([PRETRAINED] if recipe.pretrained else []))
 
 
@@ -111,11 +120,12 @@ def _config(lab: Lab, recipe, epochs: int) -> TrainingConfig:
 @TKD.arm(PRETRAINED, Pretraining(), **recorded(""))
 def pretrained(lab: Lab, recipe: Pretraining) -> Made:
     """The encoder after stage 1. Its classifier has learned nothing yet, so its accuracy is that of chance."""
-    model = _network(lab, recipe)
-    result = pretrain(model, lab.encoded("train"), lab.tokenizer, _config(lab, recipe, recipe.epochs),
+    model, texts = _network(lab, recipe), lab.encoded("train")
+    result = pretrain(model, texts, lab.tokenizer, _config(lab, recipe, recipe.epochs),
                       checkpoint_dir=checkpoint(lab, recipe))
     losses = result.series["train_loss"]
-    return Made(model, {**result.metrics, "masked_cross_entropy": losses[-1]},
+    return Made(model, {**result.metrics, "masked_cross_entropy": losses[-1],
+                        "frequency_cross_entropy": frequency_cross_entropy(texts, lab.tokenizer)},
                 {"epoch": result.series["epoch"], "masked_cross_entropy": losses})
 
 

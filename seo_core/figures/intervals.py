@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seo_core.analysis.contrasts import KINDS, METRICS
+from seo_core.analysis.contrasts import TITLES
 from seo_core.analysis.statistics import wilson
 from seo_core.figures import style
 
@@ -39,7 +39,7 @@ def forest(differences: pd.DataFrame, goals: Sequence[float] = (), unit: str = "
         axes.axvline(0, color=style.BLACK, linewidth=0.9)
         for goal in goals:
             axes.axvline(goal, color=style.BLACK, linewidth=0.9, linestyle=":")
-        axes.set(title=(METRICS | KINDS).get(metric, metric), xlabel=f"{unit} to {control}" if control else unit)
+        axes.set(title=TITLES.get(metric, metric), xlabel=f"{unit} to {control}" if control else unit)
     for name, place in places.items():
         grid[0, -1].text(1.02, place, style.seeds_text(differences["seeds"][names == name]), va="center", fontsize=9,
                          transform=grid[0, -1].get_yaxis_transform())

@@ -44,6 +44,26 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
 
 
 @style.card
+def loops(traces: Mapping[str, pd.DataFrame]) -> Figure:
+    """Runs of AIP side by side: accepted steps by the share removed and the points to the start, the final training as
+    a square. traces: title -> `tables.rounds`; empty ones are left out. "not run" without any."""
+    traces = {title: rounds[rounds["accepted"].astype(bool)] for title, rounds in traces.items() if len(rounds)}
+    if not traces:
+        return style.nothing_run()
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    for (title, rounds), colour, line in zip(traces.items(), style.COLOURS, style.LINES, strict=False):
+        removed, points = 100 * rounds["removed"].astype(float), rounds["points"].astype(float)
+        final = rounds["final"].astype(bool)
+        axes.plot(removed[~final], points[~final], color=colour, linestyle=line, marker="o", label=title)
+        axes.scatter(removed[final], points[final], color=colour, marker="s", s=48, zorder=3)
+    axes.axhline(0, color=style.SOFT, linewidth=0.9)
+    axes.set_xlabel("encoder weights removed, %")
+    axes.set_ylabel("points to\nthe start")
+    style.legend_above(axes, len(traces))
+    return figure
+
+
+@style.card
 def weight_distributions(records: Mapping[str, Mapping], layers: Sequence[int] | None = None) -> Figure:
     """Figure 4: histograms of each layer's weights before (line) and after (filled) pruning, a row for each record.
     records: name -> record with the curves of `pruning.distribution.histograms`. What lies between line and filled area

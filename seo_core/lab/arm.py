@@ -92,6 +92,12 @@ class Arm:
             return self.budgets
         return labels or (QUICK_BUDGETS[-1:] if profile == "quick" else self.budgets)
 
+    def lacks(self, settings) -> str | None:
+        """Why it cannot run here, as these settings are, or None."""
+        if getattr(self.recipe, "domain_text", False) and not settings.unlabelled:
+            return "it reads further texts: say which with --unlabelled PATH"
+        return self.resource()
+
     def suited(self, settings, knobs: Mapping | None = None, recorded_as: str | None = None) -> Arm:
         """The arm as it is run: short under `quick`, with `knobs` in place of some fields of its recipe, checked.
         Raises LabError for a knob that the recipe lacks, and ValueError for a value that it refuses."""

@@ -130,9 +130,10 @@ class Lab:
                            "and no more than that, or use more data")
         return np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))[:labels]
 
-    def candidates(self, bought: np.ndarray, number: int, n: int) -> np.ndarray:
-        """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet."""
-        left = np.setdiff1d(np.arange(len(self.pool)), bought)
+    def candidates(self, bought: np.ndarray, number: int, n: int, *, further: int = 0) -> np.ndarray:
+        """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet. further: how
+        many texts stand behind the pool, to be drawn as well."""
+        left = np.setdiff1d(np.arange(len(self.pool) + further), bought)
         return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
 
     def network(self, start: str | Path = "pretrained"):
@@ -182,15 +183,15 @@ class Lab:
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
         """The chapter's arms (default: all) at their numbers of labels (default: the arms'; under `quick` the largest
-        quick budget). What has no record is made. An arm whose resource is not here, or whose ratio of the classes the
-        data does not hold, is left out where it was not named.
+        quick budget). What has no record is made. An arm that lacks something here (`Arm.lacks`), or whose ratio of the
+        classes the data does not hold, is left out where it was not named.
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
         report, labels = report or self.report, labels if labels is None else tuple(labels)  # read once for each arm
         runs = []
         for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
-            if arms == "all" and (why := arm.resource()):
+            if arms == "all" and (why := arm.lacks(self.settings)):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
                 for budget in arm.at(labels, self.settings.profile):
@@ -225,7 +226,7 @@ class Lab:
         else:
             labels = None
         lab = self._bound(arm, labels)
-        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.settings))
+        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.asked))
 
     def find(self, arm: Arm, labels: int | None = None) -> Run | None:
         """The run of an arm, as it is suited to the settings, where it has its record; None where it would be made."""

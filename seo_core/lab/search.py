@@ -332,8 +332,8 @@ def _measure(lab: Lab, settings, study, trial, measure: Callable, place: Path) -
     curve = list(measure(trial.params))
     if not curve or not all(0 <= accuracy <= 1 for accuracy in curve):
         study.tell(trial, state=TrialState.FAIL)
-        raise SettingsError(f"measure gave {curve} for {in_words(trial.params)}: it must give an accuracy, from 0 to 1, "
-                            "after each epoch, and have one epoch or more")
+        raise SettingsError(f"measure gave {curve} for {in_words(trial.params)}: it must give an accuracy, from 0 to "
+                            "1, after each epoch, and have one epoch or more")
     trial.set_user_attr("seconds", 0.0)
     for epoch, accuracy in enumerate(curve, 1):
         trial.report(accuracy, epoch)

@@ -54,7 +54,10 @@ class FinalList:
         return any(entry.arm == arm and seed in entry.seeds and _holds(parameters, entry.recipe) for entry in self.arms)
 
     def standing(self, record: Mapping) -> str:
-        """"final" for a record that the list names and that is no older than its entry, else "exploratory"."""
+        """"final" for a record on sealed data that the list names and that is no older than its entry, else
+        "exploratory"."""
+        if not self.seals(record["data"]["fingerprint"]):
+            return "exploratory"
         finished = _day(record)
         dated = replace(self, arms=tuple(entry for entry in self.arms if entry.date <= finished))
         named = dated.allows(record["configuration"], record["parameters"], record["seed"])

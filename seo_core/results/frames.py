@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seo_core.results.final import FinalList, final_list
 from seo_core.results.store import hash8, load_records
 from seo_core.settings import RunSettings, display_source
 
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 _IDENTITY = ("experiment", "configuration", "profile", "seed", "hash8", "data_name", "data_fingerprint", "train_rows",
              "labels_used", "model_name", "model_fingerprint", "model_parameters", "commit", "dirty", "code_hash",
-             "started", "finished", "cpu", "gpu", "threads", "command", "path")
+             "started", "finished", "cpu", "gpu", "threads", "command", "path", "standing")
 
 
-def _identity(record: dict) -> dict:
+def _identity(record: dict, listed: FinalList) -> dict:
     data, model, source = record["data"], record["model"], record["provenance"]
     return {**{k: record[k] for k in ("experiment", "configuration", "profile", "seed")},
             "hash8": hash8(record["parameters"], data["fingerprint"], model["fingerprint"]),
@@ -24,7 +25,8 @@ def _identity(record: dict) -> dict:
             **{k: data[k] for k in ("train_rows", "labels_used")},
             **{f"model_{k}": model[k] for k in ("name", "fingerprint", "parameters")},
             **{k: source[k] for k in ("commit", "dirty", "code_hash", "started", "finished", "threads", "command")},
-            **{k: source["machine"].get(k, "") for k in ("cpu", "gpu")}, "path": record["path"]}
+            **{k: source["machine"].get(k, "") for k in ("cpu", "gpu")}, "path": record["path"],
+            "standing": listed.standing(record)}
 
 
 def _curve_ends(record: dict) -> dict:
@@ -41,20 +43,21 @@ def load(*folders, missing_ok: bool = True) -> pd.DataFrame:
     """The records under the folders (default: the committed reference records) as one tidy frame.
 
     One row per record: experiment, configuration, profile, seed, hash8, data_*, model_*, provenance,
-    `path` (from the book's root), then a column per metric (`metric_<name>` if it shares a name with
-    one of these), `first_`/`final_<name>` per curve, `param_<name>` per scalar parameter and `param_<name>_hash8` per
-    group of them (its seed apart); NaN where a record has no such number. Sorted, without duplicates.
+    `path` (from the book's root), `standing` (final or exploratory, see `results.final`), then a column per metric
+    (`metric_<name>` if it shares a name with one of these), `first_`/`final_<name>` per curve, `param_<name>` per
+    scalar parameter and `param_<name>_hash8` per group of them (its seed apart); NaN where a record has no such number.
+    Sorted, without duplicates.
     Raises ResultsError naming a file that is no record; with missing_ok=False, for a missing folder.
     """
     import pandas as pd
 
-    rows = []
+    rows, listed = [], final_list()
     for record in load_records(*folders, missing_ok=missing_ok):
         scalars = {f"param_{k}": v for k, v in record["parameters"].items()
                    if isinstance(v, (str, int, float)) and k not in ("profile", "seed", "data", "model")}
         scalars |= {f"param_{k}_hash8": hash8(v, "") for k, v in record["parameters"].items() if isinstance(v, dict)}
         metrics = {f"metric_{k}" if k in _IDENTITY else k: v for k, v in record["metrics"].items()}
-        rows.append({**scalars, **_curve_ends(record), **metrics, **_identity(record)})
+        rows.append({**scalars, **_curve_ends(record), **metrics, **_identity(record, listed)})
     others = sorted({m for r in rows for m in r} - set(_IDENTITY),
                     key=lambda m: (m.startswith("param_"), m.startswith(("first_", "final_")), m))
     frame = pd.DataFrame(rows, columns=[*_IDENTITY, *others])
@@ -70,9 +73,9 @@ def load_series(*folders) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["experiment", "configuration", "profile", "seed", "data_name", "model_name", "path"]
-    rows = []
+    rows, listed = [], final_list()
     for record in load_records(*folders):
-        series, identity = record["series"], _identity(record)
+        series, identity = record["series"], _identity(record, listed)
         steps = series.get("epoch") or series.get("round")
         for name, values in series.items():
             if name not in ("epoch", "round"):
@@ -94,6 +97,7 @@ def load_contestants(*folders) -> pd.DataFrame:
     """The contestants of benchmark records: one row each, with the record's identity and the metrics."""
     import pandas as pd
 
-    rows = [{**_identity(record), "contestant": name, **values} for record in load_records(*folders)
+    listed = final_list()
+    rows = [{**_identity(record, listed), "contestant": name, **values} for record in load_records(*folders)
             for name, values in record.get("contestants", {}).items()]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*_IDENTITY, "contestant"])

@@ -13,5 +13,5 @@ through a third party's summary only: what that leaves open is said where it is 
 from seo_core.lazy import lazy
 
 _HOME = {"network": "Shape build fixed_positions sinusoids spread",
-         "stages": "Injection MaskedWords fine_tune inject pretrain soft_labels"}
+         "stages": "Injection MaskedWords fine_tune frequency_cross_entropy inject pretrain soft_labels"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

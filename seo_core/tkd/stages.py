@@ -39,6 +39,14 @@ def pretrain(model, texts: Encoded, tokenizer, config: TrainingConfig, **options
     return _fit(model, unlabelled, config, loss=words, callbacks=[words.renew], **options)
 
 
+def frequency_cross_entropy(texts: Encoded, tokenizer) -> float:
+    """Nats that a word of the texts costs who says each as often as it occurs there, −Σ p log p, special tokens apart:
+    a network of stage 1 that reads what stands around a hidden word is below."""
+    counts = np.bincount(texts.ids[~np.isin(texts.ids, tokenizer.all_special_ids)])
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
 def soft_labels(student, teacher, train: Encoded, folder: str | Path, *, tokenizers=None) -> np.ndarray:
     """Stage 2: the teacher's logits (n, k) on the training set, computed once and kept in `folder`. tokenizers: the
     student's and the teacher's, where they are at hand. Raises DistillationError for a teacher with other classes, or

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from seo_core import load_settings, results, run
 from seo_core.analysis import contradictions, contrasts, papers, tables, verdicts
+from seo_core.analysis.findings import Evidence
 from seo_core.analysis.verdicts import (
     BETTER,
     CONFOUNDED,
@@ -404,13 +405,13 @@ def test_a_controlled_claim_is_confirmed_where_all_its_records_were_listed_befor
         return judged(store.load(), "h-ada")["tier"]
 
     today, later = datetime.now(UTC).date(), datetime.now(UTC).date() + timedelta(days=2)
-    for seed in range(3):
+    for seed in range(4):
         for name in ("da-static", "da"):
             store.write(name, seed, accuracy_matched=0.6 + seed / 1000, labels=2000, parameters={"labels": 2000})
     assert judged(store.load(), "h-ada")["tier"] == "controlled"
-    assert write_list(today, [0, 1, 2]) == "confirmed"
-    assert write_list(today, [0, 1]) == "controlled", "a seed that is not listed"
-    assert write_list(later, [0, 1, 2]) == "controlled", "records older than the list"
+    assert write_list(today, [0, 1, 2, 3]) == "confirmed"
+    assert write_list(today, [0]) == "controlled", "the seeds that are not listed"
+    assert write_list(later, [0, 1, 2, 3]) == "controlled", "records older than the list"
 
 
 def test_numbers_of_labels_may_differ_on_purpose(store):
@@ -520,3 +521,50 @@ def test_a_table_can_be_folded():
     shown = tables.Table(pd.DataFrame({"a": [1]}), folded="more")._repr_html_()
     assert shown.startswith("<details><summary>more</summary>") and shown.endswith("</details>") and "<table" in shown
     assert "<details>" not in tables.Table(pd.DataFrame({"a": [1]}))._repr_html_()
+
+
+def test_an_arm_sealed_from_the_official_sets_is_judged_on_development_rows(store):
+    for seed in range(3):
+        store.write("base", seed, accuracy_matched=0.72, accuracy_mismatched=0.73, accuracy_development=0.70)
+        store.write("seo", seed, accuracy_development=0.73 + seed / 1000)
+    row = judged(store.load(), "h-acc")
+    assert row["verdict"] == REPRODUCED and row["measured by"] == "accuracy_development: seo − base"
+    assert "development rows" in row["note"] and row["before"] == NOT_RUN
+    found = contrasts.official_differences(store.load(), {"seo": "base"})
+    assert found["metric"].tolist() == ["accuracy_development"] and found["difference"].round(1).tolist() == [3.1]
+    ours = Evidence(frame=store.load())
+    assert ours.gap("seo", "base").endswith("(3 seeds)") and " on development rows (" in ours.gap("seo", "base")
+    assert ours.told("seo", "base") == "is better" and ours.mean("seo") == "73.1% on development rows"
+    table = tables.against_table(store.load(), ["base", "seo"], found).set_index("configuration")
+    assert table.loc["seo", ["matched, %", "development, %"]].tolist() == ["—", "73.10"]
+    assert table.loc["seo", "to base, points (development)"].startswith("+3.10 [")
+    assert "nan" not in table.to_string()
+
+
+def test_final_records_stand_alone_and_earlier_ones_beside_their_own_base(store, tmp_path):
+    today = datetime.now(UTC).date()
+    for seed in range(3):  # in the order in which they were made: an older base, then the one that kd is made from
+        store.write("base", seed, experiment="02_baseline", accuracy_matched=0.60, accuracy_mismatched=0.60)
+    for seed in range(3):
+        store.write("base", seed, experiment="09_pruning", accuracy_matched=0.70, accuracy_mismatched=0.70)
+        store.write("kd", seed, experiment="12_distillation", accuracy_matched=0.71, accuracy_mismatched=0.71)
+        store.write("quant", seed, experiment="11_quantization", accuracy_matched=0.69, accuracy_mismatched=0.69)
+    entries = [{"arm": arm, "recipe": {"profile": "cpu"}, "seeds": [3, 4, 5, 6, 7], "date": today, "why": "to see"}
+               for arm in ("base", "quant")]
+    (tmp_path / "book" / "final.yml").write_text(
+        yaml.safe_dump({"date": today, "data": ["f" * 16], "arms": entries}))
+    assert tables.final_table(store.load())["configuration"].tolist() == [NOT_RUN]
+
+    def difference(arm):
+        (row, _) = contrasts.official_differences(store.load(), {arm: "base"}).itertuples()
+        return round(row.difference, 6), row.seeds
+
+    for count, seed in enumerate(range(3, 8), 1):
+        store.write("base", seed, experiment="02_baseline", accuracy_matched=0.74, accuracy_mismatched=0.74)
+        store.write("quant", seed, experiment="11_quantization", accuracy_matched=0.72, accuracy_mismatched=0.72)
+        assert difference("quant") == ((-2.0, count) if count >= contrasts.ENOUGH else (-1.0, 3))
+        assert difference("kd") == (1.0, 3)
+    final = tables.final_table(store.load()).set_index("configuration")
+    assert final.index.tolist() == ["base", "quant"] and final["seeds"].tolist() == [5, 5]
+    assert final["matched, %"].tolist() == ["74.00", "72.00"]
+    assert set(contrasts.exploratory(store.load())["seed"]) == {0, 1, 2}

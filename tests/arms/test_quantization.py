@@ -115,6 +115,17 @@ def test_a_run_that_is_there_is_not_made_again(lab, runs, monkeypatch):
     assert again.record == runs["static"].record
 
 
+@pytest.mark.trains
+def test_another_network_is_rounded_by_the_same_recipe(lab, runs):
+    smaller = lab.arm("quant", recorded_as="taylor-40-int8", knobs={"of": "taylor-40"})
+    assert smaller.metrics["size_bytes"] < runs["quant"].metrics["size_bytes"] and smaller.metrics["agreement"] > 0.7
+    control = quantization.QUANTIZATION.arms["base-control-int8"]
+    assert [need.arm for need in control.needs] == ["base", "base-control"]
+    assert replace(control.recipe, of="base") == quantization.QUANTIZATION.arms["quant"].recipe
+    with pytest.raises(ValueError, match="of names a network .* and 'static' is none"):
+        control.suited(lab.settings, {"of": "static"})
+
+
 def test_every_arm_has_a_recipe_that_differs():
     recipes = [arm.recipe for arm in quantization.QUANTIZATION.arms.values()]
     recipes = [json.dumps(vars(r), sort_keys=True) for r in recipes]

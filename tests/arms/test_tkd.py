@@ -67,6 +67,7 @@ def test_with_and_without_a_teacher_the_steps_are_equal_and_the_start_is_one(lab
     assert taught.metrics["train_examples"] == alone.metrics["train_examples"] == 2 * 64
     assert taught.record["model"]["start_fingerprint"] == alone.record["model"]["start_fingerprint"]
     assert taught.record["series"]["epoch"] == [1.0, 2.0]
+    assert before.metrics["frequency_cross_entropy"] > 0
     assert before.metrics["masked_cross_entropy"] > 0 and len(before.record["series"]["masked_cross_entropy"]) == 1
     assert taught.record["parameters"]["recipe"]["weight"] == 0.5
     assert {"accuracy_matched", "accuracy_development", "size_bytes"} <= set(taught.metrics)

@@ -313,6 +313,15 @@ def test_a_panel_draws_one_setting_and_the_table_says_its_labels():
     assert tables.curves_shown(none, series).empty and set(tables.labels_behind(none, "accuracy_matched")) == {"—"}
 
 
+def test_loops_with_other_thresholds_stand_in_one_panel_as_far_as_they_were_run():
+    rounds = pd.DataFrame({"round": [1, 2, 3], "removed": [0.2, 0.4, 0.2], "points": [-0.5, -2.0, 0.1],
+                           "accepted": [True, False, True], "final": [False, False, True]})
+    axes = figures.loops({"T = 1": rounds, "T = 2": pd.DataFrame(), "T = 4": rounds}).axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["T = 1", "T = 4"]
+    assert axes.lines[0].get_xydata().tolist() == [[20.0, -0.5]]  # what was taken back is no point
+    assert "not run" in " ".join(text.get_text() for text in texts(figures.loops({"T = 2": pd.DataFrame()})))
+
+
 def test_scores_stand_side_by_side_in_a_panel_for_each_data_set():
     split = {f"{name}_matched": [0.5, 0.7, 0.6] for name in tables.SCORES}
     frame = pd.DataFrame({"configuration": ["base", "search-tpe", "base"], "seed": 0, "experiment": "x",

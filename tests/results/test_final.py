@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seo_core import results
+from seo_core import load_settings, results
+from seo_core.arms import ARMS, open_lab
 from seo_core.results import ResultsError, final_list
+from seo_core.results.store import as_recorded
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 LIST = yaml.safe_load((BOOK / "final.yml").read_text(encoding="utf-8"))
@@ -22,7 +24,7 @@ def listed():
 @pytest.fixture
 def old():
     """A committed record of the base: made before the list, with a seed that it does not name."""
-    return json.loads(next((BOOK / "reference" / "cpu" / "02_baseline").glob("base-????????-seed0.json")).read_text())
+    return json.loads(next((BOOK / "reference" / "cpu" / "02_baseline").glob("base-281089fe-seed0.json")).read_text())
 
 
 def stored(folder, record, **changes) -> list[dict]:
@@ -35,6 +37,15 @@ def stored(folder, record, **changes) -> list[dict]:
 
 def test_no_committed_record_scores_a_sealed_set_without_being_listed(listed):
     assert not listed.broken(results.load_records(BOOK / "reference"))
+
+
+def test_each_entry_is_what_the_book_makes_of_its_arm(listed):
+    lab = open_lab("02_baseline", load_settings("cpu", seed=3, data="embedded", source="embedded"))
+    for entry in listed.arms:
+        runs = [lab._bound(arm.suited(lab.settings), entry.recipe.get("labels"))
+                for arm in ARMS.values() if arm.recorded_as == entry.arm]
+        assert any(listed.allows(entry.arm, as_recorded(run.run_settings, run.parameters()), entry.seeds[0])
+                   for run in runs), entry.arm
 
 
 def test_a_book_without_the_list_seals_nothing_and_this_one_has_it(tmp_path, monkeypatch):

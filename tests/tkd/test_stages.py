@@ -8,7 +8,17 @@ import torch
 
 from seo_core.distillation import DistillationError
 from seo_core.models import load_tokenizer
-from seo_core.tkd import Injection, MaskedWords, Shape, build, fine_tune, inject, pretrain, soft_labels
+from seo_core.tkd import (
+    Injection,
+    MaskedWords,
+    Shape,
+    build,
+    fine_tune,
+    frequency_cross_entropy,
+    inject,
+    pretrain,
+    soft_labels,
+)
 from seo_core.training import TrainingConfig, TrainingError
 
 LABELS = ("a", "b", "c")
@@ -72,6 +82,14 @@ def test_the_loss_reads_the_masked_words_alone(toy_pairs):
                 scores = words.transform(states[row, t]) @ model.bert.embeddings.word_embeddings.weight.T + words.bias
                 each.append(-float(torch.log_softmax(scores, -1)[texts.ids[begin + t]].detach()))
     assert found == pytest.approx(np.mean(each), abs=1e-4)
+
+
+def test_what_word_frequencies_alone_cost_is_their_entropy(toy_pairs):
+    texts = toy_pairs(4)
+    words = [7, 7, 8, 9]  # and special tokens, which nobody has to say
+    ids = np.array([*words, *Words.all_special_ids], texts.ids.dtype)
+    cost = frequency_cross_entropy(replace(texts, ids=ids), Words())
+    assert cost == pytest.approx(-np.mean(np.log([words.count(word) / 4 for word in words])))
 
 
 @pytest.mark.trains
