@@ -40,7 +40,7 @@ from IPython.display import display
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import NOT_RUN, papers, tables, tradeoff, verdicts
-from seo_core.analysis.findings import Evidence, Finding
+from seo_core.analysis.findings import Contest, Evidence, Finding
 from seo_core.analysis.tables import Table, rows_or
 from seo_core.arms import open_lab
 from seo_core.bench import inference as bench_inference
@@ -94,6 +94,10 @@ def theirs(name):
     return f"{1 / papers.ratio_to_base('latency_ms', name):.1f} times"
 
 # %% tags=["record", "answer", "remove-input"]
+raced = Contest("bench_serving", "engines").frame.get("ms_32", {})
+over = {rival: f"{raced[rival] / raced['reference']:.1f} times"
+        if len(raced) else NOT_RUN
+        for rival in ("dynamic, per tensor", "dynamic, per channel")}
 Finding(f"""
 **Int8** makes the network {ours.ratio('base', 'quant', MS)} as fast as it is
 in fp32. The papers have {theirs('quant')}: *{said['table-quant-latency_ms']}*.
@@ -106,8 +110,11 @@ theirs {theirs('seo')}: *{said['table-seo-latency_ms']}*.
 A fair rival is not fp32, though, but the int8 file that two calls of the
 library make. Ours is {over_library('quant')} as fast as that one. With units
 cut out before (`sqd-taylor-65`, the book's *reference* model) it is
-{over_library('sqd-taylor-65')} as fast. What it costs on the matched set, also
-beside the uncompressed network after as much training:
+{over_library('sqd-taylor-65')} as fast. The library offers one scale per
+channel, as here, or per tensor; in [](bench_serving) the *reference* is
+{over['dynamic, per channel']} as fast as the one and
+{over['dynamic, per tensor']} as the other. What it costs on the matched set,
+also beside the uncompressed network after as much training:
 {trained.price('sqd-taylor-65')}.""")
 
 # %% mystnb={"figure": {"caption": "Milliseconds for a batch of 32 pairs on two threads (reference run). Bar and number: the median. The whisker ends at the batches of the longest texts.", "name": "fig-inference-reference"}, "image": {"alt": "Eight horizontal bars of median milliseconds per batch, the fastest on top: the book's two reference models, int8 of ours, units cut out, the library's int8, the distilled network, the baseline, and last the network with half of its weights at zero. Without records it says not run."}} tags=["record", "hide-input"]
@@ -131,7 +138,7 @@ Table(prices.rename(index=SHOWN).reset_index(names="contestant")
 # :::{dropdown} The eight bars, and all the other names
 # - *baseline, fp32*: MiniLM-L6 as fine-tuned in [](09_pruning), exported by the library (`ONNX Runtime fp32`).
 # - *half set to zero* (`prune`), *units cut out* (`taylor-65`) and *distilled* (`kd`, three of six layers) are fp32 networks that are exported in the same way. `…, our export` is the same network written by `seo_core.quantization.export`, as `onnx-fp32` is for the baseline.
-# - *int8, the library's*: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic` (`control, not fused`). With the library's fusion pass between them it is `control`. Ratios are to the faster of the two.
+# - *int8, the library's*: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic` (`control, not fused`). With the library's fusion pass between them it is `control`. Ratios are to the faster of the two. Both have one scale per channel; [](bench_serving) also has the file with one per tensor.
 # - *int8, ours* (`quant`): the same weights, in int8 and dynamic as well, in a graph of our own. `static…`: with calibrated ranges.
 # - *reference* and *reference-small* (`sqd-taylor-65`, `-80`): units cut out, then trained in int8 with a teacher. These come with the book.
 # - A file with a vocabulary of its own (`vocabulary…`) reads the same pairs by its own tokenizer, so that its texts may be longer.

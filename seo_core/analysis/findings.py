@@ -159,6 +159,14 @@ class Contest:
         return NOT_RUN if measured is None else statistics.side(
             measured.low - than, measured.high - than, more, less, same)
 
+    def met(self, contestant: str, column: str = "ratio", *, least: float) -> str:
+        """Whether a target was "reached" or "missed", by the median of the rounds, which is said where they differ."""
+        measured = self._measured(contestant, column)
+        if measured is None:
+            return NOT_RUN
+        word = "reached" if measured.estimate >= least else "missed"
+        return word + " in the median of the rounds" * (measured.low < least <= measured.high)
+
     def _measured(self, contestant: str, column: str) -> Measurement | None:
         row = self.frame.loc[contestant] if contestant in self.frame.index else {}
         estimate, low, high = (float(row.get(f"{column}{end}", math.nan)) for end in ("", "_low", "_high"))

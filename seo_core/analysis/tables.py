@@ -20,7 +20,7 @@ from seo_core.analysis.contrasts import (
     one_setting,
     with_gap,
 )
-from seo_core.controller import ACTIONS
+from seo_core.controller import ACTIONS, BROKEN, FORESEEN, reason
 
 
 class Table:
@@ -205,14 +205,16 @@ def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
 
 
 def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Differences in points on both official sets to the baseline, with interval and seeds, and `to_control`: a row for
-    each arm, the two opponents side by side for each set. frame: as there."""
+    """Differences in points on both official sets (and of sealed arms on development rows) to the baseline, with
+    interval and seeds, and `to_control`: a row for each arm, the two opponents side by side. frame: as there."""
     found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
     cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
-    sets = [*OFFICIAL, DEVELOPMENT][: len(equal.columns)]
-    return pd.DataFrame({title: column for metric, control in zip(sets, equal, strict=True) for title, column in (
-        (f"to base, points ({TITLES[metric]})", [cells.get((arm, metric), "—") for arm in equal.index]),
-        (control, equal[control]))}, index=equal.index)
+    both = {}
+    for metric in _shown_sets(found):
+        both[f"to base, points ({TITLES[metric]})"] = [cells.get((arm, metric), "—") for arm in equal.index]
+        control = f"to equal control, points ({TITLES[metric]})"
+        both[control] = equal.get(control, "—")
+    return pd.DataFrame(both, index=equal.index)
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
@@ -482,26 +484,79 @@ def rounds(record: Mapping | None) -> pd.DataFrame:
         {"round": int, "accepted": bool, "final": bool})
 
 
-def controller_rounds(record: Mapping | None) -> pd.DataFrame:
-    """The Synergy Controller's rounds from a record, for a page and for `figures.rounds`; empty without any. seconds:
-    work, at the recipe's speed; loss: the change by the round; λ before it."""
+def controller_log(record: Mapping | None) -> pd.DataFrame:
+    """The Synergy Controller's log from a record, a row a round, for `figures.price_steps`; empty without any. seconds:
+    work, at the recipe's speed; labels_used, seconds_used: since the run began; megabytes: of the file; percent:
+    accuracy; why: a round was rolled back; size_off, latency_off: where there was a real export, what was predicted
+    over what it had, less 1."""
     if record is None or "lambda_data" not in record["series"]:
         return pd.DataFrame()
     series = record["series"]
-    table = pd.DataFrame({name: series[name] for name in ("round", "step", "loss", "accuracy", "size", "seconds",
-                                                          "labels", "lambda_data", "lambda_model")})
-    names = {"size": "file, MB", "accuracy": "accuracy, %", "lambda_data": "λ data", "lambda_model": "λ model"}
-    table = table.assign(size=table["size"] / 1e6, accuracy=100 * table["accuracy"]).rename(columns=names).round(3)
-    table.insert(1, "action", [ACTIONS[int(number)] for number in series["action"]])
-    return table.assign(round=table["round"].astype(int), labels=table["labels"].astype(int), kept=[
-        "yes" if kept else "rolled back" for kept in series["accepted"]])
+    names = ("round", "step", "loss", "accuracy", "size", "seconds", "labels", "lambda_data", "lambda_model",
+             "labels_used", "seconds_used", "value", "limit", *FORESEEN, "latency")
+    absent = [math.nan] * len(series["round"])
+    log = pd.DataFrame({name: series.get(name, absent) for name in names}, dtype=float)
+    broken = [BROKEN[int(number)] for number in series.get("broken", [0] * len(log))]
+    off = {f"{name}_off": log[f"predicted_{name}"] / log[f"exact_{name}"].replace(0, math.nan) - 1
+           for name in ("size", "latency")}
+    return log.assign(round=log["round"].astype(int), action=[ACTIONS[int(number)] for number in series["action"]],
+                      accepted=np.array(series["accepted"], bool), megabytes=log["size"] / 1e6, **off,
+                      percent=100 * log["accuracy"],
+                      why=list(map(reason, broken, log["value"], log["limit"])))
 
 
-def recorded_rounds(experiment: str, configuration: str) -> pd.DataFrame:
-    """`controller_rounds` of the committed record of the lowest seed; empty where there is none."""
+def controller_rounds(record: Mapping | None) -> pd.DataFrame:
+    """`controller_log` in a page's words, and for `figures.rounds`. labels, seconds: of the round, and spent so far;
+    loss: the change by the round; λ before it; predictor off: in rounds with a real export; why: it was rolled back."""
+    log = controller_log(record)
+    if log.empty:
+        return log
+    log = log.assign(size_off=100 * log["size_off"], latency_off=100 * log["latency_off"],
+                     kept=np.where(log["accepted"], "yes", "rolled back")).round(3)
+    counts = {name: log[name].astype("Int64") for name in ("labels", "labels_used")}
+    timed = {"latency": "ms a batch", "latency_off": "predicted ms off, %"} if log["latency"].notna().any() else {}
+    names = {**dict.fromkeys(("round", "action", "step", "loss"), None), "percent": "accuracy, %",
+             "megabytes": "file, MB", "size_off": "predicted MB off, %", **timed, "labels": None,
+             "labels_used": "labels spent", "seconds": None, "seconds_used": "seconds spent",
+             "lambda_data": "λ data", "lambda_model": "λ model", "kept": None, "why": None}
+    return log.assign(**counts)[list(names)].rename(columns={name: to for name, to in names.items() if to})
+
+
+def controller_front(record: Mapping | None) -> pd.DataFrame:
+    """The states that a run of rounds passed through and that no other of them beats in bytes and in accuracy on the
+    development rows (`tradeoff.pareto`), by bytes; empty without rounds. Round 0: the start."""
+    log = controller_log(record)
+    if log.empty:
+        return log
+    states = log[log["accepted"]][["round", "action", "megabytes", "accuracy"]]
+    if "size_start" in record["metrics"]:
+        start = (0, "start", record["metrics"]["size_start"] / 1e6, record["metrics"]["accuracy_start"])
+        states = pd.concat([pd.DataFrame([start], columns=states.columns), states], ignore_index=True)
+    front = tradeoff.pareto(states.assign(accuracy=100 * states["accuracy"]))
+    return front.round(3).rename(columns={"megabytes": "file, MB", "accuracy": "accuracy, %"})
+
+
+def controller_says(record: Mapping) -> str:
+    """What the controller itself took, and how far off its predictors were, in sentences; "" where a record has no
+    such numbers."""
+    numbers = record["metrics"]
+    if "overhead" not in numbers:
+        return ""
+    said = [f"The controller itself (choosing, predicting, exporting) took {numbers['controller_seconds']:.1f} s, "
+            f"{numbers['overhead']:.1%} of the run; judging the rounds by the development rows took "
+            f"{numbers['judging_seconds']:.1f} s."]
+    kinds = {"size": "bytes", "latency": f"milliseconds (of {numbers.get('latency_batch', 1):g} a batch)"}
+    said += [f"Predicted {word} were off by {numbers[f'{name}_error_median']:.2%} (median), "
+             f"{numbers[f'{name}_error_worst']:.2%} at worst." for name, word in kinds.items()
+             if f"{name}_error_median" in numbers]
+    return " ".join(said)
+
+
+def recorded_run(experiment: str, configuration: str) -> dict | None:
+    """The committed record of the lowest seed, for `controller_rounds` and its neighbours; None where there is none."""
     records = results.load_records(results.reference_dir() / "cpu" / experiment)
     fitting = [record for record in records if record["configuration"] == configuration]
-    return controller_rounds(min(fitting, key=lambda record: record["seed"], default=None))
+    return min(fitting, key=lambda record: record["seed"], default=None)
 
 
 def weight_histograms(record: Mapping) -> dict[str, dict[str, np.ndarray]]:

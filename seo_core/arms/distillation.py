@@ -27,6 +27,7 @@ from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizat
 from seo_core.lab import ARMS, Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config, count_parameters
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
+from seo_core.quantization.export import OPERATORS
 from seo_core.settings import RunSettings
 from seo_core.training import KeepBest
 
@@ -69,6 +70,7 @@ class Recipe:
     embedding_bits: int = 8  # of what is exported: 32 | 8 | 4
     weight_bits: int = 8  # of its linear maps: 8; 7, which says the same on every CPU; or 4, where rounding costs most
     calibration_rows: int = 512  # training texts that give the first ranges
+    operators: str = one_of(OPERATORS, default="onnxruntime")  # of what is exported; standard: for OpenVINO too
 
     def __post_init__(self):
         if self.layers is not None:
@@ -212,11 +214,12 @@ class _Stages(Work):
                 "teacher_parameters": count_parameters(self.teachers[0])}
 
 
-def integers(lab: Lab, model, trace: dict) -> Made:
+def integers(lab: Lab, model, trace: dict, operators: str = OPERATORS[0]) -> Made:
     """A network with step sizes as its exported file, which is evaluated, weighed and kept beside the weights; metrics:
     size_bytes, and on the texts of `Lab.comparison` agreement and max_logit_difference with what was trained."""
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length,
+                          operators=operators)
     made, run = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales),
                          save=lambda folder, also: qat.save(model, lab.tokenizer, folder, also=also))
     same = parity(model, run, lab.comparison())
@@ -301,12 +304,12 @@ def distilled(lab: Lab, recipe: Recipe, runs: Mapping[str, Run]) -> Made:
         words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, lab.official, lab.tokenizer)}
     if recipe.method in ("qat", "sqd"):
         joined = stages.join(student)
-        made = integers(lab, joined.model, joined.trace)
+        made = integers(lab, joined.model, joined.trace, recipe.operators)
     else:
         stages.distil(student, last_stage(recipe), recipe.epochs, LAST)
         made = Made(student, tokenizer=lab.tokenizer)
         if recipe.method == "ptq":  # ranges from training texts, nothing learned
             scales = calibrate(student, few(lab, recipe), calibration(recipe))
-            made = integers(lab, qat.attach(student, scales), {})
+            made = integers(lab, qat.attach(student, scales), {}, recipe.operators)
     series = {**stages.results[-1].series, **{f"sqd_{name}": values for name, values in made.series.items()}}
     return replace(made, metrics={**stages.costs(), **made.metrics, **words}, series=series)

@@ -208,7 +208,8 @@ def _steps(panels: Sequence[str], says: Sequence[str], table: pd.DataFrame, inst
 
 def _ticks(low: float, high: float) -> list[float]:
     """Four to eight round numbers within."""
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if (high - low) / s <= 8 or s == 100)
+    steps = (first * 10.0 ** power for power in range(-1, 12) for first in (1, 2, 5))
+    step = next(s for s in steps if (high - low) / s <= 8)
     return [round(step * k, 1) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -298,21 +299,30 @@ def weight_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
     return _steps(panels, [" ".join(words) for words in says], pd.concat(tables).rename_axis(columns=None), instead)
 
 
+USED = {"labels_used": "labels spent", "seconds_used": "seconds spent", "megabytes": "file, MB",
+        "percent": "accuracy, %"}  # of a log
+
+
 def price_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
-    """λ₁ and λ₂ of a run of the Synergy Controller, a round at a time, a panel each: the price so far as steps, and a
-    sentence on what worked at it and what came of it. log: a row for each entry of `SynergyController.log`. "not run"
-    if empty."""
+    """A run of the Synergy Controller, a round at a time: λ₁ and λ₂, the labels, seconds and bytes used so far, and the
+    accuracy, as steps, a panel each; and a sentence on what worked, what came of it, and why it was taken back. log: a
+    row for each entry of `SynergyController.log`, or `tables.controller_log` of a record; what it has no column of has
+    no panel. "not run" if empty."""
     if log.empty:
         return _steps([], [], log, instead)
+    shown = PRICES | {key: name for key, name in USED.items() if key in log and log[key].notna().any()}
     says, panels, top = [], [], 1.1 * max(log[[*PRICES]].max().max(), 0.1)
     for row in log.itertuples():
         moved = f"The loss {'falls' if row.loss < 0 else 'rises'} by {abs(row.loss):.4f}"
-        came = "It is taken back" if not row.accepted else moved if abs(row.loss) >= 5e-5 else "The loss stays"
+        back = "It is taken back" + (f": {row.why}" if getattr(row, "why", "") else "")
+        came = back if not row.accepted else moved if abs(row.loss) >= 5e-5 else "The loss stays"
+        used = ", ".join(f"{name} {_grouped(getattr(row, key))}" for key, name in shown.items() if key in USED)
         says.append(f"Round {row.round}: {row.action}, with a step of {row.step:g}, at λ₁ = {row.lambda_data:.2f} and "
-                    f"λ₂ = {row.lambda_model:.2f}. {came}.")
-    axes = Axes((0.5, len(log) + 0.5), (0.0, top))
-    grid = _ticks(0.0, top)
-    for key, name in PRICES.items():
+                    f"λ₂ = {row.lambda_model:.2f}. {came}." + f" So far: {used}." * bool(used))
+    for key, name in shown.items():
+        low = math.floor(log[key].min()) - 1.0 if key == "percent" else 0.0
+        high = top if key in PRICES else low + 1.1 * max(log[key].max() - low, 0.1)
+        axes, grid = Axes((0.5, len(log) + 0.5), (low, high)), _ticks(low, high)
         parts, before = [], log[key].iloc[0]
         for turn, value in enumerate(log[key], 1):
             x, y = axes.across(turn - 0.5), axes.down(value)
@@ -322,6 +332,12 @@ def price_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
             before = value
         ticks = sorted({1, *range(5, len(log) + 1, 5)})
         panels.append(_svg(axes.lines(ticks, grid, "round", name) + "".join(parts), f"{name}, over {len(log)} rounds"))
-    table = log[["round", "action", "step", "loss", *PRICES]].round(4).assign(
-        kept=["yes" if kept else "taken back" for kept in log["accepted"]])
-    return _steps(panels, says, table.rename(columns=PRICES | {"loss": "change of the loss"}), instead)
+    table = log[["round", "action", "step", "loss", *shown]].round(4).assign(
+        kept=["yes" if kept else "taken back" for kept in log["accepted"]],
+        **{key: log[key] for key in log if key == "why"})
+    return _steps(panels, says, table.rename(columns=shown | {"loss": "change of the loss"}), instead)
+
+
+def _grouped(value: float) -> str:
+    """A number of things used: whole from a hundred on, its digits in groups."""
+    return f"{value:,.{0 if value >= 100 or value == int(value) else 1}f}".replace(",", "\u00a0")

@@ -85,8 +85,12 @@ class Arm:
         return bool(self.budgets) or self.chapter.ground == "headline"
 
     def at(self, labels: Iterable[int] | None, profile: str) -> Iterable[int | None]:
-        """The numbers of labels at which it runs: those asked for, or its own; under `quick` the largest budget."""
+        """The numbers of labels at which it runs: those asked for, or its own; under `quick` the largest budget. Raises
+        LabError where some are asked for and it runs in the headline setting."""
         if self.chapter.ground == "headline":
+            if labels:
+                raise LabError(f"{self.name} runs in the headline setting, on the labels that its recipe says, most "
+                               "often all: leave --labels out, or use less data (-p train_rows=N)")
             return (None,)
         if self.budgets == (0,):  # it buys none
             return self.budgets

@@ -27,7 +27,7 @@ import pandas as pd
 from seo_core import models, results
 from seo_core.data import Encoded, RatioError, TaskData, encode_for, imbalance, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.evaluation import HEADLINE, hits, measure, metrics_of, predict
+from seo_core.evaluation import HEADLINE, expected_answers, hits, measure, metrics_of, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
@@ -58,6 +58,7 @@ class Lab:
     report: Callable[[str], None] = field(default=lambda text: None, repr=False)
     shared: dict = field(default_factory=dict, repr=False)  # what is encoded once
     trainings: Iterator[int] = field(default_factory=itertools.count, repr=False)  # numbers those of the run at hand
+    drawn: np.ndarray | None = field(default=None, repr=False)  # positions that stand for a random draw: another run's
 
     def encoded(self, split: str = "train") -> Encoded:
         """A split as token ids: train (the pool), reward, acceptance, validation_matched, validation_mismatched."""
@@ -122,13 +123,14 @@ class Lab:
         return concatenate(held, self.encoded().take(slice(max(2000 - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
-        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. Raises
-        LabError where the pool is smaller."""
+        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. `drawn`
+        ones stand in their place. Raises LabError where the pool is smaller."""
         labels = self.labels if labels is None else labels
         if not 1 <= labels <= len(self.pool):
             raise LabError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for 1 or more "
                            "and no more than that, or use more data")
-        return np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))[:labels]
+        drawn = np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))
+        return (drawn if self.drawn is None else self.drawn)[:labels]
 
     def candidates(self, bought: np.ndarray, number: int, n: int, *, further: int = 0) -> np.ndarray:
         """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet. further: how
@@ -383,10 +385,10 @@ class Lab:
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels=labels, labels_used=(used and used + development) + made.further_labels,
-            source_labels=self._source_labels() if self.current.start == "source" else None)
+            source_labels=self.source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 
-    def _source_labels(self) -> int:
+    def source_labels(self) -> int:
         """How many labels of the source task are behind a start from its network."""
         return self._once("source labels", lambda: len(source_pairs(self.settings, self.tokenizer)[1]))
 
@@ -415,12 +417,13 @@ class Lab:
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics of the sets that are scored, and on the acceptance half the one that a run is told by (accuracy, of
         scores Pearson, of tags and answers F1). Without suffix some of the first official set; a run that is not scored
-        there has none of these."""
+        there has none of these. Of classes also what to expect of texts like those of the first set."""
         scores = {split: metrics_of(values, self.encoded(split), names=self.task.labels)
                   for split, values in logits.items()}
         scored, told = self.scored, measure(scores["acceptance"])
         headline = HEADLINE if scored[0] in self.official else ()
-        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]},
+        expected = expected_answers(logits[scored[0]], self.task.labels) if told == "accuracy" else {}
+        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]}, **expected,
                 f"{told}_development": scores["acceptance"][told],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 

@@ -146,5 +146,9 @@ def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkey
     assert race.value("ours", "change", scale=100, digits=0) == "−50 [−60, −40]"
     assert race.told("ours") == "is not told apart from" and race.told("ours", than=0.5) == "is faster than"
     assert race.told("ours", "change", than=0, less="loses") == "loses"
+    assert race.met("ours", "change", least=5) == "missed" and race.met("absent", least=1) == "not run"
+    assert race.met("ours", least=1.5) == "reached in the median of the rounds"
+    assert race.met("ours", least=3) == "missed in the median of the rounds"
+    assert race.met("ours", least=0.5) == "reached"
     assert {race.value("theirs"), race.value("ours", "accuracy"), race.told("theirs"),
             Contest("contest", "scoring").value("ours"), Contest("absent", "x").told("ours")} == {"not run"}

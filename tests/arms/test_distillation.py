@@ -164,6 +164,10 @@ def test_an_integer_student_is_packed_with_the_times_of_its_labmark(lab, sqd, tm
     texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
+    said = artifact.check(folder)["metrics"]
+    shares = [said[artifact.SHARE + label] for label in found.labels]
+    np.testing.assert_allclose(shares, np.bincount(kept, minlength=3) / len(kept))
+    assert said[artifact.SURE] == pytest.approx(found.probabilities(texts).max(1).mean(), abs=0.01)
 
 
 @pytest.mark.trains

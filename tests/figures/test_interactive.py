@@ -207,6 +207,16 @@ def test_prices_are_steps_and_each_round_says_what_worked_and_what_came_of_it():
     assert "taken back" in repr(graphic)
 
 
+def test_what_was_spent_and_why_a_round_was_taken_back_are_told_where_the_log_has_them():
+    more = prices().assign(labels_used=[1500] * 3, seconds_used=[20.0, 38.5, 160.0], megabytes=[91.0, 91.0, 18.2],
+                           why=["", "accuracy 0.55 is below the floor 0.58", ""])
+    graphic = figures.price_steps(more, instead="fig-x")
+    assert len(svgs(graphic._repr_html_())) == 5
+    assert says(graphic)[1].endswith("It is taken back: accuracy 0.55 is below the floor 0.58. So far: labels spent "
+                                     "1\u00a0500, seconds spent 38.5, file, MB 91.")
+    assert "18.2" in says(graphic)[2] and "below the floor" in repr(graphic)
+
+
 @pytest.mark.parametrize("graphic", [
     lambda: figures.trace_steps(pd.DataFrame(), 1.0, instead="x"),
     lambda: figures.price_steps(prices().iloc[:0], instead="x"),
