@@ -213,7 +213,7 @@ Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 # One claim alone is easy. `seo-labels` is held to all of them in one run. It has 70% of the labels, with those of the development slice, and buys most of them itself. It has no source task, whose labels would count too. Beside it stand its control, `seo-control`, with the same labels, texts and work and nothing taken away; and the rival that you would build without this book, `seo-rival`: as much plain training on the same labels, then static int8. `seo-half` goes further, with half of the labels. <!-- setting -->
 #
 # ```bash
-# python -m seo_core.run arm base-tuned seo-labels seo-control seo-rival \
+# python -m seo_core.run arm base seo-labels seo-control seo-rival \
 #     seo-half seo-half-control --profile cpu --data path/to/mnli --seeds 0 1 2
 # python -m seo_core.run bench inference --profile cpu --data path/to/mnli
 # ```

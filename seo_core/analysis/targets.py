@@ -17,8 +17,8 @@ import pandas as pd
 from seo_core.analysis import NOT_RUN, statistics
 from seo_core.analysis.contrasts import DEVELOPMENT, OFFICIAL, Measurement, contrast_in, known, mean, measure
 
-EXPERIMENTS = ("02_baseline", "14_synergy_controller", "15_seo_llm")
-BASELINE, EPOCHS = "base-tuned", 20  # what it is held against; and the papers' epochs, on all labels
+EXPERIMENTS = ("02_baseline", "09_pruning", "14_synergy_controller", "15_seo_llm")
+BASELINE, EPOCHS = "base", 20  # what it is held against; and the papers' epochs, on all labels
 STOCK = ("control", "control, not fused", "control-plain")  # int8 as the libraries make it, in the inference benchmark
 EAGER = "PyTorch eager fp32"
 MET, MISSED, OPEN = "met", "missed", "not settled"

@@ -7,7 +7,7 @@ from seo_core import results
 from seo_core.analysis import NOT_RUN, targets
 
 ALL, HELD = 34_068, 4000
-GOOD = {"base-tuned": (ALL, 90e6, 0.730, 150_000), "seo-labels": (23_847, 8e6, 0.735, 280_000),
+GOOD = {"base": (ALL, 90e6, 0.730, 150_000), "seo-labels": (23_847, 8e6, 0.735, 280_000),
         "seo-control": (23_847, 90e6, 0.736, 280_000), "seo-rival": (23_847, 23e6, 0.715, 270_000),
         "seo-half": (17_034, 8e6, 0.722, 280_000), "seo-half-control": (17_034, 90e6, 0.725, 280_000)}
 MS = {"PyTorch eager fp32": 150.0, "control": 60.0, "control, not fused": 70.0, "seo-labels": 30.0, "seo-half": 45.0,
@@ -16,11 +16,11 @@ MS = {"PyTorch eager fp32": 150.0, "control": 60.0, "control, not fused": 70.0, 
 
 def records(arms=GOOD, seeds=3, **more):
     return pd.DataFrame([
-        {"experiment": "02_baseline" if name == "base-tuned" else "15_seo_llm", "configuration": name, "profile": "cpu",
+        {"experiment": "02_baseline" if name == "base" else "15_seo_llm", "configuration": name, "profile": "cpu",
          "seed": seed, "model_name": "m", "data_name": "d", "data_fingerprint": "f", "labels_used": labels,
          "finished": f"2026-01-0{seed + 1}", "path": f"{name}-{seed}.json", "size_bytes": size, "train_rows": 30_068,
-         "accuracy_matched": accuracy + 0.001 * seed, "train_examples": pairs if name == "base-tuned" else 1.0,
-         "train_work": float("nan") if name == "base-tuned" else pairs, "param_epochs": 3, **more}
+         "accuracy_matched": accuracy + 0.001 * seed, "train_examples": pairs if name == "base" else 1.0,
+         "train_work": float("nan") if name == "base" else pairs, "param_epochs": 3, **more}
         for name, (labels, size, accuracy, pairs) in arms.items() for seed in range(seeds)])
 
 
