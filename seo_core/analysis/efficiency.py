@@ -149,7 +149,7 @@ def rates_tried(trials: pd.DataFrame) -> dict[str, tuple[int, float]]:
     if "seed" not in trials:
         return {}
     best = trials.astype({trials.columns[2]: float}).sort_values(trials.columns[2], ascending=False)
-    return {title: (rows.iloc[:, 1].nunique(), rows.iloc[0, 1]) for title, rows in best.groupby("optimizer", sort=False)}
+    return {title: (rows.iloc[:, 1].nunique(), float(rows.iloc[0, 1])) for title, rows in best.groupby("optimizer")}
 
 
 def labels_to_match(curves: pd.DataFrame, target: str = CONTROL, at: int = 8000) -> dict[str, Match]:

@@ -113,7 +113,8 @@ def by_task(frame: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
     for arm, control in pairs:
         for name, task in TASKS.items():
             found = differences(of_task(frame, name), [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
-            title = f"{task.title}, {_metrics(task.metrics[:1])}{_ON_DEVELOPMENT * (DEVELOPMENT in set(found['metric']))}"
+            where = _ON_DEVELOPMENT * (DEVELOPMENT in set(found["metric"]))
+            title = f"{task.title}, {_metrics(task.metrics[:1])}{where}"
             tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
     rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else tables[0]

@@ -1,7 +1,7 @@
 """What the chapter on optimizers compares: the same labels, start and epochs under AdamW, SGD with momentum and LAMB.
 
 `adamw`, `sgd-momentum` and `lamb` train in batches of 32; `adamw-512-linear` and so on in larger ones, at a rate that
-one of the RULES makes of that at 32. Rates are tuned by trials with other names, of which the chapter counts the records
+one of the RULES makes of that at 32. Rates are tuned by trials with other names; the chapter says how many have records
 (`efficiency.rates_tried`):
 `python -m seo_core.run arm sgd-momentum --set learning_rate=0.1 --name sgd-momentum-rate-0.1 --labels 8000 …`.
 """
