@@ -161,7 +161,7 @@ Table(efficiency.pairs_needed(curves, "sgd-momentum", NAMES))
 # %% [markdown]
 # And with larger batches, at equal pairs?
 
-# %% mystnb={"figure": {"caption": "Accuracy over the batch size, by optimizer and rule, at equal pairs.", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves from a batch of 32 to one of 512 for three optimizers, with the learning rate scaled linearly or by the square root. Without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Accuracy over the batch size, by optimizer and rule, at equal pairs.", "name": "fig-optimizers-batches"}, "image": {"alt": "Curves over the batch, as far as it was run, for three optimizers, with the learning rate scaled linearly or by the square root. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.over_batches(efficiency.by_batch(records, TITLES))
 
 # %% [markdown]

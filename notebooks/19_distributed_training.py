@@ -305,8 +305,8 @@ print("sampled until the last step")
 flat = Evidence(scalability.EXPERIMENT).mean(
     scalability.RECORD, "flatness", scale=1, unit=" times", digits=2)
 Finding(f"""
-A pair of the largest amount of data, against one of the smallest: {flat} its
-time.""")
+The time of a pair of the largest amount of data, as one of the smallest:
+{flat}.""")
 
 # %% tags=["record", "hide-input"]
 Table(scalability.page(ways.frame),
