@@ -251,7 +251,7 @@ labels, `da-static` makes
 
 # %% tags=["record", "hide-input"]
 arms = ["base", "da-copies", *edited]
-print(tables.absent(frame, arms))
+print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
 shown = frame[frame["configuration"].isin(arms)] if len(frame) else frame
 Table(tables.arm_table(shown), folded="all arms: mean over the seeds")
 

@@ -37,7 +37,7 @@ development_rows: object = "default"  # likewise
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN_YET, efficiency
+from seo_core.analysis import NOT_RUN_YET, efficiency, tables
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
@@ -199,6 +199,7 @@ worth far more: new weights instead (`scratch`) make
 {at[8000].gap('scratch', 'base', MATCHED)} of `base`.""")
 
 # %% tags=["record", "hide-input"]
+print(tables.standing(everything.frame))
 means = curves.groupby(["configuration", "labels"])["accuracy"].agg(
     ["mean", "min", "max", "size"])
 means[["mean", "min", "max"]] *= 100

@@ -63,12 +63,13 @@ settings = load_settings(
     source=source, labels=labels, text=text,
     epochs=epochs, train_rows=train_rows, development_rows=development_rows)
 names = ("random", "least_confidence", "margin", "entropy", "bald", "badge", "hybrid", "hybrid_text")
+compared = (*names, "loss-prediction")
 folder = results.reference_dir() / "cpu" / "06_active_learning"
 
 
 def bought_by_names(frame):
     """The runs of this chapter's functions; other chapters bought more."""
-    return frame[frame["configuration"].isin(names) & frame["labels"].isin(BUDGETS)]
+    return frame[frame["configuration"].isin(compared) & frame["labels"].isin(BUDGETS)]
 
 # %% tags=["record", "answer", "remove-input"]
 both = bought_by_names(efficiency.label_curves(folder, metrics=OFFICIAL))
@@ -236,7 +237,10 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels; bands run from the lowest to the highest seed. Grey: the five other functions.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels: random labels as a dashed line, badge and entropy in colour close to it, the other functions in grey."}} tags=["record", "hide-input"]
 curves = bought_by_names(efficiency.label_curves(folder))
-print(tables.absent(curves, names))
+development = bought_by_names(
+    efficiency.label_curves(folder, metrics=(DEVELOPMENT,)))
+print(tables.absent(development, compared),
+      tables.standing(results.load(folder)), sep="\n")
 _ = figures.label_curves(curves, metric="matched accuracy",
                          strong=("badge", "entropy"))
 
@@ -270,6 +274,24 @@ Table(efficiency.match_table(both, matches=matches),
 # - Curves are means over the seeds. One with fewer seeds than random's is not to be held against that one, whose mean stands on other seeds too.
 # :::
 #
+# The papers' $L_\text{AL}$ ([](07_transfer_active_learning)) can also be read as a criterion that is *learned*. `loss-prediction` {cite}`yoo2019loss` trains a small head on what the network makes of the labelled pairs. It learns which of two has the higher loss, and buys where it expects the most. It is a screening: one seed, on development rows.
+
+# %% tags=["record", "remove-input"]
+screened = Evidence(frame=efficiency.by_budget(development))
+learned = {other: screened.gap("loss-prediction at 2,000",
+                               f"{other} at 2,000", "accuracy")
+           for other in ("random", "entropy", "badge")}
+Finding(f"""
+`loss-prediction` with 2 000 labels, against random ones:
+{learned['random']}; against `entropy`: {learned['entropy']}; against `badge`:
+{learned['badge']}.""")
+
+# %% tags=["record", "hide-input"]
+Table(efficiency.shown(efficiency.compare(development, [
+    (("loss-prediction", 2000), (other, 2000)) for other in names])),
+    folded="the learned criterion against every other")
+
+# %% [markdown]
 # The papers' row "+ active learning" stands alone, without transfer. So does the arm `al`: no source task, half of the labels at random, the other half in one round by `hybrid`. Its round takes half of what it scored, too. Its control is `base` of [](05_transfer_learning).
 
 # %% tags=["record", "remove-input"]
@@ -340,8 +362,8 @@ Table(efficiency.map_page(table), folded="the data map in numbers")
 # Take the papers' rule on these curves, with a window of one round and a gain of one point. Development accuracy has a standard error of about a point for a single run: as large as the gain that the rule asks for.
 
 # %% tags=["record", "hide-input"]
-development = efficiency.label_curves(folder, metrics=(DEVELOPMENT,))
-Table(efficiency.plateau_table(bought_by_names(development)))
+Table(efficiency.plateau_table(
+    development[development["configuration"].isin(names)]))
 
 # %% [markdown]
 # Where it stops, the values after the stop show what you would have given away.

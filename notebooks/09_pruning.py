@@ -269,11 +269,11 @@ the milder cut, since they may be picked anywhere. Here they are not shown to
 be, and a unit that is gone saves bytes and time.""")
 
 # %% tags=["record", "hide-input"]
-compressed = results.load(*(results.reference_dir() / "cpu" / name
-                            for name in tradeoff.CHAPTERS))
+compressed = contrasts.exploratory(Evidence(*tradeoff.CHAPTERS).frame)
 print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
-against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against, compressed),
+against = contrasts.official_differences(
+    compressed, dict.fromkeys(arms, "base"))
+Table(tables.against_table(compressed, ["base", *arms], against),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]

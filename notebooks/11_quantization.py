@@ -111,7 +111,7 @@ _ = figures.forest(shown, goals=(-1, -2), words=words)
 # %% [markdown]
 # ## The idea
 #
-# "{term}`Quantization <quantization>` was performed by converting the weights and activations of the model to 8-bit integers, reducing the precision from 32-bit floating-point representations" {cite}`seollm2024`. A byte for each weight instead of four makes the file smaller. Products of bytes are faster where the processor has instructions for them.
+# "{term}`Quantization <quantization>` was performed by converting the weights and activations of the model to 8-bit integers, reducing the precision from 32-bit floating-point representations" {cite}`seollm2024`. The revision speaks of weights alone {cite}`sec2025`; here it is both. A byte for each weight instead of four makes the file smaller. Products of bytes are faster where the processor has instructions for them.
 #
 # A number $x$ is replaced by an integer $q$ and a {term}`step size` $s$, with a {term}`zero point` $z$ where the numbers are not symmetric about 0 {cite}`jacob2018`:
 #
@@ -348,7 +348,7 @@ runs = {name: lab.arm(name) for name in ["base", *names]}
 Table(pd.DataFrame([
     {"arm": name, "file, MB": run.metrics["size_bytes"] / 1e6,
      **{f"{k}, %": 100 * v for k, v in run.accuracies.items()},
-     "same class as base, %": 100 * run.metrics.get("agreement", 1.0)}
+     "same class as in fp32, %": 100 * run.metrics.get("agreement", 1.0)}
     for name, run in runs.items()]).round(2))
 
 # %% [markdown]
@@ -383,11 +383,10 @@ gives {few} and has a price, without training: `vocabulary` against `static`
 {ours.gap('vocabulary', 'static')}.""")
 
 # %% tags=["record", "hide-input"]
-frame = results.load(*(results.reference_dir() / "cpu" / name
-                       for name in ("09_pruning", "11_quantization")))
+frame = contrasts.exploratory(ours.frame)
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-print(tables.standing(frame))
-compared = tables.against_table(frame, ["base", *arms], against, ours.frame)
+print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
+compared = tables.against_table(frame, ["base", *arms], against)
 Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
                     errors="ignore"),
       folded="all arms, against the baseline and the equal control")
@@ -397,6 +396,7 @@ Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
 # - `control`: torch.onnx.export, ONNX Runtime's graph optimizer, then `quantize_dynamic` per channel; `control-plain`: without the optimizer.
 # - `onnx-fp32`: our export without any integers. What the graph alone does shows here.
 # - `quant`, `dynamic-tensor`, `dynamic-words32`: dynamic; with one step per matrix; with the word table in fp32.
+# - `base-control-int8`: as `quant`, of the uncompressed network that was trained on with a teacher (`base-control`, [](12_distillation)).
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
 # - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
 # - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.

@@ -26,6 +26,7 @@ seed: int = 0  # of the baseline, the draws and the order of training
 data: str = "default"  # embedded | hub id | local path
 model: str = "default"  # bundled | hub id | local folder
 results_dir: str = "default"  # where the records go
+unlabelled: str = "default"  # further texts without labels; default: none
 labels: str = "default"  # names of its classes, where it is not NLI
 text: str = "default"  # and of its one or two columns of text
 epochs: object = "default"  # a whole number; default: the profile's own
@@ -39,7 +40,14 @@ from itertools import combinations
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, glue, tables, tradeoff, verdicts
+from seo_core.analysis import (
+    contrasts,
+    glue,
+    tables,
+    targets,
+    tradeoff,
+    verdicts,
+)
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -48,8 +56,8 @@ from seo_core.pipeline import combined_bytes
 
 settings = load_settings(
     profile, seed=seed, data=data, model=model, results_dir=results_dir,
-    labels=labels, text=text, epochs=epochs, train_rows=train_rows,
-    development_rows=development_rows)
+    unlabelled=unlabelled, labels=labels, text=text, epochs=epochs,
+    train_rows=train_rows, development_rows=development_rows)
 lab = open_lab("15_seo_llm", settings)
 folders = [results.reference_dir() / "cpu" / name
            for name in ("02_baseline", "15_seo_llm")]
@@ -68,7 +76,9 @@ development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 fixed beforehand and has no controller does have records: cut to 35% of its
 encoder and trained in int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
-the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
+the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
+uncompressed network after as much training:
+{parts.to_control('sqd-taylor-65', MATCHED)}
 ([chapter](13_quantization_distillation.ipynb)).""")
 
 # %% [markdown]
@@ -77,7 +87,7 @@ the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}
 # Each box of [the papers' Figure 1](fig1_architecture) is one call here, and the {term}`Synergy Controller` ([its chapter](14_synergy_controller)) decides which of them works next. `seo` begins with the [baseline](02_baseline), trained on all labels that there are. Then come rounds, and in each one an {term}`action` works:
 #
 # - `augment`: ADA's [edits](04_adaptive_augmentation) of the labelled pairs.
-# - `label`: the teacher's [soft labels](08_semi_supervised) for other texts.
+# - `label`: the teacher's [soft labels](08_semi_supervised) for other texts: what is left of the pool, and what you name with `unlabelled`.
 # - `prune`: a [pruning](10_adaptive_iterative_pruning) step, after which the rest recovers.
 # - `quantize`: [integers](13_quantization_distillation), taught by the teacher.
 # - `train`: no change, more training. And where labels are still to be bought, `buy`: [the purchase](07_transfer_active_learning).
@@ -95,11 +105,20 @@ print(f"{m['rounds']} rounds, {m['rounds_back']} taken back;",
       f"{m['removed']:.0%} of the encoder gone,",
       f"{m['size_bytes'] / 1e6:.1f} MB")
 rounds = tables.controller_rounds(run.record)
+print(tables.controller_says(run.record))
 Table(rounds[["round", "action", "loss", "accuracy, %", "file, MB",
-              "λ data", "λ model", "kept"]])
+              "predicted MB off, %", "seconds spent", "λ data", "λ model",
+              "kept", "why"]])
 
-# %% mystnb={"figure": {"caption": "The rounds of this run, a toy. Above, the accuracy after each round and the floor; then the file's bytes; then the two prices \u03bb.", "name": "fig-seo-rounds"}, "image": {"alt": "Three panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, and the two prices."}} tags=["live"]
+# %% mystnb={"figure": {"caption": "The rounds of this run, a toy. Above, the accuracy after each round and the floor; then the file's bytes, and the labels and the seconds of work spent so far; then the two prices \u03bb.", "name": "fig-seo-rounds"}, "image": {"alt": "Five panels over the rounds of this run: accuracy with a marker for each action and the floor as a dotted line, the file's size, labels and seconds spent, and the two prices."}} tags=["live"]
 _ = figures.rounds(rounds, floor=100 * m["floor"])
+
+# %% tags=["nbval-ignore-output", "live", "hide-input"]
+figures.price_steps(tables.controller_log(run.record),
+                    instead="fig-seo-rounds")
+
+# %% [markdown]
+# You see labels stay as they are: `seo` has them all. Its data budget is the pairs that it trains on, and $\lambda_1$ follows those.
 
 # %% [markdown]
 # **Check.** What was deployed is what the rounds made. The file has the bytes that the last round foresaw, the network has the share that pruning left, and no accepted round is below the floor or over a budget.
@@ -168,7 +187,7 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% [markdown]
 # ## From your own file
 #
-# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with every round:
+# The same from a shell, with your labels and your goals. It says beforehand how long it takes, and goes on where it was stopped. It ends with a folder that [`seo_core.load`](../book/api/deploy) opens, and a page with the smallest and most accurate networks on the way and every round:
 #
 # ```bash
 # python -m seo_core.run compress --data pairs.csv --text a b --label y --controller \
@@ -184,19 +203,42 @@ Table(cells.round(2) if len(cells) else pd.DataFrame(
 # %% tags=["record", "hide-input"]
 wanted = ("h-size", "h-speed", "h-time", "h-acc", "h-data", "h-synergy")
 claims = [claim for claim in verdicts.CLAIMS if claim.id in wanted]
-Table(verdicts.audit(results.load(), claims)[
-    ["statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% [markdown]
-# The 30% fewer labels are judged on the data module alone, since the whole system has no such record {cite}`seollm2024`. All claims, with what they are measured by, stand in [the audit](claims_audit).
+# The 30% fewer labels are judged on the data module alone, since the whole system has no such record {cite}`seollm2024`. Synergy can be judged against the parts on compression only: those on data were run on fewer labels than `seo` has. All claims, with what they are measured by, stand in [the audit](claims_audit).
 #
+# ## All at once
+#
+# One claim alone is easy. `seo-labels` is held to all of them in one run. It has 70% of the labels, with those of the development slice, and buys most of them itself. It has no source task, whose labels would count too. Beside it stand its control, `seo-control`, with the same labels, texts and work and nothing taken away; and the rival that you would build without this book, `seo-rival`: as much plain training on the same labels, then static int8. `seo-half` goes further, with half of the labels. <!-- setting -->
+#
+# ```bash
+# python -m seo_core.run arm base-tuned seo-labels seo-control seo-rival \
+#     seo-half seo-half-control --profile cpu --data path/to/mnli --seeds 0 1 2
+# python -m seo_core.run bench inference --profile cpu --data path/to/mnli
+# ```
+
+# %% tags=["record", "remove-input"]
+asked = targets.at_once(results.load(), results.load_contestants(
+    folders[0].with_name("tab3_inference_speed")))
+once, more = (targets.failing(asked, name)
+              for name in (targets.HEADLINE, targets.BEYOND))
+Finding(f"""
+The headline claims at once, of `seo-labels`: {once}. Beyond them, of
+`seo-half`: {more}.""")
+
+# %% tags=["record", "hide-input"]
+Table(asked, folded="target by target: what is asked, and what came out")
+
+# %% [markdown]
 # ## What the records say
 #
 # A reference run would have all labels of the profile `cpu`. It is held against the baseline that it begins with, on the rows of the development slice.
 
 # %% tags=["record", "hide-input"]
 frame = results.load(*folders)
-print(tables.absent(frame, ["seo"]))
+print(tables.absent(frame, lab.chapter.arms), tables.standing(frame),
+      sep="\n")
 against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
                                 labels=None)
 Table(tables.pair_table(against), folded="the system minus its baseline")

@@ -37,7 +37,7 @@ import pandas as pd
 import torch
 
 from seo_core import bench, figures, load_settings, results
-from seo_core.analysis import verdicts
+from seo_core.analysis import tables, verdicts
 from seo_core.analysis.findings import Contest, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.bench import latency, precision
@@ -223,8 +223,7 @@ _ = figures.latency_bars(speeds.loc[speeds.index.isin(names.values())])
 # %% tags=["record", "hide-input"]
 wanted = ("tkd-amp", "bd-time", "bd-memory", "bd-infer")
 claims = [claim for claim in verdicts.CLAIMS if claim.id in wanted]
-Table(verdicts.audit(results.load(), claims)[
-    ["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% [markdown]
 # The memory in this table is that of one pruning run of [](09_pruning) beside its baseline, and not of the turns above. The control of mixed precision is fp32 on the same machine, pairs and seed. A processor without 16-bit instructions gains nothing; there bf16 is emulated.

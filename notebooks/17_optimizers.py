@@ -186,8 +186,7 @@ Table(trials, folded="trials of the rate")
 
 # %% tags=["record", "hide-input"]
 claim = [claim for claim in verdicts.CLAIMS if claim.id == "tkd-adamw"]
-Table(verdicts.audit(results.load(), claim)[
-    ["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claim)))
 
 # %% [markdown]
 # With 8 000 pairs a batch of 512 leaves 32 steps, of which two are warm-up. Large batches are for many machines and many pairs; there LAMB keeps its authors' BERT in step at 65 536 pairs a batch {cite}`you2020lamb`.

@@ -52,7 +52,7 @@ from seo_core import (
     machine,
     results,
 )
-from seo_core.analysis import verdicts
+from seo_core.analysis import tables, verdicts
 from seo_core.analysis.findings import Contest, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.bench import scalability
@@ -320,8 +320,7 @@ Table(scalability.page(ways.frame),
 # %% tags=["record", "hide-input"]
 claims = [claim for claim in verdicts.CLAIMS
           if claim.id in ("bd-scale", "tkd-parallel")]
-Table(verdicts.audit(results.load(), claims)[
-    ["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(verdicts.audit(results.load(), claims)))
 
 # %% [markdown]
 # ## To remember

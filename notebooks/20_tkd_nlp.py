@@ -40,7 +40,7 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import glue
+from seo_core.analysis import glue, tables
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -291,6 +291,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
 # All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are at hand as subsets, and where a task is capped its command says so (the last table, with how many texts each was trained on). In a column all of ours have as many as `tkd-kd`. Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
+print(tables.standing(frame))
 Table(glue.glue_table(frame), folded="every system on every task")
 
 # %% tags=["record", "hide-input"]

@@ -117,7 +117,7 @@ print(f"{len(answers)} answers in their order, as without a server")
 # %% [markdown]
 # ## What it refuses
 #
-# A server on a network is asked everything. Each limit stands in `seo_core.deploy.serving.limits` with its reason. A refusal says where the request is wrong, in the form of RFC 9457, and repeats nothing of it.
+# A server on a network is asked everything. Each limit stands in `seo_core.deploy.serving.limits` with its reason. A refusal says where the request is wrong, in the form of RFC 9457, and repeats nothing of it. Only what is no HTTP at all gets a line of plain text, from the parser. Idle connections are no load: the one that has waited for longest makes room.
 
 # %% tags=["live"]
 texts = b'{"premise": "%s", "hypothesis": "b"}'
@@ -169,7 +169,7 @@ print("no request was lost")
 #
 # ## Its meters
 #
-# A server sees no labels, so it cannot know its accuracy. But it can see that it suddenly answers one class much more often than expected, or with less confidence. That is *drift*. `/metrics` reports it to Prometheus, with requests, errors, times, batch sizes and the queue. What was expected comes from the evaluation set, and stands in the folder's card.
+# A server sees no labels, so it cannot know its accuracy. But it can see that it suddenly answers one class much more often than expected, or with less confidence. That is *drift*. `/metrics` reports it to Prometheus, with requests, errors, times, batch sizes and the queue. What was expected comes from the evaluation set, and stands in the folder's card. Where a card says nothing of it, this meter is missing and no alert can go off.
 
 # %% tags=["nbval-ignore-output", "live"]
 lines = httpx.get(f"{server.url}/metrics").text.splitlines()
@@ -207,8 +207,12 @@ one = "the same artifact, one request at a time"
 ratio = served.told(
     "ours", "ratio_alone", more="answers more pairs a second than",
     less="answers fewer pairs a second than")
+fivefold = served.met("ours", "ratio_pipeline", least=5)
+twice = served.met("ours", "ratio_alone", least=2)
 Finding(f"""
 Our server {ratio} the same file one request at a time: {alone} as many.
+Two targets were set beforehand: five times the pipeline ({fivefold}), and
+twice the same file one request at a time ({twice}).
 Not all of this is batching, since the other has one process and ours one for
 each core. And in the record the clients took time on the same cores. A worker
 takes

@@ -130,7 +130,7 @@ _ = figures.accuracy_curves(
 # A verdict needs records of the combined system and of the baseline, on the same data, with the same number of epochs:
 
 # %% tags=["record", "hide-input"]
-Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # **Check.** Every configuration has its row, with a number where there is a curve and "not run" where there is none. The reference curves of the baseline rise. The papers' own gaps are what the claim `h-gap` says.

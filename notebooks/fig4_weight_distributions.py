@@ -155,7 +155,7 @@ overlap is {last('taylor-60', 'layer_overlap')}. Few units are left there:
 # The verdict, on the mean overlap over the layers of `prune`. One seed has no interval, and without one the rule calls nothing settled.
 
 # %% tags=["record", "hide-input"]
-Table(judged[["claim", "statement", "claimed", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% tags=["record", "hide-input"]
 listed = frame[frame["configuration"].isin(list(NAMES))]

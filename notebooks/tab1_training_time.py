@@ -172,7 +172,7 @@ Table(own, folded="this run's techniques")
 cells = tuple(claim for claim in verdicts.TABLE_CLAIMS
               if claim.id.endswith("-training_hours"))
 judged = verdicts.audit(reference, cells)
-Table(judged[["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # **Check.** A technique that trains on more tokens than the baseline cannot be cheaper than it. Every row that got there has a cost. The baseline costs exactly itself. Nothing is counted twice.

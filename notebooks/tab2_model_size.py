@@ -42,7 +42,7 @@ from seo_core.analysis import (
     tradeoff,
     verdicts,
 )
-from seo_core.analysis.findings import Finding
+from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.deploy import artifact
 from seo_core.models.backbone import model_folder
@@ -63,13 +63,18 @@ reference = glue.of_task(
 sizes = size_table(reference)
 share = sizes["ours, of the baseline"].replace("—", NOT_RUN)
 claimed = sizes["papers, of the baseline"]
+ours = Evidence(frame=reference)
 Finding(f"""
 As shares of the baseline's file: with half of the weights at zero
 {share['prune']} (the papers: {claimed['prune']}), rounded to int8
 {share['quant']} ({claimed['quant']}), as a student with every second layer
 {share['kd']} ({claimed['kd']}), all together {share['seo']}
 ({claimed['seo']}). A zero takes as many bytes as any other number, and what
-is done to the word table decides the rest.""")
+is done to the word table decides the rest.
+
+What that costs on the matched set, also beside the uncompressed network after
+as much training. Zeros: {ours.price('prune')}. Rounded: {ours.price('quant')}.
+The student: {ours.price('kd')}.""")
 
 # %% tags=["record", "hide-input"]
 Table(sizes)
@@ -140,7 +145,7 @@ cells = tuple(
     claim for claim in (*verdicts.HEADLINE_CLAIMS, *verdicts.TABLE_CLAIMS)
     if claim.id == "h-size" or claim.id.endswith("-size_mb"))
 judged = verdicts.audit(reference, cells)
-Table(judged[["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # ## What the records say
@@ -152,23 +157,26 @@ files = points[points["megabytes"].notna()].sort_values("megabytes")
 rows = files.set_index("configuration")
 best = rows[rows["smaller"] >= 10]["accuracy"].idxmax() if (
     rows["smaller"] >= 10).any() else None
+
 Finding(f"""
 The smallest file is `{rows.index[0]}`: {rows['megabytes'].iloc[0]:.1f} MB,
 {rows['smaller'].iloc[0]:.0f} times smaller than the baseline, with
 {rows['accuracy'].iloc[0]:.1f}% right instead of
-{rows['accuracy'].get('base', float('nan')):.1f}%. Of the files that are at
+{rows['accuracy'].get('base', float('nan')):.1f}% ({ours.price(rows.index[0])}).
+Of the files that are at
 least ten times smaller, `{best}` is right most often:
 {rows['accuracy'].get(best, float('nan')):.1f}% in
-{rows['megabytes'].get(best, float('nan')):.1f} MB
-([](13_quantization_distillation)).
+{rows['megabytes'].get(best, float('nan')):.1f} MB ({ours.price(best)};
+[](13_quantization_distillation)).
 """ if len(rows) else NOT_RUN)
 
 # %% tags=["record", "hide-input"]
 compressed = reference[reference["experiment"].isin(tradeoff.CHAPTERS)]
 shown = files[["configuration", "megabytes", "smaller",
                "accuracy", "seeds"]].round(2)
-shown = shown.join(tables.to_control(compressed, shown["configuration"]),
-                   on="configuration")
+shown = shown.join(
+    tables.both_differences(compressed, shown["configuration"]),
+    on="configuration")
 Table(shown if len(shown) else tables.rows_or([], ["configuration"]),
       folded="every file, smallest first")
 

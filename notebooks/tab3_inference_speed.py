@@ -39,8 +39,8 @@ import pandas as pd
 from IPython.display import display
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN, papers, tables, verdicts
-from seo_core.analysis.findings import Evidence, Finding
+from seo_core.analysis import NOT_RUN, papers, tables, tradeoff, verdicts
+from seo_core.analysis.findings import Contest, Evidence, Finding
 from seo_core.analysis.tables import Table, rows_or
 from seo_core.arms import open_lab
 from seo_core.bench import inference as bench_inference
@@ -77,6 +77,7 @@ reference = results.load(results.reference_dir() / "cpu")
 judged = verdicts.audit(reference, CLAIMS)
 said = judged.set_index("claim")["verdict"]
 ours = Evidence(latency.EXPERIMENT)
+trained = Evidence(*tradeoff.CHAPTERS)
 
 # %% tags=["hide-input"]
 def over_library(name):
@@ -85,13 +86,18 @@ def over_library(name):
         return NOT_RUN
     ratio, low, high = latest.loc[name, [
         "speed_ratio", "speed_ratio_low", "speed_ratio_high"]]
-    return f"{ratio:.1f} times ({low:.1f} to {high:.1f})"
+    count = record["parameters"]["inference"]["rounds"]
+    return f"{ratio:.1f} times ({low:.1f} to {high:.1f}, {count} rounds)"
 
 
 def theirs(name):
     return f"{1 / papers.ratio_to_base('latency_ms', name):.1f} times"
 
 # %% tags=["record", "answer", "remove-input"]
+raced = Contest("bench_serving", "engines").frame.get("ms_32", {})
+over = {rival: f"{raced[rival] / raced['reference']:.1f} times"
+        if len(raced) else NOT_RUN
+        for rival in ("dynamic, per tensor", "dynamic, per channel")}
 Finding(f"""
 **Int8** makes the network {ours.ratio('base', 'quant', MS)} as fast as it is
 in fp32. The papers have {theirs('quant')}: *{said['table-quant-latency_ms']}*.
@@ -104,7 +110,12 @@ theirs {theirs('seo')}: *{said['table-seo-latency_ms']}*.
 A fair rival is not fp32, though, but the int8 file that two calls of the
 library make. Ours is {over_library('quant')} as fast as that one. With units
 cut out before (`sqd-taylor-65`, the book's *reference* model) it is
-{over_library('sqd-taylor-65')} as fast.""")
+{over_library('sqd-taylor-65')} as fast. The library offers one scale per
+channel, as here, or per tensor; in [](bench_serving) the *reference* is
+{over['dynamic, per channel']} as fast as the one and
+{over['dynamic, per tensor']} as the other. What it costs on the matched set,
+also beside the uncompressed network after as much training:
+{trained.price('sqd-taylor-65')}.""")
 
 # %% mystnb={"figure": {"caption": "Milliseconds for a batch of 32 pairs on two threads (reference run). Bar and number: the median. The whisker ends at the batches of the longest texts.", "name": "fig-inference-reference"}, "image": {"alt": "Eight horizontal bars of median milliseconds per batch, the fastest on top: the book's two reference models, int8 of ours, units cut out, the library's int8, the distilled network, the baseline, and last the network with half of its weights at zero. Without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.latency_bars(
@@ -115,11 +126,19 @@ of_library = latency.stronger_control(latest)
 Table(tables.speed_table(latest, of_library),
       folded=f"all {len(latest)} contestants of the reference run")
 
+# %% tags=["record", "hide-input"]
+there = set(trained.frame.get("configuration", ()))
+prices = tables.both_differences(
+    trained.frame, [name for name in SHOWN if name in there])
+Table(prices.rename(index=SHOWN).reset_index(names="contestant")
+      if len(prices) else rows_or([], ["contestant"]),
+      folded="what each costs in accuracy: to base, to an equal control")
+
 # %% [markdown]
 # :::{dropdown} The eight bars, and all the other names
 # - *baseline, fp32*: MiniLM-L6 as fine-tuned in [](09_pruning), exported by the library (`ONNX Runtime fp32`).
 # - *half set to zero* (`prune`), *units cut out* (`taylor-65`) and *distilled* (`kd`, three of six layers) are fp32 networks that are exported in the same way. `…, our export` is the same network written by `seo_core.quantization.export`, as `onnx-fp32` is for the baseline.
-# - *int8, the library's*: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic` (`control, not fused`). With the library's fusion pass between them it is `control`. Ratios are to the faster of the two.
+# - *int8, the library's*: `torch.onnx.export`, then ONNX Runtime's `quantize_dynamic` (`control, not fused`). With the library's fusion pass between them it is `control`. Ratios are to the faster of the two. Both have one scale per channel; [](bench_serving) also has the file with one per tensor.
 # - *int8, ours* (`quant`): the same weights, in int8 and dynamic as well, in a graph of our own. `static…`: with calibrated ranges.
 # - *reference* and *reference-small* (`sqd-taylor-65`, `-80`): units cut out, then trained in int8 with a teacher. These come with the book.
 # - A file with a vocabulary of its own (`vocabulary…`) reads the same pairs by its own tokenizer, so that its texts may be longer.
@@ -197,7 +216,7 @@ print("same pairs, same batches; equal functions say the same;",
 Table(tables.size_table(reference, "latency_ms", MS, 1, "ms"))
 
 # %% tags=["record", "hide-input"]
-Table(judged[["claim", "statement", "ours", "n", "verdict"]])
+Table(tables.verdict_table(judged))
 
 # %% [markdown]
 # ## What the records say

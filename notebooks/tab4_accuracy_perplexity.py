@@ -116,8 +116,7 @@ control = tables.to_control(compressed, names)
 column = "to equal control, points (matched)"
 judged["to equal control"] = control[column].reindex(names).to_numpy()
 Table(judged.loc[judged["ours"] != NOT_RUN, [
-    "configuration", "ours", "verdict", "n", "uncontrolled",
-    "to equal control"]])
+    "configuration", "ours", "verdict", "uncontrolled", "to equal control"]])
 
 # %% [markdown]
 # ## The final runs
@@ -128,7 +127,7 @@ Table(judged.loc[judged["ours"] != NOT_RUN, [
 Table(tables.final_table(everything), folded="the final runs")
 
 # %% tags=["record", "hide-input"]
-Table(judged[["claim", "statement", "before", "note"]],
+Table(tables.verdict_table(judged, "before", "note").drop(columns="ours"),
       folded="what is claimed; the verdict before 2026-11-29; notes")
 
 # %% [markdown]

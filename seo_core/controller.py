@@ -19,7 +19,10 @@ Where what is left of the run is just enough to bring the file within its budget
 
 A round is a transaction. What it cost is spent, but where it broke the accuracy floor, a budget, or left a loss that is
 no number, the state from before it is taken back, and the action's next step is half as long. So important weights and
-the examples that support them are never lost in one stroke.
+the examples that support them are never lost in one stroke. The log says which it was, by what value and what limit.
+
+Bytes and milliseconds come from predictors, and every few rounds from a real export. There the log has both, and one
+sees how far off the predictors are. The wall clock says what the controller itself takes (`Clock`).
 
     controller = SynergyController(actions, measure, Budgets(labels=4000, seconds=1800, size=8e6), floor=0.70)
     state = controller.run(state, rounds=20)
@@ -32,7 +35,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -46,6 +51,18 @@ SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
 ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train", "distil")  # of `pipeline`, as records number them
 ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
 PRICES = ("adaptive", "fixed", "absent")  # what becomes of λ
+BROKEN = ("", "loss", *SPENT, "accuracy")  # what a rolled-back round broke, as records number it; "": it stands
+FORESEEN = ("predicted_size", "exact_size", "predicted_latency", "exact_latency")  # None in a round without an export
+
+
+def reason(broken: str, value: float | None, limit: float | None) -> str:
+    """Why a round was rolled back, in words: what it broke (`BROKEN`), what it came to and what is allowed; empty where
+    it stands."""
+    if broken == "loss":
+        return "the loss is no number"
+    if broken == "accuracy":
+        return f"accuracy {value:.4f} is below the floor {limit:.4f}"
+    return f"{value:g} {broken} and a budget of {limit:g}" if broken else ""
 
 
 class ControllerError(ValueError):
@@ -60,7 +77,7 @@ class Budgets:
     examples: int | None = at_least(1, default=None)  # pairs trained on, repeats counted
     seconds: float | None = above(0, default=None)
     size: float | None = above(0, default=None)  # bytes of the deployed file
-    latency: float | None = above(0, default=None)  # milliseconds for one text
+    latency: float | None = above(0, default=None)  # milliseconds for a batch, of as many texts as `measure` takes
 
     def __post_init__(self):
         check(self, ControllerError)
@@ -76,8 +93,8 @@ class Budgets:
 
 class Measured(NamedTuple):
     """A state in numbers. loss: L_task on the development slice; accuracy there; labels, examples, seconds: used since
-    the run began; size (bytes) and latency (ms) of what would be deployed. exact: from an exported file, not a
-    predictor."""
+    the run began; size (bytes) and latency (ms a batch) of what would be deployed. exact: from an exported file;
+    predicted_size, predicted_latency: what the predictors say of it, where there are any."""
 
     loss: float
     accuracy: float
@@ -87,6 +104,27 @@ class Measured(NamedTuple):
     size: float = 0
     latency: float = 0
     exact: bool = False
+    predicted_size: float | None = None
+    predicted_latency: float | None = None
+
+
+class Clock(dict):
+    """Wall seconds by what they went to: "run" is all of it, "actions" their own work, "judging" the rows that tell a
+    round's loss and accuracy, which every schedule with a floor pays for."""
+
+    @contextmanager
+    def of(self, name: str):
+        """Adds what its block takes to a name."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[name] = self.get(name, 0.0) + time.perf_counter() - began
+
+    @property
+    def own(self) -> float:
+        """The controller's own: choosing, predictors, exports, and what is kept after each round."""
+        return max(self.get("run", 0.0) - self.get("actions", 0.0) - self.get("judging", 0.0), 0.0)
 
 
 class Prices(NamedTuple):
@@ -165,8 +203,9 @@ class _Promise:
 @dataclass
 class SynergyController:
     """Rounds of actions under one budget. actions: what a round can do. measure(state, exact) -> Measured. floor: the
-    accuracy that no accepted round may fall below; None: none. Raises ControllerError for actions of one name, and
-    where the budgets do not allow the run that is asked for."""
+    accuracy that no accepted round may fall below; None: none. clock: what the wall seconds went to; `measure` may add
+    to it. Raises ControllerError for actions of one name, and where the budgets do not allow the run that is asked for.
+    """
 
     actions: tuple[Action, ...]
     measure: Callable
@@ -174,6 +213,7 @@ class SynergyController:
     floor: float | None = None
     config: ControllerConfig = field(default_factory=ControllerConfig)
     log: list[dict] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self):
         self.actions = tuple(self.actions)
@@ -195,21 +235,24 @@ class SynergyController:
         ready, or a budget is used up. save(state): called after each round, for a run that goes on after a stop (see
         `memory`). Raises ControllerError for a start below the floor, and after `strikes` rounds in a row whose loss
         is no number."""
-        before = self.now or self._use(self.measure(state, exact=True))
+        with self.clock.of("run"):
+            before = self.now or self._use(self.measure(state, exact=True))
         if self.floor is not None and not before.accuracy >= self.floor:
             raise ControllerError(f"accuracy is {before.accuracy:.4f} at the start, and the floor {self.floor:.4f}: "
                                   "train longer first, or lower the floor")
         while len(self.log) < rounds and (ready := self._ready(state, before)):
-            state, before = self._round(state, before, ready, rounds)
-            self.now = before
+            with self.clock.of("run"):
+                state, before = self._round(state, before, ready, rounds)
+                self.now = before
             if save is not None:
-                save(state)
+                with self.clock.of("run"):
+                    save(state)
         return state
 
     def memory(self) -> dict:
         """All that the next round depends on beside the state, as JSON holds it: for `remember`."""
         return {"log": self.log, "prices": list(self.prices), "strikes": self.strikes, "lost": self.lost,
-                "position": self.position, "now": self.now and list(self.now),
+                "position": self.position, "now": self.now and list(self.now), "clock": dict(self.clock),
                 "promises": {name: asdict(promise) for name, promise in self.promises.items()},
                 "random": self.random.bit_generator.state}
 
@@ -223,6 +266,7 @@ class SynergyController:
         self.now = memory["now"] and Measured(*memory["now"])
         self.promises = {name: _Promise(**promise) for name, promise in memory["promises"].items()}
         self.random.bit_generator.state = memory["random"]
+        self.clock.update(memory["clock"])
 
     def _round(self, state, before: Measured, ready: list[Action], rounds: int):
         """One transaction: the state and what it measures after it."""
@@ -234,23 +278,28 @@ class SynergyController:
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], number % self.config.exact_every == 0
         step = self._affordable(promise, before, action.whole)
-        candidate = action.apply(state, step, self.prices)
+        with self.clock.of("actions"):
+            candidate = action.apply(state, step, self.prices)
         after = self._use(self.measure(candidate, exact=exact))
         cost = {name: getattr(after, name) - getattr(before, name) for name in SPENT}
         did = {"loss": after.loss - before.loss, "data": self._used(after, DATA) - self._used(before, DATA),
                "model": self._used(after, MODEL) - self._used(before, MODEL), **cost}
-        why = self._broken(after, cost)
+        broken, value, limit = self._broken(after, cost)
+        foreseen = (after.predicted_size, after.size, after.predicted_latency, after.latency)
         if math.isfinite(after.loss):
             promise.learn(did, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
-        if why:
+        if broken:
             promise.step = step if action.whole else step / 2
             self.lost = {name: self.lost[name] + cost[name] for name in SPENT}
             candidate, after = state, before._replace(**{name: getattr(after, name) for name in SPENT})
         self.log.append({
-            "round": number, "action": action.name, "step": step, "scores": scores, **did, "accepted": not why,
-            "why": why, "exact": exact, "lambda_data": self.prices.data, "lambda_model": self.prices.model,
-            **{name: getattr(after, name) for name in ("accuracy", "size", "latency")}})
+            "round": number, "action": action.name, "step": step, "scores": scores, **did, "accepted": not broken,
+            "why": reason(broken, value, limit), "broken": broken, "value": value, "limit": limit, "exact": exact,
+            "lambda_data": self.prices.data, "lambda_model": self.prices.model,
+            **{name: getattr(after, name) for name in ("accuracy", "size", "latency")},
+            **{f"{name}_used": getattr(after, name) for name in SPENT},
+            **dict(zip(FORESEEN, foreseen if exact else (None,) * 4, strict=True))})
         if self.strikes >= self.config.strikes:
             raise ControllerError(f"the loss was no number in {self.strikes} rounds in a row, the last time after "
                                   f"{action.name} with a step of {step:g}: lower the learning rate")
@@ -318,16 +367,16 @@ class SynergyController:
                 if (promised := getattr(promise, name)) > 0]
         return 1.0 if whole else min(promise.step, *left, 1.0)
 
-    def _broken(self, after: Measured, cost: Mapping[str, float]) -> str:
-        """Why a round is rolled back; empty where it stands."""
+    def _broken(self, after: Measured, cost: Mapping[str, float]) -> tuple[str, float | None, float | None]:
+        """What a round broke (`BROKEN`), what it came to, and what is allowed."""
         if not math.isfinite(after.loss):
-            return "the loss is no number"
+            return "loss", None, None
         for name, limit in self.budgets.limits(SPENT).items():
             if cost[name] > 0 and getattr(after, name) > limit * (1 + 1e-9):
-                return f"{getattr(after, name):g} {name} and a budget of {limit:g}"
+                return name, getattr(after, name), limit
         if self.config.guard and self.floor is not None and after.accuracy < self.floor:
-            return f"accuracy {after.accuracy:.4f} is below the floor {self.floor:.4f}"
-        return ""
+            return "accuracy", after.accuracy, self.floor
+        return "", None, None
 
     def _reprice(self, now: Measured, rounds: int) -> None:
         """The dual step on λ₁ and λ₂. Projected: where the run ends if it goes on as it went; what it began with is

@@ -125,6 +125,14 @@ def regression_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
     return {**found, "mse": float(((predicted - truth) ** 2).mean())}
 
 
+def expected_answers(logits: np.ndarray, names) -> dict[str, float]:
+    """What a classifier says of texts like those behind logits (n, k): expected_share_NAME, how often each class, and
+    expected_confidence, the mean probability of the class that it says. A server compares its answers with them."""
+    shares = np.bincount(logits.argmax(axis=1), minlength=len(names)) / len(logits)
+    return {**{f"expected_share_{name}": float(share) for name, share in zip(names, shares, strict=True)},
+            "expected_confidence": float(softmax(logits).max(axis=1).mean())}
+
+
 def task_metrics(logits: np.ndarray, labels: np.ndarray, *, names=None) -> dict[str, float]:
     """`classification_metrics`, or `regression_metrics` where the labels are scores."""
     return regression_metrics(logits, labels) if _are_scores(labels) else classification_metrics(logits, labels,

@@ -1,6 +1,7 @@
 """SEO-LLM in one piece: data optimization and compression as actions on one state, and the controller that picks.
 
-    outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=900, size=8e6), folder)
+    outcome = run_seo_llm(load_settings("cpu", data="path/to/pairs"))
+    outcome = run_seo_llm(lab, Pipeline(labels=4000, seconds=900, size=8e6), folder)    # on one ground with arms
     outcome.state.model, outcome.log, outcome.measured          # the network, round by round, what it came to
 
 SEC draws two modules, data optimization and model compression, a Synergy Controller between them, and a performance
@@ -26,10 +27,12 @@ believes least in what the teacher says, else where it is unsure. Dynamic alloca
 say which pairs are looked at for purchase, for edits and for the scores of units.
 
 λ enters the scores of the actions and nothing else: none of these actions has a differentiable surrogate of labels or
-bytes that it could weigh.
+bytes that it could weigh. R_data is labels and examples: of the labels, where some are still to be bought, and of the
+pairs that are trained on, the share that is used most. So λ₁ has a say where all labels are there from the start, too.
 
 *Seconds* are work: pairs times what one costs beside one that the baseline trains on (`lab.estimate`), over a fixed
 speed. So a run that was stopped goes on exactly as it would have, and one beside other work costs what it costs alone.
+Milliseconds are those of a real clock: where they have a budget, a run that goes on may decide otherwise.
 """
 
 from __future__ import annotations
@@ -51,7 +54,18 @@ from safetensors.torch import load_file, save_file
 from seo_core.augmentation import AdaptiveConfig, AdaptiveDataAugmentation
 from seo_core.augmentation.adaptive import calibration
 from seo_core.checks import above, at_least, check, one_of, share
-from seo_core.controller import ACTIONS, Action, Budgets, ControllerConfig, ControllerError, Measured, SynergyController
+from seo_core.controller import (
+    ACTIONS,
+    BROKEN,
+    FORESEEN,
+    Action,
+    Budgets,
+    Clock,
+    ControllerConfig,
+    ControllerError,
+    Measured,
+    SynergyController,
+)
 from seo_core.data.encoding import Encoded, concatenate
 from seo_core.deploy.runners import runner
 from seo_core.distillation import Distillation, DistillationConfig, select_layers, spread_layers
@@ -59,18 +73,19 @@ from seo_core.distillation.cache import cached_logits
 from seo_core.distillation.sqd import SQDConfig, SQDLoss
 from seo_core.evaluation import cross_entropy, predict, softmax
 from seo_core.files import atomic_folder, whole_folder
-from seo_core.lab import Lab
+from seo_core.lab import Chapter, Lab, open_lab
 from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED
 from seo_core.models import count_parameters, load_backbone, load_tokenizer, save
 from seo_core.pruning import structured
 from seo_core.pruning.aip import split_passes
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, qat, token_counts, trim
 from seo_core.quantization.size import most_removed, predicted_bytes, word_bits
-from seo_core.selection import select
+from seo_core.selection import pseudo, select
 from seo_core.selection.acquisition import margin_scores
+from seo_core.settings import RunSettings
 from seo_core.training import DivergedError, TrainingConfig, classification_loss, fit
 
-STATE, TIMED = "state", 32  # the folder of what is kept; texts whose time is taken
+STATE, TIMED = "state", 32  # the folder of what is kept; batches whose time is taken
 STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
 COMPRESSION = ("prune", "quantize", "distil")
 
@@ -81,9 +96,12 @@ class Pipeline:
     one another. Of the controller's own switches see `ControllerConfig`."""
 
     labels: int = at_least(1, default=4000)  # bought in all
+    # pairs trained on, repeats counted; None: as many as the baseline would be trained on in these seconds
+    examples: int | None = at_least(1, default=None)
     seconds: float = above(0, default=900.0)  # of training, scoring and editing, at `speed`
     size: float | None = above(0, default=None)  # bytes of the deployed file; None: no such budget
-    latency: float | None = above(0, default=None)  # ms for one text, measured at every exact round
+    latency: float | None = above(0, default=None)  # ms a batch, measured at every exact round, and
+    latency_batch: int = at_least(1, default=1)  # so many texts in it
     loss: float = at_least(0, unit="points of accuracy", default=1.0)  # the floor is so far below the start's accuracy
     rounds: int = at_least(1, default=40)
     # a start: random labels, and passes over them as the baseline has
@@ -93,7 +111,9 @@ class Pipeline:
     # steps
     bought: float = share(default=0.125)  # of the labels, in a full step
     edited: float = share(default=0.25)  # edits, as a share of the labels bought so far
-    labelled: int = at_least(1, default=2000)  # pairs that the teacher labels
+    labelled: int = at_least(1, default=2000)  # pairs that the teacher labels, and which of them are kept: all, as in
+    # the best run of chapter 8's records (`ssl-source`), or those that pass the threshold of their class (`ssl`)
+    keep: str = one_of(("all", "adaptive"), default="all")
     removed: float = share(default=0.12)  # of the whole encoder's weights
     most_removed: float = at_least(0, below=1, default=0.8)  # beyond it a step is not tried: chapter 9's last arm
     vocabulary: int | None = at_least(1, default=None)  # words that stay in integers; None: all
@@ -130,8 +150,11 @@ class Pipeline:
 
     @property
     def budgets(self) -> Budgets:
-        """As the controller has them."""
-        return Budgets(labels=self.labels, seconds=self.seconds, size=self.size, latency=self.latency)
+        """As the controller has them. Labels that are all there at the start are no budget: nothing could spend them.
+        """
+        bought = "buy" not in self.without and round(self.first * self.labels) < self.labels
+        return Budgets(self.labels if bought else None, self.examples or max(1, int(self.work)), self.seconds,
+                       self.size, self.latency)
 
 
 @dataclass(frozen=True)
@@ -142,7 +165,7 @@ class State:
     teacher: object  # the whole network; the same object until something was taken from the student
     reader: Lab = field(repr=False)  # reads texts as the student does
     rows: np.ndarray = field(repr=False)  # (n,) positions in the pool whose labels were bought, in order
-    soft: np.ndarray = field(repr=False)  # (m,) positions whose labels the teacher gives
+    soft: np.ndarray = field(repr=False)  # (m,) positions whose labels the teacher gives, the further texts' last
     edits: pd.DataFrame = field(repr=False)
     examples: int = 0  # pairs trained on, repeats counted
     work: float = 0.0  # in pairs that the baseline is trained on
@@ -170,51 +193,94 @@ class Outcome:
     measured: Measured  # at the end, of an exported file
     floor: float
     missed: tuple[str, ...]  # budgets that the result is beyond
+    clock: Clock  # what the wall seconds went to
+    latency_batch: int = 1
+
+    @property
+    def errors(self) -> dict[str, list[float]]:
+        """By how much the predictors of size and latency were off where there was a real export, at the end too: shares
+        of what the export had. Without a budget of latency none of it."""
+        end = {f"{kind}_{name}": getattr(self.measured, f"predicted_{name}" if kind == "predicted" else name)
+               for name in ("size", "latency") for kind in ("predicted", "exact")}
+        return {name: [abs(entry[f"predicted_{name}"] / entry[f"exact_{name}"] - 1) for entry in (*self.log, end)
+                       if entry[f"predicted_{name}"] and entry[f"exact_{name}"]] for name in ("size", "latency")}
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What a record keeps of the rounds beside their curves. controller_seconds: the controller's own, by the wall
+        clock, and overhead, its share of the run; judging_seconds: predictions for the rows that rounds are judged by,
+        which any schedule with a floor needs. size_error_median, size_error_worst and those of latency: `errors`.
+        size_start: bytes. latency_ms and latency_batch where latency has a budget."""
+        told = {f"{name}_error_{word}": float(of(errors)) for name, errors in self.errors.items() if errors
+                for word, of in (("median", np.median), ("worst", max))}
+        timed = {"latency_ms": self.measured.latency, "latency_batch": self.latency_batch}
+        return {"controller_seconds": self.clock.own, "overhead": self.clock.own / self.clock["run"],
+                "judging_seconds": self.clock["judging"], "size_start": self.start.size, **told,
+                **(timed if self.measured.latency else {})}
 
     def series(self) -> dict[str, list]:
-        """The log as a record's curves; what is not a number is left out."""
+        """The log as a record's curves. broken: what a rolled-back round broke, by its number in `BROKEN`; value and
+        limit: what it came to, and what is allowed (see `controller.reason`). NaN where there is no number."""
         names = ("round", "step", "loss", "data", "model", "labels", "examples", "seconds", "accuracy", "size",
-                 "lambda_data", "lambda_model", "accepted", "exact")
+                 "lambda_data", "lambda_model", "accepted", "exact", "labels_used", "examples_used", "seconds_used",
+                 "value", "limit", *FORESEEN, *["latency"] * bool(self.measured.latency))
         scores = {f"score_{name}": [entry["scores"].get(name, math.nan) for entry in self.log] for name in ACTIONS}
-        return {name: [float(entry[name]) for entry in self.log] for name in names} | scores | {
-            "action": [float(ACTIONS.index(entry["action"])) for entry in self.log]}
+        numbers = {name: [math.nan if entry[name] is None else float(entry[name]) for entry in self.log]
+                   for name in names}
+        return numbers | scores | {"action": [float(ACTIONS.index(entry["action"])) for entry in self.log],
+                                   "broken": [float(BROKEN.index(entry["broken"])) for entry in self.log]}
 
 
-def run_seo_llm(lab: Lab, recipe: Pipeline, folder: Path | None = None, *, config: ControllerConfig | None = None,
-                network: Callable = lambda lab: lab.network(), freeze: Callable = lambda model: None) -> Outcome:
-    """Runs rounds until the budgets are used up. folder: where the state is kept after each, so that a run that was
-    killed goes on and ends as it would have. network(lab): what training starts from. freeze(model): called before
-    every training. Raises ControllerError for budgets that no run could keep, before anything is trained."""
-    work = _Work(lab, recipe, folder, freeze)
+def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: Path | None = None, *,
+                config: ControllerConfig | None = None, network: Callable = lambda lab: lab.network(),
+                freeze: Callable = lambda model: None, further: pd.DataFrame | None = None) -> Outcome:
+    """Runs rounds until the budgets are used up.
+
+    lab: its ground, or settings, whose data and network are then read: of any task that `load_task` reads. recipe: None
+    is the default one, with no more labels than there are. folder: where the state is kept after each round, so that a
+    run that was killed goes on and ends as it would have. network(lab): what training starts from. freeze(model):
+    called before every training. further: texts behind the pool that the teacher may label. Raises ControllerError for
+    budgets that no run could keep, before anything is trained.
+    """
+    if isinstance(lab, RunSettings):
+        lab = open_lab(Chapter("15_seo_llm", ground="headline"), lab, report=print)
+    recipe = recipe or Pipeline(labels=min(Pipeline.labels, len(lab.pool)))
+    work = _Work(lab, recipe, folder, freeze, further)
     config = config or ControllerConfig(seed=lab.settings.seed)
     kept = work.kept()
     if kept is None:
         model = network(lab)
         work.check(model.config)
-        state, memory = work.start(model), None
-        start = work.measure(state, exact=False)
+        with work.clock.of("run"):
+            with work.clock.of("actions"):
+                state, memory = work.start(model), None
+            start = work.measure(state, exact=False)
         floor = start.accuracy - recipe.loss / 100
     else:
         state, memory = kept
         start, floor = Measured(*memory["start"]), memory["floor"]
-    controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, config)
+    controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, config, clock=work.clock)
     if memory is not None:
         controller.remember(memory)
     state = controller.run(state, recipe.rounds, save=lambda state: (
         work.keep(state, {**controller.memory(), "start": list(start), "floor": floor}), work.say(controller.log[-1])))
-    measured = work.measure(state, exact=True)
+    with work.clock.of("run"):
+        measured = work.measure(state, exact=True)
     limits = recipe.budgets.limits(("labels", "size", "latency"))
     missed = tuple(name for name, limit in limits.items() if getattr(measured, name) > limit)
-    return Outcome(state, controller.log, start, measured, floor, missed)
+    return Outcome(state, controller.log, start, measured, floor, missed, work.clock, recipe.latency_batch)
 
 
 class _Work:
     """One run: its ground, its recipe, and the actions."""
 
-    def __init__(self, lab: Lab, recipe: Pipeline, folder: Path | None, freeze: Callable):
+    def __init__(self, lab: Lab, recipe: Pipeline, folder: Path | None, freeze: Callable,
+                 further: pd.DataFrame | None = None):
         self.lab, self.recipe, self.folder, self.freeze, self.report = lab, recipe, folder, freeze, lab.report
+        self.further, self.sealed = lab.pool[:0] if further is None else further, {}  # number of words -> `unlabelled`
         self.encoder, self.timed = 0, {"ms": 0.0, "weights": 0}  # weights of the whole encoder; the last timing
         self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
+        self.clock = Clock()
 
     def check(self, config) -> None:
         """Raises ControllerError for budgets that no run could keep. config: of the network that training starts from.
@@ -226,6 +292,10 @@ class _Work:
         if recipe.depth is not None and recipe.depth >= config.num_hidden_layers:
             raise ControllerError(f"depth is {recipe.depth}, and the network has {config.num_hidden_layers} layers: "
                                   "leave fewer")
+        taught = recipe.first_epochs * round(recipe.first * recipe.labels)
+        if recipe.examples is not None and recipe.examples <= taught:
+            raise ControllerError(f"a budget of {recipe.examples} examples, and the start takes {taught}: allow more, "
+                                  "or lower first or first_epochs")
         if recipe.size is None or not {"prune", "quantize"}.isdisjoint(recipe.without):
             return
         least = self.int8_bytes(config, min(recipe.most_removed, most_removed(config, layers=False)))
@@ -246,7 +316,7 @@ class _Work:
         left_out = {*recipe.without, *["distil"] * (recipe.depth is None)}
         ready = {"buy": lambda s: len(s.rows) < recipe.labels, "quantize": lambda s: not s.integers,
                  "distil": lambda s: s.whole,
-                 "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool),
+                 "label": lambda s: len(s.rows) + len(s.soft) < len(self.lab.pool) + len(self.further),
                  "prune": lambda s: not s.exhausted and self.gone(s.model) + recipe.removed / 8 < recipe.most_removed}
         return tuple(
             Action(name, lambda state, step, prices, name=name: getattr(self, name)(state, step),
@@ -318,11 +388,15 @@ class _Work:
         return self.learn(replace(state, edits=edits, work=state.work + work), step, changed=True)
 
     def label(self, state: State, step: float) -> State:
-        """Further pairs of the pool, which the teacher labels."""
+        """Further pairs of the pool, or of the texts behind it, which the teacher labels: all that are drawn, or those
+        that pass the threshold of their class."""
         wanted = max(1, round(step * self.recipe.labelled))
-        taken = np.concatenate([state.rows, state.soft])
-        chosen = self.lab.candidates(taken, 1 + len(state.soft), wanted)
-        return self.learn(replace(state, soft=np.concatenate([state.soft, chosen])), step, changed=True)
+        taken, work = np.concatenate([state.rows, state.soft]), state.work
+        chosen = self.lab.candidates(taken, 1 + len(state.soft), wanted, further=len(self.further))
+        if self.recipe.keep == "adaptive":
+            said = predict(state.teacher, self.unlabelled(self.lab).take(chosen), precision="auto")
+            chosen, work = chosen[pseudo.adaptive_pseudo_label(said).rows], work + FORWARD * len(chosen)
+        return self.learn(replace(state, soft=np.concatenate([state.soft, chosen]), work=work), step, changed=True)
 
     def errors(self, state: State, frame: pd.DataFrame) -> np.ndarray:
         """(n,) for each row the error rate of its class times that of its genre, on the reward half; a class or genre
@@ -426,7 +500,16 @@ class _Work:
         encoded = reader.encoded().take(state.rows)
         if len(state.edits):
             encoded = concatenate(encoded, reader.encode(state.edits))
-        return concatenate(encoded, reader.sealed.take(state.soft)) if len(state.soft) else encoded
+        return concatenate(encoded, self.unlabelled(reader).take(state.soft)) if len(state.soft) else encoded
+
+    def unlabelled(self, reader: Lab) -> Encoded:
+        """The pool, and behind it the further texts, as a reader reads them; every label −1."""
+        if self.further.empty:
+            return reader.sealed
+        words = len(reader.tokenizer)
+        if words not in self.sealed:
+            self.sealed[words] = concatenate(reader.sealed, reader.encode(self.further[list(self.lab.task.texts)]))
+        return self.sealed[words]
 
     def learn(self, state: State, step: float, *, changed: bool = False, pairs: int = 0) -> State:
         """`taught`, and a state that says so where the loss is no number."""
@@ -493,28 +576,31 @@ class _Work:
         temperature that suits it best there: trained on few labels a network grows sure faster than it grows right, and
         the loss as it is would speak against all training."""
         reader = state.reader
-        logits = {half: predict(state.model, reader.encoded(half), precision="auto")
-                  for half in ("reward", "acceptance")}
-        truth = reader.encoded("reward").labels
-        loss = cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth)
-        size, latency = self.exported(state) if exact else (self.predicted(state), self.ms(state))
+        with self.clock.of("judging"):
+            logits = {half: predict(state.model, reader.encoded(half), precision="auto")
+                      for half in ("reward", "acceptance")}
+            truth = reader.encoded("reward").labels
+            loss = cross_entropy(logits["reward"] / calibration(logits["reward"], truth), truth)
+        size, latency = foreseen = self.predicted(state), self.ms(state)
+        if exact:
+            size, latency = self.exported(state)
         return Measured(
             loss=math.nan if state.diverged else loss,
             accuracy=float((logits["acceptance"].argmax(1) == reader.encoded("acceptance").labels).mean()),
             labels=len(state.rows), examples=state.examples, seconds=state.work / self.recipe.speed, size=size,
-            latency=latency, exact=exact)
+            latency=latency, exact=exact, predicted_size=foreseen[0], predicted_latency=foreseen[1])
 
     def predicted(self, state: State) -> float:
         """Bytes of the file before there is one."""
         return self.int8_bytes(state.model.config) if state.integers else 4.0 * count_parameters(state.model)
 
     def ms(self, state: State) -> float:
-        """Milliseconds of one text: what was measured last, in proportion to the encoder's weights; 0 without a budget.
-        """
+        """Milliseconds of a batch: what was measured last, in proportion to the encoder's weights; 0 without a budget
+        and before the first export."""
         return self.timed["ms"] * structured.encoder_weights(state.model) / max(self.timed["weights"], 1)
 
     def exported(self, state: State) -> tuple[int, float]:
-        """Bytes of the student's file; where latency has a budget, the median milliseconds of one text."""
+        """Bytes of the student's file; where latency has a budget, the median milliseconds of a batch."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             config, scales = ExportConfig("fp32", embedding_bits=32, max_length=self.lab.settings.max_length), None
@@ -525,8 +611,8 @@ class _Work:
             if self.recipe.latency is not None:
                 run = runner(path, tokenizer=state.reader.tokenizer, labels=self.lab.task.labels,
                              max_length=self.lab.settings.max_length)
-                texts = state.reader.encoded("reward").take(slice(TIMED))
-                self.timed = {"ms": median_ms(run, texts), "weights": structured.encoder_weights(state.model)}
+                texts, batch = state.reader.encoded("reward"), self.recipe.latency_batch
+                self.timed = {"ms": median_ms(run, texts, batch), "weights": structured.encoder_weights(state.model)}
             return path.stat().st_size, self.timed["ms"]
 
     # ---------------------------------------------------------------------------------------------
@@ -574,14 +660,16 @@ class _Work:
                     f"{entry['size'] / 1e6:.1f} MB{what}")
 
 
-def median_ms(run, texts: Encoded) -> float:
-    """The median time of one text alone, milliseconds."""
+def median_ms(run, texts: Encoded, batch: int = 1) -> float:
+    """The median time of a batch of so many texts, milliseconds, over the first 32 batches that are full; after one
+    that is not counted."""
+    batches = [texts.take(slice(first, first + batch)) for first in range(0, max(len(texts) - batch, 0) + 1, batch)]
     times = []
-    for number in range(len(texts)):
-        one, began = texts.take([number]), time.perf_counter()
-        run.logits(one)
+    for part in (batches[0], *batches[:TIMED]):
+        began = time.perf_counter()
+        run.logits(part, batch_size=batch)
         times.append(1e3 * (time.perf_counter() - began))
-    return float(np.median(times))
+    return float(np.median(times[1:]))
 
 
 def combined_bytes(model, *works: str, layers: int = 1, removed: float = 0.36) -> int:

@@ -233,10 +233,10 @@ def _arm(given: argparse.Namespace) -> None:
                          "them one by one")
     try:
         arms = [known(name).suited(options.settings(), knobs, given.name) for name in names]
+        wanted = [(arm, labels) for arm in arms if arm.alone or given.labels
+                  for labels in arm.at(given.labels, options.profile)]
     except LabError as error:
         raise UsageError(str(error)) from None
-    wanted = [(arm, labels) for arm in arms if arm.alone or given.labels
-              for labels in arm.at(given.labels, options.profile)]
     if given.dry_run:
         budgets = budgets_of(options.profile)
         order = dict.fromkeys(step for arm, labels in wanted for step in steps(arm.name, labels, budgets))
@@ -296,7 +296,7 @@ def _search(given: argparse.Namespace) -> None:
         _say(f"best of {len(trials)} trials: {in_words(best(trials))}: {100 * trials['accuracy'].max():.2f}% on the "
              "development slice")
         if given.storage is None:
-            _say(f"trained on all pairs, measured and recorded by: {arm_command(arm, None, knobs, None, lab.settings)}")
+            _say(f"trained on all pairs, measured and recorded by: {arm_command(arm, None, knobs, None, lab.asked)}")
 
 
 def _compress(given: argparse.Namespace) -> int:
@@ -309,6 +309,8 @@ def _compress(given: argparse.Namespace) -> int:
 
     if given.labels is not None and not given.controller:
         raise UsageError("--labels is a budget for --controller: give both, or train_rows=N to train on fewer rows")
+    if given.controller and given.operators == "standard":
+        raise UsageError("--controller writes files for ONNX Runtime: leave out --operators, or the controller")
     goals = Goals(given.max_size, given.max_loss, given.max_latency, given.time)
     folder = Path(given.results_dir or f"{given.out}-results").resolve()
     data, unlabelled = (str(Path(place).expanduser().resolve()) if Path(place).expanduser().exists() else place
@@ -323,7 +325,8 @@ def _compress(given: argparse.Namespace) -> int:
     try:
         settings = load_settings(given.profile, **{**chosen, "data": data, **further})
         return 0 if compress(settings, goals, given.out, label=given.label, controller=given.controller,
-                             labels=given.labels, report=_say).reached else 1
+                             labels=given.labels, operators=given.operators, check=given.check,
+                             report=_say).reached else 1
     except DataError as error:
         raise UsageError(str(error)) from None
 
@@ -354,7 +357,7 @@ def _serve(given: argparse.Namespace) -> None:
         except ValueError:
             raise UsageError(f"{name} must be a number, got {value!r}") from None
     serve(given.artifact, host=given.host, port=given.port, workers=given.workers, threads=given.threads,
-          limits=Limits(**limits), say=_say)
+          limits=Limits(**limits), engine=given.engine, say=_say)
 
 
 def _score(given: argparse.Namespace) -> None:
@@ -362,7 +365,7 @@ def _score(given: argparse.Namespace) -> None:
 
     scored = score(given.artifact, given.data, given.out, text=given.text, id=given.id, bad=given.bad,
                    part_rows=given.part_rows, batch_size=given.batch_size, threads=given.threads,
-                   processes=given.processes, report=_say)
+                   processes=given.processes, engine=given.engine, report=_say)
     skipped = f", {scored.bad} skipped ({'; '.join(scored.named)})" if scored.bad else ""
     cut = f", {scored.cut} of them cut" if scored.cut else ""
     left = "" if scored.whole else "; the others' parts are not there yet"

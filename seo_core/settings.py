@@ -38,13 +38,13 @@ class RunSettings:
     train_rows: int | None = at_least(1, default=None)  # None: all that are left after the development slice
     development_rows: int = at_least(1, default=4000)  # below this one point of accuracy is one standard error
     evaluation_rows: int | None = at_least(1, default=None)  # per official validation set; None: all of it
-    epochs: int = at_least(1, default=3)  # development accuracy still rose in the third; a fourth was not tried
+    epochs: int = at_least(1, default=3)  # development accuracy still rose in the third; five did no better
     batch_size: int = at_least(1, default=32)  # the papers' batch
     learning_rate: float = above(0, default=1e-4)  # small encoders want more than BERT-base's 2e-5
     max_length: int = at_least(1, default=128)  # the usual length for MNLI; longer pairs are truncated
     warmup_fraction: float = share(default=0.06)  # as in RoBERTa's fine-tuning recipe
     weight_decay: float = at_least(0, default=0.01)  # BERT's value; not on biases and LayerNorm
-    freeze_embeddings: bool = True  # word table: half the weights; faster, effect on accuracy not measured
+    freeze_embeddings: bool = True  # word table: half the weights; faster, and trained it was no better
     # of data that is not NLI: names of its classes, in the order of their numbers, and its one or two columns of text
     labels: tuple[str, ...] | None = None
     text: tuple[str, ...] | None = None

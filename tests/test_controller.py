@@ -4,13 +4,23 @@ import contextlib
 import itertools
 import json
 import math
+import time
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seo_core.controller import Action, Budgets, ControllerConfig, ControllerError, Measured, SynergyController
+from seo_core.controller import (
+    BROKEN,
+    Action,
+    Budgets,
+    ControllerConfig,
+    ControllerError,
+    Measured,
+    SynergyController,
+    reason,
+)
 
 LIMITS = Budgets(labels=3000, seconds=240, size=0.3)
 COST = {"buy": 5.0, "train": 8.0, "prune": 4.0, "augment": 12.0}  # seconds of a full step
@@ -160,6 +170,74 @@ def test_a_rolled_back_round_has_spent_what_it_cost():
     assert controller.run(Made(), 10) == Made()
     assert [entry["step"] for entry in controller.log] == [1, 0.5, 0.25, 0.125]  # and then it is not tried again
     assert controller.lost["seconds"] == 12 * 1.875
+
+
+def test_a_budget_that_runs_out_in_the_middle_of_a_round_takes_the_round_back():
+    """The third purchase costs five times what the others did, and more than is left: its labels are spent, what they
+    brought is not kept, and nothing can be bought any more."""
+    def buy(state, step, prices):
+        return state._replace(buy=state.buy + step * (5 if state.buy >= 2 else 1))
+
+    controller = SynergyController([Action("buy", buy, uses=("labels",)), actions()[1]], measure,
+                                   Budgets(labels=1500, seconds=200), config=ControllerConfig(allocation="alternate"))
+    end = controller.run(Made(), 12)
+    back = [entry for entry in controller.log if not entry["accepted"]]
+    assert [(entry["action"], entry["broken"], entry["why"]) for entry in back] == [
+        ("buy", "labels", "2800 labels and a budget of 1500")]
+    assert back[0]["value"] == back[0]["labels_used"] == 2800 and back[0]["limit"] == 1500
+    assert end.buy == 2 and measure(end, True).labels <= 1500 and controller.lost["labels"] == 2000
+    later = controller.log[back[0]["round"]:]
+    assert later and {entry["action"] for entry in later} == {"train"} and all(entry["accepted"] for entry in later)
+
+
+def test_a_time_that_runs_out_in_a_round_is_no_reason_to_keep_it():
+    slow = Action("train", lambda state, step, prices: state._replace(train=state.train + 9 * step), uses=("seconds",))
+    controller = SynergyController([slow], measure, Budgets(seconds=60))
+    assert controller.run(Made(), 5) == Made() and len(controller.log) == 1
+    assert controller.log[0]["why"] == reason("seconds", 72.0, 60.0) == "72 seconds and a budget of 60"
+
+
+def test_what_a_round_broke_is_told_in_numbers_and_in_words():
+    controller, _ = pruned(Fragile(broken={1}))
+    for entry in controller.log:
+        assert entry["broken"] in BROKEN and entry["accepted"] == (entry["broken"] == "")
+        assert entry["why"] == reason(entry["broken"], entry["value"], entry["limit"])
+    assert {"loss", "accuracy"} <= {entry["broken"] for entry in controller.log}
+
+
+def test_rounds_with_a_real_export_say_what_was_predicted_too():
+    def foreseen(state, exact):
+        real = measure(state, exact)
+        return real._replace(predicted_size=1.1 * real.size)
+
+    controller = SynergyController(actions(), foreseen, LIMITS, config=ControllerConfig(exact_every=3))
+    controller.run(Made(), 9)
+    for entry in controller.log:
+        if entry["round"] % 3:
+            assert not entry["exact"] and entry["predicted_size"] is entry["exact_size"] is None
+        else:
+            assert entry["exact"] and entry["predicted_size"] == pytest.approx(1.1 * entry["exact_size"])
+
+
+def test_the_clock_tells_the_controller_s_own_time_from_that_of_its_actions():
+    def slow(state, step, prices):
+        time.sleep(0.02)
+        return state._replace(train=state.train + step)
+
+    def judged(state, exact):
+        with controller.clock.of("judging"):
+            time.sleep(0.01)
+        time.sleep(0.002)  # an export
+        return measure(state, exact)
+
+    controller = SynergyController([Action("train", slow, uses=("seconds",))], judged, LIMITS)
+    controller.run(Made(), 5)
+    clock = controller.clock
+    assert clock["actions"] >= 0.1 and clock["judging"] >= 0.06 and clock.own >= 0.012
+    assert clock.own == pytest.approx(clock["run"] - clock["actions"] - clock["judging"])
+    again = SynergyController([Action("train", slow, uses=("seconds",))], judged, LIMITS)
+    again.remember(json.loads(json.dumps(controller.memory())))
+    assert again.clock == clock
 
 
 @pytest.mark.parametrize("build, message", [

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,16 +24,42 @@ EACH = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name i
                                                                                    "quantize", "train")))
 
 
+DISTIL = replace(RECIPE, size=None, depth=1, rounds=3, first=1.0)
+THREE = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name in ("distil", "prune", "quantize")))
+SMALL = dict(train_rows=128, development_rows=64, evaluation_rows=32, layers=2)
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from seo_core import pipeline
+from seo_core.arms import open_lab
+from seo_core.controller import ControllerConfig
+from seo_core.settings import load_settings
+
+def killed(self, *given, real=pipeline._Work.prune):
+    real(self, *given)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+pipeline._Work.prune = killed
+lab = open_lab("14_synergy_controller", load_settings("quick", **{small}, results_dir=sys.argv[1]))
+pipeline.run_seo_llm(lab, pipeline.{recipe}, Path(sys.argv[1]) / "run",
+                     config=ControllerConfig(allocation="static", schedule={schedule}))
+"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    settings = load_settings("quick", train_rows=128, development_rows=64, evaluation_rows=32, layers=2,
-                             results_dir=str(tmp_path_factory.mktemp("results")))
+    settings = load_settings("quick", **SMALL, results_dir=str(tmp_path_factory.mktemp("results")))
     return open_lab("14_synergy_controller", settings, say=lambda text: None)
 
 
 @pytest.fixture(scope="module")
 def outcome(lab, trains, tmp_path_factory):
     return run_seo_llm(lab, RECIPE, tmp_path_factory.mktemp("whole"), config=EACH)
+
+
+@pytest.fixture(scope="module")
+def distilled(lab, trains):
+    return run_seo_llm(lab, DISTIL, config=THREE)
 
 
 def weights(outcome) -> dict[str, torch.Tensor]:
@@ -78,12 +107,15 @@ def test_a_purchase_looks_at_no_fewer_pairs_than_it_buys(lab):
 def test_the_record_s_curves_have_a_value_for_each_round(outcome):
     series = outcome.series()
     assert {len(values) for values in series.values()} == {len(outcome.log)}
+    assert series["labels_used"][-1] == outcome.measured.labels and "latency" not in series
     assert [ACTIONS[int(number)] for number in series["action"]] == [entry["action"] for entry in outcome.log]
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("name", ["buy", "prune", "quantize", "train"])
-def test_a_run_that_dies_in_a_round_goes_on_as_it_would_have(lab, outcome, tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_run_that_dies_in_a_round_goes_on_as_it_would_have(lab, outcome, distilled, tmp_path, monkeypatch, name):
+    whole, *given_to = (distilled, DISTIL, THREE) if name == "distil" else (outcome, RECIPE, EACH)
+    recipe, config = given_to
     action = getattr(pipeline._Work, name)
 
     def dies(self, *given):
@@ -93,12 +125,110 @@ def test_a_run_that_dies_in_a_round_goes_on_as_it_would_have(lab, outcome, tmp_p
     with monkeypatch.context() as patched:
         patched.setattr(pipeline._Work, name, dies)
         with pytest.raises(KeyboardInterrupt):
-            run_seo_llm(lab, RECIPE, tmp_path, config=EACH)
-    again = run_seo_llm(lab, RECIPE, tmp_path, config=EACH)
-    assert json.dumps(again.log) == json.dumps(outcome.log)
-    assert np.array_equal(again.state.rows, outcome.state.rows)
-    expected = weights(outcome)
+            run_seo_llm(lab, recipe, tmp_path, config=config)
+    same(run_seo_llm(lab, recipe, tmp_path, config=config), whole)
+
+
+@pytest.mark.trains
+def test_after_a_kill_in_a_round_another_process_ends_as_the_run_would_have(lab, outcome, tmp_path):
+    code = CHILD.format(small=SMALL, recipe=RECIPE, schedule=EACH.schedule)
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, timeout=300, check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()[-2000:]
+    kept = json.loads((tmp_path / "run" / "state" / "memory.json").read_text())
+    assert [entry["action"] for entry in kept["log"]] == ["buy", "augment", "label"]
+    same(run_seo_llm(lab, RECIPE, tmp_path / "run", config=EACH), outcome)
+
+
+def same(again, whole) -> None:
+    """That two runs went and ended alike, to the last bit."""
+    assert json.dumps(again.log) == json.dumps(whole.log)
+    assert np.array_equal(again.state.rows, whole.state.rows)
+    expected = weights(whole)
     assert all(torch.equal(tensor, expected[key]) for key, tensor in weights(again).items())
+
+
+@pytest.mark.trains
+def test_the_record_says_what_the_controller_took_and_how_far_off_its_predictors_were(outcome):
+    numbers, errors = outcome.metrics, outcome.errors
+    assert 0 < numbers["overhead"] < 1 and numbers["controller_seconds"] > 0 and numbers["judging_seconds"] > 0
+    assert numbers["overhead"] == pytest.approx(numbers["controller_seconds"] / outcome.clock["run"])
+    assert len(errors["size"]) == len([entry for entry in outcome.log if entry["exact"]]) + 1 == 2  # and the end
+    assert 0 < numbers["size_error_median"] <= numbers["size_error_worst"] < 0.05
+    assert not errors["latency"] and not {"latency_ms", "latency_error_median"} & set(numbers)  # which has no budget
+
+
+@pytest.mark.trains
+def test_a_budget_of_latency_is_measured_by_the_batch_and_foreseen_between_exports(lab):
+    recipe = replace(RECIPE, latency=1e5, latency_batch=8, rounds=4, size=None)
+    schedule = tuple((name, 1) for name in ("train", "prune", "prune", "quantize"))
+    ended = run_seo_llm(lab, recipe, config=ControllerConfig(allocation="static", schedule=schedule))
+    numbers, last = ended.metrics, ended.log[-1]
+    assert ended.missed == () and ended.measured.latency > 0
+    assert (numbers["latency_ms"], numbers["latency_batch"]) == (ended.measured.latency, 8)
+    first, second, third = (entry["latency"] for entry in ended.log[:3])
+    assert first > second > third > 0  # by the encoder's weights, before the next export
+    assert last["exact"] and last["predicted_latency"] == pytest.approx(third)
+    assert last["exact_latency"] == last["latency"] and len(ended.errors["latency"]) == 2
+    assert numbers["latency_error_worst"] >= numbers["latency_error_median"] > 0
+    assert ended.series()["latency"][:3] == [first, second, third]
+    hurried = run_seo_llm(lab, replace(recipe, latency=1e-6, rounds=1))
+    assert hurried.missed == ("latency",)
+
+
+def test_the_time_of_a_batch_is_the_median_of_full_ones(monkeypatch):
+    ticks, sizes = iter(range(1000)), []
+    monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(ticks) / 1000)
+
+    class Texts(list):
+        def take(self, rows):
+            return Texts(self[rows])
+
+    class Engine:
+        def logits(self, part, batch_size):
+            sizes.append((len(part), batch_size))
+
+    assert pipeline.median_ms(Engine(), Texts(range(21)), 4) == pytest.approx(1.0)
+    assert sizes == [(4, 4)] * 6  # five full batches, after one to warm up
+    sizes.clear()
+    assert pipeline.median_ms(Engine(), Texts(range(3)), 4) == pytest.approx(1.0) and sizes == [(3, 4)] * 2
+
+
+@pytest.mark.trains
+def test_where_no_label_is_bought_the_data_budget_is_the_examples_and_its_price_moves(lab):
+    all_labels = replace(RECIPE, first=1.0, without=("buy",), rounds=3)
+    assert all_labels.budgets.labels is None and all_labels.budgets.examples == all_labels.work == 60 * 150
+    assert RECIPE.budgets.labels == 48 and replace(RECIPE, examples=500).budgets.examples == 500
+    ended = run_seo_llm(lab, replace(all_labels, examples=48 + 4 * 64), config=ControllerConfig(
+        allocation="static", schedule=(("train", 9),)))
+    assert [entry["data"] for entry in ended.log] == pytest.approx([64 / 304] * 3)
+    prices = [entry["lambda_data"] for entry in ended.log]  # the run will leave a round's pairs
+    assert ended.measured.examples == 240 and prices[0] == 0.5 and prices == sorted(prices, reverse=True)
+    assert prices[-1] < 0.5
+    short = run_seo_llm(lab, replace(all_labels, examples=48 + 64), config=ControllerConfig(
+        allocation="static", schedule=(("train", 9),)))
+    assert len(short.log) == 1 and short.measured.examples == 112  # used up, and nothing can work
+
+
+def test_of_the_teacher_s_labels_those_may_be_kept_that_pass_the_bar_of_their_class(lab, monkeypatch):
+    kept, said = {}, np.random.default_rng(0).normal(size=(40, 3))
+    monkeypatch.setattr(pipeline, "predict", lambda model, encoded, precision: said[:len(encoded)])
+    for which in ("all", "adaptive"):
+        work = pipeline._Work(lab, replace(RECIPE, keep=which, labelled=40, first_epochs=0), None, lambda model: None)
+        work.learn = lambda state, step, **options: state
+        kept[which] = work.label(work.start(lab.network()), 1.0)
+    sure, every = kept["adaptive"], kept["all"]
+    p = pipeline.softmax(said)
+    passed = p.max(1) >= pipeline.pseudo.class_thresholds(p)[p.argmax(1)]
+    assert 0 < len(sure.soft) < len(every.soft) == 40
+    assert sure.soft.tolist() == every.soft[passed].tolist()
+    assert sure.work - every.work == pytest.approx(pipeline.FORWARD * 40)
+
+
+@pytest.mark.trains
+def test_settings_alone_are_enough_to_run_it(lab, tmp_path):
+    settings = load_settings("quick", **SMALL, results_dir=str(tmp_path))
+    ended = run_seo_llm(settings, replace(RECIPE, rounds=1), config=EACH)
+    assert ended.log[0]["action"] == "buy" and ended.measured.labels <= RECIPE.labels
 
 
 @pytest.mark.trains
@@ -160,11 +290,9 @@ def test_pairs_that_the_student_gets_wrong_and_the_teacher_right_are_bought(lab,
 
 
 @pytest.mark.trains
-def test_a_student_of_some_layers_learns_from_the_whole_network(lab):
-    recipe = replace(RECIPE, size=None, depth=1, rounds=3, first=1.0)
-    schedule = tuple((name, 1) for name in ("distil", "prune", "quantize"))
-    outcome = run_seo_llm(lab, recipe, config=ControllerConfig(allocation="static", schedule=schedule))
-    assert [entry["action"] for entry in outcome.log] == [name for name, _ in schedule]
+def test_a_student_of_some_layers_learns_from_the_whole_network(lab, distilled):
+    recipe, outcome = DISTIL, distilled
+    assert [entry["action"] for entry in outcome.log] == [name for name, _ in THREE.schedule]
     state, sizes = outcome.state, [outcome.start.size, *(entry["size"] for entry in outcome.log)]
     assert (state.model.config.num_hidden_layers, state.teacher.config.num_hidden_layers) == (1, 2)
     assert sizes == sorted(sizes, reverse=True)
@@ -192,7 +320,8 @@ def test_what_works_makes_the_file_smaller_and_integers_multiply(lab):
     ({"depth": 2}, "depth is 2, and the network has 2 layers: leave fewer"),
     ({"labels": 1000}, "a budget of 1000 labels, and .* has [0-9]+ rows to train on: lower it"),
     ({"size": 1e5}, "size is 0.1 MB, and the smallest student of this network has .* MB: allow more"),
-], ids=["depth", "labels", "size"])
+    ({"examples": 20}, "a budget of 20 examples, and the start takes 24: allow more"),
+], ids=["depth", "labels", "size", "examples"])
 def test_budgets_that_no_run_could_keep_are_refused_before_anything_is_trained(lab, monkeypatch, change, message):
     monkeypatch.setattr(pipeline._Work, "fitted", None)
     with pytest.raises(ControllerError, match=message):

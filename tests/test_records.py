@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from seo_core import results
@@ -36,8 +37,11 @@ def settings_of(record: dict) -> RunSettings:
 
 def task_of(record: dict) -> TaskData:
     """The record's data, by its fingerprint: it does not have to be at hand."""
-    said = record["parameters"]
-    return TaskData(name=record["data"]["name"], splits={}, texts=tuple(said.get("text") or ("premise", "hypothesis")),
+    said, data = record["parameters"], record["data"]
+    bought = record["metrics"].get("labels", data["train_rows"])
+    rows = {"train": data["train_rows"], "reward": max(0, data["labels_used"] - bought), "acceptance": 0}
+    splits = {name: pd.DataFrame(index=range(int(count))) for name, count in rows.items()}  # a share of the labels
+    return TaskData(name=data["name"], splits=splits, texts=tuple(said.get("text") or ("premise", "hypothesis")),
                     report=None, labels=tuple(said.get("classes") or ("entailment", "neutral", "contradiction")),
                     fingerprint=record["data"]["fingerprint"])
 

@@ -26,7 +26,8 @@ KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase":
 TITLES = METRICS | KINDS | {DEVELOPMENT: "development"}
 ENOUGH = 3  # seeds, from which final records decide, even where there are more exploratory ones
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
-CONTROLS = ("distilled", "base-control")  # the uncompressed baseline trained on with its own soft labels, fewer first
+# the uncompressed baseline trained on with its own soft labels, or with those of one that was: fewer pairs first
+CONTROLS = ("distilled", "base-control", "base-control-strong")
 NO_EQUAL = "no equal control"
 _ROUNDED = 1e-3  # what scores kept in 16 bits change of a correlation, at most
 _EXACT = ("size_bytes", "labels_used", "train_examples", "model_parameters")  # no spread between equal runs
@@ -76,6 +77,12 @@ class Measurement(NamedTuple):
     note: str = ""
     records: tuple[str, ...] = ()  # paths
     p: float = math.nan  # two-sided, of "no difference", by the method of the interval
+    counted: str = ""  # what the interval is over, where that is not seeds: "12 rounds"
+
+    @property
+    def behind(self) -> str:
+        """What stands beside an interval: "3 seeds", "12 rounds"."""
+        return self.counted or f"{self.n} seed{'s' * (self.n != 1)}"
 
 
 def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[str, ...]],
@@ -177,8 +184,9 @@ def lineage(frame: pd.DataFrame) -> dict:
     own last; None where one of them has no record in the frame.
 
     frame: of `results.load`. Ancestors are found by the recipe in the record, at the same seed and data: the arm of
-    pruning whose weights a student starts from (`pruned`), and the baselines of other seeds among the teachers. An arm
-    of which only numbers are taken over (`like`: how much to remove, how long to train) is none.
+    pruning whose weights a student starts from (`pruned`), the one that teaches (`teacher`) or is made a file (`of`) in
+    the baseline's place, and the baselines of other seeds among the teachers. An arm of which only numbers are taken
+    over (`like`: how much to remove, how long to train) is none.
     """
     same = [key for key in ("profile", "data_fingerprint", "model_fingerprint") if key in frame]
     recipes = _recipes(frame)
@@ -193,8 +201,9 @@ def lineage(frame: pd.DataFrame) -> dict:
         row, recipe, before = frame.loc[index], recipes.get(index, {}), []
         if row["configuration"] == "base":
             return []
-        if (pruned := recipe.get("pruned") or "base") != "base":
-            parent = latest(pruned, row["seed"], row)
+        named = dict.fromkeys(recipe.get(field) or "base" for field in ("pruned", "teacher", "of"))
+        for name in [name for name in named if name != "base"]:
+            parent = latest(name, row["seed"], row)
             before.append(None if parent is None else of(parent))
         others = [seed for seed in range(recipe.get("teachers", 1)) if seed != row["seed"]]
         for seed in others[: recipe.get("teachers", 1) - 1]:
@@ -348,7 +357,8 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
         interval[1:] = [interval[0]] * 2
     note = "one seed: no interval" if math.isnan(interval[1]) else ""
     records = tuple(sorted({run["path"] for of_name in chosen for run in of_name})) if "path" in rows else ()
-    return Measurement(*interval, len(units), _where(listed), note, records, found.p)
+    counted = f"{found.n} rounds" if contrast.kind == "ratio" and timed else ""
+    return Measurement(*interval, len(units), _where(listed), note, records, found.p, counted)
 
 
 def _where(runs: list[dict]) -> str:

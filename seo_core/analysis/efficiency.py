@@ -21,7 +21,7 @@ import pandas as pd
 
 from seo_core import results
 from seo_core.analysis import NOT_RUN_YET, contrasts, statistics
-from seo_core.analysis.tables import after_holm, rows_or
+from seo_core.analysis.tables import holm_text, rows_or
 from seo_core.selection.maps import BINS, REGIONS
 
 COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
@@ -295,11 +295,11 @@ def plateau_table(curves: pd.DataFrame) -> pd.DataFrame:
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `gains` or `compare` for a page: points with sign, the interval in one column, what is left of each
-    row `after_holm` among all of them; or "not run yet"."""
+    row among all of them (`tables.holm_text`); or "not run yet"."""
     names = [c for c in ("compared", "configuration", "labels saved, %", "labels") if c in table]
     intervals = ["—" if math.isnan(row.low) else f"{row.low:+.2f} to {row.high:+.2f}" for row in table.itertuples()]
     page = table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),
-                                  "95% interval": intervals, "seeds": table["seeds"], "after Holm": after_holm(table)})
+                                  "95% interval": intervals, "seeds": table["seeds"], "after Holm": holm_text(table)})
     return rows_or([], page.columns, NOT_RUN_YET) if page.empty else page
 
 

@@ -20,7 +20,7 @@ from seo_core.analysis.contrasts import (
     one_setting,
     with_gap,
 )
-from seo_core.controller import ACTIONS
+from seo_core.controller import ACTIONS, BROKEN, FORESEEN, reason
 
 
 class Table:
@@ -45,6 +45,13 @@ class Table:
         if self.frame.empty:
             return "(no rows)"
         return self.frame.to_string(index=self.index, na_rep="—", max_colwidth=60)
+
+
+def verdict_table(judged: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """`verdicts.audit` for reading: the claim, our value with its interval and seeds, and the verdict come first, so
+    that they are in sight on a phone; behind them stand the claimed value, the statement and the columns `more`."""
+    columns = dict.fromkeys(["claim", "ours", "verdict", "claimed", "statement", *more])
+    return judged.assign(claim=judged["claim"].str.removeprefix("table-"))[[*columns]]
 
 
 def rows_or(rows: Sequence[Sequence], columns: Sequence[str], words: str = NOT_RUN) -> pd.DataFrame:
@@ -87,26 +94,34 @@ def after_holm(differences: pd.DataFrame) -> list[str]:
     return [word + ", 1 seed" * (seeds == 1) for word, seeds in zip(words, differences["seeds"], strict=True)]
 
 
+def holm_text(differences: pd.DataFrame) -> list[str]:
+    """`after_holm` with the corrected p-value: "stands (p = 0.012)"."""
+    numbers = ["" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
+               for p in statistics.holm(differences["p"])]
+    words = [word.partition(", ") for word in after_holm(differences)]
+    return [word + p + comma + rest for (word, comma, rest), p in zip(words, numbers, strict=True)]
+
+
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says,
-    and what is left of it `after_holm` among the rows of this table. Without rows: one row, "not run". "interval says"
+    and what is left of it among the rows of this table (`holm_text`). Without rows: one row, "not run". "interval says"
     names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
     examples, and not that of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, TITLES.get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
              + ", of examples only" * (row.seeds == 1 and not math.isnan(row.low)), after)
-            for row, after in zip(differences.itertuples(), after_holm(differences), strict=True)]
+            for row, after in zip(differences.itertuples(), holm_text(differences), strict=True)]
     return rows_or(rows, ["labels", "contrast", "metric", "points", "seeds", "interval says", "after Holm"])
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it `after_holm` among the
-    rows of this table; or one row, "not run"."""
+    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it among the rows of this
+    table (`holm_text`); or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
     named = differences.assign(metric=differences["metric"].map(lambda metric: TITLES.get(metric, metric)),
-                               **{"after Holm": after_holm(differences)})
+                               **{"after Holm": holm_text(differences)})
     named = named.rename(columns={"contrast": "configuration", "metric": "split"})
     return named[["configuration", "split", "difference", "low", "high", "seeds", "after Holm"]].round(2)
 
@@ -149,6 +164,57 @@ def final_table(frame: pd.DataFrame) -> pd.DataFrame:
     final = frame.drop(contrasts.exploratory(frame).index)
     arms = list(dict.fromkeys(entry.arm for entry in results.final_list().arms if "labels" not in entry.recipe))
     return against_table(final, arms, contrasts.official_differences(final, dict.fromkeys(arms, "base")), frame)
+
+
+GOAL_SEEDS = 5  # fewer settle no goal
+
+
+def goal_table(frame: pd.DataFrame, goals: Mapping[tuple[float, float], Sequence[str]]) -> pd.DataFrame:
+    """Goals for compressed networks, and what the records say of them: a row for each arm, with its file, its
+    differences to the control of equal compute (`contrasts.equal_controls`), and whether the goal is met.
+
+    frame: of `results.load`, with the records of controls and ancestors. goals: (megabytes at most, points that may be
+    lost at most, below 0) -> arms. "met": the intervals on both sets lie within the points; "by its mean alone": the
+    differences do; with fewer than GOAL_SEEDS seeds, and on development rows, that is said. An arm without an equal
+    control stands beside the nearest (`tradeoff.nearest_control`), which settles nothing."""
+    rows, equal = [], contrasts.equal_controls(frame, [arm for arms in goals.values() for arm in arms])
+    for (most, least), arm in [(goal, arm) for goal, arms in goals.items() for arm in arms]:
+        beside = said = against = equal.get(arm, NOT_RUN)
+        size = mean(known(frame, arm, "size_bytes"), "size_bytes") / 1e6
+        if against == contrasts.NO_EQUAL:
+            against, share = tradeoff.nearest_control(frame, arm)
+            beside = f"{against}, {share:.0%} of the pairs" if share == share else said
+        found = contrasts.official_differences(frame, {arm: against})
+        if said in CONTROLS:
+            said = _goal(found, size <= most, least) if len(found) else NOT_RUN
+        gaps = {f"points ({TITLES[row.metric]})": _with_seeds(row) for row in found.itertuples()}
+        none = {f"points ({METRICS[metric]})": "—" if gaps else NOT_RUN for metric in OFFICIAL}
+        rows.append({"goal": f"≤ {most:g} MB, within {least:.1f}".replace("-", "−"), "configuration": arm,
+                     "file, MB": _number(size), "control": beside, **none, **gaps, "is it met?": said})
+    table = pd.DataFrame(rows).fillna("—")
+    return table[[*table.columns.drop("is it met?"), "is it met?"]]
+
+
+def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
+    """Whether an arm's differences lie within what it may lose, in a word, and on what that stands."""
+    seeds = int(differences["seeds"].min())
+    word = ("not met" if not small or differences["difference"].min() < least
+            else "met" if (differences["low"] >= least).all() else "by its mean alone")
+    return ", ".join([word, *["on development rows"] * (DEVELOPMENT in set(differences["metric"])),
+                      *[f"{seeds} of {GOAL_SEEDS} seeds"] * (seeds < GOAL_SEEDS)])
+
+
+def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Differences in points on both official sets (and of sealed arms on development rows) to the baseline, with
+    interval and seeds, and `to_control`: a row for each arm, the two opponents side by side. frame: as there."""
+    found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
+    cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
+    both = {}
+    for metric in _shown_sets(found):
+        both[f"to base, points ({TITLES[metric]})"] = [cells.get((arm, metric), "—") for arm in equal.index]
+        control = f"to equal control, points ({TITLES[metric]})"
+        both[control] = equal.get(control, "—")
+    return pd.DataFrame(both, index=equal.index)
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
@@ -325,13 +391,16 @@ def standing_on(frame: pd.DataFrame) -> pd.DataFrame:
     return rows_or(rows, ["record", "commit", "finished", "standing"], "none")
 
 
-def standing(frame: pd.DataFrame) -> str:
-    """How many of the records of a frame of `results.load` are final and how many exploratory, in words."""
+def standing(frame: pd.DataFrame, configurations: Iterable[str] | None = None) -> str:
+    """How many of the records of a frame of `results.load` are final and how many exploratory, in words; of all, or of
+    some configurations."""
+    if configurations is not None:
+        frame = frame[frame["configuration"].isin(configurations)]
     return results.final_list().in_words(map(results.record_at, frame["path"]))
 
 
 def record_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source.
+    """One row per record of `results.load`: configuration, seed, accuracies, perplexity, minutes, source, standing.
     A value that a record lacks is "—"; without records there is one row, "not run"."""
     wanted = {"accuracy_matched": ("matched, %", 100, 2), "accuracy_mismatched": ("mismatched, %", 100, 2),
               "perplexity": ("perplexity", 1, 3), "train_seconds": ("training, minutes", 1 / 60, 1)}
@@ -341,7 +410,7 @@ def record_table(frame: pd.DataFrame) -> pd.DataFrame:
     for metric, (title, scale, digits) in wanted.items():
         values = frame.get(metric, pd.Series(math.nan, index=frame.index)).astype(float)
         table[title] = [_number(scale * value, f".{digits}f") for value in values]
-    return pd.concat([table, standing_on(frame)[["commit", "record"]].set_index(frame.index)], axis=1)
+    return pd.concat([table, standing_on(frame)[["commit", "standing", "record"]].set_index(frame.index)], axis=1)
 
 
 def contestant_table(records: list[dict]) -> pd.DataFrame:
@@ -423,26 +492,79 @@ def rounds(record: Mapping | None) -> pd.DataFrame:
         {"round": int, "accepted": bool, "final": bool})
 
 
-def controller_rounds(record: Mapping | None) -> pd.DataFrame:
-    """The Synergy Controller's rounds from a record, for a page and for `figures.rounds`; empty without any. seconds:
-    work, at the recipe's speed; loss: the change by the round; λ before it."""
+def controller_log(record: Mapping | None) -> pd.DataFrame:
+    """The Synergy Controller's log from a record, a row a round, for `figures.price_steps`; empty without any. seconds:
+    work, at the recipe's speed; labels_used, seconds_used: since the run began; megabytes: of the file; percent:
+    accuracy; why: a round was rolled back; size_off, latency_off: where there was a real export, what was predicted
+    over what it had, less 1."""
     if record is None or "lambda_data" not in record["series"]:
         return pd.DataFrame()
     series = record["series"]
-    table = pd.DataFrame({name: series[name] for name in ("round", "step", "loss", "accuracy", "size", "seconds",
-                                                          "labels", "lambda_data", "lambda_model")})
-    names = {"size": "file, MB", "accuracy": "accuracy, %", "lambda_data": "λ data", "lambda_model": "λ model"}
-    table = table.assign(size=table["size"] / 1e6, accuracy=100 * table["accuracy"]).rename(columns=names).round(3)
-    table.insert(1, "action", [ACTIONS[int(number)] for number in series["action"]])
-    return table.assign(round=table["round"].astype(int), labels=table["labels"].astype(int), kept=[
-        "yes" if kept else "rolled back" for kept in series["accepted"]])
+    names = ("round", "step", "loss", "accuracy", "size", "seconds", "labels", "lambda_data", "lambda_model",
+             "labels_used", "seconds_used", "value", "limit", *FORESEEN, "latency")
+    absent = [math.nan] * len(series["round"])
+    log = pd.DataFrame({name: series.get(name, absent) for name in names}, dtype=float)
+    broken = [BROKEN[int(number)] for number in series.get("broken", [0] * len(log))]
+    off = {f"{name}_off": log[f"predicted_{name}"] / log[f"exact_{name}"].replace(0, math.nan) - 1
+           for name in ("size", "latency")}
+    return log.assign(round=log["round"].astype(int), action=[ACTIONS[int(number)] for number in series["action"]],
+                      accepted=np.array(series["accepted"], bool), megabytes=log["size"] / 1e6, **off,
+                      percent=100 * log["accuracy"],
+                      why=list(map(reason, broken, log["value"], log["limit"])))
 
 
-def recorded_rounds(experiment: str, configuration: str) -> pd.DataFrame:
-    """`controller_rounds` of the committed record of the lowest seed; empty where there is none."""
+def controller_rounds(record: Mapping | None) -> pd.DataFrame:
+    """`controller_log` in a page's words, and for `figures.rounds`. labels, seconds: of the round, and spent so far;
+    loss: the change by the round; λ before it; predictor off: in rounds with a real export; why: it was rolled back."""
+    log = controller_log(record)
+    if log.empty:
+        return log
+    log = log.assign(size_off=100 * log["size_off"], latency_off=100 * log["latency_off"],
+                     kept=np.where(log["accepted"], "yes", "rolled back")).round(3)
+    counts = {name: log[name].astype("Int64") for name in ("labels", "labels_used")}
+    timed = {"latency": "ms a batch", "latency_off": "predicted ms off, %"} if log["latency"].notna().any() else {}
+    names = {**dict.fromkeys(("round", "action", "step", "loss"), None), "percent": "accuracy, %",
+             "megabytes": "file, MB", "size_off": "predicted MB off, %", **timed, "labels": None,
+             "labels_used": "labels spent", "seconds": None, "seconds_used": "seconds spent",
+             "lambda_data": "λ data", "lambda_model": "λ model", "kept": None, "why": None}
+    return log.assign(**counts)[list(names)].rename(columns={name: to for name, to in names.items() if to})
+
+
+def controller_front(record: Mapping | None) -> pd.DataFrame:
+    """The states that a run of rounds passed through and that no other of them beats in bytes and in accuracy on the
+    development rows (`tradeoff.pareto`), by bytes; empty without rounds. Round 0: the start."""
+    log = controller_log(record)
+    if log.empty:
+        return log
+    states = log[log["accepted"]][["round", "action", "megabytes", "accuracy"]]
+    if "size_start" in record["metrics"]:
+        start = (0, "start", record["metrics"]["size_start"] / 1e6, record["metrics"]["accuracy_start"])
+        states = pd.concat([pd.DataFrame([start], columns=states.columns), states], ignore_index=True)
+    front = tradeoff.pareto(states.assign(accuracy=100 * states["accuracy"]))
+    return front.round(3).rename(columns={"megabytes": "file, MB", "accuracy": "accuracy, %"})
+
+
+def controller_says(record: Mapping) -> str:
+    """What the controller itself took, and how far off its predictors were, in sentences; "" where a record has no
+    such numbers."""
+    numbers = record["metrics"]
+    if "overhead" not in numbers:
+        return ""
+    said = [f"The controller itself (choosing, predicting, exporting) took {numbers['controller_seconds']:.1f} s, "
+            f"{numbers['overhead']:.1%} of the run; judging the rounds by the development rows took "
+            f"{numbers['judging_seconds']:.1f} s."]
+    kinds = {"size": "bytes", "latency": f"milliseconds (of {numbers.get('latency_batch', 1):g} a batch)"}
+    said += [f"Predicted {word} were off by {numbers[f'{name}_error_median']:.2%} (median), "
+             f"{numbers[f'{name}_error_worst']:.2%} at worst." for name, word in kinds.items()
+             if f"{name}_error_median" in numbers]
+    return " ".join(said)
+
+
+def recorded_run(experiment: str, configuration: str) -> dict | None:
+    """The committed record of the lowest seed, for `controller_rounds` and its neighbours; None where there is none."""
     records = results.load_records(results.reference_dir() / "cpu" / experiment)
     fitting = [record for record in records if record["configuration"] == configuration]
-    return controller_rounds(min(fitting, key=lambda record: record["seed"], default=None))
+    return min(fitting, key=lambda record: record["seed"], default=None)
 
 
 def weight_histograms(record: Mapping) -> dict[str, dict[str, np.ndarray]]:

@@ -12,14 +12,25 @@ import math
 import numpy as np
 import pandas as pd
 
-from seo_core.analysis import papers
-from seo_core.analysis.contrasts import OFFICIAL, contrast_in, exploratory, mean, measure, one_setting
+from seo_core.analysis import NOT_RUN, papers
+from seo_core.analysis.contrasts import CONTROLS as TRAINED_ON
+from seo_core.analysis.contrasts import (
+    OFFICIAL,
+    contrast_in,
+    equal_controls,
+    exploratory,
+    mean,
+    measure,
+    one_setting,
+    pairs_seen,
+)
 
 CHAPTERS = ("09_pruning", "10_adaptive_iterative_pruning", "11_quantization", "12_distillation",
             "13_quantization_distillation", "02_baseline")  # the last has the baselines of the arms that follow
 SPEED = "tab3_inference_speed"
 COLUMNS = ("configuration", "experiment", "accuracy", "seeds", "megabytes", "ms", "smaller", "faster")
-LOSS = ("difference", "low", "high", "paired")  # what `with_losses` adds; paired: seeds
+LOSS = ("difference", "low", "high", "paired")  # what `with_losses` adds, to the baseline; paired: seeds
+EQUAL = tuple(f"{column}_equal" for column in LOSS)  # and to the control of equal compute, whose name is in "control"
 PAPERS = {"smaller": papers.PAPER_TABLE["base"].size_mb / papers.PAPER_TABLE["seo"].size_mb,  # 3.1
           "faster": papers.PAPER_TABLE["base"].latency_ms / papers.PAPER_TABLE["seo"].latency_ms}  # 1.9
 
@@ -52,16 +63,34 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_losses(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """`points` with the method of each (`families`), and its difference to the baseline in points on the matched set,
-    paired by seed and example, with 95% interval: columns method and `LOSS`. NaN where there is none; the baseline's
-    own is 0. frame: of `results.load`, what the points are of."""
+    """`points` with the method of each (`families`), and its differences in points on the matched set, paired by seed
+    and example, with 95% interval: to the baseline (`LOSS`), and to the uncompressed network of equal compute (`EQUAL`,
+    and control: its name, or why there is none, see `contrasts.equal_controls`). NaN where there is none; the
+    baseline's own is 0. frame: of `results.load`, what the points are of."""
     rows, frame = [], exploratory(frame)
-    for name in table["configuration"]:
-        found = measure(frame, contrast_in("points", OFFICIAL[0], (name, "base"))) if name != "base" else None
-        rows.append(found[:4] if found else (0.0 if name == "base" else math.nan, math.nan, math.nan, 0))
+    trained = frame[frame["experiment"].isin(CHAPTERS)] if len(frame) else frame
+    controls = equal_controls(trained, table["configuration"]) if len(trained) else {}
+    control = [controls.get(name, "—") for name in table["configuration"]]
+    for name, *others in zip(table["configuration"], ["base"] * len(table), control, strict=True):
+        found = [measure(frame, contrast_in("points", OFFICIAL[0], (name, other))) if other != name else None
+                 for other in others]
+        rows.append([x for each in found for x in (each[:4] if each else (math.nan, math.nan, math.nan, 0))])
+        rows[-1][0] = 0.0 if name == "base" else rows[-1][0]
     method = {name: family for family, rows in families(table).items() for name in rows["configuration"]}
     return table.assign(method=table["configuration"].map(method).fillna("other"),
-                        **{column: [row[i] for row in rows] for i, column in enumerate(LOSS)})
+                        control=control, **{c: [row[i] for row in rows] for i, c in enumerate((*LOSS, *EQUAL))})
+
+
+def nearest_control(frame: pd.DataFrame, arm: str) -> tuple[str, float]:
+    """Of the uncompressed networks that were trained on, the one that saw most pairs at a seed of the arm's; and how
+    many of those that the arm saw, with all that it was made from (`pairs_seen`). ("not run", NaN) without a record."""
+    seen = frame[["configuration", "seed"]].assign(pairs=pairs_seen(frame)).dropna() if len(frame) else frame
+    runs = seen[seen["configuration"] == arm] if len(seen) else seen
+    others = seen[seen["configuration"].isin(TRAINED_ON) & seen["seed"].isin(runs["seed"])] if len(runs) else runs
+    if others.empty:
+        return NOT_RUN, math.nan
+    best = others.loc[others["pairs"].idxmax()]
+    return best["configuration"], float(best["pairs"] / runs["pairs"].max())
 
 
 def file_bytes(chosen: pd.DataFrame) -> float:
@@ -94,6 +123,7 @@ FAMILIES = {"09_pruning": "units pruned", "10_adaptive_iterative_pruning": "AIP"
             "12_distillation": "distillation", "13_quantization_distillation": "SQD"}
 PLAIN = "integers without SQD"
 CONTROLS = {"oneshot": "units pruned", "distilled": "distillation",  # of AIP, by another method
+            "taylor-65-strong": "units pruned", "taylor-80-strong": "units pruned",  # of SQD, which starts from these
             "kd-small": "distillation", "kd-ptq": PLAIN, "qat": PLAIN}  # of SQD
 METHODS = ("weights at zero", *FAMILIES.values(), PLAIN, "baseline")  # each keeps its colour, whichever are there
 

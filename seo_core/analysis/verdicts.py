@@ -287,7 +287,8 @@ def _rank_correlation(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[s
     rho, half = stats.spearmanr(rows[metrics[0]], rows[metrics[1]]).statistic, 1.96 * math.sqrt(1.06 / (len(rows) - 3))
     low, high = (math.tanh(math.atanh(min(rho, 0.999999)) + side * half) for side in (-1, 1))
     where = " · ".join(map(str, rows.iloc[0][["profile", "data_name", "model_name"]]))
-    return Measurement(float(rho), low, high, len(rows), where, "n counts files, not seeds", tuple(rows["path"]))
+    return Measurement(float(rho), low, high, len(rows), where, "n counts files, not seeds", tuple(rows["path"]),
+                       counted=f"{len(rows)} files")
 
 
 _FORMER = (NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED)  # weakest first
@@ -325,6 +326,11 @@ def _ours(judged: Judged | None) -> str:
     return _value(judged.contrast, *judged.ours[:1 if math.isnan(judged.ours.low) else 3])
 
 
+def _with_seeds(judged: Judged | None) -> str:
+    """"+0.40 [−0.30, +1.10] points (3 seeds)": our value with what is behind it."""
+    return f"{_ours(judged)} ({judged.ours.behind})" if judged and judged.ours else NOT_RUN
+
+
 def _claimed(contrast: Contrast | None) -> str:
     if contrast is None:
         return "—"
@@ -338,12 +344,12 @@ def _in_words(judged: Judged) -> str:
     at = "" if judged.labels is None else f" at {judged.labels} labels"
     if judged.ours is None:
         return f"{judged.contrast}{at}: {NOT_RUN}"
-    return f"{judged.contrast}{at}: {_ours(judged)}, n = {judged.ours.n}: {judged.verdict}"
+    return f"{judged.contrast}{at}: {_with_seeds(judged)}: {judged.verdict}"
 
 
 def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
           profiles: tuple[str, ...] = EVIDENCE) -> pd.DataFrame:
-    """One row per claim: id, statement, where it stands, the claimed and our value, the verdict.
+    """One row per claim: id, statement, where it stands, claimed value, ours (with interval and seeds), verdict.
     frame: from `results.load`. profiles: whose records count as evidence, in order of preference; the default leaves
     `quick` out. `note` holds the reason of *not testable as stated*, and what a confounded claim is confounded with.
     `each` lists every contrast at every number of labels, where there is more than one; `uncontrolled` is the claim as
@@ -360,34 +366,36 @@ def audit(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS,
         rows.append({
             "claim": claim.id, "statement": claim.statement, "papers": ", ".join(claim.papers), "source": claim.source,
             "measured by": str(decides.contrast) if decides else "—", "claimed": _claimed(contrast),
-            "ours": _ours(decides), "n": ours.n if ours else 0, "verdict": found.verdict,
+            "ours": _with_seeds(decides), "n": ours.n if ours else 0, "verdict": found.verdict,
             "note": "; ".join(filter(None, notes)), "records": ours.study if ours else "", "tier": found.tier or "—",
             "before": former(claim, frame, profiles) or "—",
-            "uncontrolled": f"{_ours(plain)}: {plain.verdict}" if plain else "—",
+            "uncontrolled": f"{_with_seeds(plain)}: {plain.verdict}" if plain else "—",
             "each": "; ".join(map(_in_words, found.each)) if len(found.each) > 1 else "—"})
     return pd.DataFrame(rows)
 
 
-def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def shares(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What decides each claim with records, for `figures.forest`: where a value is claimed, as a share of the claimed
-    effect (0: no effect, 1: as claimed; ratios in logarithms); and in points, where only a direction is, positive as
-    claimed. Direction-only claims in other units are in neither. The rows are named by claim and verdict."""
-    valued, directed = [], []
+    effect (0: no effect, 1: as claimed; ratios in logarithms); where only a direction is, in points; and likewise in
+    hundredths of the claim's own unit, from no effect on. Both are positive as claimed. The rows are named by claim and
+    verdict; columns claimed and ours: both values, in the unit of the latter."""
+    valued, directed, other = [], [], []
     for claim in CLAIMS + TABLE_CLAIMS:
         found = judge(claim, frame)
         if found.decides is None or found.decides.ours is None or claim.reason:
             continue
         contrast, ours = found.decides.contrast, found.decides.ours
-        scale = math.log if contrast.kind == "ratio" else float
-        zero, one = scale(contrast.no_effect), contrast.claimed
-        unit = contrast.direction if one is None else scale(one) - zero
+        one, points = contrast.claimed, contrast.unit == "points"
+        scale = math.log if contrast.kind == "ratio" and one is not None else float
+        zero = scale(contrast.no_effect)
+        unit = scale(one) - zero if one is not None else contrast.direction * (1 if points else 0.01)
         ends = sorted(((scale(x) - zero) / unit for x in ours[1:3]), key=lambda x: (math.isnan(x), x))
-        if one is not None or contrast.unit == "points":
-            rows = directed if one is None else valued
-            name = f"{claim.id.removeprefix('table-')}: {found.verdict}"
-            rows.append((name, "", (scale(ours.estimate) - zero) / unit, *ends, ours.n))
-    columns = ["contrast", "metric", "difference", "low", "high", "seeds"]
-    return pd.DataFrame(valued, columns=columns), pd.DataFrame(directed, columns=columns)
+        rows = valued if one is not None else directed if points else other
+        values = _claimed(contrast).removesuffix(contrast.unit).strip(), _value(contrast, ours.estimate)
+        rows.append((f"{claim.id.removeprefix('table-')}: {found.verdict}", "", (scale(ours.estimate) - zero) / unit,
+                     *ends, ours.n, *values))
+    columns = ["contrast", "metric", "difference", "low", "high", "seeds", "claimed", "ours"]
+    return tuple(pd.DataFrame(rows, columns=columns) for rows in (valued, directed, other))
 
 
 def entries(frame: pd.DataFrame) -> list[dict]:

@@ -1,4 +1,5 @@
-"""The baselines of the headline setting: the network that every chapter on compression starts from, and a tuned one."""
+"""The baselines of the headline setting: the network that every chapter on compression starts from, trials of other
+settings, and the same with twice the labels."""
 
 from __future__ import annotations
 
@@ -15,11 +16,12 @@ from seo_core.settings import display_source
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the baseline is fine-tuned, where it is tuned. Chosen by accuracy on the acceptance half. Unknown keys raise.
+    """How the baseline is fine-tuned where it differs from `base`; as it stands, not at all: of four trials, with more
+    epochs, other rates and the word table too, none was told apart from it on the acceptance half. Unknown keys raise.
     """
 
-    epochs: int = at_least(1, default=5)  # development accuracy still rose in the third
-    learning_rate: float = above(0, default=2e-4)
+    epochs: int | None = at_least(1, default=None)  # None: the settings'
+    learning_rate: float | None = above(0, default=None)  # None: the settings'
     train_embeddings: bool = False  # the word table too: half of the weights
 
     def __post_init__(self):
@@ -27,7 +29,7 @@ class Tuning:
 
 
 BASELINE = Chapter("02_baseline", ground="headline", scores=True,
-                   quick=lambda recipe: recipe and replace(recipe, epochs=min(recipe.epochs, 2)))
+                   quick=lambda recipe: recipe and replace(recipe, epochs=recipe.epochs and min(recipe.epochs, 2)))
 
 
 def checkpoint(lab: Lab, recipe: Tuning | None = None) -> Path:
@@ -40,11 +42,10 @@ def checkpoint(lab: Lab, recipe: Tuning | None = None) -> Path:
 
 def _training(lab: Lab) -> dict:
     """What differs from the settings' training."""
-    tuned, changes = lab.current.recipe, {"evaluations_per_epoch": 4}
-    if tuned:
-        changes |= {"epochs": tuned.epochs, "learning_rate": tuned.learning_rate,
-                    "freeze_embeddings": not tuned.train_embeddings}
-    return changes
+    tuned = lab.current.recipe or Tuning()
+    chosen = {"epochs": tuned.epochs, "learning_rate": tuned.learning_rate,
+              "freeze_embeddings": False if tuned.train_embeddings else None}
+    return {"evaluations_per_epoch": 4, **{name: value for name, value in chosen.items() if value is not None}}
 
 
 _COMMON = dict(start="pretrained", training=_training, checkpoints=lambda lab, recipe: [checkpoint(lab, recipe)])
@@ -58,8 +59,9 @@ _TUNED = dict(parameters=lambda lab, recipe: {"recipe": recipe}, logits=True, **
 def fine_tuned(lab: Lab, recipe: Tuning | None, pairs: Encoded | None = None) -> Made:
     """Fine-tuning on all training pairs of the profile, or on `pairs`. A stopped run goes on from its checkpoint.
 
-    `base` as the settings say, `base-tuned` as a search found best. The search is runs of `base-tuned` by other names,
-    `python -m seo_core.run arm base-tuned --name base-trial-5-epochs --set epochs=5 …`, each with its record."""
+    `base` as the settings say, `base-tuned` with what is set beside them: the trials of the search are runs of it by
+    other names, `python -m seo_core.run arm base-tuned --name base-trial-5-epochs --set epochs=5 …`, each with its
+    record. They found nothing better, so that without --set it is `base` again."""
     from seo_core.training import fit
 
     model = lab.network()
@@ -71,8 +73,8 @@ def fine_tuned(lab: Lab, recipe: Tuning | None, pairs: Encoded | None = None) ->
 @BASELINE.arm("base-twice", Tuning(), **{**_TUNED, "parameters": lambda lab, recipe: {
     "recipe": recipe, "unlabelled": display_source(str(lab.settings.unlabelled))}})
 def with_twice_the_labels(lab: Lab, recipe: Tuning) -> Made:
-    """`base-tuned` on the pool and as many labelled pairs again, from the set that `--unlabelled` names: what further
-    labels are worth, beside what the techniques make of its texts alone."""
+    """`base` on the pool and as many labelled pairs again, from the set that `--unlabelled` names, by equal settings.
+    So the two differ in labels alone: what these are worth, beside what the techniques make of the texts."""
     pairs = domain_pairs(lab)
     made = fine_tuned(lab, recipe, concatenate(lab.encoded("train"), lab.encode(pairs)))
     return replace(made, further_labels=len(pairs))

@@ -6,27 +6,50 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 
 import seo_core.arms.baseline  # noqa: F401  declares the arm that all these need
 from seo_core import training
+from seo_core.checks import suggest
 from seo_core.deploy.runners import Runner, runner
 from seo_core.files import atomic_folder, digest
-from seo_core.lab import Chapter, Lab, Made
+from seo_core.lab import ARMS, Chapter, Lab, Made
 from seo_core.settings import display_source
 
 EXPORTED = "model.onnx"  # in the folder of a run's kept weights
+NETWORKS = ("09_pruning", "10_adaptive_iterative_pruning", "12_distillation")  # chapters whose arms are such as `base`
 
 
 def recipes(chapter: Chapter, named: Mapping[str, object], *, stages: tuple[str, ...] = ()) -> Callable:
-    """Declares an arm for each recipe: a decorator for the function that makes a network from the baseline and one.
-    stages: suffixes of the checkpoints that a run leaves until its record is written."""
+    """Declares an arm for each recipe: a decorator for the function that makes a network, make(lab, recipe, runs).
+    runs: by name that of the baseline, and those of the other arms that the recipe names (`sources`). stages: suffixes
+    of the checkpoints that a run leaves until its record is written."""
     def declare(make: Callable) -> Callable:
+        @wraps(make)
+        def from_runs(lab: Lab, recipe, base, *others) -> Made:
+            return make(lab, recipe, {"base": base, **dict(zip(sources(recipe), others, strict=True))})
+
         for name, recipe in named.items():
-            chapter.arm(name, recipe, needs="base", **recorded(*stages))(make)
+            chapter.arm(name, recipe, needs="base", **recorded(*stages))(from_runs)
         return make
 
     return declare
+
+
+def sources(recipe) -> tuple[str, ...]:
+    """The arms beside the baseline that a recipe names, each once: what is pruned, who teaches, whose file it is."""
+    named = (getattr(recipe, field, None) for field in ("pruned", "like", "teacher", "of"))
+    return tuple(name for name in dict.fromkeys(named) if name not in (None, "base"))
+
+
+def check_network(field: str, name: str) -> None:
+    """Raises ValueError for an arm that cannot stand in the baseline's place: it has to be a network in fp32 that was
+    trained on the same labels and reads the same tokens, as those of the chapters on pruning and distillation are."""
+    networks = ["base", *(each for each, arm in ARMS.items() if arm.chapter.id in NETWORKS)]
+    if name not in networks:
+        raise ValueError(f"{field} names a network in fp32 of the same labels, and {name!r} is none"
+                         f"{suggest(name, networks)}")
 
 
 def recorded(*stages: str) -> dict:

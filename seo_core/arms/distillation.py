@@ -5,26 +5,29 @@
 
     python -m seo_core.run arm kd --name kd-long --set epochs=8 learning_rate=2e-4 --profile cpu ...
 
-Every student starts from the baseline of its seed (the arm `base`), which is also its teacher. A run that was stopped
-goes on from its checkpoint. Of the source task only the texts are read, no label.
+Every student starts from the baseline of its seed (the arm `base`, or what `teacher` names), which is also its teacher.
+A run that was stopped goes on from its checkpoint. Of the source task only the texts are read, no label.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 
-from seo_core.arms.compression import checkpoint, deployed, recipes
-from seo_core.arms.pruning import ITERATIVE, PRUNING
+from seo_core.arms import pruning
+from seo_core.arms.compression import check_network, checkpoint, deployed, recipes, sources
+from seo_core.arms.pruning import PRUNING
 from seo_core.arms.teaching import Work
 from seo_core.arms.texts import reading, sample
 from seo_core.checks import above, at_least, check, one_of, suggest
 from seo_core.distillation import DistillationConfig, narrow, select_layers, spread_layers
 from seo_core.distillation.sqd import SQDConfig, SQDResult, SynergisticQuantizationDistillation
-from seo_core.lab import Chapter, Lab, Made, Run, open_lab
+from seo_core.lab import ARMS, Chapter, Lab, Made, Run, open_lab
 from seo_core.models import backbone_config, count_parameters
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx, parity, qat, vocabulary
+from seo_core.quantization.export import OPERATORS
 from seo_core.settings import RunSettings
 from seo_core.training import KeepBest
 
@@ -59,13 +62,15 @@ class Recipe:
     dropout: float | None = at_least(0, below=1, default=None)  # None: the backbone's
     train_embeddings: bool = False  # the word table too
     best: bool = False  # of the last stage the best network on the acceptance half, looked at twice an epoch
-    teachers: int = at_least(1, default=1)  # baselines of so many seeds, this and the lowest others: mean logits
+    teacher: str = "base"  # the arm whose network teaches, and whose layers and units a student is where none are named
+    teachers: int = at_least(1, default=1)  # that one, and baselines of the lowest other seeds: mean logits of so many
     alpha_low: float = 1.0  # of sqd
     alpha_high: float = 4.0
     error: float = at_least(0, default=1.0)  # weight of the quantization error, of sqd
     embedding_bits: int = 8  # of what is exported: 32 | 8 | 4
     weight_bits: int = 8  # of its linear maps: 8; 7, which says the same on every CPU; or 4, where rounding costs most
     calibration_rows: int = 512  # training texts that give the first ranges
+    operators: str = one_of(OPERATORS, default="onnxruntime")  # of what is exported; standard: for OpenVINO too
 
     def __post_init__(self):
         if self.layers is not None:
@@ -109,9 +114,12 @@ QUICK = {"first_epochs": 1, "epochs": 1, "calibration_rows": 128}  # at most, un
 
 
 def _check(recipe: Recipe, settings: RunSettings) -> None:
-    """Raises ValueError for layers that the settings' network lacks, and for an unknown arm of pruning."""
+    """Raises ValueError for layers that the settings' network lacks, for an unknown arm of pruning, and for a teacher
+    that is none."""
+    check_network("teacher", recipe.teacher)
     if recipe.pruned:
-        if recipe.pruned not in (arms := ["base", *PRUNING.arms, *ITERATIVE.arms]):
+        cut = [name for name, arm in ARMS.items() if isinstance(arm.recipe, pruning.Recipe)]
+        if recipe.pruned not in (arms := ["base", *cut]):
             raise ValueError(f"pruned names an arm of pruning, and {recipe.pruned!r} is none"
                              f"{suggest(recipe.pruned, arms)}")
         return
@@ -121,17 +129,18 @@ def _check(recipe: Recipe, settings: RunSettings) -> None:
                          f"{f'those at {wanted}' if wanted else recipe.depth}: take fewer, counted from 0")
 
 
-_common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.pruned,) if recipe.pruned else (), check=_check,
+_common = dict(ground="headline", recipe_needs=sources, check=_check,
                quick=lambda recipe: replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in QUICK.items()}))
 DISTILLATION, JOINT = Chapter("12_distillation", **_common), Chapter("13_quantization_distillation", **_common)
+CUTS = replace(PRUNING, id=JOINT.id)  # what is cut out of a stronger network, and needs that one
 
 
-def teachers(lab: Lab, recipe: Recipe, base: Run) -> list:
-    """The networks that teach: the baseline of this seed, then those of the lowest other ones."""
+def teachers(lab: Lab, recipe: Recipe, first: Run) -> list:
+    """The networks that teach: the first, then the baselines of the lowest other seeds."""
     seed = lab.settings.seed
     others = [s for s in range(recipe.teachers) if s != seed][: recipe.teachers - 1]
     labs = [open_lab(lab.chapter, replace(lab.asked, seed=s), say=lab.report) for s in others]
-    return [base.model(), *(other.arm("base").model() for other in labs)]
+    return [first.model(), *(other.arm("base").model() for other in labs)]
 
 
 def few(lab: Lab, recipe: Recipe):
@@ -158,8 +167,8 @@ def shape(lab: Lab, recipe: Recipe, teacher, pruned: Run | None = None):
 class _Stages(Work):
     """One recipe at work: its stages share the texts, the teacher's logits and the checkpoints' place."""
 
-    def __init__(self, lab: Lab, recipe: Recipe, base: Run):
-        super().__init__(lab, recipe, teachers(lab, recipe, base))
+    def __init__(self, lab: Lab, recipe: Recipe, teacher: Run):
+        super().__init__(lab, recipe, teachers(lab, recipe, teacher))
         self.results, self.best = [], {}
 
     def trim(self, student):
@@ -205,11 +214,12 @@ class _Stages(Work):
                 "teacher_parameters": count_parameters(self.teachers[0])}
 
 
-def integers(lab: Lab, model, trace: dict) -> Made:
+def integers(lab: Lab, model, trace: dict, operators: str = OPERATORS[0]) -> Made:
     """A network with step sizes as its exported file, which is evaluated, weighed and kept beside the weights; metrics:
     size_bytes, and on the texts of `Lab.comparison` agreement and max_logit_difference with what was trained."""
     scales = qat.scales(model)
-    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length)
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=lab.settings.max_length,
+                          operators=operators)
     made, run = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales),
                          save=lambda folder, also: qat.save(model, lab.tokenizer, folder, also=also))
     same = parity(model, run, lab.comparison())
@@ -225,6 +235,8 @@ SHAPE = dict(depth=4, neurons=576, vocabulary=12_000, embedding_bits=4)
 SMALL = replace(RICH, **SHAPE)
 SMALL_PAIRS = replace(PLAIN, **SHAPE, epochs=4)  # the labelled pairs alone: on these the ingredients are compared
 PRUNED = replace(SMALL, method="sqd", neurons=None, first_epochs=0)
+CONTROL = replace(RICH, pruned="base", first_epochs=0, epochs=5, best=True)
+STRONG = "base-control"  # the strongest uncompressed network at hand, as a teacher
 TINY = dict(SHAPE, depth=2, vocabulary=8_000)  # 4.5 MB: a twentieth of the baseline, the far end of the curve
 
 _DISTILLATION = {
@@ -232,9 +244,13 @@ _DISTILLATION = {
     "student": replace(PLAIN, weight=0.0), "kd-logits": PLAIN, "kd-logits-no-dropout": replace(PLAIN, dropout=0.0),
     "kd-relations": replace(PLAIN, relations=1.0), "kd-hidden-first": replace(PLAIN, first_epochs=1),
     "kd-text": replace(PLAIN, source_text=True, augmented=1.0), "kd": RICH,
+    # and the texts that `--unlabelled` names: what more text of the task itself is worth
+    "kd-domain": replace(RICH, domain_text=True),
     # the opponent of equal compute for the compressed networks that are given away: nothing removed, the same teacher
     # and texts, and more pairs than they saw with all that they were made from (285 498 after the baseline)
-    "base-control": replace(RICH, pruned="base", first_epochs=0, epochs=5, best=True),
+    "base-control": CONTROL,
+    # and of those that it taught: taught by it too, with a second teacher, and more pairs than any of them saw in all
+    "base-control-strong": replace(CONTROL, teacher=STRONG, teachers=2, epochs=6),
     **{f"kd-depth-{n}": replace(PLAIN, depth=n) for n in (1, 2, 4)},
     "kd-first-layers": replace(PLAIN, layers=(0, 1, 2)), "kd-first-and-last": replace(PLAIN, layers=(0, 2, 5)),
     "kd-width-512": replace(PLAIN, neurons=512), "kd-width-6-heads": replace(PLAIN, heads=6),
@@ -258,17 +274,28 @@ _JOINT = {
 }
 # what is given away: the same, with weights that say the same on every CPU
 _JOINT |= {f"{name}-7bit": replace(_JOINT[name], weight_bits=7) for name in ("sqd-taylor-65", "sqd-taylor-80")}
+# the same from the stronger teacher, which is also what is cut; and where the larger falls short, three other ways:
+# twice as long, a second teacher, the cut of the baseline with the teacher alone changed
+_JOINT |= {f"sqd-taylor-{share}-strong": replace(_JOINT[f"sqd-taylor-{share}-7bit"], pruned=f"taylor-{share}-strong",
+                                                 teacher=STRONG) for share in (65, 80)}
+_JOINT |= {"sqd-taylor-65-long": replace(_JOINT["sqd-taylor-65-strong"], epochs=6),
+           "sqd-taylor-65-two-teachers": replace(_JOINT["sqd-taylor-65-strong"], teachers=2),
+           "sqd-taylor-65-taught": replace(_JOINT["sqd-taylor-65-7bit"], teacher=STRONG)}
 # at 8 bits rounding costs next to nothing, so that there is nothing for joint training to save: the same pair at 4
 _JOINT |= {f"{name}-4bit": replace(_JOINT[like], weight_bits=4) for name, like in {"sqd": "sqd-pairs",
                                                                                   "kd-ptq": "kd-ptq"}.items()}
 
 
+recipes(CUTS, {f"taylor-{share}-strong": replace(PRUNING.arms[f"taylor-{share}"].recipe, teacher=STRONG)
+               for share in (65, 80)}, stages=("",))(pruning.pruned)
+
+
 @recipes(JOINT, _JOINT, stages=STAGES)
 @recipes(DISTILLATION, _DISTILLATION, stages=STAGES)
-def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) -> Made:
+def distilled(lab: Lab, recipe: Recipe, runs: Mapping[str, Run]) -> Made:
     """Trains the student of a recipe: shape, first stage (hidden states), last stage (logits and labels)."""
-    stages = _Stages(lab, recipe, base)
-    student = shape(lab, recipe, stages.teachers[0], pruned)
+    stages = _Stages(lab, recipe, runs[recipe.teacher])
+    student = shape(lab, recipe, stages.teachers[0], runs.get(recipe.pruned))
     words = {}
     if recipe.first_epochs and recipe.method != "qat":
         stages.distil(student, first_stage(recipe), recipe.first_epochs, FIRST)
@@ -277,12 +304,12 @@ def distilled(lab: Lab, recipe: Recipe, base: Run, pruned: Run | None = None) ->
         words = {"vocabulary": len(lab.tokenizer), **vocabulary.unknown_rates(lab.task, lab.official, lab.tokenizer)}
     if recipe.method in ("qat", "sqd"):
         joined = stages.join(student)
-        made = integers(lab, joined.model, joined.trace)
+        made = integers(lab, joined.model, joined.trace, recipe.operators)
     else:
         stages.distil(student, last_stage(recipe), recipe.epochs, LAST)
         made = Made(student, tokenizer=lab.tokenizer)
         if recipe.method == "ptq":  # ranges from training texts, nothing learned
             scales = calibrate(student, few(lab, recipe), calibration(recipe))
-            made = integers(lab, qat.attach(student, scales), {})
+            made = integers(lab, qat.attach(student, scales), {}, recipe.operators)
     series = {**stages.results[-1].series, **{f"sqd_{name}": values for name, values in made.series.items()}}
     return replace(made, metrics={**stages.costs(), **made.metrics, **words}, series=series)

@@ -5,20 +5,21 @@
 
     python -m seo_core.run arm aip --name aip-wide --set source_text=True budget=4.5 --profile cpu ...
 
-Every arm starts from the baseline of its seed (the arm `base`), which is also the teacher where there is one. A run
-that was stopped goes on from its checkpoint.
+Every arm starts from the baseline of its seed (the arm `base`, or what `teacher` names in its place), which is also the
+teacher where there is one. A run that was stopped goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from seo_core.arms.compression import checkpoint, recipes
+from seo_core.arms.compression import check_network, checkpoint, recipes, sources
 from seo_core.arms.teaching import Work
 from seo_core.arms.texts import sample
 from seo_core.checks import above, at_least, check, one_of, suggest
@@ -61,6 +62,7 @@ class Recipe:
     recovery_rate: float = above(0, default=5e-5)
     budget: float = 6.5
     like: str | None = None  # an arm whose removed share, texts and number of passes are taken over
+    teacher: str = "base"  # the arm whose network is pruned, and teaches what is left of it
 
     def __post_init__(self):
         object.__setattr__(self, "kinds", tuple(self.kinds))
@@ -90,15 +92,16 @@ QUICK = {"epochs": 0.25, "score_rows": 64, "recovery": 0.25, "budget": 1.0, "ste
 def _check(recipe: Recipe, settings: RunSettings) -> None:
     if recipe.like is not None and recipe.like not in (arms := {**PRUNING.arms, **ITERATIVE.arms}):
         raise ValueError(f"like names an arm, and {recipe.like!r} is none{suggest(recipe.like, arms)}")
+    check_network("teacher", recipe.teacher)
 
 
-_common = dict(ground="headline", recipe_needs=lambda recipe: (recipe.like,) if recipe.like else (), check=_check,
+_common = dict(ground="headline", recipe_needs=sources, check=_check,
                quick=lambda recipe: replace(recipe, **QUICK))
 PRUNING, ITERATIVE = Chapter("09_pruning", **_common), Chapter("10_adaptive_iterative_pruning", **_common)
 
 
 class _Pruning(Work):
-    """One recipe at work on the baseline, which is what is pruned, and the teacher."""
+    """One recipe at work on the baseline, or what stands in its place: this is pruned, and is the teacher."""
 
     def __init__(self, lab: Lab, recipe: Recipe, base, folder: Path):
         super().__init__(lab, recipe, [base])
@@ -142,19 +145,17 @@ _ITERATIVE = {
 
 @recipes(ITERATIVE, _ITERATIVE, stages=("",))
 @recipes(PRUNING, _PRUNING, stages=("",))
-def pruned(lab: Lab, recipe: Recipe, base: Run, like: Run | None = None) -> Made:
-    """Prunes the baseline as the recipe says and trains what is left; the original is not touched.
-
-    like: the run whose removed share, texts and number of passes the recipe takes over. metrics: encoder_weights, and
-    removed, the share of the baseline's that is gone.
-    """
+def pruned(lab: Lab, recipe: Recipe, runs: Mapping[str, Run]) -> Made:
+    """Prunes the teacher as the recipe says and trains what is left; the original is not touched. metrics:
+    encoder_weights, and removed, the share of the teacher's that is gone."""
     folder = checkpoint(lab, recipe)
-    if like is not None:
+    if recipe.like is not None:
+        like = runs[recipe.like]
         given = like.record["parameters"]["recipe"]
         same = {name: given[name] for name in ("source_text", "domain_text", "augmented", "weight", "hidden")
                 if name in given}  # records from before there was one lack it
         recipe = replace(recipe, share=min(like.metrics["removed"], 0.999), epochs=like.metrics["passes"], **same)
-    work = _Pruning(lab, recipe, base.model(), folder)
+    work = _Pruning(lab, recipe, runs[recipe.teacher].model(), folder)
     steps = {"magnitude": _zeros, "structured": _units, "none": _units, "aip": _iterative}
     made = steps[recipe.method](work)
     left = structured.encoder_weights(made.model)

@@ -3,16 +3,19 @@
     run = lab.arm("quant")                           # Run: record; the file lies in its folder of kept weights
     exported(run)                                    # path of model.onnx
 
-Every arm starts from the baseline of its seed (the arm `base`) and needs no training. What is evaluated and weighed is
-the exported file, run by ONNX Runtime. No label is read, of the training texts or the source task's.
+Every arm starts from the baseline of its seed (the arm `base`, or what `of` names) and needs no training. What is
+evaluated and weighed is the exported file, run by ONNX Runtime. No label is read, of the training texts or the source
+task's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seo_core.arms.compression import EXPORTED, deployed, recipes
+import seo_core.arms.distillation  # noqa: F401  declares the control that is rounded too
+from seo_core.arms.compression import EXPORTED, check_network, deployed, recipes, sources
 from seo_core.arms.texts import EMBEDDED
 from seo_core.checks import at_least, check, one_of
 from seo_core.deploy.runners import RUNTIMES
@@ -27,13 +30,14 @@ from seo_core.quantization.vocabulary import token_counts, trim, unknown_rates
 
 QUICK_ROWS = 64  # calibration texts under `quick`
 ROUTES = ("ours", "library", "fused")
-QUANTIZATION = Chapter("11_quantization", ground="headline",
+QUANTIZATION = Chapter("11_quantization", ground="headline", recipe_needs=sources,
+                       check=lambda recipe, settings: check_network("of", recipe.of),
                        quick=lambda recipe: replace(recipe, calibration_rows=QUICK_ROWS))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the baseline becomes a file. Unknown keys raise."""
+    """How a network becomes a file. Unknown keys raise."""
 
     route: str = one_of(ROUTES, default="ours")  # library: torch.onnx.export, quantize_dynamic | fused: optimized too
     precision: str = one_of(PRECISIONS, default="int8-static")  # of the library: fp32 | int8-dynamic
@@ -44,6 +48,7 @@ class Recipe:
     vocabulary: int | None = at_least(1, default=None)  # rows of the word table, the most frequent; None: all
     calibration_rows: int = at_least(1, default=512)  # training texts that give the ranges
     runtime: str = one_of(RUNTIMES, default="onnxruntime")  # openvino: of ours, with standard operators
+    of: str = "base"  # the arm whose network becomes a file
 
     def __post_init__(self):
         check(self)
@@ -55,6 +60,7 @@ _RECIPES = {
     "control": Recipe("fused", "int8-dynamic"),  # what a user gets without this book
     "control-plain": Recipe("library", "int8-dynamic"),
     "quant": DYNAMIC,  # the papers' row: post-training int8, no text needed
+    "base-control-int8": replace(DYNAMIC, of="base-control"),  # and the same of the network that was trained on
     "dynamic-tensor": replace(DYNAMIC, per_channel=False),
     "dynamic-words32": replace(DYNAMIC, embedding_bits=32),  # int8 for the linear maps alone
     "static": STATIC, **{f"static-{method}": replace(STATIC, method=method) for method in ("minmax", "percentile")},
@@ -71,10 +77,10 @@ def exported(run: Run) -> Path:
 
 
 @recipes(QUANTIZATION, _RECIPES)
-def quantized(lab: Lab, recipe: Recipe, base: Run) -> Made:
-    """The baseline as a file, and how far that is from the network. Of a vocabulary the most frequent WordPieces of
+def quantized(lab: Lab, recipe: Recipe, runs: Mapping[str, Run]) -> Made:
+    """The network as a file, and how far that is from the network. Of a vocabulary the most frequent WordPieces of
     training and source text stay. Raises DataError where the source task cannot be had."""
-    model, reader, metrics = base.model(), lab, {}
+    model, reader, metrics = runs[recipe.of].model(), lab, {}
     reference = predict(model, lab.encoded("acceptance"))
     if recipe.vocabulary:  # the trimmed network reads every text by its own tokenizer
         texts = texts_of_source(lab.settings, EMBEDDED[0], lab.task.texts)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from seo_core.arms.acquisition import COMBINED
 from seo_core.arms.augmentation import ada_parameters, adaptive_edits
-from seo_core.arms.texts import STRENGTH, absent
+from seo_core.arms.texts import STRENGTH, absent, further_texts, whose_texts
 from seo_core.arms.transfer import BETA
 from seo_core.augmentation import OPERATORS, augment
 from seo_core.data.encoding import concatenate
@@ -31,24 +31,36 @@ def scored(labels: int | None, quick: bool) -> int:
     return QUICK_UNLABELLED if quick else UNLABELLED
 
 
+def unlabelled_pool(lab: Lab) -> pd.DataFrame:
+    """What a teacher may label: the pool, and behind it the texts that `settings.unlabelled` names."""
+    further = further_texts(lab)
+    return pd.concat([lab.pool, further], ignore_index=True) if len(further) else lab.pool
+
+
 def pseudo_labelled(lab: Lab, teachers: Sequence[Run], config: SelfTrainingConfig, *, strong: bool,
-                    size: int | None = None) -> Added:
-    """The teachers' labels for `size` (8 000) other pairs of the pool, a loss to learn them by, and their quality."""
-    rows = teachers[0].rows
-    chosen = lab.candidates(rows, 1, size or scored(None, lab.quick))
-    unlabelled = lab.sealed.take(chosen)
+                    whole: bool = False) -> Added:
+    """The teachers' labels for 8 000 other pairs of `unlabelled_pool`, or all of them; a loss to learn these labels by,
+    and their quality."""
+    rows, further = teachers[0].rows, unlabelled_pool(lab)[len(lab.pool):]
+    size = len(lab.pool) + len(further) if whole else scored(None, lab.quick)
+    chosen = lab.candidates(rows, 1, size, further=len(further))
+    known = np.concatenate([lab.encoded().labels, np.full(len(further), -1)])
+    sealed = concatenate(lab.sealed, lab.encode(further[list(lab.task.texts)])) if len(further) else lab.sealed
+    unlabelled = sealed.take(chosen)
     members = pseudo.teacher_logits([teacher.model() for teacher in teachers], unlabelled)  # (teachers, n, k)
     logits = members[0] if len(members) == 1 else np.log(pseudo.soft_labels(members))  # (n, k)
     view = lab.encode(strong_view(lab, chosen, logits.argmax(1))) if strong else None
     step = pseudo.self_training(logits, lab.encoded().take(rows), unlabelled, strong=view, config=config)
-    truth = lab.encoded().labels[chosen]  # for the record only: training has seen none of it
+    truth = known[chosen]  # for the record only: training has seen none of it
     metrics, series = pseudo.quality(logits, step.pseudo, truth, lab.task.labels)
-    return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics=metrics, series=series)
+    read = {"further_texts_read": int((chosen >= len(lab.pool)).sum())} if len(further) else {}
+    return Added(step.added, loss=lambda model: step.loss, targets=step.targets, metrics=metrics | read, series=series)
 
 
 def strong_view(lab: Lab, chosen: np.ndarray, classes: np.ndarray) -> pd.DataFrame:
-    """The pairs at `chosen`, edited as the teacher's class allows; unchanged where no operator finds a word."""
-    frame = lab.pool.iloc[chosen].reset_index(drop=True).assign(label=classes)
+    """The pairs of `unlabelled_pool` at `chosen`, edited as the teacher's class allows; unchanged where no operator
+    finds a word."""
+    frame = unlabelled_pool(lab).iloc[chosen].reset_index(drop=True).assign(label=classes)
     usable = [name for name in VIEWS if OPERATORS[name].available() is None]
     which = np.random.default_rng([lab.settings.seed, 79]).integers(len(usable), size=len(frame))
     for number, name in enumerate(usable):
@@ -76,7 +88,7 @@ def data_module(lab: Lab, recipe: SelfTrainingConfig, *teachers: Run) -> Made:
     two teachers of the same labels all that is left of the pool is labelled, by their mean, and the edits too."""
     *others, tal = teachers
     teachers, wide = [tal, *others], bool(others)
-    soft = pseudo_labelled(lab, teachers, recipe, strong=False, size=len(lab.pool) if wide else None)
+    soft = pseudo_labelled(lab, teachers, recipe, strong=False, whole=wide)
     edits = adaptive_edits(lab, tal.rows, tal)
     encoded = lab.encode(edits.examples)
     of_edits = np.eye(len(lab.task.labels))[encoded.labels]
@@ -94,7 +106,7 @@ def _declare(chapter: Chapter, name: str, recipe: SelfTrainingConfig, make, need
     counted = {} if unlabelled else {"scored": scored}  # where all are read, costs.py counts them
     chapter.arm(name, recipe, needs=needs, start=start, training={"epochs": 2}, keep=False, **counted, **options,
                 parameters=lambda lab, recipe: {"unlabelled": unlabelled or scored(None, lab.quick),
-                                                "self_training": recipe, **beside(lab)})(make)
+                                                "self_training": recipe, **whose_texts(lab), **beside(lab)})(make)
 
 
 _declare(SEMI, "ssl-fixed", FIXED, self_trained, "supervised", "pretrained")  # the papers' way

@@ -14,7 +14,7 @@ from seo_core.data.cleaning import drop_shared
 from seo_core.data.encoding import concatenate
 from seo_core.lab import Lab, LabError
 from seo_core.lab.source import texts_of_source
-from seo_core.settings import RunSettings, resolve_path
+from seo_core.settings import RunSettings, display_source, resolve_path
 
 OPERATORS = ("synonym", "neighbour", "eda", "aeda", "back_translation")
 STRENGTH = 0.1  # share of the words that may be edited; the lower of ADA's two
@@ -36,6 +36,16 @@ def domain_texts(lab: Lab) -> pd.DataFrame:
     measured or decided on. Raises LabError where the settings name none, DataError."""
     frame = load_texts(_unlabelled(lab), text=lab.settings.text or NLI_TEXTS)  # named as the data's own are
     return _apart(lab, frame.set_axis(list(lab.task.texts), axis=1))
+
+
+def further_texts(lab: Lab) -> pd.DataFrame:
+    """`domain_texts` beside the pool, for a model that labels texts by itself; none where the settings name none."""
+    return domain_texts(lab) if lab.settings.unlabelled else pd.DataFrame(columns=list(lab.task.texts))
+
+
+def whose_texts(lab: Lab) -> dict:
+    """For the record of a run that reads `further_texts`: whose they are; nothing where none are named."""
+    return {"further_texts": display_source(lab.settings.unlabelled)} if lab.settings.unlabelled else {}
 
 
 def domain_pairs(lab: Lab) -> pd.DataFrame:

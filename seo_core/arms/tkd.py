@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seo_core.arms import distillation
-from seo_core.arms.compression import checkpoint, deployed, recipes, recorded
+from seo_core.arms.compression import checkpoint, deployed, recipes, recorded, sources
 from seo_core.arms.texts import cache_folder, sample
 from seo_core.checks import above, at_least, check, one_of, share
 from seo_core.lab import Chapter, Lab, LabError, Made, Run
@@ -94,7 +94,7 @@ def _needs(recipe) -> tuple[str, ...]:
     if isinstance(recipe, Squeezed):
         return ("tkd-kd",)
     if not isinstance(recipe, Recipe):
-        return ()
+        return sources(recipe)
     return (*(["base"] if recipe.weight else []), *([PRETRAINED] if recipe.pretrained else []))
 
 

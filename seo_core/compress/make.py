@@ -12,6 +12,7 @@ import numpy as np
 
 from seo_core.arms import Lab, Run, open_lab
 from seo_core.arms.quantization import exported
+from seo_core.checks import check_choice, check_number
 from seo_core.compress import page
 from seo_core.compress.goals import GOAL_UNITS, Goals, spelled
 from seo_core.compress.outcome import BASELINE, STUDENT, Compressed, Try
@@ -23,6 +24,7 @@ from seo_core.deploy import artifact
 from seo_core.files import atomic_folder
 from seo_core.machine import machine
 from seo_core.quantization import ExportConfig, export_onnx
+from seo_core.quantization.export import OPERATORS
 from seo_core.results.provenance import names_given
 from seo_core.settings import KNOBS, NAMES, RunSettings, display_source, resolve_path
 
@@ -32,10 +34,14 @@ Report = Callable[[str], object]
 
 
 def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path = "model", *, label: str = "label",
-             controller: bool = False, labels: int | None = None, report: Report = print) -> Compressed:
+             controller: bool = False, labels: int | None = None, operators: str = OPERATORS[0], check: int = 0,
+             report: Report = print) -> Compressed:
     """Makes a small classifier of the texts that `settings.data` names, packs it as the folder `out`, and writes the
     page `out`.html beside it. label: the column of the labels. controller: the Synergy Controller's
-    rounds in place of the static recipe (see rounds.py), with `labels` labels that it may buy; None: all.
+    rounds in place of the static recipe (see rounds.py), with `labels` labels that it may buy; None: all. operators: of
+    the file: "standard" for one that OpenVINO runs too, not with controller. check: so many held-out texts go into the
+    artifact, on which `engine="auto"` compares runtimes; by default none does, since your texts may not be for all to
+    read.
 
     The stages are arms of the book: the baseline, what pruning leaves of it with the baseline as its teacher, and a
     student of that shape trained in integers (SQD) on the labelled texts and on edits of them. The plan and its time
@@ -48,11 +54,13 @@ def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path 
     """
     began, started, goals, out = time.monotonic(), time.time(), goals or Goals(), Path(out).resolve()
     artifact.check_place(out)
+    check_choice("operators", operators, OPERATORS[:1] if controller else OPERATORS)
+    check_number("check", check, least=0, whole=True)
     given = settings.data
     if label != "label":
         settings = replace(settings, data=_renamed(settings, label))
     lab = ground(settings, report)
-    planner = RoundsPlanner(lab, settings, goals, labels) if controller else Planner(lab, settings, goals)
+    planner = RoundsPlanner(lab, settings, goals, labels) if controller else Planner(lab, settings, goals, operators)
     plan = first = planner.best()
     tries: list[Try] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -68,12 +76,15 @@ def compress(settings: RunSettings, goals: Goals | None = None, out: str | Path 
             plan = _next(planner, plan, tries[-1], left, report)
     chosen = min(tries, key=lambda each: (each.missed(goals), each.loss))
     text = "pair of texts" if len(lab.task.texts) == 2 else "text"
+    texts = lab.task[lab.scored[0]].head(check)[list(lab.task.texts)].to_numpy().tolist()
     artifact.pack(chosen.run.path, out, task=f"classification of a {text}, trained on {lab.task.name}.",
+                  check=tuple(row if len(row) == 2 else row[0] for row in texts),
                   machine=machine()["cpu"], metrics={"batch_size": 1, **{
                       name: float(chosen.times.at[STUDENT, name]) for name in ("latency_ms_p50", "latency_ms_p95")}})
     made = Compressed(out, out.with_name(f"{out.name}.html"), lab, goals, first, chosen, tuple(tries),
                       time.monotonic() - began)
-    made.write(started, command(replace(lab.settings, data=given), goals, label, controller, labels))
+    more = {"operators": planner.exported.get("operators"), "check": check or None, "labels": labels}
+    made.write(started, command(replace(lab.settings, data=given), goals, label, controller, **more))
     page.write(made)
     report(f"\n{made}")
     return made
@@ -149,12 +160,11 @@ def _renamed(settings: RunSettings, label: str) -> str:
     return str(place)
 
 
-def command(settings: RunSettings, goals: Goals, label: str, controller: bool = False,
-            labels: int | None = None) -> str:
+def command(settings: RunSettings, goals: Goals, label: str, controller: bool = False, **more) -> str:
     """The command that makes it again; a local folder appears as `path/to/<name>`."""
     words = ["python", "-m", "seo_core.run", "compress", "--data", display_source(settings.data)]
     words += ["--label", label] * (label != "label") + ["--controller"] * controller
-    words += ["--labels", str(labels)] if labels else []
+    words += [str(word) for name, value in more.items() if value is not None for word in (f"--{name}", value)]
     for name, unit in GOAL_UNITS.items():
         if (value := getattr(goals, name)) is not None:
             words += [f"--{name.replace('_', '-')}", f"{value:.12g}{unit}"]

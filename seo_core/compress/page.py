@@ -7,7 +7,7 @@ from string import Template
 import pandas as pd
 
 from seo_core import files
-from seo_core.analysis.tables import controller_rounds
+from seo_core.analysis import tables
 from seo_core.compress.goals import clock, spelled
 from seo_core.compress.outcome import Compressed
 from seo_core.machine import default_threads, machine
@@ -35,11 +35,21 @@ def text_of(made: Compressed) -> str:
              "classes": ", ".join(task.labels), "machine": machine()["cpu"], "threads": default_threads(),
              "commit": record["provenance"]["commit"], "records": ", ".join(
                  run.path.name for run in (made.base, *(each.run for each in made.tries)))}
-    rounds = controller_rounds(record)
     return Template(_WORDS["page"]).substitute(
         {name: escape(str(value)) for name, value in words.items()}, goals=_table(made.goals_table()),
         numbers=_table(made.numbers_table()), tries=_table(made.tries_table()), stages=_table(made.stages_table()),
-        rounds="" if rounds.empty else f"<h2>Rounds</h2>\n{_table(rounds)}")
+        rounds=rounds(record))
+
+
+def rounds(record: dict) -> str:
+    """HTML of the controller's rounds: the front of the networks that they passed through, what each did and why it was
+    taken back, and what the controller took; empty without rounds."""
+    table = tables.controller_rounds(record)
+    if table.empty:
+        return ""
+    return Template(_WORDS["rounds"]).substitute(
+        front=_table(tables.controller_front(record)), rounds=_table(table),
+        says=escape(tables.controller_says(record)))
 
 
 def verdict(made: Compressed) -> str:
@@ -63,7 +73,7 @@ def _table(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "<p>—</p>"
     with pd.option_context("display.max_colwidth", None):
-        html = frame.to_html(index=False, border=0)
+        html = frame.to_html(index=False, border=0, na_rep="—")
     for word in ("reached", "missed"):
         html = html.replace(f"<td>{word}</td>", f'<td class="{word}">{word}</td>')
     return f'<div class="wide">{html}</div>'

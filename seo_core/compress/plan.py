@@ -24,7 +24,7 @@ from seo_core.lab.estimate import EDIT, FORWARD, INTEGERS, PRUNED, probe
 from seo_core.machine import default_threads
 from seo_core.models.compact import layer_sizes
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, coverage, export_onnx, token_counts
-from seo_core.quantization.export import check_classifier
+from seo_core.quantization.export import OPERATORS, check_classifier
 from seo_core.quantization.size import NEURONS, kept_share, most_removed, predicted_bytes, word_bits, word_bytes
 from seo_core.settings import PAIRS_SEEN, RunSettings, display_source, resolve_path
 
@@ -102,12 +102,14 @@ class Plan:
 
 
 class Planner:
-    """Plans on one ground, for one set of goals. settings: as they were given, before `epochs_of`."""
+    """Plans on one ground, for one set of goals. settings: as they were given, before `epochs_of`. operators: of the
+    file, as of ExportConfig."""
 
-    def __init__(self, lab: Lab, settings: RunSettings, goals: Goals):
+    def __init__(self, lab: Lab, settings: RunSettings, goals: Goals, operators: str = OPERATORS[0]):
         self.lab, self.settings, self.goals, self.network = lab, settings, goals, lab.network()
         check_classifier(self.network, "compress")
         self.config, self.recipe = self.network.config, known(STUDENT).suited(lab.settings).recipe
+        self.exported = {} if operators == OPERATORS[0] else {"operators": operators}
         self.word_bits = word_bits(self.config, self.recipe.embedding_bits)
         self.shapes = self._shapes()
 
@@ -176,8 +178,8 @@ class Planner:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             scales = calibrate(small, text, CalibrationConfig(examples=32, embedding_bits=self.word_bits))
-            export_onnx(small, path, ExportConfig(embedding_bits=self.word_bits, max_length=length), scales=scales,
-                        untrained=True)
+            config = ExportConfig(embedding_bits=self.word_bits, max_length=length, **self.exported)
+            export_onnx(small, path, config, scales=scales, untrained=True)
             return float(timed(self.lab, {"trial": path}).at["trial", "latency_ms_p50"])
 
     def stages(self, shape: Shape, edits: float, epochs: int, rows: int | None = None) -> tuple[Stage, ...]:
@@ -193,7 +195,7 @@ class Planner:
             found.append(Stage("pruning", arm, n, arm.recipe.epochs, work + FORWARD * (n + held + 3 * decided)))
         knobs = {"pruned": shape.pruned, "vocabulary": shape.words, "source_text": False, "augmented": edits,
                  "epochs": epochs, "embedding_bits": self.word_bits,
-                 **({"domain_text": True} if self.further else {})}
+                 **({"domain_text": True} if self.further else {}), **self.exported}
         student = known(STUDENT).suited(lab.settings, knobs, STUDENT.replace(FIRST, shape.pruned))
         read = round((1 + edits) * n) + self.further
         work = read * (epochs * (INTEGERS[0] + INTEGERS[1] * kept) + FORWARD) + FORWARD * (held + 3 * decided)
@@ -228,7 +230,8 @@ class Planner:
 
     def _memory(self) -> Path:
         settings = replace(self.settings, data="", results_dir="").asdict()
-        name = files.digest([asdict(self.goals), settings, self.lab.task.fingerprint], length=8)
+        asked = [asdict(self.goals), settings, self.lab.task.fingerprint, *self.exported.values()]
+        name = files.digest(asked, length=8)
         return resolve_path(self.settings.results_dir) / self.settings.profile / ".compress" / f"{name}.json"
 
     def _within(self, plans: list[Plan]) -> Plan:

@@ -4,8 +4,9 @@
 
 The baseline is made first, of all labels, as for the static recipe; it is what the loss is measured against. With all
 labels the rounds begin with it (the arm `seo`); with a budget of labels with some of these, bought at random, and
-buy the rest themselves (`controller-no-source`). Goals become budgets: bytes, milliseconds, and the time that the
-baseline leaves.
+buy the rest themselves (`controller-no-source`). Goals become budgets: bytes, milliseconds of one text alone (a
+batch of one), and the time that the baseline leaves. The page then has the front of the networks that the rounds passed
+through, each round, why some were taken back, and what the controller took.
 """
 
 import json

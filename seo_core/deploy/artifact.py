@@ -33,6 +33,7 @@ from seo_core.settings import book_root
 
 FORMAT, SUMS = "seo-artifact-1", "SHA256SUMS"
 FILES = ("README.md", "config.json", "model.onnx", "tokenizer.json")
+SHARE, SURE = "expected_share_", "expected_confidence"  # metrics of the card that a server watches its answers by
 RECORD = "record.json"  # beside them where the artifact was packed from a run
 _WORDS = table(__file__)  # of the model card
 RECIPE = _WORDS["recipe"]
@@ -103,8 +104,8 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", **known) -> 
 
     record: the run's JSON file, whose weights were kept with a model.onnx. Beside its own numbers the card gets the
     baseline's accuracy and the benchmark's times, where records of the same results folder and seed have them, and the
-    terms known of the record's data and source. known: other fields of the Card, in place of what the records say
-    (metrics: beside it). Raises ArtifactError.
+    terms known of the record's data and source; and what the run said of its evaluation set, which a server expects.
+    known: other fields of the Card, in place of what the records say (metrics: beside it). Raises ArtifactError.
     """
     from seo_core import results
 
@@ -115,7 +116,9 @@ def pack(record: str | Path, folder: str | Path, *, name: str = "", **known) -> 
     kept = record.parent / ".weights" / record.stem
     if not (kept / "model.onnx").is_file():
         raise ArtifactError(f"the run {record.stem} kept no model.onnx: run it again where its weights may be kept")
-    parameters, shown = run["parameters"], {k: run["metrics"][k] for k in _WORDS["names"] if k in run["metrics"]}
+    parameters, measured = run["parameters"], run["metrics"]
+    shown = {name: measured[name] for name in _WORDS["names"] if name in measured}
+    shown |= {name: value for name, value in measured.items() if name.startswith(SHARE)}
     # where both stand, the older place has the one that the compressed networks were made from
     base = _beside(record, run, "09_pruning", "base") or _beside(record, run, "02_baseline", "base")
     timed = _beside(record, run, "tab3_inference_speed", run["configuration"])
@@ -300,7 +303,8 @@ def _readme(folder: Path, card: Card) -> str:
     """The model card."""
     config, metrics, names = json.loads((folder / "config.json").read_text()), card.metrics, _WORDS["names"]
     rows = [(title, shape.format(metrics[name])) for name, (title, shape) in names.items() if name in metrics]
-    rows += [(name, f"{value:g}") for name, value in metrics.items() if name not in names]
+    rows += [(f"texts classified as {name.removeprefix(SHARE)}", f"{value:.2%}") if name.startswith(SHARE)
+             else (name, f"{value:g}") for name, value in metrics.items() if name not in names]
     rows += [("bytes of model.onnx", f"{(folder / 'model.onnx').stat().st_size:,}".replace(",", " "))]
     export = config["export"]
     bits = export.get("weight_bits", 8)

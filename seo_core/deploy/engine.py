@@ -5,12 +5,14 @@
 
 ONNX Runtime and, where it is installed, OpenVINO take turns on batches of the artifact's check texts for half a second.
 OpenVINO is taken where it is faster and says the same as ONNX Runtime on 99.9% of all check texts: those of the
-artifact (`Card.check`), and where it has none, pairs of the generator. What was found is kept for this artifact, this
+artifact (`Card.check`; `compress --check 1000` puts held-out ones there, and by default none, since whoever has the
+artifact can read them), and where it has none, pairs of the generator. What was found is kept for this artifact, this
 CPU, these versions and this number of threads in $XDG_CACHE_HOME/seo_core (else ~/.cache/seo_core), so that it is
 measured once a machine.
 
-OpenVINO takes files of standard operators only, so an artifact exported for ONNX Runtime (the default, and those that
-come with the book) runs on ONNX Runtime, and nothing is measured.
+OpenVINO takes files of standard operators only (`compress --operators standard`). An artifact exported for ONNX Runtime
+(the default, and those that come with the book) runs on ONNX Runtime, and nothing is measured: OpenVINO 2026.4 loads
+such a file, but takes its FusedMatMul for a product without the transposition, and fails at the first batch.
 """
 
 import contextlib

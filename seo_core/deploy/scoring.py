@@ -43,6 +43,7 @@ import numpy as np
 
 from seo_core import files, machine
 from seo_core.checks import check_choice, check_number, first_line, suggest
+from seo_core.deploy.runners import OnnxRunner
 from seo_core.progress import seconds
 
 FORMAT, SUMMARY = "seo-scores-1", "_summary.json"
@@ -71,15 +72,17 @@ class Scored:
 
 def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: str | Sequence[str] | None = None,
           id: str | None = None, bad: str = "stop", part_rows: int = 10_000, batch_size: int = 32,
-          threads: int | None = None, processes: int = 1, report: Callable[[str], None] | None = None) -> Scored:
+          threads: int | None = None, processes: int = 1, engine: str = "onnxruntime",
+          report: Callable[[str], None] | None = None) -> Scored:
     """The labels and probabilities of all rows of a file, in the folder `out`.
 
     artifact: a folder or a name, as of `seo_core.load`. data: a .parquet, .jsonl or .jsonl.gz file. text: its one or
     two columns of text; default, those that the artifact names. id: a column that is kept (of JSON lines as text).
     bad: "stop" at the first row that holds no text (null, no text, no JSON, half of a surrogate pair), or "skip" such
     rows and count them. part_rows: rows of a part. threads: as of OnnxRunner. processes: that are started and share the
-    cores; where RANK and WORLD_SIZE say that this is one of several, it does its share alone. report: gets a line now
-    and then (`seo_core.progress.seconds`).
+    cores; where RANK and WORLD_SIZE say that this is one of several, it does its share alone. engine: as of
+    `seo_core.load`; all parts are made by the same one, so name it where several machines share them. report: gets a
+    line now and then (`seo_core.progress.seconds`).
 
     Raises ScoringError for what is wrong with the rows or the folder, ArtifactError for an artifact that is not whole,
     SettingsError for a number out of its bounds.
@@ -92,15 +95,19 @@ def score(artifact: str | Path, data: str | Path, out: str | Path, *, text: str 
         check_number(name, value, least=1, whole=True)
     rank, world = _place()
     if processes > 1 and world == 1:
+        if engine == "auto":  # once for all
+            share = threads or max(1, machine.default_threads() // processes)
+            engine = seo_core.load(artifact, threads=share, engine=engine).engine.name
         options = {"text": text, "id": id, "bad": bad, "part-rows": part_rows, "batch-size": batch_size,
-                   "threads": threads}
+                   "threads": threads, "engine": engine}
         return _side_by_side(artifact, data, Path(out), options, processes, report)
-    model = seo_core.load(artifact, threads=threads)
+    model = seo_core.load(artifact, threads=threads, engine=engine)
     source = _source(Path(data), tuple(text or model.names), id, len(model.names))
     _check_names(source.id, model.labels)
     chosen = {"format": FORMAT, "artifact": files.file_digest(model.path.with_name("SHA256SUMS")),
               "data": files.file_digest(source.path), "text": source.text, "id": id, "bad": bad, "rows": part_rows,
               "batch": batch_size, "labels": model.labels}
+    chosen |= {} if isinstance(model, OnnxRunner) else {"engine": model.runtime}
     work = _Work(model, source, Path(out), files.digest(chosen), bad, part_rows, batch_size, report or (lambda _: None))
     return work.do(rank, world, {**chosen, "artifact_name": Path(artifact).name, "data_name": source.path.name})
 

@@ -14,7 +14,7 @@ _HOME = {
     "intervals": "by_genre forest labels_needed where_rows_went",
     "bars": "baselines by_class genres latency_bars metric_bars parts ratio_bars sizes softened"
             " stacked",
-    "maps": "bought_map confusion data_maps", "pruning": "ranges trace weight_distributions",
+    "maps": "bought_map confusion data_maps", "pruning": "loops ranges trace weight_distributions",
     "interactive": "explore price_steps trace_steps weight_steps",
     "size_speed": "size_vs_speed smaller", "synergy": "prices rounds",
     "system": "COMPONENTS EDGES Component architecture dependencies structure"}

@@ -99,14 +99,19 @@ def accuracy_curves(curves: dict[str, pd.DataFrame], configurations: Sequence[st
 def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[Mapping]) -> Figure:
     """Accuracy and loss over epochs: of one run's series, of several (label → series), or of records of one
     configuration (`results.load_records`: the mean over seeds, and the range between them).
-    Curves that are missing are left out; points that are None leave gaps; "not run" without any."""
+    Curves and panels that are missing are left out; points that are None leave gaps; "not run" without any."""
     if isinstance(runs, Sequence):
         labelled = [("", record["series"]) for record in runs]
     else:
         labelled = list(runs.items()) if runs and all(isinstance(v, Mapping) for v in runs.values()) else [("", runs)]
     labels = list(dict.fromkeys(label for label, _ in labelled))
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
-    for axes, what, scale in zip(panels, ("accuracy", "loss"), (100, 1), strict=True):
+    known = [what for what in ("accuracy", "loss") if any(
+        _points(series, f"{kind}_{what}") for _, series in labelled for kind in KINDS)]
+    if not known:
+        return style.nothing_run()
+    figure, panels = plt.subplots(1, len(known), figsize=(4.5 * len(known), 3.6), squeeze=False)
+    for axes, what in zip(panels[0], known, strict=True):
+        scale = 100 if what == "accuracy" else 1
         for number, label in enumerate(labels):
             for kind, shown_as in KINDS.items():
                 points = [point for name, series in labelled if name == label
@@ -117,7 +122,7 @@ def training_curves(runs: Mapping[str, Mapping] | Mapping[str, list] | Sequence[
                           | ({"color": style.COLOURS[number % 7]} if len(labels) > 1 else {}))
         axes.set(xlabel="epoch", ylabel="accuracy, %" if what == "accuracy" else "loss, nats")
         style.whole_numbers(axes)
-        axes.legend() if axes.lines else style.not_run(axes)
+        axes.legend()
     return figure
 
 

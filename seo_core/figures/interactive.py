@@ -15,11 +15,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from seo_core.analysis import NOT_RUN, tradeoff
+from seo_core.analysis.contrasts import CONTROLS
 from seo_core.analysis.tables import Table, points_text
 from seo_core.figures import style
 from seo_core.figures.size_speed import DEEPEST
@@ -91,25 +93,29 @@ def _svg(inside: str, name: str) -> str:
 
 COSTS = {"megabytes": "file, MB", "ms": "ms a batch"}
 LIMITS = {"megabytes": ("Largest file", "MB", 1), "ms": ("Slowest batch", "ms", 0),
-          "loss": ("Largest loss", "points", 1)}  # title, unit, digits
+          "loss": ("Largest loss to the baseline", "points", 1),
+          "behind": ("Largest loss to an equal control", "points", 1)}  # title, unit, digits
 
 
 def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
     """The points of `tradeoff.with_losses`, to ask and to filter: accuracy over bytes and over milliseconds.
 
-    A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Four
-    fields say what a reader can use: largest file, slowest batch, largest loss, and the method. Points outside fade,
-    and a line says which of the others is most accurate, which smallest and which fastest. A point without the number
-    that is asked for is outside. Without points: "not run".
+    A point says its numbers when it is pointed at or has the keyboard's focus; arrow keys go from one to the next. Five
+    fields say what a reader can use: largest file, slowest batch, largest loss to the baseline and to the uncompressed
+    network of equal compute, and the method. Points outside fade, and a line says which of the others is most
+    accurate, which smallest and which fastest. A point without the number that is asked for is outside. Without points:
+    "not run".
     """
     folded = "the same points as a table"
     if table.empty:
         return Interactive("", pd.DataFrame([{"network": NOT_RUN}]), instead, folded)
+    table = table.assign(
+        loss=0.0 - table["difference"].astype(float), behind=0.0 - table["difference_equal"].astype(float),
+        to_base=[_gap(row) for row in table.itertuples()], to_equal=[_gap(row, "_equal") for row in table.itertuples()])
     shown = pd.DataFrame({
         "network": table["configuration"], "method": table["method"], "accuracy, %": table["accuracy"].round(2),
         "file, MB": table["megabytes"].round(1), "ms a batch": table["ms"].round(1),
-        "to the baseline, points, matched": [_gap(row) for row in table.itertuples()]})
-    table = table.assign(loss=0.0 - table["difference"].astype(float))
+        "to the baseline, points, matched": table["to_base"], "to equal control, points, matched": table["to_equal"]})
     panels = "".join(_panel(table, cost) for cost in COSTS if table[cost].notna().any())
     limits = "".join(_limit(key, table[key]) for key in LIMITS)
     methods = "".join(f"<option>{escape(name)}</option>" for name in tradeoff.families(table))
@@ -123,12 +129,15 @@ def explore(table: pd.DataFrame, *, instead: str) -> Interactive:
     return Interactive(markup, shown, instead, folded)
 
 
-def _gap(row) -> str:
+def _gap(row, to: str = "") -> str:
+    """A network's difference to the baseline or, to="_equal", to its control of equal compute, which is named."""
     if row.configuration == "base":
-        return "the baseline"
-    if math.isnan(row.difference):
-        return NOT_RUN
-    return f"{points_text(row)} ({row.paired:.0f} seed{'s' * (row.paired > 1)})"
+        return "—" if to else "the baseline"
+    found = SimpleNamespace(**{column: getattr(row, column + to) for column in tradeoff.LOSS})
+    if math.isnan(found.difference):
+        return row.control if to and row.control not in CONTROLS else NOT_RUN
+    against = f" to {row.control}" * bool(to)
+    return f"{points_text(found)}{against} ({found.paired:.0f} seed{'s' * (found.paired > 1)})"
 
 
 def _limit(key: str, values) -> str:
@@ -168,7 +177,8 @@ def _mark(row, axes: Axes, cost: str, best: bool) -> str:
     numbers = [f"accuracy {row.accuracy:.1f}%"]
     numbers += [f"{row.megabytes:.1f} MB"] * (not math.isnan(row.megabytes))
     numbers += ["not timed" if math.isnan(row.ms) else f"{row.ms:.1f} ms a batch"]
-    compared = "" if row.configuration == "base" else f"; to the baseline, in points on the matched set: {_gap(row)}"
+    compared = "" if row.configuration == "base" else (
+        f"; in points on the matched set, to the baseline: {row.to_base}; to an equal control: {row.to_equal}")
     said = f"{row.configuration} ({row.method}): {', '.join(numbers)}{compared}"
     data = {"name": row.configuration, "method": row.method, "accuracy": round(row.accuracy, 3), **{
         key: round(value, 3) for key in LIMITS if not math.isnan(value := getattr(row, key))}}
@@ -198,7 +208,8 @@ def _steps(panels: Sequence[str], says: Sequence[str], table: pd.DataFrame, inst
 
 def _ticks(low: float, high: float) -> list[float]:
     """Four to eight round numbers within."""
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if (high - low) / s <= 8 or s == 100)
+    steps = (first * 10.0 ** power for power in range(-1, 12) for first in (1, 2, 5))
+    step = next(s for s in steps if (high - low) / s <= 8)
     return [round(step * k, 1) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -288,21 +299,30 @@ def weight_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
     return _steps(panels, [" ".join(words) for words in says], pd.concat(tables).rename_axis(columns=None), instead)
 
 
+USED = {"labels_used": "labels spent", "seconds_used": "seconds spent", "megabytes": "file, MB",
+        "percent": "accuracy, %"}  # of a log
+
+
 def price_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
-    """λ₁ and λ₂ of a run of the Synergy Controller, a round at a time, a panel each: the price so far as steps, and a
-    sentence on what worked at it and what came of it. log: a row for each entry of `SynergyController.log`. "not run"
-    if empty."""
+    """A run of the Synergy Controller, a round at a time: λ₁ and λ₂, the labels, seconds and bytes used so far, and the
+    accuracy, as steps, a panel each; and a sentence on what worked, what came of it, and why it was taken back. log: a
+    row for each entry of `SynergyController.log`, or `tables.controller_log` of a record; what it has no column of has
+    no panel. "not run" if empty."""
     if log.empty:
         return _steps([], [], log, instead)
+    shown = PRICES | {key: name for key, name in USED.items() if key in log and log[key].notna().any()}
     says, panels, top = [], [], 1.1 * max(log[[*PRICES]].max().max(), 0.1)
     for row in log.itertuples():
         moved = f"The loss {'falls' if row.loss < 0 else 'rises'} by {abs(row.loss):.4f}"
-        came = "It is taken back" if not row.accepted else moved if abs(row.loss) >= 5e-5 else "The loss stays"
+        back = "It is taken back" + (f": {row.why}" if getattr(row, "why", "") else "")
+        came = back if not row.accepted else moved if abs(row.loss) >= 5e-5 else "The loss stays"
+        used = ", ".join(f"{name} {_grouped(getattr(row, key))}" for key, name in shown.items() if key in USED)
         says.append(f"Round {row.round}: {row.action}, with a step of {row.step:g}, at λ₁ = {row.lambda_data:.2f} and "
-                    f"λ₂ = {row.lambda_model:.2f}. {came}.")
-    axes = Axes((0.5, len(log) + 0.5), (0.0, top))
-    grid = _ticks(0.0, top)
-    for key, name in PRICES.items():
+                    f"λ₂ = {row.lambda_model:.2f}. {came}." + f" So far: {used}." * bool(used))
+    for key, name in shown.items():
+        low = math.floor(log[key].min()) - 1.0 if key == "percent" else 0.0
+        high = top if key in PRICES else low + 1.1 * max(log[key].max() - low, 0.1)
+        axes, grid = Axes((0.5, len(log) + 0.5), (low, high)), _ticks(low, high)
         parts, before = [], log[key].iloc[0]
         for turn, value in enumerate(log[key], 1):
             x, y = axes.across(turn - 0.5), axes.down(value)
@@ -312,6 +332,12 @@ def price_steps(log: pd.DataFrame, *, instead: str) -> Interactive:
             before = value
         ticks = sorted({1, *range(5, len(log) + 1, 5)})
         panels.append(_svg(axes.lines(ticks, grid, "round", name) + "".join(parts), f"{name}, over {len(log)} rounds"))
-    table = log[["round", "action", "step", "loss", *PRICES]].round(4).assign(
-        kept=["yes" if kept else "taken back" for kept in log["accepted"]])
-    return _steps(panels, says, table.rename(columns=PRICES | {"loss": "change of the loss"}), instead)
+    table = log[["round", "action", "step", "loss", *shown]].round(4).assign(
+        kept=["yes" if kept else "taken back" for kept in log["accepted"]],
+        **{key: log[key] for key in log if key == "why"})
+    return _steps(panels, says, table.rename(columns=shown | {"loss": "change of the loss"}), instead)
+
+
+def _grouped(value: float) -> str:
+    """A number of things used: whole from a hundred on, its digits in groups."""
+    return f"{value:,.{0 if value >= 100 or value == int(value) else 1}f}".replace(",", "\u00a0")

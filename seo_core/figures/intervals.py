@@ -66,7 +66,7 @@ def by_genre(sets: dict[str, dict[str, tuple[float, int]]]) -> Figure:
     return figure
 
 
-@style.card
+@style.card_of_rows
 def labels_needed(matches: dict, at: int) -> Figure:
     """Bars of `efficiency.labels_to_match` with 95% intervals; a line at the labels of random picks. "not run" without
     any. A bar with a hatch ends at the arm's largest budget without having reached random's accuracy; so may an
@@ -90,8 +90,6 @@ def labels_needed(matches: dict, at: int) -> Figure:
         style.value_beside(axes, 0, -place, f"{words}, {style.seeds_text([match.n])}")
     axes.axvline(at, color=style.SOFT, linestyle="--", linewidth=1.2)
     axes.set(xlim=(0, limit), xlabel=f"labels needed for random's accuracy at {at:,}")
-    if not matches:
-        style.not_run(axes)
     return figure
 
 

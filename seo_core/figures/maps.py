@@ -49,9 +49,11 @@ def data_maps(histograms: dict[str, np.ndarray], cut: float) -> Figure:
     """What each arm bought on the data map, a panel each: variability to the right, confidence upwards.
     histograms, cut: `efficiency.map_histograms`; shares (confidence bins, variability bins) of a purchase, the more the
     darker. Dashed: the borders of the regions. "not run" without any."""
+    if not histograms:
+        return style.nothing_run()
     figure, grid = style.panels_of(histograms, 4, 2.4, 2.7)
     shade = LinearSegmentedColormap.from_list("shares", [style.CARD, style.SKY, style.BLUE, style.BLACK])
-    most = max((float(h.max()) for h in histograms.values()), default=1.0)
+    most = max(float(h.max()) for h in histograms.values())
     for axes, (name, shares) in zip(grid.flat, histograms.items(), strict=False):
         axes.set_title(name.replace("_", " "))
         up, right = (np.linspace(0, top, n + 1) for top, n in zip((1, 0.5), shares.shape, strict=True))
@@ -62,6 +64,4 @@ def data_maps(histograms: dict[str, np.ndarray], cut: float) -> Figure:
         axes.grid(False)
     plt.setp(grid[-1], xlabel="variability")
     plt.setp(grid[:, 0], ylabel="confidence")
-    if not histograms:
-        style.not_run(grid[0, 0])
     return figure

@@ -16,13 +16,11 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
     """AIP's attempts: share removed above, points to the start below; accepted steps filled, rejected ones hollow.
     rounds: columns round, removed (fraction), points, accepted, final. threshold: T, a dotted line. "not run" if
     empty."""
+    if rounds.empty:
+        return style.nothing_run()
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
     below.set_xlabel("round")
     style.whole_numbers(below)
-    if rounds.empty:
-        style.not_run(above)
-        style.not_run(below)
-        return figure
     accepted, final = rounds["accepted"].astype(bool), rounds["final"].astype(bool)
     kinds = {"accepted": (accepted & ~final, "o", style.BLUE, style.BLUE),
              "rolled back": (~accepted, "o", style.VERMILION, "none"),
@@ -42,6 +40,26 @@ def trace(rounds: pd.DataFrame, threshold: float | None = None) -> Figure:
         below.axhline(-threshold, color=style.BLACK, linewidth=1.1, linestyle=":")
         below.text(0.99, -threshold, f"T = {threshold:g}", ha="right", va="bottom", fontsize=9,
                    transform=below.get_yaxis_transform())
+    return figure
+
+
+@style.card
+def loops(traces: Mapping[str, pd.DataFrame]) -> Figure:
+    """Runs of AIP side by side: accepted steps by the share removed and the points to the start, the final training as
+    a square. traces: title -> `tables.rounds`; empty ones are left out. "not run" without any."""
+    traces = {title: rounds[rounds["accepted"].astype(bool)] for title, rounds in traces.items() if len(rounds)}
+    if not traces:
+        return style.nothing_run()
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    for (title, rounds), colour, line in zip(traces.items(), style.COLOURS, style.LINES, strict=False):
+        removed, points = 100 * rounds["removed"].astype(float), rounds["points"].astype(float)
+        final = rounds["final"].astype(bool)
+        axes.plot(removed[~final], points[~final], color=colour, linestyle=line, marker="o", label=title)
+        axes.scatter(removed[final], points[final], color=colour, marker="s", s=48, zorder=3)
+    axes.axhline(0, color=style.SOFT, linewidth=0.9)
+    axes.set_xlabel("encoder weights removed, %")
+    axes.set_ylabel("points to\nthe start")
+    style.legend_above(axes, len(traces))
     return figure
 
 

@@ -17,26 +17,23 @@ def size_vs_speed(table: pd.DataFrame) -> Figure:
     """Figure 3: accuracy over how much smaller and how much faster; the front in colour and by name, the rest in grey.
 
     table: of `tradeoff.points`. The line joins the networks that no other beats; names stand where there is room. The
-    cross is the baseline. Dotted: what the papers claim for their combination. "not run" where nothing was measured.
-    The axis of accuracies ends `DEEPEST` points below the baseline; what is lower is named below it.
+    cross is the baseline. Dotted: what the papers claim for their combination. A panel for each that was measured, "not
+    run" without any. The axis of accuracies ends `DEEPEST` points below the baseline; what is lower is named below it.
     """
     if table.reindex(columns=list(GAINS)).isna().all(axis=None):
         return style.nothing_run()
     baseline = table.loc[table["configuration"] == "base", "accuracy"].min()
-    figure, panels = plt.subplots(1, 2, figsize=(9.4, 4.9), sharey=True)
-    fronts = {}
-    for axes, (gain, (cost, title)) in zip(panels, GAINS.items(), strict=True):
+    known = {gain: about for gain, about in GAINS.items() if table[gain].notna().any()}
+    figure, grid = plt.subplots(1, len(known), figsize=(4.7 * len(known), 4.9), sharey=True, squeeze=False)
+    panels, fronts = grid[0], {}
+    for axes, (gain, (cost, title)) in zip(panels, known.items(), strict=True):
         measured = table[table[gain].notna()]
         fronts[gain] = tradeoff.pareto(measured, cost=cost)
         axes.axvline(tradeoff.PAPERS[gain], color=style.VERMILION, linestyle=":", linewidth=1.6,
                      label="the papers: 3.1× smaller, 1.9× faster")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}×")
-        if len(measured):
-            _front(axes, measured, fronts[gain], gain)
-        else:
-            style.not_run(axes)
-            axes.set_yticks([])
+        _front(axes, measured, fronts[gain], gain)
         left, right = axes.get_xlim()
         below = style.end_axis(axes, measured.set_index("configuration")["accuracy"], baseline, DEEPEST)
         axes.set(xlabel=title + below, xlim=(min(left, 0.8), max(1.4 * right, 20 if gain == "smaller" else 8)))

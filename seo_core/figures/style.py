@@ -39,7 +39,7 @@ STYLE = {  # the rcParams of every figure: opaque light card, dark text, nothing
 
 
 def card(function):
-    """Draws inside `STYLE`.
+    """Draws inside `STYLE`; a figure of which every panel is `not_run` becomes the strip of `nothing_run`.
     Not with `plt.rc_context`: the first figure of a notebook loads its backend, which turns interactive mode on; the
     context would turn it off again, and no later figure would be shown."""
 
@@ -49,6 +49,9 @@ def card(function):
         plt.rcParams.update(STYLE)
         try:
             figure = function(*arguments, **keywords)
+            if figure.axes and all(any(text.get_gid() == NOT_RUN for text in axes.texts) for axes in figure.axes):
+                plt.close(figure)
+                figure = nothing_run()
             figure.draw_without_rendering()  # ticks take their style, and parts their room, when first drawn
             figure.set_layout_engine("none")
             return figure
@@ -180,7 +183,8 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
 
 def not_run(axes) -> None:
     """Says in an axes that there are no records."""
-    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic")
+    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color=VERMILION, style="italic",
+              gid=NOT_RUN)
 
 
 def nothing_run():

@@ -10,15 +10,16 @@ from seo_core.figures import style
 LOOKS = {"buy": (style.GREEN, "o"), "augment": (style.ORANGE, "^"), "label": (style.SKY, "v"),
          "prune": (style.PURPLE, "s"), "quantize": (style.VERMILION, "D"), "train": (style.SOFT, "P"),
          "distil": (style.BLUE, "X")}
+USED = {"file, MB": "file, MB", "labels spent": "labels\nspent", "seconds spent": "seconds\nspent"}
 PRICES = {"lambda_data": "λ₁, of data", "lambda_model": "λ₂, of bytes and time"}  # columns of a log -> in words
 
 
 @style.card_of_rows
 def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
     """The rounds of a run from the top down: the accuracy after each, the action as its marker, hollow where it was
-    rolled back; the bytes of the file; λ₁ and λ₂ as steps. table: `tables.controller_rounds`. floor: accuracy in
-    percent, a dotted line. "not run" if empty."""
-    figure, (above, middle, below) = plt.subplots(3, 1, figsize=(8, 6.2), sharex=True, height_ratios=(3, 2, 2))
+    rolled back; the bytes of the file; labels and seconds of work spent so far; λ₁ and λ₂ as steps. table:
+    `tables.controller_rounds`. floor: accuracy in percent, a dotted line. "not run" if empty."""
+    figure, (above, *used, below) = plt.subplots(5, 1, figsize=(8, 8.4), sharex=True, height_ratios=(3, 2, 1.4, 1.4, 2))
     below.set_xlabel("round")
     style.whole_numbers(below)
     number, kept = table["round"], (table["kept"] == "yes").to_numpy()
@@ -33,9 +34,11 @@ def rounds(table: pd.DataFrame, floor: float | None = None) -> Figure:
         above.text(0.995, floor, "floor", ha="right", va="bottom", fontsize=9, transform=above.get_yaxis_transform())
     above.set_ylabel("development\naccuracy, %")
     style.legend_above(above, 6)
-    middle.step(number, table["file, MB"], where="mid", color=style.BLUE, linewidth=1.6)
-    middle.set_ylabel("file, MB")
-    middle.set_ylim(0, 1.1 * table["file, MB"].max())
+    for axes, (name, title) in zip(used, USED.items(), strict=True):
+        values = table[name].astype(float)
+        axes.step(number, values, where="mid", color=style.BLUE, linewidth=1.6)
+        axes.set_ylabel(title)
+        axes.set_ylim(0, 1.1 * max(0.1, values.max()))
     _prices(below, number, {name: table[name] for name in ("λ data", "λ model")})
     below.legend(fontsize=9, ncols=2)
     return figure

@@ -85,12 +85,22 @@ class Arm:
         return bool(self.budgets) or self.chapter.ground == "headline"
 
     def at(self, labels: Iterable[int] | None, profile: str) -> Iterable[int | None]:
-        """The numbers of labels at which it runs: those asked for, or its own; under `quick` the largest budget."""
+        """The numbers of labels at which it runs: those asked for, or its own; under `quick` the largest budget. Raises
+        LabError where some are asked for and it runs in the headline setting."""
         if self.chapter.ground == "headline":
+            if labels:
+                raise LabError(f"{self.name} runs in the headline setting, on the labels that its recipe says, most "
+                               "often all: leave --labels out, or use less data (-p train_rows=N)")
             return (None,)
         if self.budgets == (0,):  # it buys none
             return self.budgets
         return labels or (QUICK_BUDGETS[-1:] if profile == "quick" else self.budgets)
+
+    def lacks(self, settings) -> str | None:
+        """Why it cannot run here, as these settings are, or None."""
+        if getattr(self.recipe, "domain_text", False) and not settings.unlabelled:
+            return "it reads further texts: say which with --unlabelled PATH"
+        return self.resource()
 
     def suited(self, settings, knobs: Mapping | None = None, recorded_as: str | None = None) -> Arm:
         """The arm as it is run: short under `quick`, with `knobs` in place of some fields of its recipe, checked.

@@ -27,7 +27,7 @@ import pandas as pd
 from seo_core import models, results
 from seo_core.data import Encoded, RatioError, TaskData, encode_for, imbalance, prepare
 from seo_core.data.encoding import concatenate
-from seo_core.evaluation import HEADLINE, hits, measure, metrics_of, predict
+from seo_core.evaluation import HEADLINE, expected_answers, hits, measure, metrics_of, predict
 from seo_core.files import lock
 from seo_core.lab.arm import CHAPTERS, Arm, Chapter, budgets_of, known
 from seo_core.lab.run import Added, LabError, Made, Run, set_name
@@ -58,6 +58,7 @@ class Lab:
     report: Callable[[str], None] = field(default=lambda text: None, repr=False)
     shared: dict = field(default_factory=dict, repr=False)  # what is encoded once
     trainings: Iterator[int] = field(default_factory=itertools.count, repr=False)  # numbers those of the run at hand
+    drawn: np.ndarray | None = field(default=None, repr=False)  # positions that stand for a random draw: another run's
 
     def encoded(self, split: str = "train") -> Encoded:
         """A split as token ids: train (the pool), reward, acceptance, validation_matched, validation_mismatched."""
@@ -122,17 +123,19 @@ class Lab:
         return concatenate(held, self.encoded().take(slice(max(2000 - len(held), 0))))
 
     def random_rows(self, labels: int | None = None) -> np.ndarray:
-        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. Raises
-        LabError where the pool is smaller."""
+        """(labels,) positions in the pool, drawn by the seed; smaller draws are the beginning of larger ones. `drawn`
+        ones stand in their place. Raises LabError where the pool is smaller."""
         labels = self.labels if labels is None else labels
         if not 1 <= labels <= len(self.pool):
             raise LabError(f"{labels} labels were asked for and the pool has {len(self.pool)} pairs: ask for 1 or more "
                            "and no more than that, or use more data")
-        return np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))[:labels]
+        drawn = np.random.default_rng([self.settings.seed, 47]).permutation(len(self.pool))
+        return (drawn if self.drawn is None else self.drawn)[:labels]
 
-    def candidates(self, bought: np.ndarray, number: int, n: int) -> np.ndarray:
-        """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet."""
-        left = np.setdiff1d(np.arange(len(self.pool)), bought)
+    def candidates(self, bought: np.ndarray, number: int, n: int, *, further: int = 0) -> np.ndarray:
+        """(≤ n,) pool positions to choose from in round `number`: a fresh draw of what was not bought yet. further: how
+        many texts stand behind the pool, to be drawn as well."""
+        left = np.setdiff1d(np.arange(len(self.pool) + further), bought)
         return np.random.default_rng([self.settings.seed, 53, number]).permutation(left)[:n]
 
     def network(self, start: str | Path = "pretrained"):
@@ -182,15 +185,15 @@ class Lab:
     def run(self, arms: Iterable[str] | str = "all", labels: Iterable[int] | None = None, *,
             report: Callable[[str], None] | None = None) -> list[Run]:
         """The chapter's arms (default: all) at their numbers of labels (default: the arms'; under `quick` the largest
-        quick budget). What has no record is made. An arm whose resource is not here, or whose ratio of the classes the
-        data does not hold, is left out where it was not named.
+        quick budget). What has no record is made. An arm that lacks something here (`Arm.lacks`), or whose ratio of the
+        classes the data does not hold, is left out where it was not named.
 
         report gets one line per run. Raises LabError for an unknown name, and for a named arm that cannot run here.
         """
         report, labels = report or self.report, labels if labels is None else tuple(labels)  # read once for each arm
         runs = []
         for arm in [known(name, self.chapter) for name in (self.chapter.arms if arms == "all" else arms)]:
-            if arms == "all" and (why := arm.resource()):
+            if arms == "all" and (why := arm.lacks(self.settings)):
                 report(f"{arm.name:16s} left out: {why}")
             elif arms != "all" or arm.alone:
                 for budget in arm.at(labels, self.settings.profile):
@@ -225,7 +228,7 @@ class Lab:
         else:
             labels = None
         lab = self._bound(arm, labels)
-        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.settings))
+        return lab._find() or lab._make(arm_command(arm, labels, knobs, recorded_as, lab.asked))
 
     def find(self, arm: Arm, labels: int | None = None) -> Run | None:
         """The run of an arm, as it is suited to the settings, where it has its record; None where it would be made."""
@@ -382,10 +385,10 @@ class Lab:
             metrics=metrics, series=made.series, parameters=self.parameters(), started=started, again=command,
             logits=self.current.logits, predictions={**logits, **bought},
             labels=labels, labels_used=(used and used + development) + made.further_labels,
-            source_labels=self._source_labels() if self.current.start == "source" else None)
+            source_labels=self.source_labels() if self.current.start == "source" else None)
         self._discard_checkpoints()
 
-    def _source_labels(self) -> int:
+    def source_labels(self) -> int:
         """How many labels of the source task are behind a start from its network."""
         return self._once("source labels", lambda: len(source_pairs(self.settings, self.tokenizer)[1]))
 
@@ -414,12 +417,13 @@ class Lab:
     def _scores(self, logits: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics of the sets that are scored, and on the acceptance half the one that a run is told by (accuracy, of
         scores Pearson, of tags and answers F1). Without suffix some of the first official set; a run that is not scored
-        there has none of these."""
+        there has none of these. Of classes also what to expect of texts like those of the first set."""
         scores = {split: metrics_of(values, self.encoded(split), names=self.task.labels)
                   for split, values in logits.items()}
         scored, told = self.scored, measure(scores["acceptance"])
         headline = HEADLINE if scored[0] in self.official else ()
-        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]},
+        expected = expected_answers(logits[scored[0]], self.task.labels) if told == "accuracy" else {}
+        return {**{name: scores[scored[0]][name] for name in headline if name in scores[scored[0]]}, **expected,
                 f"{told}_development": scores["acceptance"][told],
                 **{f"{name}_{set_name(split)}": value for split in scored for name, value in scores[split].items()}}
 

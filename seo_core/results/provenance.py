@@ -8,13 +8,14 @@ import shlex
 import subprocess
 import time
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from seo_core.files import digest
 from seo_core.machine import machine, threads
-from seo_core.settings import NAMES, RunSettings, display_source
+from seo_core.settings import NAMES, PROFILES, RunSettings, display_source
 
 PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "accelerate", "datasets",
             "scikit-learn", "onnxruntime", "openvino")
@@ -59,21 +60,28 @@ def command(experiment: str, settings: RunSettings) -> str:
                        "--model", display_source(settings.model), *names_given(settings)])
 
 
+_OPTIONS = ("profile", "seed", "data", "model", "source", "unlabelled", "results_dir", *NAMES)  # by words of their own
+_PARAMETERS = tuple(field.name for field in fields(RunSettings) if field.name not in _OPTIONS)
+
+
 def names_given(settings: RunSettings) -> list[str]:
-    """The options of a command line that name further texts, and the classes and texts of data that is not NLI."""
+    """The options of a command line that name further texts, the classes and texts of data that is not NLI, and each
+    parameter that is not the profile's own."""
     further = ["--unlabelled", display_source(settings.unlabelled)] if settings.unlabelled else []
-    return further + [word for name in NAMES if getattr(settings, name)
-                      for word in ("-p", f"{name}={','.join(getattr(settings, name))}")]
+    given = {name: ",".join(getattr(settings, name)) for name in NAMES if getattr(settings, name)}
+    given |= {name: value for name in _PARAMETERS
+              if not settings.is_default(name) and (value := getattr(settings, name)) is not None}
+    return further + [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
 
 
-_ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters that compare arms
+_ARMS = re.compile(r"(0[2-9]|1[0-3])_")  # the chapters whose arms had commands of their own once
 _ARM_OF = {("05_transfer_learning", "base"): "supervised", ("04_adaptive_augmentation", "base"): "robust-base"}
 
 
 def command_of(record: dict) -> str:
     """The command that makes a record today, whatever module its own command names: by its chapter and configuration.
     What the record's command says beside them is kept: --name, --set and -p, a benchmark's own options, variables that
-    stand before it."""
+    stand before it. A number of training rows that it does not say is added."""
     said, options, words = record["provenance"]["command"], {}, []
     latest = words
     before, _, after = said.rpartition("python -m ")
@@ -86,10 +94,15 @@ def command_of(record: dict) -> str:
     for replaced in ("--arms", "--labels", "--profile", "--seed", "--seeds", "--data", "--model", "--source"):
         options.pop(replaced, None)
     experiment, configuration, parameters = record["experiment"], record["configuration"], record["parameters"]
-    if _ARMS.match(experiment):
-        arm = words[-1] if "--name" in options else _ARM_OF.get((experiment, configuration), configuration)
+    if _ARMS.match(experiment) or words[1:2] == ["arm"]:
+        named = "--name" in options or words[1:2] == ["arm"]
+        arm = words[-1] if named else _ARM_OF.get((experiment, configuration), configuration)
         labels = record["metrics"].get("labels") or parameters.get("labels")
         target = ["arm", arm, *(["--labels", f"{labels:.0f}"] if labels else [])]
+        rows, said = parameters.get("train_rows"), options.get("-p", [])
+        if labels is None and rows not in (None, PROFILES[record["profile"]].get("train_rows")) and not any(
+                pair.startswith("train_rows=") for pair in said):
+            options["-p"] = [*said, f"train_rows={rows}"]
     elif experiment.startswith("bench_") or experiment == "tab3_inference_speed":
         target = ["bench", experiment.removeprefix("bench_").removeprefix("tab3_").removesuffix("_speed")]
     else:

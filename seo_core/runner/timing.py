@@ -98,6 +98,6 @@ def _wanted(notebook: Path, chapter: str, settings: RunSettings, arms: dict) -> 
     code = code_of(notebook)
     every = re.search(r"\blab\.(run\(|arm\(\w)", code)  # lab.arm(name) for name in …
     named = set(re.findall(r"\blab\.arm\(\"([\w-]+)\"", code))
-    chosen = [arm for arm in arms.values() if arm.chapter.id == chapter and arm.alone and not arm.resource()
+    chosen = [arm for arm in arms.values() if arm.chapter.id == chapter and arm.alone and not arm.lacks(settings)
               and (every or arm.name in named)]
     return [(arm.suited(settings), labels) for arm in chosen for labels in arm.at(None, settings.profile)]

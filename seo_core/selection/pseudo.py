@@ -264,25 +264,27 @@ QUALITY_AT = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds that `qual
 def quality(logits, pseudo: Pseudo, truth: np.ndarray, labels=None) -> tuple[dict, dict]:
     """How good pseudo-labels were, for a record: (metrics, series). The only function here that reads true labels.
 
-    logits as for `self_training`; truth (n,) the pool's true labels; labels: the classes' names. metrics:
-    teacher_accuracy on the pool, pseudo_kept (share of the pool), pseudo_accuracy of what was kept, and both by the
-    teacher's class. series: over the thresholds `QUALITY_AT`, the share of the pool kept and its accuracy.
+    logits as for `self_training`; truth (n,) the pool's true labels, −1 where nobody knows (no accuracy counts
+    these); labels: the classes' names. metrics: teacher_accuracy on the pool, pseudo_kept (share of the pool),
+    pseudo_accuracy of what was kept, and both by the teacher's class. series: over the thresholds `QUALITY_AT`, the
+    share of the pool kept and its accuracy.
     """
-    p = soft_labels(logits)
+    p, truth = soft_labels(logits), np.asarray(truth)
     labels = labels or [str(c) for c in range(p.shape[1])]
     classes, top = p.argmax(axis=1), p.max(axis=1, initial=0.0)
-    hit, right = classes == truth, pseudo.labels == np.asarray(truth)[pseudo.rows]
+    known, given = truth >= 0, truth[pseudo.rows]
+    hit, right = classes == truth, pseudo.labels == given
 
     def mean(mask):
         return float(mask.mean()) if len(mask) else None
 
-    metrics = {"teacher_accuracy": mean(hit), "pseudo_kept": len(pseudo) / max(len(p), 1),
-               "pseudo_accuracy": mean(right)}
+    metrics = {"teacher_accuracy": mean(hit[known]), "pseudo_kept": len(pseudo) / max(len(p), 1),
+               "pseudo_accuracy": mean(right[given >= 0])}
     for c, name in enumerate(labels):
         metrics[f"pseudo_kept_{name}"] = float(pseudo.kept[c])
-        metrics[f"pseudo_accuracy_{name}"] = mean(right[pseudo.labels == c])
+        metrics[f"pseudo_accuracy_{name}"] = mean(right[(pseudo.labels == c) & (given >= 0)])
     series = {"threshold": list(QUALITY_AT), "kept_at_threshold": [mean(top >= t) for t in QUALITY_AT],
-              "accuracy_at_threshold": [mean(hit[top >= t]) for t in QUALITY_AT]}
+              "accuracy_at_threshold": [mean(hit[known & (top >= t)]) for t in QUALITY_AT]}
     return {key: value for key, value in metrics.items() if value is not None}, series
 
 

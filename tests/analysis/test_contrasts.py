@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from seo_core import results
-from seo_core.analysis import contrasts, efficiency, statistics, tables
+from seo_core.analysis import contrasts, efficiency, statistics, tables, tradeoff
 from seo_core.arms import ARMS, steps
 
 
@@ -122,6 +122,18 @@ def test_the_record_of_an_ancestor_may_be_absent_and_further_teachers_are_ancest
     assert seen["kd"].tolist() == [390_588 + 90_204] * 3 and seen["base"].tolist() == [0] * 3
 
 
+@pytest.mark.parametrize("field", ["teacher", "of"])
+def test_a_network_in_the_baselines_place_is_an_ancestor(compressed, monkeypatch, field):
+    rows = compressed[compressed["configuration"].isin(["base", "distilled", "sqd-taylor-80"])]
+    real = contrasts.results.record_at
+    monkeypatch.setattr(contrasts.results, "record_at", lambda path: {"parameters": {"recipe": {
+        field: "distilled"}}} if "sqd-taylor-80" in str(path) else real(path))
+    seen = rows.assign(seen=contrasts.pairs_seen(rows)).set_index("configuration")["seen"]
+    assert seen["sqd-taylor-80"] == 195_294 + 195_444
+    without = rows[rows["configuration"] != "distilled"]
+    assert np.isnan(contrasts.pairs_seen(without)[rows.index[rows["configuration"] == "sqd-taylor-80"]]).all()
+
+
 def test_an_equal_control_saw_at_least_the_pairs_and_read_the_texts(compressed):
     found = contrasts.equal_controls(compressed, [*compressed["configuration"].unique(), "sqd-aip"])
     assert "base" not in found and "distilled" not in found and "sqd-aip" not in found  # the last has no record
@@ -146,6 +158,35 @@ def test_the_control_of_more_texts_takes_over_when_it_has_records(compressed):
     assert contrasts.equal_controls(frame, arms) == {
         "taylor-60": "distilled", "taylor-65": "base-control", "sqd-taylor-65": "base-control",
         "sqd": contrasts.NO_EQUAL}  # most seeds in common
+
+
+def test_the_nearest_control_is_the_one_that_saw_most(compressed):
+    assert tradeoff.nearest_control(compressed, "sqd-taylor-65") == ("distilled", pytest.approx(195_444 / 285_498))
+    for frame, arm in ((compressed, "sqd-taylor-65-strong"), (compressed[:0], "sqd-taylor-65"),
+                       (compressed[compressed["configuration"] != "distilled"], "sqd-taylor-65")):
+        name, share = tradeoff.nearest_control(frame, arm)
+        assert name == "not run" and np.isnan(share)
+
+
+def test_a_goal_is_met_by_intervals_beside_an_equal_control(compressed, monkeypatch):
+    goals = {(8, -1): ["sqd-taylor-65", "sqd-taylor-65-strong"], (70, -2): ["taylor-65"], (60, -2): ["taylor-65"]}
+    table = tables.goal_table(compressed, goals)
+    assert table["is it met?"].tolist() == ["no equal control", "not run", "met, 1 of 5 seeds", "not met, 1 of 5 seeds"]
+    assert table["control"].tolist() == ["distilled, 68% of the pairs", "not run", "distilled", "distilled"]
+    assert table["file, MB"].tolist() == ["7.69", "—", "62.92", "62.92"]
+    gap = contrasts.official_differences(compressed, {"sqd-taylor-65": "distilled"}).iloc[0]
+    assert table["points (matched)"][0].startswith(f"{gap['difference']:+.2f} [".replace("-", "−"))
+    assert table["goal"][0] == "≤ 8 MB, within −1.0" and table["points (mismatched)"][1] == "not run"
+    measured = pd.DataFrame([("taylor-65 − distilled", m, -0.5, low, 0.0, 5, 0.1) for m, low in zip(
+        contrasts.OFFICIAL, (-0.9, -1.2), strict=True)], columns=list(contrasts.COLUMNS[1:]))
+    monkeypatch.setattr(contrasts, "official_differences", lambda frame, pairs: measured)
+    asked = {(70, least): ["taylor-65"] for least in (-1.5, -1.0, -0.4)}
+    assert tables.goal_table(compressed, asked)["is it met?"].tolist() == ["met", "by its mean alone", "not met"]
+    monkeypatch.setattr(contrasts, "official_differences",
+                        lambda frame, pairs: measured[:1].assign(metric=contrasts.DEVELOPMENT, seeds=2))
+    shown = tables.goal_table(compressed, {(70, -1.0): ["taylor-65"]}).iloc[0]
+    assert shown["is it met?"] == "met, on development rows, 2 of 5 seeds" and shown["points (matched)"] == "—"
+    assert shown["points (development)"].endswith("(n = 2)")
 
 
 def test_tables_show_the_difference_to_the_equal_control_or_say_why_not(compressed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 
 from seo_core import results
-from seo_core.analysis import efficiency
+from seo_core.analysis import efficiency, tables, tradeoff
 from seo_core.analysis.contrasts import OFFICIAL, differences
 from seo_core.analysis.findings import Contest, Evidence, Finding
+from seo_core.bench import latency
 
 
 @pytest.fixture
@@ -37,6 +39,31 @@ def test_a_sentence_says_what_the_table_of_contrasts_says():
         words = f"{row.difference:+.2f} points [{row.low:+.2f}, {row.high:+.2f}] (3 seeds)".replace("-", "−")
         assert ours.gap("taylor-65", "base", metric) == words
     assert ours.gap("taylor-65", "base").count("[") == 2
+
+
+def test_a_price_names_both_opponents_and_says_where_none_is_equal():
+    ours = Evidence(*tradeoff.CHAPTERS)
+    frame, name = ours.frame, "accuracy_matched"
+    equal = tables.both_differences(frame, ["quant", "sqd-taylor-65", "base"])
+    assert equal.loc["sqd-taylor-65"].str.contains("no equal control").sum() == 2
+    cell = equal.loc["quant", "to equal control, points (matched)"]
+    against = ours.gap("quant", "distilled", name).split(" (")[0].replace(" points", "")
+    assert cell.startswith(f"to distilled: {against} (")
+    assert equal.loc["quant", "to base, points (matched)"].split(" (")[0] == (
+        ours.gap("quant", "base", name).split(" (")[0].replace(" points", ""))
+    assert ours.price("quant") == (f"{ours.gap('quant', 'base', name)} to the baseline, "
+                                   f"{ours.gap('quant', 'distilled', name)} to `distilled`")
+    assert ours.to_control("sqd-taylor-65", name) == (
+        f"no equal control; {ours.gap('sqd-taylor-65', 'distilled', name)} to `distilled`, which saw less")
+    assert Evidence(frame=pd.DataFrame()).to_control("quant") == Evidence("02_baseline").to_control("x") == "not run"
+
+
+def test_a_ratio_says_what_its_interval_is_over():
+    timed, sizes = Evidence("tab3_inference_speed"), Evidence("09_pruning")
+    record = latency.latest(results.reference_dir() / "cpu" / "tab3_inference_speed")[1]
+    rounds = record["parameters"]["inference"]["rounds"]
+    assert timed.ratio("base", "quant", "latency_ms_p50").endswith(f"] ({rounds} rounds)")
+    assert re.fullmatch(r"[\d.]+ times \(\d seeds?\)", sizes.ratio("base", "taylor-65", "model_parameters"))
 
 
 def test_a_record_that_changes_changes_the_sentence_and_its_words(book):
@@ -119,5 +146,9 @@ def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkey
     assert race.value("ours", "change", scale=100, digits=0) == "−50 [−60, −40]"
     assert race.told("ours") == "is not told apart from" and race.told("ours", than=0.5) == "is faster than"
     assert race.told("ours", "change", than=0, less="loses") == "loses"
+    assert race.met("ours", "change", least=5) == "missed" and race.met("absent", least=1) == "not run"
+    assert race.met("ours", least=1.5) == "reached in the median of the rounds"
+    assert race.met("ours", least=3) == "missed in the median of the rounds"
+    assert race.met("ours", least=0.5) == "reached"
     assert {race.value("theirs"), race.value("ours", "accuracy"), race.told("theirs"),
             Contest("contest", "scoring").value("ours"), Contest("absent", "x").told("ours")} == {"not run"}

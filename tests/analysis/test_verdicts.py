@@ -297,7 +297,7 @@ def test_one_seed_has_no_interval_but_bytes_need_none(store):
     store.write("base", size_bytes=100, train_seconds=10.0)
     store.write("seo", size_bytes=50, train_seconds=5.0)
     frame = store.load()
-    assert judged(frame, "h-time")["verdict"] == NOT_SETTLED and judged(frame, "h-time")["ours"] == "0.500 ×"
+    assert judged(frame, "h-time")["verdict"] == NOT_SETTLED and judged(frame, "h-time")["ours"] == "0.500 × (1 seed)"
     assert "one seed" in judged(frame, "h-time")["note"]
     assert judged(frame, "h-size")["verdict"] == PARTLY
 
@@ -433,6 +433,27 @@ def test_size_and_speed_are_ranked_over_the_files_timed_together(store):
     assert row["verdict"] == REPRODUCED and row["ours"].startswith("+1.00") and row["n"] == 12
 
 
+def test_a_table_of_verdicts_begins_with_claim_value_and_verdict(store):
+    for seed in range(3):
+        store.write("base", seed, size_bytes=100, train_seconds=10.0 + seed)
+        store.write("seo", seed, size_bytes=30, train_seconds=5.0)
+    shown = tables.verdict_table(audit(store.load(), verdicts.TABLE_CLAIMS), "note").set_index("claim")
+    assert [*shown] == ["ours", "verdict", "claimed", "statement", "note"]
+    assert shown.loc["seo-size_mb", "ours"] == "0.300 [0.300, 0.300] × (3 seeds)"
+    assert shown.loc["quant-size_mb", "ours"] == NOT_RUN
+    assert "n = " not in " ".join(shown["ours"])
+
+
+@pytest.mark.parametrize("page", sorted((Path(__file__).parents[2] / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_no_page_has_the_verdict_out_of_sight(page):
+    """On a phone three columns of a table are in sight."""
+    code = "".join(line for line in page.read_text().splitlines(keepends=True) if not line.startswith("#"))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.List):
+            columns = [getattr(each, "value", None) for each in node.elts]
+            assert "verdict" not in columns[3:], columns
+
+
 def test_an_entry_carries_its_evidence(store):
     for seed in range(2):
         store.write("base", seed, train_seconds=10.0 + seed)
@@ -475,7 +496,12 @@ def test_effects_are_drawn_as_shares_of_what_is_claimed(store):
             store.write(name, seed, accuracy_matched=0.7 + gain, size_bytes=size, robust_accuracy=0.5)
         for name, gain in (("da", 0.02), ("da-copies", 0.0)):
             store.write(name, seed, robust_accuracy=0.5 + gain)
-    valued, directed = (frame.set_index("contrast") for frame in verdicts.shares(store.load()))
+    store.write("quant", 0, latency_ms_p50=30.0)
+    store.write("base", 0, latency_ms_p50=100.0)
+    valued, directed, other = (frame.set_index("contrast") for frame in verdicts.shares(store.load()))
+    assert other["difference"].to_dict() == pytest.approx({"bd-infer: not settled": 70}), "hundredths that are saved"
+    assert valued.loc["h-size: partly", ["claimed", "ours"]].tolist() == ["0.324", "0.500 ×"]
+    assert directed.loc["h-robust: reproduced", ["claimed", "ours"]].tolist() == ["above 0", "+2.00 points"]
     assert valued.loc["h-acc: reproduced", "difference"] == pytest.approx(2), "3.4 points where 1.7 are claimed"
     assert valued.loc["h-size: partly", "difference"] == pytest.approx(math.log(0.5) / math.log(136 / 420))
     assert directed["difference"].to_dict() == pytest.approx({"h-robust: reproduced": 2.0})

@@ -1,12 +1,13 @@
 """The baselines: tuned as its recipe says, in everything else the same, and a search of records."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from seo_core import load_settings
-from seo_core.arms import open_lab
+from seo_core.arms import ARMS, open_lab
 from seo_core.arms.texts import domain_pairs
 from seo_core.data import DataError
 from seo_core.data.generator import generate_nli
@@ -24,7 +25,7 @@ def lab(tmp_path_factory):
 def test_the_tuned_baseline_is_trained_as_its_recipe_says(lab):
     plain, tuned = lab.arm("base"), lab.arm("base-tuned", knobs={"learning_rate": 3e-4})
     trial = lab.arm("base-tuned", knobs={"epochs": 1, "train_embeddings": True}, recorded_as="base-trial-words")
-    for run, epochs, rate, frozen in ((plain, 1, 1.5e-4, True), (tuned, 2, 3e-4, True), (trial, 1, 2e-4, False)):
+    for run, epochs, rate, frozen in ((plain, 1, 1.5e-4, True), (tuned, 1, 3e-4, True), (trial, 1, 1.5e-4, False)):
         training = run.record["parameters"]["training"]
         assert (training["epochs"], training["learning_rate"], training["freeze_embeddings"]) == (epochs, rate, frozen)
         assert run.metrics["train_examples"] == 64 * epochs
@@ -45,11 +46,24 @@ def test_twice_the_labels_are_the_pool_and_as_many_further_pairs(lab, tmp_path):
     assert len(pairs) == len(lab.pool) == 64
     for frame in (lab.pool, *seen[1:]):
         assert not set(frame["premise"] + frame["hypothesis"]) & set(pairs["premise"] + pairs["hypothesis"])
-    run = wide.arm("base-twice", knobs={"epochs": 1})
+    run, plain = wide.arm("base-twice"), lab.arm("base")
+    assert run.record["parameters"]["training"] == plain.record["parameters"]["training"]  # the labels alone differ
     assert run.metrics["train_examples"] == 128 and run.record["data"]["labels_used"] == 64 + 32 + 64
     assert run.record["parameters"]["unlabelled"] == "path/to/more.csv"
     with pytest.raises(LabError, match="say which with --unlabelled PATH"):
         lab.arm("base-twice")
+
+
+@pytest.mark.parametrize("profile", ["cpu", "paper"])
+def test_without_a_recipe_of_its_own_a_baseline_is_trained_as_the_base_is(profile):
+    settings = load_settings(profile)
+    for name in ("base-tuned", "base-twice"):
+        arm = ARMS[name].suited(settings)
+        bound = SimpleNamespace(current=arm, settings=settings)
+        assert arm.training(bound) == ARMS["base"].training(SimpleNamespace(current=ARMS["base"], settings=settings))
+    changed = ARMS["base-tuned"].suited(settings, {"epochs": 5, "train_embeddings": True})
+    assert changed.training(SimpleNamespace(current=changed)) == {
+        "evaluations_per_epoch": 4, "epochs": 5, "freeze_embeddings": False}
 
 
 def test_further_labels_of_another_task_are_refused(lab, tmp_path):

@@ -14,7 +14,7 @@ import torch
 
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables
-from seo_core.arms import ARMS, LabError, distillation, known, open_lab, texts
+from seo_core.arms import ARMS, LabError, distillation, known, open_lab, steps, texts
 from seo_core.evaluation import predict
 from seo_core.models.backbone import load_backbone, load_tokenizer
 from seo_core.quantization import qat
@@ -52,7 +52,7 @@ def test_the_arms_have_the_ids_that_the_claims_know():
     assert {"kd", "sqd", "kd-weight-low", "kd-weight-middle", "kd-weight-high"} <= set(ARMS)
     low, middle, high = (ARMS[f"kd-weight-{n}"].recipe.weight for n in ("low", "middle", "high"))
     assert low < middle < high
-    most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + r.first_epochs)
+    most = max(30_000 * (1 + r.augmented + 2 / 3 * r.source_text) * (r.epochs + getattr(r, "first_epochs", 0))
                for r in (arm.recipe for chapter in (distillation.DISTILLATION, distillation.JOINT)
                          for arm in chapter.arms.values()))
     assert most <= 2400_000  # pairs seen by a student with 30 000 labelled pairs and 20 000 of the source
@@ -61,6 +61,45 @@ def test_the_arms_have_the_ids_that_the_claims_know():
 def test_the_pair_of_four_bits_is_that_of_eight_but_for_the_bits():
     for name, like in {"sqd-4bit": "sqd-pairs", "kd-ptq-4bit": "kd-ptq"}.items():
         assert replace(ARMS[name].recipe, weight_bits=8) == ARMS[like].recipe and ARMS[name].recipe.weight_bits == 4
+
+
+def pairs_after_base(name: str) -> float:
+    """Pairs that a recipe's network sees beyond the baseline's, with all that it is made from; 30 000 are labelled."""
+    recipes = [arm.recipe for arm, _ in steps(name) if arm.name != "base"]
+    others = max(recipe.teachers if isinstance(recipe, distillation.Recipe) else 1 for recipe in recipes) - 1
+    return 90_000 * others + sum((30_000 + round(30_000 * r.augmented) + 20_000 * r.source_text)
+                                 * (r.epochs + getattr(r, "first_epochs", 0)) for r in recipes)
+
+
+def test_the_stronger_teacher_is_what_is_cut_and_its_control_saw_as_many_pairs():
+    for share in (65, 80):
+        plain, strong = (ARMS[f"sqd-taylor-{share}-{how}"] for how in ("7bit", "strong"))
+        assert replace(strong.recipe, teacher="base", pruned=f"taylor-{share}") == plain.recipe
+        assert [arm.name for arm, _ in steps(strong.name)] == [
+            "base", "base-control", f"taylor-{share}-strong", strong.name]
+        cut = ARMS[f"taylor-{share}-strong"]
+        assert replace(cut.recipe, teacher="base") == ARMS[f"taylor-{share}"].recipe
+        assert cut.home == distillation.JOINT.id and cut.name not in distillation.PRUNING.arms
+    taught = [name for name in ARMS if name.startswith("sqd-") and ARMS[name].recipe.teacher != "base"]
+    assert len(taught) == 5 and max(map(pairs_after_base, taught)) <= pairs_after_base("base-control-strong")
+    for name in (*taught, "base-control-strong", "taylor-65-strong", "base-control-int8"):
+        assert ARMS[name].suited(load_settings("cpu")).recipe == ARMS[name].recipe  # and is not refused
+    control = ARMS["base-control-strong"].recipe
+    assert control.teachers == max(ARMS[name].recipe.teachers for name in taught) and control.best
+
+
+@pytest.mark.trains
+def test_another_network_teaches_and_gives_the_units(lab):
+    from seo_core.pruning.structured import shapes
+
+    knobs = {"epochs": 1, "calibration_rows": 16}
+    taught = lab.arm("kd-logits", recorded_as="kd-of-control", knobs={**knobs, "depth": 1, "teacher": "taylor-40"})
+    given = lab.arm("taylor-40").model()
+    assert shapes(taught.model())["neurons"] == shapes(given)["neurons"][:1]
+    assert taught.metrics["teacher_parameters"] == sum(p.numel() for p in given.parameters())
+    assert taught.record["parameters"]["recipe"]["teacher"] == "taylor-40"
+    cut = lab.arm("taylor-40", recorded_as="taylor-twice", knobs={"teacher": "taylor-40"})
+    assert sum(p.numel() for p in cut.model().parameters()) < sum(p.numel() for p in given.parameters())
 
 
 @pytest.mark.trains
@@ -125,6 +164,10 @@ def test_an_integer_student_is_packed_with_the_times_of_its_labmark(lab, sqd, tm
     texts = list(zip(frame["premise"], frame["hypothesis"], strict=True))
     kept = results.predictions(sqd.path)["validation_matched"]
     assert np.mean([found.labels.index(c) for c in found.predict(texts)] == kept) >= 0.97
+    said = artifact.check(folder)["metrics"]
+    shares = [said[artifact.SHARE + label] for label in found.labels]
+    np.testing.assert_allclose(shares, np.bincount(kept, minlength=3) / len(kept))
+    assert said[artifact.SURE] == pytest.approx(found.probabilities(texts).max(1).mean(), abs=0.01)
 
 
 @pytest.mark.trains
@@ -224,6 +267,8 @@ def test_unknown_names_are_answered_with_known_ones(lab):
     ({"learning_rate": 0.0}, "learning_rate must be above 0"), ({"augmented": float("inf")}, "augmented must be 0 or"),
     ({"calibration_rows": 0}, "must be 1 or more"), ({"depth": 9}, "the teacher has 6 layers, and .* to have 9"),
     ({"layers": (0, 6)}, "the teacher has 6 layers"), ({"pruned": "tailor-60"}, "did you mean 'taylor-60'"),
+    ({"teacher": "base-contrl"}, "teacher names a network .* did you mean 'base-control'"),
+    ({"teacher": "quant"}, "'quant' is none"), ({"teacher": "base-twice"}, "of the same labels, and 'base-twice'"),
 ])
 def test_a_value_out_of_range_is_refused_before_anything_is_trained(knobs, words):
     with pytest.raises(ValueError, match=words):

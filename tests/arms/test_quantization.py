@@ -115,6 +115,17 @@ def test_a_run_that_is_there_is_not_made_again(lab, runs, monkeypatch):
     assert again.record == runs["static"].record
 
 
+@pytest.mark.trains
+def test_another_network_is_rounded_by_the_same_recipe(lab, runs):
+    smaller = lab.arm("quant", recorded_as="taylor-40-int8", knobs={"of": "taylor-40"})
+    assert smaller.metrics["size_bytes"] < runs["quant"].metrics["size_bytes"] and smaller.metrics["agreement"] > 0.7
+    control = quantization.QUANTIZATION.arms["base-control-int8"]
+    assert [need.arm for need in control.needs] == ["base", "base-control"]
+    assert replace(control.recipe, of="base") == quantization.QUANTIZATION.arms["quant"].recipe
+    with pytest.raises(ValueError, match="of names a network .* and 'static' is none"):
+        control.suited(lab.settings, {"of": "static"})
+
+
 def test_every_arm_has_a_recipe_that_differs():
     recipes = [arm.recipe for arm in quantization.QUANTIZATION.arms.values()]
     recipes = [json.dumps(vars(r), sort_keys=True) for r in recipes]
@@ -302,7 +313,8 @@ def test_points_join_accuracy_bytes_and_milliseconds(frame):
     assert sizes.loc["base", "ours, MB"] == "92.00" and sizes.loc["quant", "ours, of the baseline"] == "0.25"
 
 
-def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path):
+def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "record_at", lambda path: {"parameters": {}})
     frame = frame.assign(path=[str(tmp_path / f"{i}.json") for i in range(len(frame))])
     table = tradeoff.with_losses(tradeoff.points(frame), frame).set_index("configuration")
     assert table["method"].to_dict() == {"base": "baseline", "prune": "weights at zero", "quant": "quantization",
@@ -310,10 +322,17 @@ def test_losses_stand_beside_the_points_with_the_method(frame, tmp_path):
     assert table.loc["quant", ["difference", "paired"]].tolist() == pytest.approx([-1.0, 2])
     assert table.loc["kd", "difference"] == pytest.approx(-3.0) and table.loc["base", "difference"] == 0
     assert np.isnan(table.loc["kd", "low"])  # one seed, and no predictions
+    assert set(table["control"]) == {"—", "not run"} and table["difference_equal"].isna().all()
+    taught = frame[frame["configuration"] == "quant"].assign(configuration="distilled", train_examples=9e9,
+                                                             experiment="12_distillation")
+    taught["accuracy_matched"] += 0.02
+    equal = pd.concat([frame, taught], ignore_index=True)
+    row = tradeoff.with_losses(tradeoff.points(equal), equal).set_index("configuration").loc["quant"]
+    assert row["control"] == "distilled" and row["difference_equal"] == pytest.approx(-2.0)
     without = frame[frame["configuration"] != "base"]
     assert tradeoff.with_losses(tradeoff.points(without), without)["difference"].isna().all()
     none = tradeoff.with_losses(tradeoff.points(frame[:0]), frame[:0])
-    assert none.empty and {"method", *tradeoff.LOSS} <= set(none)
+    assert none.empty and {"method", "control", *tradeoff.LOSS, *tradeoff.EQUAL} <= set(none)
 
 
 def test_counts_of_weights_are_those_of_the_network(tiny_bert):

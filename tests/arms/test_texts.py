@@ -4,13 +4,15 @@ and those that are named."""
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from own_sets import written
 
-from seo_core import load_settings
-from seo_core.arms import known, open_lab
-from seo_core.arms.texts import domain_texts, edited
+from seo_core import load_settings, pipeline
+from seo_core.arms import known, open_lab, self_training
+from seo_core.arms.synergy import SEO
+from seo_core.arms.texts import domain_texts, edited, further_texts
 from seo_core.augmentation import augment
 from seo_core.data import generate
 from seo_core.lab import LabError
@@ -67,3 +69,56 @@ def test_further_texts_have_the_names_of_the_data_that_they_belong_to(kind, tmp_
     frame = domain_texts(lab)
     assert tuple(frame.columns) == lab.task.texts
     assert frame.to_numpy().tolist() == [["Nothing of the kind."] * len(names)]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    settings = load_settings("quick", layers=1, train_rows=64, development_rows=32, evaluation_rows=16,
+                             results_dir=str(tmp_path_factory.mktemp("results")))
+    return open_lab("08_semi_supervised", settings, say=lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def wide(plain, tmp_path_factory):
+    """The same with 40 further texts."""
+    place = tmp_path_factory.mktemp("texts") / "more.csv"
+    pd.DataFrame({"premise": [f"Team {n} scores." for n in range(40)], "hypothesis": ["They win."] * 40}).to_csv(
+        place, index=False)
+    return open_lab(plain.chapter, replace(plain.asked, unlabelled=str(place)), say=lambda text: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, labels", [("ssl", 32), ("data-module", 32), ("controller", 32), ("seo", None)])
+def test_where_a_teacher_labels_the_pool_a_run_with_further_texts_is_another_run(plain, wide, name, labels):
+    without, reading = (lab.of(known(name).chapter)._bound(known(name).suited(lab.settings), labels)
+                        for lab in (plain, wide))
+    assert reading.parameters() == without.parameters() | {"further_texts": "path/to/more.csv"}
+    assert reading._place() != without._place()
+    folders = [lab.current.checkpoints(lab, lab.current.recipe) for lab in (without, reading)]
+    assert not folders[0] or folders[0] != folders[1]
+
+
+@pytest.mark.slow
+def test_self_training_draws_further_texts_as_it_draws_the_pool(plain, wide, monkeypatch):
+    teacher = SimpleNamespace(rows=np.arange(32), model=lambda: None)
+    said = lambda models, pairs: np.eye(3)[np.arange(len(pairs)) % 3][None] * 9  # noqa: E731
+    monkeypatch.setattr(self_training.pseudo, "teacher_logits", said)
+    for lab, more in ((plain, 0), (wide, 40)):
+        added = self_training.pseudo_labelled(lab, [teacher], known("ssl-source").recipe, strong=True)
+        assert added.metrics.get("further_texts_read", 0) == more  # all that is there: the pool is small
+        assert added.metrics["pseudo_kept"] == 1.0 and 0 < added.metrics["teacher_accuracy"] < 1
+    texts = self_training.strong_view(wide, np.array([3, 64, 103]), np.zeros(3, int))["premise"]
+    assert texts.str.startswith("Team").tolist() == [False, True, True]
+
+
+@pytest.mark.slow
+def test_the_teacher_of_the_assembled_system_labels_further_texts_when_the_pool_is_used_up(wide, monkeypatch):
+    work = pipeline._Work(wide, replace(SEO.pipeline, labels=64), None, lambda model: None, further_texts(wide))
+    monkeypatch.setattr(work, "learn", lambda state, step, changed: state)
+    state = pipeline.State(None, None, wide, np.arange(64), np.empty(0, np.int64), pd.DataFrame())
+    label = next(action for action in work.actions() if action.name == "label")
+    assert label.ready(state)
+    after = work.label(state, 1.0)
+    assert sorted(after.soft) == list(range(64, 104)) and not label.ready(after)
+    data = work.data(after, wide)
+    assert len(data) == 104 and (data.labels[64:] == -1).all() and (data.labels[:64] >= 0).all()

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,6 +93,19 @@ def test_ratios_are_taken_within_a_round_and_none_to_a_server_that_was_never_in_
                                          (["--rounds", "-2"], "rounds")])
 def test_a_plan_that_is_none_is_refused(words, says, capsys):
     assert main("serving", words) == 2 and says in capsys.readouterr().err
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_a_server_that_is_asked_all_day_neither_fails_nor_grows():
+    """`pytest tests/bench -m soak`, minutes; as many requests as $SEO_SOAK_REQUESTS says."""
+    from seo_core.data import generate
+    from seo_core.deploy.serving import running
+
+    requests = int(os.environ.get("SEO_SOAK_REQUESTS", 100_000))
+    bodies = generate(500, seed=0)[["premise", "hypothesis"]].to_dict("records")
+    told = serving.soak(lambda: running("reference"), bodies, requests)
+    assert told["soak_requests"] >= requests and told["soak_errors"] == 0 and told["soak_drift"] < 0.05
 
 
 def test_a_soak_goes_on_until_all_are_answered_and_says_how_the_memory_grew(monkeypatch):

@@ -45,6 +45,11 @@ MEASURE = """(() => {
         sideways: document.documentElement.scrollWidth - innerWidth,
         cut: all("table").filter((table) => cutting(table) && !(columns(table) > COLUMNS && framed(table))).map(told),
         scrolling: all("table").filter((table) => cutting(table) && framed(table)).length,
+        hidden: all("table").filter((table) => {
+            const part = cutting(table);
+            const verdict = [...table.rows[0].cells].find((cell) => cell.innerText.trim() === "verdict");
+            return verdict && part && verdict.getBoundingClientRect().right > part.getBoundingClientRect().right + 1;
+        }).map(told),
         lines: all("pre").filter((code) => cutting(code)).map(told),
         figures: all(".cell_output img").map((image) => 9 * 120 / 72 * image.clientWidth / image.naturalWidth),
         tables: all("table").length,
@@ -107,7 +112,7 @@ def test_axe_is_the_script_that_was_published():
 @pytest.mark.skipif(not FOUND, reason="no chromium on the PATH: install one, such as Debian's package chromium")
 class TestPages:
     @pytest.mark.parametrize("window", WINDOWS)
-    @pytest.mark.parametrize("kind", ["cut", "lines", "axe"])
+    @pytest.mark.parametrize("kind", ["cut", "hidden", "lines", "axe"])
     def test_nothing_is_out_of_sight_or_reach(self, visited, window, kind):
         assert {name: page[window][kind] for name, page in visited.items() if page[window].get(kind)} == {}
 

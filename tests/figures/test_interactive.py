@@ -32,7 +32,10 @@ NASTY = "</script><b>&\"'"  # a name of a reader's own
 
 def points(*names: str) -> pd.DataFrame:
     """A table as of `tradeoff.with_losses`: the baseline, a small and a fast network, and one that was never timed."""
+    none = [np.nan] * 2
     table = pd.DataFrame({
+        "control": ["—", "distilled", "no equal control", "distilled"], "difference_equal": [np.nan, -1.4, *none],
+        "low_equal": [np.nan, -2.0, *none], "high_equal": [np.nan, -0.8, *none], "paired_equal": [0, 1, 0, 0],
         "configuration": ["base", "small", "fast", "untimed"], "experiment": "11_quantization",
         "accuracy": [73.0, 72.5, 71.0, 73.5], "seeds": 1, "megabytes": [90.0, 7.0, 60.0, 88.0],
         "ms": [115.0, 40.0, 20.0, np.nan], "difference": [0.0, -0.4, -2.0, np.nan], "low": [np.nan, -1.0, -2.6, np.nan],
@@ -73,13 +76,17 @@ def test_each_point_says_its_numbers_in_both_panels():
     names = [[g.get("data-name") for g in panel.iter("g")] for panel in (size, speed)]
     assert names == [["small", "fast", "untimed", "base"], ["fast", "small", "base"]]  # by cost; what was measured
     said = {g.get("data-name"): g.get("aria-label") for g in size.iter("g")}
-    assert said["small"] == ("small (quantization): accuracy 72.5%, 7.0 MB, 40.0 ms a batch; to the baseline, in "
-                             "points on the matched set: −0.40 [−1.00, +0.20] (3 seeds)")
+    assert said["small"] == ("small (quantization): accuracy 72.5%, 7.0 MB, 40.0 ms a batch; in points on the matched "
+                             "set, to the baseline: −0.40 [−1.00, +0.20] (3 seeds); to an equal control: −1.40 "
+                             "[−2.00, −0.80] to distilled (1 seed)")
+    assert said["fast"].endswith("; to an equal control: no equal control")
     assert "not timed" in said["untimed"] and said["untimed"].endswith("not run")
     assert said["base"] == "base (baseline): accuracy 73.0%, 90.0 MB, 115.0 ms a batch"
     assert all(g.get("role") == "img" for g in size.iter("g"))
     losses = {g.get("data-name"): g.get("data-loss") for g in size.iter("g")}
     assert losses == {"base": "0.0", "small": "0.4", "fast": "2.0", "untimed": None}
+    behind = {g.get("data-name"): g.get("data-behind") for g in size.iter("g")}
+    assert behind == dict.fromkeys(losses) | {"small": "1.4"}
     best = {g.get("data-name") for g in size.iter("g") if "best" in g.get("class").split()}
     assert best == set(tradeoff.pareto(points())["configuration"])
 
@@ -200,6 +207,16 @@ def test_prices_are_steps_and_each_round_says_what_worked_and_what_came_of_it():
     assert "taken back" in repr(graphic)
 
 
+def test_what_was_spent_and_why_a_round_was_taken_back_are_told_where_the_log_has_them():
+    more = prices().assign(labels_used=[1500] * 3, seconds_used=[20.0, 38.5, 160.0], megabytes=[91.0, 91.0, 18.2],
+                           why=["", "accuracy 0.55 is below the floor 0.58", ""])
+    graphic = figures.price_steps(more, instead="fig-x")
+    assert len(svgs(graphic._repr_html_())) == 5
+    assert says(graphic)[1].endswith("It is taken back: accuracy 0.55 is below the floor 0.58. So far: labels spent "
+                                     "1\u00a0500, seconds spent 38.5, file, MB 91.")
+    assert "18.2" in says(graphic)[2] and "below the floor" in repr(graphic)
+
+
 @pytest.mark.parametrize("graphic", [
     lambda: figures.trace_steps(pd.DataFrame(), 1.0, instead="x"),
     lambda: figures.price_steps(prices().iloc[:0], instead="x"),
@@ -255,7 +272,10 @@ class TestInABrowser:
         assert tab.run('part("left").textContent') == (
             "4 of 4 networks remain. Most accurate: untimed, 73.5%. Smallest: small, 7.0 MB. "
             "Fastest: fast, 20.0 ms a batch.")
-        size, time, loss = (f'document.querySelector("[data-limits={key}]")' for key in ("megabytes", "ms", "loss"))
+        size, time, loss, behind = (f'document.querySelector("[data-limits={key}]")'
+                                    for key in ("megabytes", "ms", "loss", "behind"))
+        assert tab.run(f"set({behind}, 0); outside()") == ["base", "fast", "untimed"]  # without an equal control
+        assert tab.run(f"set({behind}, 99); outside()") == []
         assert tab.run(f"set({size}, 1); outside()") == ["base", "untimed"]
         assert tab.run(f'{size}.getAttribute("aria-valuetext")') == "at most 60 MB"
         assert tab.run(f"set({time}, 0); outside()") == ["base", "small", "untimed"]

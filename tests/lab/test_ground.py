@@ -499,7 +499,7 @@ def test_a_recipe_or_name_of_its_own_is_not_dropped_at_the_first_purchase(lab, o
 def test_a_record_names_the_command_that_makes_it(lab, run):
     assert run.record["provenance"]["command"] == (
         "python -m seo_core.run arm supervised --labels 32 --profile quick --seeds 0 --data embedded --model bundled "
-        "--source embedded")
+        "--source embedded -p layers=1 -p train_rows=400 -p development_rows=64 -p evaluation_rows=48")
 
 
 # ---------------------------------------------------------------------------------------------

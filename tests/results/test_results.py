@@ -401,6 +401,8 @@ ENDS = " --profile cpu --seed 1 --data path/to/mnli --model bundled"
     ("02_baseline", "base", "python -m seo_core.run chapter 02_baseline --profile cpu", {}, "arm base" + ENDS),
     ("02_baseline", "base", "python -m seo_core.run arm base --data x -p labels=a,b --seeds 0 -p text=note", {},
      "arm base -p labels=a,b -p text=note" + ENDS),
+    ("20_tkd_nlp", "tkd-no-kd", "python -m seo_core.run arm tkd-no-kd --seeds 0 -p text=note", {},
+     "arm tkd-no-kd -p text=note" + ENDS),
     ("bench_selection", "selection_speed", "python -m seo_core.benchmark_selection --seed 0 --sizes 10 20 --n 5", {},
      "bench selection --sizes 10 20 --n 5" + ENDS),
     ("claims_audit", "audit", "python -m seo_core.run chapter claims_audit", {}, "chapter claims_audit" + ENDS),
@@ -412,6 +414,16 @@ def test_the_command_of_a_record_is_derived(experiment, configuration, said, met
     assert results.command_of(record) == f"python -m seo_core.run {command}"
     again = {**record, "provenance": {"command": results.command_of(record)}}
     assert results.command_of(again) == results.command_of(record)
+
+
+def test_a_capped_training_set_is_part_of_the_command():
+    record = {"experiment": "20_tkd_nlp", "configuration": "tkd-no-kd", "profile": "cpu", "seed": 1, "metrics": {},
+              "data": {"name": "path/to/mnli"}, "model": {"name": "bundled"}, "parameters": {"train_rows": 4000},
+              "provenance": {"command": "python -m seo_core.run arm tkd-no-kd -p text=note"}}
+    expected = "python -m seo_core.run arm tkd-no-kd -p text=note -p train_rows=4000" + ENDS
+    assert results.command_of(record) == expected
+    record["provenance"]["command"] = expected
+    assert results.command_of(record) == expected
 
 
 def test_variables_before_a_command_and_the_source_task_are_kept():

@@ -33,6 +33,8 @@ def test_a_chapter_stands_for_all_of_its_arms(capsys):
     (["base", "-p", "epochs=-1"], "setting epochs must", 2),
     (["base", "-p", "text=note"], "labels and text say how to read data of your own", 1),
     (["supervised", "--labels", "100000"], "100000 labels were asked for and the pool has", 1),
+    (["seo-labels", "--labels", "23847"], "seo-labels runs in the headline setting", 2),
+    (["seo", "--set", "labels=500"], "labels is no knob here", 1),
 ])
 def test_bad_input_is_one_line(arguments, words, code, capsys, tmp_path):
     assert main(["arm", *arguments, "--results-dir", str(tmp_path)]) == code

@@ -79,6 +79,7 @@ def test_structured_pruning_concerns_the_chapters_that_prune():
     due = {c.id for c in manifest.chapters if PACKAGE / "pruning" / "structured.py" in sources(manifest.notebook(c.id))}
     assert {"09_pruning", "10_adaptive_iterative_pruning"} <= due
     assert due <= {"09_pruning", "10_adaptive_iterative_pruning", "12_distillation", "13_quantization_distillation",
+                   "11_quantization",  # its control is distilled
                    "14_synergy_controller", "15_seo_llm", "16_mixed_precision", "20_tkd_nlp",
                    "fig1_architecture"}
     for chapter in manifest.chapters:

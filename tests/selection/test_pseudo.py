@@ -163,6 +163,9 @@ def test_quality_counts_what_was_kept_and_what_was_right():
     found = dict(zip(series["threshold"], zip(series["kept_at_threshold"], series["accuracy_at_threshold"],
                                               strict=True), strict=True))
     assert found[0.4] == (1.0, 0.75) and found[0.8] == (0.5, 1.0) and found[0.99] == (0.0, None)
+    unknown, _ = quality(logits, pseudo_label(logits, threshold=0.5), np.array([0, -1, 1, -1]), ("a", "b", "c"))
+    assert unknown["pseudo_kept"] == 0.75  # of all; what nobody knows is neither right nor wrong
+    assert unknown["teacher_accuracy"] == unknown["pseudo_accuracy"] == unknown["pseudo_accuracy_a"] == 1.0
 
 
 # ---------------------------------------------------------------------------------------------

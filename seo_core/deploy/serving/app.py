@@ -35,22 +35,24 @@ _SHOWN = 10  # faults of a request that are told
 _WHY, _SCHEMA = table(__file__).values()  # status -> what is wrong; JSON schema of a problem
 
 
-def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = None, key: str | None = None) -> FastAPI:
+def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = None, engine: str = "onnxruntime",
+             key: str | None = None) -> FastAPI:
     """The application over an artifact, which is loaded, with every checksum checked, when the application starts.
 
-    folder: as `seo_core.load` takes it. threads: of the engine. key: what X-API-Key has to be for /predict and /model.
+    folder, engine: as `seo_core.load` takes them. threads: of the engine. key: what X-API-Key has to be for /predict
+    and /model.
     """
     folder, limits = artifact.locate(folder), limits or Limits()
     config = artifact.check(folder)
     card = _card(folder, config)
-    metrics = Metrics(config["labels"], *expected(folder, config), name=card["name"], sha256=card["sha256"],
+    metrics = Metrics(config["labels"], *expected(config), name=card["name"], sha256=card["sha256"],
                       commit=config.get("commit", ""), precision=config["export"].get("precision", ""))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI):
         warnings.filterwarnings("ignore", message=".* and were cut")  # each answer says it of its text
         forget_dead()
-        runner = artifact.load(folder, threads=threads)
+        runner = artifact.load(folder, threads=threads, engine=engine)
         runner.probabilities([("warm",) * len(config["texts"])])
         app.state.batcher = Batcher(runner, limits, metrics)
         working = asyncio.create_task(app.state.batcher.work())
@@ -63,7 +65,13 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     app.add_middleware(_Guard, limits=limits, metrics=metrics)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _refuse)
-    guarded = [Depends(_Key(key))] if key else []
+
+    async def room() -> None:
+        if metrics.taken - metrics.answered > limits.connections:
+            raise HTTPException(503, f"{limits.connections} requests are at work: come again in a second",
+                                {"Retry-After": "1"})
+
+    guarded = [Depends(room), *([Depends(_Key(key))] if key else [])]  # probes are always answered
     one, many = _bodies(config["texts"], limits)
     answer = _answer_schema(config["labels"])
 
@@ -94,10 +102,10 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
         return _json(told[0] if single else told)
 
     @app.get("/model", dependencies=guarded, summary="The model card", response_class=Response,
-             responses={200: _content(JSON, {"type": "object"}, "The card"), **_problems(500, *[401] * bool(key))})
+             responses={200: _content(JSON, {"type": "object"}, "The card"), **_problems(500, 503, *[401] * bool(key))})
     async def model() -> Response:
-        """Name, labels, what was measured, the model card, and the limits of a request."""
-        return _json({**card, "limits": asdict(limits)})
+        """Name, labels, what was measured, the model card, the engine, and the limits of a request."""
+        return _json({**card, "engine": app.state.batcher.runner.runtime, "limits": asdict(limits)})
 
     @app.get("/healthz", summary="Whether the process answers", response_class=Response,
              responses={200: _content(JSON, _status_schema("alive"), "It does"), **_problems(500)})

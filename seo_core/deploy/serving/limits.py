@@ -19,7 +19,7 @@ class Limits:
     read: float = above(0, default=10.0)  # to receive a request: 1 MB in it is 0.8 Mbit/s, a slow phone
     answer: float = above(0, default=5.0)  # to wait for the engine: 25 times a full queue; by then it hangs
     idle: int = at_least(1, default=5)  # a connection between requests, its next request's headers included
-    connections: int = at_least(1, default=512)  # open at once: half of the usual limit of open files, 1024
+    connections: int = at_least(1, default=512)  # open at once, or requests: half of the usual limit of files, 1024
     finish: int = at_least(1, default=20)  # to finish what was accepted after SIGTERM: Kubernetes kills after 30
 
     def __post_init__(self):

@@ -12,13 +12,11 @@
     seo_drift_confidence                     mean confidence less the expected one
 
 Drift is that of the last predictions of a worker (a mean that forgets, over about `RECALL` of them, and that begins
-where the card is). The card's metrics may hold `share_LABEL` and `confidence`. Where they do not, classes are expected
-to be equally frequent, and confidence to be what accuracy and calibration error of the artifact's record say:
-accuracy + ECE, which a network that is too sure of itself has exactly (of 2 000 MultiNLI pairs 0.835, expected 0.839).
+where the card is). What is expected are the card's metrics `expected_share_LABEL` and `expected_confidence`: what the
+model said of the evaluation set, which every run records and `pack` and `compress` write. Without them there is nothing
+to drift from, and these gauges are absent.
 """
 
-import contextlib
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -28,31 +26,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from seo_core import __version__
+from seo_core.deploy.artifact import SHARE, SURE
 
 RECALL = 1000  # predictions: shares of three classes are then right to 0.015, one standard error
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # 0.1: the promised p95
 
 
-def expected(folder: Path, config: dict) -> tuple[np.ndarray, float | None]:
-    """Shares of the classes (k,), in the order of the labels, and the mean confidence, as the artifact says; None where
-    it says nothing of it."""
-    said, record = config["metrics"], {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not every artifact comes from a run
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))["metrics"]
-    shares = np.array([said.get(f"share_{label}", 1 / len(config["labels"])) for label in config["labels"]], float)
-    error = record.get("ece_matched", record.get("ece"))
-    sure = said.get("confidence")
-    if sure is None and "accuracy_matched" in record and error is not None:
-        sure = min(1.0, record["accuracy_matched"] + error)
-    return shares / shares.sum(), sure
+def expected(config: dict) -> tuple[np.ndarray | None, float | None]:
+    """Shares of the classes (k,), in the order of the labels, and the mean confidence, as the artifact's configuration
+    says; None where it says nothing of it."""
+    said = config["metrics"]
+    shares = np.array([said.get(SHARE + label, np.nan) for label in config["labels"]], float)
+    return (shares if abs(shares.sum() - 1) < 1e-3 else None), said.get(SURE)
 
 
 class Metrics:
     """The counters of one application, in a registry of its own."""
 
-    def __init__(self, labels: list[str], shares: np.ndarray, confidence: float | None, **info: str):
-        """labels, shares (k,) and confidence: what is expected. info: labels of seo_model_info."""
-        self.labels, self._shares, self._seen, self._sure = labels, shares, shares.copy(), confidence
+    def __init__(self, labels: list[str], shares: np.ndarray | None, confidence: float | None, **info: str):
+        """shares (k,) of the labels and confidence: what is expected, as of `expected`. info: labels of
+        seo_model_info."""
+        self.labels, self._shares, self._seen, self._sure = labels, shares, shares, confidence
         self._confidence = confidence
         self.taken = self.answered = 0  # requests of this worker
         self.registry = CollectorRegistry()
@@ -67,11 +61,13 @@ class Metrics:
                                    buckets=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0))
         fixed, latest = partial(gauge, multiprocess_mode="livemax"), partial(gauge, multiprocess_mode="livemostrecent")
         fixed("seo_model_info", "The model", [*info, "version"]).labels(*info.values(), __version__).set(1)
-        share = fixed("seo_expected_share", "Share of a class, by the card", ["label"])
-        for label, value in zip(labels, shares.tolist(), strict=True):
-            share.labels(label).set(value)
+        for label in labels:
             self._predictions.labels(label)  # 0 until it is predicted
-        self._classes_off = latest("seo_drift_classes", "Predicted classes against the card")
+        if shares is not None:
+            share = fixed("seo_expected_share", "Share of a class, by the card", ["label"])
+            for label, value in zip(labels, shares.tolist(), strict=True):
+                share.labels(label).set(value)
+            self._classes_off = latest("seo_drift_classes", "Predicted classes against the card")
         if confidence is not None:
             fixed("seo_expected_confidence", "Mean confidence, by the card").set(confidence)
             self._confidence_off = latest("seo_drift_confidence", "Confidence against the card")
@@ -98,8 +94,9 @@ class Metrics:
         for value in sure.tolist():
             self._sureness.observe(value)
         kept = (1 - 1 / RECALL) ** len(classes)
-        self._seen = kept * self._seen + (1 - kept) * counts / len(classes)
-        self._classes_off.set(float(np.abs(self._seen - self._shares).sum() / 2))
+        if self._shares is not None:
+            self._seen = kept * self._seen + (1 - kept) * counts / len(classes)
+            self._classes_off.set(float(np.abs(self._seen - self._shares).sum() / 2))
         if self._confidence is not None:
             self._sure = kept * self._sure + (1 - kept) * float(sure.mean())
             self._confidence_off.set(self._sure - self._confidence)

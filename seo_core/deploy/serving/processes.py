@@ -22,6 +22,7 @@ from typing import IO
 
 from seo_core.checks import SettingsError, check_number
 from seo_core.deploy import artifact
+from seo_core.deploy.runners import RUNTIMES
 from seo_core.deploy.serving.limits import Limits
 from seo_core.machine import cores, environment
 
@@ -33,12 +34,13 @@ class ServingError(RuntimeError):
 
 
 def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, workers: int | None = None,
-          threads: int | None = None, limits: Limits | None = None, say=print) -> None:
+          threads: int | None = None, limits: Limits | None = None, engine: str = "onnxruntime", say=print) -> None:
     """Serves an artifact until SIGTERM or SIGINT; what was accepted by then is finished.
 
     folder: as `seo_core.load` takes it. port: 0 for one that is free. workers: processes, default one for each core;
-    threads: of each one's engine, default its share of the cores. say: gets the address. Raises ArtifactError for a
-    folder that is none or damaged, ServingError for an address that cannot be had, SettingsError.
+    threads: of each one's engine, default its share of the cores. engine: which, as of `seo_core.load`, in all workers.
+    say: gets the address. Raises ArtifactError for a folder that is none or damaged, ServingError for an address that
+    cannot be had, SettingsError.
     """
     try:
         import uvicorn
@@ -52,15 +54,19 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
     check_number("port", port, least=0, most=65535, whole=True)
     folder, limits = artifact.locate(folder), limits or Limits()
     artifact.check(folder)
+    if engine != RUNTIMES[0]:  # here: what cannot be run is said in a line, and all workers have what was measured once
+        model = artifact.load(folder, threads=threads, engine=engine)
+        engine = model.engine.name if model.engine else engine
+        del model
     if os.environ.get(KEY) == "":
         raise SettingsError(f"${KEY} is set and empty: give it a key, or unset it to serve everybody")
     with tempfile.TemporaryDirectory(prefix="seo-serving-") as counted:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted  # read by the workers when they start
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         config = uvicorn.Config(
-            partial(_app, Path(folder).resolve(), threads, limits), factory=True, host=host, port=port, workers=workers,
-            http="seo_core.deploy.serving.protocol:Protocol", ws="none", loop="asyncio", access_log=False,
-            server_header=False, proxy_headers=False, timeout_keep_alive=limits.idle,
+            partial(_app, Path(folder).resolve(), threads, limits, engine), factory=True, host=host, port=port,
+            workers=workers, http="seo_core.deploy.serving.protocol:Protocol", ws="none", loop="asyncio",
+            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=limits.idle,
             limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.finish)
         try:
             listening = config.bind_socket()
@@ -69,6 +75,7 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
                                "this machine's") from None
         address = f"http://{host}:{listening.getsockname()[1]}"
         say(f"serving {Path(folder).name} at {address} with {workers} × {threads} threads"
+            + (f" of {engine}" if engine != RUNTIMES[0] else "")
             + (f", for those who know ${KEY}" if KEY in os.environ else ""))
         # asyncio does so for sockets of a stated protocol only: an answer in two pieces would wait 40 ms in between
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -78,14 +85,14 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
             raise ServingError("a worker could not start: the lines above say why")
 
 
-def _app(folder: Path, threads: int, limits: Limits):
+def _app(folder: Path, threads: int, limits: Limits, engine: str):
     """In a worker. A folder that was damaged since ends the server: workers that start again would end the same way."""
     from uvicorn.config import STARTUP_FAILURE
 
     from seo_core.deploy.serving.app import make_app
 
     try:
-        return make_app(folder, threads=threads, limits=limits, key=os.environ.get(KEY))
+        return make_app(folder, threads=threads, limits=limits, engine=engine, key=os.environ.get(KEY))
     except artifact.ArtifactError as error:
         logging.getLogger("uvicorn.error").error(error)
         sys.exit(STARTUP_FAILURE)
@@ -107,12 +114,12 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: str | Path, *, workers: int | None = None, threads: int | None = None, key: str | None = None,
-            seconds: float = 30, **limits) -> Iterator[Running]:
+            engine: str | None = None, seconds: float = 30, **limits) -> Iterator[Running]:
     """A server in processes of its own, on a free port of this machine, ready, until the block ends.
 
     seconds: how long it may take to be ready. limits: fields of `Limits`; all else as in `serve`. Raises ServingError
     with what the server said."""
-    words = {"--artifact": folder, "--port": 0, "--workers": workers, "--threads": threads}
+    words = {"--artifact": folder, "--port": 0, "--workers": workers, "--threads": threads, "--engine": engine}
     line = [str(word) for pair in words.items() if pair[1] is not None for word in pair]
     line += ["--set", *(f"{name}={value}" for name, value in limits.items())] if limits else []
     given = environment() | ({KEY: key} if key else {})

@@ -1,4 +1,7 @@
-"""uvicorn's HTTP/1.1, with a time for the headers, and an end for connections that come when all is being closed."""
+"""uvicorn's HTTP/1.1, with a time for the headers, an end for connections that come when all is being closed, and room
+for new ones where many are idle.
+
+What is no HTTP at all is answered by uvicorn's parser, before any application: 400 with a line of plain text."""
 
 import signal
 
@@ -17,9 +20,22 @@ class Protocol(H11Protocol):
 
     When it is told to end, uvicorn asks the connections that are there to close. One that was just being accepted is
     not among them: it would go on asking until `Limits.finish` cuts it off in the middle of a request. Here its next
-    answer is its last."""
+    answer is its last.
+
+    Beyond uvicorn's limit of connections (`Limits.connections`) the one that has been without a request for longest is
+    closed: uvicorn would count them as load and refuse all requests, a probe's too. How many requests are taken at once
+    is the application's to say, in its own words."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.most, self.limit_concurrency = self.limit_concurrency, None
 
     def connection_made(self, transport) -> None:
+        if self.most is not None and len(self.connections) >= self.most:
+            idle = [each for each in self.connections
+                    if each.timeout_keep_alive_task and not each.transport.is_closing()]
+            if idle:
+                min(idle, key=lambda each: each.timeout_keep_alive_task.when()).timeout_keep_alive_handler()
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
