@@ -250,25 +250,30 @@ Table(batches.report(folder / "bench_batches"),
 #
 # ## What the records say
 #
-# First, the rate. Twelve layers with LayerNorm behind the sum want small steps, or a long warm-up {cite}`xiong2020`. It was searched from random weights, without a teacher, on 4 000 sentences of SST-2. <!-- setting --> So few rows do not tell the two larger ones apart: all arms have the middle one.
+# First, the rate. Twelve layers with LayerNorm behind the sum want small steps, or a long warm-up {cite}`xiong2020`. It was searched from random weights, without a teacher, on 4 000 sentences of SST-2. <!-- setting --> All arms have the middle one of three.
 
 # %% tags=["record", "remove-input"]
-searched = Evidence("20_tkd_nlp")
+searched = Evidence(frame=glue.of_task(frame, "sst2"))
+_, middle, high = (f"tkd-scratch-rate-{rate}" for rate in RATES)
 Finding("Right on the development rows: " + "; ".join(
     f"at a rate of {rate}, " + searched.mean(
         f"tkd-scratch-rate-{rate}", DEVELOPMENT, scale=100, unit="%")
-    for rate in RATES) + ".")
+    for rate in RATES) + ". The largest against the middle one: "
+    + searched.told(high, middle, DEVELOPMENT, better="better", worse="worse",
+                    same="not told apart") + ".")
 
 # %% [markdown]
 # And stage 1: what is it worth to have read the task's own sentences first?
 
 # %% tags=["record", "remove-input"]
+hidden, frequency = (glue.by_name(frame, "tkd-pretrained", f"{kind}_entropy")
+                     for kind in ("masked_cross", "frequency_cross"))
+costs = "; ".join(
+    f"on {task}, {nats:.2f} nats, and by frequency alone {frequency[task]:.2f}"
+    for task, nats in hidden.items() if task in frequency)
 Finding(f"""
-After it, a hidden word costs
-{searched.mean('tkd-pretrained', 'masked_cross_entropy', scale=1, digits=2,
-               unit=' nats')}; to say each word as often as it occurs costs
-{searched.mean('tkd-pretrained', 'frequency_cross_entropy', scale=1, digits=2,
-               unit=' nats')}. Without a teacher, against the same steps from
+After it a hidden word costs, beside saying each word as often as it occurs:
+{costs or 'not run'}. Without a teacher, against the same steps from
 random weights: {glue.told(frame, 'tkd-no-kd', 'tkd-scratch')}.""")
 
 # %% [markdown]
@@ -283,7 +288,7 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
-# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are trained on subsets, and SST-2 was capped (the last table says how many texts each was trained on; a tenth to a fifth is held out). Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are at hand as subsets, and where a task is capped its command says so (the last table, with how many texts each was trained on). In a column all of ours have as many as `tkd-kd`. Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
 
 # %% tags=["record", "hide-input"]
 print(tables.standing(frame))
@@ -296,15 +301,34 @@ ours = swept["system"].str.contains("(tkd-", regex=False)
 Table(swept[ours], folded="temperatures and weights")
 
 # %% [markdown]
-# "Pruning and quantization shrink further; aggressive settings collapse", says the summary. This network is a BERT, so [units](09_pruning) go and [integers](11_quantization) come by the calls of those chapters, with one pass over the labels in between. How far does that go?
+# And mixed precision? `tkd-kd-bf16` computes stages 3 and 4 in [bf16](16_mixed_precision), `tkd-kd-fp32` does not.
+
+# %% tags=["record", "remove-input"]
+MIXED = ("tkd-kd-bf16", "tkd-kd-fp32")
+Finding(f"""
+In bf16 against fp32: {glue.told(frame, *MIXED)}. On SST-2, time:
+{searched.ratio(*MIXED, 'train_seconds', digits=2)}; peak memory:
+{searched.ratio(*MIXED, 'peak_memory_bytes', digits=2)}.""")
+
+# %% [markdown]
+# "Pruning and quantization shrink further; aggressive settings collapse", says the summary. This network is a BERT, so [units](09_pruning) go and [integers](11_quantization) come by the calls of those chapters, with one pass over the labels in between. Or single weights become zero, and the file stays as large as it was. How far does either go?
 
 # %% tags=["record", "remove-input"]
 SQUEEZED = {"tkd-quant": "integers alone",
             **{f"tkd-prune-quant-{part}": f"{part}% of the encoder gone first"
-               for part in (50, 80, 90)}}
+               for part in (50, 80, 90)},
+            **{f"tkd-prune-zeros-{part}": f"{part}% zeros, in fp32"
+               for part in (50, 90)}}
+units, zeros = ({f"tkd-{way}-{part}": part for part in parts}
+                for way, parts in (("prune-quant", (50, 80, 90)),
+                                   ("prune-zeros", (50, 90))))
 Finding("Against the network in fp32: " + "; ".join(
     f"{words}, {glue.told(frame, name, 'tkd-kd')}"
-    for name, words in SQUEEZED.items()) + ".")
+    for name, words in SQUEEZED.items()) + f""".
+
+No better than the majority class, with units gone:
+{glue.collapse(frame, units)}; with weights at zero:
+{glue.collapse(frame, zeros)}.""")
 
 # %% tags=["record", "hide-input"]
 rows = glue.glue_table(frame, {"tkd-kd": "in fp32", **SQUEEZED})
@@ -316,12 +340,10 @@ rows.insert(1, "file, MB", [
 Table(rows, folded="smaller and smaller")
 
 # %% tags=["record", "hide-input"]
-done = glue.scores(frame, "tkd-kd")  # task -> metrics, seeds
-tasks = frame["data_name"].map(glue.task_of)
-rows = frame.groupby(tasks)["train_rows"].max()
+done = glue.scores(frame, "tkd-kd")
 commands = [(task.title, ", ".join(task.metrics),
-             done[name][1] if name in done else 0,
-             f"{rows[name]:.0f} of {task.train}" if name in rows else "—",
+             done[name].seeds if name in done else 0,
+             f"{done[name].rows} of {task.train}" if name in done else "—",
              command("tkd-kd", name)) for name, task in TASKS.items()]
 Table(pd.DataFrame(commands, columns=[
     "task", "metrics", "seeds", "trained on", "its run"]),

@@ -26,6 +26,7 @@ from seo_core.selection.maps import BINS, REGIONS
 
 COLUMNS = ("configuration", "seed", "labels", "accuracy", "correct", "path")
 CONTROL = "random"  # bought without a choice
+_TRIAL = "-rate-"  # in the name of a run that tries a rate
 
 
 class EfficiencyError(ValueError):
@@ -113,26 +114,42 @@ def pairs_needed(curves: pd.DataFrame, target: str, names: Mapping[str, str] | N
 
 
 def by_batch(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
-    """Accuracy on the matched set over the batch, of the records of the chapter on optimizers but the trials of a rate:
-    name (optimizer, rule), batch, value in percent. The run in the batch that the rate is of is where both rules begin.
-    names: optimizer -> its title."""
-    rows = [(f"{names[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy)
-            for record in records if "-rate-" not in record["configuration"]
-            for accuracy in [record["metrics"].get("accuracy_matched")] if accuracy is not None
+    """Accuracy over the batch, of the records of the chapter on optimizers but the trials of a rate: name (optimizer,
+    rule), batch, value in percent, rows: "matched set", or "development rows" where a record is sealed from it. The run
+    in the batch that the rate is of is where both rules begin. names: optimizer -> its title."""
+    runs = [record for record in records if _TRIAL not in record["configuration"]]
+    where = {contrasts.OFFICIAL[0]: "matched set", contrasts.DEVELOPMENT: "development rows"}
+    metric = next((m for m in where if all(m in record["metrics"] for record in runs)), contrasts.DEVELOPMENT)
+    rows = [(f"{names[recipe['optimizer']]}, {rule}", recipe["batch_size"], 100 * accuracy, where[metric])
+            for record in runs
+            for accuracy in [record["metrics"].get(metric)] if accuracy is not None
             for recipe in [record["parameters"]["recipe"]]
             for rule in (("root", "linear") if recipe["batch_size"] == recipe["base"] else (recipe["rule"],))]
-    return pd.DataFrame(rows, columns=["name", "batch", "value"]).sort_values(["name", "batch"], ignore_index=True)
+    frame = pd.DataFrame(rows, columns=["name", "batch", "value", "rows"])
+    return frame.sort_values(["name", "batch"], ignore_index=True)
 
 
 def rate_trials(records: Iterable[Mapping], names: Mapping[str, str]) -> pd.DataFrame:
-    """The trials of a rate ("…-rate-…" in their names): optimizer, rate, development accuracy at the end, seed; one row
-    "not run" without any."""
-    rows = sorted((names[recipe["optimizer"]], recipe["learning_rate"],
-                   f"{100 * record['series']['development_accuracy'][-1]:.2f}", record["seed"])
-                  for record in records if "-rate-" in record["configuration"]
-                  for recipe in [record["parameters"]["recipe"]])
+    """The rates that were tried: optimizer, rate, development accuracy at the end, seed, of the trials ("…-rate-…" in
+    their names) and, where its rate has none, of the arm itself at their seeds; one row "not run" without any."""
+    ends = {}  # trials last: of equal runs they count
+    for record in sorted(records, key=lambda record: _TRIAL in record["configuration"]):
+        recipe = record["parameters"]["recipe"]
+        if recipe["batch_size"] == recipe["base"]:
+            ends[names[recipe["optimizer"]], recipe["learning_rate"], record["seed"]] = (
+                f"{100 * record['series']['development_accuracy'][-1]:.2f}", _TRIAL in record["configuration"])
+    tried = {seed for (*_, seed), (_, trial) in ends.items() if trial}
+    rows = [(title, rate, end, seed) for (title, rate, seed), (end, _) in sorted(ends.items()) if seed in tried]
     columns = ["optimizer", "rate at a batch of 32", "development accuracy, %", "seed"]
     return rows_or(rows, columns if rows else columns[:1])
+
+
+def rates_tried(trials: pd.DataFrame) -> dict[str, tuple[int, float]]:
+    """Optimizer -> how many rates `rate_trials` has of it, and the best; {} for none."""
+    if "seed" not in trials:
+        return {}
+    best = trials.astype({trials.columns[2]: float}).sort_values(trials.columns[2], ascending=False)
+    return {title: (rows.iloc[:, 1].nunique(), float(rows.iloc[0, 1])) for title, rows in best.groupby("optimizer")}
 
 
 def labels_to_match(curves: pd.DataFrame, target: str = CONTROL, at: int = 8000) -> dict[str, Match]:

@@ -3,23 +3,39 @@
     Table(glue_table(results.load(reference / "02_baseline", reference / "20_tkd_nlp")))
 
 A record belongs to the task whose folder or hub configuration its data is named after. A cell holds a task's metrics as
-GLUE reports them, times 100, each the mean over seeds: "84.1 / 78.0".
+GLUE reports them, times 100, each the mean over seeds: "84.1 / 78.0"; "65.0 (dev.)" is on development rows, of an arm
+that is sealed from the task's official set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
 from seo_core.analysis import NOT_RUN, papers, statistics
-from seo_core.analysis.contrasts import differences, one_setting
+from seo_core.analysis.contrasts import DEVELOPMENT, differences, one_setting
 from seo_core.tkd.glue import TASKS
 
 ROWS = {"base": "fine-tuned MiniLM, the teacher", "tkd-kd": "TKD-NLP here, four stages",
-        "tkd-no-kd": "the same without a teacher", "tkd-distilbert": "student as DistilBERT's",
-        "tkd-tinybert": "student as TinyBERT's"}
+        "tkd-no-kd": "the same without a teacher", "tkd-no-pretraining": "without stage 1",
+        "tkd-scratch": "with neither", "tkd-no-residual": "with neither, and no residual connections",
+        "tkd-distilbert": "student as DistilBERT's", "tkd-tinybert": "student as TinyBERT's"}
 MEAN = "all nine"
+STANDARD = "tkd-kd"  # whose training rows and set of evaluation a task's column keeps to
+_SPLITS = "matched", "development"
+_MARK, _ON_DEVELOPMENT = " (dev.)", " on development rows"
+
+
+class Scored(NamedTuple):
+    """A configuration on a task: its metrics in percent, each the mean over seeds; how many seeds; the training rows;
+    and whether they are on development rows."""
+
+    values: list[float]
+    seeds: int
+    rows: int
+    development: bool
 
 
 def task_of(data_name: str) -> str | None:
@@ -34,16 +50,37 @@ def of_task(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame[frame["data_name"].map(task_of) == name]
 
 
-def scores(frame: pd.DataFrame, configuration: str) -> dict[str, tuple[list[float], int]]:
-    """Task -> (its metrics in percent, each the mean over seeds; how many seeds) of what has records."""
-    frame = frame[frame["configuration"] == configuration]
+def scores(frame: pd.DataFrame, configuration: str) -> dict[str, Scored]:
+    """Task -> what has records. Where `STANDARD` has some on a task, only those of as many training rows count; where
+    these are on development rows alone, so are the others', if they have such."""
     found = {}
-    for name in TASKS:
-        rows = one_setting(of_task(frame, name))
-        columns = [f"{metric}_matched" for metric in TASKS[name].metrics]
-        if len(rows) and set(columns) <= set(rows) and rows[columns].notna().all(axis=None):
-            found[name] = [100 * float(rows[column].mean()) for column in columns], rows["seed"].nunique()
+    for name, task in TASKS.items():
+        rows = of_task(frame, name)
+        standard = _scored(rows[rows["configuration"] == STANDARD], task.metrics, _SPLITS)
+        if standard:
+            rows = rows[rows["train_rows"] == standard.rows]
+        splits = _SPLITS[::-1] if standard and standard.development else _SPLITS
+        if scored := _scored(rows[rows["configuration"] == configuration], task.metrics, splits):
+            found[name] = scored
     return found
+
+
+def _scored(rows: pd.DataFrame, metrics: Sequence[str], splits: Sequence[str]) -> Scored | None:
+    """The setting of `one_setting` on the first of the splits on which all its records have the metrics."""
+    for split in splits:
+        columns = [f"{metric}_{split}" for metric in metrics]
+        if set(columns) <= set(rows) and len(known := one_setting(rows.dropna(subset=columns))):
+            return Scored([100 * float(known[column].mean()) for column in columns], known["seed"].nunique(),
+                          int(known["train_rows"].max()), split != _SPLITS[0])
+    return None
+
+
+def by_name(frame: pd.DataFrame, configuration: str, column: str) -> dict[str, float]:
+    """A task's title -> the mean over seeds of a column, of the tasks that have it."""
+    rows = frame[frame["configuration"] == configuration]
+    rows = rows.dropna(subset=[column]) if column in rows else rows.iloc[:0]
+    means = {task.title: one_setting(of_task(rows, name)).get(column) for name, task in TASKS.items()}
+    return {title: float(values.mean()) for title, values in means.items() if values is not None and len(values)}
 
 
 def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFrame:
@@ -53,11 +90,12 @@ def glue_table(frame: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFr
     ours = []
     for configuration, words in rows.items():
         cells = scores(frame, configuration)
-        seeds = sorted({n for _, n in cells.values()}) or [0]
-        means = [sum(values) / len(values) for values, _ in cells.values()]
+        seeds = sorted({cell.seeds for cell in cells.values()}) or [0]
+        means = [sum(cell.values) / len(cell.values) for cell in cells.values()]
+        marks = {name: _MARK * cell.development for name, cell in cells.items()}
         ours.append([f"{words} ({configuration})",
-                     *(_cell(cells[name][0]) if name in cells else NOT_RUN for name in TASKS),
-                     f"{sum(means) / len(TASKS):.1f}" if len(means) == len(TASKS) else NOT_RUN,
+                     *(_cell(cells[name].values) + marks[name] if name in cells else NOT_RUN for name in TASKS),
+                     f"{sum(means) / len(TASKS):.1f}{max(marks.values())}" if len(means) == len(TASKS) else NOT_RUN,
                      "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))])
     paper = papers.TKD_SETTING
     said = ["TKD-NLP, the paper", *["—"] * len(TASKS), f"accuracy {paper['accuracy']}, F1 {paper['f1']}", "—"]
@@ -75,7 +113,8 @@ def by_task(frame: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
     for arm, control in pairs:
         for name, task in TASKS.items():
             found = differences(of_task(frame, name), [(arm, control)], [f"{task.metrics[0]}_matched"], labels=None)
-            title = f"{task.title}, {_metrics(task.metrics[:1])}"
+            where = _ON_DEVELOPMENT * (DEVELOPMENT in set(found["metric"]))
+            title = f"{task.title}, {_metrics(task.metrics[:1])}{where}"
             tables.append(found.assign(contrast=f"{title} − {control}", metric="the task's own metric"))
     rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else tables[0]
@@ -88,7 +127,9 @@ def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     table = by_task(frame, (arm, control))
     alone = table["seeds"] == 1
     for row in table.itertuples():
-        title = row.contrast.partition(",")[0] + " (one seed)" * (row.seeds == 1 and not alone.all())
+        remarks = ["development rows"] * (_ON_DEVELOPMENT in row.contrast)
+        remarks += ["one seed"] * (row.seeds == 1 and not alone.all())
+        title = row.contrast.partition(",")[0] + f" ({', '.join(remarks)})" * bool(remarks)
         titles[statistics.side(row.low, row.high, *titles)].append(title)
     parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"
              for word, names in titles.items() if names]
@@ -99,10 +140,33 @@ def no_better_than_majority(frame: pd.DataFrame, configuration: str) -> str:
     """The tasks on which a configuration has no more than the majority class, by the metric that counts first, for a
     sentence: "CoLA and WNLI", "none of them"; "not run" without records."""
     reached = scores(frame, configuration)
-    titles = [TASKS[name].title for name, (values, _) in reached.items() if values[0] <= TASKS[name].majority[0]]
+    titles = [TASKS[name].title + _MARK * cell.development for name, cell in reached.items()
+              if _guesses(name, cell)]
     if not reached:
         return NOT_RUN
     return " and ".join(filter(None, (", ".join(titles[:-1]), *titles[-1:]))) or "none of them"
+
+
+def collapse(frame: pd.DataFrame, shares: Mapping[str, int]) -> str:
+    """From which share on a task is answered no better than by the majority class, for a sentence: "SST-2 from 80% on,
+    RTE not up to 90%"; "not run" without records. shares: configuration -> how many percent were removed."""
+    found: dict[str, list[tuple[int, bool]]] = {name: [] for name in TASKS}
+    for configuration, percent in shares.items():
+        for name, cell in scores(frame, configuration).items():
+            found[name].append((percent, _guesses(name, cell)))
+    parts = []
+    for name, points in found.items():
+        percents, lost = zip(*sorted(points), strict=True) if points else ((), ())
+        still = max((i + 1 for i, gone in enumerate(lost) if not gone), default=0)  # the first from which all are lost
+        if points:
+            end = f"not up to {percents[-1]}%" if still == len(points) else f"from {percents[still]}% on"
+            parts.append(f"{TASKS[name].title} {end}")
+    return ", ".join(parts) or NOT_RUN
+
+
+def _guesses(name: str, cell: Scored) -> bool:
+    """Whether a task's score, by the metric that counts first, is no more than the majority class has."""
+    return cell.values[0] <= TASKS[name].majority[0]
 
 
 def _cell(values: Sequence[float]) -> str:

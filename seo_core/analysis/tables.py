@@ -289,14 +289,19 @@ OF_ANSWERS = {"exact_match": "exact match", "f1": "F1"}
 
 def scores(frame: pd.DataFrame, names: Mapping[str, str], of: Mapping[str, str] = SCORES) -> dict[str, pd.DataFrame]:
     """Data set -> accuracy and macro precision, recall and F1, or the metrics `of`, in percent on the matched set,
-    means over the seeds, a row for each of these configurations. names: configuration -> in words. Data sets where one
-    of them has no record are left out."""
-    columns, tables = [f"{name}_matched" for name in of], {}
-    for data, rows in frame.groupby("data_name") if set(columns) <= set(frame) else ():
-        means = {word: known(rows, name, columns[0])[columns].mean() for name, word in names.items()}
-        table = 100 * pd.DataFrame(means).T
-        if table.notna().all(axis=None):
-            tables[str(data)] = table.set_axis(list(of.values()), axis=1)
+    means over the seeds, a row for each of these configurations. names: configuration -> in words. Where one of them is
+    sealed from that set, all are on development rows, and the data set's name says so. Data sets where one has no
+    record are left out."""
+    tables = {}
+    for data, rows in frame.groupby("data_name") if "data_name" in frame else ():
+        for split, words in (("matched", ""), ("development", ", development rows")):
+            columns = [f"{name}_{split}" for name in of]
+            complete = rows.dropna(subset=columns) if set(columns) <= set(rows) else rows.iloc[:0]
+            if set(names) <= set(complete["configuration"]):
+                table = pd.DataFrame({word: known(complete, name, columns[0])[columns].mean()
+                                      for name, word in names.items()})
+                tables[f"{data}{words}"] = 100 * table.T.set_axis(list(of.values()), axis=1)
+                break
     return tables
 
 

@@ -1,7 +1,8 @@
 """What the chapter on optimizers compares: the same labels, start and epochs under AdamW, SGD with momentum and LAMB.
 
 `adamw`, `sgd-momentum` and `lamb` train in batches of 32; `adamw-512-linear` and so on in larger ones, at a rate that
-one of the RULES makes of that at 32. Rates are tuned by trials with other names, as many for each of the three:
+one of the RULES makes of that at 32. Rates are tuned by trials with other names; the chapter says how many have records
+(`efficiency.rates_tried`):
 `python -m seo_core.run arm sgd-momentum --set learning_rate=0.1 --name sgd-momentum-rate-0.1 --labels 8000 …`.
 """
 
@@ -14,7 +15,7 @@ from seo_core.checks import above, at_least, check, one_of
 from seo_core.lab import Chapter, Lab, Made
 
 RULES = {"none": 0.0, "root": 0.5, "linear": 1.0}  # rate ∝ batch to this power
-RATES = {"adamw": 1e-4, "sgd": 1e-2, "lamb": 1e-3}  # at a batch of 32, each the best of four on the development slice
+RATES = {"adamw": 1e-4, "sgd": 1e-2, "lamb": 1e-3}  # at a batch of 32, each the best of its trials
 NAMES = {"adamw": "adamw", "sgd": "sgd-momentum", "lamb": "lamb"}
 BATCHES, BASE, QUICK_BASE = (32, 128, 512), 32, 8  # the lab's batches under `quick` are a quarter
 

@@ -8,7 +8,7 @@ other kinds by the same hyperparameters.
 
 All of a seed start from one pre-trained network, `tkd-pretrained`, and have as many steps. One without a teacher has
 weight 0: the same steps, on the labels alone. `tkd-prune-quant-50` and its like start from `tkd-kd`: units out, some
-training, integers.
+training, integers; `tkd-prune-zeros-50` sets single weights to zero instead, and stays in fp32.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from seo_core.arms import distillation
 from seo_core.arms.compression import checkpoint, deployed, recipes, recorded, sources
 from seo_core.arms.texts import cache_folder, sample
-from seo_core.checks import above, at_least, check, share
+from seo_core.checks import above, at_least, check, one_of, share
 from seo_core.lab import Chapter, Lab, LabError, Made, Run
 from seo_core.models import count_parameters
-from seo_core.pruning import structured
+from seo_core.pruning import magnitude, structured
 from seo_core.quantization import CalibrationConfig, ExportConfig, calibrate, export_onnx
 from seo_core.tkd import (
     Injection,
@@ -33,7 +33,7 @@ from seo_core.tkd import (
     pretrain,
     soft_labels,
 )
-from seo_core.training import TrainingConfig
+from seo_core.training import PRECISIONS, TrainingConfig, TrainingResult
 
 PRETRAINED = "tkd-pretrained"
 STAGES = ("-inject", "-tune")  # suffixes of the checkpoints
@@ -58,20 +58,21 @@ class Recipe(Shape):
     weight: float = share(default=0.5)  # w, of the soft labels; 0: no teacher, as many steps
     injection_epochs: int = at_least(1, default=3)  # of stage 3
     epochs: int = at_least(1, default=2)  # of stage 4
-    # of both: the two larger of RATES are not told apart on development rows, and this one is that of stage 1, too
-    learning_rate: float = above(0, default=1e-4)
+    learning_rate: float = above(0, default=1e-4)  # of both: the middle one of RATES, and that of stage 1, too
+    precision: str = one_of(PRECISIONS, default="auto")  # of both; stage 1 is one for all, in that of the machine
 
 
 @dataclass(frozen=True)
 class Squeezed:
     """What becomes of `tkd-kd`: the least important heads and neurons go, what stays is trained on the labels and put
-    into integers. Unknown keys raise."""
+    into integers. Or, element by element, the smallest weights become zero and stay so, in fp32. Unknown keys raise."""
 
     share: float = at_least(0, below=1, default=0.5)  # of the encoder's weights that goes; 0: integers alone
     epochs: int = at_least(1, default=1)  # after pruning: a fifth of what `tkd-kd` was trained
     learning_rate: float = above(0, default=1e-4)  # of stage 4
     score_rows: int = at_least(1, default=1024)  # training texts that say which units matter
     calibration_rows: int = at_least(1, default=512)  # and that give the ranges of the integers
+    zeros: bool = False  # single weights, not units
 
     def __post_init__(self):
         check(self)
@@ -114,7 +115,7 @@ def _network(lab: Lab, shape: Shape):
 
 def _config(lab: Lab, recipe, epochs: int) -> TrainingConfig:
     return TrainingConfig.from_settings(lab.settings, learning_rate=recipe.learning_rate, epochs=epochs,
-                                        freeze_embeddings=False)
+                                        freeze_embeddings=False, precision=getattr(recipe, "precision", "auto"))
 
 
 @TKD.arm(PRETRAINED, Pretraining(), **recorded(""))
@@ -141,6 +142,8 @@ _ARMS = {
     # what the other parts bring: no stage 1, and nothing that leads around a layer
     "tkd-no-pretraining": replace(_FULL, pretrained=False), "tkd-scratch": _SCRATCH,
     "tkd-no-residual": replace(_SCRATCH, residual=False),
+    # the numbers that stages 3 and 4 are computed in; tkd-kd has what the machine is fastest with
+    **{f"tkd-kd-{name}": replace(_FULL, precision=name) for name in ("bf16", "fp32")},
     # the search for the rate, for all alike: without stage 1 and a teacher
     **{f"tkd-scratch-rate-{rate}": replace(_SCRATCH, learning_rate=float(rate)) for rate in RATES},
 }
@@ -198,24 +201,39 @@ recipes(TKD, _OTHERS, stages=distillation.STAGES)(distillation.distilled)
 
 # What the summary says of compression: it "shrinks further", and collapses where it is aggressive.
 _SQUEEZED = {"tkd-quant": Squeezed(share=0.0),
-             **{f"tkd-prune-quant-{round(100 * part)}": Squeezed(share=part) for part in (0.5, 0.8, 0.9)}}
+             **{f"tkd-prune-quant-{round(100 * part)}": Squeezed(share=part) for part in (0.5, 0.8, 0.9)},
+             **{f"tkd-prune-zeros-{round(100 * part)}": Squeezed(share=part, zeros=True) for part in (0.5, 0.9)}}
 
 
 def squeezed(lab: Lab, recipe: Squeezed, taught: Run) -> Made:
     """`tkd-kd` with fewer units, as the file in integers. metrics: removed, the share of the encoder's weights."""
     whole = model = taught.model()
     metrics, series = {}, {}
+    if recipe.zeros:
+        return _with_zeros(lab, recipe, model)
     if recipe.share:
         scores = structured.importance(whole, "taylor", sample(lab, "train", recipe.score_rows, stream=223))
         model = structured.remove(whole, **structured.choose(whole, scores, recipe.share).units)
-        trained = fine_tune(model, lab.encoded("train"), _config(lab, recipe, recipe.epochs),
-                            development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe))
+        trained = _tuned(lab, recipe, model)
         metrics, series = trained.metrics, trained.series
     scales = calibrate(model, lab.encoded("train"), CalibrationConfig(examples=recipe.calibration_rows))
     config = ExportConfig(max_length=lab.settings.max_length)
     made, _ = deployed(lab, model, lambda path: export_onnx(model, path, config, scales=scales))
     removed = 1 - structured.encoder_weights(model) / structured.encoder_weights(whole)
     return replace(made, series=series, metrics={**metrics, **made.metrics, "removed": removed})
+
+
+def _with_zeros(lab: Lab, recipe: Squeezed, model) -> Made:
+    """The smallest weights of the encoder to zero, and the same training with the masks kept. metrics: sparsity."""
+    masks = magnitude.prune(model, recipe.share)
+    trained = _tuned(lab, recipe, model, callbacks=[magnitude.KeepMasks(masks)])
+    return Made(model, {**trained.metrics, "sparsity": magnitude.sparsity(model)["share"]}, trained.series)
+
+
+def _tuned(lab: Lab, recipe: Squeezed, model, **options) -> TrainingResult:
+    """Stage 4 once more, in place."""
+    return fine_tune(model, lab.encoded("train"), _config(lab, recipe, recipe.epochs),
+                     development=lab.encoded("acceptance"), checkpoint_dir=checkpoint(lab, recipe), **options)
 
 
 for _name, _recipe in _SQUEEZED.items():

@@ -2,7 +2,7 @@
 
     outcome = bench.measure("scalability", settings, rounds=3)
     outcome.table                                                 # ms a pair of each, and what of it is a model
-    python -m seo_core.run bench scalability --profile cpu --data path/to/mnli
+    python -m seo_core.run bench scalability --profile cpu --data embedded
 
 Processes are compared on the same pairs and the same batch: one process on one core, two on a core each, which share
 every batch, and one on two cores, the other way to use them. Data and networks are measured in one process on all

@@ -156,10 +156,11 @@ def loss_by_pairs(curves: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 @style.card_of_rows
 def over_batches(points: pd.DataFrame) -> Figure:
     """A value over the batch size: a curve for each `name`, mean over seeds and the range between them; "not run"
-    without rows. points: name, batch, value."""
+    without rows. points: name, batch, value, rows (where it was measured), of `efficiency.by_batch`."""
+    where = "".join(f", {rows}" for rows in points.get("rows", pd.Series(dtype=str)).unique())
     figure, axes = one_panel({name: (rows["batch"], rows["value"])
                               for name, rows in points.groupby("name", sort=False)},
-                             xlabel="batch", ylabel="accuracy, matched set, %")
+                             xlabel="batch", ylabel=f"accuracy{where}, %")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     return figure

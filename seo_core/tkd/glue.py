@@ -26,10 +26,14 @@ class GlueTask(NamedTuple):
     train: int  # pairs as published
     validation: int
     majority: tuple[float, ...]  # what the majority class gets by `metrics`, in percent
+    cap: int | None = None  # training rows that a run is cut to; None: all at hand
 
 
 TASKS = {name: GlueTask(*(tuple(value) if isinstance(value, list) else value for value in about))
          for name, about in files.table(__file__).items()}
+
+
+SEVERAL = "sst2", "rte", "mnli"  # run at three seeds, the others at one
 
 
 def known(name: str) -> GlueTask:
@@ -45,5 +49,9 @@ def load(name: str, source: str | Path) -> TaskData:
 
 def command(arm: str, name: str, *, data: str | None = None, profile: str = "cpu") -> str:
     """The command that makes a run on a task. MNLI needs no columns named, NLI being what the book is about."""
-    columns = "" if name == "mnli" else f" -p text={','.join(known(name).texts)}"
-    return f"python -m seo_core.run arm {arm} --profile {profile} --data {data or f'path/to/{name}'}{columns}"
+    """The command of a run on a task, at its seeds and with its cap. MNLI needs no columns named, NLI being what the
+    book is about."""
+    task, seeds = known(name), " --seeds 0 1 2" * (name in SEVERAL)
+    options = {"text": name != "mnli" and ",".join(task.texts), "train_rows": task.cap}
+    given = "".join(f" -p {key}={value}" for key, value in options.items() if value)
+    return f"python -m seo_core.run arm {arm} --profile {profile}{seeds} --data {data or f'path/to/{name}'}{given}"

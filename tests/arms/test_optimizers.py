@@ -34,6 +34,8 @@ def test_each_optimizer_trains_on_the_same_pairs_at_its_rate(lab):
     assert trial.record["configuration"] == "lamb-rate-1e-3" and trial.path != runs["lamb"].path
     tried = efficiency.rate_trials([trial.record, runs["lamb"].record], NAMES)
     assert tried.iloc[:, :2].to_numpy().tolist() == [["lamb", 1e-3]]
+    beside = efficiency.rate_trials([trial.record, *(run.record for run in runs.values())], NAMES)
+    assert beside["optimizer"].tolist() == list(NAMES)[:1] + ["lamb", "sgd-momentum"]  # the arm's own rate is one
     points = efficiency.by_batch([trial.record, runs["adamw"].record], NAMES)
     assert points["name"].tolist() == ["adamw, linear", "adamw, root"] and points["batch"].tolist() == [8, 8]
 
@@ -65,3 +67,32 @@ def test_figures_without_records_say_so():
     empty = efficiency.loss_curves([])
     for figure in (figures.loss_by_pairs(empty, {}), figures.over_batches(pd.DataFrame(columns=["name", "batch"]))):
         assert any("not run" in text.get_text() for text in figure.axes[0].texts)
+
+
+def record(name, rate, accuracy, *, seed=0, batch=32, **metrics):
+    return {"configuration": name, "seed": seed, "metrics": metrics, "series": {"development_accuracy": [accuracy]},
+            "parameters": {"recipe": {"optimizer": "adamw", "learning_rate": rate, "batch_size": batch, "base": 32,
+                                      "rule": "root"}}}
+
+
+def test_an_arms_own_run_is_one_of_the_rates_tried_and_they_are_counted_from_the_records():
+    records = [record("adamw-rate-5e-5", 5e-5, 0.64), record("adamw", 1e-4, 0.66), record("adamw", 1e-4, 0.67, seed=1),
+               record("adamw-rate-2e-4", 2e-4, 0.65), record("adamw-512-root", 1e-4, 0.9, batch=512)]
+    trials = efficiency.rate_trials(records, {"adamw": "AdamW"})
+    assert trials.iloc[:, 1:3].to_numpy().tolist() == [[5e-5, "64.00"], [1e-4, "66.00"], [2e-4, "65.00"]]
+    assert efficiency.rates_tried(trials) == {"AdamW": (3, 1e-4)}
+    again = efficiency.rate_trials([*records, record("adamw-rate-1e-4", 1e-4, 0.63)], {"adamw": "AdamW"})
+    assert again.iloc[1, 2] == "63.00" and len(again) == 3  # of equal runs the trial counts
+    assert efficiency.rates_tried(efficiency.rate_trials([], {})) == {}
+
+
+def test_sealed_runs_stand_over_the_batch_by_their_development_rows_and_the_axis_says_so():
+    sealed = [record("adamw", 1e-4, 0, accuracy_development=0.6),
+              record("adamw-512-root", 1e-4, 0, batch=512, accuracy_development=0.5)]
+    points = efficiency.by_batch(sealed, {"adamw": "AdamW"})
+    assert points["value"].tolist() == [60, 60, 50] and set(points["rows"]) == {"development rows"}
+    assert figures.over_batches(points).axes[0].get_ylabel() == "accuracy, development rows, %"
+    scored = record("adamw", 1e-4, 0, accuracy_development=0.6, accuracy_matched=0.7)
+    assert efficiency.by_batch([scored], {"adamw": "AdamW"})["rows"].tolist() == ["matched set"] * 2
+    mixed = efficiency.by_batch([scored, sealed[1]], {"adamw": "AdamW"})
+    assert mixed["value"].tolist() == [60, 60, 50]  # one kind of rows for all

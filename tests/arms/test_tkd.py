@@ -1,5 +1,6 @@
 """The arms of TKD-NLP: what they need, what they record, equal steps, and what they refuse."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,7 @@ def test_every_arm_that_was_asked_for_is_there_and_differs_in_what_its_name_says
                "tkd-weight-0.9": {"weight": 0.9}, "tkd-weight-1.0": {"weight": 1.0},
                "tkd-no-pretraining": {"pretrained": False}, "tkd-scratch": {"pretrained": False, "weight": 0.0},
                "tkd-no-residual": {"pretrained": False, "weight": 0.0, "residual": False},
+               "tkd-kd-bf16": {"precision": "bf16"}, "tkd-kd-fp32": {"precision": "fp32"},
                "tkd-scratch-rate-5e-5": {"pretrained": False, "weight": 0.0, "learning_rate": 5e-5}}
     for name, changed in changes.items():
         assert ARMS[name].recipe == replace(full, **changed), name
@@ -91,6 +93,35 @@ def test_squeezed_it_has_fewer_units_and_smaller_files_and_without_pruning_the_s
 
 
 @pytest.mark.trains
+def test_single_weights_at_zero_stay_there_and_the_file_is_as_large_as_before(lab, small):
+    taught, run = lab.arm("tkd-kd"), lab.arm("tkd-prune-zeros-50")
+    assert run.metrics["sparsity"] == pytest.approx(0.5, abs=0.01) and run.metrics["train_examples"] == 64
+    assert run.metrics["size_bytes"] == pytest.approx(taught.metrics["size_bytes"], rel=0.01)
+    assert lab.arm("tkd-prune-zeros-90").metrics["sparsity"] == pytest.approx(0.9, abs=0.01)
+    assert [arm.name for arm, _ in steps("tkd-prune-zeros-90")][-2:] == ["tkd-kd", "tkd-prune-zeros-90"]
+
+
+@pytest.mark.trains
+def test_precision_is_that_of_both_stages_and_the_default_finds_what_was_recorded_before_it(lab, small, monkeypatch):
+    seen, fit = [], arms.fine_tune
+    monkeypatch.setattr(arms, "fine_tune", lambda model, train, config, **k: (
+        seen.append(config.precision), fit(model, train, config, **k))[1])
+    inject = arms.inject
+    monkeypatch.setattr(arms, "inject", lambda model, train, soft, how, config, **k: (
+        seen.append(config.precision), inject(model, train, soft, how, config, **k))[1])
+    run = lab.arm("tkd-kd-fp32")
+    assert seen == ["fp32", "fp32"] and run.record["parameters"]["recipe"]["precision"] == "fp32"
+    before = lab.arm("tkd-scratch").path
+    record = json.loads(before.read_text())
+    del record["parameters"]["recipe"]["precision"]  # as one from before there was the field
+    older = before.with_name("tkd-scratch-00000000-seed0.json")
+    older.write_text(json.dumps(record))
+    before.unlink()
+    seen.clear()
+    assert lab.arm("tkd-scratch").path == older and not seen
+
+
+@pytest.mark.trains
 def test_what_fails_without_residual_connections_is_recorded_too(lab, small):
     run = lab.arm("tkd-no-residual")
     assert "accuracy_matched" in run.metrics and run.weights is None
@@ -99,7 +130,8 @@ def test_what_fails_without_residual_connections_is_recorded_too(lab, small):
 
 @pytest.mark.parametrize("wrong, message", [
     ({"temperature": 0}, "temperature must be above 0"), ({"weight": 1.5}, "weight must be between 0 and 1, got 1.5"),
-    ({"weight": -0.5}, "weight must be between 0 and 1"), ({"hidden": 30}, "multiple of the 8 heads"),
+    ({"precision": "int8"}, "unknown precision 'int8'"), ({"weight": -0.5}, "weight must be between 0 and 1"),
+    ({"hidden": 30}, "multiple of the 8 heads"),
     ({"residual": False}, "set pretrained=False too"), ({"temprature": 2.0}, "unknown knob 'temprature'")])
 def test_bad_values_are_refused_before_anything_is_made(wrong, message):
     with pytest.raises(ValueError, match=message):

@@ -332,5 +332,9 @@ def test_scores_stand_side_by_side_in_a_panel_for_each_data_set():
     figure = figures.metric_bars(scores)
     assert [axes.get_title() for axes in figure.axes] == ["mrpc"]
     assert {text.get_text() for text in figure.axes[0].texts} == {"50", "70"}
+    sealed = frame.assign(**{name.replace("matched", "development"): [0.4, 0.5, 0.6] for name in split})
+    sealed.loc[1, list(split)] = None
+    ((title, table),) = tables.scores(sealed, {"base": "baseline", "search-tpe": "searched"}).items()
+    assert title == "mrpc, development rows" and table["F1"].tolist() == pytest.approx([40, 50])
     assert not tables.scores(frame.iloc[:0], {"base": "baseline"}) and not tables.scores(pd.DataFrame(), {"base": "b"})
     assert "not run" in figures.metric_bars({}).axes[0].texts[0].get_text()

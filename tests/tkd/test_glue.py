@@ -47,4 +47,7 @@ def test_the_command_of_a_run_is_one_that_the_command_line_knows(name):
     words = shlex.split(glue.command("tkd-kd", name))
     given = parser().parse_args(words[3:])
     assert words[:3] == ["python", "-m", "seo_core.run"] and given.names == ["tkd-kd"]
-    assert ("-p" in words) == (name != "mnli")
+    about, options = glue.known(name), dict(each.split("=") for each in given.parameters)
+    assert options.get("text", "premise,hypothesis") == ",".join(about.texts)
+    assert options.get("train_rows") == (about.cap and str(about.cap))
+    assert given.seeds == (["0", "1", "2"] if name in glue.SEVERAL else ["0"])
