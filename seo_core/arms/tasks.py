@@ -1,7 +1,7 @@
 """Two more kinds of task by the same loop: tags of words and answers in contexts, baseline against searched settings.
 
     python -m seo_core.run arm ner-base ner-tuned --profile cpu --data path/to/wnut_17
-    python -m seo_core.run arm qa-base qa-tuned --profile cpu --data path/to/squad
+    python -m seo_core.run arm qa-base qa-tuned --profile cpu --data path/to/squad -p train_rows=5000
 
 Each stands on a ground of its own, the data of its kind. A search is that of `arms.search`; what its trials are chosen
 by, and its tables call accuracy, is F1 on the acceptance half. Texts longer than the settings' max_length are read in
