@@ -76,7 +76,7 @@ one core, {time[scalability.ONE]}; two processes on a core each,
 {time[scalability.TWO]}; one process on both cores, {time[scalability.WIDE]}.
 """)
 
-# %% mystnb={"figure": {"caption": "Time for a pair, over processes (a core each), over pairs of data and over the network's weights (reference run; bars span the rounds). One and two processes are measured. The dashed line for more is a model, the dotted one what perfect sharing would be.", "name": "fig-scalability"}, "image": {"alt": "Three panels of milliseconds a pair: over processes, over pairs of data from 1 000 to 100 000, and over the millions of weights of the networks. Without a record it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "Time for a pair, over processes (a core each), over pairs of data and over the network's weights (reference run; bars span the rounds). One and two processes are measured. The dashed line for more is a model, the dotted one what perfect sharing would be.", "name": "fig-scalability"}, "image": {"alt": "Three panels of milliseconds a pair: over processes, over pairs of data from 1\u00a0000 to 100\u00a0000, and over the millions of weights of the networks. Without a record it says not run."}} tags=["record", "hide-input"]
 _ = figures.scalability(*scalability.panels(ways.frame))
 
 # %% [markdown]
