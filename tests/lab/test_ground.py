@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pytest
@@ -612,7 +613,9 @@ from pathlib import Path
 from seo_core.arms import ARMS, open_lab
 from seo_core.lab.arm import Arm, Chapter
 from seo_core.settings import load_settings
+import torch
 
+torch.set_num_threads(1)  # whoever runs it: another number adds up in another order
 data, model, results, pause = sys.argv[1:]
 trial = Chapter("05_transfer_learning", budgets=(48,))
 
@@ -644,6 +647,7 @@ def test_a_killed_study_run_goes_on_and_leaves_no_checkpoint(tiny_model, tmp_pat
     for split, frame in load_nli("embedded", rows=300).splits.items():
         frame.to_csv(tmp_path / "pairs" / f"{split}.csv", index=False)
     request.addfinalizer(lambda: ARMS.pop("trial", None))
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
 
     def words(folder, pause=0):
         return ["-c", *(str(tmp_path / name) for name in ("pairs", "tiny_model", folder)), str(pause)]
