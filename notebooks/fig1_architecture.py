@@ -65,6 +65,21 @@ _ = figures.architecture()
 # - **Model compression.** *Adaptive iterative pruning* ({term}`AIP`) removes weights while the measured performance allows it ([](10_adaptive_iterative_pruning)). *Synergistic quantization and distillation* ({term}`SQD`) trains a smaller student in small integers against the full model ([](13_quantization_distillation)).
 # - **Feedback loop.** The performance $P$ that was measured decides what the controller does next. [](15_seo_llm) runs it once around.
 #
+# Each box has a chapter and a room in the code:
+#
+# | box | chapter | code |
+# | --- | --- | --- |
+# | Synergy Controller | [](14_synergy_controller) | [`controller`](../book/api/controller) |
+# | ADA | [](04_adaptive_augmentation) | [`augmentation`](../book/api/augmentation) |
+# | TAL | [](07_transfer_active_learning) | [`selection`](../book/api/selection) |
+# | AIP | [](10_adaptive_iterative_pruning) | [`pruning`](../book/api/pruning) |
+# | SQD | [](13_quantization_distillation) | [`distillation`](../book/api/distillation) |
+# | Data | [](01_data) | [`data`](../book/api/data) |
+# | Language model | [](02_baseline) | [`models`](../book/api/models) |
+# | Training | [](bench_training) | [`training`](../book/api/training) |
+# | Performance evaluation | [](tab4_accuracy_perplexity) | [`evaluation`](../book/api/evaluation) |
+# | Feedback loop | [](15_seo_llm) | [`pipeline`](../book/api/pipeline) |
+#
 # The papers give one equation for each part:
 
 # %% tags=["hide-input"]

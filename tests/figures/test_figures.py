@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +122,14 @@ def test_the_architecture_follows_the_package(monkeypatch):
     monkeypatch.setattr(importlib.import_module("seo_core.figures.system"), "_find", lambda module, symbol: "summary")
     shown = [t.get_text() for t in texts(figures.architecture())]
     assert "not implemented yet" not in shown and "controller.py" in shown
+
+
+def test_each_box_is_linked_to_its_chapter_and_its_code():
+    page = (Path(__file__).resolve().parents[2] / "notebooks" / "fig1_architecture.py").read_text(encoding="utf-8")
+    linked = re.findall(r"^# \| .* \| \[\]\((\w+)\) \| \[`\w+`\]\(\.\./book/api/(\w+)\) \|$", page, re.M)
+    modules = {module.removeprefix("seo_core.") for module in figures.structure()["module"]}
+    assert {code for _, code in linked} == modules and len(linked) == len(modules)
+    assert all((Path(__file__).resolve().parents[2] / "notebooks" / f"{chapter}.py").is_file() for chapter, _ in linked)
 
 
 def test_the_architecture_has_the_papers_parts_and_the_loop_closes():
