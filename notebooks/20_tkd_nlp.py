@@ -263,7 +263,7 @@ Finding("Right on the development rows: " + "; ".join(
                     same="not told apart") + ".")
 
 # %% [markdown]
-# And stage 1: what is it worth to have read the task's own sentences first?
+# And what is stage 1 worth, on the task's own sentences?
 
 # %% tags=["record", "remove-input"]
 hidden, frequency = (glue.by_name(frame, "tkd-pretrained", f"{kind}_entropy")
@@ -311,7 +311,7 @@ In bf16 against fp32: {glue.told(frame, *MIXED)}. On SST-2, time:
 {searched.ratio(*MIXED, 'peak_memory_bytes', digits=2)}.""")
 
 # %% [markdown]
-# "Pruning and quantization shrink further; aggressive settings collapse", says the summary. This network is a BERT, so [units](09_pruning) go and [integers](11_quantization) come by the calls of those chapters, with one pass over the labels in between. Or single weights become zero, and the file stays as large as it was. How far does either go?
+# "Pruning and quantization shrink further; aggressive settings collapse", says the summary. This network is a BERT, so [units](09_pruning) go and [integers](11_quantization) come by the calls of those chapters, with one pass over the labels in between. Or single weights become zero. How far does either go?
 
 # %% tags=["record", "remove-input"]
 SQUEEZED = {"tkd-quant": "integers alone",
@@ -350,7 +350,7 @@ Table(pd.DataFrame(commands, columns=[
       folded="the command of each task, and what it was trained on")
 
 # %% [markdown]
-# Stage 1 is where scale would show. DistilBERT and TinyBERT distilled on a general corpus first {cite}`sanh2019,jiao2020`; a task's own text is thousands of times less, and the teacher has seen much more. Where stage 1 is poor, stage 3 has to bring the language too.
+# Stage 1 is where scale would show. DistilBERT and TinyBERT distilled on a general corpus first {cite}`sanh2019,jiao2020`; a task's own text is thousands of times less, and the teacher has seen much more.
 #
 # ## To remember
 #

@@ -174,7 +174,8 @@ network's {filed.value('ONNX Runtime alone', 'pairs_per_second', digits=0)}; a
 process for each core reaches
 {filed.value('score, a process for each core', scale=100, digits=0, unit='%')}.
 The target of 90% is {filed.met('score, one process', least=0.9)} by the one
-and {filed.met('score, a process for each core', least=0.9)} by the other. What is missing to 100 is
+and {filed.met('score, a process for each core', least=0.9)} by the other.
+What is missing to 100 is
 what a file costs beside its network.""")
 
 # %% tags=["record", "hide-input"]

@@ -65,8 +65,7 @@ _ = figures.architecture()
 # - **Model compression.** *Adaptive iterative pruning* ({term}`AIP`) removes weights while the measured performance allows it ([](10_adaptive_iterative_pruning)). *Synergistic quantization and distillation* ({term}`SQD`) trains a smaller student in small integers against the full model ([](13_quantization_distillation)).
 # - **Feedback loop.** The performance $P$ that was measured decides what the controller does next. [](15_seo_llm) runs it once around.
 #
-# Each box has a chapter and a room in the code:
-#
+# :::{dropdown} The chapter and the code of each box
 # | box | chapter | code |
 # | --- | --- | --- |
 # | Synergy Controller | [](14_synergy_controller) | [`controller`](../book/api/controller) |
@@ -79,6 +78,7 @@ _ = figures.architecture()
 # | Training | [](bench_training) | [`training`](../book/api/training) |
 # | Performance evaluation | [](tab4_accuracy_perplexity) | [`evaluation`](../book/api/evaluation) |
 # | Feedback loop | [](15_seo_llm) | [`pipeline`](../book/api/pipeline) |
+# :::
 #
 # The papers give one equation for each part:
 

@@ -162,7 +162,8 @@ Finding(f"""
 The smallest file is `{rows.index[0]}`: {rows['megabytes'].iloc[0]:.1f} MB,
 {rows['smaller'].iloc[0]:.0f} times smaller than the baseline, with
 {rows['accuracy'].iloc[0]:.1f}% right instead of
-{rows['accuracy'].get('base', float('nan')):.1f}% ({ours.price(rows.index[0])}).
+{rows['accuracy'].get('base', float('nan')):.1f}%
+({ours.price(rows.index[0])}).
 Of the files that are at
 least ten times smaller, `{best}` is right most often:
 {rows['accuracy'].get(best, float('nan')):.1f}% in
