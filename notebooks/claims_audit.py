@@ -177,16 +177,16 @@ bought = reference[reference["experiment"].isin((
         columns=["configuration", "labels", "labels_used", "source_labels"])
 used = bought.groupby(["configuration", "labels"])["labels_used"].max()
 
-
+# %% tags=["remove-cell"]
 def spent(counted=""):
     """Labels of the data module over the baseline's, with these too."""
     runs = ("data-module", 5600), ("base", 8000)
     if not set(runs) <= set(used.index):
         return NOT_RUN
     ours, theirs = (used[run] if counted else run[1] for run in runs)
-    ours += bought["source_labels"].max() * (counted == "source")
-    change = 100 * (ours / theirs - 1)
-    return f"{abs(change):.0f}% {'less' if change < 0 else 'more'}"
+    more = bought["source_labels"].max() * (counted == "source")
+    share = 100 * ((ours + more) / theirs - 1)
+    return f"{abs(share):.0f}% {'less' if share < 0 else 'more'}"
 
 # %% tags=["record", "remove-input"]
 row = judged.set_index("claim")

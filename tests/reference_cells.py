@@ -148,8 +148,8 @@ def calls(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 def reads_reference(node: ast.AST) -> bool:
     """Whether a statement reads the committed records: `reference_dir()`, `load()`, `load("cpu", …)`, `Evidence(…)`,
-    `Contest(…)`."""
-    return any(name in ("reference_dir", "Evidence", "Contest")
+    `Contest(…)`, `recorded_run(…)`."""
+    return any(name in ("reference_dir", "Evidence", "Contest", "recorded_run")
                or name in LOADERS and all(isinstance(a, ast.Constant) for a in call.args)
                and ast.unparse(call.func) != "seo_core.load"  # a model
                for name, call in calls(node))

@@ -17,7 +17,7 @@ PRINTING = {  # chapter → how many of its cells print something of the committ
     "02_baseline": 6, "03_augmentation": 7, "04_adaptive_augmentation": 13, "05_transfer_learning": 6,
     "06_active_learning": 12, "07_transfer_active_learning": 13, "08_semi_supervised": 10, "09_pruning": 6,
     "10_adaptive_iterative_pruning": 10, "11_quantization": 6, "12_distillation": 8, "13_quantization_distillation": 12,
-    "14_synergy_controller": 6, "15_seo_llm": 7, "16_mixed_precision": 3, "17_optimizers": 5,
+    "14_synergy_controller": 8, "15_seo_llm": 7, "16_mixed_precision": 3, "17_optimizers": 5,
     "18_hyperparameter_search": 3, "19_distributed_training": 4, "20_tkd_nlp": 11, "21_serving": 2,
     "bench_training": 6, "bench_augmentation": 4, "bench_serving": 9,
     "tab1_training_time": 12, "tab2_model_size": 12,

@@ -230,7 +230,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     if isinstance(error, _Invalid):
         problem["errors"] = error.errors
-    return _json(problem, status, PROBLEM, getattr(error, "headers", None))
+    closing = None if isinstance(error, HTTPException) else {"Connection": "close"}  # as the server does after it
+    return _json(problem, status, PROBLEM, getattr(error, "headers", closing))
 
 
 def _json(content, status: int = 200, kind: str = JSON, headers=None) -> Response:
