@@ -94,9 +94,8 @@ def theirs(name):
     return f"{1 / papers.ratio_to_base('latency_ms', name):.1f} times"
 
 # %% tags=["record", "answer", "remove-input"]
-raced = Contest("bench_serving", "engines").frame.get("ms_32", {})
-over = {rival: f"{raced[rival] / raced['reference']:.1f} times"
-        if len(raced) else NOT_RUN
+raced = Contest("bench_serving", "engines")
+over = {rival: raced.times(rival, "reference", "ms_32")
         for rival in ("dynamic, per tensor", "dynamic, per channel")}
 Finding(f"""
 **Int8** makes the network {ours.ratio('base', 'quant', MS)} as fast as it is

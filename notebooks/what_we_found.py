@@ -53,9 +53,8 @@ claimed = {word: (judged["verdict"] == word).sum() for word in (
 # %% tags=["record", "answer", "remove-input"]
 nearest, share = tradeoff.nearest_control(small.frame, "sqd-taylor-65")
 part = f"{share:.0%}" if share == share else "not run"
-raced = Contest("bench_serving", "engines").frame.get("ms_32", {})
-over = {rival: f"{raced[rival] / raced['reference']:.1f} times"
-        if len(raced) else "not run"
+raced = Contest("bench_serving", "engines")
+over = {rival: raced.times(rival, "reference", "ms_32")
         for rival in ("dynamic, per tensor", "dynamic, per channel")}
 Finding(f"""
 **1. Smaller.** Cut to 35% of its encoder and trained in int8, the network's

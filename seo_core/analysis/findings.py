@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import NOT_RUN, statistics
+from seo_core.analysis import NOT_RUN, statistics, tradeoff
 from seo_core.analysis.contrasts import (
     CONTROLS,
     DEVELOPMENT,
@@ -92,13 +92,13 @@ class Evidence:
     def to_control(self, name: str, metrics: str | Sequence[str] = OFFICIAL) -> str:
         """As `gap`, to the uncompressed network of equal compute and data (`contrasts.equal_controls`), which is named:
         "−0.80 points [−1.44, −0.17] (1 seed) to `distilled`". Where all controls saw or read less than the arm, it says
-        so of the last that has records."""
+        so of the nearest (`tradeoff.nearest_control`)."""
         trained = self.frame[self.frame[MATCHED].notna()] if MATCHED in self.frame else self.frame.iloc[:0]
         control = equal_controls(trained, [name]).get(name, NOT_RUN) if len(trained) else NOT_RUN
         if control != NO_EQUAL:
             return f"{self.gap(name, control, metrics)} to `{control}`" if control in CONTROLS else control
-        least = [each for each in CONTROLS if each in set(trained["configuration"])][-1]
-        return f"{NO_EQUAL}; {self.gap(name, least, metrics)} to `{least}`, which saw less"
+        nearest, _ = tradeoff.nearest_control(trained, name)
+        return f"{NO_EQUAL}; {self.gap(name, nearest, metrics)} to `{nearest}`, which saw less"
 
     def price(self, name: str, metrics: str | Sequence[str] = MATCHED) -> str:
         """`gap` to the baseline and `to_control`, of a compressed network: "−0.29 points [−0.63, +0.06] (1 seed) to the
@@ -158,6 +158,12 @@ class Contest:
         measured = self._measured(contestant, column)
         return NOT_RUN if measured is None else statistics.side(
             measured.low - than, measured.high - than, more, less, same)
+
+    def times(self, one: str, other: str, column: str) -> str:
+        """How many times the other's number one contestant has: "3.7 times", of the record's medians."""
+        if column not in self.frame or not {one, other} <= set(self.frame.index):
+            return NOT_RUN
+        return f"{self.frame.at[one, column] / self.frame.at[other, column]:.1f} times"
 
     def met(self, contestant: str, column: str = "ratio", *, least: float) -> str:
         """Whether a target was "reached" or "missed", by the median of the rounds, which is said where they differ."""

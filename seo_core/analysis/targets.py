@@ -146,7 +146,7 @@ def _with_work(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame, `train_work` filled for what was trained plainly, and with the baseline trained as the papers do."""
     if "train_examples" not in frame:
         return frame
-    work = frame["train_examples"].fillna(math.nan)
+    work = frame["train_examples"]
     frame = frame.assign(train_work=frame["train_work"].fillna(work) if "train_work" in frame else work)
     long = frame[frame["configuration"] == BASELINE]
     return pd.concat([frame, long.assign(configuration=_long(BASELINE), train_work=EPOCHS * long["train_rows"])],

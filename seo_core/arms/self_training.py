@@ -41,7 +41,7 @@ def pseudo_labelled(lab: Lab, teachers: Sequence[Run], config: SelfTrainingConfi
                     whole: bool = False) -> Added:
     """The teachers' labels for 8 000 other pairs of `unlabelled_pool`, or all of them; a loss to learn these labels by,
     and their quality."""
-    rows, further = teachers[0].rows, unlabelled_pool(lab)[len(lab.pool):]
+    rows, further = teachers[0].rows, further_texts(lab)
     size = len(lab.pool) + len(further) if whole else scored(None, lab.quick)
     chosen = lab.candidates(rows, 1, size, further=len(further))
     known = np.concatenate([lab.encoded().labels, np.full(len(further), -1)])

@@ -150,5 +150,7 @@ def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkey
     assert race.met("ours", least=1.5) == "reached in the median of the rounds"
     assert race.met("ours", least=3) == "missed in the median of the rounds"
     assert race.met("ours", least=0.5) == "reached"
+    assert race.times("ours", "ours", "ratio") == "1.0 times"
+    assert {race.times("ours", "theirs", "ratio"), race.times("ours", "ours", "accuracy")} == {"not run"}
     assert {race.value("theirs"), race.value("ours", "accuracy"), race.told("theirs"),
             Contest("contest", "scoring").value("ours"), Contest("absent", "x").told("ours")} == {"not run"}
