@@ -88,6 +88,8 @@ Table(shown.round(2), index=True)
 # `seo_core.load(folder, engine="auto")` measures instead of assuming. It gives ONNX Runtime and OpenVINO half a second, and takes the faster one, if both say the same on 99.9% of the check pairs. <!-- setting --> These are the artifact's own, where `compress --check 1000` put some of your held-out texts there, and else generated ones. `serve` and `score` take `--engine auto` too.
 #
 # It measures only files that OpenVINO can run: `compress --operators standard` writes them. The default has fused operators of ONNX Runtime's own; OpenVINO takes one of these for another and stops at the first batch. For such a file, like the two of the book, `auto` is ONNX Runtime.
+#
+# Speed is not all that one may ask. Processors round the last digit of a float differently, and in one answer of a hundred that shows. `engine="exact"` gives the same answer on all of them, and in [a browser](../book/in_the_browser.md), in two to three times the time.
 # :::
 #
 # ## The server, on your machine

@@ -7,6 +7,9 @@ in `_static/in_browser/` that holds the bytes, gzipped and in base64; it is load
     runtime.js      ONNX Runtime Web, from book/_vendor
     NAME.js         one artifact of book/artifacts: the network, its labels and its tokenizer
 
+A browser rounds floats in other ways than a processor. So the network is the one of the engine `exact`, which has the
+artifact's weights and says the same in both (`seo_core.deploy.exact`).
+
 Artifacts that read no pairs are left out.
 """
 
@@ -75,8 +78,12 @@ def character_class(points: list[int]) -> str:
 
 def model(folder: Path) -> dict:
     """All that the browser needs of an artifact."""
+    import onnx
+
+    from seo_core.deploy.exact import in_double
+
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    network = (folder / "model.onnx").read_bytes()
+    network = in_double(onnx.load(folder / "model.onnx")).SerializeToString()
     return {"labels": config["labels"], "maxLength": config["max_length"], "bytes": len(network),
             "tokenizer": tokenizer(folder / "tokenizer.json"), "network": packed(network)}
 
@@ -95,10 +102,11 @@ def write(artifacts: Path, vendored: Path, output: Path) -> None:
     for folder in sorted(path.parent for path in artifacts.glob("*/config.json")):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if len(config["texts"]) == 2:
-            size = _script(output, folder.name, model(folder))
+            script = model(folder)
+            size = _script(output, folder.name, script)
             accuracy = config["metrics"].get("accuracy_matched")
             listed.append({"name": folder.name, "download": size, "accuracy": accuracy,
-                           "bytes": (folder / "model.onnx").stat().st_size})
+                           "bytes": script["bytes"]})
     size = _script(output, "runtime", runtime(vendored))
     _script(output, "models", {"models": listed, "runtime": size})
     for licence in (vendored / "LICENSE", vendored / "ThirdPartyNotices.txt.gz"):

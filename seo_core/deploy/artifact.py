@@ -165,8 +165,9 @@ def _check_words(name: str, given, most: int | None = None, error: type[Exceptio
 def load(folder: str | Path, *, threads: int | None = None, engine: str = "onnxruntime"):
     """The classifier of an artifact: a `seo_core.deploy.runners.OnnxRunner` with predict, probabilities and logits.
     Every file is checked against its sha256 first. folder: where it is, or the name of one that comes with the book
-    (`shipped`); a folder that is there goes first. threads: as of OnnxRunner. engine: onnxruntime, openvino, or auto:
-    the faster one here of those that agree (`seo_core.deploy.engine`; the classifier's `engine` says which and why).
+    (`shipped`); a folder that is there goes first. threads: as of OnnxRunner. engine: onnxruntime, openvino, auto:
+    the faster one here of those that agree (`seo_core.deploy.engine`; the classifier's `engine` says which and why), or
+    exact: the same answers on every processor, slower (`seo_core.deploy.exact`).
     Raises ArtifactError for what is missing, damaged or foreign."""
     from seo_core.deploy.runners import RUNTIMES, RunnerError, runner
 

@@ -29,7 +29,7 @@ from seo_core.evaluation import softmax
 from seo_core.machine import cpu_support, default_threads
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-RUNTIMES = ("onnxruntime", "openvino")
+RUNTIMES = ("onnxruntime", "openvino", "exact")
 _OTHER_COLUMNS = {1: "this model reads single texts, and pairs were given: give a list of texts",
                   2: "this model reads pairs of texts, and single ones were given: give pairs (text, text)"}
 
@@ -194,7 +194,7 @@ class OnnxRunner(Runner):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = 3
-        session = partial(onnxruntime.InferenceSession, str(self.path), options, providers=["CPUExecutionProvider"])
+        session = partial(onnxruntime.InferenceSession, self._network(), options, providers=["CPUExecutionProvider"])
         self.session = session()
         about = self.session.get_modelmeta().custom_metadata_map
         how = self._said(about, "export", dict) or {}
@@ -204,8 +204,32 @@ class OnnxRunner(Runner):
         self._names = [i.name for i in self.session.get_inputs()]
         return about, self.session.get_outputs()[0].shape
 
+    def _network(self) -> str | bytes:
+        """What the session opens."""
+        return str(self.path)
+
     def _run(self, batch):
         return self.session.run(None, {name: batch[name] for name in self._names})[0]
+
+
+class ExactRunner(OnnxRunner):
+    """ONNX Runtime with everything that processors round in different ways in double precision: the same answers on all
+    of them, and in a browser, in two to three times the time (`seo_core.deploy.exact`)."""
+
+    runtime = "ONNX Runtime in double precision"
+
+    def _network(self):
+        try:
+            import onnx
+        except ImportError as why:
+            raise RunnerError("onnx is not installed, which rewrites the file: pip install 'seo-core[export]', or use "
+                              "the engine onnxruntime") from why
+        from seo_core.deploy.exact import in_double
+
+        try:
+            return in_double(onnx.load(self.path)).SerializeToString()
+        except ValueError as why:
+            raise RunnerError(f"{self.path.name}: {why}") from why
 
 
 class OpenVinoRunner(Runner):
@@ -242,9 +266,9 @@ class OpenVinoRunner(Runner):
 
 
 def runner(path: str | Path, runtime: str = "onnxruntime", **options) -> Runner:
-    """A runner by the name of its runtime: onnxruntime | openvino."""
+    """A runner by the name of its runtime: onnxruntime | openvino | exact."""
     check_choice("runtime", runtime, RUNTIMES, RunnerError)
-    return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, **options)
+    return dict(zip(RUNTIMES, (OnnxRunner, OpenVinoRunner, ExactRunner), strict=True))[runtime](path, **options)
 
 
 def _columns(texts, count: int | None, names: Sequence[str]) -> list[list[str]]:

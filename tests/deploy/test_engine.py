@@ -114,7 +114,7 @@ def test_an_engine_can_be_named_and_the_default_measures_nothing(folder, monkeyp
     assert isinstance(seo_core.load(folder, engine="openvino"), OpenVinoRunner)
     model = seo_core.load(folder)
     assert isinstance(model, OnnxRunner) and model.engine is None
-    with pytest.raises(SettingsError, match="engine must be one of onnxruntime, openvino, auto"):
+    with pytest.raises(SettingsError, match="engine must be one of onnxruntime, openvino, exact, auto"):
         seo_core.load(folder, engine="tensorrt")
 
 
