@@ -11,7 +11,7 @@
         kind: technique           # technique | benchmark | aggregate
         inputs: [01_data]         # chapters that must have run before; "*" = all that write records
         outputs: [02_baseline]    # experiments whose records it writes
-        shows: [bench_saturation] # further ones, whose committed records it shows
+        shows: [bench_saturation] # further ones, whose committed records it shows; "*" = all
         pages: [book/more]        # prose pages that follow it in the table of contents
         mutation:                 # how a test breaks the chapter's method
           target: seo_core.training.fit

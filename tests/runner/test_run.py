@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -450,6 +452,34 @@ def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
     next((tmp_path / "book" / "reference" / "cpu" / "09_pruning").glob("base-*.json")).unlink()  # of their teacher
     changed = {name for name, found in inputs().items() if found != before[name]}
     assert changed == {"12_distillation", "13_quantization_distillation"}
+
+
+def _experiments(source: str) -> set[str]:
+    """The names in a notebook's code, written there or constants of the modules that read records; and "*" for all records."""
+    tree, named = ast.parse(source), set()
+    modules = {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in ast.walk(tree)
+               if isinstance(node, ast.ImportFrom) and node.module in ("seo_core.analysis", "seo_core.bench")
+               for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            named |= {node.value} - {"*"}
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in modules:
+            value = getattr(importlib.import_module(modules[node.value.id]), node.attr, None)
+            named |= {value} if isinstance(value, str) else set(value) if isinstance(value, tuple) else set()
+        elif isinstance(node, ast.Call) and ast.unparse(node) == "results.load()":
+            named.add("*")
+    return named
+
+
+def test_the_manifest_says_which_records_a_chapter_shows():
+    manifest = load_manifest(minibook.ROOT)
+    known = {"*"} | {name for each in manifest.chapters for name in each.outputs}
+    for chapter in manifest.chapters:
+        if chapter.kind != "aggregate":
+            seen = [chapter, *(manifest.by_id[name] for name in manifest.inputs(chapter))]
+            told = {name for each in seen for name in (*each.outputs, *each.shows)}
+            named = _experiments(manifest.notebook(chapter.id).with_suffix(".py").read_text()) & known
+            assert named <= told or "*" in told, (chapter.id, sorted(named - told))
 
 
 def test_a_chapter_runs_again_when_an_artifact_that_it_shows_changes(tmp_path):
