@@ -455,7 +455,7 @@ def test_a_chapter_runs_again_when_a_record_that_it_shows_changes(tmp_path):
 
 
 def _experiments(source: str) -> set[str]:
-    """The names in a notebook's code, written there or constants of the modules that read records; and "*" for all records."""
+    """The names in a notebook's code, also as constants of modules that read records; and "*" for all records."""
     tree, named = ast.parse(source), set()
     modules = {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in ast.walk(tree)
                if isinstance(node, ast.ImportFrom) and node.module in ("seo_core.analysis", "seo_core.bench")
