@@ -29,6 +29,7 @@ WORD = 8  # characters that a column of a table has room for on a phone
 PHONE = 300  # pixels that a narrow phone leaves to a figure
 _LONG = re.compile(r"[^\s<>&;]{9,}")
 _JOINED = re.compile(r"(?<=[^\W\d])([/_=.:,+\-–]+)(?=\w)|(?<=[a-z])()(?=[A-Z])")
+_VERDICT = re.compile(r"(repro)(duced)")  # browsers without a dictionary would break it before its last letter
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr\b.*?(?=</tr>)", re.DOTALL)
 _CELL = re.compile(r"(<t[dh]\b)([^>]*>)(.*?)(?=</t[dh]>)", re.DOTALL)
@@ -63,7 +64,8 @@ def frame(inside: str, kind: str, name: str) -> str:
 def breakable(text: str) -> str:
     """HTML whose long words may break: `seo_core.training` before the names in it."""
     parts = re.split(r"(<[^>]*>)", text)
-    parts[::2] = [_LONG.sub(lambda word: _JOINED.sub(r"\1<wbr>", word[0]), part) for part in parts[::2]]
+    parts[::2] = [_LONG.sub(lambda word: _VERDICT.sub(r"\1&shy;\2", _JOINED.sub(r"\1<wbr>", word[0])), part)
+                  for part in parts[::2]]
     return "".join(parts)
 
 
@@ -77,7 +79,7 @@ def numbers(text: str) -> str:
 def cell(found: re.Match) -> str:
     """A cell of a table, marked where a part of a word is long for a phone."""
     inside = breakable(numbers(found[3]))
-    words = _TAG.sub(" ", inside.replace("<wbr>", " ")).split()
+    words = _TAG.sub(" ", inside.replace("<wbr>", " ").replace("&shy;", " ")).split()
     mark = " data-long" if max(map(len, words), default=0) > WORD else ""
     return found[1] + mark + found[2] + inside
 

@@ -135,6 +135,7 @@ class TestPages:
 
 class TestReadable:
     def test_words_of_a_table_break_at_their_joints_and_not_inside_tags(self):
+        assert readable.breakable("not reproduced") == "not repro&shy;duced"
         assert readable.breakable('<a href="a/long/path.html">accuracy_matched</a>') == (
             '<a href="a/long/path.html">accuracy_<wbr>matched</a>')
         assert readable.breakable("&lt;= 0.12345678") == "&lt;= 0.12345678"
