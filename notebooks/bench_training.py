@@ -35,7 +35,7 @@ from seo_core import bench, figures, load_settings, results
 from seo_core.analysis import tables
 from seo_core.analysis.findings import Contest, Finding
 from seo_core.analysis.tables import Table
-from seo_core.bench import neighbours
+from seo_core.bench import neighbours, utilization
 from seo_core.bench.training import fit_contestant
 from seo_core.bench.turns import interleave, summarize
 from seo_core.training import TrainingConfig
@@ -182,6 +182,24 @@ Table(neighbours.shares(results.load_records(recorded / "bench_neighbours")),
 # In a stock training step under autocast, the profiler finds about half of the time in matrix products, and a fifth in drawing dropout masks. Most of the rest is element-wise work: casts, LayerNorm, GELU, residuals. In ours, matrix products are again about half of a step that is much shorter. What is left is GELU, softmax and copies, which only a fusing compiler would remove. `torch.compile` is not among the contestants: it needs a C++ compiler on the reader's machine.
 # :::
 #
+# ## How much of the device
+#
+# A ratio to another loop says nothing of what is left to gain. A bare product of two large matrices does: a device goes no faster. `python -m seo_core.run bench utilization` lets it take turns with both loops, on texts that fill the batch, for the settings' network and for one of BERT-Base's shape. Its operations are those that a loop really makes. Ours makes fewer for a pair, and gets no credit for that.
+
+# %% tags=["nbval-ignore-output", "live"]
+used = bench.measure("utilization", settings).table
+Table(used[["ratio", "tflops", "share"]].rename(columns={
+    "ratio": "times the tuned Trainer", "tflops": "TFLOP/s",
+    "share": "of the products' rate"}).round(3), index=True)
+
+# %% [markdown]
+# The small matrices of this **toy** leave any device idle. A GPU gets batches of 256 texts of 128 tokens, in bf16. Two goals were set beforehand for one: twice the tuned `Trainer`, and 40% of the products' rate with BERT-Base's shape. *Layers computed again* is {term}`gradient checkpointing`; its memory stands beside that without. A record has the name of its device:
+
+# %% tags=["record", "hide-input"]
+Table(utilization.report(*(results.reference_dir() / name / "bench_training"
+                           for name in ("cpu", "gpu"))))
+
+# %% [markdown]
 # ## To remember
 #
 # - Compare a loop with the best configuration of its rival, in turns, at equal work. A ratio survives a busy machine, seconds do not.

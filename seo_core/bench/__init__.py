@@ -20,7 +20,7 @@ import sys
 import time
 
 BENCHES = ("training", "augmentation", "selection", "inference", "saturation", "neighbours", "serving", "engines",
-           "scoring", "precision", "scalability", "batches")
+           "scoring", "precision", "scalability", "batches", "utilization")
 
 
 def benchmark(name: str):

@@ -115,14 +115,14 @@ def trainer_contestant(train, config, tokenizer, *, tuned: bool = True, **make) 
     return _contestant(once, **make)
 
 
-def _contestant(once: Callable, *, development=None, **make) -> Callable[[int], Turn]:
+def _contestant(once: Callable, *, development=None, fresh: Callable | None = None, **make) -> Callable[[int], Turn]:
     """once(network, seed, step) trains a fresh network, and after each step calls step(examples seen so far). make:
-    what `load_backbone` is to make: model, layers, num_labels."""
+    what `load_backbone` is to make: model, layers, num_labels; or fresh() makes the network."""
     from seo_core.evaluation import accuracy
     from seo_core.models.backbone import load_backbone
 
     def turn(seed: int) -> Turn:
-        network, _ = load_backbone(**make, seed=seed)
+        network = fresh() if fresh else load_backbone(**make, seed=seed)[0]
         ends, sizes, began = [], [], time.perf_counter()
 
         def step(seen: int) -> None:
