@@ -313,18 +313,18 @@ every = (*contrasts.METRICS, *contrasts.KINDS)
 sharper = [*((name, "da") for name in screened),
            *((name, "da-copies") for name in screened),
            ("da-current", "da-sharp")]
-family = contrasts.family(
+of_balanced, of_imbalanced, of_sharper = contrasts.family(
     contrasts.differences(reference, balanced, every), imbalanced,
     contrasts.differences(few.frame, sharper, [DEVELOPMENT], labels=None))
-Table(tables.difference_table(family[0]),
+Table(tables.difference_table(of_balanced),
       folded="balanced labels: every contrast")
 
 # %% tags=["record", "hide-input"]
-Table(tables.pair_table(family[2]),
+Table(tables.pair_table(of_sharper),
       folded="sharper weights, on development rows")
 
 # %% tags=["record", "hide-input"]
-Table(tables.difference_table(family[1]),
+Table(tables.difference_table(of_imbalanced),
       folded="imbalanced labels, and ADA with TAL")
 
 # %% tags=["record", "hide-input"]

@@ -407,7 +407,7 @@ Table(tables.goal_table(ours.frame, {(8, -1): others}),
 # :::{dropdown} How to read these tables
 # - `…-strong`: as `…-7bit`, cut out of `base-control` and taught by it. `…-long`: the same for twice the epochs. `…-two-teachers`: the same, with the baseline of another seed as a second teacher. `…-taught`: cut out of the baseline, and taught by `base-control`.
 # - What a teacher saw counts for its student. So the control of these is `base-control-strong`: nothing removed, taught by `base-control` and a second teacher.
-# - *Met*: the intervals on both sets lie within the goal. *By its mean alone*: the differences do, the intervals do not.
+# - *Met*: the intervals on both sets lie within the goal. *By its mean alone*: the differences do, the intervals do not. Since a goal asks for a loss within a bound, and not for a difference, these are none of the chapter's family above.
 # - *No equal control*: no control saw as many pairs. The nearest is shown; a goal that is missed beside it would be missed beside an equal one too, unless more training makes that one worse.
 # :::
 #

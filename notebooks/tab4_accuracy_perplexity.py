@@ -126,7 +126,7 @@ Table(judged.loc[judged["ours"] != NOT_RUN, [
 # %% [markdown]
 # ## The final runs
 #
-# All above is *exploratory*: some of it was chosen when earlier official results were known ([](13_quantization_distillation)). `book/final.yml` names a few arms, with recipe and fresh seeds, before they are run: the baseline, the same network after as much training as a compressed one, both in integers, and the two models that are given away. These records stand alone, and mix with none above.
+# All above is *exploratory*: some of it was chosen when earlier official results were known ([](13_quantization_distillation)). `book/final.yml` names a few arms, with recipe and fresh seeds, before they are run: the baseline, the same network after as much training as a compressed one, both in integers, and the two models that are given away. These records stand alone, and mix with none above; named beforehand, they are a family of their own.
 
 # %% tags=["record", "hide-input"]
 Table(tables.final_table(everything), folded="the final runs")
