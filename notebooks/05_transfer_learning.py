@@ -37,7 +37,7 @@ development_rows: object = "default"  # likewise
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN_YET, efficiency, tables
+from seo_core.analysis import NOT_RUN_YET, contrasts, efficiency, tables
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
@@ -210,10 +210,12 @@ Table(means.round(2).reset_index() if len(curves) else none,
 
 # %% tags=["record", "hide-input"]
 protections = curves["configuration"].isin(["tl", "tl-decay", "tl-l2sp"])
-Table(pd.concat([
-    efficiency.shown(efficiency.gains(rows, target=target)).assign(to=target)
-    for rows, target in ((curves, "base"), (curves[protections], "tl"))]),
-    folded="differences in points, to `base` and to `tl`")
+family = contrasts.family(*(
+    efficiency.gains(rows, target=target)
+    for rows, target in ((curves, "base"), (curves[protections], "tl"))))
+Table(pd.concat([efficiency.shown(rows).assign(to=target) for rows, target
+                 in zip(family, ("base", "tl"), strict=True)]),
+      folded="differences in points, to `base` and to `tl`")
 
 # %% mystnb={"figure": {"caption": "Development accuracy over the epochs, of the runs with the most labels (reference runs, mean and range over the seeds).", "name": "fig-transfer-curves"}, "image": {"alt": "Development accuracy after each epoch for new weights, pre-trained weights, the source task, and the source task with rates by layer."}} tags=["record", "hide-input"]
 names = {"scratch": "new weights", "base": "pre-trained", "tl": "source task",
@@ -226,7 +228,7 @@ _ = figures.development(results.load_series(folders[0]), names)
 # - `tl-decay`: each layer below the top has 0.8 times the rate of the layer above it, a milder fall than in the demonstration. <!-- setting -->
 # - All are measured on the same 4 000 pairs of each official set. Differences are paired by seed and example, at equal target labels, with 95% intervals.
 # - An interval without zero means that the arm differs from its control by more than examples and the seeds of the target's training explain. With one seed, it holds the examples only.
-# - *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
+# - *After Holm*: which of them stand once all comparisons of this chapter count as one family ({term}`Holm correction`).
 # :::
 #
 # Three things to keep in mind. There is one source network for all seeds, here and in every chapter that starts from it: no interval says how much of a gain is the luck of that one. `base` was never trained for as many steps as the source task took. And the checkpoint of `base` has itself seen pairs of SNLI and MultiNLI in its contrastive pre-training {cite}`reimers2019sbert`. That may make the step from `base` to `tl` smaller than for a plain language model.

@@ -39,7 +39,7 @@ import scipy.special
 import scipy.stats
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, tables
+from seo_core.analysis import contrasts, efficiency, tables
 from seo_core.analysis.contrasts import DEVELOPMENT, OFFICIAL
 from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -71,10 +71,15 @@ def bought_by_names(frame):
     """The runs of this chapter's functions; other chapters bought more."""
     return frame[frame["configuration"].isin(compared) & frame["labels"].isin(BUDGETS)]
 
+# %% tags=["remove-cell"]
+both, development = (bought_by_names(efficiency.label_curves(
+    folder, metrics=metrics)) for metrics in (OFFICIAL, (DEVELOPMENT,)))
+gained, criterion = contrasts.family(
+    efficiency.gains(both), efficiency.compare(development, [
+        (("loss-prediction", 2000), (other, 2000)) for other in names]))
+
 # %% tags=["record", "answer", "remove-input"]
-both = bought_by_names(efficiency.label_curves(folder, metrics=OFFICIAL))
 ours = Evidence(frame=efficiency.by_budget(both))
-gained = efficiency.gains(both)
 words = {"better": "beats as many random labels",
          "worse": "loses to as many random labels",
          "same": "is not told apart from as many random labels"}
@@ -85,13 +90,14 @@ def to_random(name, labels="8,000"):
     return f"{ours.told(*pair, **words)}, {ours.gap(*pair)}"
 
 
-left = gained.assign(holm=tables.after_holm(gained))
+left = gained.assign(left=tables.after_holm(gained))
 left = left[(left["configuration"] == "badge") & (left["labels"] == 8000)]
 Finding(f"""
 A little at best. With 8 000 bought labels, a choice of pairs that are unsure
 *and* different from each other (`badge`) {to_random('badge')}. Counted as
-one of {len(gained)} comparisons (Holm's correction), that result
-{''.join(left['holm']) or 'is not run'}. Buying what the model is most unsure
+one of {contrasts.tested(gained, criterion)} comparisons of this chapter
+(Holm's correction), that result
+{''.join(left['left']) or 'is not run'}. Buying what the model is most unsure
 of (`entropy`), the papers' way, {to_random('entropy')}. All differences
 here are on both official sets together.""")
 
@@ -237,8 +243,6 @@ for curve in ([0.50, 0.58, 0.63], [0.50, 0.58, 0.585], [0.58, 0.57, 0.62]):
 
 # %% mystnb={"figure": {"caption": "Matched accuracy over the number of labels; bands run from the lowest to the highest seed. Grey: the five other functions.", "name": "fig-al-curves"}, "image": {"alt": "Learning curves over one to eight thousand labels: random labels as a dashed line, badge and entropy in colour close to it, the other functions in grey."}} tags=["record", "hide-input"]
 curves = bought_by_names(efficiency.label_curves(folder))
-development = bought_by_names(
-    efficiency.label_curves(folder, metrics=(DEVELOPMENT,)))
 print(tables.absent(development, compared),
       tables.standing(results.load(folder)), sep="\n")
 _ = figures.label_curves(curves, metric="matched accuracy",
@@ -269,7 +273,7 @@ Table(efficiency.match_table(both, matches=matches),
 # %% [markdown]
 # :::{dropdown} How to read these tables
 # - Differences are in points on both official sets together, paired by seed and example. An interval that holds zero means: no difference could be shown. With one seed it holds the spread of examples only, and a second seed may turn the verdict.
-# - Of twenty such intervals about one excludes zero by chance alone. *After Holm* says what is left once the whole table counts as one family ({term}`Holm correction`). The intervals of *labels needed* are one for each arm, and not corrected.
+# - Of twenty such intervals about one excludes zero by chance alone. *After Holm* says what is left once all comparisons of this chapter count as one family ({term}`Holm correction`). The intervals of *labels needed* are one for each arm, and not corrected.
 # - *Labels needed*: where a curve reaches, for good, the accuracy that random labels reach at 8 000. Between budgets it is taken as linear in the logarithm of the labels. The interval holds the numbers of labels at which the curve is not told apart from that goal. Only seeds that have a run at every budget of an arm count.
 # - Curves are means over the seeds. One with fewer seeds than random's is not to be held against that one, whose mean stands on other seeds too.
 # :::
@@ -287,9 +291,8 @@ Finding(f"""
 {learned['badge']}.""")
 
 # %% tags=["record", "hide-input"]
-Table(efficiency.shown(efficiency.compare(development, [
-    (("loss-prediction", 2000), (other, 2000)) for other in names])),
-    folded="the learned criterion against every other")
+Table(efficiency.shown(criterion),
+      folded="the learned criterion against every other")
 
 # %% [markdown]
 # The papers' row "+ active learning" stands alone, without transfer. So does the arm `al`: no source task, half of the labels at random, the other half in one round by `hybrid`. Its round takes half of what it scored, too. Its control is `base` of [](05_transfer_learning).

@@ -45,7 +45,7 @@ import scipy.stats
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import efficiency, statistics, tables
+from seo_core.analysis import contrasts, efficiency, statistics, tables
 from seo_core.analysis.contrasts import DEVELOPMENT, OFFICIAL
 from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -72,7 +72,15 @@ pairs += [((arm, few), ("random", few)) for arm in (*MODULES, "tal")
           for few in (4000, 5600)]
 pairs += [((arm, few), ("tal", few)) for arm in MODULES
           for few in (4000, 5600)]  # the very same labels
-table = efficiency.compare(both, pairs)
+scratch = both[both["configuration"].str.endswith("-scratch")]
+term = both[both["configuration"].isin(("hybrid", "tal"))]
+family = contrasts.family(
+    efficiency.compare(both, pairs), efficiency.gains(term, target="hybrid"),
+    efficiency.compare(held, [
+        ((name, 2000), (other, 2000)) for name in ("tal-weak", "tal-strong")
+        for other in ("tal", "hybrid", "random")]),
+    efficiency.gains(scratch, target="random-scratch"))
+table, of_term, of_weights, of_scratch = family
 left = dict(zip(table["compared"], tables.after_holm(table), strict=True))
 
 # %% tags=["remove-cell"]
@@ -97,7 +105,8 @@ Finding(f"""
 It depends on the opponent, and on which labels you count. With 5 600 bought
 labels, the papers' data side put together (`data-module`) {ours.told(*plain)}
 than plain training on 8 000 random ones (`base`): {ours.gap(*plain)}. Among
-{len(table)} comparisons (Holm's correction) that result
+{contrasts.tested(*family)} comparisons of this chapter (Holm's correction)
+that result
 {left.get(' against '.join(plain[:2]), 'is not run')}. Against 8 000 random
 labels with the same source task it {ours.told(*rival)}: {ours.gap(*rival)}. Of
 bought labels, 5 600 are {share(5600, 8000)} than 8 000; with the
@@ -297,15 +306,12 @@ Table(efficiency.shown(table),
 Table(efficiency.match_table(chosen, matches=matches), folded="labels needed")
 
 # %% tags=["record", "hide-input"]
-term = both[both["configuration"].isin(("hybrid", "tal"))]
-Table(efficiency.shown(efficiency.gains(term, target="hybrid")),
+Table(efficiency.shown(of_term),
       folded="what the term adds, at each number of labels")
 
 # %% tags=["record", "hide-input"]
-Table(efficiency.shown(efficiency.compare(held, [
-    ((name, 2000), (other, 2000)) for name in weights
-    for other in ("tal", "hybrid", "random")])),
-    folded="other weights of the term, on development rows")
+Table(efficiency.shown(of_weights),
+      folded="other weights of the term, on development rows")
 
 # %% tags=["record", "hide-input"]
 steps = counted[counted["configuration"].isin(arms)] if len(counted) else both
@@ -328,7 +334,7 @@ for count in (4000, 5600):
 
 # %% [markdown]
 # :::{dropdown} How to read these tables
-# - Points on both official sets together, paired by seed and example, with 95% intervals. *After Holm*: what stands once the whole table counts as one family ({term}`Holm correction`). With one seed the interval holds the spread of examples only.
+# - Points on both official sets together, paired by seed and example, with 95% intervals. *After Holm*: what stands once all comparisons of this chapter count as one family ({term}`Holm correction`). With one seed the interval holds the spread of examples only.
 # - `base`: random labels without a source task. `random`, `hybrid`, `tal`, the modules: with it. So the lines against `base` are no fair contest for the acquisition function, only for the module as a whole; the lines with `random` are.
 # - *Labels needed*: only seeds that have a run at every budget of an arm count. The curves have runs with 5 600 labels, which [](06_active_learning) leaves out, so the interval of `hybrid` is not the same.
 # - `tal-weak`, `tal-strong`: `tal` with a tenth of its $\lambda$, and with ten times as much. One seed.
@@ -344,7 +350,6 @@ for count in (4000, 5600):
 
 # %% tags=["record", "remove-input"]
 source_runs = Evidence("05_transfer_learning")
-scratch = both[both["configuration"].str.endswith("-scratch")]
 blank = "hybrid-scratch at 8,000", "random-scratch at 8,000", "accuracy"
 second = "tal-scratch at 8,000", "random-scratch at 8,000", "accuracy"
 Finding(f"""
@@ -356,8 +361,7 @@ right on a third. Choosing {ours.told(*blank)}: {ours.gap(*blank)}; with the
 term it {ours.told(*second)}: {ours.gap(*second)}.""")
 
 # %% tags=["record", "hide-input"]
-scratch = efficiency.gains(scratch, target="random-scratch")
-Table(efficiency.shown(scratch), folded="from random weights")
+Table(efficiency.shown(of_scratch), folded="from random weights")
 
 # %% [markdown]
 # Networks this close to guessing may rank the pool hardly better than chance, which was not measured: a weak control.

@@ -271,9 +271,16 @@ be, and a unit that is gone saves bytes and time.""")
 # %% tags=["record", "hide-input"]
 compressed = contrasts.exploratory(Evidence(*tradeoff.CHAPTERS).frame)
 print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
-against = contrasts.official_differences(
-    compressed, dict.fromkeys(arms, "base"))
-Table(tables.against_table(compressed, ["base", *arms], against),
+scored = ("taylor", "magnitude", "activation")
+pairs = [*((f"{score}-60", "random-60") for score in scored),
+         *(("taylor-60", f"{score}-60") for score in scored[1:]),
+         ("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]
+against, equal, by_pair = contrasts.family(
+    contrasts.official_differences(compressed, dict.fromkeys(arms, "base")),
+    contrasts.control_differences(compressed, arms),
+    contrasts.official_differences(frame, pairs))
+Table(tables.against_table(compressed, ["base", *arms], against,
+                           controls=equal),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]
@@ -281,16 +288,12 @@ Table(tables.against_table(compressed, ["base", *arms], against),
 # - `prune`, `prune-layer`: half of the encoder's weights to zero, over all layers together or within each matrix; `prune-30`, `-70`, `-90`: other sparsities.
 # - `magnitude-…`, `taylor-…`, `activation-…`: so many percent cut out as units, by score; `random-…` is the contrast. `layers-33`, `layers-50`: two and three of six layers.
 # - `taylor-65`: heads, neurons *and* whole layers as units. `taylor-60-labels`: without a teacher. `taylor-60-raw`: without least squares.
-# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
+# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once all comparisons of this chapter count as one family ({term}`Holm correction`).
 # - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control` ([](12_distillation)). *No equal control*: these saw fewer pairs than the arm with all that it was made from, as in the last column.
 # :::
 
 # %% tags=["record", "hide-input"]
-scored = ("taylor", "magnitude", "activation")
-pairs = [*((f"{score}-60", "random-60") for score in scored),
-         *(("taylor-60", f"{score}-60") for score in scored[1:]),
-         ("taylor-60", "taylor-60-labels"), ("taylor-60-labels", "prune")]
-Table(tables.pair_table(contrasts.official_differences(frame, pairs)),
+Table(tables.pair_table(by_pair),
       folded="scores and teacher, pair by pair")
 
 # %% [markdown]

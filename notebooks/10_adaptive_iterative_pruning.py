@@ -43,7 +43,7 @@ import pandas as pd
 from seo_core import figures, load_settings, results
 from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.contrasts import DEVELOPMENT
-from seo_core.analysis.findings import MATCHED, Evidence, Finding
+from seo_core.analysis.findings import MATCHED, Evidence, Finding, passes
 from seo_core.analysis.tables import Table
 from seo_core.arms import known, open_lab, pruning
 from seo_core.evaluation import predict, softmax
@@ -186,6 +186,17 @@ print("every round was judged by P ≥ P₀ − T,",
 #
 # Is the loop worth its trouble? Put it beside single cuts.
 
+# %% tags=["remove-cell"]
+frame, arms = contrasts.exploratory(ours.frame), list(pruning.ITERATIVE.arms)
+compared = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"),
+            ("aip-patient", "aip"), ("aip", "taylor-60"), ("aip-T2", "aip"),
+            ("aip-T2", "taylor-65"), ("aip-T0.5", "aip"),
+            ("aip-T4", "aip-T2")]
+against, equal, by_pair = contrasts.family(
+    contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
+    contrasts.control_differences(frame, arms),
+    contrasts.official_differences(frame, compared))
+
 # %% tags=["record", "remove-input"]
 Finding(f"""
 In these runs that is not shown. `oneshot` removed as much at once and was
@@ -204,8 +215,8 @@ Finding(f"""
 {ours.told('distilled', 'base', better='gains',
            same='is not told apart from it')}
 {ours.gap('distilled', 'base')}. Against it half of the encoder costs the loop
-{ours.gap('aip', 'distilled')}; the loss on the matched set does not pass
-Holm's correction. `oneshot` loses nothing that shows:
+{ours.gap('aip', 'distilled')}, which
+{passes(by_pair, 'aip − distilled')}. `oneshot` loses nothing that shows:
 {ours.gap('oneshot', 'distilled')}.""")
 
 # %% [markdown]
@@ -272,11 +283,8 @@ _ = figures.sizes({name: {
     for kind in ("heads", "neurons")} for name in loops if name in records})
 
 # %% tags=["record", "hide-input"]
-frame = contrasts.exploratory(ours.frame)
-arms = list(pruning.ITERATIVE.arms)
 print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
-against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against),
+Table(tables.against_table(frame, ["base", *arms], against, controls=equal),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]
@@ -286,7 +294,7 @@ Table(tables.against_table(frame, ["base", *arms], against),
 # - `aip-patient`: larger steps (15%), and after each a whole pass over the training pairs instead of 0.4. <!-- setting -->
 # - `aip-T0.5`, `aip-T2`, `aip-T4`: other thresholds, with more room: they may remove up to 90% in 7.5 passes, `aip` up to 60% in 6.5. <!-- setting -->
 # - `oneshot`: as much removed as `aip` did, but at once, and trained for as many pairs. `distilled`: nothing removed, trained for as many pairs with the same teacher.
-# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
+# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once all comparisons of this chapter count as one family ({term}`Holm correction`).
 # - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` or `base-control` ([](12_distillation)). *No equal control*: these saw fewer pairs than the arm with all that it was made from, as in the last column.
 # :::
 
@@ -303,11 +311,7 @@ Table(kept.rename(columns={
     folded="what was removed, in how many passes")
 
 # %% tags=["record", "hide-input"]
-compared = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"),
-            ("aip-patient", "aip"), ("aip", "taylor-60"), ("aip-T2", "aip"),
-            ("aip-T2", "taylor-65"), ("aip-T0.5", "aip"),
-            ("aip-T4", "aip-T2")]
-Table(tables.pair_table(contrasts.official_differences(frame, compared)),
+Table(tables.pair_table(by_pair),
       folded="the loop and its controls, pair by pair")
 
 # %% [markdown]

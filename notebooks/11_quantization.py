@@ -400,7 +400,7 @@ Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
 # - `static`, `static-minmax`, `static-percentile`, `static-tensor`: calibrated by `mse` and otherwise.
 # - `static-openvino`: the same scheme in ONNX's standard operators, run by OpenVINO.
 # - `static-words4`, `vocabulary`, `vocabulary-words4`: words in 4 bits, the 12 000 most frequent pieces of training and source text, both.
-# - The size of `base` is that of its checkpoint (safetensors). Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
+# - The size of `base` is that of its checkpoint (safetensors). Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once all comparisons of this chapter count as one family ({term}`Holm correction`).
 # - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control` ([](12_distillation)).
 # - An interval that contains 0 does not show a loss; it does not show that there is none either.
 # :::

@@ -42,7 +42,7 @@ import torch
 from seo_core import figures, load_settings
 from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.contrasts import DEVELOPMENT
-from seo_core.analysis.findings import MATCHED, Evidence, Finding
+from seo_core.analysis.findings import MATCHED, Evidence, Finding, passes
 from seo_core.analysis.tables import Table
 from seo_core.arms import distillation, known, open_lab
 from seo_core.arms.texts import cache_folder
@@ -220,6 +220,20 @@ Table(pd.DataFrame([
 #
 # How deep must a student be?
 
+# %% tags=["remove-cell"]
+frame = contrasts.exploratory(ours.frame)
+pairs_of = {"student": ["kd-logits"], "kd-logits": [
+    "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd",
+    "kd-depth-4", "kd-depth-2", "taylor-65", "taylor-80"],
+    "kd": ["kd-domain"], "kd-depth-2": ["taylor-80"]}
+sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)),
+          *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
+compared = [(a, b) for b, more in pairs_of.items() for a in more]
+against, equal, by_pair = contrasts.family(
+    contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
+    contrasts.control_differences(frame, arms),
+    contrasts.official_differences(frame, compared))
+
 # %% tags=["record", "remove-input"]
 Finding(f"""
 Taught alike, four layers of six
@@ -249,17 +263,15 @@ Of what was run here, this is worth most at equal pairs.""")
 Finding(f"""
 Against `kd-logits` it {ours.told('kd', 'kd-logits')}:
 {ours.gap('kd', 'kd-logits')}. To the baseline it is
-{ours.gap('kd', 'base')}, and neither passes Holm's correction; to
-`distilled`, with half of its pairs,
+{ours.gap('kd', 'base')}, which {passes(against, 'kd − base')};
+to `distilled`, with half of its pairs,
 {ours.gap('kd', 'distilled', MATCHED)}. With
 further texts of the task itself besides (`kd-domain` against `kd`, on
 development rows): {ours.gap('kd-domain', 'kd', DEVELOPMENT)}.""")
 
 # %% tags=["record", "hide-input"]
-frame = contrasts.exploratory(ours.frame)
 print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
-against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-Table(tables.against_table(frame, ["base", *arms], against),
+Table(tables.against_table(frame, ["base", *arms], against, controls=equal),
       folded="all arms, against the baseline and the equal control")
 
 # %% [markdown]
@@ -273,21 +285,12 @@ Table(tables.against_table(frame, ["base", *arms], against),
 # - `kd`: hidden states first, all texts, more epochs. The edits of its first two seeds are older than the list of opposites in [](03_augmentation), and could still exchange two of these.
 # - `kd-domain`: as `kd`, and the texts that `unlabelled` names: it runs where you name some.
 # - `kd-depth-…`, `kd-first-layers`, `kd-first-and-last`, `kd-width-…`: other shapes, distilled as `kd-logits`. That one has the layers 0, 2 and 4; `kd-first-layers` 0, 1 and 2; `kd-first-and-last` 0, 2 and 5.
-# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once the whole table counts as one family ({term}`Holm correction`).
+# - Differences are in points, paired by seed and example, with 95% intervals. *After Holm*: which of them stand once all comparisons of this chapter count as one family ({term}`Holm correction`).
 # - *To equal control*: to the same network, uncompressed, after at least as much training with the same teacher and texts: `distilled` ([](10_adaptive_iterative_pruning)) or `base-control` (as `kd`, nothing removed, for five epochs); for what that one taught, `base-control-strong` (likewise, for six, with two teachers). *No equal control*: these saw fewer pairs than the arm with all that it was made from, as in the last column.
 # :::
 
 # %% tags=["record", "hide-input"]
-pairs_of = {"student": ["kd-logits"], "kd-logits": [
-    "kd-logits-no-dropout", "kd-relations", "kd-hidden-first", "kd-text", "kd",
-    "kd-depth-4", "kd-depth-2", "taylor-65", "taylor-80"],
-    "kd": ["kd-domain"], "kd-depth-2": ["taylor-80"]}
-sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)),
-          *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
-swept = contrasts.official_differences(
-    ours.frame, dict.fromkeys(sweeps, "base"))
-compared = [(a, b) for b, more in pairs_of.items() for a in more]
-Table(tables.pair_table(contrasts.official_differences(frame, compared)),
+Table(tables.pair_table(by_pair),
       folded="student against student, pair by pair")
 
 # %% [markdown]
@@ -299,6 +302,8 @@ Table(tables.pair_table(contrasts.official_differences(frame, compared)),
 # Temperature and weight have arms of their own: a screening of two epochs each. The claim on the weight needs the middle one to beat both ends; its verdict stands in [](claims_audit).
 
 # %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels; without records a line says how to run them."}} tags=["record", "hide-input"]
+swept = contrasts.official_differences(
+    ours.frame, dict.fromkeys(sweeps, "base"))
 if len(swept):
     _ = figures.forest(swept, goals=(-1, -2))
 else:

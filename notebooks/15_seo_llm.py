@@ -239,15 +239,16 @@ Table(asked, folded="target by target: what is asked, and what came out")
 frame = results.load(*folders)
 print(tables.absent(frame, lab.chapter.arms), tables.standing(frame),
       sep="\n")
-against = contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT],
-                                labels=None)
+against, by_task = contrasts.family(
+    contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT], labels=None),
+    glue.by_task(frame, ("seo", "base")))
 Table(tables.pair_table(against), folded="the system minus its baseline")
 
 # %% [markdown]
 # It takes any task of one or two texts. On SST-2: `python -m seo_core.run arm base seo --profile cpu --data path/to/sst2 -p text=sentence`, and on MRPC with `text=sentence1,sentence2`. By the metric of each task:
 
 # %% tags=["record", "hide-input"]
-Table(tables.pair_table(glue.by_task(frame, ("seo", "base"))),
+Table(tables.pair_table(by_task),
       folded="the system minus its baseline, task by task")
 
 # %% [markdown]

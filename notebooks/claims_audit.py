@@ -108,7 +108,7 @@ Table(unrun[["claim", "claimed", "statement"]],
 # | not run | there are no records | the same |
 #
 # :::{dropdown} The fine print
-# Where accuracy is said to be kept (`h-data`, `tkd-kd`), the claimed value is a difference of zero, and *no effect* is a loss of one point. <!-- setting --> Where a paper names a direction and no value, *reproduced* means that the whole interval lies on that side of *no effect*. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence.
+# Where accuracy is said to be kept (`h-data`, `tkd-kd`), the claimed value is a difference of zero, and *no effect* is a loss of one point. <!-- setting --> Where a paper names a direction and no value, *reproduced* means that the whole interval lies on that side of *no effect*. A claim has to hold at each number of labels that its arms were run with: the weakest verdict counts. Before, only the most labels counted. Verdicts are taken from the largest profile that has records: `paper` before `gpu` before `cpu`. Those of `quick` are no evidence. A verdict takes each interval as it is; what is left of the comparisons of a chapter, counted as one family, stands in its tables ({term}`after Holm <Holm correction>`).
 #
 # *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*.
 # :::

@@ -185,7 +185,7 @@ Table(shown if len(shown) else tables.rows_or([], ["configuration"]),
 # :::{dropdown} How to read this table
 # All compressed networks of the reference runs; accuracy is the mean of both official sets. A network that was timed has the bytes of the ONNX file that was timed. Any other has those of the file that its chapter kept: ONNX for integers, safetensors for {term}`fp32`.
 #
-# *To equal control* is the difference in accuracy to the same network, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)). *No equal control*: the arm saw more pairs than that.
+# *To equal control* is the difference in accuracy to the same network, uncompressed, after at least as much training ([](10_adaptive_iterative_pruning)). *No equal control*: the arm saw more pairs than that. *Stands*: the difference is more than chance among all of this page ({term}`Holm correction`).
 # :::
 #
 # The same weights take a little more as ONNX, which holds the graph too.

@@ -141,6 +141,7 @@ Table(prices.rename(index=SHOWN).reset_index(names="contestant")
 # - *int8, ours* (`quant`): the same weights, in int8 and dynamic as well, in a graph of our own. `static…`: with calibrated ranges.
 # - *reference* and *reference-small* (`sqd-taylor-65`, `-80`): units cut out, then trained in int8 with a teacher. These come with the book.
 # - A file with a vocabulary of its own (`vocabulary…`) reads the same pairs by its own tokenizer, so that its texts may be longer.
+# - *Stands*: the difference in accuracy is more than chance among all of this page ({term}`Holm correction`).
 # :::
 #
 # ## How to time a network

@@ -1,6 +1,7 @@
 """Contrasts: configurations compared by seed and example, with an interval.
 
     differences(frame, {"ssl": "base", "ssl-fixed": "base"})     # of `results.load` or `efficiency.label_curves`
+    to_base, to_copies = family(to_base, to_copies)              # all that a chapter shows, corrected together
 
 Every table, figure and verdict that compares configurations stands on `measure`.
 """
@@ -92,7 +93,7 @@ def differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequence[tuple[s
     frame: of `results.load`, or of `efficiency.label_curves` (its metric is "accuracy"). pairs: arm → control, or
     tuples: (a, b) for a − b, (a, b, c, d) for (a − b) − (c − d). labels: the column to hold equal, or None to compare
     the records as `measure` picks them. Columns labels (unless None), contrast, metric, difference, low, high (95%
-    interval; NaN for one seed without predictions), seeds, p (for `statistics.holm`, likewise); one row for each
+    interval; NaN for one seed without predictions), seeds, p (for `family`, likewise); one row for each
     combination that has records. Where a pair has none on the official sets, because one of its arms is sealed from
     them, the row is of `DEVELOPMENT`.
     """
@@ -123,6 +124,35 @@ def official_differences(frame: pd.DataFrame, pairs: Mapping[str, str] | Sequenc
     """`differences` on both official sets, of arms that were run at one number of labels; of sealed arms on
     development rows."""
     return differences(frame, pairs, OFFICIAL, labels=None)
+
+
+_SAME = ("labels", "contrast", "compared", "metric", "difference", "low", "high", "p")  # what tells comparisons apart
+
+
+def _tests(frames: Sequence[pd.DataFrame]) -> tuple[list[list[tuple]], dict[tuple, float]]:
+    """The comparisons in each frame, and the p-value of each."""
+    named = [[*frame.reindex(columns=_SAME).astype({"labels": float}).astype(str).itertuples(index=False, name=None)]
+             for frame in frames]
+    return named, {one: p for frame, rows in zip(frames, named, strict=True)
+                   for one, p in zip(rows, frame["p"], strict=True)}
+
+
+def family(*frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rule of evidence: all comparisons that a chapter shows in tables are one family. Gives the frames back with a
+    column `holm`, their p-values corrected together (`statistics.holm`), for `tables.after_holm`.
+
+    frames: of `differences` and its kin, or of `efficiency.gains` and `compare`: each table of the chapter, those of a
+    screening too. A row that stands in several of them, by names and numbers, counts once; one without a test (NaN) not
+    at all. A goal (`tables.goal_table`) asks for a loss within bounds, not for a difference, and is none of them."""
+    named, tests = _tests(frames)
+    corrected = dict(zip(tests, statistics.holm(list(tests.values())), strict=True))
+    return [frame.assign(holm=np.array([corrected[one] for one in rows], float))
+            for frame, rows in zip(frames, named, strict=True)]
+
+
+def tested(*frames: pd.DataFrame) -> int:
+    """How many comparisons `family` counts."""
+    return sum(not math.isnan(p) for p in _tests(frames)[1].values())
 
 
 def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
@@ -258,6 +288,13 @@ def equal_controls(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, str]:
         opponents[name] = max(equal, key=lambda c: len({*rows["seed"]} & {*controls[c]["seed"]}),
                               default=NO_EQUAL if controls else NOT_RUN)
     return opponents
+
+
+def control_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """`official_differences` of arms to their opponents of equal compute and data (`equal_controls`), of those that
+    have one."""
+    opponents = equal_controls(frame, arms)
+    return official_differences(frame, {arm: name for arm, name in opponents.items() if name in CONTROLS})
 
 
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:

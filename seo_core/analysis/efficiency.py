@@ -295,7 +295,7 @@ def plateau_table(curves: pd.DataFrame) -> pd.DataFrame:
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `gains` or `compare` for a page: points with sign, the interval in one column, what is left of each
-    row among all of them (`tables.holm_text`); or "not run yet"."""
+    row in its family (`tables.holm_text`); or "not run yet"."""
     names = [c for c in ("compared", "configuration", "labels saved, %", "labels") if c in table]
     intervals = ["—" if math.isnan(row.low) else f"{row.low:+.2f} to {row.high:+.2f}" for row in table.itertuples()]
     page = table[names].assign(**{"difference, points": table["difference"].map("{:+.2f}".format),

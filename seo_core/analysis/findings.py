@@ -130,6 +130,17 @@ class Evidence:
         return measure(self.frame, contrast_in(form, metric, (a, b)), (*EVIDENCE, "quick"))
 
 
+def passes(differences: pd.DataFrame, contrast: str) -> str:
+    """Whether "a − b" holds after Holm, for a sentence: "passes Holm's correction on both sets", "passes Holm's
+    correction on the matched set only", "does not pass Holm's correction". differences: of `contrasts.family`."""
+    rows = differences[differences["contrast"] == contrast]
+    sets = [TITLES.get(metric, metric) for metric in rows.loc[rows["holm"] < 0.05, "metric"]]
+    if rows.empty or not sets:
+        return NOT_RUN if rows.empty else "does not pass Holm's correction"
+    where = " on both sets" if len(rows) == 2 else ""
+    return "passes Holm's correction" + (where if len(sets) == len(rows) else f" on the {sets[0]} set only")
+
+
 class Contest:
     """The newest record of a benchmark. Its contestants took turns in one run, so that a ratio of two of them holds on
     other machines too, and seconds on its own only.

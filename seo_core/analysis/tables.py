@@ -85,28 +85,33 @@ def points_text(row) -> str:
     return f"{row.difference:+.2f}{interval}".replace("-", "−")
 
 
+def _corrected(differences: pd.DataFrame) -> pd.Series:
+    """p after Holm: in the chapter's family (`contrasts.family`), or of these rows alone where there are no others."""
+    return (differences if "holm" in differences else contrasts.family(differences)[0])["holm"]
+
+
 def after_holm(differences: pd.DataFrame) -> list[str]:
-    """What is left of each row of `contrasts.differences` once all of them count as one family (`statistics.holm`):
-    "stands", "falls" (its own interval excludes 0, the corrected one does not), "contains 0", or "—" without an
-    interval. A row of one seed says so: it speaks of these runs only."""
+    """What is left of each row of `contrasts.differences` once all comparisons of its chapter count as one family
+    (`contrasts.family`; without its column, these rows): "stands", "falls" (its own interval excludes 0, the corrected
+    one does not), "contains 0", or "—" without an interval. A row of one seed says so: it speaks of these runs only."""
     words = ["—" if math.isnan(p) else "stands" if after < 0.05 else "falls" if p < 0.05 else "contains 0"
-             for p, after in zip(differences["p"], statistics.holm(differences["p"]), strict=True)]
+             for p, after in zip(differences["p"], _corrected(differences), strict=True)]
     return [word + ", 1 seed" * (seeds == 1) for word, seeds in zip(words, differences["seeds"], strict=True)]
 
 
 def holm_text(differences: pd.DataFrame) -> list[str]:
     """`after_holm` with the corrected p-value: "stands (p = 0.012)"."""
     numbers = ["" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
-               for p in statistics.holm(differences["p"])]
+               for p in _corrected(differences)]
     words = [word.partition(", ") for word in after_holm(differences)]
     return [word + p + comma + rest for (word, comma, rest), p in zip(words, numbers, strict=True)]
 
 
 def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`contrasts.differences` for reading: labels, contrast, metric, points with the 95% interval, seeds, what it says,
-    and what is left of it among the rows of this table (`holm_text`). Without rows: one row, "not run". "interval says"
-    names the side of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the
-    examples, and not that of the seeds."""
+    and what is left of it in its family (`holm_text`). Without rows: one row, "not run". "interval says" names the side
+    of 0 on which the interval lies, if it excludes it; with one seed it holds the scatter of the examples, and not that
+    of the seeds."""
     words = ("above 0", "below 0", "contains 0", "one seed: no interval")
     rows = [(row.labels, row.contrast, TITLES.get(row.metric, row.metric), points_text(row), row.seeds,
              statistics.side(row.low, row.high, *words)
@@ -116,8 +121,8 @@ def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_table(differences: pd.DataFrame) -> pd.DataFrame:
-    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it among the rows of this
-    table (`holm_text`); or one row, "not run"."""
+    """`contrasts.differences` as numbers: a row for each pair and set, and what is left of it in its family
+    (`holm_text`); or one row, "not run"."""
     if differences.empty:
         return rows_or([], ["configuration"])
     named = differences.assign(metric=differences["metric"].map(lambda metric: TITLES.get(metric, metric)),
@@ -131,16 +136,17 @@ def _with_seeds(row, *more: str) -> str:
     return f"{points_text(row)} ({', '.join(('1 seed' if row.seeds == 1 else f'n = {row.seeds}', *more))})"
 
 
-def to_control(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+def to_control(frame: pd.DataFrame, arms: Sequence[str], found: pd.DataFrame | None = None) -> pd.DataFrame:
     """Differences in points to the uncompressed network of equal compute and data (`contrasts.equal_controls`): a row
     for each arm, a column for each official set, "to equal control, points (matched)"; one for development rows where
     an arm or its control is sealed from those.
 
-    frame: of `results.load`, with the records of controls and ancestors. A cell has difference, interval, the control,
-    seeds, and what is left `after_holm` among all these; "not run" without records of the control at a seed of the
-    arm's, "no equal control" where it saw less than the arm; "—" for the baseline and the controls themselves."""
+    frame: of `results.load`, with the records of controls and ancestors. found: `contrasts.control_differences` of
+    these, in the chapter's family. A cell has difference, interval, the control, seeds, and what is left `after_holm`;
+    "not run" without records of the control at a seed of the arm's, "no equal control" where it saw less than the arm;
+    "—" for the baseline and the controls themselves."""
     controls = contrasts.equal_controls(frame, arms)
-    found = contrasts.official_differences(frame, {arm: name for arm, name in controls.items() if name in CONTROLS})
+    found = contrasts.control_differences(frame, arms) if found is None else found
     cells = {}
     for row, word in zip(found.itertuples(), after_holm(found), strict=True):
         arm, control = row.contrast.split(" − ")
@@ -160,7 +166,8 @@ def _shown_sets(differences: pd.DataFrame) -> list[str]:
 
 def final_table(frame: pd.DataFrame) -> pd.DataFrame:
     """`against_table` of the final records of book/final.yml's arms in the headline setting, in its order, against its
-    base; frame: of `results.load`, with their ancestors. One row, "not run", as long as there are none."""
+    base; frame: of `results.load`, with their ancestors. One row, "not run", as long as there are none. The list was
+    written before these were run, so they are a family of their own, whatever a page explored beside them."""
     final = frame.drop(contrasts.exploratory(frame).index)
     arms = list(dict.fromkeys(entry.arm for entry in results.final_list().arms if "labels" not in entry.recipe))
     return against_table(final, arms, contrasts.official_differences(final, dict.fromkeys(arms, "base")), frame)
@@ -206,9 +213,13 @@ def _goal(differences: pd.DataFrame, small: bool, least: float) -> str:
 
 def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Differences in points on both official sets (and of sealed arms on development rows) to the baseline, with
-    interval and seeds, and `to_control`: a row for each arm, the two opponents side by side. frame: as there."""
-    found, equal = contrasts.official_differences(frame, dict.fromkeys(arms, "base")), to_control(frame, arms)
-    cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row) for row in found.itertuples()}
+    interval and seeds, and `to_control`: a row for each arm, the two opponents side by side, and what is left
+    `after_holm` of each in the family of both. frame: as there."""
+    found, controls = contrasts.family(contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
+                                       contrasts.control_differences(frame, arms))
+    equal = to_control(frame, arms, controls)
+    cells = {(row.contrast.removesuffix(" − base"), row.metric): _with_seeds(row, word.removesuffix(", 1 seed"))
+             for row, word in zip(found.itertuples(), after_holm(found), strict=True)}
     both = {}
     for metric in _shown_sets(found):
         both[f"to base, points ({TITLES[metric]})"] = [cells.get((arm, metric), "—") for arm in equal.index]
@@ -218,24 +229,26 @@ def both_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
 
 
 def against_table(frame: pd.DataFrame, arms: Sequence[str], differences: pd.DataFrame,
-                  among: pd.DataFrame | None = None) -> pd.DataFrame:
+                  among: pd.DataFrame | None = None, controls: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy on both official sets, differences to the baseline and `to_control`, and sizes, a row for each arm that
     has records; of arms that are sealed from these sets on development rows, in columns of their own.
 
     frame: of `results.load`. differences: of `contrasts.differences` on the official sets. among: where the records of
-    controls and ancestors are looked for, those of `frame` with them; default: `frame`. seeds: of the accuracy;
-    parameters in millions; the exported file, where one was measured; pairs seen in training after the baseline's own,
-    with those that everything it was made from saw (`contrasts.pairs_seen`). Behind each interval stand its seeds.
-    after Holm: `after_holm` among all differences to the baseline, of the matched and the mismatched set, once where
-    both say the same. Without records one row, "not run"."""
-    gaps, left = {}, {}
+    controls and ancestors are looked for, those of `frame` with them; default: `frame`. controls: of
+    `contrasts.control_differences`, in the family of `differences`; default: both are a family of their own. seeds: of
+    the accuracy; parameters in millions; the exported file, where one was measured; pairs seen in training after the
+    baseline's own, with those that everything it was made from saw (`contrasts.pairs_seen`). Behind each interval stand
+    its seeds. after Holm: `after_holm` of the differences to the baseline, of the matched and the mismatched set, once
+    where both say the same. Without records one row, "not run"."""
+    gaps, left, among = {}, {}, frame if among is None else among
+    arms = [name for name in arms if name in set(frame.get("configuration", ()))]
+    if controls is None:
+        differences, controls = contrasts.family(differences, contrasts.control_differences(among, arms))
     for row, word in zip(differences.itertuples(), after_holm(differences), strict=True):
         name = row.contrast.split(" − ")[0]
         gaps[name, row.metric] = _with_seeds(row)
         left.setdefault(name, []).append(word.removesuffix(", 1 seed"))
-    rows, among = [], frame if among is None else among
-    arms = [name for name in arms if name in set(frame.get("configuration", ()))]
-    equal, among = to_control(among, arms), among.assign(pairs_seen=contrasts.pairs_seen(among))
+    rows, equal, among = [], to_control(among, arms, controls), among.assign(pairs_seen=contrasts.pairs_seen(among))
     runs_of = {name: one_setting(frame[frame["configuration"] == name]) for name in arms}
     sealed = any(math.isnan(mean(runs, OFFICIAL[0])) for runs in runs_of.values())
     for name, runs in runs_of.items():

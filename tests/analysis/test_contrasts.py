@@ -195,6 +195,17 @@ def test_tables_show_the_difference_to_the_equal_control_or_say_why_not(compress
     gap = contrasts.official_differences(compressed, {"taylor-65": "distilled"}).iloc[0]
     shown = f"to distilled: {gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}] (1 seed, stands)"
     assert cells[first].tolist() == ["—", shown.replace("-", "−"), "no equal control", "—"]
+    base, control = contrasts.family(contrasts.official_differences(compressed, {"taylor-65": "base"}),
+                                     contrasts.control_differences(compressed, arms))
+    weak = control.assign(holm=0.2)  # of a chapter with many more
+    said = tables.to_control(compressed, arms, weak)[first]
+    assert said.str.endswith("falls)").tolist() == [False, True, False, False]
+    shown = tables.against_table(compressed, arms[1:2], base, controls=weak).iloc[0]
+    assert shown[first].endswith("falls)") and shown["after Holm"] == "contains 0"
+    alone = tables.against_table(compressed, arms[1:2], base.drop(columns="holm")).iloc[0]  # both are one family
+    words = tables.after_holm(control)
+    assert alone[[first, first.replace("matched", "mismatched")]].str.extract(r", (\w+)\)$")[0].tolist() == [
+        word.removesuffix(", 1 seed") for word in words]
     elsewhere = compressed["seed"].where(compressed["configuration"] != "distilled", 7)
     for frame in (compressed.assign(seed=elsewhere), compressed[compressed["configuration"] != "distilled"]):
         assert tables.to_control(frame, arms[:2])[first].tolist() == ["—", "not run"]

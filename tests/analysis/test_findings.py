@@ -13,7 +13,7 @@ import pytest
 from seo_core import results
 from seo_core.analysis import efficiency, tables, tradeoff
 from seo_core.analysis.contrasts import OFFICIAL, differences
-from seo_core.analysis.findings import Contest, Evidence, Finding
+from seo_core.analysis.findings import Contest, Evidence, Finding, passes
 from seo_core.bench import latency
 
 
@@ -56,6 +56,16 @@ def test_a_price_names_both_opponents_and_says_where_none_is_equal():
     assert ours.to_control("sqd-taylor-65", name) == (
         f"no equal control; {ours.gap('sqd-taylor-65', 'distilled', name)} to `distilled`, which saw less")
     assert Evidence(frame=pd.DataFrame()).to_control("quant") == Evidence("02_baseline").to_control("x") == "not run"
+
+
+def test_a_sentence_says_whether_a_difference_passes_the_correction():
+    rows = pd.DataFrame([("a − b", metric, p) for metric, p in zip(OFFICIAL, (0.01, 0.2), strict=True)],
+                        columns=["contrast", "metric", "holm"])
+    assert passes(rows, "a − b") == "passes Holm's correction on the matched set only"
+    assert passes(rows.assign(holm=0.01), "a − b") == "passes Holm's correction on both sets"
+    assert passes(rows[:1], "a − b") == "passes Holm's correction"
+    assert passes(rows[1:], "a − b") == passes(rows.assign(holm=np.nan), "a − b") == "does not pass Holm's correction"
+    assert passes(rows, "b − a") == "not run"
 
 
 def test_a_ratio_says_what_its_interval_is_over():

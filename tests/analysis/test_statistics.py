@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from sklearn import metrics
 
-from seo_core.analysis import statistics, tables
+from seo_core.analysis import contrasts, statistics, tables
 
 TRUTH, ACCURACY, ROWS, STANDS_FOR = 0.01, 0.725, 400, 10_000
 SPREADS = (0.0, 0.01, 0.03)  # sd of a seed's true difference, at 10 000 examples
@@ -128,6 +128,49 @@ def test_holm_multiplies_the_smallest_most_and_never_turns_the_order():
     with_none = statistics.holm([0.02, np.nan, 0.9])
     assert with_none[[0, 2]].tolist() == pytest.approx([0.04, 0.9]) and np.isnan(with_none[1])
     assert len(statistics.holm([])) == 0
+
+
+NAMES = st.tuples(st.sampled_from(["a − base", "b − base", "a − b"]), st.sampled_from([500, 2000]))
+TESTS = st.dictionaries(NAMES, st.none() | st.floats(0, 1), min_size=1)
+
+
+def _frame(tests: dict, named) -> pd.DataFrame:
+    """Differences of these names, as `contrasts.differences` gives them."""
+    rows = [(*name, "accuracy_matched", 1.0, tests[name]) for name in named]
+    return pd.DataFrame(rows, columns=["contrast", "labels", "metric", "difference", "p"]).astype({"p": float})
+
+
+@hypothesis_settings(deadline=None, max_examples=50)
+@given(TESTS, st.data())
+def test_a_chapter_is_one_family_in_which_the_same_comparison_counts_once(tests, data):
+    subsets = data.draw(st.lists(st.lists(st.sampled_from([*tests]), unique=True), max_size=3))
+    frames = [_frame(tests, named) for named in (*subsets, [*tests])]
+    whole = dict(zip(tests, statistics.holm(_frame(tests, tests)["p"]), strict=True))
+    for given_frames in (frames, frames[::-1], [*frames, *frames]):  # neither order nor repetition matters
+        for frame, held in zip(given_frames, contrasts.family(*given_frames), strict=True):
+            expected = [whole[name] for name in zip(frame["contrast"], frame["labels"], strict=True)]
+            assert held["holm"].tolist() == pytest.approx(expected, nan_ok=True)
+            assert held.drop(columns="holm").equals(frame)  # the plain form stands beside it
+        assert contrasts.tested(*given_frames) == sum(p is not None for p in tests.values())
+    alone = frames[-1]  # a chapter with one table
+    assert tables.holm_text(alone.assign(seeds=3)) == tables.holm_text(contrasts.family(alone)[0].assign(seeds=3))
+
+
+def test_comparisons_are_the_same_by_their_names_and_their_numbers():
+    table = _frame({("a − base", 500): 0.01}, [("a − base", 500)])
+    others = [table.assign(contrast="b − base"), table.assign(labels=2000), table.assign(metric="accuracy_mismatched"),
+              table.assign(difference=2.0), table.assign(p=0.02), table.drop(columns="labels")]
+    assert contrasts.tested(table, table.astype({"labels": float}), table[:0]) == 1
+    assert [contrasts.tested(table, other) for other in others] == [2] * len(others)
+    assert contrasts.family(table[:0])[0].empty and not contrasts.family()
+
+
+def test_a_table_takes_the_words_from_its_chapters_family():
+    tests = {("a − base", 500): 0.04, ("b − base", 500): 0.5}
+    one, other = contrasts.family(*(_frame(tests, [name]).assign(seeds=3, low=0.1, high=1.9) for name in tests))
+    assert tables.after_holm(one) == ["falls"] and tables.after_holm(one.drop(columns="holm")) == ["stands"]
+    assert tables.pair_table(one)["after Holm"].tolist() == ["falls (p = 0.080)"]
+    assert tables.difference_table(other)["after Holm"].tolist() == ["contains 0 (p = 0.500)"]
 
 
 def test_tables_say_what_is_left_after_holm_and_mark_one_seed():

@@ -169,6 +169,50 @@ def test_chapters_call_and_do_not_define(name):
         assert sentences or wrapped <= MAX_WRAPPED, f"{wrapped} lines:\n{cell.source}"
 
 
+CORRECTED = {"efficiency.shown", *(f"tables.{name}" for name in (
+    "difference_table", "pair_table", "against_table", "to_control", "both_differences"))}
+
+
+def outside_the_family(source: str) -> list[str]:
+    """Of a page with several tables of differences, the statements that show one without `contrasts.family`."""
+    def called(node: ast.AST) -> list[ast.Call]:
+        return [each for each in ast.walk(node) if isinstance(each, ast.Call) and ast.unparse(each.func) in CORRECTED]
+
+    def named(node: ast.AST) -> set[str]:
+        return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+    statements, family = ast.parse(source).body, set()
+    for each in statements:
+        if isinstance(each, ast.Assign) and ("contrasts.family(" in ast.unparse(each.value) or (
+                isinstance(each.value, ast.Name) and named(each.value) <= family)):
+            family |= set().union(*map(named, each.targets))
+    shown = [each for each in statements if called(each)]
+    several = sum(len(called(each)) for each in shown) > 1
+    wrong = [ast.unparse(each) for each in shown if several and not named(each) & family]
+    alone = [ast.unparse(call) for each in shown for call in called(each)
+             if ast.unparse(call.func) == "tables.against_table" and "controls" not in {k.arg for k in call.keywords}]
+    return wrong + alone * several
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_all_comparisons_of_a_page_are_one_family(name):
+    source = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
+    assert outside_the_family(source) == [] and source.count("contrasts.family(") <= 1
+    assert "the whole table counts" not in source
+
+
+def test_a_table_outside_the_family_is_found():
+    table, frames = "Table(tables.pair_table({}))\n", "a, b = contrasts.family(x, y)\n"
+    assert outside_the_family(table.format("x")) == []  # the only one
+    assert outside_the_family(frames + table.format("a") + table.format("b")) == []
+    assert outside_the_family(table.format("x") + table.format("y")) == ["Table(tables.pair_table(x))",
+                                                                         "Table(tables.pair_table(y))"]
+    later = "every = contrasts.family(x, y)\na, b = every\nTable(efficiency.shown(a))\nTable(efficiency.shown({}))"
+    assert outside_the_family(later.format("b")) == [] and len(outside_the_family(later.format("y"))) == 1
+    assert outside_the_family(frames + table.format("b") + "tables.against_table(f, arms, a)") == [
+        "tables.against_table(f, arms, a)"]
+
+
 @pytest.mark.parametrize("name", [*CHAPTERS, "template"])
 def test_at_least_one_cell_is_checked(name):
     assert checks(read(name)) >= 1
