@@ -193,9 +193,10 @@ With 8 000 labels, the plain source start (`tl`)
 {at[8000].told('tl', 'base')} than `base`: {at[8000].gap('tl', 'base')}. Nearly
 all comes with the source task. The pull (`tl-l2sp`)
 {at[8000].told('random', 'tl', same=same)}:
-{at[8000].gap('random', 'tl')}. Rates by layer (`tl-decay`) cost
-{at[8000].gap('tl-decay', 'tl', MATCHED)} on the matched set. Pre-training is
-worth far more: new weights instead (`scratch`) make
+{at[8000].gap('random', 'tl')}. Rates by layer (`tl-decay`) make
+{at[8000].gap('tl-decay', 'tl', MATCHED)} on the matched set, by an interval of
+its own; the table of differences says what is left of it among all
+comparisons of this chapter. Pre-training is worth far more: new weights instead (`scratch`) make
 {at[8000].gap('scratch', 'base', MATCHED)} of `base`.""")
 
 # %% tags=["record", "hide-input"]
