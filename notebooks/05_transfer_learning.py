@@ -187,7 +187,7 @@ at all: the source network alone has {everything.mean('source', MATCHED)}
 # What did the start bring, and what the two protections?
 
 # %% tags=["record", "remove-input"]
-same = "is not told apart from the plain source start"
+same = "is not told apart from the plain start"
 Finding(f"""
 With 8 000 labels, the plain source start (`tl`)
 {at[8000].told('tl', 'base')} than `base`: {at[8000].gap('tl', 'base')}. Nearly
@@ -196,7 +196,8 @@ all comes with the source task. The pull (`tl-l2sp`)
 {at[8000].gap('random', 'tl')}. Rates by layer (`tl-decay`) make
 {at[8000].gap('tl-decay', 'tl', MATCHED)} on the matched set, by an interval of
 its own; the table of differences says what is left of it among all
-comparisons of this chapter. Pre-training is worth far more: new weights instead (`scratch`) make
+comparisons of this chapter. Pre-training is worth far more: new weights
+instead (`scratch`) make
 {at[8000].gap('scratch', 'base', MATCHED)} of `base`.""")
 
 # %% tags=["record", "hide-input"]

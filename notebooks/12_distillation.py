@@ -290,6 +290,8 @@ Table(tables.against_table(frame, ["base", *arms], against, controls=equal),
 # :::
 
 # %% tags=["record", "hide-input"]
+swept = contrasts.official_differences(
+    ours.frame, dict.fromkeys(sweeps, "base"))
 Table(tables.pair_table(by_pair),
       folded="student against student, pair by pair")
 
@@ -302,8 +304,6 @@ Table(tables.pair_table(by_pair),
 # Temperature and weight have arms of their own: a screening of two epochs each. The claim on the weight needs the middle one to beat both ends; its verdict stands in [](claims_audit).
 
 # %% mystnb={"figure": {"caption": "Temperature (at weight 0.7) and weight (0.1, 0.5 and 1, at temperature 2) of the soft labels (reference runs). Dotted: one and two points lost. Hollow points have one seed.", "name": "fig-distillation-sweeps"}, "image": {"alt": "Points with intervals to the baseline for temperatures 1, 2 and 5 and for three weights of the soft labels; without records a line says how to run them."}} tags=["record", "hide-input"]
-swept = contrasts.official_differences(
-    ours.frame, dict.fromkeys(sweeps, "base"))
 if len(swept):
     _ = figures.forest(swept, goals=(-1, -2))
 else:

@@ -190,10 +190,11 @@ Table(neighbours.shares(results.load_records(recorded / "bench_neighbours")),
 used = bench.measure("utilization", settings).table
 Table(used[["ratio", "tflops", "share"]].rename(columns={
     "ratio": "times the tuned Trainer", "tflops": "TFLOP/s",
-    "share": "of the products' rate"}).round(3), index=True)
+    "share": "of the products' rate"}).round(3), index=True,
+    folded="both loops, both networks, this machine")
 
 # %% [markdown]
-# The small matrices of this **toy** leave any device idle. A GPU gets batches of 256 texts of 128 tokens, in bf16. Two goals were set beforehand for one: twice the tuned `Trainer`, and 40% of the products' rate with BERT-Base's shape. *Layers computed again* is {term}`gradient checkpointing`; its memory stands beside that without. A record has the name of its device:
+# The small matrices of this **toy** leave any device idle. A GPU gets batches of 256 texts of 128 tokens, in bf16. Two goals were set beforehand for one: twice the tuned `Trainer`, and 40% of the products' rate with BERT-Base's shape. <!-- setting --> *Layers computed again* is {term}`gradient checkpointing`; its memory stands beside that without. A record has the name of its device:
 
 # %% tags=["record", "hide-input"]
 Table(utilization.report(*(results.reference_dir() / name / "bench_training"
