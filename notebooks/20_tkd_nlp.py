@@ -291,7 +291,9 @@ Finding("Against w = 0.5 and τ = 2: " + "; ".join(
     for name, words in SWEEP.items()) + ".")
 
 # %% [markdown]
+# :::{dropdown} How to read the tables
 # All cells of the first table below are means over seeds by the task's own metric, on the validation sets at hand; a difference in F1 or a correlation has its interval by the jackknife {cite}`efron1981`. MNLI, QNLI and QQP are at hand as subsets, and where a task is capped its command says so (the last table, with how many texts each was trained on). In a column all of ours have as many as `tkd-kd`. Published students stand there as their papers print them, one number a task {cite}`sanh2019,jiao2020`: DistilBERT's are of the validation sets, TinyBERT's of the test sets, which only GLUE's server can score. On WNLI the bar is the majority class, since its validation set contradicts its training set. `tkd-distilbert` and `tkd-tinybert` are students of other kinds at the same temperature, weight, rate and epochs, as far as [](12_distillation) goes: no second corpus, no augmented text.
+# :::
 
 # %% tags=["record", "hide-input"]
 print(tables.standing(frame))
