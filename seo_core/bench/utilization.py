@@ -26,8 +26,8 @@ from seo_core.bench.turns import WARMUP_STEPS, Outcome, Turn, by_round, ground, 
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_training", "utilization"
-OPTIONS = {"rounds": dict(type=int, help="turns of each contestant (0: as the profile says)"),
-           "steps": dict(type=int, help="batches of a turn after the first five (0: as the profile says)")}
+OPTIONS = {"steps": dict(type=int, help="batches of a turn after the first five (0: as the profile says)"),
+           "rounds": dict(type=int, help="turns of each contestant (0: as the profile says)")}
 PRODUCTS, OURS, TRAINER, AGAIN = "matrix products", "seo_core", "Trainer, tuned", "seo_core, layers computed again"
 REPEATS = 10  # products a turn; the first, which sets up, is left out
 COLUMNS = ("device", "what", "pairs a second", "times the tuned Trainer", "TFLOP/s", "of the products' rate",

@@ -18,7 +18,7 @@ def test_one_command_measures_both_networks_and_writes_the_record(tiny_model, tm
     assert bench.main("utilization", words) == 0
     assert PRODUCTS in capsys.readouterr().out
     (record,) = results.load_records(tmp_path / "results")
-    assert record["provenance"]["command"].endswith("--steps 2") and record["experiment"] == "bench_training"
+    assert record["provenance"]["command"].endswith("--steps 2 --rounds 1") and record["experiment"] == "bench_training"
     table = pd.DataFrame(record["contestants"]).T
     assert set(table.index) == {PRODUCTS, *(f"{name}: {loop}" for name in ("own model", "BERT-Tiny shape")
                                             for loop in (OURS, AGAIN, TRAINER))}

@@ -62,7 +62,9 @@ class Load(threading.Thread):
 def test_what_was_taken_before_sigterm_is_answered(folder):
     with serving.running(folder, workers=2) as server:
         clients = [Load(server.url, texts) for texts in (1, 1, 5, 20, 64, 64)]
-        time.sleep(1)
+        until = time.monotonic() + 30
+        while sum(len(client.statuses) for client in clients) <= 20 and time.monotonic() < until:
+            time.sleep(0.05)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
         for client in clients:
