@@ -22,7 +22,19 @@ import numpy as np
 
 from seo_core.bench.scalability import network
 from seo_core.bench.training import fit_contestant, trainer_contestant
-from seo_core.bench.turns import WARMUP_STEPS, Outcome, Turn, by_round, ground, interleave, ranged, seconds, spread
+from seo_core.bench.turns import (
+    WARMUP_STEPS,
+    Outcome,
+    Turn,
+    by_round,
+    ground,
+    interleave,
+    newest,
+    newest_table,
+    ranged,
+    seconds,
+    spread,
+)
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_training", "utilization"
@@ -153,15 +165,10 @@ def summarize(turns, flops: dict[str, float]):
 def report(*folders):
     """The newest record under the folders as a table for a page, with the device's name; one row, "not run", where
     there is none."""
-    from seo_core import results
-    from seo_core.analysis.tables import rows_or
-
-    newest = max((record for record in results.load_records(*folders) if record["configuration"] == RECORD),
-                 key=lambda record: record["provenance"]["finished"], default=None)
-    machine = newest["provenance"]["machine"] if newest else {}
-    number = "{:,.1f}".format
-    return rows_or([(machine.get("gpu") or machine["cpu"], name,
-                     number(each["examples_per_second"]) if "examples_per_second" in each else "–",
-                     ranged(each, "ratio"), number(each["tflops"]), ranged(each, "share"),
-                     number(each["peak_memory_bytes"] / 1e9) if "peak_memory_bytes" in each else "–")
-                    for name, each in (newest["contestants"] if newest else {}).items()], COLUMNS)
+    record = newest(RECORD, folders)
+    machine, number = record["provenance"]["machine"] if record else {}, "{:,.1f}".format
+    return newest_table(RECORD, COLUMNS, lambda name, each: (
+        machine.get("gpu") or machine["cpu"], name,
+        number(each["examples_per_second"]) if "examples_per_second" in each else "–", ranged(each, "ratio"),
+        number(each["tflops"]), ranged(each, "share"),
+        number(each["peak_memory_bytes"] / 1e9) if "peak_memory_bytes" in each else "–"), folders)

@@ -209,8 +209,8 @@ class TestAnswers:
     pytestmark = [*with_chromium, CUT]
 
     def test_they_are_those_of_the_package(self, browser, address):
-        """The probabilities are those of the engine `exact`, and the class is what `predict` says wherever the two best
-        are more than 0.02 apart."""
+        """The probabilities are those of the engine `exact`, and of these pairs the class is what `predict` says
+        wherever the two best are more than 0.02 apart (of 1 000 pairs of MNLI it is not once)."""
         frame = load_nli("embedded", rows=512)["validation_matched"]
         pairs = list(frame[["premise", "hypothesis"]].head(170).itertuples(index=False, name=None))
         pairs += list(zip(hostile(230)[200:], hostile(230, seed=1)[200:], strict=True))
@@ -225,7 +225,7 @@ class TestAnswers:
             assert len(pairs) == 200 and np.abs(ours - exact).max() < 1e-5
             # in the fast one the last bit of a float may tip an 8-bit step, which few answers show
             apart = np.abs(ours - wanted).max(axis=1)
-            assert (apart < 0.02).mean() >= 0.95 and apart.max() < 0.1
+            assert (apart < 0.02).mean() >= 0.95 and apart.max() < 0.1 and np.median(apart) < 1e-4
             clear = ranked[:, -1] - ranked[:, -2] > 0.02
             assert clear.sum() > 150
             assert [found[0][i] for i in ours[clear].argmax(1)] == [labels[i] for i in np.flatnonzero(clear)]
@@ -261,7 +261,8 @@ class TestForm:
         rows = browser.run("[...part('bars').rows].map((row) => [row.cells[0].textContent, row.cells[2].textContent])")
         assert [label for label, _ in rows] == ["entailment", "neutral", "contradiction"]
         assert sum(float(share.rstrip("%")) for _, share in rows) == pytest.approx(100, abs=0.2)
-        assert re.fullmatch(r"[\d.]+ ms for 16 tokens; the network has 7\u00a07\d\d\u00a0\d{3} bytes\.",
+        size = f"{in_browser.model(ARTIFACTS / 'reference')['bytes']:,}".replace(",", "\u00a0")
+        assert re.fullmatch(rf"[\d.]+ ms for 16 tokens; the network has {size} bytes\.",
                             browser.run("part('cost').textContent"))
         browser.run("write('hypothesis', 'Nobody is resting.'); until(() => said().includes('contradiction'))")
         assert browser.run("part('example').value") == ""
