@@ -44,7 +44,7 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import contrasts, glue, tables, tradeoff
+from seo_core.analysis import contrasts, tables, tradeoff
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding, passes
 from seo_core.analysis.tables import Table
@@ -69,8 +69,7 @@ settings = load_settings(
 lab = open_lab("13_quantization_distillation", settings)
 
 # %% tags=["record", "answer", "remove-input"]
-ours = Evidence(frame=glue.of_task(
-    Evidence(*tradeoff.CHAPTERS).frame, "mnli"))
+ours = Evidence(*tradeoff.CHAPTERS, task="mnli")
 size = {name: ours.mean(name, "size_bytes", scale=1e-6, unit=" MB")
         for name in ("base", "sqd-taylor-65")}
 Finding(f"""

@@ -237,10 +237,10 @@ Table(asked, folded="target by target: what is asked, and what came out")
 
 # %% tags=["record", "hide-input"]
 frame = results.load(*folders)
-print(tables.absent(frame, lab.chapter.arms), tables.standing(frame),
-      sep="\n")
+here = glue.of_task(frame, "mnli")
+print(tables.absent(here, lab.chapter.arms), tables.standing(here), sep="\n")
 against, by_task = contrasts.family(
-    contrasts.differences(frame, {"seo": "base"}, [DEVELOPMENT], labels=None),
+    contrasts.differences(here, {"seo": "base"}, [DEVELOPMENT], labels=None),
     glue.by_task(frame, ("seo", "base")))
 Table(tables.pair_table(against), folded="the system minus its baseline")
 

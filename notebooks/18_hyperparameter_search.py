@@ -342,7 +342,7 @@ _ = figures.metric_bars(panels)
 arms = ["tuned", "search-grid", "search-random", "ngrams", "text-cased",
         "text-no-punctuation"]
 against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
-print(tables.absent(frame, arms), tables.standing(frame), sep="\n")
+print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
 Table(tables.pair_table(against),
       folded="all arms against the baseline, pair by pair on both sets")
 

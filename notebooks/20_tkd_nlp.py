@@ -253,7 +253,7 @@ Table(batches.report(folder / "bench_batches"),
 # First, the rate. Twelve layers with LayerNorm behind the sum want small steps, or a long warm-up {cite}`xiong2020`. It was searched from random weights, without a teacher, on 4 000 sentences of SST-2. <!-- setting --> All arms have the middle one of three.
 
 # %% tags=["record", "remove-input"]
-searched = Evidence(frame=glue.of_task(frame, "sst2"))
+searched = Evidence(frame=frame, task="sst2")
 _, middle, high = (f"tkd-scratch-rate-{rate}" for rate in RATES)
 Finding("Right on the development rows: " + "; ".join(
     f"at a rate of {rate}, " + searched.mean(

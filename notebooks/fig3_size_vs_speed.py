@@ -33,7 +33,7 @@ import pandas as pd
 from IPython.display import display
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN, glue, papers, tables, tradeoff
+from seo_core.analysis import NOT_RUN, papers, tables, tradeoff
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -46,8 +46,7 @@ tables.remark(run)
 run = tradeoff.points(run)
 
 # %% tags=["record", "answer", "remove-input"]
-ours = Evidence(frame=glue.of_task(
-    Evidence(*tradeoff.CHAPTERS, tradeoff.SPEED).frame, "mnli"))
+ours = Evidence(*tradeoff.CHAPTERS, tradeoff.SPEED, task="mnli")
 points = tradeoff.points(ours.frame)
 known = points.set_index("configuration")
 

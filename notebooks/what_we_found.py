@@ -34,13 +34,12 @@ import pandas as pd
 
 import seo_core
 from seo_core import figures, results
-from seo_core.analysis import glue, tables, tradeoff, verdicts
+from seo_core.analysis import tables, tradeoff, verdicts
 from seo_core.analysis.findings import MATCHED, Contest, Evidence, Finding
 from seo_core.analysis.tables import Table
 
 frame = results.load(results.reference_dir() / "cpu")
-small = Evidence(frame=glue.of_task(
-    Evidence(*tradeoff.CHAPTERS).frame, "mnli"))
+small = Evidence(*tradeoff.CHAPTERS, task="mnli")
 speed = Evidence(tradeoff.SPEED)
 bought = Evidence("06_active_learning", labels=8000)
 source = Evidence("05_transfer_learning", labels=8000)

@@ -22,7 +22,8 @@ _chosen: dict[str, str] = {}  # what `share_cores` set in this process: nobody a
 
 
 class OtherLoad:
-    """How busy other processes keep the machine from now on, from the kernel's own counters."""
+    """How busy other processes keep the machine from now on, from the kernel's own counters. Those that this process
+    starts are its own work: a benchmark's servers are not what disturbs it."""
 
     def __init__(self):
         self.began, (self.busy, self.ours) = time.perf_counter(), self._seconds()
@@ -31,8 +32,11 @@ class OtherLoad:
     def _seconds() -> tuple[float, float]:
         import psutil
 
-        everyone, ours = psutil.cpu_times(), psutil.Process().cpu_times()
-        return sum(everyone) - everyone.idle - getattr(everyone, "iowait", 0.0), ours.user + ours.system
+        everyone, this, ours = psutil.cpu_times(), psutil.Process(), 0.0
+        for process in (this, *this.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended just now: its parent has its times
+                ours += sum(process.cpu_times()[:4])  # its own, and those of its children that have ended
+        return sum(everyone) - everyone.idle - getattr(everyone, "iowait", 0.0), ours
 
     def cores(self) -> float:
         """Mean number of cores that others used since this object was made, 0 or more."""
@@ -166,5 +170,10 @@ def default_threads() -> int:
 def cpu_support() -> dict[str, bool]:
     """Which instructions for small numbers this CPU has: vnni (int8) and bf16, and whether they are capped by
     ONEDNN_MAX_CPU_ISA (which PyTorch and OpenVINO obey, ONNX Runtime not)."""
-    sets = " ".join(machine()["instruction_sets"])
-    return {"vnni": "vnni" in sets or "amx" in sets, "bf16": "bf16" in sets or "amx" in sets, "capped": onednn_capped()}
+    host = machine()
+    return {"vnni": has_any(host, "vnni"), "bf16": has_any(host, "bf16"), "capped": onednn_capped()}
+
+
+def has_any(host: dict, kind: str) -> bool:
+    """Whether a machine (of `machine`, or of a record) has instructions of a kind, "vnni" or "bf16"; AMX is both."""
+    return any(kind in name or name == "amx" for name in host.get("instruction_sets", ()))

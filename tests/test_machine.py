@@ -133,3 +133,17 @@ def test_nothing_is_set_once_torch_is_loaded(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     machine.share_cores()
     assert "OMP_WAIT_POLICY" not in os.environ
+
+
+def test_what_a_process_starts_is_its_own_work_while_it_runs_and_after():
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+
+    def ours() -> float:
+        return machine.OtherLoad._seconds()[1]
+
+    before = ours()
+    with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        running = ours() - before
+        child.communicate(b"\n")
+    assert running >= 0.25 and ours() - before >= 0.25

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import NOT_RUN, statistics, tradeoff
+from seo_core.analysis import NOT_RUN, glue, statistics, tradeoff
 from seo_core.analysis.contrasts import (
     CONTROLS,
     DEVELOPMENT,
@@ -29,6 +29,7 @@ from seo_core.analysis.contrasts import (
     measure,
     measured_on,
 )
+from seo_core.machine import in_short
 
 MATCHED = OFFICIAL[0]  # where one number must do
 
@@ -55,14 +56,18 @@ class Evidence:
 
     chapters: names below book/reference/cpu, whose records are compared with one another; without any, all of them.
     labels: only runs with as many labels; default: the contrasts choose, most labels first (`contrasts.measure`).
+    task: only records on that task of GLUE (`glue.of_task`); default: on all.
     frame: instead, of `results.load`, or of `efficiency.by_budget`, whose metric is "accuracy".
     """
 
-    def __init__(self, *chapters: str, labels: int | None = None, frame: pd.DataFrame | None = None):
+    def __init__(self, *chapters: str, labels: int | None = None, task: str | None = None,
+                 frame: pd.DataFrame | None = None):
         if frame is None:
             folder = results.reference_dir() / "cpu"
             frame = results.load(*(folder / name for name in chapters) if chapters else [folder])
-        self.frame = frame if labels is None or "labels" not in frame else frame[frame["labels"] == labels]
+        if labels is not None and "labels" in frame:
+            frame = frame[frame["labels"] == labels]
+        self.frame = frame if task is None else glue.of_task(frame, task)
 
     def mean(self, configuration: str, metric: str = MATCHED, *, scale: float = 100, unit: str = "%",
              digits: int = 1) -> str:
@@ -142,18 +147,17 @@ def passes(differences: pd.DataFrame, contrast: str) -> str:
 
 
 class Contest:
-    """The newest record of a benchmark. Its contestants took turns in one run, so that a ratio of two of them holds on
-    other machines too, and seconds on its own only.
+    """The newest record of a benchmark (`results.newest`, which vnni is for). Its contestants took turns in one run, so
+    that a ratio of two of them holds on machines of that kind, and seconds on its own only.
 
         servers = Contest("bench_serving", "serving")                   # chapter, and what its record is named
         Finding(f"{servers.value('ours', 'ratio_alone', unit=' times')} as many.")          # 1.7 times [1.6, 2.5]
     """
 
-    def __init__(self, chapter: str, name: str):
-        frame = results.load_contestants(results.reference_dir() / "cpu" / chapter)
-        frame = frame[frame["configuration"] == name]
-        newest = frame[frame["finished"] == frame["finished"].max()]
-        self.frame = newest.set_index("contestant").dropna(axis=1, how="all")  # other records' columns
+    def __init__(self, chapter: str, name: str, *, vnni: bool = True):
+        record = results.newest(name, results.reference_dir() / "cpu" / chapter, vnni=vnni)
+        self.frame = pd.DataFrame.from_dict(record.get("contestants", {}), orient="index").rename_axis("contestant")
+        self.machine = in_short(record["provenance"]["machine"]) if record else NOT_RUN
 
     def value(self, contestant: str, column: str = "ratio", *, scale: float = 1, unit: str = "", digits: int = 1,
               sign: str = "") -> str:

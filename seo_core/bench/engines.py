@@ -188,8 +188,8 @@ def summary(turns):
 COLUMNS = ("file", "MB", "accuracy, %", "ms, 32 pairs", "times as fast", "ms, one pair", "times as fast, one")
 
 
-def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+def report(*folders, **which):
+    """The record that `results.newest` takes, as a table for a page; one row, "not run", where there is none."""
     return newest_table(RECORD, COLUMNS, lambda name, values: (
         name, f"{values['size_bytes'] / 1e6:.1f}", f"{100 * values['accuracy']:.2f}", f"{values['ms_32']:.1f}",
-        ranged(values, "ratio_32"), f"{values['ms_1']:.2f}", ranged(values, "ratio_1")), folders)
+        ranged(values, "ratio_32"), f"{values['ms_1']:.2f}", ranged(values, "ratio_1")), folders, **which)

@@ -79,7 +79,7 @@ def contest(settings, plan: dict) -> Outcome:
 COLUMNS = ("way", "pairs a second", "times ONNX Runtime alone")
 
 
-def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+def report(*folders, **which):
+    """The record that `results.newest` takes, as a table for a page; one row, "not run", where there is none."""
     return newest_table(RECORD, COLUMNS, lambda name, values: (
-        name, f"{values['pairs_per_second']:.0f}", ranged(values, "ratio")), folders)
+        name, f"{values['pairs_per_second']:.0f}", ranged(values, "ratio")), folders, **which)

@@ -9,6 +9,9 @@ server is started and asked by 1, 2, 4, … clients. pairs_per_second: the most 
 latency_ms_p50 and _p95: there. seconds_to_ready: from the start of the process. megabytes: of all its processes, and
 megabytes_worker of the largest.
 
+Between them, without any server, the engine alone reads and answers the same pairs: one at a time on all cores, and as
+ours does it, sorted by windows and in small batches, on each core by itself. So the second is what is left to gain.
+
 `--requests 100000` then asks a server of ours until it has answered so many: soak_errors of them, and soak_drift, by
 what share its memory grew between a tenth of them and the end.
 """
@@ -16,7 +19,6 @@ what share its memory grew between a tenth of them and the end.
 from __future__ import annotations
 
 import contextlib
-import math
 import subprocess
 import sys
 import tempfile
@@ -37,6 +39,7 @@ OPTIONS = {"artifact": dict(metavar="DIR", help="what ours and the second serve 
            "rounds": dict(type=int, help="turns of each server (default: 3; under quick 1)"),
            "requests": dict(type=int, help="that ours answers at the end, to see whether it grows (default: none)")}
 OURS, ALONE, PIPELINE = "ours", "the same artifact, one request at a time", "transformers pipeline"
+SINGLY, BATCHED = "no server, one pair at a time", "no server, in batches"
 PROMISED = 100.0  # ms at p95
 PAIRS = 500  # that are asked, in turn
 
@@ -58,7 +61,7 @@ def plan(settings, *, artifact: str | None = None, seconds: float | None = None,
 
 
 def contest(settings, plan: dict) -> Outcome:
-    """The three servers in turn, on the first pairs of the task's matched set."""
+    """The three servers and the engine alone in turn, on the first pairs of the task's matched set."""
     from seo_core.data import prepare
     from seo_core.deploy import artifact, serving
     from seo_core.machine import OtherLoad
@@ -76,9 +79,12 @@ def contest(settings, plan: dict) -> Outcome:
         save(model, load_tokenizer(settings.model), Path(whole))
         servers = {OURS: lambda: serving.running(folder), ALONE: lambda: other("one", folder),
                    PIPELINE: lambda: other("pipeline", whole)}
+        ways = {name: lambda _, serve=serve: [asked(serve, bodies, plan)] for name, serve in servers.items()}
+        rows = [tuple(body.values()) for body in bodies]
+        ways |= {name: lambda _, batched=batched: [unserved(folder, rows, plan["seconds"], batched=batched)]
+                 for name, batched in ((SINGLY, False), (BATCHED, True))}
         others = OtherLoad()
-        turns = interleave({name: lambda _, serve=serve: [asked(serve, bodies, plan)]
-                            for name, serve in servers.items()}, rounds=plan["rounds"])
+        turns = interleave(ways, rounds=plan["rounds"])
         load = others.cores()
         grown = soak(servers[OURS], bodies, plan["requests"]) if plan["requests"] else {}
     return Outcome(turns=turns, table=summary(turns), task=task, model_info=model_info(model, settings.model),
@@ -100,6 +106,32 @@ def asked(serve, bodies: list[dict], plan: dict) -> dict[str, float]:
     return {"pairs_per_second": best["rate"], "latency_ms_p50": best["p50"], "latency_ms_p95": best["p95"],
             "clients": best["clients"], "seconds_to_ready": ready, "megabytes": sum(sizes),
             "megabytes_worker": max(sizes), "errors": sum(each["errors"] for each in found)}
+
+
+def unserved(folder: Path, rows: list[tuple[str, str]], seconds: float, *, batched: bool) -> dict[str, float]:
+    """One turn of the engine alone, for about so many seconds: pairs_per_second."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from seo_core.deploy import artifact
+    from seo_core.deploy.serving.limits import Limits
+    from seo_core.machine import cores
+
+    limits, count = Limits(), cores() if batched else 1
+    runners = [artifact.load(folder, threads=1 if batched else cores()) for _ in range(count)]
+
+    def work(number: int) -> float:
+        runner, window, done = runners[number], limits.window if batched else 1, 0
+        place, began = number * window, time.perf_counter()
+        while (spent := time.perf_counter() - began) < seconds:
+            encoded, _ = runner.read([rows[(place + step) % len(rows)] for step in range(window)])
+            runner.logits(encoded, batch_size=limits.batch if batched else 1)
+            place, done = place + window * count, done + window
+        return done / spent
+
+    for runner in runners:
+        runner.logits(runner.read(rows[:1])[0], batch_size=1)  # warm
+    with ThreadPoolExecutor(count) as pool:
+        return {"pairs_per_second": sum(pool.map(work, range(count)))}
 
 
 def megabytes(process: subprocess.Popen) -> list[float]:
@@ -160,10 +192,12 @@ COLUMNS = ("server", "pairs a second", "clients", "p95, ms", "times the pipeline
            "MB a worker")
 
 
-def report(*folders):
-    """The newest record under the folders as a table for a page; one row, "not run", where there is none."""
+def report(*folders, **which):
+    """The record that `results.newest` takes, as a table for a page; one row, "not run", where there is none."""
+    def shown(values: dict, name: str, digits: int = 0) -> str:
+        return format(values[name], f".{digits}f") if name in values else "–"
+
     return newest_table(RECORD, COLUMNS, lambda name, values: (
-        name, f"{values['pairs_per_second']:.0f}", f"{values.get('clients', math.nan):.0f}",
-        f"{values.get('latency_ms_p95', math.nan):.0f}", ranged(values, "ratio_pipeline"),
-        ranged(values, "ratio_alone"), f"{values['seconds_to_ready']:.1f}",
-        f"{values['megabytes_worker']:.0f}"), folders)
+        name, *(shown(values, each) for each in ("pairs_per_second", "clients", "latency_ms_p95")),
+        *(ranged(values, f"ratio_{each}") for each in ("pipeline", "alone")), shown(values, "seconds_to_ready", 1),
+        shown(values, "megabytes_worker")), folders, **which)

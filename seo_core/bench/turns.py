@@ -178,20 +178,14 @@ def ranged(values: dict, name: str) -> str:
                                                                              for end in ("", "_low", "_high")))
 
 
-def newest(name: str, folders) -> dict:
-    """The newest record of a benchmark (its RECORD) under the folders; {} where there is none."""
+def newest_table(name: str, columns: Sequence[str], row: Callable[[str, dict], tuple], folders, **which):
+    """The contestants of a benchmark's (its RECORD) `results.newest` as a table for a page: `row(contestant, its
+    numbers)` for each; without a record one row that says "not run"."""
     from seo_core import results
-
-    return max((record for record in results.load_records(*folders) if record["configuration"] == name),
-               key=lambda record: record["provenance"]["finished"], default={})
-
-
-def newest_table(name: str, columns: Sequence[str], row: Callable[[str, dict], tuple], folders):
-    """The contestants of the `newest` record as a table for a page: `row(contestant, its numbers)` for each; without a
-    record one row that says "not run"."""
     from seo_core.analysis.tables import rows_or
 
-    return rows_or([row(*each) for each in newest(name, folders).get("contestants", {}).items()], columns)
+    record = results.newest(name, *folders, **which)
+    return rows_or([row(*each) for each in record.get("contestants", {}).items()], columns)
 
 
 def _program(benchmark) -> str:

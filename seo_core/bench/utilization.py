@@ -20,6 +20,7 @@ from functools import partial
 
 import numpy as np
 
+from seo_core import results
 from seo_core.bench.scalability import network
 from seo_core.bench.training import fit_contestant, trainer_contestant
 from seo_core.bench.turns import (
@@ -29,7 +30,6 @@ from seo_core.bench.turns import (
     by_round,
     ground,
     interleave,
-    newest,
     newest_table,
     ranged,
     seconds,
@@ -163,9 +163,9 @@ def summarize(turns, flops: dict[str, float]):
 
 
 def report(*folders):
-    """The newest record under the folders as a table for a page, with the device's name; one row, "not run", where
+    """The record that `results.newest` takes, as a table for a page, with the device's name; one row, "not run", where
     there is none."""
-    record = newest(RECORD, folders)
+    record = results.newest(RECORD, *folders)
     machine, number = record["provenance"]["machine"] if record else {}, "{:,.1f}".format
     return newest_table(RECORD, COLUMNS, lambda name, each: (
         machine.get("gpu") or machine["cpu"], name,

@@ -14,5 +14,5 @@ _HOME = {"final": "OFFICIAL SCORES final_list",
          "frames": "load load_contestants load_series matching",
          "provenance": "code_hash command command_of names_given",
          "schema": "SCHEMA ResultsError predictions_path schema_table validate",
-         "store": "find load_records predictions record_at record_path reference_dir write"}
+         "store": "find load_records newest predictions record_at record_path reference_dir write"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

@@ -15,6 +15,7 @@ import numpy as np
 
 from seo_core.checks import SettingsError
 from seo_core.files import atomic, digest, kept, writing
+from seo_core.machine import has_any
 from seo_core.results.provenance import command_of, provenance
 from seo_core.results.schema import ResultsError, predictions_path, validate
 from seo_core.settings import RunSettings, book_root, display_source, load_settings, resolve_path
@@ -271,6 +272,16 @@ def load_records(*folders, missing_ok: bool = True) -> list[dict]:
     """The records under the folders (default: the committed reference records), as dicts with a
     `path` key added. Raises ResultsError naming the file if one is no record."""
     return [{**_read(path), "path": _show(path, folder)} for path, folder in _files(folders, missing_ok)]
+
+
+def newest(configuration: str, *folders, vnni: bool = True) -> dict:
+    """The newest record of a benchmark under the folders; {} where there is none.
+
+    vnni: speeds differ in kind between processors that multiply bytes in one instruction and older ones. True: of the
+    former, and of any only where no such one has a record; False: of the latter."""
+    records = [record for record in load_records(*folders) if record["configuration"] == configuration]
+    wanted = [record for record in records if has_any(record["provenance"]["machine"], "vnni") == vnni]
+    return max(wanted or records * vnni, key=lambda record: record["provenance"]["finished"], default={})
 
 
 def record_at(path) -> dict:

@@ -139,6 +139,37 @@ def test_runs_with_different_numbers_of_labels_are_compared_by_name():
     assert ours.mean("base at 8,000", "accuracy") == f"{100 * level:.1f}%"
 
 
+def test_a_contest_keeps_processors_apart_that_multiply_bytes_at_once_from_those_that_do_not(tmp_path, monkeypatch):
+    committed = results.reference_dir() / "cpu" / "bench_serving"
+    record = json.loads(next(committed.glob("serving-*.json")).read_text())
+    folder = tmp_path / "cpu" / "contest"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(results, "reference_dir", lambda: tmp_path)
+
+    def add(year: str, rate: float, sets: list[str]):
+        record["provenance"]["finished"] = f"{year}-01-01T00:00:00+00:00"
+        record["provenance"]["machine"]["instruction_sets"] = sets
+        record["contestants"] = {"ours": {"pairs_per_second": rate}}
+        (folder / f"serving-{year}-seed0.json").write_text(json.dumps(record))
+
+    def rates() -> list[str]:
+        return [Contest("contest", "serving", vnni=vnni).value("ours", "pairs_per_second") for vnni in (True, False)]
+
+    add("2023", 3.0, ["avx2"])
+    assert rates() == ["3.0", "3.0"] and Contest("contest", "serving").machine.endswith("avx2")  # there is no other
+    add("2022", 2.0, ["avx2", "avx512_vnni"])
+    assert rates() == ["2.0", "3.0"]
+    add("2024", 4.0, ["avx2", "amx"])
+    assert rates() == ["4.0", "3.0"]
+
+
+def test_evidence_can_keep_to_one_task():
+    frame = pd.DataFrame({"configuration": ["base", "base"], "data_name": ["path/to/mnli", "path/to/sst2"], "seed": 0,
+                          "accuracy_matched": [0.7, 0.9]})
+    assert Evidence(frame=frame, task="sst2").frame["accuracy_matched"].tolist() == [0.9]
+    assert len(Evidence(frame=frame).frame) == 2
+
+
 def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkeypatch):
     committed = results.reference_dir() / "cpu" / "bench_serving"
     record = json.loads(next(committed.glob("serving-*.json")).read_text())
@@ -151,6 +182,7 @@ def test_a_contest_says_what_the_newest_record_of_its_name_says(tmp_path, monkey
                                           "change": -0.5, "change_low": -0.6, "change_high": -0.4}}
         (folder / f"serving-{year}-seed0.json").write_text(json.dumps(record))
     race = Contest("contest", "serving")
+    assert "AMD EPYC" in race.machine and Contest("contest", "serving", vnni=False).machine == "not run"
     assert race.value("ours", "pairs_per_second", digits=0) == "1\N{NO-BREAK SPACE}551"
     assert race.value("ours", unit=" times") == "2.0 times [0.9, 6.0]"
     assert race.value("ours", "change", scale=100, digits=0) == "−50 [−60, −40]"

@@ -26,8 +26,12 @@ def test_one_command_asks_every_server(tmp_path, capsys, monkeypatch):
     given = ["--profile", "quick", "--artifact", "reference-small", "--seconds", "0.3", "--clients", "1", "2"]
     assert main("serving", [*given, "--results-dir", str(tmp_path)]) == 0
     record, = results.load_records(tmp_path)
-    assert list(record["contestants"]) == [serving.OURS, serving.ALONE, serving.PIPELINE]
-    for values in record["contestants"].values():
+    servers, unserved = [serving.OURS, serving.ALONE, serving.PIPELINE], [serving.SINGLY, serving.BATCHED]
+    assert list(record["contestants"]) == servers + unserved
+    for name in unserved:  # nothing of a server's
+        values = record["contestants"][name]
+        assert values["pairs_per_second"] > 0 and values["ratio_alone"] > 0 and "latency_ms_p95" not in values
+    for values in (record["contestants"][name] for name in servers):
         assert values["pairs_per_second"] > 0 and values["errors"] == 0 and values["clients"] in (1, 2)
         assert values["megabytes"] >= values["megabytes_worker"] > 50 and values["seconds_to_ready"] > 0
     assert record["contestants"][serving.ALONE]["ratio_alone"] == 1
