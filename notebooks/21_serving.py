@@ -94,7 +94,7 @@ print(httpx.get(f"{server.url}/readyz").json(), answer["label"])
 # %% [markdown]
 # ## The idea: let requests gather
 #
-# A network likes batches, but each of your users sends one pair. So requests wait in one queue. While the engine works on some, others gather. Then the next 32 texts are sorted by length, and go through the engine four at a time.
+# A network likes batches, but each of your users sends one pair. So requests wait in one queue. While the engine works on some, others gather. Then the next 32 texts are sorted by length, and cut where that costs least: a text goes by itself rather than make others pad.
 #
 # Sorting matters more than the size of the batch. A short pair next to a long one is filled up with {term}`padding`, and padding is work for nothing.
 #

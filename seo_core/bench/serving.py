@@ -124,7 +124,7 @@ def unserved(folder: Path, rows: list[tuple[str, str]], seconds: float, *, batch
         place, began = number * window, time.perf_counter()
         while (spent := time.perf_counter() - began) < seconds:
             encoded, _ = runner.read([rows[(place + step) % len(rows)] for step in range(window)])
-            runner.logits(encoded, batch_size=limits.batch if batched else 1)
+            runner.logits(encoded, batch_size=limits.batch if batched else 1, call=limits.call if batched else None)
             place, done = place + window * count, done + window
         return done / spent
 

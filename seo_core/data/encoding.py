@@ -78,10 +78,25 @@ class Encoded:
         """A `batch` without the labels."""
         return {name: tensor for name, tensor in self.batch(indices, device).items() if name != "labels"}
 
-    def batches(self, size: int) -> list[np.ndarray]:
-        """The examples in batches of like length, so that little is padded, the longest first: positions (size,)."""
+    def batches(self, size: int, call: float | None = None) -> list[np.ndarray]:
+        """The examples in batches of like length, so that little is padded, the longest first: positions (size,).
+
+        call: what a batch costs beside its tokens, in tokens. With it the batches are those of least cost in all, with
+        `size` examples at most: of few examples, long ones do not make short ones pad. Takes len · size steps."""
         order = np.argsort(-self.lengths, kind="stable")
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        if call is None:
+            return [order[start : start + size] for start in range(0, len(order), size)]
+        # of the first examples, 0, 1, 2, …: the least cost, and where their last batch starts
+        lengths, least, before = self.lengths[order].tolist(), [0.0], []
+        for end in range(1, len(order) + 1):
+            cost, start = min((least[i] + call + (end - i) * lengths[i], i) for i in range(max(0, end - size), end))
+            least.append(cost)
+            before.append(start)
+        starts, end = [], len(order)
+        while end:
+            end = before[end - 1]
+            starts.append(end)
+        return np.split(order, starts[::-1][1:]) if starts else []
 
 
 def concatenate(first: Encoded, second: Encoded) -> Encoded:

@@ -113,9 +113,9 @@ class Runner:
         """Bytes of the file that is loaded."""
         return self.path.stat().st_size
 
-    def logits(self, encoded, *, batch_size: int = 32) -> np.ndarray:
-        """(n, k) float32 for n encoded texts (`seo_core.data.Encoded`), in their order. Raises RunnerError where one
-        has more tokens than the file has positions."""
+    def logits(self, encoded, *, batch_size: int = 32, call: float | None = None) -> np.ndarray:
+        """(n, k) float32 for n encoded texts (`seo_core.data.Encoded`, whose `batches` call is for), in their order.
+        Raises RunnerError where one has more tokens than the file has positions."""
         check_number("batch_size", batch_size, least=1, error=RunnerError)
         lengths = encoded.lengths
         if len(encoded) and lengths.max() > self.max_length:
@@ -124,7 +124,7 @@ class Runner:
                               f"max_length={self.max_length}")
         if not len(encoded):
             return np.zeros((0, len(self.labels) or 1), np.float32)
-        batches = encoded.batches(batch_size)
+        batches = encoded.batches(batch_size, call)
         parts = np.concatenate([self.run(encoded.arrays(rows)) for rows in batches])
         return parts[np.argsort(np.concatenate(batches))].astype(np.float32, copy=False)
 

@@ -1,6 +1,7 @@
 """Flat encoding: parity with the Hugging Face tokenizer, properties of take() and batch()."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,28 @@ def test_take_and_batch_are_what_a_loop_would_do(rows, data):
             [0] * first[i] + [1] * (len(rows[i]) - first[i]) + [0] * (width - len(rows[i])) for i in chosen
         ]
         assert batch["labels"].tolist() == chosen
+
+
+@given(lengths=st.lists(st.integers(2, 40), min_size=1, max_size=9), size=st.integers(1, 4),
+       call=st.floats(0, 60) | st.integers(0, 60))
+def test_batches_of_least_cost_are_those_of_all_ways_to_cut(lengths, size, call):
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    encoded = Encoded(np.ones(offsets[-1], np.int64), offsets, np.array(lengths, np.int64),
+                      np.zeros(len(lengths), np.int64), 0)
+
+    def cost(batches) -> float:
+        return sum(call + len(rows) * max(lengths[row] for row in rows) for rows in batches)
+
+    batches = encoded.batches(size, call)
+    assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))
+    assert all(1 <= len(rows) <= size for rows in batches)
+    order = np.concatenate(encoded.batches(1))
+    cuts = [[0, *(i + 1 for i in range(len(lengths) - 1) if bits >> i & 1), len(lengths)]
+            for bits in range(2 ** (len(lengths) - 1))]
+    ways = [[order[a:b] for a, b in pairwise(cut)] for cut in cuts]
+    best = min(cost(way) for way in ways if all(len(rows) <= size for rows in way))
+    assert cost(batches) == pytest.approx(best)
+    assert cost(batches) <= cost(encoded.batches(size)) + 1e-9 and encoded.take([]).batches(size, call) == []
 
 
 def test_take_by_mask_and_nothing(tokenizer, frame):

@@ -24,7 +24,7 @@ class Engine:
             raise RuntimeError("an error of the engine")
         return rows, np.array([len(row[0]) > 5 for row in rows])
 
-    def logits(self, rows, batch_size):
+    def logits(self, rows, batch_size, call):
         return np.array([[len(row[0]), 0.0] for row in rows], np.float32)
 
 

@@ -1,14 +1,17 @@
 """The server's processes: what starts, what does not, what is finished, and what starts again. Real processes."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -94,6 +97,26 @@ def test_a_worker_that_is_killed_starts_again(folder):
         for client in clients:
             client.join(30)
         assert any(client.statuses for client in clients) and "Traceback" not in server.log()
+
+
+def test_clients_that_come_at_once_are_shared_among_the_workers(folder):
+    """asyncio's own server gives all of them to the worker that wakes first, and they keep their connections."""
+    with serving.running(folder, workers=2) as server:
+        place, until = urlsplit(server.url), time.monotonic() + 30
+        while min(shares := shared(server, (place.hostname, place.port), 64)) == 0:  # one may not be there yet
+            assert time.monotonic() < until, shares
+        assert len(shares) == 2 and sum(shares) == 64
+
+
+def shared(server, address: tuple[str, int], count: int) -> list[int]:
+    """How many of so many clients each worker has."""
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(socket.create_connection(address)) for _ in range(count)]
+        for client in clients:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert all(client.recv(12) == b"HTTP/1.1 200" for client in clients)
+        return [sum(each.status == "ESTABLISHED" and each.laddr.port == address[1]
+                    for each in worker.net_connections()) for worker in workers(server)]
 
 
 def test_a_worker_is_small_and_loads_no_library_of_training(folder):

@@ -66,12 +66,12 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _refuse)
 
-    async def room() -> None:
+    def room() -> None:
         if metrics.taken - metrics.answered > limits.connections:
             raise HTTPException(503, f"{limits.connections} requests are at work: come again in a second",
                                 {"Retry-After": "1"})
 
-    guarded = [Depends(room), *([Depends(_Key(key))] if key else [])]  # probes are always answered
+    guarded = [Depends(_Key(key))] if key else []  # probes are always answered
     one, many = _bodies(config["texts"], limits)
     answer = _answer_schema(config["labels"])
 
@@ -82,6 +82,7 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     async def predict(request: Request) -> Response:
         """The class and the probabilities of one text or pair, or of a list of them, in their order. `cut`: the text
         has more tokens than the model reads, and its end was not read."""
+        room()
         batcher = app.state.batcher
         batcher.arrived(1)
         try:
@@ -105,6 +106,7 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
              responses={200: _content(JSON, {"type": "object"}, "The card"), **_problems(500, 503, *[401] * bool(key))})
     async def model() -> Response:
         """Name, labels, what was measured, the model card, the engine, and the limits of a request."""
+        room()
         return _json({**card, "engine": app.state.batcher.runner.runtime, "limits": asdict(limits)})
 
     @app.get("/healthz", summary="Whether the process answers", response_class=Response,

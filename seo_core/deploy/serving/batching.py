@@ -1,4 +1,4 @@
-"""Micro-batching: what waits is sorted by length and goes through the engine in small batches of like length.
+"""Micro-batching: what waits is sorted by length and goes through the engine in the batches that cost least.
 
 While the engine works, requests gather; then the first `window` texts that wait are taken, in order of arrival. A
 request of many texts is taken in parts. Where further requests are just being read, the batch waits for them, at most
@@ -99,7 +99,7 @@ class Batcher:
     def _answer(self, rows: list[tuple[str, ...]]) -> list[tuple[np.ndarray, bool]]:
         """In the engine's thread."""
         encoded, cut = self.runner.read(rows)
-        probabilities = softmax(self.runner.logits(encoded, batch_size=self.limits.batch))
+        probabilities = softmax(self.runner.logits(encoded, batch_size=self.limits.batch, call=self.limits.call))
         self.metrics.predicted(probabilities)
         return list(zip(probabilities, cut.tolist(), strict=True))
 

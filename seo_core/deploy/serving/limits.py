@@ -14,7 +14,8 @@ class Limits:
     characters: int = at_least(1, default=10_000)  # of a text: the model reads 128 tokens, about 600; the rest is cut
     queue: int = at_least(1, default=256)  # texts that wait: 0.2 s of work; whoever came later would wait in vain
     window: int = at_least(1, default=32)  # texts sorted by length together: 26 ms, and twice as many gain only 3%
-    batch: int = at_least(1, default=4)  # texts in a call of the engine: of 1, 2, 4, 8 and 16 the fastest for a window
+    batch: int = at_least(1, default=8)  # texts in a call of the engine: more of them pad one another
+    call: float = at_least(0, default=15)  # tokens that a call costs beside its own; 5 to 60 are nearly as good
     gather: float = at_least(0, default=0.002)  # a batch waits so long for requests that are being read: 2 pairs' time
     read: float = above(0, default=10.0)  # to receive a request: 1 MB in it is 0.8 Mbit/s, a slow phone
     answer: float = above(0, default=5.0)  # to wait for the engine: 25 times a full queue; by then it hangs

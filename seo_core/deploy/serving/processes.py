@@ -65,7 +65,8 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         config = uvicorn.Config(
             partial(_app, Path(folder).resolve(), threads, limits, engine), factory=True, host=host, port=port,
-            workers=workers, http="seo_core.deploy.serving.protocol:Protocol", ws="none", loop="asyncio",
+            workers=workers, http="seo_core.deploy.serving.protocol:Protocol", ws="none",
+            loop="seo_core.deploy.serving.accepting:Loop",
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=limits.idle,
             limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.finish)
         try:
