@@ -278,7 +278,8 @@ reference = frame[frame["configuration"].isin([*arms, *screened])]
 rare = [("da-copies-limited", "base-limited"), ("da-limited", "base-limited"),
         ("da-limited", "da-copies-limited"),
         ("da-limited", "da-static-limited"), ("adatal", "random"),
-        ("adatal-limited", "random-limited"), *(
+        ("adatal-limited", "random-limited"),
+        ("adatal-limited", "base-limited"), *(
             (f"{a}-limited", f"{b}-limited", a, b) for a, b in (
                 ("da", "base"), ("adatal", "base"), ("random", "base"),
                 ("adatal", "random")))]

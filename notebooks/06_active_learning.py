@@ -74,9 +74,12 @@ def bought_by_names(frame):
 # %% tags=["remove-cell"]
 both, development = (bought_by_names(efficiency.label_curves(
     folder, metrics=metrics)) for metrics in (OFFICIAL, (DEVELOPMENT,)))
-gained, criterion = contrasts.family(
+alone = efficiency.label_curves(
+    folder, folder.parent / "05_transfer_learning", metrics=OFFICIAL)
+gained, criterion, of_al = contrasts.family(
     efficiency.gains(both), efficiency.compare(development, [
-        (("loss-prediction", 2000), (other, 2000)) for other in names]))
+        (("loss-prediction", 2000), (other, 2000)) for other in names]),
+    efficiency.compare(alone, [(("al", 8000), ("base", 8000))]))
 
 # %% tags=["record", "answer", "remove-input"]
 ours = Evidence(frame=efficiency.by_budget(both))
@@ -95,7 +98,7 @@ left = left[(left["configuration"] == "badge") & (left["labels"] == 8000)]
 Finding(f"""
 A little at best. With 8 000 bought labels, a choice of pairs that are unsure
 *and* different from each other (`badge`) {to_random('badge')}. Counted as
-one of {contrasts.tested(gained, criterion)} comparisons of this chapter
+one of {contrasts.tested(gained, criterion, of_al)} comparisons of this chapter
 (Holm's correction), that result
 {''.join(left['left']) or 'is not run'}. Buying what the model is most unsure
 of (`entropy`), the papers' way, {to_random('entropy')}. All differences
@@ -298,13 +301,14 @@ Table(efficiency.shown(criterion),
 # The papers' row "+ active learning" stands alone, without transfer. So does the arm `al`: no source task, half of the labels at random, the other half in one round by `hybrid`. Its round takes half of what it scored, too. Its control is `base` of [](05_transfer_learning).
 
 # %% tags=["record", "remove-input"]
-alone = efficiency.label_curves(
-    folder, folder.parent / "05_transfer_learning", metrics=OFFICIAL)
 without = Evidence(frame=efficiency.by_budget(alone))
 pair = "al at 8,000", "base at 8,000", "accuracy"
 Finding(f"""
 Without a source task, choosing half of 8 000 labels
 {without.told(*pair, **words)}: {without.gap(*pair)}.""")
+
+# %% tags=["record", "hide-input"]
+Table(efficiency.shown(of_al), folded="`al` against its control")
 
 # %% [markdown]
 # ### Where the money went

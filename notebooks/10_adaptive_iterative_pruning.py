@@ -190,7 +190,8 @@ print("every round was judged by P ≥ P₀ − T,",
 frame, arms = contrasts.exploratory(ours.frame), list(pruning.ITERATIVE.arms)
 compared = [("aip", "oneshot"), ("aip", "distilled"), ("oneshot", "distilled"),
             ("aip-patient", "aip"), ("aip", "taylor-60"), ("aip-T2", "aip"),
-            ("aip-T2", "taylor-65"), ("aip-T0.5", "aip"),
+            ("aip-T2", "taylor-65"), ("aip-T2", "distilled"),
+            ("aip-T0.5", "aip"),
             ("aip-T4", "aip-T2")]
 against, equal, by_pair = contrasts.family(
     contrasts.official_differences(frame, dict.fromkeys(arms, "base")),

@@ -384,12 +384,20 @@ gives {few} and has a price, without training: `vocabulary` against `static`
 
 # %% tags=["record", "hide-input"]
 frame = contrasts.exploratory(ours.frame)
-against = contrasts.official_differences(frame, dict.fromkeys(arms, "base"))
+compared = [("dynamic-tensor", "quant"), ("static", "quant"),
+            ("quant", "control"), ("vocabulary", "static")]
+against, equal, by_pair = contrasts.family(
+    contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
+    contrasts.control_differences(frame, arms),
+    contrasts.official_differences(frame, compared))
 print(tables.absent(frame, arms), tables.standing(frame, arms), sep="\n")
-compared = tables.against_table(frame, ["base", *arms], against)
-Table(compared.drop(columns=["pairs seen after base", "parameters, M"],
-                    errors="ignore"),
+shown = tables.against_table(frame, ["base", *arms], against, controls=equal)
+Table(shown.drop(columns=["pairs seen after base", "parameters, M"],
+                 errors="ignore"),
       folded="all arms, against the baseline and the equal control")
+
+# %% tags=["record", "hide-input"]
+Table(tables.pair_table(by_pair), folded="file against file, pair by pair")
 
 # %% [markdown]
 # :::{dropdown} How to read this table

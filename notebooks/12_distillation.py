@@ -229,6 +229,7 @@ pairs_of = {"student": ["kd-logits"], "kd-logits": [
 sweeps = [*(f"kd-temperature-{t}" for t in (1, 2, 5)),
           *(f"kd-weight-{w}" for w in ("low", "middle", "high"))]
 compared = [(a, b) for b, more in pairs_of.items() for a in more]
+compared.append(("kd", "distilled"))
 against, equal, by_pair = contrasts.family(
     contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
     contrasts.control_differences(frame, arms),

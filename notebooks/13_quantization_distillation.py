@@ -276,6 +276,7 @@ pairs_of = {"kd-small": ["kd-ptq", "sqd-pairs"], "sqd-fixed": ["sqd-pairs"],
             "sqd-taylor-65": ["sqd-taylor-80"], "taylor-80": ["sqd-taylor-80"],
             "kd": ["sqd"]}
 compared = [(a, b) for b, more in pairs_of.items() for a in more]
+compared += [(arm, "distilled") for arm in ("sqd-taylor-65", "sqd-taylor-80")]
 against, equal, by_pair = contrasts.family(
     contrasts.official_differences(frame, dict.fromkeys(arms, "base")),
     contrasts.control_differences(frame, arms),

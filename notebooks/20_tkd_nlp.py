@@ -40,7 +40,7 @@ import pandas as pd
 import torch
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import glue, tables
+from seo_core.analysis import contrasts, glue, tables
 from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import Evidence, Finding
 from seo_core.analysis.tables import Table
@@ -254,12 +254,12 @@ Table(batches.report(folder / "bench_batches"),
 
 # %% tags=["record", "remove-input"]
 searched = Evidence(frame=frame, task="sst2")
-_, middle, high = (f"tkd-scratch-rate-{rate}" for rate in RATES)
+_, slower, high = (f"tkd-scratch-rate-{rate}" for rate in RATES)
 Finding("Right on the development rows: " + "; ".join(
     f"at a rate of {rate}, " + searched.mean(
         f"tkd-scratch-rate-{rate}", DEVELOPMENT, scale=100, unit="%")
     for rate in RATES) + ". The largest against the middle one: "
-    + searched.told(high, middle, DEVELOPMENT, better="better", worse="worse",
+    + searched.told(high, slower, DEVELOPMENT, better="better", worse="worse",
                     same="not told apart") + ".")
 
 # %% [markdown]
@@ -343,6 +343,18 @@ rows.insert(1, "file, MB", [
     f"{sizes[name]:.1f}" if name in sizes else "not run"
     for name in ("tkd-kd", *SQUEEZED)])
 Table(rows, folded="smaller and smaller")
+
+# %% tags=["record", "hide-input"]
+pairs = [("tkd-kd", "tkd-no-kd"), SCRATCH, (SCRATCH[0], "base"), MIXED,
+         ("tkd-no-kd", "tkd-scratch"), ("tkd-scratch", "tkd-no-residual"),
+         *((name, "tkd-kd") for name in (*SWEEP, *SQUEEZED))]
+rates = contrasts.differences(
+    searched.frame, [(high, slower)], [DEVELOPMENT], labels=None)
+compared, = contrasts.family(pd.concat([rates, *(
+    rows.assign(contrast=pair[0] + ": " + rows["contrast"])
+    for pair in pairs if len(rows := glue.by_task(frame, pair)))]))
+Table(tables.pair_table(compared),
+      folded="all comparisons of this page, task by task, as one family")
 
 # %% tags=["record", "hide-input"]
 done = glue.scores(frame, "tkd-kd")

@@ -98,6 +98,8 @@ print(httpx.get(f"{server.url}/readyz").json(), answer["label"])
 #
 # Sorting matters more than the size of the batch. A short pair next to a long one is filled up with {term}`padding`, and padding is work for nothing.
 #
+# Every core has such a queue, so clients must be shared among them. Left to themselves, eight that come at once may all go to the worker that wakes first, and with their connections kept it stays so. Here a worker that has taken one leaves the next to the others for a millisecond. <!-- setting -->
+#
 # The queue has an end. Beyond 256 waiting texts the answer is *429, come again in a second*. Whoever came later would wait in vain.
 #
 # **Check.** A list comes back in its order, whatever the sorting did inside. Its numbers are those that the network gives without a server.
