@@ -13,7 +13,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
@@ -75,7 +76,9 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     one, many = _bodies(config["texts"], limits)
     answer = _answer_schema(config["labels"])
 
-    @app.post("/predict", dependencies=guarded, summary="Classes of texts", response_class=Response,
+    direct = APIRouter(route_class=_Direct)
+
+    @direct.post("/predict", dependencies=guarded, summary="Classes of texts", response_class=Response,
               responses={200: _content(JSON, {"anyOf": [answer, {"type": "array", "items": answer}]}, "The classes"),
                          **_problems(400, 408, 413, 415, 422, 429, 500, 503, *[401] * bool(key))},
               openapi_extra={"requestBody": {"required": True, **_content(JSON, _schema(one, many))}})
@@ -102,6 +105,8 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
         told = [_told(config["labels"], probabilities, cut) for probabilities, cut in answers]
         return _json(told[0] if single else told)
 
+    app.include_router(direct)
+
     @app.get("/model", dependencies=guarded, summary="The model card", response_class=Response,
              responses={200: _content(JSON, {"type": "object"}, "The card"), **_problems(500, 503, *[401] * bool(key))})
     async def model() -> Response:
@@ -127,6 +132,21 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return app
+
+
+class _Direct(APIRoute):
+    """A route whose function takes the request and gives the response itself. FastAPI describes it, and need not solve
+    its parameters anew for each request, which was a tenth of a request's Python."""
+
+    def get_route_handler(self):
+        checks = [each.dependency for each in self.dependencies]
+
+        async def handle(request: Request) -> Response:
+            for check in checks:
+                await check(request)
+            return await self.endpoint(request)
+
+        return handle
 
 
 class _Guard:
