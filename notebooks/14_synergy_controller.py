@@ -322,6 +322,28 @@ _ = figures.rounds(tables.controller_rounds(recorded_run))
 figures.price_steps(tables.controller_log(recorded_run),
                     instead="fig-controller-rounds")
 
+# %% [markdown]
+# Does that look like a plan?
+
+# %% tags=["record", "remove-input"]
+told = tables.controller_log(recorded_run)
+if recorded_run:
+    asked, ended = (recorded_run["parameters"]["recipe"],
+                    recorded_run["metrics"])
+    kept, trained = (told[told["accepted"]]["action"].value_counts(),
+                     told[told["action"] == "train"]["loss"])
+Finding(f"""
+Not in this run, of one seed. It kept {kept.sum()} of {len(told)} rounds, of
+which {kept.get('prune', 0)} pruned and {kept.get('buy', 0)} bought labels. It
+ended with {ended['labels']} of {asked['labels']} labels and
+{ended['size_bytes'] / 1e6:.1f} MB where {asked['size'] / 1e6:.0f} were asked
+for. A round of training alone changed the development loss by
+{trained.mean():+.3f} on average, and by {trained.std():.3f} more or less (one
+standard deviation). So what a round promises is mostly noise, and the scores
+choose by it. A purchase serves all rounds after it, but is credited with one.
+And the floor lies so near the start that pruning soon meets it.""" if
+        recorded_run else "Not run.")
+
 # %% tags=["record", "hide-input"]
 print(tables.controller_says(recorded_run)
       if recorded_run else "the controller's own time: not run")
@@ -348,7 +370,7 @@ searched["--set"] = [" ".join(f"{knob}={value:g}" for knob, value in
 Table(searched, folded="every trial: `--name`, `--set`, and its result")
 
 # %% [markdown]
-# A round's price is work, not data: with more pairs each action trains on as many. So a longer run has more rounds, and promises that are averaged over more of them. What a round is judged by, 4 000 development pairs, costs about a fifth of its training. On a network that takes longer to train, that share falls.
+# What a round is judged by, 4 000 development pairs, costs about a fifth of its training; with a larger network, less.
 #
 # ## To remember
 #
