@@ -14,6 +14,7 @@ to use the slower exact product there (`session.x64quantprecision`), so that any
 """
 
 import contextlib
+import functools
 import json
 import os
 import warnings
@@ -150,6 +151,13 @@ class Runner:
             warnings.warn(f"{said} and were cut, the longer text of a pair first", stacklevel=3)
         return encoded
 
+    @functools.cached_property
+    def _words(self):
+        """What remembers the tokens of words, None where the tokenizer does not allow it."""
+        from seo_core.deploy.words import Words
+
+        return Words.of(self.tokenizer) if getattr(self.tokenizer, "backend_tokenizer", None) else None
+
     def read(self, texts) -> tuple:
         """(`Encoded`, (n,) bool: which texts have more tokens than the model has positions, and were cut)."""
         from seo_core.data.encoding import encode_texts
@@ -160,7 +168,8 @@ class Runner:
         if self.columns and len(columns) != self.columns:
             raise RunnerError(_OTHER_COLUMNS[self.columns])
         try:
-            encoded = encode_texts(columns, self.tokenizer, max_length=self.max_length)
+            encoded = (self._words.encode if self._words else partial(encode_texts, tokenizer=self.tokenizer))(
+                columns, max_length=self.max_length)
         except ValueError as error:
             raise RunnerError(str(error)) from error
         long = encoded.lengths >= self.max_length

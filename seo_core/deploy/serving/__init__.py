@@ -18,7 +18,8 @@ In a cell:
     GET  /openapi.json
 
 limits.py says how much is taken, and why; batching.py puts texts of like length together; app.py is the application of
-one worker; metrics.py what is counted; processes.py starts the workers, which uvicorn starts again when one dies.
+one worker; metrics.py what is counted; processes.py starts the workers, which uvicorn starts again when one dies;
+accepting.py shares the clients among them.
 What is refused is refused as problem JSON (RFC 9457); what is no HTTP gets 400 and a line of text from the parser. With
 $SEO_API_KEY set, /predict and /model want it in X-API-Key.
 """
