@@ -10,12 +10,13 @@ with a small network is a tenth of all that a pair costs. Every word is cut by t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import numpy as np
 
-from seo_core.data.encoding import Encoded, encode_texts
+from seo_core.data.encoding import Encoded, encode_texts, restored
 
 KEPT = 100_000  # words: some 20 MB; 10 000 pairs of MultiNLI have a third as many
 LONGEST = 64  # characters of a word that is kept: else a client could fill the memory with a few
@@ -28,7 +29,8 @@ class Words:
     def __init__(self, tokenizer):
         """tokenizer: as `encode_texts` takes it, and one that `of` would not refuse."""
         self.tokenizer, self._ids = tokenizer, {}
-        self._start, self._end = tokenizer.backend_tokenizer.encode("").ids
+        with _whole(tokenizer.backend_tokenizer) as backend:
+            self._start, self._end = backend.encode("").ids
 
     @classmethod
     def of(cls, tokenizer) -> Words | None:
@@ -40,7 +42,8 @@ class Words:
         if any(token.lstrip or token.rstrip or token.single_word or " " in token.content
                for token in backend.get_added_tokens_decoder().values()):
             return None
-        one, two = backend.encode(""), backend.encode("", "")
+        with _whole(backend):
+            one, two = backend.encode(""), backend.encode("", "")
         around = len(one.ids) == 2 and two.ids == [*one.ids, one.ids[1]] and two.type_ids == [0, 0, 1]
         return cls(tokenizer) if around else None
 
@@ -56,7 +59,8 @@ class Words:
         new = set(chain.from_iterable(chain.from_iterable(split))).difference(known)
         odd = {word for word in new if len(word) > LONGEST}
         if new := list(new - odd):
-            cut = self.tokenizer.backend_tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            with _whole(self.tokenizer.backend_tokenizer) as backend:
+                cut = backend.encode_batch_fast(new, add_special_tokens=False)
             known.update(zip(new, (tuple(each.ids) for each in cut), strict=True))
         left = np.fromiter((any(len(column[row]) > LONG * max_length for column in columns)
                             or bool(odd) and not all(odd.isdisjoint(column[row]) for column in split)
@@ -89,3 +93,12 @@ class Words:
             for column, text in zip(tokens, (ids[1 : first - 1], ids[first:-1]), strict=False):
                 column[row] = text
         return self._joined(tokens, np.array([[*map(len, column)] for column in tokens], np.int64))
+
+
+@contextlib.contextmanager
+def _whole(backend) -> Iterator:
+    """A tokenizer that neither cuts nor pads, whatever its file says, until the block ends."""
+    with restored(backend):
+        backend.no_truncation()
+        backend.no_padding()
+        yield backend

@@ -68,6 +68,18 @@ def test_a_failure_is_the_tokenizers_and_leaves_nothing():
         remembered.encode([["a"], ["b"]], max_length=3)
 
 
+def test_what_a_tokenizers_file_says_of_cutting_and_padding_does_not_count():
+    def short(backend):
+        backend.enable_truncation(3)
+        backend.enable_padding(length=7)
+
+    tokenizer = other(short)
+    before = tokenizer.backend_tokenizer.truncation, tokenizer.backend_tokenizer.padding
+    found = Words.of(tokenizer).encode([["Unbelievably long", "one"]], max_length=32)
+    assert np.array_equal(found.ids, encode_texts([["Unbelievably long", "one"]], TOKENIZER, max_length=32).ids)
+    assert (tokenizer.backend_tokenizer.truncation, tokenizer.backend_tokenizer.padding) == before
+
+
 def other(change) -> SimpleNamespace:
     backend = copy.deepcopy(BACKEND)
     change(backend)
