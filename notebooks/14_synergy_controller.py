@@ -370,7 +370,7 @@ searched["--set"] = [" ".join(f"{knob}={value:g}" for knob, value in
 Table(searched, folded="every trial: `--name`, `--set`, and its result")
 
 # %% [markdown]
-# What a round is judged by, 4 000 development pairs, costs about a fifth of its training.
+# What a round is judged by, 4 000 development pairs, costs about a fifth of its training.
 #
 # ## To remember
 #
