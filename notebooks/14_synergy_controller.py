@@ -323,7 +323,7 @@ figures.price_steps(tables.controller_log(recorded_run),
                     instead="fig-controller-rounds")
 
 # %% [markdown]
-# Does that look like a plan?
+# What happened?
 
 # %% tags=["record", "remove-input"]
 told = tables.controller_log(recorded_run)
@@ -332,17 +332,19 @@ if recorded_run:
                     recorded_run["metrics"])
     kept, trained = (told[told["accepted"]]["action"].value_counts(),
                      told[told["action"] == "train"]["loss"])
+    noisy = bool(trained.std() > abs(trained.mean()))
+    missed = ended["size_bytes"] > asked["size"]
 Finding(f"""
-Not in this run, of one seed. It kept {kept.sum()} of {len(told)} rounds, of
+One run, of one seed. It kept {kept.sum()} of {len(told)} rounds, of
 which {kept.get('prune', 0)} pruned and {kept.get('buy', 0)} bought labels. It
 ended with {ended['labels']} of {asked['labels']} labels and
 {ended['size_bytes'] / 1e6:.1f} MB where {asked['size'] / 1e6:.0f} were asked
 for. A round of training alone changed the development loss by
 {trained.mean():+.3f} on average, and by {trained.std():.3f} more or less (one
-standard deviation). So what a round promises is mostly noise, and the scores
-choose by it. A purchase serves all rounds after it, but is credited with one.
-And the floor lies so near the start that pruning soon meets it.""" if
-        recorded_run else "Not run.")
+standard deviation). """ + "So what a round promises is mostly noise, and "
+"the scores choose by it. " * noisy + """A purchase serves all rounds after it,
+but is credited with one. """ + ("And pruning met the floor before it had "
+"the bytes." * missed) if recorded_run else "Not run.")
 
 # %% tags=["record", "hide-input"]
 print(tables.controller_says(recorded_run)

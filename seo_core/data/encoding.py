@@ -17,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:  # a server goes without it
     import pandas as pd
 
+LONG = 100  # characters a token: a text longer than this for all of its tokens is shortened before it is cut
 _ENCODE_ROWS = 10_000
 
 
@@ -169,6 +170,6 @@ def padding_share(lengths, batch_size: int, *, fixed: int | None = None, grouped
 
 def _shorten(text: str, max_length: int) -> str:
     """A very long text without the words that truncation would cut anyway (each word is a token or more)."""
-    if len(text) <= 100 * max_length:
+    if len(text) <= LONG * max_length:
         return text
     return " ".join(text.split(None, 2 * max_length)[: 2 * max_length])

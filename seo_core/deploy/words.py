@@ -16,11 +16,10 @@ from itertools import chain
 
 import numpy as np
 
-from seo_core.data.encoding import Encoded, encode_texts, restored
+from seo_core.data.encoding import LONG, Encoded, encode_texts, restored
 
 KEPT = 100_000  # words: some 20 MB; 10 000 pairs of MultiNLI have a third as many
 LONGEST = 64  # characters of a word that is kept: else a client could fill the memory with a few
-LONG = 100  # characters a token: a text that is longer than this for all of its tokens is cut as `encode_texts` does
 
 
 class Words:
