@@ -94,7 +94,7 @@ print(httpx.get(f"{server.url}/readyz").json(), answer["label"])
 # %% [markdown]
 # ## The idea: let requests gather
 #
-# A network likes batches, but each of your users sends one pair. So requests wait in one queue. While the engine works on some, others gather. Then the next 32 texts are sorted by length, and cut where that costs least: a text goes by itself rather than make others pad.
+# A network likes batches, but each of your users sends one pair. So requests wait in one queue. While the engine works on some, others gather. Then the next 32 texts are sorted by length and split into batches where that costs least: a long text goes by itself rather than make others pad.
 #
 # Sorting matters more than the size of the batch. A short pair next to a long one is filled up with {term}`padding`, and padding is work for nothing.
 #
@@ -213,8 +213,8 @@ fivefold = served.met("ours", "ratio_pipeline", least=5)
 twice = served.met("ours", "ratio_alone", least=2)
 Finding(f"""
 Our server {ratio} the same file one request at a time: {alone} as many.
-Two targets were set beforehand: five times the pipeline ({fivefold}), and
-twice the same file one request at a time ({twice}).
+Five times the pipeline were asked for ({fivefold}), and twice the same file
+one request at a time ({twice}); [](bench_serving) has the other targets.
 Not all of this is batching, since the other has one process and ours one for
 each core. And in the record the clients took time on the same cores. A worker
 takes
@@ -254,7 +254,8 @@ counts = {line.split('status="')[1][:3]: float(line.rsplit(" ", 1)[1])
           if line.startswith('seo_requests_total{path="/predict"')}
 print({status: f"{count / sum(counts.values()):.0%}"
        for status, count in counts.items()})
-print("eight may wait, sixteen ask: whoever finds no place is told at once")
+print("eight may wait, and of sixteen clients most are at the engine or",
+      "between two questions;\nwhoever finds no place is told at once")
 
 # %% [markdown]
 # **3.** Damage one byte of a copy of the folder and start it. What does it say?

@@ -180,13 +180,13 @@ class Contest:
             return NOT_RUN
         return f"{self.frame.at[one, column] / self.frame.at[other, column]:.1f} times"
 
-    def met(self, contestant: str, column: str = "ratio", *, least: float) -> str:
+    def met(self, contestant: str, column: str = "ratio", *, least: float = -math.inf, most: float = math.inf) -> str:
         """Whether a target was "reached" or "missed", by the median of the rounds, which is said where they differ."""
         measured = self._measured(contestant, column)
         if measured is None:
             return NOT_RUN
-        word = "reached" if measured.estimate >= least else "missed"
-        return word + " in the median of the rounds" * (measured.low < least <= measured.high)
+        inside = [least <= value <= most for value in measured[:3] if not math.isnan(value)]
+        return ("reached" if inside[0] else "missed") + " in the median of the rounds" * (len({*inside}) > 1)
 
     def _measured(self, contestant: str, column: str) -> Measurement | None:
         row = self.frame.loc[contestant] if contestant in self.frame.index else {}

@@ -16,11 +16,8 @@ folders pass over names like that.
 Several processes, or machines with one file system, share the parts by their numbers: as many as there are, by RANK and
 WORLD_SIZE as torchrun and `accelerate launch` set them, or `processes` that are started here.
 
-Measured on 16 000 MNLI pairs (41 tokens on average) with the reference artifact, taking turns twice, on two cores that
-others used too (with all of them, 1300 pairs a second): ONNX Runtime alone, on batches that are ready, 296 and 302
-pairs a second and 1.42 ms of the CPU a pair; `score` with one process of two threads 283 and 302 (94 and 102% of that)
-and 1.52 ms, a fifteenth more, for the words to become tokens in threads that take turns with the model's; with two
-processes of one thread each 443 and 475 and 0.95 ms, for no thread waits for another: this is the way for many rows.
+One process of two threads and two of one thread each score about as many pairs a second on two cores, a little less
+than the bare network: `bench scoring` measures both, and the chapter `bench_serving` shows the records.
 """
 
 from __future__ import annotations

@@ -18,16 +18,17 @@ import numpy as np
 
 from seo_core.data.encoding import LONG, Encoded, encode_texts, restored
 
-KEPT = 100_000  # words: some 20 MB; 10 000 pairs of MultiNLI have a third as many
-LONGEST = 64  # characters of a word that is kept: else a client could fill the memory with a few
+KEPT = 20_000_000  # bytes of memory: some 70 000 words, twice as many as 10 000 pairs of MultiNLI have
+LONGEST = 64  # characters of a word that is kept: a longer one does not come again
+WORD, TOKEN, CHARACTER = 150, 40, 4  # bytes that a word takes, each of its tokens, and at most each of its characters
 
 
 class Words:
-    """Remembers at most `KEPT` words, and then starts anew."""
+    """Remembers words of at most `KEPT` bytes beside those of the texts at hand, and then starts anew."""
 
     def __init__(self, tokenizer):
         """tokenizer: as `encode_texts` takes it, and one that `of` would not refuse."""
-        self.tokenizer, self._ids = tokenizer, {}
+        self.tokenizer, self._ids, self._bytes = tokenizer, {}, 0
         with _whole(tokenizer.backend_tokenizer) as backend:
             self._start, self._end = backend.encode("").ids
 
@@ -52,8 +53,8 @@ class Words:
         if max_length <= special or not len(columns[0]):
             return encode_texts(columns, self.tokenizer, max_length=max_length)
         split = [[text.split(" ") for text in column] for column in columns]
-        if len(self._ids) > KEPT:
-            self._ids = {}
+        if self._bytes > KEPT:
+            self._ids, self._bytes = {}, 0
         known = self._ids  # another thread may start anew meanwhile
         new = set(chain.from_iterable(chain.from_iterable(split))).difference(known)
         odd = {word for word in new if len(word) > LONGEST}
@@ -61,6 +62,7 @@ class Words:
             with _whole(self.tokenizer.backend_tokenizer) as backend:
                 cut = backend.encode_batch_fast(new, add_special_tokens=False)
             known.update(zip(new, (tuple(each.ids) for each in cut), strict=True))
+            self._bytes += WORD * len(new) + sum(CHARACTER * len(word) + TOKEN * len(known[word]) for word in new)
         left = np.fromiter((any(len(column[row]) > LONG * max_length for column in columns)
                             or bool(odd) and not all(odd.isdisjoint(column[row]) for column in split)
                             for row in range(len(columns[0]))), bool, len(columns[0]))

@@ -283,6 +283,16 @@ class TestForm:
         assert browser.run("part('load').disabled")
         assert ("WebAssembly is missing" if missing == "WebAssembly" else "too old") in browser.run("said()")
 
+    def test_a_page_without_its_list_of_models_says_so(self, browser, server, site):
+        kept = site / "some" / "book" / "_static" / "in_browser" / "models.js"
+        away = kept.rename(site / "away.js")
+        try:
+            browser.open(f"{server[0]}some/book/pages/in_the_browser.html")
+            browser.run(f"{SPEAK} until(() => part('message').classList.contains('wrong'))")
+            assert "models.js did not load" in browser.run("said()") and browser.run("part('load').disabled")
+        finally:
+            away.rename(kept)
+
     def test_a_model_that_does_not_come_is_told_and_may_be_asked_for_again(self, browser, server, site):
         kept = site / "some" / "book" / "_static" / "in_browser" / "reference.js"
         away = kept.rename(site / "away.js")

@@ -7,7 +7,7 @@ import pytest
 
 from seo_core.deploy.serving import accepting
 from seo_core.deploy.serving.accepting import Loop
-from seo_core.deploy.serving.protocol import Joined
+from seo_core.deploy.serving.protocol import OnePacket
 
 
 class Greeting(asyncio.Protocol):
@@ -164,7 +164,7 @@ class Wire:
 
 def test_what_is_written_in_one_turn_is_one_packet_and_nothing_is_lost_at_the_end(loop):
     wire = Wire()
-    joined = Joined(wire, loop)
+    joined = OnePacket(wire, loop)
 
     async def answer():
         joined.write(b"head, ")

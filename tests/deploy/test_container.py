@@ -18,6 +18,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from seo_core import results
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 MANIFESTS = sorted(path for path in (DEPLOY / "k8s").glob("*.yaml") if path.name != "kustomization.yaml")
@@ -250,6 +252,14 @@ def test_the_pod_may_do_nothing_but_answer():
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]
     assert manifests()["NetworkPolicy"]["spec"]["egress"] == []
     assert {"requests", "limits"} == set(container["resources"])
+
+
+def test_the_pod_asks_for_the_memory_that_the_server_was_seen_to_take():
+    record = results.newest("serving", results.reference_dir() / "cpu" / "bench_serving")
+    container, = manifests()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    asked, most = (int(container["resources"][name]["memory"].removesuffix("Mi")) * 2**20
+                   for name in ("requests", "limits"))
+    assert asked > 1e6 * record["contestants"]["ours"]["megabytes"] and most > 1.5 * asked
 
 
 @serves

@@ -21,6 +21,7 @@ from seo_core.deploy.serving.limits import Limits
 FOLDER = Path(__file__).resolve().parents[2] / "book" / "artifacts" / "reference-small"
 PAIR = {"premise": "A man sleeps.", "hypothesis": "A person rests."}
 KEY = "only for tests: é!"
+PROBES = ("/healthz", "/readyz")
 READ = 1.0  # seconds to read a request in: slow clients are found out soon
 
 
@@ -256,7 +257,7 @@ def test_idle_connections_are_no_load_and_make_room(begin):
 
 @contextlib.contextmanager
 def _here(**limits):
-    """A client of the application in this process, over a real socket, and its engine, where a test can get at it."""
+    """A client of the application in this process, over a real socket, and the application."""
     app = serving.make_app(FOLDER, limits=Limits(**limits))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     running = threading.Thread(target=server.run)
@@ -264,7 +265,7 @@ def _here(**limits):
     try:
         _until(lambda: server.started)
         with httpx.Client(base_url=f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}") as client:
-            yield client, app.state.batcher.runner
+            yield client, app
     finally:
         server.should_exit = True
         running.join()
@@ -274,9 +275,9 @@ def test_an_engine_that_fails_is_a_problem_that_says_nothing_of_its_inside(monke
     def fails(*_, **__):
         raise RuntimeError("/srv/secret/model.onnx of seo_core")
 
-    with _here() as (client, engine):
+    with _here() as (client, app):
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "logits", fails)
+            patch.setattr(app.state.batcher.runner, "logits", fails)
             problem = refused(answer := client.post("/predict", json=PAIR), 500)
             assert problem["detail"] == "An error of the server." and "secret" not in answer.text
         assert client.post("/predict", json=PAIR).status_code == 200
@@ -285,15 +286,27 @@ def test_an_engine_that_fails_is_a_problem_that_says_nothing_of_its_inside(monke
 
 def test_an_engine_that_hangs_is_a_problem_after_a_while(monkeypatch):
     go = threading.Event()
-    with _here(answer=0.2) as (client, engine):
+    with _here(answer=0.2) as (client, app):
+        engine = app.state.batcher.runner
         whole = engine.logits
         monkeypatch.setattr(engine, "logits", lambda *given, **more: go.wait(10) and whole(*given, **more))
         began = time.monotonic()
         answer = client.post("/predict", json=PAIR)
         assert "within 0.2 seconds" in refused(answer, 503)["detail"] and answer.headers["retry-after"] == "1"
         assert time.monotonic() - began < 5
+        for path in PROBES:  # whoever asks them sends nothing here any more, and starts it anew
+            assert "has not answered for 0.2 seconds" in refused(client.get(path), 503)["detail"]
+        assert client.get("/metrics").status_code == 200
         go.set()
         assert client.post("/predict", json=PAIR).status_code == 200
+        assert [client.get(path).status_code for path in PROBES] == [200, 200]
+
+
+def test_a_worker_that_gives_its_engine_nothing_any_more_says_so_to_probes():
+    with _here() as (client, app):
+        assert [client.get(path).status_code for path in PROBES] == [200, 200]
+        app.state.working.get_loop().call_soon_threadsafe(app.state.working.cancel)
+        _until(lambda: [client.get(path).status_code for path in PROBES] == [503, 503])
 
 
 def _until(true, seconds: float = 10) -> None:

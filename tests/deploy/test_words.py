@@ -1,6 +1,7 @@
 """Tokens by remembered words are those of the tokenizer, whatever a text holds."""
 
 import copy
+import tracemalloc
 from functools import partial
 from types import SimpleNamespace
 
@@ -50,12 +51,26 @@ def test_sentences_have_them_too_and_megabytes_and_nothing():
     same([[], []], 128)
 
 
-def test_what_is_remembered_has_a_bound(monkeypatch):
-    monkeypatch.setattr(words, "KEPT", 50)
+@pytest.mark.parametrize("word", ["word{}", "{}" + "中" * 60, "{}" + "😀" * 60], ids=["short", "many tokens", "wide"])
+def test_what_is_remembered_has_a_bound_in_bytes(monkeypatch, word):
+    """A client could fill the memory with words that are new each time, and have a token for each character."""
+    monkeypatch.setattr(words, "KEPT", 200_000)
+    remembered, batch = Words.of(TOKENIZER), 20 * (words.WORD + 64 * (words.TOKEN + words.CHARACTER))
+    same([["the first one imports", word.format(0)]], 128, remembered)
+    tracemalloc.start()
+    try:
+        for start in range(0, 5000, 20):
+            same([[word.format(number) for number in range(start, start + 20)]], 128, remembered)
+            assert tracemalloc.get_traced_memory()[0] < words.KEPT + 2 * batch
+        assert sum(map(len, remembered._ids)) > 0
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_word_that_is_too_long_is_not_remembered():
     remembered = Words.of(TOKENIZER)
-    for start in range(0, 1000, 20):
-        same([[f"word{number} {'y' * 65}{number}" for number in range(start, start + 20)]], 32, remembered)
-        assert len(remembered._ids) <= 50 + 21 and max(map(len, remembered._ids)) <= words.LONGEST
+    same([["short " + "y" * (words.LONGEST + 1)]], 32, remembered)
+    assert set(remembered._ids) == {"short"}
 
 
 def test_a_failure_is_the_tokenizers_and_leaves_nothing():

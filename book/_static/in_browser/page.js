@@ -204,4 +204,13 @@ function startPage(root) {
   }
 }
 
-loadScript("models").then(() => startPage(document.getElementById("in-browser")));
+{
+  const root = document.getElementById("in-browser");
+  loadScript("models").then(() => startPage(root)).catch((error) => {
+    root.hidden = false;
+    root.querySelectorAll("input, textarea, select, button").forEach((field) => { field.disabled = true; });
+    const message = root.querySelector('[data-part="message"]');
+    message.textContent = `The page is not whole. ${error.message}`;
+    message.classList.add("wrong");
+  });
+}

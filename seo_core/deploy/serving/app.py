@@ -56,9 +56,9 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
         runner = artifact.load(folder, threads=threads, engine=engine)
         runner.probabilities([("warm",) * len(config["texts"])])
         app.state.batcher = Batcher(runner, limits, metrics)
-        working = asyncio.create_task(app.state.batcher.work())
+        app.state.working = asyncio.create_task(app.state.batcher.work())
         yield
-        working.cancel()
+        app.state.working.cancel()
         _LOG.info("%d requests taken, %d answered", metrics.taken, metrics.answered)
 
     app = FastAPI(title="seo-core", version=__version__, description=_ABOUT, lifespan=lifespan,
@@ -67,7 +67,11 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(Exception, _refuse)
 
-    def room() -> None:
+    def check_engine() -> None:
+        if app.state.working.done() or app.state.batcher.busy() > limits.answer:
+            raise HTTPException(503, f"the engine has not answered for {limits.answer:g} seconds")
+
+    def check_room() -> None:
         if metrics.taken - metrics.answered > limits.connections:
             raise HTTPException(503, f"{limits.connections} requests are at work: come again in a second",
                                 {"Retry-After": "1"})
@@ -85,7 +89,7 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
     async def predict(request: Request) -> Response:
         """The class and the probabilities of one text or pair, or of a list of them, in their order. `cut`: the text
         has more tokens than the model reads, and its end was not read."""
-        room()
+        check_room()
         batcher = app.state.batcher
         batcher.arrived(1)
         try:
@@ -102,8 +106,8 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
                                 {"Retry-After": "1"}) from None
         except TimeoutError:
             raise HTTPException(503, f"no answer within {limits.answer:g} seconds", {"Retry-After": "1"}) from None
-        told = [_told(config["labels"], probabilities, cut) for probabilities, cut in answers]
-        return _json(told[0] if single else told)
+        items = [_item(config["labels"], probabilities, cut) for probabilities, cut in answers]
+        return _json(items[0] if single else items)
 
     app.include_router(direct)
 
@@ -111,17 +115,19 @@ def make_app(folder: str | Path, *, threads: int = 1, limits: Limits | None = No
              responses={200: _content(JSON, {"type": "object"}, "The card"), **_problems(500, 503, *[401] * bool(key))})
     async def model() -> Response:
         """Name, labels, what was measured, the model card, the engine, and the limits of a request."""
-        room()
+        check_room()
         return _json({**card, "engine": app.state.batcher.runner.runtime, "limits": asdict(limits)})
 
-    @app.get("/healthz", summary="Whether the process answers", response_class=Response,
-             responses={200: _content(JSON, _status_schema("alive"), "It does"), **_problems(500)})
+    @app.get("/healthz", summary="Whether the process and its engine answer", response_class=Response,
+             responses={200: _content(JSON, _status_schema("alive"), "They do"), **_problems(500, 503)})
     async def healthz() -> Response:
+        check_engine()
         return _json({"status": "alive"})
 
     @app.get("/readyz", summary="Whether it takes texts", response_class=Response,
              responses={200: _content(JSON, _status_schema("ready"), "It does"), **_problems(500, 503)})
     async def readyz() -> Response:
+        check_engine()
         if app.state.batcher.waiting >= limits.queue:
             raise HTTPException(503, "the queue is full", {"Retry-After": "1"})
         return _json({"status": "ready"})
@@ -260,7 +266,7 @@ def _json(content, status: int = 200, kind: str = JSON, headers=None) -> Respons
     return Response(json.dumps(content, allow_nan=False), status, headers, kind)
 
 
-def _told(labels: list[str], probabilities: np.ndarray, cut: bool) -> dict:
+def _item(labels: list[str], probabilities: np.ndarray, cut: bool) -> dict:
     shares = [round(value, 6) for value in probabilities.tolist()]
     if not all(map(math.isfinite, shares)):
         raise RuntimeError("the model gave no numbers")

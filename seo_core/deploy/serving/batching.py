@@ -34,6 +34,7 @@ class Batcher:
         self.runner, self.limits, self.metrics = runner, limits, metrics
         self.waiting = 0  # texts
         self.coming = 0  # requests that are being read
+        self._began: float | None = None  # when the engine was given what it has; the event loop's time
         self._queue: deque[_Asked] = deque()
         self._changed = asyncio.Event()
 
@@ -44,13 +45,17 @@ class Batcher:
             raise Full
         asked = _Asked(rows)
         self._queue.append(asked)
-        self._wait_for(len(rows))
+        self._count(len(rows))
         return await asyncio.wait_for(asked.done, self.limits.answer)
 
     def arrived(self, count: int) -> None:
         """A request begins to be read (1), or no longer is (-1)."""
         self.coming += count
         self._changed.set()
+
+    def busy(self) -> float:
+        """Seconds that the engine has had its texts for; 0 where it has none."""
+        return 0.0 if self._began is None else asyncio.get_running_loop().time() - self._began
 
     async def work(self) -> None:
         """Answers what is asked, until it is cancelled."""
@@ -63,10 +68,12 @@ class Batcher:
                 if not (parts := self._take()):
                     continue
                 rows = [row for asked, count in parts for row in asked.rows[asked.taken - count : asked.taken]]
+                self._began = loop.time()
                 try:
                     answers = iter(await loop.run_in_executor(engine, self._answer, rows))
                 except Exception as error:  # theirs who wait for it; the next batch may be well
                     answers = error
+                self._began = None
                 for asked, count in parts:
                     self._give(asked, answers, count)
 
@@ -86,12 +93,12 @@ class Batcher:
             asked = self._queue[0]
             count = min(room, len(asked.rows) - asked.taken)
             if asked.done.done():  # nobody waits any longer
-                self._wait_for(asked.taken - len(asked.rows))
+                self._count(asked.taken - len(asked.rows))
                 self._queue.popleft()
                 continue
             parts.append((asked, count))
             asked.taken, room = asked.taken + count, room - count
-            self._wait_for(-count)
+            self._count(-count)
             if asked.taken == len(asked.rows):
                 self._queue.popleft()
         return parts
@@ -113,7 +120,8 @@ class Batcher:
         if len(asked.answers) == len(asked.rows) and not asked.done.done():
             asked.done.set_result(asked.answers)
 
-    def _wait_for(self, count: int) -> None:
+    def _count(self, count: int) -> None:
+        """So many texts more wait, or fewer."""
         self.waiting += count
         self.metrics.waiting(self.waiting)
         self._changed.set()

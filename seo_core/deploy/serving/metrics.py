@@ -46,8 +46,8 @@ class Metrics:
     def __init__(self, labels: list[str], shares: np.ndarray | None, confidence: float | None, **info: str):
         """shares (k,) of the labels and confidence: what is expected, as of `expected`. info: labels of
         seo_model_info."""
-        self.labels, self._shares, self._seen, self._sure = labels, shares, shares, confidence
-        self._confidence = confidence
+        self.labels, self._expected_shares, self._expected_confidence = labels, shares, confidence
+        self._recent_shares, self._recent_confidence = shares, confidence
         self.taken = self.answered = 0  # requests of this worker
         self.registry = CollectorRegistry()
         counter, gauge, histogram = (partial(kind, registry=self.registry) for kind in (Counter, Gauge, Histogram))
@@ -94,12 +94,12 @@ class Metrics:
         for value in sure.tolist():
             self._sureness.observe(value)
         kept = (1 - 1 / RECALL) ** len(classes)
-        if self._shares is not None:
-            self._seen = kept * self._seen + (1 - kept) * counts / len(classes)
-            self._classes_off.set(float(np.abs(self._seen - self._shares).sum() / 2))
-        if self._confidence is not None:
-            self._sure = kept * self._sure + (1 - kept) * float(sure.mean())
-            self._confidence_off.set(self._sure - self._confidence)
+        if self._expected_shares is not None:
+            self._recent_shares = kept * self._recent_shares + (1 - kept) * counts / len(classes)
+            self._classes_off.set(float(np.abs(self._recent_shares - self._expected_shares).sum() / 2))
+        if self._expected_confidence is not None:
+            self._recent_confidence = kept * self._recent_confidence + (1 - kept) * float(sure.mean())
+            self._confidence_off.set(self._recent_confidence - self._expected_confidence)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -60,9 +60,8 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         del model
     if os.environ.get(KEY) == "":
         raise SettingsError(f"${KEY} is set and empty: give it a key, or unset it to serve everybody")
-    with tempfile.TemporaryDirectory(prefix="seo-serving-") as counted:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted  # read by the workers when they start
-        os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    with tempfile.TemporaryDirectory(prefix="seo-serving-") as counted, _environment(  # of the workers
+            PROMETHEUS_MULTIPROC_DIR=counted, TOKENIZERS_PARALLELISM="true" if threads > 1 else "false"):
         config = uvicorn.Config(
             partial(_app, Path(folder).resolve(), threads, limits, engine), factory=True, host=host, port=port,
             workers=workers, http="seo_core.deploy.serving.protocol:Protocol", ws="none",
@@ -74,7 +73,7 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         except SystemExit:  # it has logged why
             raise ServingError(f"the address {host}:{port} cannot be had: another program listens there, or it is not "
                                "this machine's") from None
-        address = f"http://{host}:{listening.getsockname()[1]}"
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"serving {Path(folder).name} at {address} with {workers} × {threads} threads"
             + (f" of {engine}" if engine != RUNTIMES[0] else "")
             + (f", for those who know ${KEY}" if KEY in os.environ else ""))
@@ -84,6 +83,21 @@ def serve(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8000, work
         supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise ServingError("a worker could not start: the lines above say why")
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """What processes that are started meanwhile find in their environment."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _app(folder: Path, threads: int, limits: Limits, engine: str):

@@ -14,7 +14,7 @@ def stopping() -> bool:
     return bool(getattr(server, "should_exit", False))
 
 
-class Joined:
+class OnePacket:
     """A transport that sends what is written in one turn of the event loop as one packet: head and body of an answer in
     two cost the server a further call of the system, and the client a further wake."""
 
@@ -66,7 +66,7 @@ class Protocol(H11Protocol):
             if idle:
                 min(idle, key=lambda each: each.timeout_keep_alive_task.when()).timeout_keep_alive_handler()
         super().connection_made(transport)
-        self.transport = Joined(transport, self.loop)
+        self.transport = OnePacket(transport, self.loop)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def data_received(self, data: bytes) -> None:
