@@ -69,7 +69,7 @@ On the task, the winner of twelve trials is trained as the baseline is, and
 compared with it.
 Trials proposed by a model (TPE): {ours.gap('tuned', 'base', MATCHED)}. Trials
 on a grid: {ours.gap('search-grid', 'base', MATCHED)}. Trials drawn at random:
-{ours.gap('search-random', 'base', MATCHED)}. Is the model better than chance?
+{ours.gap('search-random', 'base', MATCHED)}. Is TPE better than chance?
 {ours.told('tuned', 'search-random', better='Yes', worse='No, worse',
 same='Not told apart').capitalize()}.""")
 
@@ -348,7 +348,7 @@ Table(tables.pair_table(against),
 
 # %% [markdown]
 # :::{dropdown} The commands that make these records
-# - `python -m seo_core.run arm 18_hyperparameter_search --profile cpu --seeds 0 1 2`; the arm `search-tpe` is recorded as `tuned`.
+# - `python -m seo_core.run arm 18_hyperparameter_search --profile cpu --seeds 0 1 2 --data path/to/mrpc -p text=sentence1,sentence2`; the arm `search-tpe` is recorded as `tuned`. On MNLI these arms may not read the official sets.
 # - On words: `python -m seo_core.run arm ner-base ner-tuned --profile cpu --seeds 0 1 2 --data path/to/wnut_17`.
 # - On answers: `python -m seo_core.run arm qa-base qa-tuned --profile cpu --seeds 0 1 2 --data path/to/squad -p train_rows=5000`, a subset of the questions.
 # - A search alone: `python -m seo_core.run search --trials 12 --sampler tpe --profile cpu --data …`.

@@ -238,7 +238,9 @@ Table(pd.DataFrame(
 # You put another name behind `--config_file`, and the number of GPUs behind `--num_processes`:
 
 # %% tags=["here", "hide-output"]
-print((checkout / "deploy" / "accelerate" / "fsdp.yaml").read_text())
+for name in ("fsdp", "deepspeed"):
+    place = checkout / "deploy" / "accelerate" / f"{name}.yaml"
+    print(f"# {place.name}", place.read_text(), sep="\n")
 
 # %% [markdown]
 # The book's tests have no GPU, and on a CPU Accelerate refuses to shard. There a test makes FSDP's parts do it all the same, and gets the curve of one process. Under either, `fit` takes no `checkpoint_dir`, and says so.

@@ -84,7 +84,7 @@ against the teacher: {glue.told(frame, SCRATCH[0], 'base')}. Residual
 connections against none:
 {glue.told(frame, 'tkd-scratch', 'tkd-no-residual')}.""")
 
-# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network and steps without, by the metric of each task; to tkd-no-kd after pre-training, to tkd-scratch from random weights (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE that was run: its metric with a teacher minus that without one; without records it says not run."}} tags=["record", "hide-input"]
+# %% mystnb={"figure": {"caption": "What the teacher is worth: TKD-NLP with soft labels minus the same network and steps without, by the metric of each task; against tkd-no-kd, both are pre-trained; against tkd-scratch, both begin with random weights (reference runs, 95% intervals; hollow points have one seed).", "name": "fig-tkd-tasks"}, "image": {"alt": "Points with intervals for each task of GLUE that was run: its metric with a teacher minus that without one; without records it says not run."}} tags=["record", "hide-input"]
 _ = figures.forest(glue.by_task(frame, ("tkd-kd", "tkd-no-kd"), SCRATCH))
 
 # %% [markdown]
@@ -255,7 +255,7 @@ Table(batches.report(folder / "bench_batches"),
 # %% tags=["record", "remove-input"]
 searched = Evidence(frame=frame, task="sst2")
 _, slower, high = (f"tkd-scratch-rate-{rate}" for rate in RATES)
-Finding("Right on the development rows: " + "; ".join(
+Finding("Accuracy on the development rows: " + "; ".join(
     f"at a rate of {rate}, " + searched.mean(
         f"tkd-scratch-rate-{rate}", DEVELOPMENT, scale=100, unit="%")
     for rate in RATES) + ". The largest against the middle one: "
@@ -273,7 +273,7 @@ over = {task: nats - frequency[task] for task, nats in hidden.items()
 best = min(over, key=over.get, default=None)
 won = sum(gap < 0 for gap in over.values())
 Finding(f"""
-A hidden word costs less after it than by frequency alone on {won} of
+After stage 1 a hidden word costs less than by frequency alone on {won} of
 {len(over)} tasks; best on {best}, with {hidden[best]:.2f} nats against
 {frequency[best]:.2f}. Without a teacher, against the same steps from random
 weights: {glue.told(frame, 'tkd-no-kd', 'tkd-scratch')}.""" if best else

@@ -18,8 +18,9 @@ its promise being the running mean of what it did before, for a step of the size
 Where what is left of the run is just enough to bring the file within its budgets, the action that does so is due.
 
 A round is a transaction. What it cost is spent, but where it broke the accuracy floor, a budget, or left a loss that is
-no number, the state from before it is taken back, and the action's next step is half as long. So important weights and
-the examples that support them are never lost in one stroke. The log says which it was, by what value and what limit.
+no number, the state from before it is taken back, and the action's next step is half as long; what cannot be halved
+recovers twice as long where it fell below the floor. So important weights and the examples that support them are never
+lost in one stroke. The log says which it was, by what value and what limit.
 
 Bytes and milliseconds come from predictors, and every few rounds from a real export. There the log has both, and one
 sees how far off the predictors are. The wall clock says what the controller itself takes (`Clock`).
@@ -51,6 +52,7 @@ SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
 ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train", "distil")  # of `pipeline`, as records number them
 ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
 PRICES = ("adaptive", "fixed", "absent")  # what becomes of λ
+RECOVERED = 4.0  # the longest recovery of a whole action, in full steps: two doublings; two passes over 4 000 labels
 BROKEN = ("", "loss", *SPENT, "accuracy")  # what a rolled-back round broke, as records number it; "": it stands
 FORESEEN = ("predicted_size", "exact_size", "predicted_latency", "exact_latency")  # None in a round without an export
 
@@ -140,8 +142,9 @@ class Action:
     1]. ready(state): whether it can do anything at all. uses: the budgets that it spends; it is not ready where one of
     them is used up. guess(state): what a full step is taken to change before it was ever tried (loss, data, model,
     labels, examples, seconds); without a guess it is tried once, whatever its score: not for what cannot be undone.
-    least: a step that is halved below it is not tried again. whole: its step cannot be halved; where it was taken back
-    it waits until another round was accepted."""
+    least: a step that is halved below it is not tried again. whole: what it does cannot be halved, and its step, 1 to
+    `RECOVERED`, says how long the network recovers from it; where it was taken back it waits until another round was
+    accepted, and where it fell below the floor it then recovers twice as long."""
 
     name: str
     apply: Callable
@@ -179,9 +182,10 @@ class ControllerConfig:
 @dataclass
 class _Promise:
     """What an action did for a full step: running means of the changes in loss, R_data and R_model, and of what it
-    spent."""
+    spent. The loss and R_model of a whole one are those of any step."""
 
     step: float = 1.0  # of the next one
+    whole: bool = False
     tried: int = 0
     loss: float = 0.0
     data: float = 0.0
@@ -193,11 +197,18 @@ class _Promise:
     def learn(self, did: Mapping[str, float], step: float, memory: float) -> None:
         old = memory if self.tried else 0.0
         for name, value in did.items():
-            setattr(self, name, old * getattr(self, name) + (1 - old) * value / step)
+            steps = 1.0 if self.whole and name in ("loss", "model") else step
+            setattr(self, name, old * getattr(self, name) + (1 - old) * value / steps)
         self.tried += 1
 
+    @property
+    def steps(self) -> float:
+        """Full steps that the next one is compared by: a part of one has as much of the gain as of the cost."""
+        return self.step if self.whole else 1.0
+
     def score(self, prices: Prices) -> float:
-        return (-self.loss - prices.data * self.data - prices.model * self.model) / max(self.seconds, 1e-9)
+        gain = -self.loss - prices.data * self.data * self.steps - prices.model * self.model
+        return gain / max(self.seconds * self.steps, 1e-9)
 
 
 @dataclass
@@ -225,7 +236,7 @@ class SynergyController:
                                   f"{', '.join(names)}")
         start = 0.0 if self.config.prices == "absent" else self.config.start
         self.prices, self.strikes, self.position = Prices(start, start), 0, 0  # position in the schedule
-        self.promises = {name: _Promise() for name in names}
+        self.promises = {action.name: _Promise(whole=action.whole) for action in self.actions}
         self.lost = dict.fromkeys(SPENT, 0.0)  # by rounds that were rolled back
         self.now: Measured | None = None  # after the last round
         self.random = np.random.default_rng([self.config.seed, 83])
@@ -273,11 +284,11 @@ class SynergyController:
         for action in ready:
             promise = self.promises[action.name]
             if action.guess is not None and not promise.tried:
-                self.promises[action.name] = _Promise(step=promise.step, **action.guess(state))
+                self.promises[action.name] = _Promise(promise.step, action.whole, **action.guess(state))
         scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], number % self.config.exact_every == 0
-        step = self._affordable(promise, before, action.whole)
+        step = self._affordable(promise, before)
         with self.clock.of("actions"):
             candidate = action.apply(state, step, self.prices)
         after = self._use(self.measure(candidate, exact=exact))
@@ -290,7 +301,8 @@ class SynergyController:
             promise.learn(did, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
         if broken:
-            promise.step = step if action.whole else step / 2
+            recovers = min(2 * step, RECOVERED) if broken == "accuracy" else step
+            promise.step = recovers if action.whole else step / 2
             self.lost = {name: self.lost[name] + cost[name] for name in SPENT}
             candidate, after = state, before._replace(**{name: getattr(after, name) for name in SPENT})
         self.log.append({
@@ -338,11 +350,11 @@ class SynergyController:
         able = [action for action in ready if promises[action.name].model < 0]
         if over <= 0 or not able:
             return None
-        fast = max(able, key=lambda action: -promises[action.name].model / max(promises[action.name].seconds, 1e-9))
+        takes = {name: promise.seconds * promise.steps for name, promise in promises.items()}
+        fast = max(able, key=lambda action: -promises[action.name].model / max(takes[action.name], 1e-9))
         steps = math.ceil(over / -promises[fast.name].model) + (not fast.whole)
-        longest = max(promise.seconds for promise in promises.values())
         seconds = math.inf if self.budgets.seconds is None else self.budgets.seconds - now.seconds
-        late = steps * promises[fast.name].seconds + longest >= seconds
+        late = steps * takes[fast.name] + max(takes.values()) >= seconds
         return fast if late or steps >= rounds - len(self.log) - 1 else None
 
     def _used(self, measured: Measured, names: tuple[str, ...]) -> float:
@@ -361,11 +373,12 @@ class SynergyController:
         """A measurement with what rolled-back rounds spent."""
         return measured._replace(**{name: getattr(measured, name) + self.lost[name] for name in SPENT})
 
-    def _affordable(self, promise: _Promise, before: Measured, whole: bool) -> float:
-        """The step that is taken: the action's, or as much of it as what is left of the budgets pays for."""
+    def _affordable(self, promise: _Promise, before: Measured) -> float:
+        """The step that is taken: the action's, or as much of it as what is left of the budgets pays for; of a whole
+        one at least a full step."""
         left = [(limit - getattr(before, name)) / promised for name, limit in self.budgets.limits(SPENT).items()
                 if (promised := getattr(promise, name)) > 0]
-        return 1.0 if whole else min(promise.step, *left, 1.0)
+        return max(1.0, min([promise.step, *left])) if promise.whole else min(promise.step, *left, 1.0)
 
     def _broken(self, after: Measured, cost: Mapping[str, float]) -> tuple[str, float | None, float | None]:
         """What a round broke (`BROKEN`), what it came to, and what is allowed."""

@@ -37,9 +37,9 @@ HEADLINE = ("f1_macro", "cross_entropy", "perplexity", "ece")  # of the first of
 
 def predict(model, encoded, *, batch_size: int = 64, precision: str = "fp32", progress: bool = True) -> np.ndarray:
     """Logits (n, k) float32 for n encoded examples, in their order; of `Windows` (n, W, k) or (n, 2, W), −∞ where there
-    is no token. `precision` is "fp32", "bf16" or "auto" (bf16 where
-    the hardware computes it). progress: whether it says where it is (`seo_core.progress`). Raises ModelError for texts
-    that the network cannot read (`models.check_fits`)."""
+    is no token. `precision` is "fp32", "bf16" or "auto" (bf16 where the hardware computes it). progress: whether it
+    says where it is (`seo_core.progress`). Raises ModelError for texts that the network cannot read
+    (`models.check_fits`)."""
     import torch
 
     from seo_core.models.backbone import check_fits, mode

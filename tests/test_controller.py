@@ -275,7 +275,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(stop, allocation):
 def test_what_cannot_be_halved_waits_until_another_round_was_accepted():
     """Rounding costs two points, of which training wins one back: it is taken back, and tried again after each."""
     def round_off(state, step, prices):
-        return {**state, "rounded": step, "accuracy": state["accuracy"] - 0.02}
+        return {**state, "rounded": 1, "accuracy": state["accuracy"] - 0.02}
 
     def train(state, step, prices):
         return {**state, "trained": state["trained"] + step, "accuracy": state["accuracy"] + 0.01 * step}
@@ -291,6 +291,44 @@ def test_what_cannot_be_halved_waits_until_another_round_was_accepted():
     assert end["rounded"] == 1 and ("round", False, 1.0) in first
     for before, entry in itertools.pairwise(controller.log):
         assert not (before["action"] == entry["action"] == "round" and not before["accepted"])
+
+
+@pytest.mark.parametrize("needed", [1, 2, 3, 4, 5])
+def test_what_cannot_be_halved_recovers_longer_where_it_fell_below_the_floor(needed):
+    """Rounding costs four points less one for each step of recovery: too little brings it below the floor."""
+    def round_off(state, step, prices):
+        return {"rounded": 1, "spent": state["spent"] + step, "accuracy": 0.7 - 0.01 * max(needed - step, 0)}
+
+    def wait(state, step, prices):
+        return {**state, "spent": state["spent"] + step}
+
+    actions = [Action("round", round_off, lambda s: not s["rounded"], guess=lambda s: {"model": -1.0, "seconds": 1.0},
+                      uses=("seconds",), whole=True), Action("wait", wait, uses=("seconds",))]
+    controller = SynergyController(
+        actions, lambda s, exact: Measured(1 - s["accuracy"], s["accuracy"], seconds=s["spent"], size=2 - s["rounded"]),
+        Budgets(seconds=60, size=1), floor=0.7, config=ControllerConfig(exploration=0.0))
+    end = controller.run({"rounded": 0, "spent": 0.0, "accuracy": 0.7}, 12)
+    rounds = [entry for entry in controller.log if entry["action"] == "round"]
+    steps = [entry["step"] for entry in rounds]
+    assert steps == [1.0, 2.0, 4.0, 4.0, 4.0, 4.0][:len(steps)] and end["rounded"] == (needed <= 4)
+    assert [entry["accepted"] for entry in rounds] == [step >= needed for step in steps]
+    assert all(entry["seconds"] == step for entry, step in zip(rounds, steps, strict=True))
+    if not end["rounded"]:  # what is left pays for no more than its full step, or less than one
+        assert controller.promises["round"].seconds == pytest.approx(1.0)
+
+
+def test_a_whole_action_that_leaves_no_number_or_breaks_a_budget_recovers_no_longer():
+    def round_off(state, step, prices):
+        return {"spent": state["spent"] + step, "loss": math.nan}
+
+    actions = [Action("round", round_off, guess=lambda s: {"model": -1.0, "seconds": 1.0}, uses=("seconds",),
+                      whole=True),
+               Action("wait", lambda state, step, prices: {**state, "spent": state["spent"] + step}, uses=("seconds",))]
+    controller = SynergyController(actions, lambda s, exact: Measured(s["loss"], 0.7, seconds=s["spent"], size=2),
+                                   Budgets(seconds=20, size=1), floor=0.6)
+    controller.run({"spent": 0.0, "loss": 0.3}, 6)
+    steps = [entry["step"] for entry in controller.log if entry["action"] == "round"]
+    assert len(steps) > 1 and set(steps) == {1.0}
 
 
 def test_what_comes_once_is_no_pace_and_one_round_may_fail_in_the_end():

@@ -122,14 +122,19 @@ def by_task(frame: pd.DataFrame, *pairs: tuple[str, str]) -> pd.DataFrame:
 
 def told(frame: pd.DataFrame, arm: str, control: str) -> str:
     """On which tasks the intervals of `by_task` say that arm is better than control, on which worse, for a sentence:
-    "better on SST-2 and QQP, not told apart on RTE (one seed)"; "not run" without records."""
+    "better on SST-2 and QQP, not told apart on RTE (one seed)"; "not run" without records. Where neither has more than
+    the majority class, it says that."""
     titles: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
     table = by_task(frame, (arm, control))
     alone = table["seeds"] == 1
+    cells = scores(frame, arm), scores(frame, control)
+    lost = {TASKS[name].title for name in TASKS if all(name in of and _guesses(name, of[name]) for of in cells)}
     for row in table.itertuples():
         remarks = ["development rows"] * (_ON_DEVELOPMENT in row.contrast)
         remarks += ["one seed"] * (row.seeds == 1 and not alone.all())
-        title = row.contrast.partition(",")[0] + f" ({', '.join(remarks)})" * bool(remarks)
+        title = row.contrast.partition(",")[0]
+        remarks += ["both below the majority class"] * (title in lost)
+        title += f" ({', '.join(remarks)})" * bool(remarks)
         titles[statistics.side(row.low, row.high, *titles)].append(title)
     parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"
              for word, names in titles.items() if names]

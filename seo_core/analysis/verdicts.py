@@ -10,6 +10,7 @@ when the first records were known; the one before it is kept as `former`, and pa
 """
 
 import math
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,9 +19,7 @@ import pandas as pd
 from seo_core import files, results
 from seo_core.analysis import NOT_RUN
 from seo_core.analysis.contrasts import (
-    DEVELOPMENT,
     EVIDENCE,
-    OFFICIAL,
     Contrast,
     Measurement,
     contrast_in,
@@ -233,8 +232,8 @@ def _listed(paths: list[str]) -> bool:
 
 def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profiles: tuple[str, ...]) -> list[Judged]:
     measured = _measured(contrast, frame, profiles)
-    if not any(measured.values()) and contrast.metric in OFFICIAL:  # an arm that is sealed from the official sets
-        screened = contrast._replace(metric=DEVELOPMENT)
+    if not any(measured.values()):  # an arm that is sealed from the official sets
+        screened = contrast._replace(metric=re.sub("_(mis)?matched$", "", contrast.metric) + "_development")
         if any((on_development := _measured(screened, frame, profiles)).values()):
             contrast, measured = screened, {labels: ours and ours._replace(note="; ".join(filter(None, (
                 ours.note, _SEALED)))) for labels, ours in on_development.items()}

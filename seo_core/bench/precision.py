@@ -6,8 +6,9 @@
 Every turn trains on the same pairs, in a process of its own: its peak is the high-water mark of that process's resident
 set (VmHWM), libraries and all, as a monitor of the machine sees it; on a GPU it is what PyTorch allocated there. Beside
 it stands what the forward pass of the longest batch keeps for the backward pass (`saved_bytes`): counted, not sampled,
-the same on every machine. `full-precision` and `mixed-precision` have records of their own, in bf16 on a CPU, and on a
-GPU as in the paper: fp16 with dynamic loss scaling.
+the same on every machine. `full-precision` and `mixed-precision` have records of their own, in bf16 on a CPU that has
+instructions for it, and on a GPU as in the paper: fp16 with dynamic loss scaling. A CPU without them computes bf16 by
+way of fp32: its memory is shown, and of its time no claim is judged.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def contest(settings, plan: dict) -> Outcome:
 
     from seo_core.machine import OtherLoad
     from seo_core.models.backbone import model_info
+    from seo_core.models.fastpath import has_bf16
     from seo_core.training import TrainingConfig
 
     task, make, network, encoded = ground(settings, plan, train_rows=plan["pairs"])
@@ -69,7 +71,7 @@ def contest(settings, plan: dict) -> Outcome:
             train=train.take(slice(plan["fp16_pairs"])) if few else train, development=None if few else development))
     turns = interleave(contestants, rounds=plan["rounds"])
     table, load = summarize(turns), others.cores()
-    names = {"full-precision": FULL, "mixed-precision": FP16 if gpu else BF16}
+    names = {"full-precision": FULL, "mixed-precision": FP16 if gpu else BF16} if gpu or has_bf16("cpu") else {}
     rows = turns.set_index("contestant")
     configurations = {each: {"metrics": {"train_seconds": rows.loc[[name], "seconds"].median(),
                                          "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
@@ -77,8 +79,7 @@ def contest(settings, plan: dict) -> Outcome:
                                          "accuracy_development": table.at[name, "development_accuracy"],
                                          "other_load": load}} for each, name in names.items()}
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(network, settings.model),
-                   metrics={"other_load": load, "time_ratio": table.at[names["mixed-precision"], "ratio"],
-                            "memory_ratio": table.at[names["mixed-precision"], "memory_ratio"]},
+                   metrics={"other_load": load},
                    parameters={"plan": plan, "training": config}, inputs={"train": train, "network": network},
                    configurations=configurations)
 

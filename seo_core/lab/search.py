@@ -8,8 +8,8 @@ give neither space nor number of trials. Here both samplers get the same space a
 values as they are listed. TPE (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization") draws from the
 listed whole numbers, and from all between the smallest and the largest of the listed fractions: it proposes what is
 likelier among the good trials than among the others, after a third of them were drawn at random; "random" draws all of
-them so, and is its control (Bergstra and Bengio 2012). A trial is judged by
-accuracy on the acceptance half of the development slice alone, after each epoch, and one that falls behind is stopped.
+them so, and is its control (Bergstra and Bengio 2012). A trial is judged by accuracy on the acceptance half of the
+development slice alone, after each epoch, and one that falls behind is stopped.
 
 Every trial is in a journal (Optuna's), which processes may share, and from which a stopped search goes on: what a dead
 process was at is taken over, its trial from the checkpoint, its lock at once. A trial's draw follows from the seed and

@@ -48,7 +48,6 @@ def load(name: str, source: str | Path) -> TaskData:
 
 
 def command(arm: str, name: str, *, data: str | None = None, profile: str = "cpu") -> str:
-    """The command that makes a run on a task. MNLI needs no columns named, NLI being what the book is about."""
     """The command of a run on a task, at its seeds and with its cap. MNLI needs no columns named, NLI being what the
     book is about."""
     task, seeds = known(name), " --seeds 0 1 2" * (name in SEVERAL)

@@ -542,6 +542,15 @@ def test_an_arm_sealed_from_the_official_sets_is_judged_on_development_rows(stor
     assert "nan" not in table.to_string()
 
 
+def test_so_are_its_other_scores(store):
+    for seed in range(3):
+        for name, more in (("base", 0.0), ("tuned", 0.03)):
+            store.write(name, seed, **{f"{metric}_development": 0.7 + more + seed / 1000 for metric in (
+                "accuracy", "precision_macro", "recall_macro", "f1_macro")})
+    row = judged(store.load(), "bd-metrics")
+    assert row["verdict"] == REPRODUCED and "f1_macro_development: tuned − base" in row["measured by"]
+
+
 def test_final_records_stand_alone_and_earlier_ones_beside_their_own_base(store, tmp_path):
     today = datetime.now(UTC).date()
     for seed in range(3):  # in the order in which they were made: an older base, then the one that kd is made from
