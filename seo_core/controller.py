@@ -11,19 +11,22 @@ every action that can work is scored by what it promises for each second,
 
     score = (−ΔL_task − λ₁ ΔR_data − λ₂ ΔR_model) / seconds,
 
-its promise being the running mean of what it did before, for a step of the size that it would take now. After the round
+its promise being the running mean of what it did before, for a step of the size that it would take now; what a round
+costs whatever its step, as its judging does, is `fixed`. After the round
 
     λᵢ ← clip(λᵢ + η (projected use of budget i at the end of the run − 1) / (what is left of the run), 0, λ_max).
 
 Where what is left of the run is just enough to bring the file within its budgets, the action that does so is due.
 
 A round is a transaction. What it cost is spent, but where it broke the accuracy floor, a budget, or left a loss that is
-no number, the state from before it is taken back, and the action's next step is half as long; what cannot be halved
-recovers twice as long where it fell below the floor. So important weights and the examples that support them are never
-lost in one stroke. The log says which it was, by what value and what limit.
+no number, the state from before it is taken back, and the action's next step is half as long, until one is accepted
+again; what cannot be halved recovers twice as long where it fell below the floor. So important weights and the examples
+that support them are never lost in one stroke. Labels that were paid for are kept. The log says which it was, by what
+value and what limit.
 
-Bytes and milliseconds come from predictors, and every few rounds from a real export. There the log has both, and one
-sees how far off the predictors are. The wall clock says what the controller itself takes (`Clock`).
+Bytes and milliseconds come from predictors, and every few rounds from a real export. Budgets go by the latter. What an
+action did is a difference of two predictions, for else it would be credited with their error. In an export's round the
+log has both, and one sees how far off they are. The wall clock says what the controller itself takes (`Clock`).
 
     controller = SynergyController(actions, measure, Budgets(labels=4000, seconds=1800, size=8e6), floor=0.70)
     state = controller.run(state, rounds=20)
@@ -48,6 +51,7 @@ from seo_core.checks import above, at_least, check, one_of, share
 
 State = TypeVar("State")
 DATA, MODEL = ("labels", "examples"), ("size", "latency")  # what R_data and R_model look at
+WORK = ("examples", "seconds")
 SPENT = (*DATA, "seconds")  # what a rolled-back round has spent all the same
 ACTIONS = ("buy", "augment", "label", "prune", "quantize", "train", "distil")  # of `pipeline`, as records number them
 ALLOCATIONS = ("score", "alternate", "random", "shuffled", "static")  # how an action is picked; the controller's first
@@ -143,8 +147,9 @@ class Action:
     them is used up. guess(state): what a full step is taken to change before it was ever tried (loss, data, model,
     labels, examples, seconds); without a guess it is tried once, whatever its score: not for what cannot be undone.
     least: a step that is halved below it is not tried again. whole: what it does cannot be halved, and its step, 1 to
-    `RECOVERED`, says how long the network recovers from it; where it was taken back it waits until another round was
-    accepted, and where it fell below the floor it then recovers twice as long."""
+    `RECOVERED`, says how long the network recovers from it: twice as long where it fell below the floor. Where that is
+    not to be longer, it waits until another round was accepted. keep(before, after): of a round that is taken back, the
+    state from before with the labels that it bought; for an action that buys some."""
 
     name: str
     apply: Callable
@@ -153,6 +158,7 @@ class Action:
     uses: tuple[str, ...] = ("examples", "seconds")
     least: float = 1 / 8
     whole: bool = False
+    keep: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ class ControllerConfig:
 @dataclass
 class _Promise:
     """What an action did for a full step: running means of the changes in loss, R_data and R_model, and of what it
-    spent. The loss and R_model of a whole one are those of any step."""
+    spent beside the fixed seconds of any round. The loss and R_model of a whole one are those of any step."""
 
     step: float = 1.0  # of the next one
     whole: bool = False
@@ -201,27 +207,27 @@ class _Promise:
             setattr(self, name, old * getattr(self, name) + (1 - old) * value / steps)
         self.tried += 1
 
-    @property
-    def steps(self) -> float:
-        """Full steps that the next one is compared by: a part of one has as much of the gain as of the cost."""
-        return self.step if self.whole else 1.0
+    def next(self, name: str) -> float:
+        """What the next step is taken to change."""
+        return getattr(self, name) * (1.0 if self.whole and name in ("loss", "model") else self.step)
 
-    def score(self, prices: Prices) -> float:
-        gain = -self.loss - prices.data * self.data * self.steps - prices.model * self.model
-        return gain / max(self.seconds * self.steps, 1e-9)
+    def score(self, prices: Prices, fixed: float) -> float:
+        gain = -self.next("loss") - prices.data * self.next("data") - prices.model * self.next("model")
+        return gain / max(fixed + self.next("seconds"), 1e-9)
 
 
 @dataclass
 class SynergyController:
     """Rounds of actions under one budget. actions: what a round can do. measure(state, exact) -> Measured. floor: the
-    accuracy that no accepted round may fall below; None: none. clock: what the wall seconds went to; `measure` may add
-    to it. Raises ControllerError for actions of one name, and where the budgets do not allow the run that is asked for.
-    """
+    accuracy that no accepted round may fall below; None: none. fixed: seconds that a round takes whatever its step.
+    clock: what the wall seconds went to; `measure` may add to it. Raises ControllerError for actions of one name, and
+    where the budgets do not allow the run that is asked for."""
 
     actions: tuple[Action, ...]
     measure: Callable
     budgets: Budgets = field(default_factory=Budgets)
     floor: float | None = None
+    fixed: float = 0.0
     config: ControllerConfig = field(default_factory=ControllerConfig)
     log: list[dict] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
@@ -235,7 +241,8 @@ class SynergyController:
             raise ControllerError(f"the schedule names {', '.join(sorted(unknown))}, and the actions are "
                                   f"{', '.join(names)}")
         start = 0.0 if self.config.prices == "absent" else self.config.start
-        self.prices, self.strikes, self.position = Prices(start, start), 0, 0  # position in the schedule
+        self.prices, self.strikes = Prices(start, start), 0
+        self.scheduled = [name for name, count in self.config.schedule for _ in range(count)]  # and not yet accepted
         self.promises = {action.name: _Promise(whole=action.whole) for action in self.actions}
         self.lost = dict.fromkeys(SPENT, 0.0)  # by rounds that were rolled back
         self.now: Measured | None = None  # after the last round
@@ -263,7 +270,7 @@ class SynergyController:
     def memory(self) -> dict:
         """All that the next round depends on beside the state, as JSON holds it: for `remember`."""
         return {"log": self.log, "prices": list(self.prices), "strikes": self.strikes, "lost": self.lost,
-                "position": self.position, "now": self.now and list(self.now), "clock": dict(self.clock),
+                "scheduled": self.scheduled, "now": self.now and list(self.now), "clock": dict(self.clock),
                 "promises": {name: asdict(promise) for name, promise in self.promises.items()},
                 "random": self.random.bit_generator.state}
 
@@ -273,7 +280,7 @@ class SynergyController:
             raise ControllerError(f"what was saved has the actions {', '.join(memory['promises'])}, and this run "
                                   f"{', '.join(self.promises)}: begin anew in another folder")
         self.log, self.prices = list(memory["log"]), Prices(*memory["prices"])
-        self.strikes, self.position, self.lost = memory["strikes"], memory["position"], dict(memory["lost"])
+        self.strikes, self.scheduled, self.lost = memory["strikes"], list(memory["scheduled"]), dict(memory["lost"])
         self.now = memory["now"] and Measured(*memory["now"])
         self.promises = {name: _Promise(**promise) for name, promise in memory["promises"].items()}
         self.random.bit_generator.state = memory["random"]
@@ -285,26 +292,32 @@ class SynergyController:
             promise = self.promises[action.name]
             if action.guess is not None and not promise.tried:
                 self.promises[action.name] = _Promise(promise.step, action.whole, **action.guess(state))
-        scores = {action.name: self.promises[action.name].score(self.prices) for action in ready}
+        scores = {action.name: self.promises[action.name].score(self.prices, self.fixed) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
-        promise, exact = self.promises[action.name], number % self.config.exact_every == 0
+        promise, exact = self.promises[action.name], action.whole or number % self.config.exact_every == 0
         step = self._affordable(promise, before)
         with self.clock.of("actions"):
             candidate = action.apply(state, step, self.prices)
         after = self._use(self.measure(candidate, exact=exact))
         cost = {name: getattr(after, name) - getattr(before, name) for name in SPENT}
         did = {"loss": after.loss - before.loss, "data": self._used(after, DATA) - self._used(before, DATA),
-               "model": self._used(after, MODEL) - self._used(before, MODEL), **cost}
+               "model": self._foreseen(after, action) - self._foreseen(before), **cost}
         broken, value, limit = self._broken(after, cost)
         foreseen = (after.predicted_size, after.size, after.predicted_latency, after.latency)
         if math.isfinite(after.loss):
-            promise.learn(did, step, self.config.memory)
+            promise.learn({**did, "seconds": max(did["seconds"] - self.fixed, 0.0)}, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
         if broken:
             recovers = min(2 * step, RECOVERED) if broken == "accuracy" else step
             promise.step = recovers if action.whole else step / 2
-            self.lost = {name: self.lost[name] + cost[name] for name in SPENT}
-            candidate, after = state, before._replace(**{name: getattr(after, name) for name in SPENT})
+            self.lost = {name: self.lost[name] + cost[name] * (name != "labels" or action.keep is None)
+                         for name in SPENT}
+            candidate = action.keep(state, candidate) if action.keep else state
+            after = before._replace(**{name: getattr(after, name) for name in SPENT})
+        else:
+            promise.step = promise.step if action.whole else min(2 * promise.step, 1.0)
+            if action.name in self.scheduled:
+                self.scheduled.remove(action.name)
         self.log.append({
             "round": number, "action": action.name, "step": step, "scores": scores, **did, "accepted": not broken,
             "why": reason(broken, value, limit), "broken": broken, "value": value, "limit": limit, "exact": exact,
@@ -335,13 +348,9 @@ class SynergyController:
         return ready[int(np.argmax(values[shuffled] if self.config.allocation == "shuffled" else values))]
 
     def _next_of_schedule(self, ready: list[Action]) -> Action:
-        """The schedule's next action; what cannot work is passed over, and after the end the last one goes on."""
+        """The first that the schedule has left and that can work now; after the end its last one goes on."""
         able = {action.name: action for action in ready}
-        sequence = [name for name, count in self.config.schedule for _ in range(count)]
-        while self.position < len(sequence) and sequence[self.position] not in able:
-            self.position += 1
-        self.position += 1
-        return able.get((sequence[self.position - 1:] or sequence[-1:])[0], ready[-1])
+        return able[next((name for name in self.scheduled if name in able), self.config.schedule[-1][0])]
 
     def _due(self, ready: list[Action], now: Measured, rounds: int) -> Action | None:
         """The action that brings the file within its budgets, where after any other round too little may be left: its
@@ -350,9 +359,9 @@ class SynergyController:
         able = [action for action in ready if promises[action.name].model < 0]
         if over <= 0 or not able:
             return None
-        takes = {name: promise.seconds * promise.steps for name, promise in promises.items()}
-        fast = max(able, key=lambda action: -promises[action.name].model / max(takes[action.name], 1e-9))
-        steps = math.ceil(over / -promises[fast.name].model) + (not fast.whole)
+        takes = {name: self.fixed + promise.next("seconds") for name, promise in promises.items()}
+        fast = max(able, key=lambda action: -promises[action.name].next("model") / max(takes[action.name], 1e-9))
+        steps = math.ceil(over / -promises[fast.name].next("model")) + (not fast.whole)
         seconds = math.inf if self.budgets.seconds is None else self.budgets.seconds - now.seconds
         late = steps * takes[fast.name] + max(takes.values()) >= seconds
         return fast if late or steps >= rounds - len(self.log) - 1 else None
@@ -361,13 +370,31 @@ class SynergyController:
         """R_data or R_model."""
         return self.budgets.share(measured._asdict(), names)
 
+    def _foreseen(self, measured: Measured, action: Action | None = None) -> float:
+        """R_model by the predictors, where there are any; action: that came to it. Milliseconds are foreseen in
+        proportion to those of the last export, and so those of a state that was exported are its own; a whole action
+        changes their proportion, and is measured."""
+        size = measured.size if measured.predicted_size is None else measured.predicted_size
+        foreseen = action is not None and not action.whole and measured.predicted_latency is not None
+        latency = measured.predicted_latency if foreseen else measured.latency
+        return self._used(measured._replace(size=size, latency=latency), MODEL)
+
     def _ready(self, state, measured: Measured) -> list[Action]:
-        """The actions that can work: none of their budgets is used up, and their step is not halved below its least."""
+        """The actions that can work: none of their budgets is used up, what is left of the work pays for their least
+        step, and their step is not halved below it. Of a schedule's those that it has left, and its last one."""
         spent = {name for name, limit in self.budgets.limits(SPENT).items() if getattr(measured, name) >= limit}
-        waiting = {entry["action"] for entry in itertools.takewhile(lambda e: not e["accepted"], reversed(self.log))}
-        return [action for action in self.actions if self.promises[action.name].step >= action.least
-                and not (action.whole and action.name in waiting)
-                and spent.isdisjoint(action.uses) and action.ready(state)]
+        failures = [*itertools.takewhile(lambda entry: not entry["accepted"], reversed(self.log))]
+        taken_back = {entry["action"]: entry["step"] for entry in reversed(failures)}  # the last step of each
+        named = {*self.scheduled, self.config.schedule[-1][0]} if self.config.schedule else {*self.promises}
+
+        def able(action: Action, promise: _Promise) -> bool:
+            if action.whole and promise.step <= taken_back.get(action.name, 0.0):
+                return False
+            least = 1.0 if action.whole else action.least
+            return promise.step >= action.least and self._pays(promise, measured) >= least
+
+        return [action for action in self.actions if action.name in named and spent.isdisjoint(action.uses)
+                and able(action, self.promises[action.name]) and action.ready(state)]
 
     def _use(self, measured: Measured) -> Measured:
         """A measurement with what rolled-back rounds spent."""
@@ -376,9 +403,14 @@ class SynergyController:
     def _affordable(self, promise: _Promise, before: Measured) -> float:
         """The step that is taken: the action's, or as much of it as what is left of the budgets pays for; of a whole
         one at least a full step."""
-        left = [(limit - getattr(before, name)) / promised for name, limit in self.budgets.limits(SPENT).items()
-                if (promised := getattr(promise, name)) > 0]
+        left = [self._pays(promise, before, names) for names in (("labels",), WORK)]
         return max(1.0, min([promise.step, *left])) if promise.whole else min(promise.step, *left, 1.0)
+
+    def _pays(self, promise: _Promise, measured: Measured, names: tuple[str, ...] = WORK) -> float:
+        """How many full steps what is left of these budgets pays for."""
+        left = [(limit - getattr(measured, name) - self.fixed * (name == "seconds")) / promised
+                for name, limit in self.budgets.limits(names).items() if (promised := getattr(promise, name)) > 0]
+        return min(left, default=math.inf)
 
     def _broken(self, after: Measured, cost: Mapping[str, float]) -> tuple[str, float | None, float | None]:
         """What a round broke (`BROKEN`), what it came to, and what is allowed."""

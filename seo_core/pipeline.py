@@ -58,6 +58,7 @@ from seo_core.controller import (
     ACTIONS,
     BROKEN,
     FORESEEN,
+    MODEL,
     Action,
     Budgets,
     Clock,
@@ -86,6 +87,7 @@ from seo_core.settings import RunSettings
 from seo_core.training import DivergedError, TrainingConfig, classification_loss, fit
 
 STATE, TIMED = "state", 32  # the folder of what is kept; batches whose time is taken
+HALF = 0.5  # of the time in fp32: what integers are taken to need before they were tried
 STRATEGIES = ("random", "entropy", "margin", "badge", "hybrid", "hybrid_text")
 COMPRESSION = ("prune", "quantize", "distil")
 
@@ -250,7 +252,7 @@ def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: 
     kept = work.kept()
     if kept is None:
         model = network(lab)
-        work.check(model.config)
+        work.check(model)
         with work.clock.of("run"):
             with work.clock.of("actions"):
                 state, memory = work.start(model), None
@@ -259,7 +261,8 @@ def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: 
     else:
         state, memory = kept
         start, floor = Measured(*memory["start"]), memory["floor"]
-    controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, config, clock=work.clock)
+    controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, work.judging / recipe.speed,
+                                   config, clock=work.clock)
     if memory is not None:
         controller.remember(memory)
     state = controller.run(state, recipe.rounds, save=lambda state: (
@@ -282,10 +285,14 @@ class _Work:
         self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
         self.clock = Clock()
 
-    def check(self, config) -> None:
-        """Raises ControllerError for budgets that no run could keep. config: of the network that training starts from.
-        """
-        recipe, rows = self.recipe, len(self.lab.pool)
+    @property
+    def judging(self) -> float:
+        """The work of telling a round's loss and accuracy, in pairs that the baseline is trained on."""
+        return FORWARD * (len(self.lab.task["reward"]) + len(self.lab.task["acceptance"]))
+
+    def check(self, model) -> None:
+        """Raises ControllerError for budgets that no run could keep. model: the network that training starts from."""
+        recipe, rows, config = self.recipe, len(self.lab.pool), model.config
         if recipe.labels > rows:
             raise ControllerError(f"a budget of {recipe.labels} labels, and {self.lab.task.name} has {rows} rows to "
                                   "train on: lower it")
@@ -296,13 +303,20 @@ class _Work:
         if recipe.examples is not None and recipe.examples <= taught:
             raise ControllerError(f"a budget of {recipe.examples} examples, and the start takes {taught}: allow more, "
                                   "or lower first or first_epochs")
-        if recipe.size is None or not {"prune", "quantize"}.isdisjoint(recipe.without):
+        if taught and recipe.work <= (work := taught + self.judging):
+            raise ControllerError(f"a budget of {recipe.seconds:g} seconds, and the start takes "
+                                  f"{work / recipe.speed:.0f}: allow more, or lower first or first_epochs")
+        if recipe.size is None:
             return
-        least = self.int8_bytes(config, min(recipe.most_removed, most_removed(config, layers=False)))
+        removed = 0.0 if recipe.depth is None else 1 - recipe.depth / config.num_hidden_layers
+        if "prune" not in recipe.without:
+            removed = max(removed, min(recipe.most_removed, most_removed(config, layers=False)))
+        least = 4.0 * (count_parameters(model) - removed * structured.encoder_weights(model)) \
+            if "quantize" in recipe.without else self.int8_bytes(config, removed)
         if least > recipe.size:
             raise ControllerError(f"size is {recipe.size / 1e6:.1f} MB, and the smallest student of this network has "
-                                  f"about {least / 1e6:.1f} MB: allow more, keep fewer words (vocabulary), or raise "
-                                  "most_removed")
+                                  f"about {least / 1e6:.1f} MB: allow more, keep fewer words (vocabulary), raise "
+                                  "most_removed, or leave out less")
 
     def int8_bytes(self, config, share: float = 0.0) -> float:
         """Bytes of the file in integers, with the recipe's words, once this share of the encoder's weights is gone."""
@@ -323,7 +337,9 @@ class _Work:
                    ready.get(name, Action.ready),
                    guess=partial(self.guess, name) if name in COMPRESSION else None,
                    uses=("labels", *Action.uses) if name == "buy" else Action.uses,
-                   whole=name in ("quantize", "distil"))  # half a rounding is none
+                   whole=name in ("quantize", "distil"),  # half a rounding is none
+                   keep=(lambda before, after: replace(before, rows=after.rows, soft=after.soft)) if name == "buy"
+                   else None)
             for name in ACTIONS if name not in left_out)
 
     def start(self, model) -> State:
@@ -378,7 +394,7 @@ class _Work:
         recipe, lab = self.recipe, self.lab
         budget = max(1, round(step * recipe.edited * len(state.rows)))
         config = AdaptiveConfig(rounds=2, trial=8, focus=AdaptiveConfig.focus if recipe.feedback else 0.0)
-        ada = AdaptiveDataAugmentation(config, seed=1000 * lab.settings.seed + len(state.edits))
+        ada = AdaptiveDataAugmentation(config, seed=1_000_003 * lab.settings.seed + state.examples)
         result = ada(lab.pool.iloc[state.rows], state.model, state.reader.tokenizer, lab.task["reward"], budget=budget,
                      texts=lab.task.texts, max_length=lab.settings.max_length)
         frame = result.frame[[*lab.task.texts, "label"]]
@@ -472,21 +488,23 @@ class _Work:
         return CalibrationConfig(examples=self.recipe.score_rows, embedding_bits=word_bits(model.config), weight_bits=7)
 
     def guess(self, name: str, state: State) -> dict[str, float]:
-        """What a full step of compression is taken to change before it was tried: bytes by the formula, and seconds by
-        the pairs of its recovery; the loss as if nothing were lost."""
-        config, size = state.model.config, self.predicted(state)
-        part = self.recipe.removed * self.encoder / structured.encoder_weights(state.model)  # of what is left
+        """What a full step of compression is taken to change before it was tried: bytes by the formula, milliseconds by
+        the weights that are left and `HALF`, seconds by the pairs of its recovery; the loss as if nothing were lost."""
+        config, size, ms = state.model.config, self.predicted(state), self.ms(state)
+        left = structured.encoder_weights(state.model)
+        part = min(self.recipe.removed * self.encoder / left, 0.99)  # of what is left
         if name == "quantize":
-            after = self.int8_bytes(config)
+            after = self.int8_bytes(config), HALF * ms
         elif name == "distil":
-            after = size - 4 * self.encoder * (1 - self.recipe.depth / config.num_hidden_layers)
+            kept = self.recipe.depth / config.num_hidden_layers
+            after = size - 4 * self.encoder * (1 - kept), kept * ms
         elif state.integers:
-            after = self.int8_bytes(config, min(part, 0.99))
+            after = self.int8_bytes(config, part), (1 - part) * ms
         else:
-            after = size - 4 * self.recipe.removed * self.encoder
-        pairs = self.recipe.pairs * sum(INTEGERS)
-        return {"model": (after - size) / self.recipe.size if self.recipe.size else 0.0,
-                "seconds": pairs / self.recipe.speed}
+            after = size - 4 * self.recipe.removed * self.encoder, (1 - part) * ms
+        before, then = (self.recipe.budgets.share({"size": of[0], "latency": of[1]}, MODEL)
+                        for of in ((size, ms), after))
+        return {"model": then - before, "seconds": self.recipe.pairs * sum(INTEGERS) / self.recipe.speed}
 
     def gone(self, model) -> float:
         """The share of the encoder's weights that is gone."""
@@ -538,8 +556,7 @@ class _Work:
                                 state)
             pair, left = (INTEGERS if state.integers else PRUNED), 1 - self.gone(model)
             cost, examples = cost + seen * (pair[0] + pair[1] * left) + FORWARD * len(rows), examples + seen
-        held = len(lab.task["reward"]) + len(lab.task["acceptance"])  # what the round is judged by
-        return replace(state, model=model, teacher=teacher, work=state.work + cost + FORWARD * held, examples=examples)
+        return replace(state, model=model, teacher=teacher, work=state.work + cost + self.judging, examples=examples)
 
     def logits(self, teacher, data: Encoded) -> np.ndarray:
         """What a teacher says of the data, computed once."""

@@ -8,12 +8,13 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from seo_core import pipeline
 from seo_core.arms import open_lab
-from seo_core.controller import ControllerConfig, ControllerError
+from seo_core.controller import ControllerConfig, ControllerError, Measured
 from seo_core.pipeline import ACTIONS, Pipeline, run_seo_llm
 from seo_core.settings import load_settings
 from seo_core.training import DivergedError
@@ -152,7 +153,7 @@ def test_the_record_says_what_the_controller_took_and_how_far_off_its_predictors
     numbers, errors = outcome.metrics, outcome.errors
     assert 0 < numbers["overhead"] < 1 and numbers["controller_seconds"] > 0 and numbers["judging_seconds"] > 0
     assert numbers["overhead"] == pytest.approx(numbers["controller_seconds"] / outcome.clock["run"])
-    assert len(errors["size"]) == len([entry for entry in outcome.log if entry["exact"]]) + 1 == 2  # and the end
+    assert len(errors["size"]) == len([entry for entry in outcome.log if entry["exact"]]) + 1 == 3  # and the end
     assert 0 < numbers["size_error_median"] <= numbers["size_error_worst"] < 0.05
     assert not errors["latency"] and not {"latency_ms", "latency_error_median"} & set(numbers)  # which has no budget
 
@@ -304,8 +305,35 @@ def test_a_student_of_some_layers_learns_from_the_whole_network(lab, distilled):
     limited = pipeline._Work(lab, replace(recipe, size=12e6), None, lambda model: None)
     limited.encoder = work.encoder
     foreseen = limited.guess("distil", whole)["model"] * 12e6
-    assert foreseen == pytest.approx(sizes[1] - sizes[0], rel=0.02)
+    assert foreseen == pytest.approx(outcome.log[0]["predicted_size"] - outcome.start.size, rel=0.02)
     assert "distil" not in [action.name for action in pipeline._Work(lab, RECIPE, None, None).actions()]
+
+
+def test_compression_is_due_where_milliseconds_alone_have_a_budget(lab):
+    work = pipeline._Work(lab, replace(RECIPE, size=None, latency=2.0), None, lambda model: None)
+    model = lab.network()
+    state = pipeline.State(model, model, lab, *(np.arange(0),) * 2, pd.DataFrame())
+    work.encoder = pipeline.structured.encoder_weights(model)
+    work.timed = {"ms": 4.0, "weights": work.encoder}
+    assert work.guess("quantize", state)["model"] == pytest.approx((pipeline.HALF - 1) * 4.0 / 2.0)
+    assert work.guess("prune", state)["model"] == pytest.approx(-RECIPE.removed * 4.0 / 2.0)
+
+
+@pytest.mark.trains
+def test_a_purchase_that_is_taken_back_keeps_its_labels_and_counts_them_once(lab):
+    recipe = replace(RECIPE, loss=0.0, rounds=2)
+    config = ControllerConfig("static", schedule=(("buy", 2),))
+    untaught = lab.network()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pipeline._Work, "measure", lambda self, state, exact: Measured(
+            1.0, 0.0 if state.model is untaught else 0.9, labels=len(state.rows), seconds=state.work, exact=exact))
+        first = round(recipe.first * recipe.labels)
+        patched.setattr(pipeline._Work, "taught", lambda self, state, step, changed, pairs: replace(
+            state, model=untaught, work=state.work + 1) if len(state.rows) > first else state)
+        outcome = run_seo_llm(lab, replace(recipe, seconds=1e6), config=config)
+    assert [entry["accepted"] for entry in outcome.log] == [False, False] and outcome.state.model is not untaught
+    assert len(set(outcome.state.rows)) == len(outcome.state.rows) == outcome.log[-1]["labels_used"] > first
+    assert outcome.measured.labels == len(outcome.state.rows)
 
 
 def test_what_works_makes_the_file_smaller_and_integers_multiply(lab):
@@ -320,8 +348,11 @@ def test_what_works_makes_the_file_smaller_and_integers_multiply(lab):
     ({"depth": 2}, "depth is 2, and the network has 2 layers: leave fewer"),
     ({"labels": 1000}, "a budget of 1000 labels, and .* has [0-9]+ rows to train on: lower it"),
     ({"size": 1e5}, "size is 0.1 MB, and the smallest student of this network has .* MB: allow more"),
+    ({"size": 5e6, "without": ("quantize",)}, "size is 5.0 MB, and the smallest .* MB: allow more, .* leave out less"),
+    ({"size": 1e5, "without": ("prune",)}, "size is 0.1 MB, and the smallest student of this network has .* MB"),
     ({"examples": 20}, "a budget of 20 examples, and the start takes 24: allow more"),
-], ids=["depth", "labels", "size", "examples"])
+    ({"seconds": 0.1}, "a budget of 0.1 seconds, and the start takes [0-9]+: allow more"),
+], ids=["depth", "labels", "size", "size-fp32", "size-whole", "examples", "seconds"])
 def test_budgets_that_no_run_could_keep_are_refused_before_anything_is_trained(lab, monkeypatch, change, message):
     monkeypatch.setattr(pipeline._Work, "fitted", None)
     with pytest.raises(ControllerError, match=message):

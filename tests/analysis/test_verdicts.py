@@ -547,8 +547,8 @@ def test_so_are_its_other_scores(store):
         for name, more in (("base", 0.0), ("tuned", 0.03)):
             store.write(name, seed, **{f"{metric}_development": 0.7 + more + seed / 1000 for metric in (
                 "accuracy", "precision_macro", "recall_macro", "f1_macro")})
-    row = judged(store.load(), "bd-metrics")
-    assert row["verdict"] == REPRODUCED and "f1_macro_development: tuned − base" in row["measured by"]
+    row = judged(store.load(), "bd-metrics")  # which asks for all four
+    assert row["verdict"] == REPRODUCED and row["measured by"].startswith("accuracy_development: tuned − base")
 
 
 def test_final_records_stand_alone_and_earlier_ones_beside_their_own_base(store, tmp_path):
