@@ -19,10 +19,10 @@ costs whatever its step, as its judging does, is `fixed`. After the round
 Where what is left of the run is just enough to bring the file within its budgets, the action that does so is due.
 
 A round is a transaction. What it cost is spent, but where it broke the accuracy floor, a budget, or left a loss that is
-no number, the state from before it is taken back, and the action's next step is half as long, until one is accepted
-again; what cannot be halved recovers twice as long where it fell below the floor. So important weights and the examples
-that support them are never lost in one stroke. Labels that were paid for are kept. The log says which it was, by what
-value and what limit.
+no number, the state from before it is taken back, and the action's next step is half as long; it grows again after two
+that were accepted, after four the second time, and so on. What cannot be halved recovers twice as long where it fell
+below the floor. So important weights and the examples that support them are never lost in one stroke. Labels that were
+paid for are kept. The log says which it was, by what value and what limit.
 
 Bytes and milliseconds come from predictors, and every few rounds from a real export. Budgets go by the latter. What an
 action did is a difference of two predictions, for else it would be credited with their error. In an export's round the
@@ -42,7 +42,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -193,6 +193,8 @@ class _Promise:
     step: float = 1.0  # of the next one
     whole: bool = False
     tried: int = 0
+    backs: int = 0  # rounds that were taken back, and
+    kept: int = 0  # those that were accepted since the step changed
     loss: float = 0.0
     data: float = 0.0
     model: float = 0.0
@@ -206,6 +208,20 @@ class _Promise:
             steps = 1.0 if self.whole and name in ("loss", "model") else step
             setattr(self, name, old * getattr(self, name) + (1 - old) * value / steps)
         self.tried += 1
+
+    def taken_back(self, step: float, broken: str) -> None:
+        """A step was too long, or, of a whole action, its recovery too short."""
+        self.backs, self.kept = self.backs + 1, 0
+        if not self.whole:
+            self.step = step / 2
+        elif broken == "accuracy":
+            self.step = min(2 * step, RECOVERED)
+
+    def accepted(self) -> None:
+        """A halved step grows again after 2, 4, 8, … accepted rounds: one that broke by chance soon, a limit seldom."""
+        self.kept += 1
+        if not self.whole and self.kept >= 2 ** self.backs:
+            self.step, self.kept = min(2 * self.step, 1.0), 0
 
     def next(self, name: str) -> float:
         """What the next step is taken to change."""
@@ -291,7 +307,8 @@ class SynergyController:
         for action in ready:
             promise = self.promises[action.name]
             if action.guess is not None and not promise.tried:
-                self.promises[action.name] = _Promise(promise.step, action.whole, **action.guess(state))
+                self.promises[action.name] = replace(_Promise(**action.guess(state)), step=promise.step,
+                                                     whole=action.whole, backs=promise.backs, kept=promise.kept)
         scores = {action.name: self.promises[action.name].score(self.prices, self.fixed) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], action.whole or number % self.config.exact_every == 0
@@ -308,14 +325,13 @@ class SynergyController:
             promise.learn({**did, "seconds": max(did["seconds"] - self.fixed, 0.0)}, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
         if broken:
-            recovers = min(2 * step, RECOVERED) if broken == "accuracy" else step
-            promise.step = recovers if action.whole else step / 2
+            promise.taken_back(step, broken)
             self.lost = {name: self.lost[name] + cost[name] * (name != "labels" or action.keep is None)
                          for name in SPENT}
             candidate = action.keep(state, candidate) if action.keep else state
             after = before._replace(**{name: getattr(after, name) for name in SPENT})
         else:
-            promise.step = promise.step if action.whole else min(2 * promise.step, 1.0)
+            promise.accepted()
             if action.name in self.scheduled:
                 self.scheduled.remove(action.name)
         self.log.append({

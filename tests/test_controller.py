@@ -259,16 +259,17 @@ def test_milliseconds_are_those_of_the_last_export_and_no_action_is_credited_wit
         assert (entry["model"] < 0) == (entry["action"] == "prune") and (entry["model"] > 0) is False
 
 
-def test_a_step_that_was_halved_grows_again_where_one_is_accepted():
-    broken = iter([False, True, True, False, False, False, False])
+def test_a_step_that_was_halved_grows_again_ever_later():
+    """After two accepted rounds the first time, after four the second: a limit is not run into at every other round."""
+    broken = iter([False, True, False, False, True, *[False] * 9])
 
     def prune(state, step, prices):
         return state._replace(prune=state.prune + step, train=-99 if next(broken) else state.train)
 
     controller = SynergyController([Action("prune", prune, uses=("seconds",))], lambda s, exact: Measured(
         1.0, 0.0 if s.train < 0 else 0.8, size=0.85 ** s.prune), Budgets(seconds=60, size=0.1), floor=0.5)
-    controller.run(Made(), 7)
-    assert [entry["step"] for entry in controller.log] == [1.0, 1.0, 0.5, 0.25, 0.5, 1.0, 1.0]
+    controller.run(Made(), 11)
+    assert [entry["step"] for entry in controller.log] == [1, 1, 0.5, 0.5, 1, 0.5, 0.5, 0.5, 0.5, 1, 1]
 
 
 def test_what_a_round_costs_whatever_its_step_is_told_apart_from_what_the_step_costs():
@@ -284,7 +285,7 @@ def test_what_a_round_costs_whatever_its_step_is_told_apart_from_what_the_step_c
     controller = SynergyController([Action("train", train, uses=("seconds",))], judged, Budgets(seconds=100), floor=0.5,
                                    fixed=10.0)
     controller.run(Made(), 20)
-    assert [entry["step"] for entry in controller.log][:4] == [1.0, 1.0, 0.5, 1.0]
+    assert [entry["step"] for entry in controller.log][:5] == [1.0, 1.0, 0.5, 0.5, 1.0]
     assert controller.promises["train"].seconds == pytest.approx(8)
     assert not [entry for entry in controller.log if entry["broken"] == "seconds"]
     assert controller.log[-1]["seconds_used"] > 100 - 10 - 8 / 8, "no round that could have been paid for is missing"
