@@ -327,8 +327,11 @@ SQUEEZED = {"tkd-quant": "integers alone",
 units, zeros = ({f"tkd-{way}-{part}": part for part in parts}
                 for way, parts in (("prune-quant", (50, 80, 90)),
                                    ("prune-zeros", (50, 90))))
-Finding("Against the network in fp32: " + "; ".join(
-    f"{words}, {glue.told(frame, name, 'tkd-kd')}"
+sizes = frame.groupby("configuration")["size_bytes"].mean() / 1e6
+files = {name: f" ({sizes[name]:.1f} MB)" if name in sizes else ""
+         for name in ("tkd-kd", *SQUEEZED)}
+Finding(f"Against the network in fp32{files['tkd-kd']}: " + "; ".join(
+    f"{words}{files[name]}, {glue.told(frame, name, 'tkd-kd')}"
     for name, words in SQUEEZED.items()) + f""".
 
 No better than the majority class, with units gone:
@@ -338,7 +341,6 @@ No better than the majority class, with units gone:
 # %% tags=["record", "hide-input"]
 rows = glue.glue_table(frame, {"tkd-kd": "in fp32", **SQUEEZED})
 rows = rows[rows["system"].str.contains("(tkd-", regex=False)]
-sizes = frame.groupby("configuration")["size_bytes"].mean() / 1e6
 rows.insert(1, "file, MB", [
     f"{sizes[name]:.1f}" if name in sizes else "not run"
     for name in ("tkd-kd", *SQUEEZED)])
