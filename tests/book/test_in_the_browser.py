@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -234,6 +235,17 @@ class TestAnswers:
 # -- the form ----------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def away(site, name: str):
+    """The site without one of its scripts, until the block ends."""
+    kept = site / "some" / "book" / "_static" / "in_browser" / name
+    moved = kept.rename(site / "away.js")
+    try:
+        yield
+    finally:
+        moved.rename(kept)
+
+
 class TestForm:
     pytestmark = with_chromium
 
@@ -284,25 +296,17 @@ class TestForm:
         assert ("WebAssembly is missing" if missing == "WebAssembly" else "too old") in browser.run("said()")
 
     def test_a_page_without_its_list_of_models_says_so(self, browser, server, site):
-        kept = site / "some" / "book" / "_static" / "in_browser" / "models.js"
-        away = kept.rename(site / "away.js")
-        try:
+        with away(site, "models.js"):
             browser.open(f"{server[0]}some/book/pages/in_the_browser.html")
             browser.run(f"{SPEAK} until(() => part('message').classList.contains('wrong'))")
             assert "models.js did not load" in browser.run("said()") and browser.run("part('load').disabled")
-        finally:
-            away.rename(kept)
 
     def test_a_model_that_does_not_come_is_told_and_may_be_asked_for_again(self, browser, server, site):
-        kept = site / "some" / "book" / "_static" / "in_browser" / "reference.js"
-        away = kept.rename(site / "away.js")
-        try:
+        with away(site, "reference.js"):
             browser.open(f"{server[0]}some/book/pages/in_the_browser.html")
             browser.run(f"{SPEAK} until(() => said() && !part('load').hidden)")
             browser.run("part('load').click(); until(() => part('message').classList.contains('wrong'))")
             assert "reference could not be started. reference.js did not load." in browser.run("said()")
-        finally:
-            away.rename(kept)
         browser.run("part('load').click(); until(() => !part('result').hidden)")
 
     def test_each_field_has_a_label_and_what_changes_is_read_out(self, browser, address):
