@@ -151,6 +151,14 @@ class KeepBest:
             state.model.load_state_dict(self.weights)
         return False
 
+    def metrics(self) -> dict[str, float]:
+        """For a record: when the network that was kept was evaluated."""
+        return {"best_epoch": self.epoch}
+
+    def series(self) -> dict[str, list]:
+        """For a record: none of its own."""
+        return {}
+
     def state_dict(self) -> dict:
         """For the checkpoint of `fit`: name -> tensor."""
         about = {"accuracy": torch.tensor(self.accuracy, dtype=torch.float64), "epoch": torch.tensor(self.epoch)}

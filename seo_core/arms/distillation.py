@@ -193,7 +193,7 @@ class _Stages(Work):
         best = [KeepBest()] if self.recipe.best and stage == LAST else []
         self.results.append(self.fit(student, epochs, self.loss(student, copied),
                                      checkpoint(self.lab, self.recipe, stage), callbacks=best))
-        self.best |= {"best_epoch": best[0].epoch} if best else {}
+        self.best |= best[0].metrics() if best else {}
 
     def join(self, student) -> SQDResult:
         """SQD, or QAT where α is 0."""

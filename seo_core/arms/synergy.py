@@ -287,5 +287,5 @@ def rival(lab: Lab, recipe: Recipe, compressed: Run) -> Made:
                   checkpoint_dir=None if lab.quick else checkpoint(lab, _with_labels(lab, recipe)))
     made = deployed(lab, model, lambda path: quantization.export(lab, model, quantization.STATIC, path))[0]
     return replace(made, rows=rows, series=trained.series, metrics={
-        **trained.metrics, **made.metrics, "labels": len(rows), "best_epoch": best.epoch,
+        **trained.metrics, **made.metrics, **best.metrics(), "labels": len(rows),
         "train_work": trained.metrics["train_examples"]})

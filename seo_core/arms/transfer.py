@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from seo_core.lab import Chapter, Lab, Made
 from seo_core.lab.source import SOURCE_EPOCHS, source_model, source_pairs
+from seo_core.training import KeepBest
 from seo_core.transfer import with_l2_sp
 
 TRANSFER = Chapter("05_transfer_learning", budgets=(8000,), layers=3)
@@ -22,6 +24,19 @@ def random_labels(lab: Lab, recipe: None) -> Made:
     """Random labels: from the pre-trained start what every technique is compared with; from new weights (word table
     trained too); from a network trained on the source task, with one rate for all layers or slower ones below."""
     return lab.fit(lab.random_rows())
+
+
+def _as_many_pairs(lab: Lab) -> dict[str, int]:
+    """The epochs over a run's labels after which it has seen as many pairs as `tl` and its source task together."""
+    seen = lab.run_settings.epochs * lab.labels + SOURCE_EPOCHS * lab.source_labels()
+    return {"epochs": math.ceil(seen / lab.labels)}
+
+
+@TRANSFER.arm("supervised-long", start="pretrained", recorded_as="base-long", training=_as_many_pairs, keep=False)
+def as_long_as_transfer(lab: Lab, recipe: None) -> Made:
+    """Random labels, and as many pairs seen as `tl` and its source task: `tl` minus this is not a matter of training
+    longer. Of its epochs the best on the reward half, since an overfitted control is none; the other half measures."""
+    return lab.fit(lab.random_rows(), watch=KeepBest(), curve=True, development="reward")
 
 
 @TRANSFER.arm("source", budgets=(0,), keep=False)

@@ -311,13 +311,14 @@ class Lab:
                 self._discard_checkpoints()
 
     def fit(self, rows: Sequence[int], added: Added | None = None, *, loss: Callable | None = None,
-            watch: Callable | None = None, curve: bool = False) -> Made:
+            watch: Callable | None = None, curve: bool = False, development: str = "acceptance") -> Made:
         """Trains a network from the arm's start on the pairs at `rows` of the pool, and on what was added to them. A
         stopped run goes on from its checkpoint.
 
         loss(model) -> a loss for `training.fit`; that of `added` goes first. watch: a callback of `fit` whose metrics()
         and series() go into the record; without `load_state_dict` it leaves no checkpoint. curve: a development curve
-        is kept below CURVE_FROM labels too. Raises LabError for rows that are not `labels` different pairs.
+        is kept below CURVE_FROM labels too; development: the half of the slice that it is of. Raises LabError for rows
+        that are not `labels` different pairs.
         """
         from seo_core.training import classification_loss, fit, identity
 
@@ -338,7 +339,7 @@ class Lab:
         if not self.quick and not renewed and (watch is None or hasattr(watch, "load_state_dict")):
             own = self._checkpoints() / f"{next(self.trainings)}-{identity(config, train)}"
         trained = fit(model, train, config=config, loss=loss(model) if loss else classification_loss,
-                      development=self.encoded("acceptance") if curve or len(rows) >= CURVE_FROM else None,
+                      development=self.encoded(development) if curve or len(rows) >= CURVE_FROM else None,
                       callbacks=[call for call in (watch, renewed) if call], checkpoint_dir=own)
         metrics = {**trained.metrics, "labels": len(rows), "added": len(train) - len(rows)}
         series = dict(trained.series)

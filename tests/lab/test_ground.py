@@ -101,6 +101,16 @@ def test_a_record_holds_the_ledger_the_budget_and_the_predictions(lab, run):
     assert record["metrics"]["accuracy_development"] == pytest.approx(kept["acceptance_correct"].mean())
 
 
+def test_the_control_of_transfer_sees_as_many_pairs_and_keeps_its_best_epoch(lab, trains):
+    run, source = lab.arm("supervised-long", 32), lab.arm("source", 0)
+    asked = lab.settings.labelled(32).epochs * 32 + source.metrics["train_examples"]
+    assert asked <= run.metrics["train_examples"] < asked + 32
+    curve = run.record["series"]["development_accuracy"]  # of the reward half: the other one measures
+    assert len(curve) == run.record["parameters"]["training"]["epochs"] and run.metrics["best_epoch"] == 1 + np.argmax(
+        curve)
+    assert run.record["configuration"] == "base-long" and (run.rows == lab.random_rows(32)).all()
+
+
 @pytest.fixture
 def seal(lab, monkeypatch, tmp_path):
     """A lab of its own whose data is sealed, but for the arms that are given."""
