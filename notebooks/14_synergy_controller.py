@@ -315,7 +315,7 @@ Table(tables.pair_table(against), folded="the controller minus each other arm")
 
 # %% mystnb={"figure": {"caption": "A run of the controller on MNLI, 4\u00a0000 labels and 8 MB (reference run, one seed). Above, the development accuracy after each round and what worked in it, hollow where the round was rolled back; then the bytes of the file, the labels and the seconds of work spent so far; then \u03bb.", "name": "fig-controller-rounds"}, "image": {"alt": "Five panels over the rounds of one run. Accuracy with a marker for each action, the file's size falling in steps when the network is rounded and pruned, labels and seconds spent, and the two prices of labels and bytes. Without records it says not run."}} tags=["record", "hide-input"]
 recorded_run = tables.recorded_run(
-    "14_synergy_controller", "controller")
+    "14_synergy_controller", "controller", "mnli")
 _ = figures.rounds(tables.controller_rounds(recorded_run))
 
 # %% tags=["record", "hide-input"]
@@ -351,7 +351,8 @@ print(tables.controller_says(recorded_run)
       if recorded_run else "the controller's own time: not run")
 
 # %% mystnb={"figure": {"caption": "The rounds of the schedule that buys and labels first and compresses afterwards (reference run, one seed).", "name": "fig-controller-data-first"}, "image": {"alt": "The five panels of the figure before for the schedule that was fixed beforehand; without records it says not run."}} tags=["record", "hide-input"]
-fixed = tables.recorded_run("14_synergy_controller", "static-data-first")
+fixed = tables.recorded_run(
+    "14_synergy_controller", "static-data-first", "mnli")
 _ = figures.rounds(tables.controller_rounds(fixed))
 
 # %% [markdown]

@@ -178,7 +178,7 @@ Table(front if len(front) else pd.DataFrame([{"configuration": NOT_RUN}]),
 # And the combined system, the papers' best place?
 
 # %% tags=["record", "remove-input"]
-whole = Evidence("02_baseline", "15_seo_llm")
+whole = Evidence("02_baseline", "15_seo_llm", task="mnli")
 size = whole.mean("seo", "size_bytes", scale=1e-6, unit=" MB")
 Finding(f"""
 `seo` ([](15_seo_llm)) is measured on development pairs alone, so it is no

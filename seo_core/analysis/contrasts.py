@@ -25,6 +25,7 @@ OFFICIAL = results.SCORES
 DEVELOPMENT = "accuracy_development"  # what arms are screened by: the acceptance half of the development slice
 KINDS = {"robust_accuracy_typos": "typing errors", "robust_accuracy_paraphrase": "synonyms"}
 TITLES = METRICS | KINDS | {DEVELOPMENT: "development"}
+BASELINE = "base"
 ENOUGH = 3  # seeds, from which final records decide, even where there are more exploratory ones
 COLUMNS = ("labels", "contrast", "metric", "difference", "low", "high", "seeds", "p")
 # the uncompressed baseline trained on with its own soft labels, or with those of one that was: fewer pairs first
@@ -163,6 +164,15 @@ def with_gap(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(generalization_gap=frame[ends[0]] - frame[ends[1]])
 
 
+def with_work(frame: pd.DataFrame) -> pd.DataFrame:
+    """`train_work` of the baseline too: the pairs that it was trained on, which the unit is. What came from others has
+    it in its record, with all that these took."""
+    if "train_examples" not in frame or "configuration" not in frame:
+        return frame
+    pairs = frame["train_examples"].where(frame["configuration"] == BASELINE)
+    return frame.assign(train_work=frame["train_work"].fillna(pairs) if "train_work" in frame else pairs)
+
+
 def exploratory(frame: pd.DataFrame) -> pd.DataFrame:
     """The exploratory records of a frame of `results.load`. A table of earlier arms keeps to them, since they stand
     beside the base that they were made from; `tables.final_table` has the others."""
@@ -297,6 +307,9 @@ def control_differences(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFram
     return official_differences(frame, {arm: name for arm, name in opponents.items() if name in CONTROLS})
 
 
+_DERIVED = {"generalization_gap": with_gap, "train_work": with_work}
+
+
 def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] = EVIDENCE) -> Measurement | None:
     """The contrast over the records of `results.load`, paired by seed and data; None without records.
 
@@ -307,8 +320,7 @@ def measure(frame: pd.DataFrame, contrast: Contrast, profiles: tuple[str, ...] =
     seed without examples has no interval.
     Runs of `efficiency.label_curves` are one for each configuration and seed already, and are taken as they are.
     """
-    if contrast.metric == "generalization_gap":
-        frame = with_gap(frame)
+    frame = _DERIVED.get(contrast.metric, lambda frame: frame)(frame)
     if contrast.metric not in frame:
         return None
     wanted = {name for name, _ in contrast.terms}

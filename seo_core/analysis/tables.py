@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seo_core import results
-from seo_core.analysis import NOT_RUN, contradictions, contrasts, papers, statistics, tradeoff
+from seo_core.analysis import NOT_RUN, contradictions, contrasts, glue, papers, statistics, tradeoff
 from seo_core.analysis.contrasts import (
     CONTROLS,
     DEVELOPMENT,
@@ -573,10 +573,12 @@ def controller_says(record: Mapping) -> str:
     return " ".join(said)
 
 
-def recorded_run(experiment: str, configuration: str) -> dict | None:
-    """The committed record of the lowest seed, for `controller_rounds` and its neighbours; None where there is none."""
+def recorded_run(experiment: str, configuration: str, task: str | None = None) -> dict | None:
+    """The committed record of the lowest seed, for `controller_rounds` and its neighbours; None where there is none.
+    task: of `glue.task_of`, where not every task's counts."""
     records = results.load_records(results.reference_dir() / "cpu" / experiment)
-    fitting = [record for record in records if record["configuration"] == configuration]
+    fitting = [record for record in records if record["configuration"] == configuration
+               and task in (None, glue.task_of(record["data"]["name"]))]
     return min(fitting, key=lambda record: record["seed"], default=None)
 
 

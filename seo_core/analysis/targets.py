@@ -14,11 +14,22 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from seo_core import results
 from seo_core.analysis import NOT_RUN, statistics
-from seo_core.analysis.contrasts import DEVELOPMENT, OFFICIAL, Measurement, contrast_in, known, mean, measure
+from seo_core.analysis.contrasts import (
+    BASELINE,
+    DEVELOPMENT,
+    OFFICIAL,
+    Measurement,
+    contrast_in,
+    known,
+    mean,
+    measure,
+    with_work,
+)
 
 EXPERIMENTS = ("02_baseline", "09_pruning", "14_synergy_controller", "15_seo_llm")
-BASELINE, EPOCHS = "base", 20  # what it is held against; and the papers' epochs, on all labels
+EPOCHS = 20  # of the papers, on all labels
 STOCK = ("control", "control, not fused", "control-plain")  # int8 as the libraries make it, in the inference benchmark
 EAGER = "PyTorch eager fp32"
 MET, MISSED, OPEN = "met", "missed", "not settled"
@@ -43,6 +54,8 @@ class Asked(NamedTuple):
         wanted = f"{self.words}: {'at most' if self.below else 'at least'} {self._number(self.limit)}{self.unit}"
         if found is None or math.isnan(found.estimate):
             return target, wanted, NOT_RUN, NOT_RUN
+        if math.isinf(found.estimate):
+            return target, wanted, f"never at one seed or more ({found.behind}{note})", MISSED
         estimate, *ends = (self.of(value) for value in found[:3])
         ends = sorted(ends) if not any(map(math.isnan, ends)) else [estimate] * 2
         spread = f" [{self._number(ends[0])}, {self._number(ends[1])}]" if ends[0] < ends[1] else ""
@@ -81,7 +94,7 @@ def at_once(frame: pd.DataFrame, timed: pd.DataFrame) -> pd.DataFrame:
     is work in pairs (`train_work`, of a baseline train_examples), which the same quiet machine turns into seconds.
     """
     frame = frame[frame["experiment"].isin(EXPERIMENTS)] if len(frame) else frame
-    frame, rows = _with_work(frame), []
+    frame, rows = _with_long(frame), []
     for target, arm, labels, size, speed, points in (
             (HEADLINE, "seo-labels", 0.7, Asked("smaller than the baseline", 67.6, "%", of=_saved),
              (_faster("as fast as eager fp32", 1.9), (EAGER,)), 0.0),
@@ -103,6 +116,8 @@ def at_once(frame: pd.DataFrame, timed: pd.DataFrame) -> pd.DataFrame:
     rows.append(Asked("points to the best schedule, on development rows", 0.5, "", digits=2).row(
         STATIC, measure(frame, contrast_in("points", DEVELOPMENT, ("controller", best))) if best else None,
         f"; {best}"))
+    rows.append(Asked("or compute to its accuracy, at no more bytes", 80, "%", below=True, of=lambda part: 100 * part
+                      ).row(STATIC, work_to_match(frame, "controller", best) if best else None, f"; {best}"))
     rows += [*_guard_rows(guard(frame)), _overhead(frame)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -142,15 +157,15 @@ def _long(name: str) -> str:
     return f"{name}, {EPOCHS} epochs"
 
 
-def _with_work(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame, `train_work` filled for what was trained plainly, and with the baseline trained as the papers do."""
+def _with_long(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, with the baseline trained as the papers do: its work, all that is asked of it."""
     if "train_examples" not in frame:
         return frame
-    work = frame["train_examples"]
-    frame = frame.assign(train_work=frame["train_work"].fillna(work) if "train_work" in frame else work)
+    frame = with_work(frame)
     long = frame[frame["configuration"] == BASELINE]
     return pd.concat([frame, long.assign(configuration=_long(BASELINE), train_work=EPOCHS * long["train_rows"])],
                      ignore_index=True)
+
 
 
 def _speed(timed: pd.DataFrame, arm: str, others: Sequence[str]) -> Measurement | None:
@@ -189,6 +204,26 @@ def _best_schedule(frame: pd.DataFrame) -> str:
     means = {name: mean(known(frame, name, DEVELOPMENT), DEVELOPMENT) for name in sorted(
         set(frame.get("configuration", ()))) if name.startswith("static-") and "-trial-" not in name}
     return max((name for name, value in means.items() if not math.isnan(value)), key=means.get, default="")
+
+
+def work_to_match(frame: pd.DataFrame, arm: str, other: str) -> Measurement | None:
+    """The share of the other's work after which an arm is as accurate as the other ends, by what their rounds are
+    judged by, and its file is no larger, paired by seed; ∞ at a seed where it never is. None without records."""
+    paths = {name: known(frame, name, DEVELOPMENT).drop_duplicates("seed", keep="last").set_index("seed")["path"]
+             for name in (arm, other)}
+    shares = []
+    for seed in sorted(set(paths[arm].index) & set(paths[other].index)):
+        ours, theirs = (results.record_at(paths[name][seed])["series"] for name in (arm, other))
+        there = [work / theirs["seconds_used"][-1] for work, accuracy, size in
+                 zip(ours["seconds_used"], ours["accuracy"], ours["size"], strict=True)
+                 if accuracy >= theirs["accuracy"][-1] and size <= theirs["size"][-1]]
+        shares.append(there[0] if there else math.inf)
+    if not shares:
+        return None
+    if math.inf in shares:
+        return Measurement(math.inf, math.nan, math.nan, len(shares))
+    estimate, *ends = (math.exp(end) for end in statistics.mean_interval(list(map(math.log, shares)))[:3])
+    return Measurement(estimate, *ends, len(shares))
 
 
 def _overhead(frame: pd.DataFrame) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from seo_core import files, results
-from seo_core.analysis import NOT_RUN
+from seo_core.analysis import NOT_RUN, glue
 from seo_core.analysis.contrasts import (
     EVIDENCE,
     Contrast,
@@ -28,7 +28,7 @@ from seo_core.analysis.contrasts import (
 )
 from seo_core.analysis.papers import PAPER_COLUMNS, PAPER_TABLE, ratio_to_base
 
-RULE_DATE = "2026-11-29"
+RULE_DATE = "2026-11-29"  # since 2026-12-01 one seed settles nothing that differs by seed, however many its examples
 REPRODUCED, BETTER, PARTLY, NOT_SETTLED = "reproduced", "better than claimed", "partly", "not settled"
 NOT_REPRODUCED, CONFOUNDED, NOT_TESTABLE = "not reproduced", "confounded", "not testable as stated"
 VERDICTS = (REPRODUCED, BETTER, PARTLY, NOT_SETTLED, NOT_REPRODUCED, CONFOUNDED, NOT_TESTABLE, NOT_RUN)
@@ -48,7 +48,7 @@ def verdict(estimate: float | None, low: float | None, high: float | None, claim
       it. A claimed loss has to lie within it;
     - *better than claimed*: all of the interval is a smaller loss than the claimed one, or none;
     - *partly*: it excludes no effect on the claimed side, but does not reach the claimed value;
-    - *not settled*: it holds no effect and the claimed value (or side) alike; or there is no interval: one seed;
+    - *not settled*: it holds no effect and the claimed value (or side) alike; or one seed has none over seeds;
     - *not reproduced*: otherwise: it lies on the other side, or holds no effect and excludes the value, or the loss is
       larger;
     - *not testable as stated*: `reason` says why; *not run*: no estimate.
@@ -145,6 +145,8 @@ def _table_claims() -> tuple[Claim, ...]:
         for column, (statement, *how) in cells.items():
             about = dict(_FACTS["cells"].get(f"{name}-{column}", {}))
             about["controlled"] = _contrasts(about.pop("control", ()))
+            if metric := about.pop("metric", None):
+                how = [tuple(each._replace(metric=metric) for each in how[0])]
             claims.append(Claim(f"table-{name}-{column}", f"{row.label}: {statement}",
                                 tuple(_FACTS["headline"]["papers"]), PAPER_COLUMNS[column][1], *how,
                                 loss=column == "accuracy" and gain < 0, **about))
@@ -190,7 +192,9 @@ def judge(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENC
     """The verdict on one claim, at each number of labels that its configurations share.
     All of its contrasts have to hold at each number of labels: the weakest verdict is the claim's. A contrast without
     records leaves a claim whose other contrasts have some *not settled*. A confounded claim is judged by its controlled
-    contrasts, and is *confounded* where these have no records."""
+    contrasts, and is *confounded* where these have no records. Claims of SEO-LLM and SEC are about MNLI, and what was
+    run on another task of GLUE is no evidence for them."""
+    frame = _suited(claim, frame)
     plain, held = ([j for each in contrasts for j in _at_each_budget(claim, each, frame, profiles)]
                    for contrasts in (claim.contrasts, claim.controlled))
     if claim.reason:
@@ -202,6 +206,13 @@ def judge(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENC
     if controlled == NOT_RUN:
         return Judgement(CONFOUNDED, _tier(each, False), each)
     return Judgement(controlled, _tier(shown, True), shown, each)
+
+
+def _suited(claim: Claim, frame: pd.DataFrame) -> pd.DataFrame:
+    """The records that a claim can be judged on."""
+    if "data_name" not in frame or not {"seollm2024", "sec2025"} & set(claim.papers):
+        return frame
+    return frame[frame["data_name"].map(glue.task_of).isin(["mnli", None])]
 
 
 def _weakest(judged: list[Judged]) -> tuple[str, tuple[Judged, ...]]:
@@ -237,9 +248,17 @@ def _at_each_budget(claim: Claim, contrast: Contrast, frame: pd.DataFrame, profi
         if any((on_development := _measured(screened, frame, profiles)).values()):
             contrast, measured = screened, {labels: ours and ours._replace(note="; ".join(filter(None, (
                 ours.note, _SEALED)))) for labels, ours in on_development.items()}
-    return [Judged(verdict(*(ours[:3] if ours else (None, None, None)), contrast.claimed, contrast.direction,
+    return [Judged(verdict(*_says(ours), contrast.claimed, contrast.direction,
                            contrast.no_effect, reason=claim.reason, loss=claim.loss), contrast, ours,
                    None if labels is None else int(labels)) for labels, ours in (measured or {None: None}).items()]
+
+
+def _says(ours: Measurement | None) -> tuple[float | None, ...]:
+    """The estimate and the interval that a verdict rests on: of one seed an interval over rounds or of bytes, and none
+    over examples, which says nothing about the next seed."""
+    if ours is None:
+        return None, None, None
+    return ours[:3] if ours.n > 1 or ours.counted or ours.low == ours.high else (ours.estimate, math.nan, math.nan)
 
 
 def _measured(contrast: Contrast, frame: pd.DataFrame,
@@ -299,6 +318,7 @@ def former(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDEN
     one seed was *not run*. "" for claims that were added since."""
     if claim.before is not None or not claim.contrasts or claim.reason:
         return NOT_TESTABLE if claim.before is None else claim.before
+    frame = _suited(claim, frame)
     outcomes = []
     for each in claim.contrasts:
         ours = measure(frame, each, profiles) if each.kind != "rank" else None

@@ -42,7 +42,7 @@ def says(frame, times, target=targets.HEADLINE):
 
 def test_without_records_everything_is_not_run():
     table = targets.at_once(results.load("nowhere"), results.load_contestants("nowhere"))
-    assert set(table["says"]) == set(table["ours"]) == {NOT_RUN} and len(table) == 16
+    assert set(table["says"]) == set(table["ours"]) == {NOT_RUN} and len(table) == 17
     assert targets.failing(table) == targets.failing(table, targets.BEYOND) == NOT_RUN
 
 
@@ -96,11 +96,38 @@ def study(accuracies, **more):
                               accuracy_development=value, **more) for name, value in accuracies.items()])
 
 
-def test_the_controller_is_held_against_the_best_schedule_and_a_search_is_none():
+def rounds(monkeypatch, series):
+    """Curves of the runs of a `study`: (configuration, seed) → (work, accuracy, bytes) after each round."""
+    kept = {f"{name}-{seed}.json": {"series": dict(zip(("seconds_used", "accuracy", "size"), zip(*each, strict=True),
+                                                       strict=True))} for (name, seed), each in series.items()}
+    monkeypatch.setattr(results, "record_at", kept.__getitem__)
+
+
+def test_less_compute_is_the_work_after_which_the_controller_is_as_accurate_and_as_small(monkeypatch):
+    frame = study({"controller": 0.70, "static-turns": 0.69})
+    ends = {("static-turns", seed): [(50, 0.60, 9e6), (100, 0.69, 8e6)] for seed in range(3)}
+    ours = [(10, 0.69, 9e6), (50, 0.68, 8e6), (70, 0.69, 8e6), (100, 0.70, 7e6)]  # too large, too weak, there
+    rounds(monkeypatch, ends | {("controller", seed): ours for seed in range(3)})
+    matched = targets.work_to_match(frame, "controller", "static-turns")
+    assert matched.estimate == pytest.approx(0.7) and matched.n == 3 and matched.high == pytest.approx(0.7)
+    table = targets.at_once(frame, timed())
+    line = table[table["asked"].str.startswith("or compute to its accuracy")].iloc[0]
+    assert line["says"] == "met" and line["ours"].startswith("70.0%")
+    rounds(monkeypatch, ends | {("controller", seed): ours if seed else ours[:2] for seed in range(3)})
+    table = targets.at_once(frame, timed())
+    line = table[table["asked"].str.startswith("or compute to its accuracy")].iloc[0]
+    assert line["says"] == "missed" and line["ours"] == "never at one seed or more (3 seeds; static-turns)"
+    assert targets.work_to_match(study({"controller": 0.7}), "controller", "static-turns") is None
+
+
+def test_the_controller_is_held_against_the_best_schedule_and_a_search_is_none(monkeypatch):
+    rounds(monkeypatch, {(name, seed): [(100, 0.7, 8e6)] for name in ("controller", "static-book")
+                         for seed in range(3)})
     frame = study({"controller": 0.70, "static-turns": 0.68, "static-book": 0.69, "static-book-trial-pairs-4000": 0.8},
                   overhead=0.04)
     table = targets.at_once(frame, timed()).set_index("target")
-    assert table.loc[targets.STATIC, "says"] == "met" and "static-book" in table.loc[targets.STATIC, "ours"]
+    points, work = table.loc[targets.STATIC].itertuples()
+    assert points.says == "met" and "static-book" in points.ours and work.says == "missed by 20.0%"
     assert table.loc[targets.OVERHEAD, "says"] == "missed by 1.0%"
 
 

@@ -280,9 +280,9 @@ def test_accuracies_are_paired_by_seed_and_example(store):
 @pytest.mark.slow
 def test_ratios_sizes_and_curves(store):
     for seed in range(3):
-        store.write("base", seed, size_bytes=91_000_000, train_seconds=600 + seed,
+        store.write("base", seed, size_bytes=91_000_000, train_examples=600 + seed,
                     series={"train_accuracy": [0.6, 0.80], "development_accuracy": [0.6, 0.72]})
-        store.write("seo", seed, size_bytes=18_000_000, train_seconds=630 + seed,
+        store.write("seo", seed, size_bytes=18_000_000, train_work=630 + seed,
                     series={"train_accuracy": [0.6, 0.74], "development_accuracy": [0.65, 0.72]})
     frame = store.load()
     assert judged(frame, "h-size")["verdict"] == REPRODUCED and "0.198" in judged(frame, "h-size")["ours"]
@@ -295,32 +295,42 @@ def test_ratios_sizes_and_curves(store):
 
 
 def test_one_seed_has_no_interval_but_bytes_need_none(store):
-    store.write("base", size_bytes=100, train_seconds=10.0)
-    store.write("seo", size_bytes=50, train_seconds=5.0)
+    store.write("base", size_bytes=100, train_examples=10.0)
+    store.write("seo", size_bytes=50, train_work=5.0)
     frame = store.load()
     assert judged(frame, "h-time")["verdict"] == NOT_SETTLED and judged(frame, "h-time")["ours"] == "0.500 × (1 seed)"
     assert "one seed" in judged(frame, "h-time")["note"]
     assert judged(frame, "h-size")["verdict"] == PARTLY
 
 
+def test_the_examples_of_one_seed_settle_nothing(store):
+    right = np.arange(400) % 2 == 0
+    for seed in range(2):
+        store.write("base", seed, right=right, accuracy_matched=0.5)
+        store.write("seo", seed, right=~right & (np.arange(400) < 100), accuracy_matched=0.125)
+        row = judged(store.load(), "h-acc")
+        assert row["ours"].startswith("−37.50 [−") and row["n"] == seed + 1
+        assert row["verdict"] == (NOT_REPRODUCED if seed else NOT_SETTLED)
+
+
 def test_quick_is_no_evidence_unless_asked_for(store):
     for seed in range(2):
-        store.write("base", seed, profile="quick", train_seconds=10.0)
-        store.write("seo", seed, profile="quick", train_seconds=5.0)
+        store.write("base", seed, profile="quick", train_examples=10.0)
+        store.write("seo", seed, profile="quick", train_work=5.0)
     assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
     assert judged(store.load(), "h-time", profiles=("quick",))["verdict"] == REPRODUCED
 
 
 def test_results_of_different_data_or_scale_never_mix(store):
     for seed in range(2):
-        store.write("base", seed, experiment="02_baseline", train_seconds=10.0)
-        store.write("seo", seed, fingerprint="e" * 16, train_seconds=5.0)
+        store.write("base", seed, experiment="02_baseline", train_examples=10.0)
+        store.write("seo", seed, fingerprint="e" * 16, train_work=5.0)
     assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
     for seed in range(2):
-        store.write("seo", seed, train_seconds=5.0, overrides={"epochs": 1})
+        store.write("seo", seed, train_work=5.0, overrides={"epochs": 1})
     assert judged(store.load(), "h-time")["verdict"] == NOT_RUN
     for seed in range(2):
-        store.write("seo", seed, train_seconds=5.0)
+        store.write("seo", seed, train_work=5.0)
     assert judged(store.load(), "h-time")["verdict"] == REPRODUCED
 
 
@@ -436,8 +446,8 @@ def test_size_and_speed_are_ranked_over_the_files_timed_together(store):
 
 def test_a_table_of_verdicts_begins_with_claim_value_and_verdict(store):
     for seed in range(3):
-        store.write("base", seed, size_bytes=100, train_seconds=10.0 + seed)
-        store.write("seo", seed, size_bytes=30, train_seconds=5.0)
+        store.write("base", seed, size_bytes=100, train_examples=10.0 + seed)
+        store.write("seo", seed, size_bytes=30, train_work=5.0)
     shown = tables.verdict_table(audit(store.load(), verdicts.TABLE_CLAIMS), "note").set_index("claim")
     assert [*shown] == ["ours", "verdict", "claimed", "statement", "note"]
     assert shown.loc["seo-size_mb", "ours"] == "0.300 [0.300, 0.300] × (3 seeds)"
@@ -457,8 +467,8 @@ def test_no_page_has_the_verdict_out_of_sight(page):
 
 def test_an_entry_carries_its_evidence(store):
     for seed in range(2):
-        store.write("base", seed, train_seconds=10.0 + seed)
-        store.write("seo", seed, train_seconds=5.0)
+        store.write("base", seed, train_examples=10.0 + seed)
+        store.write("seo", seed, train_work=5.0)
     entries = {entry["id"]: entry for entry in verdicts.entries(store.load())}
     assert set(entries) == {claim.id for claim in verdicts.CLAIMS + verdicts.TABLE_CLAIMS}
     time = entries["h-time"]

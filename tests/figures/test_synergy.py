@@ -65,9 +65,11 @@ def test_the_controller_s_own_time_and_the_errors_of_its_predictors_are_told():
 
 def test_the_committed_record_of_the_lowest_seed_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(tables.results, "reference_dir", lambda: tmp_path)
-    records = [{**RECORD, "configuration": name, "seed": seed} for name, seed in (("a", 2), ("a", 1), ("b", 0))]
+    records = [{**RECORD, "configuration": name, "seed": seed, "data": {"name": data}} for name, seed, data in (
+        ("a", 2, "path/to/sst2"), ("a", 1, "mnli"), ("b", 0, "mnli"))]
     monkeypatch.setattr(tables.results, "load_records", lambda folder: records if folder.name == "here" else [])
     assert tables.recorded_run("here", "a")["seed"] == 1 and tables.recorded_run("there", "a") is None
+    assert tables.recorded_run("here", "a", "sst2")["seed"] == 2 and tables.recorded_run("here", "b", "sst2") is None
 
 
 def test_a_round_that_was_rolled_back_is_hollow_and_its_accuracy_is_not_joined():
