@@ -235,19 +235,24 @@ class Outcome:
 
 def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: Path | None = None, *,
                 config: ControllerConfig | None = None, network: Callable = lambda lab: lab.network(),
-                freeze: Callable = lambda model: None, further: pd.DataFrame | None = None) -> Outcome:
+                freeze: Callable = lambda model: None, further: pd.DataFrame | None = None,
+                best: bool = False) -> Outcome:
     """Runs rounds until the budgets are used up.
 
     lab: its ground, or settings, whose data and network are then read: of any task that `load_task` reads. recipe: None
     is the default one, with no more labels than there are. folder: where the state is kept after each round, so that a
     run that was killed goes on and ends as it would have. network(lab): what training starts from. freeze(model):
-    called before every training. further: texts behind the pool that the teacher may label. Raises ControllerError for
-    budgets that no run could keep, before anything is trained.
+    called before every training. further: texts behind the pool that the teacher may label. best: the run ends with the most
+    accurate of the networks that it accepted, and not the last: a control, which loses nothing and could only overfit.
+    Raises ControllerError for budgets that no run could keep, before anything is trained.
     """
     if isinstance(lab, RunSettings):
         lab = open_lab(Chapter("15_seo_llm", ground="headline"), lab, report=print)
     recipe = recipe or Pipeline(labels=min(Pipeline.labels, len(lab.pool)))
     work = _Work(lab, recipe, folder, freeze, further)
+    if best and not {*COMPRESSION} <= {*recipe.without}:
+        raise ControllerError("the best of networks of different sizes is no matter of accuracy alone: leave out "
+                              f"{', '.join(COMPRESSION)}, or best")
     config = config or ControllerConfig(seed=lab.settings.seed)
     kept = work.kept()
     if kept is None:
@@ -261,12 +266,22 @@ def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: 
     else:
         state, memory = kept
         start, floor = Measured(*memory["start"]), memory["floor"]
+
+    def after_round(state: State) -> None:
+        if best:
+            work.compare(state, controller.now.accuracy)
+        work.keep(state, {**controller.memory(), "start": list(start), "floor": floor})
+        work.say(controller.log[-1])
+
+    if best and kept is None:
+        work.compare(state, start.accuracy)
     controller = SynergyController(work.actions(), work.measure, recipe.budgets, floor, work.judging / recipe.speed,
                                    config, clock=work.clock)
     if memory is not None:
         controller.remember(memory)
-    state = controller.run(state, recipe.rounds, save=lambda state: (
-        work.keep(state, {**controller.memory(), "start": list(start), "floor": floor}), work.say(controller.log[-1])))
+    state = controller.run(state, recipe.rounds, save=after_round)
+    if best:
+        state.model.load_state_dict(work.best)
     with work.clock.of("run"):
         measured = work.measure(state, exact=True)
     limits = recipe.budgets.limits(("labels", "size", "latency"))
@@ -282,6 +297,7 @@ class _Work:
         self.lab, self.recipe, self.folder, self.freeze, self.report = lab, recipe, folder, freeze, lab.report
         self.further, self.sealed = lab.pool[:0] if further is None else further, {}  # number of words -> `unlabelled`
         self.encoder, self.timed = 0, {"ms": 0.0, "weights": 0}  # weights of the whole encoder; the last timing
+        self.best, self.highest = {}, -1.0  # weights of the most accurate network so far, and its accuracy
         self.temporary = tempfile.TemporaryDirectory()  # of the teacher's logits
         self.clock = Clock()
 
@@ -635,6 +651,12 @@ class _Work:
     # ---------------------------------------------------------------------------------------------
     # What is kept between rounds
 
+    def compare(self, state: State, accuracy: float) -> None:
+        """Keeps a network that is more accurate than all before it."""
+        if accuracy > self.highest:
+            self.highest = accuracy
+            self.best = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+
     def keep(self, state: State, memory: dict) -> None:
         """Writes a state whole, in the place of the one before."""
         if self.folder is None:
@@ -648,9 +670,12 @@ class _Work:
                 save(state.teacher, self.lab.tokenizer, place / "teacher")
             np.savez(place / "rows.npz", rows=state.rows, soft=state.soft)
             state.edits.to_parquet(place / "edits.parquet", index=False)
+            if self.best:
+                save_file(self.best, place / "best.safetensors")
             (place / "memory.json").write_text(json.dumps({
                 **memory, "examples": state.examples, "work": state.work, "timed": self.timed,
-                "integers": state.integers, "exhausted": state.exhausted, "encoder": self.encoder}), encoding="utf-8")
+                "integers": state.integers, "exhausted": state.exhausted, "encoder": self.encoder,
+                "highest": self.highest}), encoding="utf-8")
 
     def kept(self) -> tuple[State, dict] | None:
         """The state of a run that was stopped, and the controller's memory."""
@@ -665,7 +690,9 @@ class _Work:
         teacher = load_backbone(str(teacher), num_labels=None)[0] if teacher.is_dir() else model
         tokenizer, rows = load_tokenizer(str(place / "model")), np.load(place / "rows.npz")
         reader = self.lab if len(tokenizer) == len(self.lab.tokenizer) else self.lab.reading_with(tokenizer)
-        self.encoder, self.timed = memory["encoder"], memory["timed"]
+        self.encoder, self.timed, self.highest = memory["encoder"], memory["timed"], memory.get("highest", -1.0)
+        if (best := place / "best.safetensors").is_file():
+            self.best = load_file(best)
         return State(model, teacher, reader, rows["rows"], rows["soft"], pd.read_parquet(place / "edits.parquet"),
                      memory["examples"], memory["work"], memory["exhausted"]), memory
 

@@ -366,3 +366,27 @@ def test_budgets_that_no_run_could_keep_are_refused_before_anything_is_trained(l
 def test_a_recipe_that_makes_no_sense_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(RECIPE, **change)
+
+
+@pytest.mark.trains
+def test_a_control_ends_with_the_most_accurate_of_its_networks_after_a_stop_too(lab, tmp_path, monkeypatch):
+    plain = replace(RECIPE, without=("buy", "augment", "label", *pipeline.COMPRESSION), size=None, first=1.0, rounds=4,
+                    learning_rate=3e-3)
+    whole = run_seo_llm(lab, plain, best=True)
+    reached = [whole.start.accuracy, *(entry["accuracy"] for entry in whole.log)]
+    assert whole.measured.accuracy == max(reached) > reached[-1]
+    calls, train = [], pipeline._Work.train
+
+    def dies(self, *given):
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline._Work, "train", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_seo_llm(lab, plain, tmp_path, best=True)
+    same(run_seo_llm(lab, plain, tmp_path, best=True), whole)
+    with pytest.raises(ControllerError, match="leave out prune, quantize, distil, or best"):
+        run_seo_llm(lab, RECIPE, best=True)

@@ -147,18 +147,19 @@ def trials(name: str) -> dict[str, dict]:
     return found
 
 
-def assembled(lab: Lab, recipe: Recipe, base: Run | None = None) -> Made:
+def assembled(lab: Lab, recipe: Recipe, base: Run | None = None, *, best: bool = False) -> Made:
     """The whole pipeline under the controller, and the student as the file that is deployed.
 
-    base: a network to begin with that has learned all labels; without one it begins with some of them. metrics: labels,
-    train_examples and work_seconds of the rounds (at the recipe's speed; what was rolled back is spent, too), rounds,
-    rounds_back (rolled back), accuracy_start, floor, removed, lambda_data and lambda_model at the end, budgets_missed,
-    `training_time`, and those of `Outcome.metrics`. series: development_accuracy before the first round and after each;
-    train_accuracy, once, at the end, on the labelled pairs, without dropout.
+    base: a network to begin with that has learned all labels; without one it begins with some of them. best: of
+    `run_seo_llm`. metrics: labels, train_examples and work_seconds of the rounds (at the recipe's speed; what was
+    rolled back is spent, too), rounds, rounds_back (rolled back), accuracy_start, floor, removed, lambda_data and
+    lambda_model at the end, budgets_missed, `training_time`, and those of `Outcome.metrics`. series:
+    development_accuracy before the first round and after each; train_accuracy, once, at the end, on the labelled pairs,
+    without dropout.
     """
     recipe = _with_labels(lab, recipe)
     outcome = run_seo_llm(lab, recipe.pipeline, _folder(lab, recipe), freeze=lambda model: _freeze(lab, model),
-                          config=controller(recipe, lab.settings.seed), further=further_texts(lab),
+                          config=controller(recipe, lab.settings.seed), further=further_texts(lab), best=best,
                           network=lambda lab: base.model() if base else lab.network(lab.current.start))
     state, log = outcome.state, outcome.log
     if state.integers:
@@ -264,8 +265,8 @@ for _name, _recipe in (("seo-labels", FEW), ("seo-half", HALF)):
 
 
 def on_the_same(lab: Lab, recipe: Recipe, compressed: Run) -> Made:
-    """The pipeline on the labels that another run bought."""
-    return assembled(replace(lab, drawn=compressed.rows), recipe)
+    """The pipeline on the labels that another run bought, and of its networks the most accurate."""
+    return assembled(replace(lab, drawn=compressed.rows), recipe, best=True)
 
 
 # nothing is taken away, and the network is its own teacher: the same labels, texts and work

@@ -96,6 +96,8 @@ def test_the_whole_system_its_control_and_its_rival_on_the_same_pairs(lab, monke
         assert run.metrics["train_work"] > 0 and run.metrics["size_bytes"] > 0
     assert rival.metrics["size_bytes"] < control.metrics["size_bytes"] / 2 and control.metrics["removed"] == 0
     ends = [run.record["series"] for run in (whole, control)]
+    row = 1 / len(lab.task["acceptance"])  # an overfitted control is none: of its networks it is the best
+    assert control.metrics["accuracy_development"] == pytest.approx(max(ends[1]["development_accuracy"]), abs=row)
     assert all(len(each["development_accuracy"]) == len(each["round"]) + 1 for each in ends)
     assert all(0 <= each["train_accuracy"][-1] <= 1 for each in ends)
 
@@ -155,7 +157,7 @@ def test_pairs_that_are_set_aside_are_out_of_sight(lab, monkeypatch):
 
 
 def test_a_run_begins_with_what_another_one_drew(lab, monkeypatch):
-    monkeypatch.setattr(synergy, "assembled", lambda inner, recipe: inner.random_rows(3))
+    monkeypatch.setattr(synergy, "assembled", lambda inner, recipe, best: inner.random_rows(3))
     rows = np.array([5, 1, 9, 4])
     assert list(synergy.on_the_same(lab, SEO, SimpleNamespace(rows=rows))) == [5, 1, 9]
     assert assembled is not synergy.assembled and lab.drawn is None
