@@ -23,10 +23,10 @@ def pairs(rows: int = 300) -> pd.DataFrame:
         "label": np.where(first == second, "same", "other")})
 
 
-def texts(rows: int = 300) -> pd.DataFrame:
+def texts(rows: int = 300, topics=tuple(TOPICS)) -> pd.DataFrame:
     """Columns note and label, one of five topics."""
     rng = np.random.default_rng(1)
-    topics = rng.choice(list(TOPICS), rows)
+    topics = rng.choice(topics, rows)
     return pd.DataFrame({"note": [f"On day {n} there was a {rng.choice(TOPICS[t])} in the {rng.choice(PLACES)}."
                                   for n, t in enumerate(topics)], "label": topics})
 
@@ -34,8 +34,8 @@ def texts(rows: int = 300) -> pd.DataFrame:
 SETS = {"pairs": (pairs, {"labels": "other,same"}), "texts": (texts, {"text": "note"})}
 
 
-def written(kind: str, folder, rows: int = 300) -> dict:
-    """The set as a file in a folder, and the settings that name it."""
+def written(kind: str, folder, rows: int = 300, **options) -> dict:
+    """The set as a file in a folder, and the settings that name it; options: topics of texts."""
     make, names = SETS[kind]
-    make(rows).to_csv(folder / "own.csv", index=False)
+    make(rows, **options).to_csv(folder / "own.csv", index=False)
     return {"data": str(folder / "own.csv"), **names}

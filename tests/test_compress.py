@@ -476,10 +476,12 @@ def test_rounds_that_go_on_have_the_budgets_that_they_began_with(folder, tmp_pat
 
 
 @pytest.mark.trains
-def test_a_budget_of_labels_is_kept(folder, tmp_path, capsys):
+def test_a_budget_of_labels_is_kept_on_single_texts_of_two_classes(folder, tmp_path, capsys):
     out = tmp_path / "few"
-    more = ("--label", "y", "--max-loss", 100, "--controller", "--labels", 60)
-    assert command(folder, out, *more, data="pairs.csv", text=("a", "b")) in (0, 1)
+    assert command(folder, out, "--max-loss", 100, "--controller", "--labels", 60) in (0, 1)
+    classifier = seo_core.load(out)
+    assert classifier.labels == ("neg", "pos") and classifier.names == ("text",)
+    assert set(classifier.predict(["the soup of day 1 was good", "the film was dull"])) <= {"neg", "pos"}
     record = next(r for r in results.load_records(tmp_path / "few-results")
                   if r["experiment"] == "14_synergy_controller")
     assert record["metrics"]["labels"] <= 60

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -11,11 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from minibook import ROOT, environment
+from own_sets import written
 
+import seo_core
 from seo_core import pipeline
 from seo_core.arms import open_lab
 from seo_core.controller import ControllerConfig, ControllerError, Measured
+from seo_core.deploy import artifact
+from seo_core.files import whole_folder
 from seo_core.pipeline import ACTIONS, Pipeline, run_seo_llm
+from seo_core.quantization import ExportConfig, export_onnx, qat
 from seo_core.settings import load_settings
 from seo_core.training import DivergedError
 
@@ -23,34 +31,23 @@ RECIPE = Pipeline(labels=48, seconds=60, pairs=64, size=12e6, loss=100, rounds=7
                   removed=0.3, labelled=16, candidates=32, score_rows=16)
 EACH = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name in ("buy", "augment", "label", "prune",
                                                                                    "quantize", "train")))
-
-
 DISTIL = replace(RECIPE, size=None, depth=1, rounds=3, first=1.0)
 THREE = ControllerConfig(allocation="static", schedule=tuple((name, 1) for name in ("distil", "prune", "quantize")))
 SMALL = dict(train_rows=128, development_rows=64, evaluation_rows=32, layers=2)
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from seo_core import pipeline
-from seo_core.arms import open_lab
-from seo_core.controller import ControllerConfig
-from seo_core.settings import load_settings
+STOPS = {  # run → its recipe, its schedule, and where it is stopped, time after time → the rounds that are kept by then
+    "outcome": (RECIPE, EACH, {"_Work.buy": 0, "_Work.augment": 1, "_Work.label": 2, "np.savez": 2, "_Work.prune": 3,
+                               "Path.rename": 3, "_Work.quantize": 4, "_Work.train": 5}),
+    "distilled": (DISTIL, THREE, {"_Work.distil": 0})}
 
-def killed(self, *given, real=pipeline._Work.prune):
-    real(self, *given)
-    os.kill(os.getpid(), signal.SIGKILL)
 
-pipeline._Work.prune = killed
-lab = open_lab("14_synergy_controller", load_settings("quick", **{small}, results_dir=sys.argv[1]))
-pipeline.run_seo_llm(lab, pipeline.{recipe}, Path(sys.argv[1]) / "run",
-                     config=ControllerConfig(allocation="static", schedule={schedule}))
-"""
+def opened(results):
+    settings = load_settings("quick", **SMALL, results_dir=str(results))
+    return open_lab("14_synergy_controller", settings, say=lambda text: None)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    settings = load_settings("quick", **SMALL, results_dir=str(tmp_path_factory.mktemp("results")))
-    return open_lab("14_synergy_controller", settings, say=lambda text: None)
+    return opened(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")
@@ -112,32 +109,77 @@ def test_the_record_s_curves_have_a_value_for_each_round(outcome):
     assert [ACTIONS[int(number)] for number in series["action"]] == [entry["action"] for entry in outcome.log]
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stopping(point: str, how):
+    """What `setattr` needs for a run that stops at this point of the pipeline, once the work there is done."""
+    owner, _, name = point.rpartition(".")
+    owner = pkgutil.resolve_name(f"seo_core.pipeline:{owner}")
+    real = getattr(owner, name)
+
+    def works_and_stops(*given, **options):
+        real(*given, **options)
+        if owner is not pipeline.Path or given[0].name == pipeline.STATE:  # moved aside, and the next not yet there
+            how()
+
+    return owner, name, works_and_stops
+
+
+def kept(folder) -> list:
+    """The log of a run that was stopped."""
+    place = whole_folder(folder / "state")
+    return json.loads((place / "memory.json").read_text())["log"] if place else []
+
+
+def die(folder):
+    """At each point a process that goes on with the run and is killed there: prints its exit code, and what is kept."""
+    lab = opened(folder)
+    for run, (recipe, config, points) in STOPS.items():
+        for point in points:
+            if not os.fork():
+                signal.alarm(300)
+                setattr(*stopping(point, kill))
+                run_seo_llm(lab, recipe, folder / run, config=config)
+                os._exit(0)
+            code = os.waitstatus_to_exitcode(os.wait()[1])
+            print(json.dumps([run, point, code, kept(folder / run)]), flush=True)
+
+
 @pytest.mark.trains
-@pytest.mark.parametrize("name", ACTIONS)
-def test_a_run_that_dies_in_a_round_goes_on_as_it_would_have(lab, outcome, distilled, tmp_path, monkeypatch, name):
-    whole, *given_to = (distilled, DISTIL, THREE) if name == "distil" else (outcome, RECIPE, EACH)
-    recipe, config = given_to
-    action = getattr(pipeline._Work, name)
+def test_a_run_that_is_killed_in_every_action_and_while_it_saves_ends_as_it_would_have(lab, outcome, distilled,
+                                                                                       tmp_path):
+    code = "import pathlib, sys; sys.path.insert(0, sys.argv[1]); import test_pipeline as t; t.die(pathlib.Path.cwd())"
+    child = subprocess.run([sys.executable, "-c", code, str(ROOT / "tests")], cwd=tmp_path, capture_output=True,
+                           text=True, env=environment(), check=False)
+    assert child.returncode == 0, child.stderr[-2000:]
+    ends = [*map(json.loads, child.stdout.splitlines())]
+    for (run, (recipe, config, points)), whole in zip(STOPS.items(), (outcome, distilled), strict=True):
+        assert [end for end in ends if end[0] == run] == [
+            [run, point, -signal.SIGKILL, whole.log[:rounds]] for point, rounds in points.items()], child.stderr[-2000:]
+        same(run_seo_llm(lab, recipe, tmp_path / run, config=config), whole)
 
-    def dies(self, *given):
-        action(self, *given)
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(pipeline._Work, name, dies)
-        with pytest.raises(KeyboardInterrupt):
+@pytest.mark.trains
+@pytest.mark.parametrize("run", STOPS)
+def test_a_run_that_is_interrupted_again_and_again_goes_on_as_it_would_have(lab, run, request, tmp_path, monkeypatch):
+    whole, (recipe, config, points) = request.getfixturevalue(run), STOPS[run]
+    for point, rounds in points.items():
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(*stopping(point, interrupt))
             run_seo_llm(lab, recipe, tmp_path, config=config)
+        assert kept(tmp_path) == whole.log[:rounds]
     same(run_seo_llm(lab, recipe, tmp_path, config=config), whole)
 
 
-@pytest.mark.trains
-def test_after_a_kill_in_a_round_another_process_ends_as_the_run_would_have(lab, outcome, tmp_path):
-    code = CHILD.format(small=SMALL, recipe=RECIPE, schedule=EACH.schedule)
-    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, timeout=300, check=False)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()[-2000:]
-    kept = json.loads((tmp_path / "run" / "state" / "memory.json").read_text())
-    assert [entry["action"] for entry in kept["log"]] == ["buy", "augment", "label"]
-    same(run_seo_llm(lab, RECIPE, tmp_path / "run", config=EACH), outcome)
+def test_every_action_is_one_that_a_run_is_stopped_in():
+    points = {point for _, _, points in STOPS.values() for point in points}
+    assert {f"_Work.{name}" for name in ACTIONS} == points - {"np.savez", "Path.rename"}
 
 
 def same(again, whole) -> None:
@@ -226,10 +268,22 @@ def test_of_the_teacher_s_labels_those_may_be_kept_that_pass_the_bar_of_their_cl
 
 
 @pytest.mark.trains
-def test_settings_alone_are_enough_to_run_it(lab, tmp_path):
-    settings = load_settings("quick", **SMALL, results_dir=str(tmp_path))
-    ended = run_seo_llm(settings, replace(RECIPE, rounds=1), config=EACH)
-    assert ended.log[0]["action"] == "buy" and ended.measured.labels <= RECIPE.labels
+def test_settings_alone_take_one_column_of_text_and_two_classes_to_a_file_that_knows_both(tmp_path):
+    own = written("texts", tmp_path, topics=("food", "sport"))
+    settings = load_settings("quick", **SMALL, **own, results_dir=str(tmp_path))
+    ended = run_seo_llm(settings, replace(RECIPE, pairs=256, rounds=6), config=EACH)
+    assert [entry["action"] for entry in ended.log] == [name for name, _ in EACH.schedule] and not ended.missed
+    state = ended.state
+    scales, task = qat.scales(state.model), state.reader.task
+    config = ExportConfig("int8-static", embedding_bits=scales.embedding_bits, max_length=settings.max_length)
+    path = export_onnx(state.model, tmp_path / "model.onnx", config, scales=scales)
+    assert path.stat().st_size == ended.measured.size
+    artifact.save(tmp_path / "model", path, state.reader.tokenizer, labels=task.labels, texts=task.texts)
+    classifier = seo_core.load(tmp_path / "model")
+    assert classifier.labels == ("food", "sport") and classifier.names == ("note",)
+    held = task["acceptance"]
+    said = np.array(classifier.predict(list(held["note"])))
+    assert set(said) == {"food", "sport"} and (said == np.array(task.labels)[held["label"]]).mean() > 0.8
 
 
 @pytest.mark.trains
