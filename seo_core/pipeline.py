@@ -242,9 +242,9 @@ def run_seo_llm(lab: Lab | RunSettings, recipe: Pipeline | None = None, folder: 
     lab: its ground, or settings, whose data and network are then read: of any task that `load_task` reads. recipe: None
     is the default one, with no more labels than there are. folder: where the state is kept after each round, so that a
     run that was killed goes on and ends as it would have. network(lab): what training starts from. freeze(model):
-    called before every training. further: texts behind the pool that the teacher may label. best: the run ends with the most
-    accurate of the networks that it accepted, and not the last: a control, which loses nothing and could only overfit.
-    Raises ControllerError for budgets that no run could keep, before anything is trained.
+    called before every training. further: texts behind the pool that the teacher may label. best: the run ends with the
+    most accurate of the networks that it accepted, and not the last: a control, which loses nothing and could only
+    overfit. Raises ControllerError for budgets that no run could keep, before anything is trained.
     """
     if isinstance(lab, RunSettings):
         lab = open_lab(Chapter("15_seo_llm", ground="headline"), lab, report=print)
