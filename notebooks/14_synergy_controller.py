@@ -362,6 +362,8 @@ _ = figures.rounds(tables.controller_rounds(fixed))
 # python -m seo_core.run arm controller --labels 4000 --profile cpu --data path/to/mnli \
 #     --name controller-trial-pairs-4000 --set pairs=4000
 # ```
+#
+# The best trial of each on that seed is then run on ten others, `--seeds 1 2 3 4 5 6 7 8 9 10`, by the same name. [](15_seo_llm) compares these alone. <!-- setting -->
 
 # %% tags=["record", "hide-input"]
 tuned = {run: knobs for name in lab.chapter.arms

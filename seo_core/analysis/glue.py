@@ -50,6 +50,11 @@ def of_task(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame[frame["data_name"].map(task_of) == name]
 
 
+def without_other_tasks(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `results.load` that may speak of MNLI: without those of GLUE's other tasks."""
+    return frame[frame["data_name"].map(task_of).isin(["mnli", None])] if "data_name" in frame else frame
+
+
 def scores(frame: pd.DataFrame, configuration: str) -> dict[str, Scored]:
     """Task -> what has records. Where `STANDARD` has some on a task, only those of as many training rows count; where
     these are on development rows alone, so are the others', if they have such."""

@@ -210,9 +210,7 @@ def judge(claim: Claim, frame: pd.DataFrame, profiles: tuple[str, ...] = EVIDENC
 
 def _suited(claim: Claim, frame: pd.DataFrame) -> pd.DataFrame:
     """The records that a claim can be judged on."""
-    if "data_name" not in frame or not {"seollm2024", "sec2025"} & set(claim.papers):
-        return frame
-    return frame[frame["data_name"].map(glue.task_of).isin(["mnli", None])]
+    return glue.without_other_tasks(frame) if {"seollm2024", "sec2025"} & set(claim.papers) else frame
 
 
 def _weakest(judged: list[Judged]) -> tuple[str, tuple[Judged, ...]]:
