@@ -9,7 +9,13 @@
     const graphic = holder.firstElementChild;
     const figure = document.getElementById(island.dataset.instead);
     const drawn = figure && (figure.querySelector(".frame.figure") || figure.querySelector("img"));
-    if (drawn) {
+    if (graphic.dataset.kind === "boxes") {
+      const image = figure && figure.querySelector("img");
+      if (image) {
+        image.before(graphic);
+        graphic.prepend(image);
+      }
+    } else if (drawn) {
       drawn.hidden = true;
       drawn.before(graphic);
     } else {
@@ -121,7 +127,7 @@
   const start = () => {
     for (const island of document.querySelectorAll("script.interactive")) {
       const graphic = unpack(island);
-      ({ explore, steps })[graphic.dataset.kind](graphic);
+      ({ explore, steps, boxes: () => {} })[graphic.dataset.kind](graphic); // links need no more than their place
     }
   };
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);

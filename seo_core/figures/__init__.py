@@ -17,5 +17,5 @@ _HOME = {
     "maps": "bought_map confusion data_maps", "pruning": "loops ranges trace weight_distributions",
     "interactive": "explore price_steps trace_steps weight_steps",
     "size_speed": "size_vs_speed smaller", "synergy": "prices rounds",
-    "system": "COMPONENTS EDGES Component architecture dependencies structure"}
+    "system": "COMPONENTS EDGES Component architecture box_links dependencies structure"}
 __getattr__, __dir__, __all__ = lazy(__name__, _HOME)

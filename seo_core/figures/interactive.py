@@ -4,6 +4,7 @@
     figures.trace_steps(rounds, threshold, instead="fig-aip-reference")
     figures.weight_steps(log, instead="fig-ada-reference-weights")
     figures.price_steps(log, instead="fig-controller-prices")
+    figures.box_links(drawn, instead="fig-architecture")                 # lies on the figure, which stays
 
 Each takes the place of a figure that matplotlib drew, which is named by `instead`. A cell's output holds the markup as
 the text of a script of no known kind: nobody but our own script reads it. Without that (Jupyter, GitHub, a browser
@@ -34,18 +35,20 @@ LETTER = 7.2  # width of a letter of 13 units, on average
 
 class Interactive:
     """What takes the place of a figure in a page: markup for the script, and a folded table with its numbers.
-    table: as it is shown. instead: the name of the figure; folded: the line that opens the table."""
+    table: as it is shown; None: there is none. instead: the name of the figure; folded: the line that opens the table.
+    """
 
-    def __init__(self, markup: str, table: pd.DataFrame, instead: str, folded: str):
-        self.markup, self.instead, self.table = markup, instead, Table(table, folded=folded)
+    def __init__(self, markup: str, table: pd.DataFrame | None, instead: str, folded: str):
+        self.markup, self.instead = markup, instead
+        self.table = None if table is None else Table(table, folded=folded)
 
     def _repr_html_(self) -> str:
         island = f'<script type="text/x-figure" class="interactive" data-instead="{escape(self.instead)}">'
-        table = self.table._repr_html_()
+        table = "" if self.table is None else self.table._repr_html_()
         return f"{island}{self.markup}</script>\n{table}" if self.markup else table
 
     def __repr__(self) -> str:
-        return repr(self.table)
+        return "" if self.table is None else repr(self.table)
 
 
 @dataclass(frozen=True)

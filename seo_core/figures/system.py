@@ -3,16 +3,21 @@
 import ast
 import functools
 import importlib.util
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from seo_core import files
 from seo_core.figures import style
+from seo_core.figures.interactive import Interactive
+
+CODE = 0.32  # of a box's height, from below, leads to the code, the rest to the chapter
 
 
 class Component(NamedTuple):
@@ -25,6 +30,7 @@ class Component(NamedTuple):
     module: str
     symbol: str
     place: tuple[float, float]  # centre in the drawing, on a 100 × 72 sheet
+    chapter: str
 
 
 _FACTS = files.table(__file__)
@@ -99,7 +105,7 @@ def _box(axes, part: Component, there: bool) -> None:
     wide, high = _SIZES.get(part.key, (27, 13.5) if part.side in ("data", "compression") else (27, 10))
     (x, y), lines, side = part.place, part.name.count("\n"), _SIDES[part.side]
     axes.add_patch(FancyBboxPatch((x - wide / 2, y - high / 2), wide, high, facecolor="white", edgecolor=side, zorder=2,
-                                  boxstyle="round,pad=0,rounding_size=1.4", linewidth=2 if there else 1.5,
+                                  boxstyle="round,pad=0,rounding_size=1.4", linewidth=2 if there else 1.5, gid=part.key,
                                   linestyle="-" if there else (0, (4, 3))))
     written = functools.partial(axes.text, x, ha="center", va="center", zorder=3)
     written(y + 2.2 + lines, part.name, fontsize=10, weight="bold", linespacing=1.05)
@@ -126,3 +132,22 @@ def architecture() -> Figure:
         _box(axes, part, state[part.key])
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.99)
     return figure
+
+
+def box_links(figure: Figure, *, instead: str) -> Interactive:
+    """Links over the boxes of `architecture`: to the chapter, and from the module's name to the page of its code. The
+    last line of a cell; instead: the name of the figure that they lie on."""
+    renderer = FigureCanvasAgg(figure).get_renderer()  # a notebook takes its own from a figure that it has shown
+    sheet = figure.get_tightbbox(renderer).padded(plt.rcParams["savefig.pad_inches"])  # what a notebook saves, inches
+    links = []
+    for part in COMPONENTS:
+        box, = figure.findobj(lambda artist, key=part.key: artist.get_gid() == key)
+        place = box.get_window_extent(renderer).transformed(figure.dpi_scale_trans.inverted())
+        name, line = part.name.replace("\n", " "), place.y0 + CODE * place.height
+        for low, high, to, said in ((line, place.y1, f"{part.chapter}.html", "chapter"),
+                                    (place.y0, line, f"../book/api/{part.module.split('.')[0]}.html", "code")):
+            shares = {"left": (place.x0 - sheet.x0) / sheet.width, "top": (sheet.y1 - high) / sheet.height,
+                      "width": place.width / sheet.width, "height": (high - low) / sheet.height}
+            where = ";".join(f"{key}:{100 * share:.1f}%" for key, share in shares.items())
+            links.append(f'<a href="{to}" style="{where}" aria-label="{escape(name)}: {said}" title="{said}"></a>')
+    return Interactive(f'<div class="boxes" data-kind="boxes">{"".join(links)}</div>', None, instead, "")

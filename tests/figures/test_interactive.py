@@ -71,6 +71,16 @@ def svgs(html: str) -> list[ElementTree.Element]:
     return [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", Island(html).island, re.DOTALL)]
 
 
+def test_a_box_of_the_system_leads_to_pages_that_there_are_and_the_page_names_the_same_ones():
+    toc = (ROOT / "book" / "_toc.yml").read_text()
+    page = (ROOT / "notebooks" / "fig1_architecture.py").read_text()
+    links = re.findall(r'href="([^"]+)\.html"', figures.box_links(figures.architecture(), instead="f").markup)
+    assert len(links) == 2 * len(figures.COMPONENTS)
+    for chapter, code in zip(links[::2], links[1::2], strict=True):
+        assert f"file: notebooks/{chapter}\n" in toc and f"file: {code.removeprefix('../')}\n" in toc
+        assert f"[]({chapter}) | [`{code.rpartition('/')[2]}`]({code})" in page
+
+
 def test_each_point_says_its_numbers_in_both_panels():
     size, speed = svgs(figures.explore(points(), instead="fig-x")._repr_html_())
     names = [[g.get("data-name") for g in panel.iter("g")] for panel in (size, speed)]
@@ -248,7 +258,12 @@ def tab(tmp_path_factory):
                 "fig-weights": figures.weight_steps(weights(2000, 8000), instead="fig-weights")}
     body = "".join(FIGURE.format(name) + graphic._repr_html_() for name, graphic in graphics.items())
     path = tmp_path_factory.mktemp("page") / "page.html"
+    drawn = figures.architecture()
+    drawn.savefig(path.with_name("system.png"), bbox_inches="tight")  # as a notebook does
+    body += f"""<figure id="fig-system"><img src="system.png" alt="as drawn"></figure>{
+        figures.box_links(drawn, instead="fig-system")._repr_html_()}"""
     path.write_text(f'<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>page</title>'
+                    '<meta name="viewport" content="width=device-width">'
                     f'<link rel="stylesheet" href="{(STATIC / "interactive.css").as_uri()}"><style>{THEME}</style>'
                     '</head>'
                     f'<body><main><h1>page</h1>{body}</main>'
@@ -265,7 +280,25 @@ def tab(tmp_path_factory):
 @pytest.mark.skipif(not FOUND, reason="no chromium on the PATH: install one, such as Debian's package chromium")
 class TestInABrowser:
     def test_it_takes_the_place_of_the_drawn_figure(self, tab):
-        assert tab.run('all("figure").every((each) => each.querySelector("img").hidden && each.querySelector("svg"))')
+        assert tab.run('all("figure:not(#fig-system)").every((each) => each.querySelector("img").hidden '
+                       '&& each.querySelector("svg"))')
+
+    @pytest.mark.parametrize("wide", [1280, 390])
+    def test_boxes_of_the_system_lead_to_chapter_and_code_however_wide_it_is(self, tab, wide):
+        tab.window(wide, 900)
+        image = """(() => { const image = document.querySelector("#fig-system img"); image.scrollIntoView();
+            const {x, y, width, height} = image.getBoundingClientRect(); return [x, y, width, height]; })()"""
+        left, top, width, height = tab.run(image)
+        assert 250 < width <= wide and tab.run('!document.querySelector("#fig-system img").hidden')
+        under = "(() => {{ const link = document.elementFromPoint({}, {}).closest('a'); return link && [" \
+                "link.getAttribute('href'), link.getAttribute('aria-label')]; }})()"
+        for across, down, expected in (  # where a reader sees these words in the drawing
+                (0.145, 0.37, ["04_adaptive_augmentation.html", "Adaptive Data Augmentation (ADA): chapter"]),
+                (0.145, 0.455, ["../book/api/augmentation.html", "Adaptive Data Augmentation (ADA): code"]),
+                (0.47, 0.10, ["14_synergy_controller.html", "Synergy Controller: chapter"]),
+                (0.79, 0.88, ["15_seo_llm.html", "Feedback loop: chapter"]), (0.47, 0.985, None)):
+            assert tab.run(under.format(left + across * width, top + down * height)) == expected, (across, down)
+        tab.window(1280, 900)
 
     def test_what_the_limits_leave_out_fades_and_a_line_says_what_remains(self, tab):
         assert tab.run("outside()") == []
