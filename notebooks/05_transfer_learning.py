@@ -37,7 +37,14 @@ development_rows: object = "default"  # likewise
 import pandas as pd
 
 from seo_core import figures, load_settings, results
-from seo_core.analysis import NOT_RUN_YET, contrasts, efficiency, tables
+from seo_core.analysis import (
+    NOT_RUN,
+    NOT_RUN_YET,
+    contrasts,
+    efficiency,
+    tables,
+)
+from seo_core.analysis.contrasts import DEVELOPMENT
 from seo_core.analysis.findings import MATCHED, Evidence, Finding
 from seo_core.analysis.tables import Table
 from seo_core.arms import open_lab
@@ -190,7 +197,8 @@ at all: the source network alone has {everything.mean('source', MATCHED)}
 Finding(f"""
 On as many pairs, `tl` {at[8000].told('tl', 'base-long')} than `base-long`:
 {at[8000].gap('tl', 'base-long')}. Seven passes in place of two make
-{at[8000].gap('base-long', 'base')} of `base`.""")
+{at[8000].gap('base-long', 'base')} of `base`.
+""" if at[8000].seeds('base-long', DEVELOPMENT) != NOT_RUN else NOT_RUN_YET)
 
 # %% [markdown]
 # What did the start bring, and what the two protections?
