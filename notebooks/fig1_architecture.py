@@ -53,7 +53,7 @@ back to it. Of the {len(structure)} boxes in the figure the package has
 # %% mystnb={"figure": {"caption": "The system of SEO-LLM and SEC, drawn from the package. Green: data optimization. Purple: model compression. Orange: control and feedback. Blue: what is optimized. A dashed box is a part that the package does not have yet.", "name": "fig-architecture"}, "image": {"alt": "Diagram. The Synergy Controller at the top sends weights and budgets to two modules: data optimization on the left (adaptive data augmentation, transfer-active learning) and model compression on the right (adaptive iterative pruning, quantization and distillation). The left module feeds the data, the right one the language model; data, model and training follow one another in the middle. Training leads to performance evaluation, and a feedback loop leads from there back to the controller."}} tags=["here"]
 drawn = figures.architecture()
 
-# %% tags=["here", "remove-input"]
+# %% tags=["remove-input"]
 figures.box_links(drawn, instead="fig-architecture")
 
 # %% [markdown]

@@ -14,6 +14,7 @@
       if (image) {
         image.before(graphic);
         graphic.prepend(image);
+        graphic.style.minWidth = image.style.getPropertyValue("--least"); // as wide as the image in a frame that scrolls
       }
     } else if (drawn) {
       drawn.hidden = true;
