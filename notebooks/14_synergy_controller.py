@@ -296,7 +296,7 @@ Table(pd.DataFrame([
 #
 # ## What the records say
 #
-# All runs here are judged on the development slice, on which the floor was checked too. The table says how many seeds each arm has. One seed never settles a ranking.
+# All runs here are judged on the development slice, on which the floor was checked too. One seed never settles a ranking.
 
 # %% tags=["record", "hide-input"]
 shown = ["accuracy_development", "size_bytes", "labels", "rounds",
@@ -342,9 +342,8 @@ ended with {ended['labels']} of {asked['labels']} labels and
 for. A round of training alone changed the development loss by
 {trained.mean():+.3f} on average, and by {trained.std():.3f} more or less (one
 standard deviation). """ + "So what a round promises is mostly noise, and "
-"the scores choose by it. " * noisy + """A purchase serves all rounds after it,
-but is credited with one. """ + ("And pruning met the floor before it had "
-"the bytes." * missed) if recorded_run else "Not run.")
+"the scores choose by it. " * noisy + "And pruning met the floor before it "
+"had the bytes." * missed if recorded_run else "Not run.")
 
 # %% tags=["record", "hide-input"]
 print(tables.controller_says(recorded_run)
@@ -356,14 +355,12 @@ fixed = tables.recorded_run(
 _ = figures.rounds(tables.controller_rounds(fixed))
 
 # %% [markdown]
-# Is that fair to the schedules? Only with as many trials. The controller and each schedule have the same four: two learning rates times two lengths of a round, on one seed. The first of them is the arm as it is. <!-- setting -->
+# Is that fair to the schedules? Only with as many trials. Each has the same four: two learning rates times two lengths of a round, on one seed. The best of each is then run on ten others, by its name, and [](15_seo_llm) compares these. <!-- setting -->
 #
 # ```bash
 # python -m seo_core.run arm controller --labels 4000 --profile cpu --data path/to/mnli \
 #     --name controller-trial-pairs-4000 --set pairs=4000
 # ```
-#
-# The best trial of each on that seed is then run on ten others, `--seeds 1 2 3 4 5 6 7 8 9 10`, by the same name. [](15_seo_llm) compares these alone. <!-- setting -->
 
 # %% tags=["record", "hide-input"]
 tuned = {run: knobs for name in lab.chapter.arms

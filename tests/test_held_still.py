@@ -18,10 +18,10 @@ from seo_core.analysis.findings import Evidence
 
 PRINTING = {  # chapter → how many of its cells print something of the committed records
     "what_we_found": 4, "01_data": 1,
-    "02_baseline": 6, "03_augmentation": 7, "04_adaptive_augmentation": 13, "05_transfer_learning": 6,
+    "02_baseline": 6, "03_augmentation": 7, "04_adaptive_augmentation": 13, "05_transfer_learning": 7,
     "06_active_learning": 13, "07_transfer_active_learning": 13, "08_semi_supervised": 10, "09_pruning": 6,
     "10_adaptive_iterative_pruning": 10, "11_quantization": 7, "12_distillation": 8, "13_quantization_distillation": 12,
-    "14_synergy_controller": 9, "15_seo_llm": 7, "16_mixed_precision": 3, "17_optimizers": 5,
+    "14_synergy_controller": 9, "15_seo_llm": 8, "16_mixed_precision": 3, "17_optimizers": 5,
     "18_hyperparameter_search": 3, "19_distributed_training": 4, "20_tkd_nlp": 12, "21_serving": 2,
     "bench_training": 7, "bench_augmentation": 4, "bench_serving": 11,
     "tab1_training_time": 13, "tab2_model_size": 12,
