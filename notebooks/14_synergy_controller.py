@@ -117,7 +117,7 @@ else:
 #
 # - An action that was never tried **is tried**, unless it cannot be undone. Then a formula says what to expect.
 # - Where the time that is left is just enough to come within the bytes, the action that does so is **due**.
-# - A round is a **transaction**. If it breaks the accuracy floor or a budget, or leaves a loss that is no number, the state from before is taken back ({term}`rollback`), and the action's next steps are half as long, for a while; where there is no half of it, its recovery is doubled. What it cost stays spent, and labels that it bought stay. So important weights, and the examples that support them, cannot be lost in one stroke.
+# - A round is a **transaction**. If it breaks the accuracy floor or a budget, or leaves a loss that is no number, the state from before is taken back ({term}`rollback`), and the action's next steps are half as long, until rounds win back more than it took; where there is no half of it, its recovery is doubled. What it cost stays spent, and labels that it bought stay. So important weights, and the examples that support them, cannot be lost in one stroke.
 #
 # ## A problem whose answer is known
 #

@@ -195,6 +195,8 @@ class _Promise:
     tried: int = 0
     backs: int = 0  # rounds that were taken back, and
     kept: int = 0  # those that were accepted since the step changed
+    fell: float | None = None  # the accuracy that the last one took which broke the floor, and
+    fell_at: float = 0.0  # its step
     loss: float = 0.0
     data: float = 0.0
     model: float = 0.0
@@ -209,9 +211,10 @@ class _Promise:
             setattr(self, name, old * getattr(self, name) + (1 - old) * value / steps)
         self.tried += 1
 
-    def taken_back(self, step: float, broken: str) -> None:
+    def taken_back(self, step: float, broken: str, fell: float) -> None:
         """A step was too long, or, of a whole action, its recovery too short."""
         self.backs, self.kept = self.backs + 1, 0
+        self.fell, self.fell_at = (fell if broken == "accuracy" else None), step
         if not self.whole:
             self.step = step / 2
         elif broken == "accuracy":
@@ -222,6 +225,12 @@ class _Promise:
         self.kept += 1
         if not self.whole and self.kept >= 2 ** self.backs:
             self.step, self.kept = min(2 * self.step, 1.0), 0
+
+    def room(self, accuracy: float) -> None:
+        """A step that broke the floor is tried again once there is more accuracy over the floor than it took: halved
+        below the least one it would never be, however much the rounds since have won back."""
+        if not self.whole and self.fell is not None and accuracy > self.fell:
+            self.step, self.fell = max(self.step, self.fell_at), None
 
     def next(self, name: str) -> float:
         """What the next step is taken to change."""
@@ -307,8 +316,7 @@ class SynergyController:
         for action in ready:
             promise = self.promises[action.name]
             if action.guess is not None and not promise.tried:
-                self.promises[action.name] = replace(_Promise(**action.guess(state)), step=promise.step,
-                                                     whole=action.whole, backs=promise.backs, kept=promise.kept)
+                self.promises[action.name] = replace(promise, **action.guess(state))
         scores = {action.name: self.promises[action.name].score(self.prices, self.fixed) for action in ready}
         action, number = self._pick(ready, scores, before, rounds), len(self.log) + 1
         promise, exact = self.promises[action.name], action.whole or number % self.config.exact_every == 0
@@ -325,13 +333,15 @@ class SynergyController:
             promise.learn({**did, "seconds": max(did["seconds"] - self.fixed, 0.0)}, step, self.config.memory)
         self.strikes = 0 if math.isfinite(after.loss) else self.strikes + 1
         if broken:
-            promise.taken_back(step, broken)
+            promise.taken_back(step, broken, before.accuracy - after.accuracy)
             self.lost = {name: self.lost[name] + cost[name] * (name != "labels" or action.keep is None)
                          for name in SPENT}
             candidate = action.keep(state, candidate) if action.keep else state
             after = before._replace(**{name: getattr(after, name) for name in SPENT})
         else:
             promise.accepted()
+            for each in self.promises.values() if self.floor is not None else ():
+                each.room(after.accuracy - self.floor)
             if action.name in self.scheduled:
                 self.scheduled.remove(action.name)
         self.log.append({

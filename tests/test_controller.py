@@ -144,6 +144,31 @@ def test_a_round_that_breaks_the_floor_is_taken_back_and_the_step_halved():
     assert reached > 0.9  # of what the floor allows
 
 
+@pytest.mark.parametrize("wins", [0.01, 0.0])
+def test_a_step_that_broke_the_floor_is_tried_again_once_there_is_more_room_than_it_took(wins):
+    """A full step of pruning costs two points, and one of training wins one back, or none."""
+    def measured(state, exact):
+        accuracy = 0.7 + wins * state["train"] - 0.02 * state["prune"]
+        return Measured(1 - accuracy, accuracy, seconds=state["train"] + state["prune"], size=1 - 0.1 * state["prune"])
+
+    actions = [Action(name, lambda state, step, prices, name=name: {**state, name: state[name] + step},
+                      uses=("seconds",)) for name in ("prune", "train")]
+    controller = SynergyController(actions, measured, Budgets(seconds=60, size=0.8), floor=0.6901,
+                                   config=ControllerConfig(exploration=0.0))
+    end = controller.run({"prune": 0.0, "train": 0.0}, 40)
+    tried = [entry for entry in controller.log if entry["action"] == "prune"]
+    dead = next(i for i, entry in enumerate(tried) if not entry["accepted"] and entry["step"] <= 0.125)
+    again = tried[dead + 1:]
+    if not wins:  # nothing was won back: it stays where the floor is
+        assert not again and end["prune"] == 0.375
+        return
+    assert end["prune"] > 1 and measured(end, True).accuracy >= 0.6901
+    for entry in again:
+        before = controller.log[entry["round"] - 2]
+        assert before["accuracy"] - 0.6901 > 0.02 * 0.125 or entry["step"] < 0.125
+    assert sum(not entry["accepted"] for entry in again) <= len(again) / 2  # and not again and again in vain
+
+
 def test_without_the_guard_the_floor_falls():
     controller, size = pruned(Fragile(), guard=False)
     assert 0.4 + size < 0.7 and all(entry["accepted"] for entry in controller.log)
