@@ -42,10 +42,11 @@ def _pattern(marks: str):
     """Words: letters with their combining marks, hyphens and apostrophes inside, decimal points inside numbers.
 
     Marks are not letters to `re`, yet they belong to the letter before them (vowel signs of Hindi or Thai). ASCII goes
-    first, as a look-up in a table is faster than asking for \\w, and nothing is ever given back (*+)."""
+    first, as a look-up in a table is faster than asking for \\w, and no letter is ever given back (*+). The group is
+    greedy: possessive, Python 3.11.2, which Debian 12 has, takes the comma behind a word for a part of it."""
     first = r"0-9A-Za-z\w"
     letter = rf"{first}{re.escape(marks)}\u200c\u200d"
-    return re.compile(rf"([{first}][{letter}]*+(?:['’-]\w[{letter}]*+|[.,]\d+)*+)")
+    return re.compile(rf"([{first}][{letter}]*+(?:['’-]\w[{letter}]*+|[.,]\d+)*)")
 
 
 @dataclass

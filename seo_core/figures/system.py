@@ -3,9 +3,9 @@
 import ast
 import functools
 import importlib.util
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
+from xml.sax.saxutils import quoteattr
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -149,5 +149,6 @@ def box_links(figure: Figure, *, instead: str) -> Interactive:
             shares = {"left": (place.x0 - sheet.x0) / sheet.width, "top": (sheet.y1 - high) / sheet.height,
                       "width": place.width / sheet.width, "height": (high - low) / sheet.height}
             where = ";".join(f"{key}:{100 * share:.1f}%" for key, share in shares.items())
-            links.append(f'<a href="{to}" style="{where}" aria-label="{escape(name)}: {said}" title="{said}"></a>')
+            told = {"href": to, "style": where, "aria-label": f"{name}: {said}", "title": said}
+            links.append(f"<a {' '.join(f'{key}={quoteattr(value)}' for key, value in told.items())}></a>")
     return Interactive(f'<div class="boxes" data-kind="boxes">{"".join(links)}</div>', None, instead, "")

@@ -40,6 +40,7 @@ def machine_paths(root: Path) -> dict[str, str]:
     """Paths of this machine -> what a page says instead, longest first."""
     names = {str(root): "path/to/book", str(PACKAGE.parent): "path/to/book", sys.prefix: "path/to/python",
              sys.base_prefix: "path/to/python", str(Path.home()): "~"}
+    names = {path: name for path, name in names.items() if path not in ("/usr", "/usr/local")}  # a system's own Python
     return {k: names[k] for k in sorted(names, key=len, reverse=True) if len(k) > 3}
 
 

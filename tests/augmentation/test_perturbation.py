@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +38,14 @@ def changed_words(before: str, after: str) -> list[tuple[str, str]]:
     old, new = split([before]).parts[0], split([after]).parts[0]
     assert old[::2] == new[::2], "what stands between the words stays"
     return [(a, b) for a, b in zip(old[1::2], new[1::2], strict=True) if a != b]
+
+
+@given(st.text("ab1 .,'’-\u0301é", max_size=16))
+def test_words_are_what_a_plain_pattern_finds_on_any_python(text):
+    """Letters with marks, hyphens and apostrophes inside, decimal points inside numbers."""
+    mark = "\u0301" if "\u0301" in text else ""
+    plain = rf"\w[\w{mark}\u200c\u200d]*(?:['’-]\w[\w{mark}\u200c\u200d]*|[.,]\d+)*"
+    assert split([text]).parts[0][1::2] == re.findall(plain, text)
 
 
 def test_typing_errors_hit_longer_words_only_and_never_negations_or_numbers():
