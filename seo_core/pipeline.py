@@ -21,8 +21,9 @@ taken away; from then on it learns from labels and from the teacher's logits, an
 After every action that changes the data both learn from it, so that an early compression is no dead end.
 
 The papers' three principles are switches. `data_aware`: units are scored on the pairs that the data module values,
-those bought on which the network is least sure, else on random ones. `guided`: labels are bought where the student
-believes least in what the teacher says, else where it is unsure. Dynamic allocation is the controller's own
+those bought on which the network is least sure, else on random ones. `guided`: labels are bought, and edits made, where
+the student believes least in what the teacher knows; else labels where it is unsure, and edits of all that was bought.
+Dynamic allocation is the controller's own
 (`ControllerConfig.allocation`). `feedback`, the arrow back: the student's errors by class and genre on the reward half
 say which pairs are looked at for purchase, for edits and for the scores of units.
 
@@ -396,27 +397,34 @@ class _Work:
                         soft=np.setdiff1d(state.soft, candidates[picked]), work=state.work + FORWARD * scored)
         return self.learn(state, step, changed=True)
 
-    def missed_by_student(self, state: State, candidates: np.ndarray, n: int, rng) -> np.ndarray:
-        """Positions of the n candidates whose class by the teacher the student believes least beside the teacher:
-        p_t(ŷ) − p_s(ŷ) with ŷ = argmax p_t. Equal ones in random order."""
-        teacher = softmax(predict(state.teacher, self.lab.sealed.take(candidates), precision="auto"))
-        student = softmax(predict(state.model, state.reader.sealed.take(candidates), precision="auto"))
-        chosen = teacher.argmax(1)[:, None]
-        gap = np.take_along_axis(teacher - student, chosen, 1)[:, 0]
+    def missed_by_student(self, state: State, rows: np.ndarray, n: int, rng, labels: np.ndarray | None = None):
+        """(n,) positions in rows where the student believes in the class least beside the teacher: of
+        p_t(y) − p_s(y) the largest, where y is the label, or without labels what the teacher says. Equal ones in
+        random order."""
+        teacher = softmax(predict(state.teacher, self.lab.sealed.take(rows), precision="auto"))
+        student = softmax(predict(state.model, state.reader.sealed.take(rows), precision="auto"))
+        classes = teacher.argmax(1) if labels is None else labels
+        gap = np.take_along_axis(teacher - student, classes[:, None], 1)[:, 0]
         return np.lexsort((rng.random(len(gap)), -gap))[:n]
 
     def augment(self, state: State, step: float) -> State:
-        """ADA's edits of what was bought, in place of those from before where there are more than labels."""
-        recipe, lab = self.recipe, self.lab
-        budget = max(1, round(step * recipe.edited * len(state.rows)))
+        """ADA's edits of what was bought, in place of those from before where there are more than labels. Once
+        something was taken away, only of the half that the student gets wrong beside the teacher."""
+        recipe, lab, rows, scored = self.recipe, self.lab, state.rows, 0
+        budget = max(1, round(step * recipe.edited * len(rows)))
+        if recipe.guided and not state.whole:
+            rng = np.random.default_rng([lab.settings.seed, 103, state.examples])
+            half = self.missed_by_student(state, rows, -(-len(rows) // 2), rng, lab.encoded().take(rows).labels)
+            rows = rows[np.sort(half)]
+            scored = 2 * len(state.rows)
         config = AdaptiveConfig(rounds=2, trial=8, focus=AdaptiveConfig.focus if recipe.feedback else 0.0)
         ada = AdaptiveDataAugmentation(config, seed=1_000_003 * lab.settings.seed + state.examples)
-        result = ada(lab.pool.iloc[state.rows], state.model, state.reader.tokenizer, lab.task["reward"], budget=budget,
+        result = ada(lab.pool.iloc[rows], state.model, state.reader.tokenizer, lab.task["reward"], budget=budget,
                      texts=lab.task.texts, max_length=lab.settings.max_length)
         frame = result.frame[[*lab.task.texts, "label"]]
         edits = pd.concat([state.edits, frame], ignore_index=True) if len(state.edits) else frame
         edits = edits.tail(len(state.rows)).reset_index(drop=True)
-        work = FORWARD * result.cost["examples_scored"] + EDIT * len(frame)
+        work = FORWARD * (scored + result.cost["examples_scored"]) + EDIT * len(frame)
         return self.learn(replace(state, edits=edits, work=state.work + work), step, changed=True)
 
     def label(self, state: State, step: float) -> State:

@@ -345,6 +345,29 @@ def test_pairs_that_the_student_gets_wrong_and_the_teacher_right_are_bought(lab,
 
 
 @pytest.mark.trains
+@pytest.mark.parametrize("guided", [True, False])
+def test_edits_are_of_the_pairs_that_the_student_gets_wrong_and_the_teacher_right(lab, outcome, monkeypatch, guided):
+    recipe, state, asked = replace(RECIPE, guided=guided), outcome.state, []
+    work = pipeline._Work(lab, recipe, None, lambda model: None)
+    monkeypatch.setattr(work, "learn", lambda state, step, **more: state)
+    made = pipeline.AdaptiveDataAugmentation.__call__
+    monkeypatch.setattr(pipeline.AdaptiveDataAugmentation, "__call__",
+                        lambda self, frame, *rest, **more: asked.append(frame) or made(self, frame, *rest, **more))
+    after = work.augment(state, 1.0)
+    teacher, student = (pipeline.softmax(pipeline.predict(model, data, precision="auto")) for model, data in (
+        (state.teacher, lab.encoded().take(state.rows)), (state.model, state.reader.encoded().take(state.rows))))
+    truth = lab.encoded().labels[state.rows]
+    gap = (teacher - student)[np.arange(len(truth)), truth]
+    chosen = np.isin(lab.pool.index[state.rows], asked[0].index)
+    assert chosen.all() if not guided else chosen.sum() == len(truth) // 2
+    assert not guided or gap[chosen].min() >= gap[~chosen].max() - 1e-6
+    assert after.work > state.work and len(after.edits)
+    assert set(asked[0][lab.task.texts[0]]) <= set(lab.pool.iloc[state.rows][lab.task.texts[0]])
+    whole = work.augment(replace(state, model=state.teacher, reader=lab), 1.0)
+    assert len(asked[1]) == len(truth) and len(whole.edits)
+
+
+@pytest.mark.trains
 def test_a_student_of_some_layers_learns_from_the_whole_network(lab, distilled):
     recipe, outcome = DISTIL, distilled
     assert [entry["action"] for entry in outcome.log] == [name for name, _ in THREE.schedule]
