@@ -175,7 +175,7 @@ The training time of `seo` ([](15_seo_llm)), as a multiple of the baseline's:
 {whole.ratio('seo', 'base', 'train_work')}.""")
 
 # %% [markdown]
-# The papers' ratios were fixed as claims before anything was run: a technique's training seconds over those of the baseline. They need wall clocks of whole quiet runs, which the studies do not have. Where a row says *not run*, the folded table above is our answer.
+# The papers' ratios were fixed as claims before anything was run: a technique's training seconds over those of the baseline. They need wall clocks of whole quiet runs, which the studies do not have. So a technique is judged by the pairs that its own training sees, with as many labels as the baseline. That flatters it: source task, rounds and teacher come on top.
 
 # %% tags=["record", "hide-input"]
 cells = tuple(claim for claim in verdicts.TABLE_CLAIMS

@@ -394,7 +394,7 @@ def _measure_runs(rows: pd.DataFrame, contrast: Contrast) -> Measurement | None:
     chosen = [[runs[name][each] for each in units] for name in names]  # terms × seeds
     values = np.array([[run[metric] for run in of_name] for of_name in chosen], float)
     if contrast.kind == "ratio":
-        timed = metric == "latency_ms_p50" and _by_round(chosen)
+        timed = _by_round(chosen, metric)
         found = timed or statistics.mean_interval([math.log(first / second) for first, second in values.T])
         interval = [math.exp(x) for x in found[:3]]
     else:
@@ -451,12 +451,15 @@ def _kept(arrays: Mapping[str, np.ndarray]):
         yield arrays["validation_matched_labels"], arrays["validation_matched_logits"].ravel()
 
 
-def _by_round(chosen: list[list[dict]]) -> statistics.Interval | None:
-    """Log ratio of two contestants of one benchmark run, round by round; None unless one run is all there is."""
+def _by_round(chosen: list[list[dict]], metric: str) -> statistics.Interval | None:
+    """Log ratio of two contestants of one benchmark run, round by round: a record that was measured in rounds has what
+    each came to as series, "round_train_seconds" of train_seconds ("round_ms" of latency_ms_p50). None unless one run
+    is all there is."""
     (first, *more), (second, *_) = chosen
-    if more or {first["experiment"], second["experiment"]} != {"tab3_inference_speed"}:
+    if more or first.get("experiment") != second.get("experiment") or "path" not in first:
         return None
-    rounds = [results.record_at(run["path"])["series"].get("round_ms") for run in (first, second)]
+    name = "round_ms" if metric == "latency_ms_p50" else f"round_{metric}"
+    rounds = [results.record_at(run["path"])["series"].get(name) for run in (first, second)]
     if not all(rounds) or len(rounds[0]) != len(rounds[1]):
         return None
     return statistics.mean_interval([math.log(a / b) for a, b in zip(*rounds, strict=True)])

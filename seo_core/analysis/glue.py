@@ -138,7 +138,7 @@ def told(frame: pd.DataFrame, arm: str, control: str) -> str:
         remarks = ["development rows"] * (_ON_DEVELOPMENT in row.contrast)
         remarks += ["one seed"] * (row.seeds == 1 and not alone.all())
         title = row.contrast.partition(",")[0]
-        remarks += ["both below the majority class"] * (title in lost)
+        remarks += ["neither above the majority class"] * (title in lost)
         title += f" ({', '.join(remarks)})" * bool(remarks)
         titles[statistics.side(row.low, row.high, *titles)].append(title)
     parts = [f"{word} on {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}"

@@ -22,7 +22,7 @@ from functools import partial
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, ground, interleave, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, rounds_of, spread
 from seo_core.checks import whole_number
 
 EXPERIMENT, RECORD = "bench_precision", "precision"
@@ -77,7 +77,10 @@ def contest(settings, plan: dict) -> Outcome:
                                          "train_examples": int(rows.loc[[name], "examples"].iloc[0]),
                                          "peak_memory_bytes": table.at[name, "peak_memory_bytes"],
                                          "accuracy_development": table.at[name, "development_accuracy"],
-                                         "other_load": load}} for each, name in names.items()}
+                                         "other_load": load},
+                             "series": rounds_of(turns, name, train_seconds="seconds",
+                                                 peak_memory_bytes="peak_memory_bytes")}
+                      for each, name in names.items()}
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(network, settings.model),
                    metrics={"other_load": load},
                    parameters={"plan": plan, "training": config}, inputs={"train": train, "network": network},

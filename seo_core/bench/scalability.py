@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seo_core.bench.turns import Outcome, by_round, ground, interleave, seconds, spread
+from seo_core.bench.turns import Outcome, by_round, ground, interleave, rounds_of, seconds, spread
 from seo_core.checks import SettingsError, check_known, whole_number
 
 EXPERIMENT, RECORD = "bench_scalability", "scalability"
@@ -88,7 +88,7 @@ def contest(settings, plan: dict) -> Outcome:
         WIDE: lambda seed: measured(wide, seed, threads=2) if wide else [],
         "amounts": lambda seed: measured(data, seed), "sizes": lambda seed: measured(sizes, seed)}
     turns = interleave(contestants, rounds=plan["rounds"])
-    table = summarize(turns)
+    table, rated = summarize(turns), turns.assign(rate=turns["examples"] / turns["seconds"])
     rates = {name: 1000 / table.at[name, "ms_per_pair"] for name in (ONE, TWO)}
     load = float(turns["other_load"].mean())
     return Outcome(turns=turns, table=table, task=task, model_info=model_info(backbone, settings.model),
@@ -96,7 +96,8 @@ def contest(settings, plan: dict) -> Outcome:
                    parameters={"plan": plan, "training": config}, inputs={"train": train},
                    configurations={f"data-parallel-{count}": {"metrics": {
                        "examples_per_second": rates[name], "train_examples": min(plan["pairs"], len(train)),
-                       "other_load": load}} for count, name in ((1, ONE), (2, TWO))})
+                       "other_load": load}, "series": rounds_of(rated, name, examples_per_second="rate")}
+                       for count, name in ((1, ONE), (2, TWO))})
 
 
 def measured(jobs: list[dict], seed: int, threads: int | None = None) -> list[dict]:

@@ -129,6 +129,14 @@ def by_round(turns, value: str, how: str | None = None):
     return wide.astype(float)[turns["contestant"].unique()].rename_axis(columns=None)
 
 
+def rounds_of(turns, name: str, **measured: str) -> dict[str, list[float]]:
+    """A contestant's rounds as series of a record of its own, so that two of a run can be compared by round
+    (`contrasts.measure`). measured: metric -> the column of the turns: {"round": …, "round_train_seconds": …}."""
+    rows = turns[turns["contestant"] == name].sort_values("round")
+    return {"round": rows["round"].tolist(),
+            **{f"round_{metric}": rows[column].astype(float).tolist() for metric, column in measured.items()}}
+
+
 def spread(compared, name: str, middle: str = "median"):
     """(rounds, contestants) as a row for each contestant: `name`, its middle over the rounds; `name`_low and _high.
     What is compared is taken within each round, so that a slow minute of the machine hits both sides."""

@@ -83,10 +83,10 @@ def test_a_sentence_names_the_tasks_by_what_their_intervals_say():
         scored("a", "qnli", (0.60, 0.70, 0.80)), scored("b", "qnli", (0.80, 0.70, 0.60)),
         scored("a", "wnli", (0.50,)), scored("b", "wnli", (0.40,))], ignore_index=True).assign(path="nowhere")
     assert glue.told(frame, "a", "b") == "better on SST-2 and QQP, worse on RTE, not told apart on QNLI and "\
-        "WNLI (one seed, both below the majority class)"
+        "WNLI (one seed, neither above the majority class)"
     assert glue.told(frame, "a", "c") == glue.told(results.load("nowhere"), "a", "b") == "not run"
     alone = glue.told(frame[frame["seed"] == 0], "a", "b")
-    assert alone == "not told apart on SST-2, QQP, QNLI, RTE and WNLI (both below the majority class) (one seed)"
+    assert alone == "not told apart on SST-2, QQP, QNLI, RTE and WNLI (neither above the majority class) (one seed)"
 
 
 def test_where_an_arm_says_what_the_majority_class_says():

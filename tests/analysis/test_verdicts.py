@@ -344,6 +344,16 @@ def test_times_of_one_benchmark_run_are_compared_round_by_round(store):
     assert "0.900" in sizes["ours"], "bytes are compared as bytes"
 
 
+@pytest.mark.parametrize("rounds, says", [
+    ([6.0, 6.2, 8.9], REPRODUCED), ([6.0, 11.0, 16.0], NOT_SETTLED), ([], NOT_SETTLED)])
+def test_whatever_a_benchmark_measured_in_rounds_is_compared_round_by_round(store, rounds, says):
+    for name, seconds in (("full-precision", [10.0, 11.0, 15.0]), ("mixed-precision", rounds)):
+        series = {"round": [0, 1, 2], "round_train_seconds": seconds} if seconds else {}
+        store.write(name, experiment="bench_precision", train_seconds=11.0 if seconds != rounds else 6.2, series=series)
+    row = judged(store.load(), "bd-time")
+    assert row["verdict"] == says and ("3 rounds" in row["ours"]) == bool(rounds)
+
+
 def test_a_contrast_is_taken_at_an_equal_number_of_labels(store):
     for seed in range(3):
         store.write("base", seed, accuracy_matched=0.6, labels=2000, parameters={"labels": 2000})

@@ -41,6 +41,8 @@ def test_one_command_trains_each_in_its_process_and_writes_the_records(small_mod
     assert all(values["peak_memory_bytes"] > values["above_start_bytes"]
                for name, values in contestants.items() if name != precision.FP16)
     assert all({"peak_memory_bytes", "train_examples"} <= set(records[name]["metrics"]) for name in judged)
+    assert all(records[name]["series"]["round_peak_memory_bytes"] == [records[name]["metrics"]["peak_memory_bytes"]]
+               for name in judged), "what the claims are judged by, round by round"
     assert records["precision"]["provenance"]["command"].endswith("--pairs 32 --rounds 1")
     assert len(precision.page(pd.DataFrame(records["precision"]["contestants"]).T)) == len(precision.CONTESTANTS)
 

@@ -25,7 +25,10 @@ def test_one_command_measures_processes_pairs_and_sizes_and_writes_the_records(t
     records = {record["configuration"]: record for record in results.load_records(tmp_path / "results")}
     assert set(records) == {"scalability", "data-parallel-1", "data-parallel-2"}
     metrics = records["data-parallel-2"]["metrics"]
-    assert ("examples_per_second" in metrics) == (metrics["other_load"] <= QUIET), "a speed beside others is none"
+    quiet = metrics["other_load"] <= QUIET
+    assert ("examples_per_second" in metrics) == quiet, "a speed beside others is none"
+    rounds = records["data-parallel-2"]["series"]
+    assert not quiet or rounds["round_examples_per_second"] == [pytest.approx(metrics["examples_per_second"])]
     assert records["scalability"]["provenance"]["command"].endswith("--pairs 48 --most 64 --rounds 1")
     table = pd.DataFrame(records["scalability"]["contestants"]).T
     assert set(table.index) == {ONE, TWO, *([WIDE] if cores() > 1 else []), "16 pairs", "64 pairs", "BERT-Tiny",
