@@ -78,8 +78,8 @@ development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 (SST-2) it makes {reviews.gap('seo', 'base', MATCHED)} of its baseline, with
 {reviews.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')} where it was asked
 for 8 MB at most. A recipe that was
-fixed beforehand and has no controller does have records: cut to 35% of its
-encoder and trained in int8 (`sqd-taylor-65`), the network has
+fixed beforehand, without a controller, has the longer record: cut to 35% of
+its encoder and trained in int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
 the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
 uncompressed network after as much training:
@@ -238,7 +238,7 @@ Table(asked, folded="target by target: what is asked, and what came out")
 # %% [markdown]
 # ## What the records say
 #
-# A reference run would have all labels of the profile `cpu`. It is held against the baseline that it begins with, on the rows of the development slice.
+# A reference run has all labels of the profile `cpu`. It is held against the baseline that it begins with, on the rows of the development slice.
 
 # %% tags=["record", "hide-input"]
 frame = results.load(*folders)
