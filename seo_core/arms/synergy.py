@@ -131,8 +131,9 @@ _RECIPES = {
 }
 
 
-# What controller and schedules are tuned over, as many trials each: the rate, and the pairs of a round.
-GRID = {"learning_rate": (SEO.learning_rate, 2e-4), "pairs": (SEO.pairs, 2 * SEO.pairs)}
+# What controller and schedules are tuned over, as many trials each: the rate, and the pairs of a round. Of rates also a
+# lower one, since from a trained network `seo` needs it.
+GRID = {"learning_rate": (SEO.learning_rate, 3e-5), "pairs": (SEO.pairs, 2 * SEO.pairs)}
 
 
 def trials(name: str) -> dict[str, dict]:

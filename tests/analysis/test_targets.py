@@ -157,7 +157,7 @@ def test_runs_on_the_guard_are_counted_by_the_floor_less_one_standard_error():
 
 def test_the_best_trial_of_each_is_compared_on_the_seeds_after_the_search(monkeypatch):
     frame = study({"controller": 0.69, "static-turns": 0.68})
-    trials = study({"controller-trial-pairs-4000": 0.70, "static-turns-trial-rate-0.0002": 0.685,
+    trials = study({"controller-trial-pairs-4000": 0.70, "static-turns-trial-rate-3e-05": 0.685,
                     "static-turns-trial-pairs-4000": 0.60})
     trials = trials.reset_index(drop=True)
     weak = trials["configuration"] == "static-turns-trial-pairs-4000"
@@ -166,7 +166,7 @@ def test_the_best_trial_of_each_is_compared_on_the_seeds_after_the_search(monkey
     rounds(monkeypatch, {(name, seed): [(100, 0.7, 8e6)] for name in {*trials["configuration"]} for seed in range(3)})
     table = targets.at_once(pd.concat([frame, trials]), timed()).set_index("target")
     assert table.loc[targets.STATIC, "ours"].iloc[0] == (
-        "1.50 (2 seeds; controller-trial-pairs-4000 and static-turns-trial-rate-0.0002)")
+        "1.50 (2 seeds; controller-trial-pairs-4000 and static-turns-trial-rate-3e-05)")
     assert targets.tuned(frame, "controller") == "controller"
 
 
