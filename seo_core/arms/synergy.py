@@ -254,7 +254,7 @@ for _name, _guard in (("guard-on", True), ("guard-off", False)):
 
 # The whole system on all labels that there are. It begins with the baseline of chapter 2, which it is held against too.
 # A trained network is gone on with at a third of the rate that made it: at the whole rate a round's short training
-# alone falls below the floor (`seo-trial-rate-1e-04`, on development rows).
+# alone falls below the floor.
 ASSEMBLED = Chapter("15_seo_llm", ground="headline", layers=3, quick=_quick, check=_check)
 ASSEMBLED.arm("seo", replace(SEO, first=1.0, first_epochs=0, without=("buy",), learning_rate=3e-5), needs="base",
               start="pretrained", **_options)(assembled)

@@ -11,9 +11,9 @@ import reference_cells as cells
 SIZE = 90e6  # bytes of the baseline
 SAID = {  # page → what it says of `seo` without a record, with one, and where two of its numbers are others
     "15_seo_llm": (
-        ["on development pairs: not run. Its file: not run.", "h-size | not run | not run |"],
-        ["on development pairs: +1.00 points (3 seeds). Its file: 27.0 MB.", "h-size | 0.300 ", "| reproduced | 0.324"],
-        ["on development pairs: −2.00 points (3 seeds). Its file: 45.0 MB.", "h-size | 0.500 ", "| partly | 0.324"]),
+        ["on development pairs: not run. Its file: not run", "h-size | not run | not run |"],
+        ["on development pairs: +1.00 points (3 seeds). Its file: 27.0 MB", "h-size | 0.300 ", "| reproduced | 0.324"],
+        ["on development pairs: −2.00 points (3 seeds). Its file: 45.0 MB", "h-size | 0.500 ", "| partly | 0.324"]),
     "claims_audit": (
         ["**0 are reproduced**, 0 better than claimed, and 0 hold partly", "*Reproduced*: none.",
          "h-size | not run | not run |"],
