@@ -414,9 +414,10 @@ class _Work:
         budget = max(1, round(step * recipe.edited * len(rows)))
         if recipe.guided and not state.whole:
             rng = np.random.default_rng([lab.settings.seed, 103, state.examples])
+            looked = np.sort(rng.permutation(len(rows))[: max(recipe.candidates, budget)])  # at most so many pairs
+            rows, scored = rows[looked], 2 * len(looked)
             half = self.missed_by_student(state, rows, -(-len(rows) // 2), rng, lab.encoded().take(rows).labels)
             rows = rows[np.sort(half)]
-            scored = 2 * len(state.rows)
         config = AdaptiveConfig(rounds=2, trial=8, focus=AdaptiveConfig.focus if recipe.feedback else 0.0)
         ada = AdaptiveDataAugmentation(config, seed=1_000_003 * lab.settings.seed + state.examples)
         result = ada(lab.pool.iloc[rows], state.model, state.reader.tokenizer, lab.task["reward"], budget=budget,

@@ -363,6 +363,10 @@ def test_edits_are_of_the_pairs_that_the_student_gets_wrong_and_the_teacher_righ
     assert not guided or gap[chosen].min() >= gap[~chosen].max() - 1e-6
     assert after.work > state.work and len(after.edits)
     assert set(asked[0][lab.task.texts[0]]) <= set(lab.pool.iloc[state.rows][lab.task.texts[0]])
+    few = pipeline._Work(lab, replace(recipe, candidates=8, edited=0.25), None, lambda model: None)
+    monkeypatch.setattr(few, "learn", work.learn)
+    assert (few.augment(state, 1.0).work < after.work) == guided, "of many labels some are looked at"
+    assert len(asked.pop()) == (max(8, round(0.25 * len(truth))) // 2 if guided else len(truth))
     whole = work.augment(replace(state, model=state.teacher, reader=lab), 1.0)
     assert len(asked[1]) == len(truth) and len(whole.edits)
 
