@@ -69,16 +69,18 @@ whole, reviews = (Evidence("02_baseline", "15_seo_llm", task=task)
 parts = Evidence(*tradeoff.CHAPTERS)
 size = {name: parts.mean(name, "size_bytes", scale=1e-6, unit=" MB")
         for name in ("base", "sqd-taylor-65")}
+film = f""" On film reviews (SST-2):
+{reviews.gap('seo', 'base', MATCHED)} and
+{reviews.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')}.""" \
+    if tables.recorded_run("15_seo_llm", "seo", "sst2") else ""
 told = parts.told("sqd-taylor-65", "base", MATCHED, better="is better than",
                   worse="is worse than", same="is not told apart from")
 Finding(f"""
 The combined system (`seo`) against the baseline that it begins with, on
 development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 {whole.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')}, where it was asked
-for 8 MB at most. On film reviews (SST-2): {reviews.gap('seo', 'base', MATCHED)}
-and {reviews.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')}. A recipe that was
-fixed beforehand, without a controller, has the longer record: cut to 35% of
-its encoder and trained in int8 (`sqd-taylor-65`), the network has
+for 8 MB at most.{film} A recipe that was fixed beforehand, without a
+controller, has the longer record: cut to 35% of its encoder and trained in int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
 the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
 uncompressed network after as much training:
