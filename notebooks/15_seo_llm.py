@@ -80,7 +80,8 @@ The combined system (`seo`) against the baseline that it begins with, on
 development pairs: {whole.gap('seo', 'base', DEVELOPMENT)}. Its file:
 {whole.mean('seo', 'size_bytes', scale=1e-6, unit=' MB')}, where it was asked
 for 8 MB at most.{film} A recipe that was fixed beforehand, without a
-controller, has the longer record: cut to 35% of its encoder and trained in int8 (`sqd-taylor-65`), the network has
+controller, has the longer record: cut to 35% of its encoder and trained in
+int8 (`sqd-taylor-65`), the network has
 {size['sqd-taylor-65']} instead of {size['base']}, and {told} the baseline on
 the matched set: {parts.gap('sqd-taylor-65', 'base', MATCHED)}. Beside the
 uncompressed network after as much training:
@@ -263,8 +264,9 @@ Table(tables.pair_table(by_task),
 # %% tags=["record", "remove-input"]
 said = []
 for task, title in (("mnli", "MultiNLI"), ("sst2", "SST-2")):
-    if run_of := tables.recorded_run("15_seo_llm", "seo", task):
-        log = tables.controller_log(run_of)
+    run_of = tables.recorded_run("15_seo_llm", "seo", task)
+    log = tables.controller_log(run_of)
+    if len(log):
         every, back = (rows["action"].value_counts()
                        for rows in (log, log[~log["accepted"]]))
         counts = ", ".join(f"`{name}` {back.get(name, 0)} of {count}"

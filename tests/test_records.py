@@ -30,6 +30,8 @@ def settings_of(record: dict) -> RunSettings:
     given = {"data": record["data"]["name"], "model": record["model"]["name"], "seed": record["seed"]}
     if "source" in record["parameters"]:
         given["source"] = record["parameters"]["source"]
+    if "further_texts" in record["parameters"]:
+        given["unlabelled"] = record["parameters"]["further_texts"]
     if text := record["parameters"].get("text"):  # of a task that is not NLI
         given["text"] = ",".join(text)
         given["train_rows"] = record["parameters"].get("train_rows")
