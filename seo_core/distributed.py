@@ -35,11 +35,13 @@ def accelerator(*, unused: bool = False):
     unused: whether a step may leave parameters without a gradient.
 
     Without a GPU it has to be told that processes on CPUs belong together: else each trains alone, on all of the data,
-    and nobody notices."""
+    and nobody notices. `TrainingConfig.precision` alone says what is computed in: Accelerate keeps one state for a
+    process, and after another's training in it (a Trainer's in bf16) it would put that one's autocast around ours."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     on_cpus = "LOCAL_RANK" in os.environ and not torch.cuda.is_available()
     made = Accelerator(cpu=on_cpus, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)])
+    made.native_amp, made.scaler = False, None
     for name in ("FSDP", "DEEPSPEED"):
         if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true" and made.distributed_type.value != name:
             raise DistributedError(f"Accelerate does {name} on GPUs alone, and there is none: launch with "

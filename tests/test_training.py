@@ -409,6 +409,22 @@ def test_both_grounds_know_the_backbones_positions():
             open_lab(chapter, load_settings("quick", max_length=5000))
 
 
+@pytest.mark.trains
+def test_the_precision_of_another_training_in_the_process_is_not_ours(tiny_bert, toy_pairs):
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    trained = []
+    for theirs in ("no", "bf16"):  # Accelerate's state of the process, as a Trainer leaves it behind
+        AcceleratorState._reset_state(True)
+        Accelerator(mixed_precision=theirs, cpu=True)
+        model = tiny_bert(dropout=0.0)
+        fit(model, toy_pairs(24), config=CONFIG, progress=False)
+        trained.append(_weights(model))
+    AcceleratorState._reset_state(True)
+    _assert_same(*trained)
+
+
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.trains
 def test_parts_of_a_batch_make_the_step_of_the_whole(tiny_bert, toy_pairs, fast):
