@@ -277,7 +277,7 @@ with {100 * run_of['metrics']['removed']:.0f}% of the encoder gone.""")
 Finding("".join(said) or NOT_RUN_YET)
 
 # %% [markdown]
-# The rate matters here. `seo` goes on from a network that is trained already, at a third of the rate that made it. At the whole rate a few thousand more pairs lose more than the floor allows, whatever was done to the network, and the guard takes back nearly all.
+# One choice was made on the way. `seo` goes on from a network that is trained already, at a third of the rate that made it. A run at the whole rate was left unfinished, since the guard took back most of its rounds; it has no record here.
 
 # %% [markdown]
 # On a GPU nothing changes in the call: the rounds are shorter and the network larger. `seconds` and `speed` of the recipe say how much work a run may do. So a slower machine takes longer for the same run.
