@@ -7,12 +7,15 @@ from collections import Counter
 from copy import deepcopy
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import numpy_helper
 
+import seo_core
 from seo_core.deploy.runners import OnnxRunner, RunnerError, runner
 from seo_core.evaluation import predict
 from seo_core.machine import cpu_support
@@ -32,7 +35,7 @@ from seo_core.quantization import (
     unknown_rate,
 )
 from seo_core.quantization.calibration import observed_maps
-from seo_core.quantization.export import bytes_by_part
+from seo_core.quantization.export import MASKED, bytes_by_part
 from seo_core.quantization.scheme import linear_maps
 
 MATRICES = hnp.arrays(np.float32, (3, 32), elements=st.floats(-50, 50, width=32))
@@ -142,9 +145,7 @@ def test_whether_a_file_overflows_is_read_off_its_weights(spread_bert, toy_pairs
 @pytest.mark.parametrize("kind", ["bert", "compact"])
 def test_rounding_by_default_says_the_same_everywhere(kind, operators, spread_bert, compact, toy_pairs, tmp_path):
     """The file's own integers by the arithmetic of a CPU without VNNI; in a plain session, the network's classes."""
-    import onnx
     import onnxruntime
-    from onnx import numpy_helper
 
     model, texts, rng = compact if kind == "compact" else spread_bert(), toy_pairs(400), np.random.default_rng(0)
     scales = calibrate(model, texts)
@@ -172,9 +173,6 @@ def test_weights_of_eight_bits_saturate():
 @pytest.mark.parametrize("precision", ["int8-static", "int8-dynamic"])
 @pytest.mark.parametrize("operators", ["onnxruntime", "standard"])
 def test_the_file_has_the_bits_that_were_asked_for(precision, operators, spread_bert, toy_pairs, tmp_path):
-    import onnx
-    from onnx import numpy_helper
-
     model, pairs, most = spread_bert(), toy_pairs(64), {}
     for bits in (7, 8):
         scales = calibrate(model, pairs, CalibrationConfig(weight_bits=bits, pairs=False))
@@ -432,6 +430,22 @@ def test_static_int8_of_a_compact_network_is_its_emulation_and_does_not_depend_o
     np.testing.assert_allclose(run.run(wider), run.run(batch), atol=1e-5)
 
 
+def test_what_stands_in_padded_positions_changes_no_bit_and_leaves_no_denormal(compact, toy_pairs, tmp_path):
+    batch = {k: v for k, v in toy_pairs(8).arrays(np.arange(8)).items() if k != "labels"}
+    wider = {k: np.pad(v, ((0, 0), (0, 40))) for k, v in batch.items()}
+    noise = np.random.default_rng(0).integers(5, 100, wider["input_ids"].shape)
+    noise = {**wider, "input_ids": np.where(wider["attention_mask"], wider["input_ids"], noise)}
+    run = OnnxRunner(export_onnx(compact, tmp_path / "m.onnx", scales=calibrate(compact, toy_pairs(64))), threads=1)
+    assert np.array_equal(run.run(noise), run.run(wider))
+    shipped = seo_core.load("reference")
+    assert np.array_equal(shipped.run(noise), shipped.run(wider))
+    masked = numpy_helper.to_array(next(t for t in onnx.load(shipped.path).graph.initializer if t.name == "masked"))
+    assert masked == np.float32(MASKED)
+    one, apart = np.float32(1), 30  # how far scores lie from the largest, either way
+    assert one + np.exp(np.float32(MASKED + apart)) == one
+    assert np.exp(np.float32(MASKED - apart)) > np.finfo(np.float32).tiny
+
+
 def test_one_linear_map_in_integers_is_the_schemes_formula(spread_bert, toy_pairs, tmp_path):
     """The pooler by hand: s_x s_w Σ (q_x − z) q_w + b on numpy integers, against the exported graph's logits."""
     model, pairs = spread_bert(), toy_pairs(32)
@@ -663,6 +677,7 @@ def test_a_trimmed_network_comes_back_from_its_folder(bundled, tmp_path):
     np.testing.assert_allclose(predict(back, encoded), predict(small.model, encoded), atol=1e-6)
     code = f"""
 import numpy as np
+import onnx
 import pandas as pd
 from seo_core.data import encode
 from seo_core.evaluation import predict
@@ -729,7 +744,6 @@ def test_a_foreign_onnx_file_is_named_as_such(tmp_path):
 @pytest.mark.parametrize("key, value", [("labels", "a,b,c"), ("labels", "[1, 2, 3]"), ("max_length", "many"),
                                         ("vocabulary", "bert"), ("export", "yes")])
 def test_what_a_file_says_of_itself_is_checked(key, value, spread_bert, tmp_path):
-    import onnx
 
     path = export_onnx(spread_bert(), tmp_path / "m.onnx", ExportConfig("fp32", operators="standard"))
     proto = onnx.load(str(path))
@@ -777,6 +791,7 @@ def test_an_exported_file_runs_in_a_process_without_torch(spread_bert, toy_pairs
 import sys
 sys.modules["torch"] = sys.modules["transformers"] = None  # importing either raises ImportError
 import numpy as np
+import onnx
 from seo_core.data.encoding import Encoded
 from seo_core.deploy.runners import OnnxRunner
 z = np.load({str(tmp_path / "in.npz")!r})
