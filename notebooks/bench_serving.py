@@ -178,9 +178,8 @@ server gain?
 With no server at all, the engine answers in batches
 {served.value(serving.BATCHED, 'ratio_alone', unit=' times')} the pairs of the
 one that takes a request at a time. Without VNNI that is
-{served_older.value(serving.BATCHED, 'ratio_alone', unit=' times')}, which
-leaves little room: ours has there
-{served_older.value('ours', 'ratio_alone', unit=' times')} (twice:
+{served_older.value(serving.BATCHED, 'ratio_alone', unit=' times')}; ours has
+{served_older.value('ours', 'ratio_alone', unit=' times')} there (twice:
 {served_older.met('ours', 'ratio_alone', least=2)}) and
 {served_older.value('ours', 'ratio_pipeline', unit=' times')} those of the
 pipeline.""")

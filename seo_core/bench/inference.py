@@ -84,17 +84,19 @@ def contest(settings: RunSettings, plan: dict) -> Outcome:
         shared = {"other_load": load, "padding_share": padding_share(encoded.lengths[rows], config.batch_size),
                   "padding_share_unsorted": padding_share(encoded.lengths[np.sort(rows)], config.batch_size)}
     measured = outcome(turns, contestants, config, task=lab.task, model_info=model_info(model, settings.model),
-                       shared=shared)
+                       shared=shared, chosen=plan["files"])
     return replace(measured, inputs={"baselines": unpruned})
 
 
 def outcome(turns, contestants: dict[str, Contestant], config: InferenceConfig, *, task, model_info: dict,
-            shared: dict | None = None) -> Outcome:
+            shared: dict | None = None, chosen=None) -> Outcome:
     """The record of the run, and one for each contestant that is a configuration of the papers' tables (not of a run
     with the CPU's instructions capped, which is no result of these configurations).
 
     A contestant's record has `round_ms`, its milliseconds per batch in each round, so that two of a run can be compared
-    round by round. shared: further metrics of the run as a whole.
+    round by round. shared: further metrics of the run as a whole. chosen: the files' names, where not all that were
+    kept ran: its contestants are measured like others, and `latency.latest` leaves it aside, since no page could show
+    the others by it.
     """
     cpu, table = cpu_support(), latency.summarize(turns, contestants)
     metrics = {"batch_size": config.batch_size, "threads": config.threads, **(shared or {}),
@@ -103,7 +105,8 @@ def outcome(turns, contestants: dict[str, Contestant], config: InferenceConfig, 
     configurations = {each.configuration: {"metrics": {**metrics, **table.loc[name].dropna().to_dict()},
                                            "series": {"round": ms.index.tolist(), "round_ms": ms[name].tolist()}}
                       for name, each in contestants.items() if each.configuration and not cpu["capped"]}
-    parameters = {"inference": asdict(config), "contestants": sorted(contestants), "onednn_capped": cpu["capped"]}
+    parameters = {"inference": asdict(config), "contestants": sorted(contestants), "onednn_capped": cpu["capped"],
+                  **({"chosen": sorted(chosen)} if chosen else {})}
     return Outcome(turns=turns, table=table, task=task, model_info=model_info, metrics=metrics, parameters=parameters,
                    configurations=configurations)
 

@@ -152,13 +152,15 @@ def stronger_control(table) -> str:
 
 
 def latest(*folders, capped: bool = False):
-    """The newest benchmark record under the folders: (table of its contestants, the record); (empty table, None) where
-    there is none. capped: one that was taken under ONEDNN_MAX_CPU_ISA."""
+    """The newest benchmark record under the folders, of all files that were kept and not of chosen ones: (table of its
+    contestants, the record); (empty table, None) where there is none. capped: one that was taken under
+    ONEDNN_MAX_CPU_ISA."""
     import pandas as pd
 
     from seo_core import results
 
     newest = max((r for r in results.load_records(*folders) if r["experiment"] == EXPERIMENT
-                  and r["configuration"] == RECORD and bool(r["metrics"].get("onednn_capped")) == capped),
+                  and r["configuration"] == RECORD and not r["parameters"].get("chosen")
+                  and bool(r["metrics"].get("onednn_capped")) == capped),
                  key=lambda r: r["provenance"]["finished"], default=None)
     return pd.DataFrame.from_dict(newest["contestants"] if newest else {}, orient="index"), newest

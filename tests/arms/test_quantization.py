@@ -190,6 +190,18 @@ def test_a_capped_run_is_no_result_of_the_configurations(lab, runs, tmp_path, mo
     assert [path.name.rsplit("-", 2)[0] for path in paths] == [bench_inference.RECORD]
 
 
+def test_a_run_of_chosen_files_measures_them_and_is_not_the_tables_run(lab, runs, tmp_path):
+    contestant = latency.file_contestant(quantization.exported(runs["quant"]), threads=1, configuration="quant")
+    turns = pd.DataFrame([("quant", 0, 0, 1.0)], columns=["contestant", "round", "batch", "ms"])
+    settings = replace(lab.settings, results_dir=str(tmp_path))
+    for chosen in ({"quant": "path/to/model.onnx"}, None):
+        outcome = bench_inference.outcome(turns, {"quant": contestant}, TINY, task=lab.task,
+                                          model_info=runs["quant"].record["model"], chosen=chosen)
+        write(bench_inference, settings, bench_inference.plan(settings), outcome)
+        assert {"quant", bench_inference.RECORD} == {r["configuration"] for r in results.load_records(tmp_path)}
+        assert (latency.latest(tmp_path)[1] is None) == bool(chosen)
+
+
 @pytest.mark.slow
 def test_pruned_networks_are_timed_under_the_baselines_runtime(lab, tmp_path, monkeypatch):
     from seo_core.arms import ARMS
