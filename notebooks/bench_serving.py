@@ -213,8 +213,9 @@ and {filed.met('score, a process for each core', least=0.9)} by the other.
 Without VNNI it is
 {filed_older.value('score, one process', scale=100, digits=0, unit='%')} and
 {filed_older.value('score, a process for each core', scale=100, digits=0,
-                   unit='%')}, since the network itself takes longer.
-What is missing to 100 is what a file costs beside its network.""")
+                   unit='%')}. What a file costs beside its network, a thread
+does while the network runs; a turn takes a minute, in which a machine may
+speed up or slow down, so that a share can exceed 100.""")
 
 # %% tags=["record", "hide-input"]
 Table(scoring.report(recorded), folded="rows in files")

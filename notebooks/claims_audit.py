@@ -18,7 +18,7 @@
 # %% [markdown]
 # # The papers' claims, audited
 #
-# Which of the papers' claims hold? This page judges all of them, by one rule that is code. They are those of SEO-LLM {cite}`seollm2024` and its revision SEC {cite}`sec2025`, of TKD-NLP {cite}`tkdnlp2024` (whose text we know through a third party's summary only), and of *Optimized BERT* {cite}`bhat2024`.
+# Which of the papers' claims hold? This page judges all of them, by one rule that is code. They are those of SEO-LLM {cite}`seollm2024` and its revision SEC {cite}`sec2025`, of TKD-NLP {cite}`tkdnlp2024` (known to us by a summary only), and of *Optimized BERT* {cite}`bhat2024`.
 
 # %% tags=["parameters", "hide-input"]
 profile: str = "quick"  # quick | cpu | gpu | paper
@@ -113,7 +113,7 @@ Table(unrun[["claim", "claimed", "statement"]],
 # *Controlled* means equal labels, source task and pairs seen, with three seeds or more. *Confirmed* means that all records behind it were made after `book/final.yml` named them, too. The rest is *exploratory*.
 # :::
 #
-# **Check.** Every claim has one of the eight verdicts, and a reason where it is not testable. What has no record is not judged; what has one is never *not run*. And the rule gives the verdicts that it must on five made-up effects.
+# **Check.** Every claim has one of the eight verdicts, and a reason where it is not testable. What has no record, and nothing else, is *not run*. The rule gives what it must on five made-up effects.
 
 # %%
 assert set(judged["verdict"]) <= set(verdicts.VERDICTS) and len(judged) == 40
@@ -204,7 +204,7 @@ development slice, {spent('development')}; with those of the source task too,
 {spent('source')} ([chapter](07_transfer_active_learning.ipynb)).""")
 
 # %% [markdown]
-# For transfer there is no control with as many steps yet. `h-data` is judged for the data module, since the combined system has no record.
+# For transfer there is no control with as many steps yet. `h-data` is judged for the data module.
 #
 # ## Every cell of the tables
 #
@@ -237,7 +237,7 @@ print("12 contradictions hold")
 # %% [markdown]
 # ## Higher references
 #
-# The papers compare with BERT-base {cite}`devlin2019` only. Others are as small, as fast or as accurate. The papers' combined system has 136 MB, 1.9 times the speed and 86.2% {cite}`sec2025`. XtremeDistil l12-h384, a public checkpoint with 33 million weights, has 2.7 times the speed and 87.2% {cite}`mukherjee2021`. To be better than the papers is the least that can be asked.
+# The papers compare with BERT-base {cite}`devlin2019` only. Their combined system has 136 MB, 1.9 times the speed and 86.2% {cite}`sec2025`. XtremeDistil l12-h384, a public checkpoint with 33 million weights, has 2.7 times the speed and 87.2% {cite}`mukherjee2021`. To be better than the papers is the least that can be asked.
 
 # %%
 Table(papers.higher_references().drop(columns="cite"),
@@ -274,7 +274,7 @@ Table(papers.higher_references().drop(columns="cite"),
 #
 # :::{dropdown} Optimized BERT
 # - **Scope.** Two numbers, training time and memory, and five figures without values. Its evaluation names entities and SQuAD beside GLUE ([](18_hyperparameter_search)). Architecture search, LAMB ([](17_optimizers)) and federated learning stand in its related work only, so no claim here is about them.
-# - **What was done.** Int8 after training, by ONNX Runtime in place of TensorFlow Lite ([](11_quantization), [](tab3_inference_speed)); magnitude pruning ([](09_pruning)).
+# - **What was done.** Int8 after training, by ONNX Runtime in place of TensorFlow Lite ([](11_quantization), [](tab3_inference_speed)); magnitude pruning ([](09_pruning)); training in mixed precision ([](16_mixed_precision)); searches ([](18_hyperparameter_search)); two processes ([](19_distributed_training)).
 # - **What came out.** In numbers below, from the records.
 # - **What was easy.** The techniques are stock.
 # - **What was hard.** Which of them a number belongs to: several are applied at once.
